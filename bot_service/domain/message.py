@@ -1,0 +1,90 @@
+"""Messages in and out as plain values; the same for every engine."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+MessageType = Literal[
+    "text", "image", "document", "audio", "video", "location", "contact", "reaction", "sticker", "other"
+]
+
+
+class Media(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A file that goes out or came in. ``path`` is a file of ours; ``data_base64`` is used on the wire of the API only."""
+
+    mime_type: str
+    file_name: str | None = None
+    path: str | None = None
+    data_base64: str | None = None
+    size: int | None = None
+    seconds: int | None = None
+    voice: bool = False
+
+
+class OutgoingMessage(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """One message to send. ``id`` is ours and is the id on WhatsApp too, so that a retry is the same message.
+
+    ``to`` is a JID (``…@s.whatsapp.net``, ``…@g.us``) or a telephone number in digits.
+    """
+
+    id: str
+    to: str
+    type: MessageType
+    text: str | None = None
+    media: Media | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    name: str | None = None
+    contact_phone: str | None = None
+    reaction_to: str | None = None
+    reply_to: str | None = None
+    reply_to_sender: str | None = None
+
+
+class InboundMessage(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """One message that arrived. Unique by (session, chat, id). ``at_ms`` is the sender's time, ms since the epoch."""
+
+    session: str
+    chat: str
+    id: str
+    sender: str
+    at_ms: int
+    type: MessageType
+    text: str | None = None
+    push_name: str | None = None
+    from_me: bool = False
+    is_group: bool = False
+    media: Media | None = None
+    reply_to: str | None = None
+    reaction_to: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    name: str | None = None
+    contact_phone: str | None = None
+
+
+class Receipt(msgspec.Struct, frozen=True, rename="camel"):
+    """A mark on messages that we sent: ``server``, ``delivered``, ``read``, ``played`` or ``failed``."""
+
+    session: str
+    chat: str
+    message_ids: list[str]
+    type: str
+    at_ms: int
+
+
+class Sent(msgspec.Struct, frozen=True, rename="camel"):
+    """What the engine says of a message the server took."""
+
+    id: str
+    at_ms: int
+
+
+class JournalRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One record of a worker's journal: exactly one of the two is set."""
+
+    message: InboundMessage | None = None
+    receipt: Receipt | None = None
+    meta: dict[str, Any] = {}

@@ -1,0 +1,60 @@
+"""What the sessions need from the outside, as small protocols; adapters live in engines/, store/ and delivery/."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from bot_service.domain.message import OutgoingMessage, Sent
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSignal:
+    """One signal as it reaches the supervisor. ``kind`` is a ``SignalKind`` value; ``at_ms`` ms since the epoch."""
+
+    session: str
+    incarnation: int
+    kind: str
+    at_ms: int
+    data: dict[str, Any]
+
+
+class EnginePool(Protocol):
+    """All workers of this service seen as one engine. Raises ``bot_service.engines.base.EngineError``."""
+
+    async def start_session(self, session: str, *, jid: str | None, proxy: str | None) -> int:
+        """Returns the incarnation of this start: signals of older ones are to be ignored."""
+        ...
+
+    async def stop_session(self, session: str) -> None: ...
+
+    async def logout_session(self, session: str) -> None: ...
+
+    async def pairing_code(self, session: str, phone: str) -> str: ...
+
+    async def send(self, session: str, message: OutgoingMessage) -> Sent: ...
+
+    async def mark_read(self, session: str, chat: str, sender: str, message_ids: list[str]) -> None: ...
+
+    async def typing(self, session: str, chat: str, state: str) -> None: ...
+
+    async def simulate(self, session: str, action: str, args: dict[str, Any]) -> Any: ...
+
+    async def recycle_worker_of(self, session: str) -> None:
+        """Replace the worker that holds ``session``; its sessions come back in the new one."""
+        ...
+
+    async def forget_session(self, session: str) -> None:
+        """Delete the engine's own files of a deleted session."""
+        ...
+
+    def frame_ages_ms(self, session: str) -> tuple[int | None, int | None]:
+        """Milliseconds since the last frame and the last inbound; None when unknown."""
+        ...
+
+    def on_signal(self, listener: Callable[[EngineSignal], None]) -> None: ...
+
+    def on_journal(self, listener: Callable[[str, int], None]) -> None:
+        """``listener(file name, end byte)`` whenever a journal grew; also once per adopted or left-over file."""
+        ...

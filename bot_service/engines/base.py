@@ -1,0 +1,70 @@
+"""The port of an engine inside a worker process: one implementation per folder, one contract suite over all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from bot_service.domain.message import InboundMessage, OutgoingMessage, Receipt, Sent
+from bot_service.domain.signals import SignalKind
+
+
+class EngineError(Exception):
+    """A command that failed. ``code`` is stable: ``not_started``, ``not_connected``, ``timeout``, ``rejected``,
+    ``not_supported``, ``unknown_action``, ``invalid``, ``timelocked``."""
+
+    def __init__(self, code: str, detail: str, *, retryable: bool = False) -> None:
+        super().__init__(detail)
+        self.code, self.detail, self.retryable = code, detail, retryable
+
+
+class EngineSink(Protocol):
+    """Where an engine puts what happens; the worker hands it to the engine. Callable from the engine's own threads."""
+
+    def signal(self, session: str, kind: SignalKind, data: dict[str, Any] | None = None) -> None: ...
+
+    def inbound(self, message: InboundMessage) -> None:
+        """Returns once the message is in the journal; only then may the engine acknowledge it to the server."""
+        ...
+
+    def receipt(self, receipt: Receipt) -> None: ...
+
+    def frame_seen(self, session: str) -> None:
+        """A frame of any kind came from the server: the link is alive."""
+        ...
+
+
+class Engine(Protocol):
+    """All methods are called from the worker's event loop and raise :class:`EngineError` only."""
+
+    async def start(self, session: str, *, jid: str | None, proxy: str | None, pairing: bool) -> None:
+        """Begin to connect and return; what follows comes as signals. ``pairing`` shows QR codes when there is no jid."""
+        ...
+
+    async def stop(self, session: str) -> None:
+        """Disconnect, drain what arrived, forget the client; the pairing stays. Idempotent."""
+        ...
+
+    async def logout(self, session: str) -> None: ...
+
+    async def pairing_code(self, session: str, phone: str) -> str: ...
+
+    async def send(self, session: str, message: OutgoingMessage) -> Sent: ...
+
+    async def mark_read(self, session: str, chat: str, sender: str, message_ids: list[str]) -> None: ...
+
+    async def typing(self, session: str, chat: str, state: str) -> None:
+        """``state`` is ``composing``, ``recording`` or ``paused``."""
+        ...
+
+    async def simulate(self, session: str | None, action: str, args: dict[str, Any]) -> Any:
+        """Only the simulator knows actions; every other engine raises ``not_supported``."""
+        ...
+
+    async def close(self) -> None:
+        """Stop every session; called on SIGTERM and before a recycle."""
+        ...
+
+
+class EngineFactory(Protocol):
+    def __call__(self, sink: EngineSink, *, data_dir: Path, options: dict[str, str]) -> Engine: ...

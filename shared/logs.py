@@ -1,0 +1,95 @@
+"""One JSON line per event on standard output, or a coloured console on a terminal; secrets are redacted last."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any, TextIO
+
+import structlog
+
+from shared.redact import redact_text, redact_value
+
+Event = MutableMapping[str, Any]
+
+# The symbols that users of the original know, by level.
+_SYMBOLS = {"debug": "·", "info": "✅", "warning": "⚠️ ", "error": "❌", "critical": "🚨"}
+_KEPT = frozenset({"level", "time", "event"})
+
+
+def configure(log_format: str = "auto", level: str = "info", stream: TextIO | None = None) -> None:
+    """Set up structlog and the standard library's logging once per process.
+
+    ``log_format`` is ``auto`` (console on a terminal, JSON otherwise), ``console`` or ``json``.
+    Everything goes to standard output: platforms read standard error as errors.
+    """
+    out = stream or sys.stdout
+    console = log_format == "console" or (log_format == "auto" and out.isatty())
+    processors: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        _redact,
+    ]
+    processors += [_symbol, _console(out)] if console else [_to_json]
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.WriteLoggerFactory(out),
+        cache_logger_on_first_use=False,
+    )
+    _route_standard_logging(level)
+
+
+def get(name: str) -> structlog.typing.FilteringBoundLogger:
+    """A logger. Call it as ``log.info("A sentence", event_name="dotted.noun", field=…)``."""
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(source=name)
+    return logger
+
+
+def _redact(_logger: Any, _method: str, event: Event) -> Event:
+    for key, value in list(event.items()):
+        if key == "event":
+            event[key] = redact_text(str(value))
+        elif key not in _KEPT and key != "event_name":
+            event[key] = redact_value(key, value)
+    return event
+
+
+def _to_json(_logger: Any, _method: str, event: Event) -> str:
+    import msgspec  # the encoder of the wire also writes the log; imported late to keep this module light
+
+    sentence = event.pop("event", "")
+    line = {"message": sentence, "level": event.pop("level", "info"), "time": event.pop("time", None)}
+    name = event.pop("event_name", None)
+    if name:
+        line["event"] = name
+    return msgspec.json.encode({**line, **event}, enc_hook=str).decode()
+
+
+def _symbol(_logger: Any, _method: str, event: Event) -> Event:
+    event["event"] = f"{_SYMBOLS.get(event.get('level', ''), '')} {event['event']}"
+    event.pop("event_name", None)
+    event.pop("source", None)
+    return event
+
+
+def _console(out: TextIO) -> Any:
+    return structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=0)
+
+
+class _Bridge(logging.Handler):
+    """Sends records of libraries through structlog, so that one format and one redaction hold for all."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        logger = structlog.get_logger(source=record.name)
+        logger.log(record.levelno, record.getMessage(), event_name="library.log", exc_info=record.exc_info or None)
+
+
+def _route_standard_logging(level: str) -> None:
+    root = logging.getLogger()
+    root.handlers[:] = [_Bridge()]
+    root.setLevel(max(logging.WARNING, getattr(logging, level.upper())))

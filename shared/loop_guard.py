@@ -1,0 +1,103 @@
+"""A thread that watches the event loop: a stalled loop writes all stacks, then ends the process so that it is restarted.
+
+Neither Docker nor Railway restarts a process that runs and does not answer; this thread is what does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import NoReturn
+
+EXIT_STALLED = 70
+
+
+def _end_process(code: int) -> NoReturn:
+    os._exit(code)
+
+
+class LoopGuard:
+    """Stamps the loop every ``stamp_s`` seconds; a silence of ``dump_s`` dumps stacks, of ``kill_s`` ends the process."""
+
+    def __init__(
+        self,
+        *,
+        stamp_s: float = 0.5,
+        dump_s: float = 20.0,
+        kill_s: float = 60.0,
+        end: Callable[[int], object] = _end_process,
+    ) -> None:
+        self._stamp_s = stamp_s
+        self._dump_s = dump_s
+        self._kill_s = kill_s
+        self._end = end
+        self._stamp = time.monotonic()
+        self._lag_s = 0.0
+        self._worst_lag_s = 0.0
+        self._handle: asyncio.TimerHandle | None = None
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to watch the running loop."""
+        self._stamp = time.monotonic()
+        self._tick(asyncio.get_running_loop(), None)
+        self._thread = threading.Thread(target=self._watch, name="loop-guard", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        if self._handle is not None:
+            self._handle.cancel()
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the loop last turned; may be read from any thread."""
+        return time.monotonic() - self._stamp
+
+    @property
+    def lag_s(self) -> float:
+        """How late the last stamp was, in seconds; the age counts when the loop hangs right now."""
+        return max(self._lag_s, self.age_s - self._stamp_s, 0.0)
+
+    def take_worst_lag_s(self) -> float:
+        """The worst lag in seconds since this was last asked, then forget it."""
+        worst, self._worst_lag_s = max(self._worst_lag_s, self.lag_s), 0.0
+        return worst
+
+    def _tick(self, loop: asyncio.AbstractEventLoop, due: float | None) -> None:
+        self._stamp = time.monotonic()
+        self._lag_s = 0.0 if due is None else max(0.0, loop.time() - due)
+        self._worst_lag_s = max(self._worst_lag_s, self._lag_s)
+        next_due = loop.time() + self._stamp_s
+        self._handle = loop.call_at(next_due, self._tick, loop, next_due)
+
+    def _watch(self) -> None:
+        dumped = False
+        last_look = time.monotonic()
+        while not self._stopped.wait(min(1.0, self._dump_s / 4)):
+            now = time.monotonic()
+            if now - last_look > self._dump_s / 2:
+                # This thread did not run either: the whole process was stopped or the machine slept.
+                # The loop deserves a fresh chance before it is judged.
+                self._stamp = now
+            last_look = now
+            age = self.age_s
+            if age < self._dump_s:
+                dumped = False
+            elif not dumped:
+                dumped = True
+                sys.stdout.write(
+                    f'{{"message":"Event loop has not turned for {age:.0f} s, stacks follow",'
+                    '"level":"critical","event":"loop.stalled"}\n'
+                )
+                sys.stdout.flush()
+                faulthandler.dump_traceback(file=sys.stdout, all_threads=True)
+            if age >= self._kill_s:
+                self._end(EXIT_STALLED)
+                return

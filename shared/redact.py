@@ -1,0 +1,47 @@
+"""Takes telephone numbers, tokens, QR and pairing codes out of whatever is about to be written."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+MASK = "[redacted]"
+
+_SECRET_KEYS = re.compile(
+    r"(token|secret|password|authorization|cookie|api_?key|qr|pairing_?code|phone|number|jid|signature)$", re.I
+)
+# A WhatsApp address, whole: user, device and server.
+_JID = re.compile(r"[\w.+-]+(?::\d+)?@(?:s\.whatsapp\.net|lid|g\.us|c\.us|broadcast|newsletter)")
+# 8 to 15 digits in a row, with an optional plus, not part of a longer word, a decimal or a hexadecimal number.
+_PHONE = re.compile(r"(?<![\w.\-:])\+?\d{8,15}(?![\w.\-:]\w|\w)")
+_QR = re.compile(r"\b[12]@[A-Za-z0-9+/=,]{20,}")
+_BEARER = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]+", re.I)
+_PAIRING_CODE = re.compile(r"\b[A-Z0-9]{4}-[A-Z0-9]{4}\b(?!-)")
+_URL_SECRET = re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)")
+_QUERY_SECRET = re.compile(r"([?&](?:token|key|secret|password|sig|signature)=)[^&\s]+", re.I)
+
+
+def redact_text(text: str) -> str:
+    """``text`` with every secret-looking part masked."""
+    text = _URL_SECRET.sub(MASK, text)
+    text = _QUERY_SECRET.sub(rf"\1{MASK}", text)
+    text = _BEARER.sub(rf"\1 {MASK}", text)
+    text = _QR.sub(MASK, text)
+    text = _JID.sub(MASK, text)
+    text = _PAIRING_CODE.sub(MASK, text)
+    return _PHONE.sub(MASK, text)
+
+
+def redact_value(key: str, value: Any) -> Any:
+    """``value`` as it may be logged under ``key``; containers are walked, numbers and booleans are left alone."""
+    if isinstance(value, bool | int | float) or value is None:
+        return value
+    if _SECRET_KEYS.search(key):
+        return MASK
+    if isinstance(value, str):
+        return redact_text(value)
+    if isinstance(value, dict):
+        return {name: redact_value(str(name), item) for name, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [redact_value(key, item) for item in value]
+    return redact_text(str(value))

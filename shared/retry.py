@@ -1,0 +1,56 @@
+"""Retries at the edge, built in one place: named exceptions, exponential with jitter, attempts and a total deadline."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+
+import tenacity
+
+from shared.clock import Clock
+
+
+def retrying(
+    clock: Clock,
+    *,
+    on: type[BaseException] | tuple[type[BaseException], ...],
+    attempts: int,
+    total_s: float,
+    first_s: float,
+    cap_s: float,
+    on_attempt: Callable[[int, BaseException], None] | None = None,
+) -> tenacity.AsyncRetrying:
+    """A tenacity retrier that raises the last error itself (``reraise``).
+
+    ``attempts`` counts the first try; no new try starts once ``total_s`` seconds have gone by. Waits grow from
+    ``first_s`` to ``cap_s`` seconds with full jitter. ``on_attempt(number, error)`` is called after every failed try.
+    """
+
+    def after(state: tenacity.RetryCallState) -> None:
+        if on_attempt is not None and state.outcome is not None:
+            error = state.outcome.exception()
+            if error is not None:
+                on_attempt(state.attempt_number, error)
+
+    started = clock.monotonic()
+
+    def out_of_time(_state: tenacity.RetryCallState) -> bool:
+        # tenacity's own stop_after_delay reads the machine's clock; ours may be a fake one.
+        return clock.monotonic() - started >= total_s
+
+    limit = tenacity.stop_after_attempt(attempts)
+    sleep: Callable[[float], Awaitable[None]] = clock.sleep
+    return tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception_type(on),
+        stop=lambda state: limit(state) or out_of_time(state),
+        wait=tenacity.wait_random_exponential(multiplier=first_s, max=cap_s),
+        sleep=sleep,
+        after=after,
+        reraise=True,
+    )
+
+
+def full_jitter(attempt: int, *, first_s: float, cap_s: float, pick: Callable[[], float] = random.random) -> float:
+    """Seconds to wait before try ``attempt + 1``: uniform between 0 and ``min(cap, first x 2^attempt)``."""
+    ceiling = min(cap_s, first_s * 2.0 ** min(attempt, 32))
+    return pick() * ceiling

@@ -1,0 +1,363 @@
+"""Reads the environment, once: typed, frozen settings, all faults reported together by variable name.
+
+A settings class is a frozen dataclass whose fields are made by :func:`setting`. ``NAME_FILE`` holds the path of a file
+with the value of ``NAME`` wherever ``NAME`` is a secret.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar, cast
+from urllib.parse import urlsplit
+
+S = TypeVar("S")
+
+
+class Secret:
+    """A text that never shows itself: ``repr``, ``str`` and logs print a mask. ``reveal()`` gives the text."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How one kind of value is read from text, and the words that say what is accepted."""
+
+    parse: Callable[[str], Any]
+    accepts: str
+    secret: bool = False
+
+
+def integer(low: int, high: int) -> Kind:
+    def parse(text: str) -> int:
+        value = int(text)
+        if not low <= value <= high:
+            raise ValueError
+        return value
+
+    return Kind(parse, f"a whole number from {low} to {high}")
+
+
+def number(low: float, high: float) -> Kind:
+    def parse(text: str) -> float:
+        value = float(text)
+        if not low <= value <= high:
+            raise ValueError
+        return value
+
+    return Kind(parse, f"a number from {low:g} to {high:g}")
+
+
+_UNIT_MS = {"": 1, "ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+def duration(low_ms: int, high_ms: int) -> Kind:
+    """Milliseconds: ``600000``, or with a unit ``10m`` (ms, s, m, h, d)."""
+
+    def parse(text: str) -> int:
+        match = re.fullmatch(r"(\d+)\s*(ms|s|m|h|d|)", text.strip().lower())
+        if not match:
+            raise ValueError
+        value = int(match[1]) * _UNIT_MS[match[2]]
+        if not low_ms <= value <= high_ms:
+            raise ValueError
+        return value
+
+    return Kind(parse, f"milliseconds from {low_ms} to {high_ms}, or a number with ms, s, m, h or d (10m, 24h, 7d)")
+
+
+_BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+
+
+def boolean() -> Kind:
+    return Kind(lambda text: _BOOLEANS[text.strip().lower()], "true or false")
+
+
+def choice(*names: str) -> Kind:
+    def parse(text: str) -> str:
+        value = text.strip().lower()
+        if value not in names:
+            raise ValueError
+        return value
+
+    return Kind(parse, "one of " + ", ".join(names))
+
+
+def choices(*names: str) -> Kind:
+    """Several of ``names``, separated by commas, in order, each once."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        values = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
+        if any(value not in names for value in values):
+            raise ValueError
+        return values
+
+    return Kind(parse, "a list, separated by commas, of " + ", ".join(names))
+
+
+def text(pattern: str = r".+", accepts: str = "a text that is not empty") -> Kind:
+    def parse(raw: str) -> str:
+        if not re.fullmatch(pattern, raw):
+            raise ValueError
+        return raw
+
+    return Kind(parse, accepts)
+
+
+def path() -> Kind:
+    def parse(raw: str) -> Path:
+        if "\0" in raw:
+            raise ValueError
+        return Path(raw)
+
+    return Kind(parse, "a path")
+
+
+def secret(min_length: int = 16) -> Kind:
+    def parse(raw: str) -> Secret:
+        if len(raw) < min_length or raw.lower() in EXAMPLE_SECRETS or raw.lower().startswith(("change", "your-")):
+            raise ValueError
+        return Secret(raw)
+
+    return Kind(parse, f"at least {min_length} characters, and not an example value", secret=True)
+
+
+def _checked_url(raw: str, schemes: tuple[str, ...]) -> str:
+    parts = urlsplit(raw.strip())
+    if parts.scheme not in schemes or not parts.hostname:
+        raise ValueError
+    _ = parts.port  # raises ValueError when it is not a port
+    return raw.strip()
+
+
+def url(*schemes: str) -> Kind:
+    accepted = schemes or ("http", "https")
+    return Kind(
+        lambda raw: _checked_url(raw, accepted).rstrip("/"), f"a URL that begins with {' or '.join(accepted)}://"
+    )
+
+
+def urls(*schemes: str) -> Kind:
+    """Several URLs, separated by commas or white space."""
+    accepted = schemes or ("http", "https")
+
+    def parse(raw: str) -> tuple[str, ...]:
+        return tuple(_checked_url(part, accepted).rstrip("/") for part in re.split(r"[,\s]+", raw) if part)
+
+    return Kind(parse, f"URLs separated by commas, each beginning with {' or '.join(accepted)}://")
+
+
+def secret_urls() -> Kind:
+    """Several URLs of any scheme that may carry tokens: kept as secrets, never printed."""
+
+    def parse(raw: str) -> tuple[Secret, ...]:
+        parts = [part for part in re.split(r"[,\s]+", raw) if part]
+        if any("://" not in part for part in parts):
+            raise ValueError
+        return tuple(Secret(part) for part in parts)
+
+    return Kind(parse, "URLs separated by commas or spaces", secret=True)
+
+
+EXAMPLE_SECRETS = frozenset({"changeme", "change-me", "secret", "password", "example", "your-secret-here"})
+
+_UNSET: Any = object()
+
+
+def setting(name: str, kind: Kind, *, default: Any = _UNSET, shown_default: str | None = None, about: str) -> Any:
+    """A field of a settings class, read from the variable ``name``.
+
+    ``shown_default`` is what tables print for the default, when ``str(default)`` would not be what a person writes.
+    """
+    metadata = {"name": name, "kind": kind, "about": about, "shown_default": shown_default}
+    if default is _UNSET:
+        return dataclasses.field(metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One variable that cannot be used. ``value`` is left out for secrets."""
+
+    name: str
+    value: str | None
+    accepts: str
+
+    def __str__(self) -> str:
+        got = "" if self.value is None else f" got {self.value!r};"
+        return f"{self.name}:{got} accepted: {self.accepts}"
+
+
+class SettingsError(Exception):
+    """All faults of the environment at once."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        self.faults = faults
+        super().__init__("\n".join(str(fault) for fault in faults))
+
+
+def load(cls: type[S], environ: Mapping[str, str] | None = None) -> S:
+    """Read ``cls`` from ``environ`` (the process's own when not given).
+
+    An empty value counts as unset, because compose files pass empty strings for variables without a value.
+    A class may have a method ``faults(self) -> list[Fault]`` that judges variables together.
+    Raises :class:`SettingsError` with every fault.
+    """
+    source = os.environ if environ is None else environ
+    faults: list[Fault] = []
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(cast(Any, cls)):
+        name, kind = field.metadata["name"], cast(Kind, field.metadata["kind"])
+        raw, fault = _raw(source, name, kind)
+        if fault is not None:
+            faults.append(fault)
+        elif raw is not None:
+            try:
+                values[field.name] = kind.parse(raw)
+            except (ValueError, KeyError):
+                faults.append(Fault(name, None if kind.secret else raw, kind.accepts))
+        elif field.default is dataclasses.MISSING:
+            faults.append(Fault(name, None, kind.accepts + " (required)"))
+    if faults:
+        raise SettingsError(faults)
+    loaded = cls(**values)
+    judged: list[Fault] = loaded.faults() if hasattr(loaded, "faults") else []
+    if judged:
+        raise SettingsError(judged)
+    return loaded
+
+
+def _raw(source: Mapping[str, str], name: str, kind: Kind) -> tuple[str | None, Fault | None]:
+    value = source.get(name) or None
+    file = source.get(f"{name}_FILE") if kind.secret else None
+    if not file:
+        return value, None
+    if value is not None:
+        return None, Fault(f"{name}_FILE", file, f"either {name} or {name}_FILE, not both")
+    try:
+        return Path(file).read_text(encoding="utf-8").strip() or None, None
+    except OSError as error:
+        return None, Fault(f"{name}_FILE", file, f"a readable file ({error.strerror})")
+
+
+def load_or_exit(cls: type[S], environ: Mapping[str, str] | None = None) -> S:
+    """:func:`load`, or every fault on standard error and exit code 2, nothing started."""
+    try:
+        return load(cls, environ)
+    except SettingsError as error:
+        _exit_with(error)
+
+
+def _exit_with(error: SettingsError) -> NoReturn:
+    print(f"Configuration error: {len(error.faults)} variable(s) cannot be used", file=sys.stderr)  # noqa: T201
+    for fault in error.faults:
+        print(f"  {fault}", file=sys.stderr)  # noqa: T201
+    raise SystemExit(2)
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """One variable for tables: its name, default as a person writes it, what is accepted and what it does."""
+
+    name: str
+    default: str
+    accepts: str
+    about: str
+    secret: bool
+
+
+def describe(cls: type[Any]) -> list[Described]:
+    """Every variable of ``cls`` in order; the README's table, .env.example and ``veilleur doctor`` are made from it."""
+    rows = []
+    for field in dataclasses.fields(cls):
+        kind = cast(Kind, field.metadata["kind"])
+        shown = field.metadata["shown_default"]
+        if shown is None:
+            has_none = field.default is dataclasses.MISSING or field.default is None or field.default == ()
+            shown = (
+                ""
+                if has_none
+                else str(field.default).lower()
+                if isinstance(field.default, bool)
+                else str(field.default)
+            )
+        rows.append(Described(field.metadata["name"], shown, kind.accepts, field.metadata["about"], kind.secret))
+    return rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonSettings:
+    """What both programs read. Each program's own class adds PORT, with its own default."""
+
+    host: str | None = setting(
+        "HOST",
+        text(),
+        default=None,
+        shown_default="",
+        about="Address to listen on; all addresses, IPv4 and IPv6, when empty",
+    )
+    data_dir: Path = setting(
+        "DATA_DIR", path(), default=Path("./data"), about="Folder for the database, keys and sessions"
+    )
+    secrets_dir: Path | None = setting(
+        "SECRETS_DIR",
+        path(),
+        default=None,
+        shown_default="DATA_DIR/secrets",
+        about="Folder where a secret that was not given is made at first start; both programs must see the same one",
+    )
+    watchdog_token: Secret | None = setting(
+        "WATCHDOG_TOKEN",
+        secret(),
+        default=None,
+        about="Shared by both programs; made at first start in SECRETS_DIR when unset",
+    )
+    metrics_token: Secret | None = setting(
+        "METRICS_TOKEN", secret(), default=None, about="When set, /metrics of both programs needs it as bearer token"
+    )
+    heartbeat_interval_ms: int = setting(
+        "HEARTBEAT_INTERVAL", duration(100, 60_000), default=2000, about="Time between two beats of /api/heartbeat"
+    )
+    stall_dump_ms: int = setting(
+        "LOOP_STALL_DUMP",
+        duration(1000, 3_600_000),
+        default=20_000,
+        about="An event loop that has not turned for so long writes all stacks to the log",
+    )
+    stall_exit_ms: int = setting(
+        "LOOP_STALL_EXIT",
+        duration(1000, 3_600_000),
+        default=60_000,
+        about="An event loop that has not turned for so long ends the process, so that it is restarted",
+    )
+    log_format: str = setting(
+        "LOG_FORMAT", choice("auto", "console", "json"), default="auto", about="console on a terminal, json otherwise"
+    )
+    log_level: str = setting(
+        "LOG_LEVEL", choice("debug", "info", "warning", "error"), default="info", about="Least level that is logged"
+    )
+
+    @property
+    def secrets_path(self) -> Path:
+        return self.secrets_dir or self.data_dir / "secrets"

@@ -1,0 +1,82 @@
+"""Background tasks with names: a loop that crashes is loud, makes the program unhealthy, and is started again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from shared import logs
+from shared.clock import Clock
+
+log = logs.get(__name__)
+
+
+class TaskGroupOfLoops:
+    """Owns the endless loops of one program. ``dead()`` names those that crashed and have not run well since."""
+
+    def __init__(self, clock: Clock, *, restart_delay_s: float = 1.0) -> None:
+        self._clock = clock
+        self._restart_delay_s = restart_delay_s
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._crashed: dict[str, str] = {}
+
+    def start(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
+        """Run ``loop`` until :meth:`stop`. One that raises is logged, marked dead and started again after a delay."""
+        if name in self._tasks:
+            raise ValueError(f"loop {name} is already running")
+        self._tasks[name] = asyncio.create_task(self._keep(name, loop), name=name)
+
+    def dead(self) -> dict[str, str]:
+        """Crashed loops by name, with the kind of error; empty when all is well."""
+        return dict(self._crashed)
+
+    async def stop(self) -> None:
+        """Cancel every loop and wait until all have ended."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        self._tasks.clear()
+
+    async def _keep(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
+        delay = self._restart_delay_s
+        while True:
+            started = self._clock.monotonic()
+            try:
+                await loop()
+                return
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                self._crashed[name] = type(error).__name__
+                log.exception(f"Background loop {name} crashed", event_name="loop.crashed", loop=name)
+            if self._clock.monotonic() - started > 60:
+                delay = self._restart_delay_s
+            await self._clock.sleep(delay)
+            delay = min(delay * 2, 60.0)
+            self._forget_when_it_runs(name)
+
+    def _forget_when_it_runs(self, name: str) -> None:
+        # A restarted loop counts as alive once it got through ten of the restart delays without raising.
+        async def forget() -> None:
+            await self._clock.sleep(self._restart_delay_s * 10)
+            self._crashed.pop(name, None)
+
+        spawn(forget(), name=f"{name}.recovery")
+
+
+_running: set[asyncio.Task[Any]] = set()
+
+
+def spawn(work: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
+    """A task that is kept alive until it ends and whose error is logged; never fire and forget."""
+    task = asyncio.create_task(work, name=name)
+    _running.add(task)
+    task.add_done_callback(_finished)
+    return task
+
+
+def _finished(task: asyncio.Task[Any]) -> None:
+    _running.discard(task)
+    if not task.cancelled() and task.exception() is not None:
+        log.error(f"Task {task.get_name()} failed", event_name="task.failed", exc_info=task.exception())

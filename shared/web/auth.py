@@ -1,0 +1,32 @@
+"""Bearer tokens: read from the request, compared in constant time."""
+
+from __future__ import annotations
+
+import hmac
+
+from aiohttp import web
+
+from shared.settings import Secret
+from shared.web import errors
+
+
+def bearer(request: web.Request) -> str | None:
+    """The token of ``Authorization: Bearer …`` or ``X-Api-Key``, or None."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    return request.headers.get("X-Api-Key") or None
+
+
+def same(given: str, expected: Secret) -> bool:
+    """Whether the two are equal, in a time that does not tell where they differ."""
+    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), expected.reveal().encode())
+
+
+def require(request: web.Request, expected: Secret) -> None:
+    """401 without a token, 403 with another one."""
+    given = bearer(request)
+    if given is None:
+        raise errors.unauthorized()
+    if not same(given, expected):
+        raise errors.forbidden("this token is not the right one")

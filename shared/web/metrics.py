@@ -1,0 +1,50 @@
+"""``GET /metrics``: the Prometheus text format from one injected registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.exposition import choose_encoder
+
+from shared.settings import Secret
+from shared.web import auth
+from shared.web.middleware import Handler, Measure
+
+LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+def handler(registry: CollectorRegistry, token: Secret | None, refresh: Callable[[], None] | None = None) -> Handler:
+    """Serves ``registry``. ``refresh`` sets the gauges that are only looked at when somebody scrapes."""
+
+    async def metrics(request: web.Request) -> web.StreamResponse:
+        if token is not None:
+            auth.require(request, token)
+        if refresh is not None:
+            refresh()
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return web.Response(body=encode(registry), headers={"Content-Type": content_type})
+
+    return metrics
+
+
+def http_measure(registry: CollectorRegistry, prefix: str) -> Measure:
+    """Counts and times requests by route pattern, method and status."""
+    requests = Counter(
+        f"{prefix}_http_requests_total", "Requests served", ["route", "method", "status"], registry=registry
+    )
+    seconds = Histogram(
+        f"{prefix}_http_request_seconds",
+        "Time to answer a request",
+        ["route"],
+        buckets=LATENCY_BUCKETS,
+        registry=registry,
+    )
+
+    def measure(route: str, method: str, status: int, took_s: float) -> None:
+        known = method if method in ("GET", "POST", "PATCH", "PUT", "DELETE", "HEAD") else "other"
+        requests.labels(route, known, str(status)).inc()
+        seconds.labels(route).observe(took_s)
+
+    return measure

@@ -1,0 +1,63 @@
+"""Around every handler: problems become documents, crashes become 500 without a detail, every request is measured."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from shared import logs
+from shared.clock import Clock
+from shared.web import errors
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Middleware = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
+Measure = Callable[[str, str, int, float], None]
+
+log = logs.get(__name__)
+
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+def problems(clock: Clock, measure: Measure | None = None) -> Middleware:
+    """The outermost middleware. ``measure(route, method, status, seconds)`` gets the route's pattern, never its values."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        started = clock.monotonic()
+        response: web.StreamResponse
+        try:
+            response = await handler(request)
+        except errors.Problem as problem:
+            response = problem.response()
+        except web.HTTPException as error:
+            if error.status < 400:
+                raise
+            response = errors.from_http_exception(error).response()
+        except (ConnectionResetError, TimeoutError):
+            raise
+        except Exception:
+            reference = secrets.token_hex(6)
+            log.exception("Request failed", event_name="http.crash", route=route_of(request), reference=reference)
+            detail = f"an error of ours; the log has it under reference {reference}"
+            response = errors.Problem(500, "internal", detail, reference=reference).response()
+        if not response.prepared:
+            for name, value in _HEADERS.items():
+                response.headers.setdefault(name, value)
+        if measure is not None:
+            measure(route_of(request), request.method, response.status, clock.monotonic() - started)
+        return response
+
+    return middleware
+
+
+def route_of(request: web.Request) -> str:
+    """The route's pattern (``/api/sessions/{id}``), or ``unmatched``: bounded, without ids."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "unmatched"

@@ -1,0 +1,97 @@
+"""Binds the port for both address families and runs an aiohttp application until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from shared import logs
+
+log = logs.get(__name__)
+
+
+def listening_sockets(host: str | None, port: int) -> list[socket.socket]:
+    """Bound sockets for ``host`` and ``port``; IPv4 and IPv6 when ``host`` is None.
+
+    Port 0 takes a free one, the same for both families. Raises ``OSError`` when the port is in use.
+    """
+    families = [(socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")]
+    if host is not None:
+        families = [(socket.AF_INET6 if ":" in host else socket.AF_INET, host)]
+    made: list[socket.socket] = []
+    try:
+        for family, address in families:
+            try:
+                made.append(_bound(family, address, port or (made[0].getsockname()[1] if made else 0)))
+            except OSError as error:
+                # A machine without IPv6 is fine as long as the other family works.
+                if not (made and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)):
+                    raise
+    except OSError:
+        for sock in made:
+            sock.close()
+        raise
+    return made
+
+
+def _bound(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family is socket.AF_INET6:
+            # One socket per family: an IPv6 socket that also took IPv4 would collide with the other.
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((address, port))
+        sock.listen(1024)
+        sock.setblocking(False)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def bind_or_exit(host: str | None, port: int) -> list[socket.socket]:
+    """:func:`listening_sockets`, or one clear line on standard error and exit code 1."""
+    try:
+        return listening_sockets(host, port)
+    except OSError as error:
+        why = (
+            "is already in use by another program"
+            if error.errno == errno.EADDRINUSE
+            else f"cannot be used ({error.strerror})"
+        )
+        print(f"Port {port} {why}: stop it or set PORT to another one", file=sys.stderr)  # noqa: T201
+        raise SystemExit(1) from None
+
+
+async def serve(
+    app: web.Application,
+    sockets: list[socket.socket],
+    *,
+    before_stop: Callable[[], Awaitable[None]] | None = None,
+    shutdown_timeout_s: float = 3.0,
+) -> None:
+    """Serve until a signal asks to stop. ``before_stop`` runs while connections are still open (it says goodbye)."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_timeout_s, handler_cancellation=True)
+    await runner.setup()
+    try:
+        for sock in sockets:
+            await web.SockSite(runner, sock).start()
+        log.info(f"Server running on port {sockets[0].getsockname()[1]}", event_name="server.started")
+        await stop.wait()
+        log.info("Stopping", event_name="server.stopping")
+        if before_stop is not None:
+            await before_stop()
+    finally:
+        await runner.cleanup()
+        log.info("Stopped", event_name="server.stopped")
