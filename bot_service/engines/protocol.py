@@ -26,14 +26,14 @@ class Frame(msgspec.Struct, frozen=True, tag_field="t", omit_defaults=True):
 # --- down ---
 
 
-class Hello(Frame, tag="hello"):
+class Hello(Frame, frozen=True, tag="hello"):
     """First frame of a connection. ``boot_id`` of the API process; the worker answers with :class:`Snapshot`."""
 
     boot_id: str
     protocol: int = PROTOCOL_VERSION
 
 
-class Command(Frame, tag="cmd"):
+class Command(Frame, frozen=True, tag="cmd"):
     """``op`` of ``session`` with ``args``; the ops and their arguments are those of ``engines/base.py:Engine``.
 
     start {jid: str | None, proxy: str | None, pairing: bool}, stop {}, logout {}, pairing_code {phone},
@@ -50,7 +50,7 @@ class Command(Frame, tag="cmd"):
 # --- up ---
 
 
-class Reply(Frame, tag="reply"):
+class Reply(Frame, frozen=True, tag="reply"):
     """The end of a command: ``value`` when ``error`` is None. ``error`` is a stable code, ``detail`` for people."""
 
     id: int
@@ -60,7 +60,7 @@ class Reply(Frame, tag="reply"):
     retryable: bool = False
 
 
-class Signal(Frame, tag="signal"):
+class Signal(Frame, frozen=True, tag="signal"):
     """One :class:`bot_service.domain.signals.SignalKind` of one session.
 
     ``incarnation`` counts the starts of this session in this worker: a signal of an older one is ignored.
@@ -75,14 +75,14 @@ class Signal(Frame, tag="signal"):
     data: dict[str, Any] = {}
 
 
-class JournalAdvanced(Frame, tag="journal"):
+class JournalAdvanced(Frame, frozen=True, tag="journal"):
     """The worker's journal ``file`` (its name) now holds complete records up to byte ``end``."""
 
     file: str
     end: int
 
 
-class Pulse(Frame, tag="pulse"):
+class Pulse(Frame, frozen=True, tag="pulse"):
     """Every 5 s from a worker: what it costs and, per session, how long ago its last frame and last inbound came.
 
     ``frames`` maps session to (milliseconds since the last frame or None, milliseconds since the last inbound or None).
@@ -107,7 +107,7 @@ class SessionSnapshot(msgspec.Struct, frozen=True):
     jid: str | None = None
 
 
-class Snapshot(Frame, tag="snapshot"):
+class Snapshot(Frame, frozen=True, tag="snapshot"):
     """Answer to :class:`Hello`: the worker, its journal, and its sessions as they are now."""
 
     worker_id: str

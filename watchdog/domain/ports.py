@@ -1,0 +1,53 @@
+"""What the decisions need from the outside, as small protocols."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from watchdog.domain.outcome import Cause, ProbeResult
+from watchdog.domain.states import Incident, Notice
+
+
+class Pinger(Protocol):
+    """Pings one target once; a dead target is a result, never an exception."""
+
+    async def ping(self, cause: Cause) -> ProbeResult: ...
+
+
+class Delivered(msgspec.Struct, frozen=True):
+    """How one try to tell went. ``retry_after_s`` is what the receiver asked for."""
+
+    ok: bool
+    reason: str
+    retry_after_s: float | None = None
+
+
+class Notifier(Protocol):
+    """One channel. ``channel`` is a digest of its URL and safe to print, ``label`` its scheme and host."""
+
+    channel: str
+    label: str
+
+    async def send(self, notice: Notice) -> Delivered:
+        """Never raises for what the receiver or the network did."""
+        ...
+
+
+class Repaired(msgspec.Struct, frozen=True):
+    """How a repair ended; ``result`` is done, failed or dry_run."""
+
+    result: str
+    detail: str = ""
+
+
+class Remediator(Protocol):
+    """One way to repair. ``actions`` in the order of the ladder, mildest first."""
+
+    name: str
+    actions: tuple[str, ...]
+
+    async def run(self, action: str, incident: Incident) -> Repaired:
+        """Never raises for what the other side did."""
+        ...

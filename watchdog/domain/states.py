@@ -1,0 +1,88 @@
+"""The states of a target, the flips between them, and the incidents and notices that follow."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+
+class State(StrEnum):
+    UNKNOWN = "UNKNOWN"  # nothing decided yet
+    UP = "UP"
+    SUSPECT = "SUSPECT"  # failed pings, fewer than the threshold
+    DOWN = "DOWN"
+    FLAPPING = "FLAPPING"  # changed too often of late; held until it has been stable
+    DEGRADED = "DEGRADED"  # answers, but too many sessions are not ready
+    BLIND = "BLIND"  # we cannot see it: the fault is ours
+    PAUSED = "PAUSED"  # maintenance window
+
+
+class IncidentKind(StrEnum):
+    DOWN = "down"
+    FLAPPING = "flapping"
+    DEGRADED = "degraded"
+    BLIND = "blind"
+    REFUSED = "refused"
+
+
+class NoticeKind(StrEnum):
+    DOWN = "down"
+    UP = "up"
+    WAS_DOWN = "was_down"  # DOWN and UP that both waited, merged: "was down from … to …"
+    RESTARTED = "restarted"
+    FLAPPING = "flapping"
+    FLAPPING_OVER = "flapping_over"
+    DEGRADED = "degraded"
+    DEGRADED_OVER = "degraded_over"
+    BLIND = "blind"
+    BLIND_OVER = "blind_over"
+    REFUSED = "refused"
+    REFUSED_OVER = "refused_over"
+    REMINDER = "reminder"
+    CHANNEL_FAILING = "channel_failing"
+    REPAIR_BUDGET_SPENT = "repair_budget_spent"
+    TEST = "test"
+
+
+class Flip(msgspec.Struct, frozen=True):
+    """One change of state. ``at_ms`` when it was decided, ``since_ms`` when it began; both wall, epoch."""
+
+    target: str
+    at_ms: int
+    since_ms: int
+    old: State
+    new: State
+    reason: str
+    incident_id: str | None = None
+
+
+class Incident(msgspec.Struct, frozen=True):
+    """Something wrong, from its beginning to its end."""
+
+    id: str
+    target: str
+    kind: IncidentKind
+    opened_at_ms: int
+    decided_at_ms: int
+    reason: str
+    closed_at_ms: int | None = None
+    close_reason: str | None = None
+    acknowledged_at_ms: int | None = None
+    acknowledged_by: str | None = None
+    reminders: int = 0
+    last_notice_at_ms: int | None = None
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """What is to be told. ``id`` is stable over tries, channels and restarts: ``<incident id>:<kind>[:n]``."""
+
+    id: str
+    target: str
+    kind: NoticeKind
+    created_at_ms: int
+    title: str
+    text: str
+    incident_id: str | None = None
+    fields: dict[str, Any] = {}
