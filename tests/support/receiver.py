@@ -74,6 +74,5 @@ class Receiver:
         def look() -> Received | None:
             return next((got for got in self.requests if match(got.json)), None)
 
-        found = await eventually(look, within_s=within_s, what="the wanted webhook")
-        assert found is not None
+        found: Received = await eventually(look, within_s=within_s, what="the wanted webhook")
         return found

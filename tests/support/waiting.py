@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
-
-T = TypeVar("T")
+from collections.abc import Callable
+from typing import Any
 
 
 async def eventually(
-    look: Callable[[], T | Awaitable[T]], *, within_s: float = 10.0, every_s: float = 0.02, what: str = "the condition"
-) -> T:
-    """The first truthy value of ``look``; asserts when it has none ``within_s`` seconds.
+    look: Callable[[], Any], *, within_s: float = 10.0, every_s: float = 0.02, what: str = "the condition"
+) -> Any:
+    """The first truthy value of ``look``, which may be a coroutine function; asserts when it has none ``within_s`` seconds.
 
     An ``OSError`` or ``AssertionError`` of ``look`` counts as not yet.
     """
@@ -25,7 +23,7 @@ async def eventually(
             found = look()
             value = await found if inspect.isawaitable(found) else found
             if value:
-                return value  # type: ignore[return-value]
+                return value
             last = value
         except (OSError, AssertionError) as error:
             last = error
