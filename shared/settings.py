@@ -261,6 +261,11 @@ def _raw(source: Mapping[str, str], name: str, kind: Kind) -> tuple[str | None, 
         return None, Fault(f"{name}_FILE", file, f"a readable file ({error.strerror})")
 
 
+def environment() -> dict[str, str]:
+    """A copy of the process's environment, for programs that start others and hand it on."""
+    return dict(os.environ)
+
+
 def load_or_exit(cls: type[S], environ: Mapping[str, str] | None = None) -> S:
     """:func:`load`, or every fault on standard error and exit code 2, nothing started."""
     try:
