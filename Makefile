@@ -1,0 +1,116 @@
+# Everything a person does with this project, by name. Needs Python >= 3.11 with venv, make and libmagic1.
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Wheels only and hashes always: what is installed is what the lock files say, on every machine.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
+PYTEST := $(BIN)/python -m pytest
+PYTEST_ARGS ?=
+WORKERS ?= auto
+MINUTES ?= 60
+UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
+
+.DEFAULT_GOAL := help
+.PHONY: help venv up test check lint types imports security deploy-check audit lock sbom soak test-wire \
+	bench-detection bench-sessions bench-wire docs images compose-test clean
+
+help: ## Show what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- environment ---
+
+# What runs: both programs' packages, and this folder on the path with its command `veilleur`.
+$(VENV)/.runs: bot_service/requirements.lock watchdog/requirements.lock
+	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(0 if sys.version_info >= (3, 11) else f"Python 3.11 or newer is needed, {sys.executable} is {v}: make PYTHON=python3.11 ...")'
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	$(PIP) -r bot_service/requirements.lock -r watchdog/requirements.lock
+	echo '$(CURDIR)' > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/veilleur.pth"
+	printf '#!%s\nfrom shared.cli.main import main\n\nmain()\n' '$(CURDIR)/$(BIN)/python' > $(BIN)/veilleur
+	chmod +x $(BIN)/veilleur
+	touch $@
+
+# What tests and checks need on top.
+$(VENV)/.tests: $(VENV)/.runs tests/requirements.lock
+	$(PIP) -r tests/requirements.lock
+	touch $@
+
+venv: $(VENV)/.tests ## Make the virtual environment with everything in it
+
+clean: ## Remove the virtual environment, caches and build results (never data/)
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# --- run ---
+
+up: $(VENV)/.runs ## Start the bot service and the watchdog; Ctrl-C stops both
+	@exec $(BIN)/python -m shared.local_run
+
+# --- tests ---
+
+test: $(VENV)/.tests ## Run every test
+	$(PYTEST) -n $(WORKERS) $(PYTEST_ARGS)
+
+test-wire: $(VENV)/.tests ## Run the tests of the real engine against the fake WhatsApp server
+	$(PYTEST) -m wire $(PYTEST_ARGS)
+
+soak: $(VENV)/.tests ## Run both programs for MINUTES=60 with random faults
+	$(BIN)/python -m tests.bench.soak --minutes $(MINUTES)
+
+bench-detection: $(VENV)/.tests ## Measure the time from fault to alert
+	$(BIN)/python -m tests.bench.detection
+
+bench-sessions: $(VENV)/.tests ## Measure memory and latency by number of sessions
+	$(BIN)/python -m tests.bench.sessions
+
+bench-wire: $(VENV)/.tests ## Measure the real engine against the fake WhatsApp server
+	$(BIN)/python -m tests.bench.wire
+
+# --- checks ---
+
+check: lint types imports security deploy-check test ## Lint, types, import contracts, security, deployment files, tests
+
+lint: $(VENV)/.tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.tests
+	$(BIN)/mypy
+
+imports: $(VENV)/.tests
+	$(BIN)/lint-imports
+
+# Without an outside network: bandit looks for known mistakes in the code, pip verifies what is installed.
+security: $(VENV)/.tests
+	$(BIN)/bandit -q -r bot_service watchdog shared -c pyproject.toml
+	$(BIN)/python -m pip check
+
+deploy-check: $(VENV)/.tests
+	$(BIN)/hadolint Dockerfile.bot Dockerfile.watchdog
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	$(BIN)/python -m monitoring.board --check
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/run $$(git ls-files '*.sh'); else echo 'shellcheck is not installed: scripts not checked'; fi
+	@if command -v promtool >/dev/null; then promtool check rules monitoring/rules/*.yml; else echo 'promtool is not installed: rules not checked'; fi
+
+audit: $(VENV)/.tests ## Look up known vulnerabilities of the locked packages (asks a service on the internet)
+	for lock in bot_service watchdog; do $(BIN)/pip-audit --disable-pip --require-hashes -r $$lock/requirements.lock || exit 1; done
+
+# --- releases ---
+
+lock: ## Resolve the dependencies anew (needs uv)
+	$(UV_COMPILE) --extra bot pyproject.toml -o bot_service/requirements.lock
+	$(UV_COMPILE) --extra watchdog pyproject.toml -o watchdog/requirements.lock
+	$(UV_COMPILE) --extra bot --extra watchdog --extra dev -c bot_service/requirements.lock -c watchdog/requirements.lock pyproject.toml -o tests/requirements.lock
+
+sbom: $(VENV)/.tests ## Write the bills of materials of both images to build/
+	$(BIN)/python .ci/sbom.py
+
+images: ## Build both images
+	docker build -f Dockerfile.bot -t veilleur-bot .
+	docker build -f Dockerfile.watchdog -t veilleur-watchdog .
+
+compose-test: ## Prove the compose file on a real Docker engine (DOCKER_HOST or the default one)
+	tests/system/compose.sh
+
+docs: $(VENV)/.tests ## Write again what is made from code: .env.example, README's table, the Grafana board
+	$(BIN)/python -m tests.deploy.documents --write
+	$(BIN)/python -m monitoring.board --write
