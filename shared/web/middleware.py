@@ -6,13 +6,13 @@ import secrets
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from shared import logs
 from shared.clock import Clock
 from shared.web import errors
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Middleware = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 Measure = Callable[[str, str, int, float], None]
 
 log = logs.get(__name__)

@@ -1,0 +1,100 @@
+"""The rules of the map that hold the code together: layers, sizes, one reader of the environment, one clock."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import ROOT
+
+PACKAGES = ("bot_service", "watchdog", "shared")
+SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+MAX_LINES = 400
+
+
+def _names(path: Path) -> set[str]:
+    """Dotted names that the module reads, such as ``os.environ``."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+
+
+def _here(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def test_import_contracts_hold() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_no_module_is_longer_than_the_limit() -> None:
+    long = {_here(path): n for path in SOURCES if (n := len(path.read_text(encoding="utf-8").splitlines())) > MAX_LINES}
+    assert long == {}
+
+
+def test_every_module_says_in_its_first_line_what_it_promises() -> None:
+    silent = []
+    for path in SOURCES:
+        text = path.read_text(encoding="utf-8")
+        if text.strip() and not ast.get_docstring(ast.parse(text)):
+            silent.append(_here(path))
+    assert silent == []
+
+
+def test_only_the_settings_reader_reads_the_environment() -> None:
+    readers = {_here(path) for path in SOURCES if _names(path) & {"os.environ", "os.getenv", "os.environb"}}
+    assert readers <= {"shared/settings.py"}
+
+
+def test_only_the_clock_asks_for_the_wall_time() -> None:
+    askers = {
+        _here(path)
+        for path in SOURCES
+        if _names(path) & {"time.time", "datetime.now", "datetime.utcnow", "time.time_ns"}
+    }
+    assert askers <= {"shared/clock.py"}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_nothing_unfinished_is_left(package: str) -> None:
+    words = ("NotImplementedError", "TODO", "FIXME", "XXX")
+    left = [
+        f"{_here(path)}: {word}"
+        for path in (ROOT / package).rglob("*.py")
+        for word in words
+        if word in path.read_text(encoding="utf-8")
+    ]
+    assert left == []
+
+
+def test_the_top_level_is_the_one_of_the_design() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    if listed.returncode != 0:
+        pytest.skip("not a git checkout")
+    allowed = {
+        *PACKAGES,
+        "tests",
+        "docs",
+        "monitoring",
+        "docker-compose.yml",
+        "Dockerfile.bot",
+        "Dockerfile.watchdog",
+        "pyproject.toml",
+        "README.md",
+        "Makefile",
+        "LICENSE",
+        "CHANGELOG.md",
+    }
+    top = {line.split("/")[0] for line in listed.stdout.splitlines()}
+    assert {name for name in top if not name.startswith(".")} <= allowed

@@ -1,0 +1,158 @@
+"""Problem documents, typed bodies, tokens, and a port on both families."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from typing import Annotated
+
+import aiohttp
+import msgspec
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient
+from prometheus_client import CollectorRegistry
+from pytest_aiohttp.plugin import AiohttpClient
+
+from shared.clock import SystemClock
+from shared.settings import Secret
+from shared.web import auth, body, metrics, middleware, server
+from tests.support.processes import ROOT, free_port
+
+
+class Order(msgspec.Struct, forbid_unknown_fields=True):
+    to: Annotated[str, msgspec.Meta(min_length=1)]
+    count: int = 1
+
+
+async def _take(request: web.Request) -> web.Response:
+    order = await body.read(request, Order)
+    return body.json_response({"to": order.to}, status=201)
+
+
+async def _crash(_request: web.Request) -> web.Response:
+    raise RuntimeError("token=abcdef for 33612345678")
+
+
+async def _guarded(request: web.Request) -> web.Response:
+    auth.require(request, Secret("the-right-token"))
+    return web.Response(text="in")
+
+
+@pytest.fixture
+async def client(aiohttp_client: AiohttpClient) -> TestClient[web.Request, web.Application]:
+    registry = CollectorRegistry()
+    app = web.Application(
+        middlewares=[middleware.problems(SystemClock(), metrics.http_measure(registry, "test"))], client_max_size=1000
+    )
+    app.router.add_post("/orders/{id}", _take)
+    app.router.add_get("/crash", _crash)
+    app.router.add_get("/guarded", _guarded)
+    app.router.add_get("/metrics", metrics.handler(registry, None))
+    return await aiohttp_client(app)
+
+
+@pytest.mark.parametrize(
+    ("raw", "status", "field"),
+    [
+        (b"{", 400, None),
+        (b"", 400, None),
+        (b"\xff", 400, None),
+        (b"[]", 422, "body"),
+        (b"{}", 422, "to"),
+        (b'{"to": 5}', 422, "to"),
+        (b'{"to": ""}', 422, "to"),
+        (b'{"to": "x", "count": "2"}', 422, "count"),
+        (b'{"to": "x", "nope": 1}', 422, "nope"),
+        (b'{"to": "' + b"x" * 2000 + b'"}', 413, None),
+    ],
+)
+async def test_a_wrong_body_names_its_field(
+    client: TestClient[web.Request, web.Application], raw: bytes, status: int, field: str | None
+) -> None:
+    answer = await client.post("/orders/7", data=raw, headers={"Content-Type": "application/json"})
+    problem = await answer.json(content_type="application/problem+json")
+    assert answer.status == status
+    assert problem["status"] == status
+    assert problem["code"]
+    assert [error["field"] for error in problem.get("errors", [])] == ([field] if field else [])
+
+
+async def test_a_body_of_another_type_is_415(client: TestClient[web.Request, web.Application]) -> None:
+    answer = await client.post("/orders/7", data=b"to=x", headers={"Content-Type": "application/x-www-form-urlencoded"})
+    assert answer.status == 415
+
+
+async def test_unknown_paths_and_methods_are_problem_documents(
+    client: TestClient[web.Request, web.Application],
+) -> None:
+    missing = await client.get("/nowhere")
+    assert (missing.status, missing.content_type) == (404, "application/problem+json")
+    wrong = await client.put("/crash")
+    assert (wrong.status, wrong.headers["Allow"]) == (405, "GET,HEAD")
+
+
+async def test_a_crash_tells_a_reference_and_nothing_else(client: TestClient[web.Request, web.Application]) -> None:
+    answer = await client.get("/crash")
+    text = await answer.text()
+    assert answer.status == 500
+    assert "reference" in text
+    assert "abcdef" not in text
+    assert "RuntimeError" not in text
+
+
+async def test_a_token_is_needed_and_must_be_the_right_one(client: TestClient[web.Request, web.Application]) -> None:
+    assert (await client.get("/guarded")).status == 401
+    assert (await client.get("/guarded", headers={"Authorization": "Bearer wrong"})).status == 403
+    assert (await client.get("/guarded", headers={"Authorization": "Bearer thé-right"})).status == 403
+    assert (await client.get("/guarded", headers={"Authorization": "Bearer the-right-token"})).status == 200
+    assert (await client.get("/guarded", headers={"X-Api-Key": "the-right-token"})).status == 200
+
+
+async def test_requests_are_counted_by_pattern_never_by_value(client: TestClient[web.Request, web.Application]) -> None:
+    await client.post("/orders/33612345678", json={"to": "x"})
+    await client.get("/nowhere/33612345678")
+    text = await (await client.get("/metrics")).text()
+    assert 'test_http_requests_total{method="POST",route="/orders/{id}",status="201"} 1.0' in text
+    assert 'route="unmatched",status="404"' in text
+    assert "33612345678" not in text
+
+
+async def test_every_answer_carries_the_safe_headers(client: TestClient[web.Request, web.Application]) -> None:
+    answer = await client.get("/nowhere")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["X-Frame-Options"] == "DENY"
+
+
+async def test_the_default_address_serves_ipv4_and_ipv6() -> None:
+    sockets = server.listening_sockets(None, 0)
+    port = sockets[0].getsockname()[1]
+    app = web.Application()
+    app.router.add_get("/", _guarded)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        for sock in sockets:
+            await web.SockSite(runner, sock).start()
+        async with aiohttp.ClientSession() as http:
+            for host in ("127.0.0.1", "[::1]"):
+                async with http.get(f"http://{host}:{port}/", headers={"X-Api-Key": "the-right-token"}) as answer:
+                    assert answer.status == 200
+    finally:
+        await runner.cleanup()
+
+
+def test_a_port_in_use_is_one_clear_line_and_exit_code_1() -> None:
+    port = free_port()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        code = f"from shared.web import server; server.bind_or_exit('127.0.0.1', {port})"
+        ended = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+        )
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines() == [
+        f"Port {port} is already in use by another program: stop it or set PORT to another one"
+    ]
