@@ -150,3 +150,14 @@ CREATE TABLE total (
     pings INTEGER NOT NULL DEFAULT 0,
     failed_pings INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+
+-- What happened that is no change of state: restarted, stop_announced, link_lost, link_up, watchdog_gap, clock_step, …
+CREATE TABLE event (
+    id INTEGER PRIMARY KEY,
+    target TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    detail TEXT NOT NULL DEFAULT '',
+    incident_id TEXT
+) STRICT;
+CREATE INDEX event_by_time ON event (target, at);
