@@ -24,7 +24,14 @@ class EnginePool(Protocol):
     """All workers of this service seen as one engine. Raises ``bot_service.engines.base.EngineError``."""
 
     async def start_session(self, session: str, *, jid: str | None, proxy: str | None) -> int:
-        """Returns the incarnation of this start: signals of older ones are to be ignored."""
+        """Returns the incarnation of this start: signals of lower ones are to be ignored, higher ones are newer.
+
+        Incarnations grow over restarts of this service too. A session that runs already is started anew, with one
+        exception: the first start of a session that a worker kept running while this process was away. That one is
+        taken over as it is, and the signals that tell where it stands are repeated. Signals of the new incarnation may
+        arrive before this returns. After WORKER_LOST the pool starts the session again by itself, with a higher
+        incarnation; a start that cannot be done then is told as START_TIMEOUT and tried again.
+        """
         ...
 
     async def stop_session(self, session: str) -> None: ...
@@ -49,6 +56,14 @@ class EnginePool(Protocol):
         """Delete the engine's own files of a deleted session."""
         ...
 
+    async def stop_unclaimed(self) -> None:
+        """Stop what workers kept running and nobody has started since; for the end of the boot."""
+        ...
+
+    def journals_in_use(self) -> set[str]:
+        """Names of the journal files that a living worker may still append to; all others are complete."""
+        ...
+
     def frame_ages_ms(self, session: str) -> tuple[int | None, int | None]:
         """Milliseconds since the last frame and the last inbound; None when unknown."""
         ...
@@ -56,5 +71,9 @@ class EnginePool(Protocol):
     def on_signal(self, listener: Callable[[EngineSignal], None]) -> None: ...
 
     def on_journal(self, listener: Callable[[str, int], None]) -> None:
-        """``listener(file name, end byte)`` whenever a journal grew; also once per adopted or left-over file."""
+        """``listener(file name, end byte)`` whenever a journal grew; also once per adopted or left-over file.
+
+        A worker begins a new file when the old one is long (see ``engines/journal_file.py``); a file that is not in
+        :meth:`journals_in_use` and is wholly ingested may be deleted.
+        """
         ...

@@ -36,7 +36,7 @@ class Hello(Frame, frozen=True, tag="hello"):
 class Command(Frame, frozen=True, tag="cmd"):
     """``op`` of ``session`` with ``args``; the ops and their arguments are those of ``engines/base.py:Engine``.
 
-    start {jid: str | None, proxy: str | None, pairing: bool}, stop {}, logout {}, pairing_code {phone},
+    start {jid: str | None, proxy: str | None, pairing: bool, incarnation: int}, stop {}, logout {}, pairing_code {phone},
     send {message: OutgoingMessage as dict}, mark_read {chat, sender, messageIds}, typing {chat, state},
     simulate {action, ...}; for the whole worker (session None): snapshot {}, drain {}, shutdown {}.
     """
@@ -63,7 +63,7 @@ class Reply(Frame, frozen=True, tag="reply"):
 class Signal(Frame, frozen=True, tag="signal"):
     """One :class:`bot_service.domain.signals.SignalKind` of one session.
 
-    ``incarnation`` counts the starts of this session in this worker: a signal of an older one is ignored.
+    ``incarnation`` is the number that the start command gave: a signal of a lower one is ignored.
     ``at_ms`` is wall time in milliseconds since the epoch.
     """
 
@@ -85,7 +85,8 @@ class JournalAdvanced(Frame, frozen=True, tag="journal"):
 class Pulse(Frame, frozen=True, tag="pulse"):
     """Every 5 s from a worker: what it costs and, per session, how long ago its last frame and last inbound came.
 
-    ``frames`` maps session to (milliseconds since the last frame or None, milliseconds since the last inbound or None).
+    ``frames`` maps session to (milliseconds since the last frame or None, milliseconds since the last inbound or None);
+    it holds the sessions that had a frame since the pulse before, and all of them in the first pulse of a connection.
     """
 
     rss_bytes: int
