@@ -1,0 +1,195 @@
+"""Every variable of the bot service: typed, frozen, read once, all faults reported together."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+from shared.settings import (
+    CommonSettings,
+    Fault,
+    Kind,
+    Secret,
+    boolean,
+    choice,
+    duration,
+    integer,
+    secret,
+    setting,
+    url,
+)
+
+DAY_MS = 86_400_000
+YEAR_MS = 366 * DAY_MS
+
+
+def database_url() -> Kind:
+    """The address of the store; a secret, because it may carry a password."""
+
+    def parse(raw: str) -> Secret:
+        if not raw.startswith(("sqlite:///", "postgresql://", "postgres://")):
+            raise ValueError
+        return Secret(raw)
+
+    return Kind(parse, "sqlite:///<path> or postgresql://…", secret=True)
+
+
+def command() -> Kind:
+    """A command line, split as a shell splits it."""
+
+    def parse(raw: str) -> tuple[str, ...]:
+        words = tuple(shlex.split(raw))
+        if not words:
+            raise ValueError
+        return words
+
+    return Kind(parse, "a command line")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BotSettings(CommonSettings):
+    port: int = setting("PORT", integer(0, 65535), default=3000, about="Port of the bot service")
+    bot_api_key: Secret | None = setting(
+        "BOT_API_KEY",
+        secret(),
+        default=None,
+        about="Administrator's key for /api; made at first start in SECRETS_DIR when unset",
+    )
+    database_url: Secret | None = setting(
+        "DATABASE_URL",
+        database_url(),
+        default=None,
+        shown_default="sqlite:///DATA_DIR/bot.db",
+        about="Where sessions, messages and deliveries are kept",
+    )
+    public_stats: bool = setting(
+        "PUBLIC_STATS",
+        boolean(),
+        default=True,
+        about="GET /api/keepalive and GET /api/metrics answer without a key; false closes both",
+    )
+
+    # Sessions
+    session_inactive_timeout_ms: int = setting(
+        "SESSION_INACTIVE_TIMEOUT",
+        duration(1000, YEAR_MS),
+        default=DAY_MS,
+        about="A session without a sign of life for so long is closed",
+    )
+    session_max_age_ms: int = setting(
+        "SESSION_MAX_AGE",
+        duration(1000, 10 * YEAR_MS),
+        default=7 * DAY_MS,
+        about="A session older than this is recycled or closed",
+    )
+    session_cleanup_interval_ms: int = setting(
+        "SESSION_CLEANUP_INTERVAL",
+        duration(1000, 30 * DAY_MS),
+        default=3_600_000,
+        about="Time between two looks for expired sessions",
+    )
+    session_expiry_action: str = setting(
+        "SESSION_EXPIRY_ACTION",
+        choice("auto", "close", "recycle"),
+        default="auto",
+        about="auto closes inactive sessions and recycles paired ones at their maximum age; close and recycle force one",
+    )
+    session_start_timeout_ms: int = setting(
+        "SESSION_START_TIMEOUT",
+        duration(1000, 3_600_000),
+        default=60_000,
+        about="A start or a connect that takes longer is tried again",
+    )
+    session_transitions_kept: int = setting(
+        "SESSION_TRANSITIONS_KEPT", integer(1, 1000), default=50, about="Transitions kept per session"
+    )
+
+    # Engine
+    engine: str = setting("ENGINE", choice("neonize", "simulator"), default="neonize", about="What speaks WhatsApp")
+    engine_sessions_per_worker: int = setting(
+        "ENGINE_SESSIONS_PER_WORKER", integer(1, 10_000), default=50, about="Sessions in one engine worker process"
+    )
+    engine_worker_command: tuple[str, ...] | None = setting(
+        "ENGINE_WORKER_COMMAND",
+        command(),
+        default=None,
+        shown_default="",
+        about="Command that starts an engine worker, for tests",
+    )
+    whatsapp_proxy: str | None = setting(
+        "WHATSAPP_PROXY",
+        url("http", "https", "socks5"),
+        default=None,
+        about="Proxy through which the engine dials WhatsApp",
+    )
+
+    # Reconnecting
+    reconnect_first_delay_ms: int = setting(
+        "RECONNECT_FIRST_DELAY",
+        duration(10, 3_600_000),
+        default=2000,
+        about="Ceiling of the first random wait before a reconnect; doubles with every try",
+    )
+    reconnect_max_delay_ms: int = setting(
+        "RECONNECT_MAX_DELAY", duration(10, DAY_MS), default=300_000, about="Ceiling of every random wait"
+    )
+    reconnect_take_over_ms: int = setting(
+        "RECONNECT_TAKE_OVER",
+        duration(100, DAY_MS),
+        default=300_000,
+        about="An engine that reconnects by itself is given so long before its client is started anew",
+    )
+    reconnect_per_minute: int = setting(
+        "RECONNECT_PER_MINUTE",
+        integer(1, 1_000_000),
+        default=500,
+        about="Herd limit: reconnects begun in one minute over all sessions",
+    )
+    boot_concurrency: int = setting(
+        "BOOT_CONCURRENCY", integer(1, 10_000), default=64, about="Session starts in flight at one time"
+    )
+    boot_stagger_ms: int = setting(
+        "BOOT_STAGGER", duration(0, 60_000), default=10, about="Time between two session starts at boot"
+    )
+
+    # Readiness
+    frame_fresh_ms: int = setting(
+        "FRAME_FRESH_FOR",
+        duration(100, 3_600_000),
+        default=60_000,
+        about="A session whose last frame is older is not READY",
+    )
+    receive_probe: str = setting(
+        "RECEIVE_PROBE",
+        choice("off", "ring", "self"),
+        default="off",
+        about="Active check of the receive path: a message to another own session (ring) or to the own account (self)",
+    )
+    receive_probe_interval_ms: int = setting(
+        "RECEIVE_PROBE_INTERVAL",
+        duration(100, DAY_MS),
+        default=120_000,
+        about="Time between two probes of one session that heard nothing else",
+    )
+    receive_probe_timeout_ms: int = setting(
+        "RECEIVE_PROBE_TIMEOUT",
+        duration(100, 3_600_000),
+        default=45_000,
+        about="A probe that did not come back for so long raises suspicion",
+    )
+
+    @property
+    def store_url(self) -> str:
+        """The store's address with its default filled in."""
+        return self.database_url.reveal() if self.database_url else f"sqlite:///{self.data_dir / 'bot.db'}"
+
+    def faults(self) -> list[Fault]:
+        """Variables judged together."""
+        found = []
+        if self.reconnect_max_delay_ms < self.reconnect_first_delay_ms:
+            found.append(
+                Fault("RECONNECT_MAX_DELAY", str(self.reconnect_max_delay_ms), "at least RECONNECT_FIRST_DELAY")
+            )
+        if self.stall_exit_ms < self.stall_dump_ms:
+            found.append(Fault("LOOP_STALL_EXIT", str(self.stall_exit_ms), "at least LOOP_STALL_DUMP"))
+        return found

@@ -1,0 +1,147 @@
+"""Opens the store: checked before it is touched, brought to the newest schema, refused when corrupt or newer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
+from sqlalchemy import Connection, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+_MAGIC = b"SQLite format 3\0"
+# A full check reads the whole file: above this size only the schema is read, so that a start stays short.
+_CHECK_WHOLE_BELOW_BYTES = 256 * 1024 * 1024
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class StoreRefused(Exception):
+    """The store cannot be used; the text says why and what to do. Nothing was changed."""
+
+
+class Database:
+    """One pool of connections. ``write`` is one transaction; writers take turns, as SQLite has only one."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+        self._turn = asyncio.Lock()
+
+    @property
+    def dialect(self) -> str:
+        return self.engine.dialect.name
+
+    @contextlib.asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that is committed at the end of the block, rolled back on any error."""
+        async with self._turn, self.engine.begin() as connection:
+            yield connection
+
+    @contextlib.asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        async with self.engine.connect() as connection:
+            yield connection
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+
+async def open_database(url: str) -> Database:
+    """The store at ``url`` with the newest schema. Raises :class:`StoreRefused`."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        file = Path(parsed.database or "")
+        await asyncio.to_thread(_check_file, file)
+        engine = create_async_engine(parsed.set(drivername="sqlite+aiosqlite"), pool_size=4, max_overflow=0)
+        event.listen(engine.sync_engine, "connect", _sqlite_pragmas)
+    else:
+        try:
+            engine = create_async_engine(parsed.set(drivername="postgresql+asyncpg"), pool_pre_ping=True)
+        except ModuleNotFoundError as error:
+            raise StoreRefused(f"DATABASE_URL names PostgreSQL, and the driver {error.name} is not installed") from None
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(_upgrade)
+            await connection.commit()
+    except (SQLAlchemyError, OSError) as error:
+        await engine.dispose()
+        cause = getattr(error, "orig", None) or error
+        raise StoreRefused(f"The database {_named(parsed.database)} cannot be opened: {cause}") from error
+    except BaseException:
+        await engine.dispose()
+        raise
+    return Database(engine)
+
+
+def _named(database: str | None) -> str:
+    return database or "of DATABASE_URL"
+
+
+def _sqlite_pragmas(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _check_file(file: Path) -> None:
+    """Looks at a SQLite file without changing it."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreRefused(f"The folder {file.parent} cannot be made: {error.strerror}") from None
+    if not file.exists() or file.stat().st_size == 0:
+        return
+    advice = "move it away to begin anew, or put a backup in its place"
+    with file.open("rb") as stream:
+        if stream.read(len(_MAGIC)) != _MAGIC:
+            raise StoreRefused(f"The database {file} is corrupt (not an SQLite file): {advice}")
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=5)) as connection:
+            if file.stat().st_size < _CHECK_WHOLE_BELOW_BYTES:
+                found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+                if found != "ok":
+                    raise StoreRefused(f"The database {file} is corrupt ({found}): {advice}")
+            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            version = None
+            if "alembic_version" in tables:
+                row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+                version = row[0] if row else None
+    except sqlite3.DatabaseError as error:
+        raise StoreRefused(f"The database {file} is corrupt ({error}): {advice}") from None
+    if tables and version is None and "sessions" in tables:
+        raise StoreRefused(f"The database {file} has tables of an unknown program: {advice}")
+    if version is not None and not _known(version):
+        raise StoreRefused(
+            f"The database {file} is newer than this program (schema {version}): install the program that wrote it"
+        )
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    return config
+
+
+def _known(version: str) -> bool:
+    try:
+        return ScriptDirectory.from_config(_config()).get_revision(version) is not None
+    except CommandError:
+        return False
+
+
+def _upgrade(connection: Connection) -> None:
+    config = _config()
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise StoreRefused(f"The database is newer than this program: {error}") from None

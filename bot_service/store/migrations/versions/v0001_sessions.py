@@ -1,0 +1,50 @@
+"""Sessions, their transitions and their leases."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "sessions",
+        sa.Column("id", sa.String(64), primary_key=True),
+        sa.Column("owner", sa.String(64), nullable=False),
+        sa.Column("name", sa.String(200), nullable=False),
+        sa.Column("created_ms", sa.BigInteger, nullable=False),
+        sa.Column("wanted", sa.String(8), nullable=False),
+        sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("reason", sa.String(64), nullable=False),
+        sa.Column("jid", sa.String(128)),
+        sa.Column("record", sa.LargeBinary, nullable=False),
+    )
+    op.create_index("ix_sessions_owner", "sessions", ["owner"])
+    op.create_table(
+        "transitions",
+        sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("session", sa.String(64), nullable=False),
+        sa.Column("at_ms", sa.BigInteger, nullable=False),
+        sa.Column("from_state", sa.String(16), nullable=False),
+        sa.Column("to_state", sa.String(16), nullable=False),
+        sa.Column("reason", sa.String(64), nullable=False),
+        sa.Column("detail", sa.String(500)),
+        sa.Column("actor", sa.String(16), nullable=False),
+    )
+    op.create_index("transitions_by_session", "transitions", ["session", "seq"])
+    op.create_table(
+        "leases",
+        sa.Column("session", sa.String(64), primary_key=True),
+        sa.Column("holder", sa.String(64), nullable=False),
+        sa.Column("fencing", sa.BigInteger, nullable=False),
+        sa.Column("expires_ms", sa.BigInteger, nullable=False),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("leases")
+    op.drop_table("transitions")
+    op.drop_table("sessions")
