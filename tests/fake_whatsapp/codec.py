@@ -6,7 +6,7 @@ import zlib
 
 from pyaileys.wabinary.constants import DOUBLE_BYTE_TOKENS, SINGLE_BYTE_TOKENS
 
-from tests.fake_whatsapp.jid import LID_SERVER, USER_SERVER, JID
+from tests.fake_whatsapp.jid import JID, LID_SERVER, USER_SERVER
 from tests.fake_whatsapp.nodes import Attr, Content, Node
 
 SINGLE: tuple[str, ...] = tuple(SINGLE_BYTE_TOKENS)

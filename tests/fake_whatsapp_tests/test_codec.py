@@ -9,11 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fake_whatsapp import codec
-from tests.fake_whatsapp.jid import SERVER, JID, group_jid, lid_jid, phone_jid
+from tests.fake_whatsapp.jid import JID, SERVER, group_jid, lid_jid, phone_jid
 from tests.fake_whatsapp.nodes import Node
 
 words = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12)
-jids = st.sampled_from([SERVER, phone_jid("4917000"), phone_jid("4917000", 7), lid_jid("4917000", 3), group_jid("12-3")])
+jids = st.sampled_from(
+    [SERVER, phone_jid("4917000"), phone_jid("4917000", 7), lid_jid("4917000", 3), group_jid("12-3")]
+)
 attrs = st.dictionaries(words, words | jids, max_size=4)
 nodes = st.recursive(
     st.builds(Node, words, attrs, st.none() | st.binary(min_size=1, max_size=400)),

@@ -1,0 +1,64 @@
+"""Lets the engine in this process trust the fake server: its built-in root key is replaced in memory. For test workers only.
+
+The engine checks the server's certificate chain against 32 bytes that are compiled in. They must be found exactly once in the pinned
+library and lie in a writable segment; anything else raises `EngineKeyError`, so that a new version of the engine fails loudly here.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from pathlib import Path
+
+WHATSAPP_ROOT = bytes.fromhex("142375574d0a587166aae71ebe516437c4a28b73e3695c6ce1f7f9545da8ee6b")
+LOADABLE, WRITABLE = 1, 2
+
+
+class EngineKeyError(RuntimeError):
+    """The pinned engine is not the one that this replacement was written for."""
+
+
+def find(library: bytes) -> int:
+    """The virtual address of the trusted key in an ELF library; raises `EngineKeyError` unless it is unique and writable."""
+    offset = library.find(WHATSAPP_ROOT)
+    if offset < 0:
+        raise EngineKeyError("the trusted key is not in the library")
+    if library.find(WHATSAPP_ROOT, offset + 1) >= 0:
+        raise EngineKeyError("the trusted key is in the library more than once")
+    (table,) = struct.unpack_from("<Q", library, 32)
+    size, count = struct.unpack_from("<HH", library, 54)
+    for index in range(count):
+        kind, flags, start, address, _, length, _, _ = struct.unpack_from("<IIQQQQQQ", library, table + index * size)
+        if kind == LOADABLE and start <= offset < start + length:
+            if not flags & WRITABLE:
+                raise EngineKeyError("the trusted key lies in a segment that is not writable")
+            return int(address) + offset - int(start)
+    raise EngineKeyError("the trusted key lies in no segment")
+
+
+def library_file() -> Path:
+    """The engine's native library as installed."""
+    import neonize
+    from neonize.utils.platform import generated_name
+
+    return Path(str(neonize.__file__)).parent / str(generated_name())
+
+
+def install(public: bytes) -> None:
+    """Make the engine loaded in this process trust `public` (32 bytes) instead of WhatsApp's key; raises `EngineKeyError`."""
+    file = library_file()
+    address = _base_of(file) + find(file.read_bytes())
+    current = ctypes.string_at(address, len(WHATSAPP_ROOT))
+    if current not in (WHATSAPP_ROOT, public):
+        raise EngineKeyError("other bytes than the trusted key are in memory")
+    ctypes.memmove(address, public, len(public))
+    if ctypes.string_at(address, len(public)) != public:
+        raise EngineKeyError("the trusted key did not change")
+
+
+def _base_of(library: Path) -> int:
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    starts = [int(line.split("-")[0], 16) for line in lines if line.endswith(str(library.resolve()))]
+    if not starts:
+        raise EngineKeyError("the engine is not loaded")
+    return min(starts)

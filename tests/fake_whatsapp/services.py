@@ -1,0 +1,201 @@
+"""Answers to the queries (`iq`) of a device: prekeys, who exists, groups, media hosts, pings, unlinking."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+
+from tests.fake_whatsapp.accounts import Companion, Group
+from tests.fake_whatsapp.connection import Connection
+from tests.fake_whatsapp.jid import JID, SERVER, lid_jid, phone_jid
+from tests.fake_whatsapp.media import HOST
+from tests.fake_whatsapp.nodes import Attr, Node
+from tests.fake_whatsapp.pairing import Pairing
+from tests.fake_whatsapp.signal_session import Bundle
+from tests.fake_whatsapp.world import World
+
+Answer = list[Node] | None
+
+
+class NoAnswer(Exception):
+    """The server says nothing at all."""
+
+
+class Services:
+    """One method per namespace; what is not known is answered with an empty result."""
+
+    def __init__(self, world: World, pairing: Pairing) -> None:
+        self._world = world
+        self._pairing = pairing
+        self._by_namespace: dict[str, Callable[[Connection, Node], Awaitable[Answer]]] = {
+            "encrypt": self._encrypt,
+            "usync": self._usync,
+            "w:p": self._ping,
+            "w:m": self._media,
+            "w:g2": self._groups,
+            "md": self._devices,
+            "privacy": self._privacy,
+        }
+
+    async def handle(self, connection: Connection, node: Node) -> None:
+        """Answer one query, or take an answer to one of ours."""
+        if node.text("type") in ("result", "error"):
+            if node.child("pair-device-sign"):
+                self._world.stats["paired"] += 1
+                await connection.stream_error({"code": "515"})
+            return
+        namespace = node.text("xmlns")
+        self._world.stats[f"iq {namespace}"] += 1
+        attrs: dict[str, Attr] = {"from": node.attrs.get("to", SERVER), "id": node.text("id")}
+        service = self._by_namespace.get(namespace)
+        try:
+            answer = await service(connection, node) if service else None
+        except NoAnswer:
+            return
+        except LookupError as error:
+            refusal = Node("error", {"code": 404, "text": f"item-not-found {error}"})
+            await connection.send(Node("iq", {**attrs, "type": "error"}, [refusal]))
+            return
+        await connection.send(Node("iq", {**attrs, "type": "result"}, answer))
+
+    async def _ping(self, connection: Connection, _: Node) -> Answer:
+        if self._world.faults.hits(self._world.faults.ignore_pings, connection.number):
+            self._world.stats["pings ignored"] += 1
+            raise NoAnswer
+        return None
+
+    async def _privacy(self, _: Connection, __: Node) -> Answer:
+        return [Node("privacy")]
+
+    async def _media(self, _: Connection, __: Node) -> Answer:
+        attrs: dict[str, Attr] = {"auth": "test", "ttl": 3600, "auth_ttl": 3600, "max_buckets": 12}
+        return [Node("media_conn", {**attrs}, [Node("host", {"hostname": HOST})])]
+
+    async def _devices(self, connection: Connection, node: Node) -> Answer:
+        first = node.children()[0]
+        if first.tag == "remove-companion-device":
+            self._world.stats["unlinked"] += 1
+            self._world.account(connection.number).unlink(connection.companion.device if connection.companion else 0)
+        elif first.text("stage") == "companion_hello":
+            return [await self._pairing.companion_hello(connection, first)]
+        elif first.text("stage") == "companion_finish":
+            self._pairing.companion_finish(first)
+        return None
+
+    # --- keys ---
+
+    async def _encrypt(self, connection: Connection, node: Node) -> Answer:
+        companion = connection.companion
+        wanted = node.child("key")
+        if wanted is not None:
+            return [Node("list", {}, [self._bundle(user.jid("jid")) for user in wanted.children()])]
+        if companion is None:
+            return None
+        if node.child("count"):
+            return [Node("count", {"value": max(self._world.announced_prekeys, len(companion.prekeys))})]
+        uploaded = node.child("list")
+        if uploaded is not None:
+            for key in uploaded.children():
+                companion.prekeys.append((int.from_bytes(key.need("id").data(), "big"), key.need("value").data()))
+            signed = node.need("skey")
+            number = int.from_bytes(signed.need("id").data(), "big")
+            companion.signed_prekey = (number, signed.need("value").data(), signed.need("signature").data())
+        return None
+
+    def _bundle(self, jid: JID) -> Node:
+        account = self._world.directory.find(jid)
+        companion = self._world.directory.companion(jid) if jid.device else None
+        if account is None or (jid.device and companion is None):
+            return Node("user", {"jid": jid}, [Node("error", {"code": 404, "text": "item-not-found"})])
+        if companion is not None:
+            return _bundle_node(jid, companion.take_bundle(), companion.signed_prekey[2])
+        return _bundle_node(jid, account.phone.bundle(), account.phone.keys.signature)
+
+    # --- who exists ---
+
+    async def _usync(self, _: Connection, node: Node) -> Answer:
+        usync = node.need("usync")
+        query = usync.need("query")
+        users = [self._user(query, user) for user in usync.need("list").children()]
+        attrs: dict[str, Attr] = {
+            "sid": usync.text("sid"),
+            "mode": "query",
+            "last": "true",
+            "index": "0",
+            "context": "message",
+        }
+        return [Node("usync", {**attrs}, [Node("list", {}, users)])]
+
+    def _user(self, query: Node, user: Node) -> Node:
+        jid = user.attrs.get("jid")
+        if not isinstance(jid, JID):
+            contact = user.child("contact")
+            jid = phone_jid(re.sub(r"\D", "", contact.data().decode() if contact else ""))
+        account = self._world.directory.find(jid)
+        children = []
+        if query.child("contact"):
+            children.append(Node("contact", {"type": "in" if account else "out"}))
+        if account is not None and query.child("lid"):
+            children.append(Node("lid", {"val": lid_jid(account.number)}))
+        if account is not None and query.child("devices"):
+            devices = [Node("device", {"id": number}) for number in (0, *account.companions)]
+            children.append(Node("devices", {}, [Node("device-list", {}, devices)]))
+        return Node("user", {"jid": jid}, children)
+
+    # --- groups ---
+
+    async def _groups(self, connection: Connection, node: Node) -> Answer:
+        groups = self._world.directory.groups
+        created = node.child("create")
+        if created is not None:
+            members = [connection.number, *(child.jid("jid").number for child in created.all("participant"))]
+            group = Group(self._world.new_id("1203").replace("-", ""), created.text("subject"), members)
+            groups[group.id] = group
+            return [_group_node(group)]
+        if node.child("participating"):
+            mine = [_group_node(group) for group in groups.values() if connection.number in group.members]
+            return [Node("groups", {}, mine)]
+        return [_group_node(groups[node.jid("to").user])]
+
+
+def _group_node(group: Group) -> Node:
+    attrs: dict[str, Attr] = {
+        "id": group.id,
+        "creator": phone_jid(group.members[0]),
+        "creation": group.created,
+        "subject": group.subject,
+        "s_t": group.created,
+        "s_o": phone_jid(group.members[0]),
+        "addressing_mode": "pn",
+        "size": len(group.members),
+    }
+    members = []
+    for index, number in enumerate(group.members):
+        member: dict[str, Attr] = {"jid": phone_jid(number), "lid": lid_jid(number), "phone_number": phone_jid(number)}
+        if index == 0:
+            member["type"] = "superadmin"
+        members.append(Node("participant", member))
+    return Node("group", attrs, members)
+
+
+def _bundle_node(jid: JID, bundle: Bundle, signature: bytes) -> Node:
+    children = [
+        Node("registration", {}, bundle.registration_id.to_bytes(4, "big")),
+        Node("type", {}, b"\x05"),
+        Node("identity", {}, bundle.identity),
+        _key_node("skey", bundle.signed_prekey_id, bundle.signed_prekey, signature),
+    ]
+    if bundle.prekey is not None:
+        children.append(_key_node("key", bundle.prekey_id or 0, bundle.prekey))
+    return Node("user", {"jid": jid}, children)
+
+
+def _key_node(tag: str, number: int, value: bytes, signature: bytes = b"") -> Node:
+    children = [Node("id", {}, number.to_bytes(3, "big")), Node("value", {}, value)]
+    return Node(tag, {}, [*children, Node("signature", {}, signature)] if signature else children)
+
+
+def low_on_prekeys(world: World, companion: Companion) -> Node:
+    """The notification that asks a device for more prekeys."""
+    attrs: dict[str, Attr] = {"from": SERVER, "type": "encrypt", "id": world.new_id("notify"), "t": world.now_s()}
+    return Node("notification", {**attrs}, [Node("count", {"value": len(companion.prekeys)})])
