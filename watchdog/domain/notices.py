@@ -1,0 +1,178 @@
+"""Builds every notice: a stable id, a title that fits a phone's lock screen, one sentence and fields for programs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from watchdog.domain.states import Incident, IncidentKind, Notice, NoticeKind
+
+_OPENS = {
+    IncidentKind.DOWN: NoticeKind.DOWN,
+    IncidentKind.FLAPPING: NoticeKind.FLAPPING,
+    IncidentKind.DEGRADED: NoticeKind.DEGRADED,
+    IncidentKind.BLIND: NoticeKind.BLIND,
+    IncidentKind.REFUSED: NoticeKind.REFUSED,
+}
+_CLOSES = {
+    IncidentKind.DOWN: NoticeKind.UP,
+    IncidentKind.FLAPPING: NoticeKind.FLAPPING_OVER,
+    IncidentKind.DEGRADED: NoticeKind.DEGRADED_OVER,
+    IncidentKind.BLIND: NoticeKind.BLIND_OVER,
+    IncidentKind.REFUSED: NoticeKind.REFUSED_OVER,
+}
+OPENER_OF = {_CLOSES[kind]: _OPENS[kind] for kind in IncidentKind}
+
+_WRONG = {
+    IncidentKind.DOWN: "is DOWN",
+    IncidentKind.FLAPPING: "is flapping",
+    IncidentKind.DEGRADED: "is degraded",
+    IncidentKind.BLIND: "cannot be seen: the watchdog is blind",
+    IncidentKind.REFUSED: "is alive but refuses the watchdog",
+}
+_RIGHT = {
+    IncidentKind.DOWN: "is UP again",
+    IncidentKind.FLAPPING: "is stable again",
+    IncidentKind.DEGRADED: "is whole again",
+    IncidentKind.BLIND: "can be seen again",
+    IncidentKind.REFUSED: "accepts the watchdog again",
+}
+
+
+def clock_time(at_ms: int) -> str:
+    """``2026-01-31 09:12:03 UTC`` from milliseconds since the epoch."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def length(duration_ms: int) -> str:
+    """``42 s``, ``3 min 5 s``, ``2 h 10 min`` or ``3 d 4 h`` from milliseconds."""
+    seconds = max(0, round(duration_ms / 1000))
+    for size, unit, small, small_unit in ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if seconds >= size:
+            rest = seconds % size // small
+            return f"{seconds // size} {unit}" + (f" {rest} {small_unit}" if rest else "")
+    return f"{seconds} s"
+
+
+def keep_alive_sentence(failures: int) -> str:
+    """The sentence that users of the original search their log for; logged when DOWN is decided."""
+    return f"ALERT: {failures} consecutive keep-alive failures!"
+
+
+def opened(incident: Incident, **fields: Any) -> Notice:
+    """What is told when ``incident`` is decided."""
+    text = f"{incident.target} {_WRONG[incident.kind]} since {clock_time(incident.opened_at_ms)}: {incident.reason}."
+    return _of(incident, _OPENS[incident.kind], incident.decided_at_ms, _WRONG[incident.kind], text, fields)
+
+
+def closed(incident: Incident, **fields: Any) -> Notice:
+    """What is told when ``incident`` has ended. Raises ``ValueError`` when it is still open."""
+    if incident.closed_at_ms is None:
+        raise ValueError(f"incident {incident.id} is still open")
+    lasted_ms = incident.closed_at_ms - incident.opened_at_ms
+    text = (
+        f"{incident.target} {_RIGHT[incident.kind]} after {length(lasted_ms)}, "
+        f"since {clock_time(incident.opened_at_ms)}: {incident.reason}."
+    )
+    more = {"lastedMs": lasted_ms, "closeReason": incident.close_reason}
+    return _of(incident, _CLOSES[incident.kind], incident.closed_at_ms, _RIGHT[incident.kind], text, more | fields)
+
+
+def reminder(incident: Incident, now_ms: int) -> Notice:
+    """The next reminder of an open incident; its number counts from 1."""
+    number = incident.reminders + 1
+    lasted_ms = now_ms - incident.opened_at_ms
+    wrong = f"{_WRONG[incident.kind]} for {length(lasted_ms)}"
+    text = f"Reminder {number}: {incident.target} {wrong}, since {clock_time(incident.opened_at_ms)}: {incident.reason}."
+    more = {"reminder": number, "lastedMs": lasted_ms}
+    return _of(incident, NoticeKind.REMINDER, now_ms, f"still {wrong}", text, more, suffix=f":{number}")
+
+
+def was_down(incident: Incident, now_ms: int) -> Notice:
+    """DOWN and UP in one, for a channel that got neither in time."""
+    until_ms = incident.closed_at_ms if incident.closed_at_ms is not None else now_ms
+    span = f"from {clock_time(incident.opened_at_ms)} to {clock_time(until_ms)}"
+    lasted_ms = until_ms - incident.opened_at_ms
+    text = f"{incident.target} was down {span} ({length(lasted_ms)}): {incident.reason}. It is UP again."
+    return _of(incident, NoticeKind.WAS_DOWN, now_ms, f"was down {span}", text, {"lastedMs": lasted_ms})
+
+
+def repair_budget_spent(incident: Incident, now_ms: int, *, per_30_min: int, per_day: int) -> Notice:
+    """Repairs did not help and no more are allowed for now: a person is needed."""
+    text = (
+        f"{incident.target} {_WRONG[incident.kind]} and repairs did not help: the budget of {per_30_min} in 30 minutes "
+        f"and {per_day} a day is spent. One try an hour goes on. A person is needed."
+    )
+    kind = NoticeKind.REPAIR_BUDGET_SPENT
+    return _of(incident, kind, now_ms, "needs a person: repair budget spent", text, {})
+
+
+def restarted(target: str, at_ms: int, *, boot_id: str, old_boot_id: str | None, gone_ms: int | None = None) -> Notice:
+    """The bot began a new boot without having been decided DOWN. ``gone_ms``: how long it was not heard."""
+    gone = f" It was not heard for {length(gone_ms)}." if gone_ms is not None else ""
+    return Notice(
+        id=f"{target}:restarted:{boot_id}",
+        target=target,
+        kind=NoticeKind.RESTARTED,
+        created_at_ms=at_ms,
+        title=f"{target} restarted",
+        text=f"{target} restarted at {clock_time(at_ms)}.{gone}",
+        fields={"bootId": boot_id, "oldBootId": old_boot_id, "goneMs": gone_ms},
+    )
+
+
+def channel_failing(channel: str, label: str, now_ms: int, *, since_ms: int, failures: int, reason: str) -> Notice:
+    """A channel cannot deliver: told on the others. One id per run of failures."""
+    text = (
+        f"Alerts by {label} have failed {failures} times since {clock_time(since_ms)}: {reason}. "
+        "They wait and will be sent when it works again."
+    )
+    return Notice(
+        id=f"channel:{channel}:{since_ms}",
+        target="watchdog",
+        kind=NoticeKind.CHANNEL_FAILING,
+        created_at_ms=now_ms,
+        title=f"Alert channel {label} is failing",
+        text=text,
+        fields={"channel": channel, "label": label, "failures": failures, "reason": reason, "sinceMs": since_ms},
+    )
+
+
+def test(notice_id: str, now_ms: int, author: str) -> Notice:
+    """Asked for by a person, to see whether alerts arrive."""
+    return Notice(
+        id=notice_id,
+        target="watchdog",
+        kind=NoticeKind.TEST,
+        created_at_ms=now_ms,
+        title="Test alert",
+        text=f"A test alert of the watchdog, asked for by {author} at {clock_time(now_ms)}. Nothing is wrong.",
+    )
+
+
+def _of(
+    incident: Incident,
+    kind: NoticeKind,
+    at_ms: int,
+    headline: str,
+    text: str,
+    fields: dict[str, Any],
+    *,
+    suffix: str = "",
+) -> Notice:
+    return Notice(
+        id=f"{incident.id}:{kind}{suffix}",
+        target=incident.target,
+        kind=kind,
+        created_at_ms=at_ms,
+        title=f"{incident.target} {headline}",
+        text=text,
+        incident_id=incident.id,
+        fields={
+            "incidentKind": str(incident.kind),
+            "reason": incident.reason,
+            "openedAtMs": incident.opened_at_ms,
+            "decidedAtMs": incident.decided_at_ms,
+        }
+        | fields,
+    )
