@@ -7,7 +7,7 @@ from typing import Any
 
 from watchdog.domain.states import Incident, IncidentKind, Notice, NoticeKind
 
-_OPENS = {
+OPENS = {
     IncidentKind.DOWN: NoticeKind.DOWN,
     IncidentKind.FLAPPING: NoticeKind.FLAPPING,
     IncidentKind.DEGRADED: NoticeKind.DEGRADED,
@@ -21,7 +21,7 @@ _CLOSES = {
     IncidentKind.BLIND: NoticeKind.BLIND_OVER,
     IncidentKind.REFUSED: NoticeKind.REFUSED_OVER,
 }
-OPENER_OF = {_CLOSES[kind]: _OPENS[kind] for kind in IncidentKind}
+OPENER_OF = {_CLOSES[kind]: OPENS[kind] for kind in IncidentKind}
 
 _WRONG = {
     IncidentKind.DOWN: "is DOWN",
@@ -62,7 +62,7 @@ def keep_alive_sentence(failures: int) -> str:
 def opened(incident: Incident, **fields: Any) -> Notice:
     """What is told when ``incident`` is decided."""
     text = f"{incident.target} {_WRONG[incident.kind]} since {clock_time(incident.opened_at_ms)}: {incident.reason}."
-    return _of(incident, _OPENS[incident.kind], incident.decided_at_ms, _WRONG[incident.kind], text, fields)
+    return _of(incident, OPENS[incident.kind], incident.decided_at_ms, _WRONG[incident.kind], text, fields)
 
 
 def closed(incident: Incident, **fields: Any) -> Notice:
@@ -83,7 +83,9 @@ def reminder(incident: Incident, now_ms: int) -> Notice:
     number = incident.reminders + 1
     lasted_ms = now_ms - incident.opened_at_ms
     wrong = f"{_WRONG[incident.kind]} for {length(lasted_ms)}"
-    text = f"Reminder {number}: {incident.target} {wrong}, since {clock_time(incident.opened_at_ms)}: {incident.reason}."
+    text = (
+        f"Reminder {number}: {incident.target} {wrong}, since {clock_time(incident.opened_at_ms)}: {incident.reason}."
+    )
     more = {"reminder": number, "lastedMs": lasted_ms}
     return _of(incident, NoticeKind.REMINDER, now_ms, f"still {wrong}", text, more, suffix=f":{number}")
 

@@ -1,0 +1,192 @@
+"""After a try to tell: the receipt, the row's and the channel's new state, the fallback; and mending at start.
+
+Every function takes the connection of a running transaction.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+
+import msgspec
+
+from watchdog.domain import notices
+from watchdog.domain.alert import AlertPolicy, needs_fallback, retry_in_ms
+from watchdog.domain.ports import Delivered
+from watchdog.domain.states import Notice
+from watchdog.ledger import outbox
+from watchdog.ledger.claiming import Claim
+from watchdog.ledger.outbox import Channels
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """``retry_in_ms`` after a failure; ``reported`` when the other channels are told that this one fails."""
+
+    retry_in_ms: int | None = None
+    escalated: bool = False
+    reported: Notice | None = None
+
+
+class Try(msgspec.Struct, frozen=True):
+    """One try that has ended. ``pick`` is the random number (0 to 1) of its backoff."""
+
+    claim: Claim
+    label: str
+    delivered: Delivered
+    took_ms: float
+    pick: float
+
+
+def settle(connection: sqlite3.Connection, tried: Try, channels: Channels, now_ms: int, policy: AlertPolicy) -> Settled:
+    """Keep how ``tried`` went. Only now, after sending, a row is done."""
+    claim, delivered = tried.claim, tried.delivered
+    connection.execute(
+        "INSERT INTO delivery (outbox_id, at, duration_ms, ok, reason) VALUES (?, ?, ?, ?, ?)",
+        (claim.row_id, now_ms, tried.took_ms, int(delivered.ok), delivered.reason),
+    )
+    connection.execute(
+        "INSERT INTO channel (channel, label) VALUES (?, ?) ON CONFLICT (channel) DO UPDATE SET label = excluded.label",
+        (claim.channel, tried.label),
+    )
+    if delivered.ok:
+        _done(connection, claim, now_ms)
+        return Settled()
+    return _failed(connection, tried, channels, now_ms, policy)
+
+
+def _done(connection: sqlite3.Connection, claim: Claim, now_ms: int) -> None:
+    connection.execute(
+        "UPDATE outbox SET state = 'done', done_at = ?, leased_until = NULL, reason = 'ok' WHERE id = ?",
+        (now_ms, claim.row_id),
+    )
+    recovered = connection.execute(
+        "UPDATE channel SET failures = 0, failing_since = NULL, retry_at = 0, asked_until = 0, reported = 0,"
+        " last_ok_at = ?, last_reason = 'ok' WHERE channel = ? RETURNING seen_row",
+        (now_ms, claim.channel),
+    ).fetchone()
+    if recovered["seen_row"]:
+        # It works again: what the channel as a whole kept back goes now; a row that the receiver refused as such waits on.
+        connection.execute(
+            "UPDATE outbox SET due_at = ? WHERE channel = ? AND state = 'waiting' AND due_at > ?"
+            " AND reason NOT LIKE 'http_4%' AND reason NOT LIKE 'held:%'",
+            (now_ms, claim.channel, now_ms),
+        )
+        connection.execute("UPDATE channel SET seen_row = 0 WHERE channel = ?", (claim.channel,))
+
+
+def _failed(
+    connection: sqlite3.Connection, tried: Try, channels: Channels, now_ms: int, policy: AlertPolicy
+) -> Settled:
+    claim, reason = tried.claim, tried.delivered.reason
+    wait_ms = retry_in_ms(claim.tries, tried.delivered.retry_after_s, policy, tried.pick)
+    connection.execute(
+        "UPDATE outbox SET state = 'waiting', due_at = ?, leased_until = NULL, reason = ? WHERE id = ?",
+        (now_ms + wait_ms, reason, claim.row_id),
+    )
+    asked_ms = min(int((tried.delivered.retry_after_s or 0) * 1000), policy.retry_after_cap_ms)
+    failures, since, reported = connection.execute(
+        "UPDATE channel SET failures = failures + 1, failing_since = coalesce(failing_since, ?), last_reason = ?,"
+        " asked_until = ?, seen_row = (SELECT max(id) FROM outbox) WHERE channel = ?"
+        " RETURNING failures, failing_since, reported",
+        (now_ms, reason, now_ms + asked_ms if asked_ms else 0, claim.channel),
+    ).fetchone()
+    connection.execute(
+        "UPDATE channel SET retry_at = ? WHERE channel = ?",
+        (now_ms + retry_in_ms(failures, None, policy, tried.pick), claim.channel),
+    )
+    escalated = needs_fallback(claim.tries, now_ms - claim.created_at_ms, policy) and outbox.escalate(
+        connection, claim.row_id, channels, now_ms
+    )
+    notice = None
+    if failures >= policy.channel_failing_after and not reported:
+        connection.execute("UPDATE channel SET reported = 1 WHERE channel = ?", (claim.channel,))
+        notice = notices.channel_failing(
+            claim.channel, tried.label, now_ms, since_ms=since, failures=failures, reason=reason
+        )
+        outbox.enqueue_everywhere(connection, notice, channels, but=claim.channel)
+    return Settled(wait_ms, escalated, notice)
+
+
+def mend(connection: sqlite3.Connection, channels: Channels, now_ms: int, policy: AlertPolicy) -> int:
+    """At start: free what a crash left leased, send on what waited for a removed channel; how many rows wait.
+
+    Only one watchdog has the ledger open, so a lease that is still there belongs to a process that is gone.
+    """
+    connection.execute(
+        "UPDATE outbox SET state = 'waiting', leased_until = NULL, due_at = ? WHERE state = 'leased'", (now_ms,)
+    )
+    # Dates that no rule of ours could have set: the wall clock was stepped back while we were away.
+    furthest = now_ms + policy.retry_after_cap_ms + policy.backoff_cap_ms
+    connection.execute("UPDATE outbox SET due_at = ? WHERE state = 'waiting' AND due_at > ?", (now_ms, furthest))
+    connection.execute(
+        "UPDATE channel SET retry_at = min(retry_at, ?), asked_until = min(asked_until, ?)", (furthest, furthest)
+    )
+    marks = ",".join("?" * len(channels.all))
+    stranded = connection.execute(
+        f"UPDATE outbox SET state = 'expired', reason = 'channel_removed', done_at = ? WHERE state = 'waiting' AND channel NOT IN ({marks}) RETURNING notice_id, created_at",  # noqa: S608
+        (now_ms, *channels.all),
+    ).fetchall()
+    for row in stranded:
+        _send_on(connection, row, channels, now_ms)
+    return outbox.depth(connection, now_ms).rows
+
+
+def _send_on(connection: sqlite3.Connection, row: sqlite3.Row, channels: Channels, now_ms: int) -> None:
+    told = connection.execute(
+        "SELECT 1 FROM outbox WHERE notice_id = ? AND state IN ('done', 'waiting', 'merged') LIMIT 1",
+        (row["notice_id"],),
+    ).fetchone()
+    if told is None:
+        for channel in channels.primary:
+            outbox.insert_row(connection, row["notice_id"], channel, "primary", row["created_at"], now_ms)
+
+
+def shift(connection: sqlite3.Connection, step_ms: int) -> None:
+    """The wall clock stepped by ``step_ms``: what waits must wait neither longer nor shorter for it."""
+    connection.execute(
+        "UPDATE outbox SET due_at = due_at + ?, created_at = created_at + ?, leased_until = leased_until + ?"
+        " WHERE state IN ('waiting', 'leased')",
+        (step_ms, step_ms, step_ms),
+    )
+    connection.execute(
+        "UPDATE channel SET retry_at = retry_at + ?, asked_until = asked_until + ? WHERE retry_at > 0 OR asked_until > 0",
+        (step_ms, step_ms),
+    )
+    connection.execute("UPDATE incident SET last_notice_at = last_notice_at + ? WHERE closed_at IS NULL", (step_ms,))
+
+
+class ChannelState(msgspec.Struct, frozen=True):
+    """How one channel fares. Times in ms since the epoch."""
+
+    channel: str
+    label: str
+    role: str
+    failures: int = 0
+    failing_since_ms: int | None = None
+    last_ok_at_ms: int | None = None
+    last_reason: str = ""
+    waiting: int = 0
+
+
+def channel_states(connection: sqlite3.Connection, channels: Channels, labels: Mapping[str, str]) -> list[ChannelState]:
+    """Every configured channel, also those that were never used."""
+    known = {row["channel"]: row for row in connection.execute("SELECT * FROM channel")}
+    waiting = dict(
+        connection.execute(
+            "SELECT channel, count(*) FROM outbox WHERE state IN ('waiting', 'leased') GROUP BY channel"
+        ).fetchall()
+    )
+    states = []
+    for channel in channels.all:
+        state = ChannelState(channel, labels[channel], channels.role(channel), waiting=waiting.get(channel, 0))
+        row = known.get(channel)
+        if row is not None:
+            state = msgspec.structs.replace(
+                state,
+                failures=row["failures"],
+                failing_since_ms=row["failing_since"],
+                last_ok_at_ms=row["last_ok_at"],
+                last_reason=row["last_reason"],
+            )
+        states.append(state)
+    return states
