@@ -11,7 +11,7 @@ import msgspec
 
 from watchdog.domain import notices
 from watchdog.domain.alert import AlertPolicy, needs_fallback, reminder_due
-from watchdog.domain.states import Notice
+from watchdog.domain.states import Incident, Notice
 from watchdog.ledger import rows
 
 HELD = "held:"
@@ -95,26 +95,38 @@ def escalate(connection: sqlite3.Connection, row_id: int, channels: Channels, no
     return bool(channels.fallback)
 
 
-def escalate_overdue(connection: sqlite3.Connection, channels: Channels, now_ms: int, policy: AlertPolicy) -> int:
-    """:func:`escalate` for the rows that have waited too long; how many. At most a few hundred at once."""
+def overdue(connection: sqlite3.Connection, now_ms: int, policy: AlertPolicy) -> list[int]:
+    """Rows of primary channels that have waited too long and are known to no fallback channel; at most 300."""
     found = connection.execute(
         "SELECT id, tries, created_at FROM outbox WHERE state IN ('waiting', 'leased') AND role = 'primary'"
         " AND escalated = 0 AND created_at <= ? AND reason NOT LIKE 'held:%' ORDER BY created_at LIMIT 300",
         (now_ms - policy.fallback_after_ms,),
     ).fetchall()
-    overdue = [row["id"] for row in found if needs_fallback(row["tries"], now_ms - row["created_at"], policy)]
-    return sum(escalate(connection, row_id, channels, now_ms) for row_id in overdue)
+    return [row["id"] for row in found if needs_fallback(row["tries"], now_ms - row["created_at"], policy)]
+
+
+def escalate_overdue(connection: sqlite3.Connection, channels: Channels, now_ms: int, policy: AlertPolicy) -> int:
+    """:func:`escalate` for the rows of :func:`overdue`; how many."""
+    return sum(escalate(connection, row_id, channels, now_ms) for row_id in overdue(connection, now_ms, policy))
+
+
+def reminders_due(connection: sqlite3.Connection, now_ms: int, policy: AlertPolicy) -> list[Incident]:
+    """Open incidents whose next reminder is due; none during maintenance."""
+    return [
+        incident
+        for incident in rows.open_incidents(connection)
+        if reminder_due(incident, now_ms, policy) and not in_maintenance(connection, incident.target, now_ms)
+    ]
 
 
 def remind(connection: sqlite3.Connection, channels: Channels, now_ms: int, policy: AlertPolicy) -> list[Notice]:
-    """Enqueue the reminders that are due; none during maintenance."""
+    """Enqueue the reminders that are due."""
     made = []
-    for incident in rows.open_incidents(connection):
-        if reminder_due(incident, now_ms, policy) and not in_maintenance(connection, incident.target, now_ms):
-            notice = notices.reminder(incident, now_ms)
-            enqueue(connection, notice, channels)
-            connection.execute("UPDATE incident SET reminders = reminders + 1 WHERE id = ?", (incident.id,))
-            made.append(notice)
+    for incident in reminders_due(connection, now_ms, policy):
+        notice = notices.reminder(incident, now_ms)
+        enqueue(connection, notice, channels)
+        connection.execute("UPDATE incident SET reminders = reminders + 1 WHERE id = ?", (incident.id,))
+        made.append(notice)
     return made
 
 

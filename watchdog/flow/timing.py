@@ -1,0 +1,61 @@
+"""Waits that go by the injected clock: for an event at most so long, for a piece of work at most so long."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from shared.clock import Clock
+
+T = TypeVar("T")
+
+
+def epoch_ms(clock: Clock) -> int:
+    """Wall time in milliseconds since the epoch, the ledger's unit."""
+    return int(clock.now().timestamp() * 1000)
+
+
+async def either(clock: Clock, event: asyncio.Event, seconds: float) -> None:
+    """Return when ``event`` is set or ``seconds`` have passed, whichever comes first; clears ``event``."""
+    waits = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(clock.sleep(seconds))]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+        event.clear()
+
+
+async def within(clock: Clock, work: Coroutine[Any, Any, T], seconds: float) -> T:
+    """The value of ``work``; ``TimeoutError`` when it takes longer, and then it is cancelled and awaited."""
+    task = asyncio.ensure_future(work)
+    limit = asyncio.ensure_future(clock.sleep(seconds))
+    try:
+        await asyncio.wait([task, limit], return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise TimeoutError
+    finally:
+        for pending in (task, limit):
+            pending.cancel()
+        await asyncio.gather(task, limit, return_exceptions=True)
+
+
+class StepWatch:
+    """Notices when the wall clock was stepped: it moved otherwise than the monotonic one did."""
+
+    def __init__(self, clock: Clock, *, least_ms: int = 1000) -> None:
+        self._clock = clock
+        self._least_ms = least_ms
+        self._wall_ms = epoch_ms(clock)
+        self._monotonic_s = clock.monotonic()
+
+    def take_ms(self) -> int:
+        """The step in ms since the last call, forward positive; 0 when it is smaller than what counts."""
+        wall_ms, monotonic_s = epoch_ms(self._clock), self._clock.monotonic()
+        step = (wall_ms - self._wall_ms) - int((monotonic_s - self._monotonic_s) * 1000)
+        self._wall_ms, self._monotonic_s = wall_ms, monotonic_s
+        # A clock that is slewed gains or loses far less than this between two calls.
+        return step if abs(step) >= self._least_ms else 0

@@ -1,0 +1,82 @@
+"""Alerts by any of the services that apprise speaks; it is imported at the first send and runs in a thread of its own.
+
+The thread cannot be stopped from outside: while one still hangs, no other is started for the same channel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from shared.settings import Secret
+from watchdog.domain.ports import Delivered
+from watchdog.domain.states import Notice, NoticeKind
+from watchdog.notifiers.channel import digest
+
+_GOOD = frozenset({NoticeKind.UP, NoticeKind.DEGRADED_OVER, NoticeKind.FLAPPING_OVER, NoticeKind.REFUSED_OVER})
+_CALM = frozenset({NoticeKind.TEST, NoticeKind.RESTARTED, NoticeKind.BLIND_OVER})
+_GRAVE = frozenset({NoticeKind.DOWN, NoticeKind.REPAIR_BUDGET_SPENT})
+
+Send = Callable[[str, str, str, str], str]
+
+
+def send_by_apprise(url: str, title: str, text: str, level: str) -> str:
+    """Blocks. ``ok``, or the reason: ``apprise_missing``, ``apprise_unknown_url`` or ``apprise_refused``."""
+    try:
+        apprise: Any = importlib.import_module("apprise")
+    except ImportError:
+        return "apprise_missing"
+    service = apprise.Apprise()
+    if not service.add(url):
+        return "apprise_unknown_url"
+    return "ok" if service.notify(title=title, body=text, notify_type=level) else "apprise_refused"
+
+
+def level_of(kind: NoticeKind) -> str:
+    """One of apprise's four levels."""
+    if kind in _GRAVE:
+        return "failure"
+    return "success" if kind in _GOOD else "info" if kind in _CALM else "warning"
+
+
+class AppriseNotifier:
+    """One apprise URL. The label shows its scheme only: most services keep their token where a host would be."""
+
+    def __init__(self, url: Secret, *, send: Send = send_by_apprise, timeout_s: float = 12.0) -> None:
+        self._url, self._send, self._timeout_s = url, send, timeout_s
+        self._thread: threading.Thread | None = None
+        self.channel = digest(url)
+        self.label = f"{url.reveal().partition('://')[0]} {self.channel[:4]}"
+
+    async def send(self, notice: Notice) -> Delivered:
+        if self._thread is not None and self._thread.is_alive():
+            return Delivered(False, "apprise_still_busy")
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[str] = loop.create_future()
+
+        def run() -> None:
+            try:
+                reason = self._send(self._url.reveal(), notice.title, notice.text, level_of(notice.kind))
+            except Exception as error:
+                reason = f"apprise_{type(error).__name__}"
+            try:
+                loop.call_soon_threadsafe(_set, answer, reason)
+            except RuntimeError:  # the loop has ended meanwhile: nobody waits any more
+                pass
+
+        # A daemon, so that a service that hangs cannot keep the process from ending.
+        self._thread = threading.Thread(target=run, name=f"apprise-{self.channel}", daemon=True)
+        self._thread.start()
+        try:
+            reason = await asyncio.wait_for(answer, self._timeout_s)
+        except TimeoutError:
+            return Delivered(False, "timeout")
+        return Delivered(reason == "ok", reason)
+
+
+def _set(answer: asyncio.Future[str], reason: str) -> None:
+    if not answer.done():
+        answer.set_result(reason)

@@ -1,0 +1,39 @@
+"""The log as a channel: always there, never fails; a notice has its own level so that a person sees it in the stream."""
+
+from __future__ import annotations
+
+from shared import logs
+from watchdog.domain.ports import Delivered
+from watchdog.domain.states import Notice, NoticeKind
+
+log = logs.get(__name__)
+
+_CALM = frozenset(
+    {
+        NoticeKind.UP,
+        NoticeKind.FLAPPING_OVER,
+        NoticeKind.DEGRADED_OVER,
+        NoticeKind.BLIND_OVER,
+        NoticeKind.REFUSED_OVER,
+        NoticeKind.TEST,
+    }
+)
+_WARN = frozenset({NoticeKind.RESTARTED, NoticeKind.DEGRADED, NoticeKind.FLAPPING, NoticeKind.WAS_DOWN})
+
+
+class LogNotifier:
+    """Writes each notice as one line."""
+
+    channel = "log"
+    label = "log"
+
+    async def send(self, notice: Notice) -> Delivered:
+        say = log.info if notice.kind in _CALM else log.warning if notice.kind in _WARN else log.critical
+        say(
+            f"ALERT: {notice.text}",
+            event_name=f"alert.{notice.kind}",
+            notice=notice.id,
+            target=notice.target,
+            incident=notice.incident_id,
+        )
+        return Delivered(True, "ok")
