@@ -73,7 +73,7 @@ def insert_row(
 def in_maintenance(connection: sqlite3.Connection, target: str, now_ms: int) -> bool:
     """Whether a maintenance window of ``target`` is open."""
     found = connection.execute(
-        "SELECT 1 FROM pause WHERE target = ? AND from_at <= ? AND until_at > ? AND ended_at IS NULL LIMIT 1",
+        "SELECT 1 FROM pause WHERE target IN (?, '*') AND from_at <= ? AND until_at > ? AND ended_at IS NULL LIMIT 1",
         (target, now_ms, now_ms),
     )
     return found.fetchone() is not None
