@@ -1,0 +1,158 @@
+"""A small blocking client of both programs: JSON in, JSON out, problems as one error with a sentence and a code."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from shared.settings import Secret
+
+
+class CliError(Exception):
+    """A command that did not work. ``code`` is the problem's, or ``unreachable``; ``exit_code`` ends the process."""
+
+    def __init__(self, code: str, detail: str, *, status: int | None = None, exit_code: int = 1) -> None:
+        super().__init__(detail)
+        self.code, self.detail, self.status, self.exit_code = code, detail, status, exit_code
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back. ``value`` is parsed JSON, or the text when it is none."""
+
+    status: int
+    value: Any
+    date: str | None = None
+
+
+class Client:
+    """Calls one program at ``base``. Follows no redirect: a key is sent to the address that was given, nowhere else."""
+
+    def __init__(self, base: str, key: Secret | None, *, name: str, timeout_s: float = 15.0) -> None:
+        self._parts = urlsplit(base)
+        self._key = key
+        self.base, self.name, self._timeout_s = base, name, timeout_s
+
+    def get(self, path: str, **query: str | int | None) -> Any:
+        return self.call("GET", path, query=query)
+
+    def post(self, path: str, body: Any = None, **headers: str) -> Any:
+        return self.call("POST", path, body, headers=headers)
+
+    def delete(self, path: str) -> Any:
+        return self.call("DELETE", path)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: dict[str, str | int | None] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Any:
+        """The value of a 2xx. Raises :class:`CliError` for everything else."""
+        answer = self.request(method, path, body, query=query, headers=headers)
+        if 200 <= answer.status < 300:
+            return answer.value
+        raise self._error(answer)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: dict[str, str | int | None] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
+        """Any answer, whatever its status. Raises :class:`CliError` ``unreachable`` when none came."""
+        with self._open(method, path, body, query, headers or {}, self._timeout_s) as response:
+            try:
+                raw = response.read()
+            except (OSError, http.client.HTTPException) as error:
+                raise CliError("unreachable", f"{self.name} broke off at {self.base}: {_why(error)}") from error
+            kind = response.headers.get_content_type()
+            return Answer(response.status, _parsed(raw, kind), response.headers.get("Date"))
+
+    def events(self, path: str, *, silence_s: float = 60.0) -> Iterator[tuple[str, Any]]:
+        """Server-sent events as (name, value) until the other side ends or says nothing for ``silence_s`` seconds."""
+        with self._open("GET", path, None, None, {"Accept": "text/event-stream"}, silence_s) as response:
+            if response.status != 200:
+                raise self._error(
+                    Answer(response.status, _parsed(response.read(), response.headers.get_content_type()))
+                )
+            name, data = "message", ""
+            for raw in response:
+                line = raw.decode("utf-8", "replace").rstrip("\r\n")
+                field, _, value = line.partition(":")
+                if field == "event":
+                    name = value.strip()
+                elif field == "data":
+                    data += value.removeprefix(" ")
+                elif not line and data:
+                    yield name, _parsed(data.encode(), "application/json")
+                    name, data = "message", ""
+
+    def _open(
+        self,
+        method: str,
+        path: str,
+        body: Any,
+        query: dict[str, str | int | None] | None,
+        headers: dict[str, str],
+        timeout_s: float,
+    ) -> http.client.HTTPResponse:
+        given = {key: value for key, value in (query or {}).items() if value is not None}
+        target = self._parts.path.rstrip("/") + path + (f"?{urlencode(given)}" if given else "")
+        sent = {"Accept": "application/json", "Connection": "close", **headers}
+        if self._key is not None:
+            sent["Authorization"] = f"Bearer {self._key.reveal()}"
+        if body is not None:
+            sent["Content-Type"] = "application/json"
+        connection = self._connection(timeout_s)
+        try:
+            connection.request(method, target, None if body is None else json.dumps(body), sent)
+            return connection.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            raise CliError("unreachable", f"{self.name} does not answer at {self.base}: {_why(error)}") from error
+
+    def _connection(self, timeout_s: float) -> http.client.HTTPConnection:
+        host, port = self._parts.hostname or "127.0.0.1", self._parts.port
+        if self._parts.scheme == "https":
+            return http.client.HTTPSConnection(host, port, timeout=timeout_s, context=ssl.create_default_context())
+        return http.client.HTTPConnection(host, port, timeout=timeout_s)
+
+    def _error(self, answer: Answer) -> CliError:
+        problem = answer.value if isinstance(answer.value, dict) else {}
+        code = str(problem.get("code", f"http_{answer.status}"))
+        detail = str(problem.get("detail", f"{self.name} answered {answer.status}"))
+        if answer.status in (401, 403) and self._key is None:
+            detail += " (no key was found: set it in the environment, or run this where the secrets folder is)"
+        return CliError(code, detail, status=answer.status)
+
+
+def _parsed(raw: bytes, kind: str) -> Any:
+    if "json" in kind:
+        try:
+            return json.loads(raw)
+        except ValueError:
+            pass
+    return raw.decode("utf-8", "replace")
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, TimeoutError | socket.timeout):
+        return "no answer in time"
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
+    if isinstance(error, socket.gaierror):
+        return "the name cannot be resolved"
+    return str(error) or type(error).__name__

@@ -1,0 +1,97 @@
+"""Renders a page: reader's language and colours, strict headers, nothing loaded before the first page is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from shared.clock import Clock, iso
+from shared.web.ui.assets import Assets
+from shared.web.ui.words import LANGUAGES, Words, language_of
+
+if TYPE_CHECKING:
+    import jinja2
+
+HERE = Path(__file__).parent
+THEMES = ("auto", "light", "dark")
+_YEAR_S = 365 * 86_400
+
+# No inline script, no inline style, no outside host: whatever slips into a page cannot run or call home.
+SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+HEADERS = {
+    "Content-Security-Policy": SECURITY_POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    "Vary": "Accept-Language, Cookie",
+}
+
+
+class Pages:
+    """The pages of one program: ``folder`` holds its ``templates/`` and ``static/``, ``french`` its catalogue."""
+
+    def __init__(self, folder: Path, *, french: Mapping[str, str], clock: Clock) -> None:
+        self._folder = folder
+        self._french = french
+        self._clock = clock
+        self.assets = Assets([HERE / "static", folder / "static"])
+
+    def words(self, request: web.Request) -> Words:
+        """The reader's language: cookie first, then ``Accept-Language``."""
+        return Words(language_of(request.cookies.get("lang"), request.headers.get("Accept-Language", "")), self._french)
+
+    def render(self, request: web.Request, template: str, *, status: int = 200, **context: Any) -> web.Response:
+        """The page ``template`` with ``context``; ``t`` (words), ``now``, ``asset`` and ``path`` are always there."""
+        words = self.words(request)
+        theme = request.cookies.get("theme", "auto")
+        text = self._environment.get_template(template).render(
+            t=words,
+            lang=words.lang,
+            theme=theme if theme in THEMES else "auto",
+            now=self._clock.now(),
+            iso=iso,
+            asset=self.assets.url,
+            path=request.path,
+            **context,
+        )
+        return web.Response(text=text, status=status, content_type="text/html", headers=HEADERS)
+
+    def choice(self, request: web.Request) -> web.Response | None:
+        """``?lang=fr`` or ``?theme=dark``: kept in a cookie, then the same page without it. None when not asked."""
+        for name, allowed in (("lang", LANGUAGES), ("theme", THEMES)):
+            wanted = request.query.get(name)
+            if wanted is not None and wanted in allowed:
+                rest = [(key, value) for key, value in request.query.items() if key not in ("lang", "theme")]
+                # Relative on purpose: the answer cannot lead to another host.
+                target = request.rel_url.with_query(rest).raw_path_qs.lstrip("/")
+                response = web.Response(status=303, headers={"Location": f"/{target}"})
+                response.set_cookie(name, wanted, max_age=_YEAR_S, samesite="Lax", httponly=True, path="/")
+                return response
+        return None
+
+    @cached_property
+    def _environment(self) -> jinja2.Environment:
+        import jinja2  # the watchdog must stay small while nobody looks at its page
+
+        return jinja2.Environment(
+            loader=jinja2.FileSystemLoader([self._folder / "templates", HERE / "templates"]),
+            autoescape=True,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            undefined=jinja2.StrictUndefined,
+        )

@@ -1,0 +1,106 @@
+"""``veilleur check`` as a process: one line, Nagios' exit codes, quick to start."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from tests.support.processes import ROOT, free_port
+
+Healths = Callable[[int, dict[str, object], float], Awaitable[str]]
+
+
+@pytest.fixture
+async def health_server() -> AsyncIterator[Healths]:
+    servers: list[TestServer] = []
+
+    async def start(status: int, body: dict[str, object], delay_s: float = 0.0) -> str:
+        async def health(_request: web.Request) -> web.Response:
+            await asyncio.sleep(delay_s)
+            return web.json_response(body, status=status)
+
+        app = web.Application()
+        app.router.add_get("/health", health)
+        server = TestServer(app)
+        await server.start_server()
+        servers.append(server)
+        return str(server.make_url("")).rstrip("/")
+
+    yield start
+    for server in servers:
+        await server.close()
+
+
+async def veilleur(*arguments: str, **environ: str) -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "shared.cli.main", *arguments,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "DATA_DIR": "/nonexistent", **environ},
+    )  # fmt: skip
+    out, err = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+WELL = {"status": "ok", "uptime": 1, "sessions": {"total": 4, "ready": 3}}
+
+
+async def test_a_healthy_program_is_ok_with_exit_code_0(health_server: Healths) -> None:
+    url = await health_server(200, WELL, 0.0)
+    code, out, _ = await veilleur("check", "--url", url)
+    assert code == 0
+    assert out.startswith("VEILLEUR OK - answered in ")
+    assert "3 of 4 sessions ready | time=" in out
+    assert out.count("\n") == 1
+
+
+async def test_a_slow_program_is_a_warning_with_exit_code_1(health_server: Healths) -> None:
+    url = await health_server(200, WELL, 0.1)
+    code, out, _ = await veilleur("check", "--url", url, "--warn", "50")
+    assert (code, out[:16]) == (1, "VEILLEUR WARNING")
+
+
+async def test_an_unhealthy_program_is_critical_and_says_why(health_server: Healths) -> None:
+    url = await health_server(503, {"status": "unhealthy", "reasons": ["store", "loop:cleanup"]}, 0.0)
+    code, out, _ = await veilleur("check", "--url", url)
+    assert code == 2
+    assert "unhealthy: store, loop:cleanup" in out
+
+
+async def test_a_program_that_hangs_is_critical_within_the_timeout(health_server: Healths) -> None:
+    url = await health_server(200, WELL, 5.0)
+    began = time.monotonic()
+    code, out, _ = await veilleur("check", "--url", url, "--timeout", "0.3")
+    assert code == 2
+    assert "no answer in time" in out
+    assert time.monotonic() - began < 4
+
+
+async def test_nobody_there_is_critical_and_json_says_the_same() -> None:
+    code, out, _ = await veilleur("check", "--json", BOT_URL=f"http://127.0.0.1:{free_port()}")
+    value = json.loads(out)
+    assert (code, value["result"], value["exitCode"], value["latencyMs"]) == (2, "CRITICAL", 2, None)
+    assert "connection refused" in value["detail"]
+
+
+async def test_wrong_use_is_unknown_with_exit_code_3() -> None:
+    assert (await veilleur("check", "--nonsense"))[0] == 3
+    assert (await veilleur("check", BOT_URL="not a url"))[0] == 3
+
+
+async def test_check_loads_neither_typer_nor_rich_nor_aiohttp() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c",
+        "import sys, shared.cli.check; print([n for n in ('typer', 'rich', 'aiohttp', 'asyncio', 'jinja2') if n in sys.modules])",
+        stdout=asyncio.subprocess.PIPE, cwd=ROOT,
+    )  # fmt: skip
+    out, _ = await process.communicate()
+    assert out.decode().strip() == "[]"

@@ -1,0 +1,62 @@
+"""Languages, numbers and durations as people read them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared.web.ui.words import Words, language_of
+
+EN, FR = (
+    Words("en", {}),
+    Words("fr", {"{n} session": "{n} session", "{n} sessions": "{n} sessions", "Hello": "Bonjour"}),
+)
+
+
+@pytest.mark.parametrize(
+    ("cookie", "accept", "expected"),
+    [
+        (None, "", "en"),
+        (None, "fr-FR,fr;q=0.9,en;q=0.8", "fr"),
+        (None, "de,en;q=0.7,fr;q=0.8", "fr"),
+        (None, "de,es", "en"),
+        (None, "fr;q=0, en;q=0.1", "en"),
+        (None, "fr;q=banana", "en"),
+        ("en", "fr", "en"),
+        ("xx", "fr", "fr"),
+    ],
+)
+def test_the_readers_choice_wins_over_the_browsers(cookie: str | None, accept: str, expected: str) -> None:
+    assert language_of(cookie, accept) == expected
+
+
+def test_a_text_without_translation_stays_english_and_counting_follows_the_language() -> None:
+    assert FR("Hello") == "Bonjour"
+    assert FR("Untranslated {n}", n=1) == "Untranslated 1"
+    assert EN.many(0, "{n} session", "{n} sessions") == "0 sessions"
+    assert FR.many(0, "{n} session", "{n} sessions") == "0 session"
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "expected"),
+    [(45, "45 ms"), (12_300, "12 s"), (200_000, "3 min 20 s"), (187_200_000, "2 d 4 h"), (3_600_000, "1 h")],
+)
+def test_durations_have_at_most_two_units(milliseconds: float, expected: str) -> None:
+    assert EN.span(milliseconds) == expected
+
+
+def test_a_ratio_is_never_rounded_up_to_a_hundred_per_cent() -> None:
+    assert EN.percent(0.999999) == "99.99%"
+    assert EN.percent(1.0) == "100%"
+    assert EN.percent(None) == "–"
+    assert FR.percent(0.9995) == "99,95\u202f%"
+
+
+def test_moments_are_told_relative_to_now() -> None:
+    now = datetime(2026, 11, 23, 9, 16, tzinfo=UTC)
+    assert EN.ago(now - timedelta(seconds=75), now) == "1 min ago"
+    assert FR.ago(now - timedelta(seconds=75), now) == "il y a 1 min"
+    assert EN.ago(now + timedelta(hours=2), now) == "in 2 h"
+    assert EN.ago(None, now) == "never"
+    assert FR.when(now) == "23 nov. 2026, 09:16 UTC"
