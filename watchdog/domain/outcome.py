@@ -41,7 +41,8 @@ class Attempt(msgspec.Struct, frozen=True):
 class ProbeResult(msgspec.Struct, frozen=True):
     """One decided ping of one target. ``at_ms`` (wall, epoch) is when it ended, ``latency_ms`` of the last attempt.
 
-    ``refused`` holds the HTTP status when the bot is alive but refuses us.
+    ``refused`` holds the HTTP status when the bot is alive but refuses us. ``duration_ms`` is monotonic.
+    ``since_ms`` (wall) is when the trouble began, when something older than this ping told so (the last beat).
     """
 
     target: str
@@ -55,3 +56,5 @@ class ProbeResult(msgspec.Struct, frozen=True):
     refused: int | None = None
     boot_id: str | None = None
     detail: str = ""
+    duration_ms: int = 0
+    since_ms: int | None = None

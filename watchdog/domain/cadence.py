@@ -1,0 +1,30 @@
+"""How long until the next ping: the regular interval when all is decided, the retry interval until it is."""
+
+from __future__ import annotations
+
+from watchdog.domain.policy import Now, Policy
+from watchdog.domain.states import State
+from watchdog.domain.target import TargetState
+
+
+def undecided(state: TargetState, policy: Policy) -> bool:
+    """Whether more pings are needed soon to tell what the last ones mean."""
+    if state.reach is State.DOWN:
+        return 0 < state.successes < policy.recovery
+    if state.reach is State.SUSPECT:
+        return True
+    waiting_to_see = 0 < state.blind_run < policy.blind_threshold and not state.blind
+    waiting_for_entry = 0 < state.refused_run < policy.refused_threshold and not state.refused
+    return waiting_to_see or waiting_for_entry
+
+
+def next_ping_ms(state: TargetState, policy: Policy, now: Now) -> int:
+    """Milliseconds between the starts of two pings, as things stand."""
+    if undecided(state, policy):
+        if state.planned(now.steady_ms):
+            return min(policy.interval_ms, max(policy.retry_ms, 1000))
+        return min(policy.interval_ms, policy.retry_ms)
+    trouble = state.reach is State.DOWN or state.blind or state.refused
+    if trouble:
+        return min(policy.interval_ms, max(policy.retry_ms, policy.down_interval_ms))
+    return policy.interval_ms

@@ -1,0 +1,40 @@
+"""What can be observed of a target. A ping's fact is :class:`watchdog.domain.outcome.ProbeResult` itself."""
+
+from __future__ import annotations
+
+import msgspec
+
+from watchdog.domain.outcome import ProbeResult
+
+
+class BeatSeen(msgspec.Struct, frozen=True):
+    """One beat of the heartbeat link: the numbers that decisions use."""
+
+    boot_id: str
+    wanted: int = 0
+    ready: int = 0
+    needs_person: int = 0
+    starting: bool = False
+    draining: bool = False
+    upstream_outage: bool = False
+
+
+class StopAnnounced(msgspec.Struct, frozen=True):
+    """The bot says that it stops on purpose and wants no alert for ``deadline_ms`` from now."""
+
+    boot_id: str
+    deadline_ms: int
+    reason: str = "shutdown"
+
+
+class Tick(msgspec.Struct, frozen=True):
+    """Nothing was seen, but time has passed."""
+
+
+class WatchdogStarted(msgspec.Struct, frozen=True):
+    """This program has just started and loaded what the last run knew; ``last_seen_ms`` is when that run last wrote."""
+
+    last_seen_ms: int | None = None
+
+
+Fact = ProbeResult | BeatSeen | StopAnnounced | Tick | WatchdogStarted

@@ -1,0 +1,45 @@
+"""A target that changes too often, or fails too many pings without ever failing enough in a row, is unsteady: told once."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from watchdog.domain.policy import Now, Policy
+from watchdog.domain.states import State
+from watchdog.domain.target import TargetState
+
+
+def with_change(state: TargetState, now: Now) -> TargetState:
+    """The target went down, came up or restarted unannounced."""
+    return replace(state, changes=(*state.changes, now.steady_ms)[-32:], unstable_steady=now.steady_ms)
+
+
+def with_ping(state: TargetState, failed: bool, policy: Policy, now: Now) -> TargetState:
+    """One more ping of a target that counts as up."""
+    recent = (*state.recent, (now.steady_ms, failed))[-policy.window_pings :]
+    return replace(state, recent=recent, unstable_steady=now.steady_ms if failed else state.unstable_steady)
+
+
+def without_last_run(state: TargetState) -> TargetState:
+    """Forget the failures at the end: they were a restart, and that is counted as one change already."""
+    kept = list(state.recent)
+    while kept and kept[-1][1]:
+        kept.pop()
+    return replace(state, recent=tuple(kept))
+
+
+def judge(state: TargetState, policy: Policy, now: Now) -> TargetState:
+    """Begin or end FLAPPING. It ends when nothing moved for ``flap_stable_ms``, up or down."""
+    changes = tuple(at for at in state.changes if now.steady_ms - at <= policy.flap_window_ms)
+    recent = tuple(ping for ping in state.recent if now.steady_ms - ping[0] <= policy.window_ms)
+    state = replace(state, changes=changes, recent=recent)
+    if state.flapping:
+        if now.steady_ms - state.unstable_steady < policy.flap_stable_ms or state.reach is State.SUSPECT:
+            return state
+        return replace(state, flapping=False, flapping_reason="", changes=(), recent=())
+    if len(changes) >= policy.flap_changes:
+        return replace(state, flapping=True, flapping_reason=f"{len(changes)}_changes")
+    failed = sum(1 for _, bad in recent if bad)
+    if failed >= policy.window_failures and state.reach is not State.DOWN:
+        return replace(state, flapping=True, flapping_reason=f"{failed}_of_{len(recent)}_pings_failed")
+    return state

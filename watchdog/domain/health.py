@@ -1,0 +1,115 @@
+"""The one decision of the watchdog: what a fact makes of a target's state, and which incidents that opens or closes.
+
+``fold`` is pure. Conditions come first (:mod:`watchdog.domain.observe`), then the threshold, then flapping, then
+incidents; the state that people see is derived from the conditions last.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from watchdog.domain import flapping, incidents
+from watchdog.domain.facts import Fact, WatchdogStarted
+from watchdog.domain.observe import observe
+from watchdog.domain.policy import Now, Policy
+from watchdog.domain.states import Flip, IncidentKind, State
+from watchdog.domain.target import Step, Stretch, TargetState
+
+
+def fold(before: TargetState, fact: Fact, policy: Policy, now: Now) -> Step:
+    """The step from ``before`` through ``fact``. Never raises; the same input gives the same step."""
+    state, happened, counted = observe(before, fact, policy, now)
+    state = _threshold(state, policy, now)
+    if policy.paused(state.target, now) is None:
+        state = flapping.judge(state, policy, now)
+    else:
+        state = replace(state, changes=(), recent=())
+    state, opened, closed = incidents.reconcile(state, policy, now)
+    shown, reason, since = _shown(state, policy, now)
+    flip = None
+    if shown is not before.state:
+        if isinstance(fact, WatchdogStarted):
+            reason = "watchdog_started"
+        incident = next((i.id for i in (*opened, *closed)), None) or state.incident_of(
+            _KIND_OF.get(shown, IncidentKind.DOWN)
+        )
+        flip = Flip(state.target, now.wall_ms, since, before.state, shown, reason, incident)
+        state = replace(state, state=shown, since_ms=since)
+    stretch = _stretch(state, policy, now)
+    return Step(state, flip, opened, closed, happened, stretch, _stretch_since(state, stretch, since, now), counted)
+
+
+def _threshold(state: TargetState, policy: Policy, now: Now) -> TargetState:
+    """Enough failures in a row are DOWN, unless the stop was announced and its deadline has not passed."""
+    if state.reach is not State.SUSPECT or state.failures < policy.threshold or state.planned(now.steady_ms):
+        return state
+    state = replace(state, reach=State.DOWN, recent=(), successes=0, planned_until_steady=None)
+    return state if policy.paused(state.target, now) else flapping.with_change(state, now)
+
+
+_KIND_OF = {
+    State.DOWN: IncidentKind.DOWN,
+    State.FLAPPING: IncidentKind.FLAPPING,
+    State.BLIND: IncidentKind.BLIND,
+    State.DEGRADED: IncidentKind.DEGRADED,
+}
+
+
+def _shown(state: TargetState, policy: Policy, now: Now) -> tuple[State, str, int]:
+    """What people see, why, and since when (wall)."""
+    pause = policy.paused(state.target, now)
+    if pause is not None:
+        return State.PAUSED, "maintenance", now.wall_ms
+    if state.blind:
+        return State.BLIND, f"cannot_see:{state.blind_reason}", state.blind_since_ms
+    if state.flapping:
+        return State.FLAPPING, state.flapping_reason, now.wall_ms
+    if state.reach is State.DOWN:
+        return State.DOWN, f"{policy.threshold}_failures:{state.last_reason}", state.failing_since_ms
+    if state.reach is State.SUSPECT:
+        return State.SUSPECT, f"ping_failed:{state.last_reason}", state.failing_since_ms
+    if state.refused:
+        return State.DEGRADED, f"refused_{state.refused_status}", state.refused_since_ms
+    if state.reach is State.UNKNOWN:
+        return State.UNKNOWN, "not_seen_yet", now.wall_ms
+    if state.degraded:
+        return State.DEGRADED, "sessions_not_ready", state.degraded_since_ms
+    return State.UP, _UP_REASONS.get(state.state, "answered"), _up_since(state, now)
+
+
+_UP_REASONS = {
+    State.UNKNOWN: "first_answer",
+    State.SUSPECT: "answered",
+    State.DOWN: "recovered",
+    State.FLAPPING: "stable_again",
+    State.BLIND: "can_see_again",
+    State.DEGRADED: "sessions_ready",
+    State.PAUSED: "maintenance_over",
+}
+
+
+def _up_since(state: TargetState, now: Now) -> int:
+    return state.ok_since_ms if state.state is State.DOWN and state.ok_since_ms else now.wall_ms
+
+
+def _stretch(state: TargetState, policy: Policy, now: Now) -> Stretch:
+    """SUSPECT counts as up until it is decided; the decision counts the time back to the first failure."""
+    if policy.paused(state.target, now) is not None:
+        return Stretch.MAINTENANCE
+    if state.blind or (state.reach is State.UNKNOWN and not state.refused):
+        return Stretch.UNKNOWN
+    if state.reach is State.DOWN:
+        return Stretch.DOWN
+    if state.reach is State.SUSPECT and state.planned(now.steady_ms):
+        return Stretch.MAINTENANCE
+    return Stretch.UP
+
+
+def _stretch_since(state: TargetState, stretch: Stretch, since: int, now: Now) -> int:
+    if stretch is Stretch.DOWN:
+        return state.failing_since_ms
+    if stretch is Stretch.UNKNOWN and state.blind:
+        return state.blind_since_ms
+    if stretch is Stretch.UP and state.ok_since_ms:
+        return min(max(state.ok_since_ms, since), now.wall_ms) if state.state is State.UP else now.wall_ms
+    return now.wall_ms

@@ -1,0 +1,109 @@
+"""Opens and closes incidents so that they say what the conditions say, unless maintenance or an announced stop holds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from msgspec.structs import replace
+
+from watchdog.domain.policy import Now, Policy
+from watchdog.domain.states import Incident, IncidentKind, State
+from watchdog.domain.target import OpenRef, TargetState
+
+CLOSE_REASONS = {
+    IncidentKind.DOWN: "recovered",
+    IncidentKind.FLAPPING: "stable_again",
+    IncidentKind.DEGRADED: "sessions_ready",
+    IncidentKind.BLIND: "can_see_again",
+    IncidentKind.REFUSED: "accepted_again",
+}
+
+
+def reconcile(
+    state: TargetState, policy: Policy, now: Now
+) -> tuple[TargetState, tuple[Incident, ...], tuple[Incident, ...]]:
+    """The state with its incidents set right, the incidents opened and those closed.
+
+    During a pause nothing opens and nothing closes: what differs afterwards is told afterwards.
+    """
+    if policy.paused(state.target, now) is not None:
+        return state, (), ()
+    opened: list[Incident] = []
+    closed: list[Incident] = []
+    for kind in IncidentKind:
+        known = state.incident_of(kind)
+        wanted = _wanted(state, kind)
+        if wanted and known is None:
+            incident = _new(state, kind, now)
+            opened.append(incident)
+            refs = (*state.incidents, OpenRef(kind, incident.id))
+            state = replace(state, incidents=refs, incident_count=state.incident_count + 1)
+        elif known is not None and _over(state, kind):
+            refs = tuple(ref for ref in state.incidents if ref.kind is not kind)
+            closed.append(_ended(state, kind, known, now))
+            state = replace(state, incidents=refs)
+    return state, tuple(opened), tuple(closed)
+
+
+def _wanted(state: TargetState, kind: IncidentKind) -> bool:
+    match kind:
+        case IncidentKind.DOWN:
+            # One trouble, one incident: a target that flaps is told as flapping until it is stable.
+            return state.reach is State.DOWN and not state.flapping
+        case IncidentKind.FLAPPING:
+            return state.flapping and state.incident_of(IncidentKind.DOWN) is None
+        case IncidentKind.BLIND:
+            return state.blind
+        case IncidentKind.REFUSED:
+            return state.refused
+        case IncidentKind.DEGRADED:
+            return state.degraded and state.reach is State.UP
+
+
+def _over(state: TargetState, kind: IncidentKind) -> bool:
+    match kind:
+        case IncidentKind.DOWN:
+            return state.reach is State.UP
+        case IncidentKind.FLAPPING:
+            return not state.flapping
+        case IncidentKind.BLIND:
+            return not state.blind
+        case IncidentKind.REFUSED:
+            return not state.refused
+        case IncidentKind.DEGRADED:
+            return not state.degraded
+
+
+def _new(state: TargetState, kind: IncidentKind, now: Now) -> Incident:
+    began = {
+        IncidentKind.DOWN: state.failing_since_ms,
+        IncidentKind.BLIND: state.blind_since_ms,
+        IncidentKind.DEGRADED: state.degraded_since_ms,
+        IncidentKind.REFUSED: state.refused_since_ms,
+    }.get(kind, now.wall_ms)
+    reason = {
+        IncidentKind.DOWN: state.last_reason,
+        IncidentKind.FLAPPING: state.flapping_reason,
+        IncidentKind.BLIND: state.blind_reason,
+        IncidentKind.DEGRADED: "sessions_not_ready",
+        IncidentKind.REFUSED: f"refused_{state.refused_status}",
+    }[kind]
+    # Time and number: unique even when the ledger was lost or the wall clock set back.
+    stamp = datetime.fromtimestamp(now.wall_ms / 1000, UTC).strftime("%Y%m%dT%H%M%S")
+    name = f"{state.target}-{kind}-{stamp}-{state.incident_count + 1}"
+    return Incident(name, state.target, kind, min(began, now.wall_ms), now.wall_ms, reason)
+
+
+def _ended(state: TargetState, kind: IncidentKind, known: str, now: Now) -> Incident:
+    """The ledger holds the rest of the incident; only its end is known here."""
+    ended = state.ok_since_ms if kind is IncidentKind.DOWN and state.ok_since_ms else now.wall_ms
+    return Incident(
+        id=known,
+        target=state.target,
+        kind=kind,
+        opened_at_ms=0,
+        decided_at_ms=0,
+        reason="",
+        closed_at_ms=ended,
+        close_reason=CLOSE_REASONS[kind],
+    )

@@ -1,0 +1,177 @@
+"""What each kind of fact changes in the conditions of a target; :mod:`watchdog.domain.health` draws the conclusions."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from watchdog.domain import flapping
+from watchdog.domain.facts import BeatSeen, Fact, StopAnnounced, WatchdogStarted
+from watchdog.domain.outcome import Outcome, ProbeResult
+from watchdog.domain.policy import Now, Policy
+from watchdog.domain.states import IncidentKind, State
+from watchdog.domain.target import Happening, HappeningKind, TargetState
+
+Seen = tuple[TargetState, tuple[Happening, ...], str]
+REMEMBERED_BOOTS = 8  # replicas behind one address answer in turn; only a boot never seen before is a restart
+
+
+def observe(state: TargetState, fact: Fact, policy: Policy, now: Now) -> Seen:
+    """The conditions after ``fact``, what happened beside, and how a ping was counted."""
+    if isinstance(fact, ProbeResult):
+        state, happened = _boot(state, fact.boot_id, policy, now)
+        state, counted = _pinged(state, fact, policy, now)
+        return state, happened, counted
+    if isinstance(fact, BeatSeen):
+        state, happened = _boot(state, fact.boot_id, policy, now)
+        return _shares(state, fact, policy, now), happened, ""
+    if isinstance(fact, StopAnnounced):
+        until = now.steady_ms + fact.deadline_ms
+        told = Happening(state.target, HappeningKind.STOP_ANNOUNCED, now.wall_ms, fact.reason)
+        return replace(state, planned_until_steady=until, planned_boot=fact.boot_id), (told,), ""
+    if isinstance(fact, WatchdogStarted):
+        return _restored(state, fact, now)
+    return state, (), ""
+
+
+def _boot(
+    state: TargetState, boot_id: str | None, policy: Policy, now: Now
+) -> tuple[TargetState, tuple[Happening, ...]]:
+    if not boot_id or boot_id in state.boots:
+        return state, ()
+    first = not state.boots
+    state = replace(state, boots=(*state.boots, boot_id)[-REMEMBERED_BOOTS:])
+    if first:
+        return state, ()
+    planned = state.planned(now.steady_ms)
+    paused = policy.paused(state.target, now) is not None
+    since = state.failing_since_ms if state.failures else now.wall_ms
+    state = replace(flapping.without_last_run(state), planned_until_steady=None)
+    if state.reach is not State.DOWN and not planned and not paused:
+        state = flapping.with_change(state, now)
+    quiet = planned or paused or state.flapping or state.incident_of(IncidentKind.DOWN) is not None
+    told = Happening(state.target, HappeningKind.RESTARTED, now.wall_ms, boot_id, planned, quiet, since)
+    return state, (told,)
+
+
+def _pinged(state: TargetState, result: ProbeResult, policy: Policy, now: Now) -> tuple[TargetState, str]:
+    started = now.steady_ms - result.duration_ms
+    if result.refused is not None:
+        run = state.refused_run + 1
+        since = state.refused_since_ms if run > 1 else result.started_at_ms
+        state = _sees(replace(state, refused_run=run, refused_since_ms=since, refused_status=result.refused))
+        if run >= policy.refused_threshold:
+            state = _not_suspect(replace(state, refused=True))
+        return state, "refused"
+    if result.outcome is Outcome.OK:
+        return _answered(state, result, started, policy, now), "ok"
+    if result.outcome is Outcome.TARGET_FAIL:
+        if started <= state.self_fail_steady:
+            # It was under way while we were proven blind: whose fault it was cannot be said.
+            return state, "tainted"
+        if started <= state.last_ok_start_steady:
+            # Pings may overlap. A later one was answered before this one gave up, so it says nothing of now.
+            return flapping.with_ping(state, True, policy, now), "overtaken"
+        return _failed(_sees(state), result, policy, now), "failed"
+    run = state.blind_run + 1
+    since = state.blind_since_ms if run > 1 else result.started_at_ms
+    state = replace(state, blind_run=run, blind_since_ms=since, blind_reason=result.reason, successes=0)
+    if result.outcome is Outcome.SELF_FAIL:
+        state = replace(state, self_fail_steady=now.steady_ms)
+    if run >= policy.blind_threshold and not state.blind:
+        # What failed before we went blind proves nothing about afterwards: the count begins anew.
+        state = _not_suspect(replace(state, blind=True))
+    return state, "gap"
+
+
+def _sees(state: TargetState) -> TargetState:
+    return replace(state, blind=False, blind_run=0)
+
+
+def _not_suspect(state: TargetState) -> TargetState:
+    return replace(state, failures=0, reach=State.UP if state.reach is State.SUSPECT else state.reach)
+
+
+def _answered(state: TargetState, result: ProbeResult, started: int, policy: Policy, now: Now) -> TargetState:
+    successes = state.successes + 1
+    state = replace(
+        _sees(state),
+        failures=0,
+        successes=successes,
+        ok_since_ms=result.at_ms if successes == 1 else state.ok_since_ms,
+        last_ok_start_steady=max(started, state.last_ok_start_steady),
+        refused=False,
+        refused_run=0,
+        last_reason="ok",
+    )
+    if state.reach is not State.DOWN:
+        return replace(flapping.with_ping(state, False, policy, now), reach=State.UP)
+    if successes < policy.recovery:
+        return state
+    state = replace(state, reach=State.UP, recent=())
+    return state if policy.paused(state.target, now) else flapping.with_change(state, now)
+
+
+def _failed(state: TargetState, result: ProbeResult, policy: Policy, now: Now) -> TargetState:
+    failures = state.failures + 1
+    since = min(result.since_ms or result.started_at_ms, result.started_at_ms)
+    state = replace(
+        state,
+        failures=failures,
+        successes=0,
+        failing_since_ms=since if failures == 1 and state.reach is not State.DOWN else state.failing_since_ms,
+        last_reason=result.reason,
+    )
+    if state.reach is State.DOWN:
+        return state
+    state = replace(state, reach=State.SUSPECT)
+    if state.planned(now.steady_ms) or policy.paused(state.target, now):
+        return state
+    return flapping.with_ping(state, True, policy, now)
+
+
+def _shares(state: TargetState, beat: BeatSeen, policy: Policy, now: Now) -> TargetState:
+    """DEGRADED is entered and left after the share stayed on its side of the line for a while."""
+    # What only a person can mend (logged out, waiting for a scan) is told to its owner, not to the operator.
+    expected = max(0, beat.wanted - beat.needs_person)
+    not_ready = max(0, expected - beat.ready)
+    beyond = bool(expected) and not_ready / expected > policy.degraded_share and not (beat.starting or beat.draining)
+    state = replace(state, not_ready=not_ready, wanted=expected)
+    if beyond == state.degraded:
+        return replace(state, degraded_pending_steady=None)
+    if state.degraded_pending_steady is None:
+        since = now.wall_ms if beyond else state.degraded_since_ms
+        return replace(state, degraded_pending_steady=now.steady_ms, degraded_since_ms=since)
+    patience = policy.degraded_after_ms if beyond else policy.degraded_recovery_ms
+    if now.steady_ms - state.degraded_pending_steady < patience:
+        return state
+    return replace(state, degraded=beyond, degraded_pending_steady=None)
+
+
+def _restored(state: TargetState, fact: WatchdogStarted, now: Now) -> Seen:
+    """Open incidents stay; runs of failures and of successes begin anew, because nobody looked in between."""
+    limit = now.steady_ms
+
+    def past(steady: int) -> int:
+        # The wall clock may have been set back between two runs: nothing that was kept lies in the future.
+        return min(steady, limit)
+
+    state = replace(
+        state,
+        reach=State.DOWN if state.reach is State.DOWN else State.UNKNOWN,
+        failures=0,
+        successes=0,
+        blind_run=0,
+        refused_run=0,
+        recent=(),
+        changes=tuple(past(at) for at in state.changes),
+        unstable_steady=past(state.unstable_steady),
+        self_fail_steady=0,
+        last_ok_start_steady=0,
+        degraded_pending_steady=None,
+        planned_until_steady=min(state.planned_until_steady, limit + 3_600_000) if state.planned_until_steady else None,
+    )
+    if fact.last_seen_ms is None:
+        return state, (), ""
+    gap = max(0, now.wall_ms - fact.last_seen_ms)
+    told = Happening(state.target, HappeningKind.WATCHDOG_GAP, now.wall_ms, f"{gap} ms", since_ms=fact.last_seen_ms)
+    return state, (told,), ""

@@ -1,0 +1,57 @@
+"""What the operator wishes: thresholds, windows and pauses. Input of the decisions, never a fact."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Now(msgspec.Struct, frozen=True):
+    """One moment. ``wall_ms`` is for storage and people; only differences of ``steady_ms`` may decide anything.
+
+    The steady time never steps; it starts at the wall time of the program's start, so that a stored one means
+    something to the next run.
+    """
+
+    wall_ms: int
+    steady_ms: int
+
+
+class Pause(msgspec.Struct, frozen=True):
+    """A maintenance window in wall time. It always ends: ``until_ms`` is mandatory."""
+
+    id: str
+    target: str
+    from_ms: int
+    until_ms: int
+    author: str
+    reason: str = ""
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """Counts are pings unless the name says otherwise; times are milliseconds."""
+
+    interval_ms: int = 600_000
+    retry_ms: int = 2000
+    down_interval_ms: int = 5000
+    threshold: int = 3
+    recovery: int = 2
+    blind_threshold: int = 3
+    refused_threshold: int = 3
+    # k of n: a bot that answers every other ping never fails three times in a row.
+    window_pings: int = 20
+    window_failures: int = 5
+    window_ms: int = 3_600_000
+    flap_changes: int = 4
+    flap_window_ms: int = 900_000
+    flap_stable_ms: int = 600_000
+    degraded_share: float = 0.5
+    degraded_after_ms: int = 60_000
+    degraded_recovery_ms: int = 30_000
+    pauses: tuple[Pause, ...] = ()
+
+    def paused(self, target: str, now: Now) -> Pause | None:
+        """The window that ``target`` is in, or None."""
+        for pause in self.pauses:
+            if pause.target in (target, "*") and pause.from_ms <= now.wall_ms < pause.until_ms:
+                return pause
+        return None

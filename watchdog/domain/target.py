@@ -1,0 +1,114 @@
+"""All that is known of one target between two facts; kept in the ledger as JSON and restored at start."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from watchdog.domain.states import Flip, Incident, IncidentKind, State
+
+
+class OpenRef(msgspec.Struct, frozen=True):
+    """An incident that is open now."""
+
+    kind: IncidentKind
+    id: str
+
+
+class TargetState(msgspec.Struct, frozen=True):
+    """``state`` is what people see. The other fields are the conditions that it is derived from.
+
+    Fields in ``_steady`` are steady milliseconds, in ``_ms`` wall milliseconds. ``reach`` is UNKNOWN, UP, SUSPECT or DOWN.
+    """
+
+    target: str
+    state: State = State.UNKNOWN
+    since_ms: int = 0
+    reach: State = State.UNKNOWN
+    failures: int = 0
+    successes: int = 0
+    failing_since_ms: int = 0
+    ok_since_ms: int = 0
+    last_reason: str = ""
+    last_ok_start_steady: int = 0
+    # (when, whether it failed) of the last pings while the target counted as up
+    recent: tuple[tuple[int, bool], ...] = ()
+    # when the target went down, came up or restarted
+    changes: tuple[int, ...] = ()
+    unstable_steady: int = 0
+    flapping: bool = False
+    flapping_reason: str = ""
+    blind: bool = False
+    blind_run: int = 0
+    blind_since_ms: int = 0
+    blind_reason: str = ""
+    self_fail_steady: int = 0
+    refused: bool = False
+    refused_run: int = 0
+    refused_since_ms: int = 0
+    refused_status: int = 0
+    degraded: bool = False
+    degraded_pending_steady: int | None = None
+    degraded_since_ms: int = 0
+    not_ready: int = 0
+    wanted: int = 0
+    boots: tuple[str, ...] = ()
+    planned_until_steady: int | None = None
+    planned_boot: str = ""
+    incidents: tuple[OpenRef, ...] = ()
+    incident_count: int = 0
+
+    @property
+    def boot_id(self) -> str | None:
+        return self.boots[-1] if self.boots else None
+
+    def incident_of(self, kind: IncidentKind) -> str | None:
+        """The id of the open incident of that kind."""
+        return next((ref.id for ref in self.incidents if ref.kind is kind), None)
+
+    def planned(self, steady_ms: int) -> bool:
+        """Whether an announced stop still excuses the target."""
+        return self.planned_until_steady is not None and steady_ms < self.planned_until_steady
+
+
+class HappeningKind(StrEnum):
+    """Things worth a line in the history that are no change of state."""
+
+    RESTARTED = "restarted"
+    STOP_ANNOUNCED = "stop_announced"
+    WATCHDOG_GAP = "watchdog_gap"
+
+
+class Happening(msgspec.Struct, frozen=True):
+    """``planned`` tells a restart that was announced; ``quiet`` one that needs no notice (an incident tells it already)."""
+
+    target: str
+    kind: HappeningKind
+    at_ms: int
+    detail: str = ""
+    planned: bool = False
+    quiet: bool = False
+    since_ms: int = 0
+
+
+class Stretch(StrEnum):
+    """What a stretch of time counts as."""
+
+    UP = "up"
+    DOWN = "down"
+    UNKNOWN = "unknown"
+    MAINTENANCE = "maintenance"
+
+
+class Step(msgspec.Struct, frozen=True):
+    """What one fact led to. ``stretch`` is what the time since ``stretch_since_ms`` counts as."""
+
+    state: TargetState
+    flip: Flip | None = None
+    opened: tuple[Incident, ...] = ()
+    closed: tuple[Incident, ...] = ()
+    happened: tuple[Happening, ...] = ()
+    stretch: Stretch = Stretch.UNKNOWN
+    stretch_since_ms: int = 0
+    counted: str = ""

@@ -1,0 +1,72 @@
+"""Runs of the watchdog itself: when it started, was last seen and ended; totals over all of them; pruning."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import msgspec
+
+KEEP_MS = 90 * 86_400_000
+PRUNE_BATCH = 5000
+
+
+class Totals(msgspec.Struct, frozen=True):
+    """Over all runs of the watchdog; ``uptime_ms`` is its own running time."""
+
+    first_started_at_ms: int
+    uptime_ms: int
+    pings: int
+    failed_pings: int
+
+
+def begin_run(connection: sqlite3.Connection, boot_id: str, version: str, targets: tuple[str, ...], now_ms: int) -> int | None:
+    """Note that this run starts. Returns when the last one was seen last (wall, ms), or None for the first ever."""
+    last = connection.execute("SELECT max(coalesce(ended_at, last_seen_at)) AS seen FROM run").fetchone()["seen"]
+    connection.execute("UPDATE run SET ended_at = last_seen_at WHERE ended_at IS NULL")
+    connection.execute("INSERT INTO run VALUES (?, ?, ?, NULL, ?)", (boot_id, now_ms, now_ms, version))
+    for target in targets:
+        connection.execute(
+            "INSERT INTO total (target, first_started_at) VALUES (?, ?) ON CONFLICT (target) DO NOTHING", (target, now_ms)
+        )
+    return int(last) if last is not None else None
+
+
+def seen(connection: sqlite3.Connection, boot_id: str, now_ms: int, ran_ms: int, *, ended: bool = False) -> None:
+    """Note that the run goes on, or that it ends; ``ran_ms`` is the monotonic time since this was last noted."""
+    connection.execute(
+        "UPDATE run SET last_seen_at = ?, ended_at = ? WHERE boot_id = ?", (now_ms, now_ms if ended else None, boot_id)
+    )
+    connection.execute("UPDATE total SET uptime_ms = uptime_ms + ?", (ran_ms,))
+
+
+def totals(connection: sqlite3.Connection, target: str) -> Totals:
+    row = connection.execute(
+        "SELECT first_started_at, uptime_ms, pings, failed_pings FROM total WHERE target = ?", (target,)
+    ).fetchone()
+    if row is None:
+        return Totals(0, 0, 0, 0)
+    return Totals(row["first_started_at"], row["uptime_ms"], row["pings"], row["failed_pings"])
+
+
+_OLD = {
+    "result": "ended_at < ?",
+    "flip": "at < ?",
+    "event": "at < ?",
+    "incident": "closed_at < ?",
+    "notice": "created_at < ? AND id NOT IN (SELECT notice_id FROM outbox WHERE state IN ('waiting', 'leased'))",
+    "repair": "decided_at < ?",
+    "pause": "until_at < ?",
+    "stretch": "until_at < ?",
+    "run": "ended_at < ?",
+}
+
+
+def prune(connection: sqlite3.Connection, now_ms: int) -> int:
+    """Delete a bounded batch of what is older than 90 days; how many rows went. Call again until it is 0."""
+    gone = 0
+    for table, condition in _OLD.items():
+        gone += connection.execute(
+            f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE {condition} LIMIT {PRUNE_BATCH})",  # noqa: S608
+            (now_ms - KEEP_MS,),
+        ).rowcount
+    return gone
