@@ -36,7 +36,9 @@ def fold(before: TargetState, fact: Fact, policy: Policy, now: Now) -> Step:
         flip = Flip(state.target, now.wall_ms, since, before.state, shown, reason, incident)
         state = replace(state, state=shown, since_ms=since)
     stretch = _stretch(state, policy, now)
-    return Step(state, flip, opened, closed, happened, stretch, _stretch_since(state, stretch, since, now), counted)
+    # Time when this program did not run is a gap, whatever was known before it.
+    from_ms = now.wall_ms if isinstance(fact, WatchdogStarted) else _stretch_since(state, stretch, since, now)
+    return Step(state, flip, opened, closed, happened, stretch, from_ms, counted)
 
 
 def _threshold(state: TargetState, policy: Policy, now: Now) -> TargetState:

@@ -58,3 +58,8 @@ class ProbeResult(msgspec.Struct, frozen=True):
     detail: str = ""
     duration_ms: int = 0
     since_ms: int | None = None
+
+
+def counts(result: ProbeResult) -> bool:
+    """Whether the ping says anything about the target; the others are gaps and stand in no total."""
+    return result.outcome in (Outcome.OK, Outcome.TARGET_FAIL) or result.refused is not None

@@ -6,7 +6,7 @@ import sqlite3
 
 import msgspec
 
-from watchdog.domain.outcome import Outcome, ProbeResult
+from watchdog.domain.outcome import Outcome, ProbeResult, counts
 from watchdog.domain.states import Flip, Incident
 from watchdog.domain.target import Happening, Step, Stretch, TargetState
 from watchdog.ledger import rows
@@ -48,11 +48,10 @@ def insert_result(connection: sqlite3.Connection, result: ProbeResult, boot_id: 
     )
     connection.executemany(
         "INSERT INTO attempt (result_id, number, started_at, duration_ms, outcome, reason) VALUES (?, ?, ?, ?, ?, ?)",
-        [
-            (cursor.lastrowid, a.number, a.started_at_ms, a.duration_ms, a.outcome, a.reason)
-            for a in result.attempts
-        ],
+        [(cursor.lastrowid, a.number, a.started_at_ms, a.duration_ms, a.outcome, a.reason) for a in result.attempts],
     )
+    if not counts(result):
+        return
     failed = int(result.outcome is not Outcome.OK)
     connection.execute(
         "INSERT INTO total (target, first_started_at, pings, failed_pings) VALUES (?, ?, 1, ?)"
@@ -76,24 +75,29 @@ def insert_happening(connection: sqlite3.Connection, value: Happening, incident_
     )
 
 
-def move_stretch(connection: sqlite3.Connection, target: str, kind: Stretch, since_ms: int) -> None:
-    """The time of ``target`` counts as ``kind`` from ``since_ms`` on; nothing changes when it does already.
+def move_stretch(connection: sqlite3.Connection, target: str, kind: Stretch, since_ms: int, at_ms: int) -> None:
+    """The time of ``target`` counts as ``kind`` from ``since_ms`` on, decided at ``at_ms``; nothing when it does already.
 
-    A decision may reach back (DOWN begins at the first failed ping): stretches after that moment are replaced.
+    A decision may reach back (DOWN begins at the first failed ping) over time that counted as up or down, never over
+    maintenance or over time when nobody looked.
     """
-    current = connection.execute(
-        "SELECT id, kind, from_at FROM stretch WHERE target = ? AND until_at IS NULL", (target,)
-    ).fetchone()
+    current = connection.execute("SELECT kind FROM stretch WHERE target = ? AND until_at IS NULL", (target,)).fetchone()
     if current is not None and current["kind"] == kind:
         return
+    if current is not None and current["kind"] == Stretch.MAINTENANCE:
+        since_ms = at_ms
+    floor = connection.execute(
+        "SELECT max(CASE WHEN until_at IS NULL THEN from_at ELSE until_at END) AS at FROM stretch"
+        " WHERE target = ? AND kind IN ('maintenance', 'unknown')",
+        (target,),
+    ).fetchone()["at"]
+    since_ms = min(max(since_ms, floor or 0), at_ms)
     connection.execute("DELETE FROM stretch WHERE target = ? AND from_at >= ?", (target, since_ms))
     connection.execute(
         "UPDATE stretch SET until_at = ? WHERE target = ? AND from_at < ? AND (until_at IS NULL OR until_at > ?)",
         (since_ms, target, since_ms, since_ms),
     )
-    connection.execute(
-        "INSERT INTO stretch (target, kind, from_at) VALUES (?, ?, ?)", (target, kind, since_ms)
-    )
+    connection.execute("INSERT INTO stretch (target, kind, from_at) VALUES (?, ?, ?)", (target, kind, since_ms))
 
 
 def cut_stretch(connection: sqlite3.Connection, target: str, until_ms: int, resume_ms: int | None = None) -> None:
@@ -117,12 +121,16 @@ def write_step(connection: sqlite3.Connection, step: Step, at_ms: int) -> tuple[
     closed = [
         row
         for incident in step.closed
-        if (row := rows.close_incident(connection, incident.id, incident.closed_at_ms or at_ms, incident.close_reason or ""))
+        if (
+            row := rows.close_incident(
+                connection, incident.id, incident.closed_at_ms or at_ms, incident.close_reason or ""
+            )
+        )
     ]
     if step.flip is not None:
         insert_flip(connection, step.flip)
     for happening in step.happened:
         insert_happening(connection, happening, step.state.incidents[0].id if step.state.incidents else None)
-    move_stretch(connection, step.state.target, step.stretch, step.stretch_since_ms)
+    move_stretch(connection, step.state.target, step.stretch, step.stretch_since_ms, at_ms)
     save_state(connection, step.state, at_ms)
     return list(step.opened), closed

@@ -19,14 +19,17 @@ class Totals(msgspec.Struct, frozen=True):
     failed_pings: int
 
 
-def begin_run(connection: sqlite3.Connection, boot_id: str, version: str, targets: tuple[str, ...], now_ms: int) -> int | None:
+def begin_run(
+    connection: sqlite3.Connection, boot_id: str, version: str, targets: tuple[str, ...], now_ms: int
+) -> int | None:
     """Note that this run starts. Returns when the last one was seen last (wall, ms), or None for the first ever."""
     last = connection.execute("SELECT max(coalesce(ended_at, last_seen_at)) AS seen FROM run").fetchone()["seen"]
     connection.execute("UPDATE run SET ended_at = last_seen_at WHERE ended_at IS NULL")
     connection.execute("INSERT INTO run VALUES (?, ?, ?, NULL, ?)", (boot_id, now_ms, now_ms, version))
     for target in targets:
         connection.execute(
-            "INSERT INTO total (target, first_started_at) VALUES (?, ?) ON CONFLICT (target) DO NOTHING", (target, now_ms)
+            "INSERT INTO total (target, first_started_at) VALUES (?, ?) ON CONFLICT (target) DO NOTHING",
+            (target, now_ms),
         )
     return int(last) if last is not None else None
 
