@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -39,6 +40,7 @@ class LoopGuard:
         self._stamp = time.monotonic()
         self._lag_s = 0.0
         self._worst_lag_s = 0.0
+        self._stalls: deque[tuple[float, float]] = deque(maxlen=16)
         self._handle: asyncio.TimerHandle | None = None
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -70,10 +72,17 @@ class LoopGuard:
         worst, self._worst_lag_s = max(self._worst_lag_s, self.lag_s), 0.0
         return worst
 
+    def worst_stall_s(self, since: float) -> float:
+        """The longest stall in seconds that ended after ``since`` (``time.monotonic()``), or goes on now."""
+        ended = [length for end, length in self._stalls if end >= since]
+        return max([*ended, self.lag_s])
+
     def _tick(self, loop: asyncio.AbstractEventLoop, due: float | None) -> None:
         self._stamp = time.monotonic()
         self._lag_s = 0.0 if due is None else max(0.0, loop.time() - due)
         self._worst_lag_s = max(self._worst_lag_s, self._lag_s)
+        if self._lag_s > 0.05:
+            self._stalls.append((self._stamp, self._lag_s))
         next_due = loop.time() + self._stamp_s
         self._handle = loop.call_at(next_due, self._tick, loop, next_due)
 

@@ -1,0 +1,55 @@
+"""Uptime from stretches of time; what is not known stays apart and never counts as up or down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from watchdog.domain.target import Stretch
+
+DAY_MS = 86_400_000
+WINDOWS = {"24h": DAY_MS, "7d": 7 * DAY_MS, "30d": 30 * DAY_MS, "90d": 90 * DAY_MS}
+
+
+class Span(msgspec.Struct, frozen=True):
+    """A stretch of wall time in ms; one without an end goes on."""
+
+    kind: Stretch
+    from_ms: int
+    until_ms: int | None
+
+
+class Uptime(msgspec.Struct, frozen=True):
+    """Milliseconds of each kind within a window; ``ratio`` is up / (up + down), None when neither was seen."""
+
+    up_ms: int = 0
+    down_ms: int = 0
+    unknown_ms: int = 0
+    maintenance_ms: int = 0
+
+    @property
+    def ratio(self) -> float | None:
+        known = self.up_ms + self.down_ms
+        return self.up_ms / known if known else None
+
+
+def measure(spans: Iterable[Span], from_ms: int, until_ms: int) -> Uptime:
+    """How much of [``from_ms``, ``until_ms``) was of which kind. Time before the first span was not watched."""
+    total = dict.fromkeys(Stretch, 0)
+    first: int | None = None
+    for span in spans:
+        begin = max(span.from_ms, from_ms)
+        end = min(span.until_ms if span.until_ms is not None else until_ms, until_ms)
+        if end > begin:
+            total[span.kind] += end - begin
+        first = span.from_ms if first is None else min(first, span.from_ms)
+    # Holes between spans (the wall clock was set forward) are time of which nothing is known.
+    watched = until_ms - max(from_ms, first) if first is not None and first < until_ms else 0
+    hole = max(0, watched - sum(total.values()))
+    return Uptime(
+        up_ms=total[Stretch.UP],
+        down_ms=total[Stretch.DOWN],
+        unknown_ms=total[Stretch.UNKNOWN] + hole,
+        maintenance_ms=total[Stretch.MAINTENANCE],
+    )

@@ -1,0 +1,183 @@
+"""Holds the bot's heartbeat open: tells every beat, and tells at once when the stream ends, breaks or falls silent."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Protocol
+
+import aiohttp
+import msgspec
+
+from shared import logs
+from shared.clock import Clock
+from shared.contract import heartbeat
+from shared.retry import full_jitter
+from shared.settings import Secret
+from watchdog.probes import reasons
+
+log = logs.get(__name__)
+
+SILENT_AFTER_INTERVALS = 2.5
+LINE_LIMIT = 65_536
+UNSUPPORTED_RETRY_S = 300.0
+RECONNECT_FIRST_S = 0.25
+RECONNECT_CAP_S = 2.0
+
+
+class LinkListener(Protocol):
+    """What the link tells. ``since_ms`` is the wall time of the last sign of life."""
+
+    async def beat(self, beat: heartbeat.Beat) -> None: ...
+    async def stopping(self, stopping: heartbeat.Stopping) -> None: ...
+    def trouble(self, reason: str, since_ms: int) -> None: ...
+    def connected(self) -> None: ...
+
+
+class _Unsupported(Exception):
+    """The bot has no such endpoint, or does not let us in; ``status`` says which."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"heartbeat answered {status}")
+        self.status = status
+
+
+class _Silent(Exception):
+    """No beat for too long."""
+
+
+class HeartbeatLink:
+    """Follows one bot. ``interval_s`` holds until the first beat says the bot's own."""
+
+    def __init__(
+        self, *, url: str, token: Secret | None, interval_s: float, clock: Clock, listener: LinkListener
+    ) -> None:
+        self._url, self._token, self._interval_s = url, token, interval_s
+        self._clock, self._listener = clock, listener
+        self._heard: float | None = None
+        self._heard_ms = 0
+        self._up = False
+        self.state = "connecting"
+
+    @property
+    def age_s(self) -> float | None:
+        """Seconds since the last beat; None before the first."""
+        return None if self._heard is None else self._clock.monotonic() - self._heard
+
+    @property
+    def up(self) -> bool:
+        return self._up
+
+    async def run(self) -> None:
+        """Connect, listen, connect again, for ever."""
+        failures = 0
+        async with self._session() as session:
+            while True:
+                pause_s = 0.0
+                try:
+                    await self._follow(session)
+                    reason = "stream_end"
+                except _Unsupported as error:
+                    reason, pause_s = f"http_{error.status}", UNSUPPORTED_RETRY_S if error.status == 404 else 10.0
+                    self._note(f"http_{error.status}")
+                except _Silent:
+                    reason = "silent"
+                except (aiohttp.ClientError, OSError, TimeoutError, ValueError, msgspec.MsgspecError) as error:
+                    reason = reasons.of(error).reason
+                failures = 0 if self._up else failures + 1
+                self._lost(reason)
+                await self._clock.sleep(
+                    pause_s or full_jitter(min(failures, 6), first_s=RECONNECT_FIRST_S, cap_s=RECONNECT_CAP_S)
+                )
+
+    def _session(self) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(force_close=True, use_dns_cache=False, family=socket.AF_UNSPEC)
+        timeout = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
+        headers = {"Accept": "text/event-stream", "User-Agent": "veilleur-watchdog"}
+        if self._token is not None:
+            headers["Authorization"] = f"Bearer {self._token.reveal()}"
+        return aiohttp.ClientSession(
+            connector=connector, timeout=timeout, headers=headers, read_bufsize=LINE_LIMIT, auto_decompress=False
+        )
+
+    async def _follow(self, session: aiohttp.ClientSession) -> None:
+        async with asyncio.timeout(SILENT_AFTER_INTERVALS * self._interval_s + 1.0):
+            response = await session.get(self._url, allow_redirects=False)
+        async with response:
+            if response.status != 200:
+                raise _Unsupported(response.status)
+            reader = asyncio.create_task(self._read(response.content), name="heartbeat.reader")
+            silence = asyncio.create_task(self._silence(), name="heartbeat.silence")
+            try:
+                done, _ = await asyncio.wait({reader, silence}, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+            finally:
+                reader.cancel()
+                silence.cancel()
+                await asyncio.gather(reader, silence, return_exceptions=True)
+
+    async def _read(self, content: aiohttp.StreamReader) -> None:
+        name, data = "", ""
+        while raw := await content.readline():
+            line = raw.decode("utf-8", "replace").rstrip("\r\n")
+            if not line:
+                if data:
+                    await self._event(name, data)
+                name, data = "", ""
+            elif line.startswith("event:"):
+                name = line[6:].strip()
+            elif line.startswith("data:"):
+                data += line[5:].strip()
+
+    async def _event(self, name: str, data: str) -> None:
+        if name == heartbeat.BEAT:
+            beat = msgspec.json.decode(data, type=heartbeat.Beat)
+            self._interval_s = max(0.05, beat.interval_ms / 1000)
+            self._hear()
+            if not self._up:
+                self._up = True
+                self._note("up")
+                self._listener.connected()
+            await self._listener.beat(beat)
+        elif name == heartbeat.STOPPING:
+            self._hear()
+            await self._listener.stopping(msgspec.json.decode(data, type=heartbeat.Stopping))
+
+    def _hear(self) -> None:
+        self._heard = self._clock.monotonic()
+        self._heard_ms = int(self._clock.now().timestamp() * 1000)
+
+    async def _silence(self) -> None:
+        """Raise :class:`_Silent` when nothing was heard for 2.5 intervals while this program itself was awake."""
+        grace_from = self._clock.monotonic()
+        while True:
+            limit_s = SILENT_AFTER_INTERVALS * self._interval_s
+            heard = max(grace_from, self._heard or grace_from)
+            due = heard + limit_s
+            now = self._clock.monotonic()
+            if now >= due:
+                raise _Silent
+            # Short steps: a step that took much longer than asked for means that we were not awake, and what the
+            # bot said meanwhile still waits in the socket. It then gets a full period from now.
+            step_s = min(due - now, self._interval_s / 4)
+            await self._clock.sleep(step_s)
+            if self._clock.monotonic() - now > step_s + self._interval_s / 2:
+                grace_from = self._clock.monotonic()
+
+    def _lost(self, reason: str) -> None:
+        if self._up:
+            self._up = False
+            self._note(reason)
+            self._listener.trouble(reason, self._heard_ms)
+
+    def _note(self, state: str) -> None:
+        if state == self.state:
+            return
+        self.state = state
+        if state == "up":
+            log.info("Heartbeat link is up", event_name="heartbeat.up")
+        elif state == "http_404":
+            log.info("This bot has no heartbeat: it is watched by pings alone", event_name="heartbeat.unsupported")
+        else:
+            log.warning(f"Heartbeat link lost: {state}", event_name="heartbeat.lost", reason=state)

@@ -1,0 +1,179 @@
+"""One ping: up to three attempts on fresh connections with fresh DNS, within one time limit; every attempt is kept.
+
+A dead target is a result, never an exception.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from shared.clock import Clock
+from shared.retry import retrying
+from watchdog.domain.outcome import REFUSALS, Attempt, Cause, Outcome, ProbeResult
+from watchdog.probes import reasons
+from watchdog.probes.reasons import Failure, Proof
+from watchdog.probes.self_check import SelfCheck
+
+ATTEMPTS = 3
+BODY_LIMIT = 65_536
+MAX_REDIRECTS = 3
+
+
+class _AttemptFailed(Exception):
+    """An attempt that another one may put right."""
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    status: int
+    boot_id: str | None
+    failure: Failure | None = None
+
+
+class _AnswerBody(msgspec.Struct, rename="camel"):
+    boot_id: str | None = None
+
+
+class HttpPinger:
+    """Pings ``url`` of ``target``. ``timeout_s`` holds for all attempts together; waits between them come from
+    ``retry_s`` and stay well below it."""
+
+    def __init__(
+        self,
+        *,
+        target: str,
+        url: str,
+        timeout_s: float,
+        retry_s: float,
+        clock: Clock,
+        self_check: SelfCheck,
+        since: Callable[[], int | None] = lambda: None,
+        on_attempt: Callable[[Attempt], None] = lambda _attempt: None,
+    ) -> None:
+        self._target, self._url, self._timeout_s, self._retry_s = target, url, timeout_s, retry_s
+        self._clock, self._self_check, self._since, self._on_attempt = clock, self_check, since, on_attempt
+
+    async def ping(self, cause: Cause) -> ProbeResult:
+        started, started_at_ms = self._clock.monotonic(), self._wall_ms()
+        attempts: list[Attempt] = []
+        answer: _Answer | None = None
+        failure: Failure | None = None
+        connector = aiohttp.TCPConnector(force_close=True, use_dns_cache=False, family=socket.AF_UNSPEC)
+        async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as session:
+
+            async def once() -> None:
+                nonlocal answer, failure
+                answer, failure = await self._attempt(session, attempts, started)
+                if failure is not None and failure.retry:
+                    raise _AttemptFailed
+
+            retrier = retrying(
+                self._clock,
+                on=_AttemptFailed,
+                attempts=ATTEMPTS,
+                # No new attempt that would have no time left to be answered.
+                total_s=0.9 * self._timeout_s,
+                first_s=min(0.25, self._retry_s / 4),
+                cap_s=min(1.0, self._retry_s / 2, self._timeout_s / 10),
+            )
+            try:
+                await retrier(once)
+            except _AttemptFailed:
+                pass
+        if failure is None:
+            outcome, reason = Outcome.OK, "ok"
+        elif answer is not None and answer.status in REFUSALS:
+            outcome, reason = Outcome.UNKNOWN, failure.reason
+        else:
+            verdict = await self._self_check.judge(failure, started=started, timeout_s=self._timeout_s)
+            outcome, reason = verdict.outcome, verdict.reason
+        if outcome is Outcome.SELF_FAIL:
+            attempts = [
+                msgspec.structs.replace(a, outcome=a.outcome if a.outcome is Outcome.OK else outcome) for a in attempts
+            ]
+        for attempt in attempts:
+            self._on_attempt(attempt)
+        ended = self._clock.monotonic()
+        return ProbeResult(
+            target=self._target,
+            cause=cause,
+            started_at_ms=started_at_ms,
+            at_ms=self._wall_ms(),
+            outcome=outcome,
+            reason=reason,
+            latency_ms=attempts[-1].duration_ms if answer is not None else None,
+            attempts=tuple(attempts),
+            refused=answer.status if answer is not None and answer.status in REFUSALS else None,
+            boot_id=answer.boot_id if answer is not None else None,
+            detail=failure.detail if failure is not None else "",
+            duration_ms=int((ended - started) * 1000),
+            since_ms=self._since() if cause is not Cause.SCHEDULE else None,
+        )
+
+    async def _attempt(
+        self, session: aiohttp.ClientSession, attempts: list[Attempt], ping_started: float
+    ) -> tuple[_Answer | None, Failure | None]:
+        begun, begun_ms = self._clock.monotonic(), self._wall_ms()
+        left_s = max(0.05, self._timeout_s - (begun - ping_started))
+        answer: _Answer | None = None
+        failure: Failure | None
+        try:
+            async with asyncio.timeout(left_s):
+                answer = await self._get(session)
+            failure = answer.failure
+        except Exception as error:  # whatever a target can do to a request is a result
+            failure = reasons.of(error)
+        refused = answer is not None and answer.status in REFUSALS
+        bad = (
+            Outcome.UNKNOWN
+            if refused
+            else Outcome.SELF_FAIL
+            if failure and failure.proof is Proof.SELF
+            else Outcome.TARGET_FAIL
+        )
+        attempts.append(
+            Attempt(
+                number=len(attempts) + 1,
+                started_at_ms=begun_ms,
+                duration_ms=round((self._clock.monotonic() - begun) * 1000, 3),
+                outcome=Outcome.OK if failure is None else bad,
+                reason="ok" if failure is None else failure.reason,
+                status=answer.status if answer is not None else None,
+            )
+        )
+        return answer, failure
+
+    async def _get(self, session: aiohttp.ClientSession) -> _Answer:
+        # The limit for all attempts is the caller's; aiohttp's own would only cut it short.
+        unlimited = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
+        headers = {"User-Agent": "veilleur-watchdog", "Accept": "application/json", "Cache-Control": "no-cache"}
+        async with session.get(
+            self._url, timeout=unlimited, headers=headers, allow_redirects=True, max_redirects=MAX_REDIRECTS
+        ) as response:
+            body = await response.content.read(BODY_LIMIT)
+            return _Answer(response.status, _boot_id(body), _failure_of(response.status))
+
+    def _wall_ms(self) -> int:
+        return int(self._clock.now().timestamp() * 1000)
+
+
+def _failure_of(status: int) -> Failure | None:
+    if 200 <= status < 300:
+        return None
+    if status in REFUSALS:
+        return Failure(f"refused_{status}", Proof.TARGET, False)
+    return Failure(f"http_{status}", Proof.TARGET, status >= 500)
+
+
+def _boot_id(body: bytes) -> str | None:
+    try:
+        parsed: Any = msgspec.json.decode(body, type=_AnswerBody)
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError):
+        return None
+    boot_id = parsed.boot_id
+    return boot_id[:100] if boot_id else None

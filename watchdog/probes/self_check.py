@@ -1,0 +1,121 @@
+"""Is it me or them? Looks at ourselves at the moment of a failure, never at something remembered."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Callable
+
+import aiohttp
+import msgspec
+
+from watchdog.domain.outcome import Outcome
+from watchdog.probes.reasons import Failure, Proof
+
+OWN_PORT_TIMEOUT_S = 1.0
+CANARY_TIMEOUT_S = 3.0
+_NEAR_SUFFIXES = (".internal", ".local", ".localhost")
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """Whose fault it was, and the code to store: the failure's own, or what is wrong with us."""
+
+    outcome: Outcome
+    reason: str
+
+
+def is_near(host: str) -> bool:
+    """Whether ``host`` is on this machine or in the same private network, where canaries outside prove nothing."""
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return "." not in host or host.endswith(_NEAR_SUFFIXES)
+    return address.is_private or address.is_loopback or address.is_link_local
+
+
+class SelfCheck:
+    """``own_port`` is this program's own listening port, None before it listens.
+
+    ``worst_stall_s(since)`` tells the longest stall of the event loop since a monotonic moment.
+    """
+
+    def __init__(
+        self,
+        *,
+        near: bool,
+        canaries: tuple[str, ...],
+        own_port: Callable[[], int | None],
+        worst_stall_s: Callable[[float], float],
+        own_host: str = "127.0.0.1",
+    ) -> None:
+        self._near, self._canaries, self._own_port = near, canaries, own_port
+        self._worst_stall_s, self._own_host = worst_stall_s, own_host
+
+    async def judge(self, failure: Failure, *, started: float, timeout_s: float) -> Verdict:
+        """Whose fault ``failure`` is; ``started`` is the ping's monotonic start. Takes at most a few seconds."""
+        if failure.proof is Proof.SELF:
+            return Verdict(Outcome.SELF_FAIL, failure.reason)
+        if failure.reason == "timeout" and self._worst_stall_s(started) > 0.2 * timeout_s:
+            return Verdict(Outcome.SELF_FAIL, "loop_stall")
+        if not await self._reaches_own_port():
+            return Verdict(Outcome.SELF_FAIL, "own_port")
+        if failure.proof is Proof.TARGET:
+            return Verdict(Outcome.TARGET_FAIL, failure.reason)
+        if self._near:
+            return self._judge_near(failure)
+        if not self._canaries:
+            return self._judge_alone(failure)
+        if await self._reaches_a_canary():
+            return Verdict(Outcome.TARGET_FAIL, failure.reason)
+        return Verdict(Outcome.SELF_FAIL, "no_canary")
+
+    def _judge_near(self, failure: Failure) -> Verdict:
+        # A name of a private network that cannot be resolved, or a neighbour that does not answer, is a container
+        # that is gone: this machine's own stack has just been seen to work.
+        if failure.reason.startswith("error_"):
+            return Verdict(Outcome.UNKNOWN, failure.reason)
+        return Verdict(Outcome.TARGET_FAIL, failure.reason)
+
+    def _judge_alone(self, failure: Failure) -> Verdict:
+        if failure.reason in ("dns_unavailable", "no_route"):
+            return Verdict(Outcome.SELF_FAIL, failure.reason)
+        if failure.reason.startswith("error_"):
+            return Verdict(Outcome.UNKNOWN, failure.reason)
+        return Verdict(Outcome.TARGET_FAIL, failure.reason)
+
+    async def _reaches_own_port(self) -> bool:
+        port = self._own_port()
+        if port is None:
+            return True
+        try:
+            async with asyncio.timeout(OWN_PORT_TIMEOUT_S):
+                _, writer = await asyncio.open_connection(self._own_host, port)
+        except (OSError, TimeoutError):
+            return False
+        writer.transport.abort()
+        return True
+
+    async def _reaches_a_canary(self) -> bool:
+        """Any answer at all, whatever its status, proves that the way out is open."""
+        timeout = aiohttp.ClientTimeout(total=CANARY_TIMEOUT_S)
+        connector = aiohttp.TCPConnector(force_close=True, use_dns_cache=False, family=socket.AF_UNSPEC)
+        async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
+            asked = {asyncio.create_task(_answers(session, url), name="canary") for url in self._canaries}
+            try:
+                for done in asyncio.as_completed(asked):
+                    if await done:
+                        return True
+                return False
+            finally:
+                for task in asked:
+                    task.cancel()
+                await asyncio.gather(*asked, return_exceptions=True)
+
+
+async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with session.get(url, allow_redirects=False):
+            return True
+    except (aiohttp.ClientError, OSError, TimeoutError):
+        return False

@@ -1,0 +1,209 @@
+"""Every variable of the watchdog, typed and frozen, with its default and what it does."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.settings import (
+    CommonSettings,
+    Fault,
+    Secret,
+    boolean,
+    choices,
+    duration,
+    integer,
+    number,
+    path,
+    secret,
+    secret_urls,
+    setting,
+    text,
+    url,
+    urls,
+)
+
+_DAY_MS = 86_400_000
+_REPLICAS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchdogSettings(CommonSettings):
+    """Durations are milliseconds."""
+
+    port: int = setting("PORT", integer(0, 65_535), default=3001, about="Port of the watchdog's own pages and metrics")
+    bot_url: str | None = setting(
+        "BOT_URL",
+        url(),
+        default=None,
+        shown_default="http://127.0.0.1:3000",
+        about="Address of the bot service; its /health is pinged",
+    )
+    bot_urls: tuple[str, ...] = setting(
+        "BOT_URLS", urls(), default=(), about="Addresses of several replicas, instead of BOT_URL"
+    )
+    railway_public_domain: str | None = setting(
+        "RAILWAY_PUBLIC_DOMAIN",
+        text(r"[A-Za-z0-9.-]+(:\d+)?", "a domain name"),
+        default=None,
+        about="Used as https://<domain> when BOT_URL is not set; Railway sets it",
+    )
+    enabled: bool = setting(
+        "KEEP_ALIVE_ENABLED", boolean(), default=True, about="false: serve the pages, ping nothing, and say so"
+    )
+    interval_ms: int = setting(
+        "KEEP_ALIVE_INTERVAL", duration(100, 7 * _DAY_MS), default=600_000, about="Time between two regular pings"
+    )
+    timeout_ms: int = setting(
+        "KEEP_ALIVE_TIMEOUT",
+        duration(50, 600_000),
+        default=10_000,
+        about="Time limit of one ping, all attempts together",
+    )
+    start_delay_ms: int = setting(
+        "KEEP_ALIVE_START_DELAY", duration(0, 3_600_000), default=5000, about="Wait before the first ping"
+    )
+    failure_threshold: int = setting(
+        "KEEP_ALIVE_FAILURE_THRESHOLD", integer(1, 100), default=3, about="Failed pings in a row that raise the alert"
+    )
+    recovery_threshold: int = setting(
+        "KEEP_ALIVE_RECOVERY_THRESHOLD", integer(1, 100), default=2, about="Answered pings in a row that end the alert"
+    )
+    retry_interval_ms: int = setting(
+        "KEEP_ALIVE_RETRY_INTERVAL",
+        duration(10, 600_000),
+        default=2000,
+        about="Time between pings while it is not decided whether the bot is down",
+    )
+    down_interval_ms: int = setting(
+        "KEEP_ALIVE_DOWN_INTERVAL",
+        duration(10, 3_600_000),
+        default=5000,
+        about="Time between pings while the bot is down",
+    )
+    stats_every: int = setting(
+        "KEEP_ALIVE_STATS_EVERY",
+        integer(1, 100_000),
+        default=10,
+        about="The statistics block is logged after every so many pings",
+    )
+    push_interval_ms: int = setting(
+        "KEEP_ALIVE_PUSH_INTERVAL",
+        duration(500, 3_600_000),
+        default=30_000,
+        about="Statistics are pushed to the bot after each ping and at least this often",
+    )
+    canary_urls: tuple[str, ...] = setting(
+        "CANARY_URLS",
+        urls(),
+        default=(),
+        about="Addresses that nearly always answer; asked when a ping fails, to tell the bot's fault from our own",
+    )
+    degraded_session_share: float = setting(
+        "DEGRADED_SESSION_SHARE",
+        number(0.0, 1.0),
+        default=0.5,
+        about="DEGRADED when more than this share of the wanted sessions is not ready",
+    )
+    degraded_after_ms: int = setting(
+        "DEGRADED_AFTER", duration(0, _DAY_MS), default=60_000, about="How long the share must hold before it is told"
+    )
+    flap_changes: int = setting(
+        "FLAP_CHANGES",
+        integer(2, 1000),
+        default=4,
+        about="FLAPPING after so many ups, downs and restarts in 15 minutes",
+    )
+    flap_stable_ms: int = setting(
+        "FLAP_STABLE", duration(1000, _DAY_MS), default=600_000, about="FLAPPING ends when nothing moved for so long"
+    )
+    alert_urls: tuple[Secret, ...] = setting(
+        "ALERT_URLS",
+        secret_urls(),
+        default=(),
+        about="Where alerts go: apprise URLs, or json+http(s):// for a plain webhook",
+    )
+    alert_fallback_urls: tuple[Secret, ...] = setting(
+        "ALERT_FALLBACK_URLS", secret_urls(), default=(), about="Also told when ALERT_URLS fail"
+    )
+    alert_webhook_secret: Secret | None = setting(
+        "ALERT_WEBHOOK_SECRET", secret(), default=None, about="Signs the plain webhooks (Standard Webhooks headers)"
+    )
+    deadman_url: Secret | None = setting(
+        "DEADMAN_URL",
+        secret(8),
+        default=None,
+        about="Called after every whole cycle (healthchecks-compatible); its silence tells that the watchdog is dead",
+    )
+    bot_api_key: Secret | None = setting(
+        "BOT_API_KEY", secret(), default=None, about="For repairs by the bot's API; read from SECRETS_DIR when unset"
+    )
+    remediation: tuple[str, ...] = setting(
+        "REMEDIATION",
+        choices("none", "bot", "docker", "railway"),
+        default=(),
+        shown_default="none",
+        about="How to repair, mildest first",
+    )
+    remediation_dry_run: bool = setting(
+        "REMEDIATION_DRY_RUN", boolean(), default=False, about="Decide and record repairs without doing them"
+    )
+    docker_socket: Path = setting(
+        "DOCKER_SOCKET", path(), default=Path("/var/run/docker.sock"), about="Docker's socket, for REMEDIATION=docker"
+    )
+    docker_container: str = setting(
+        "DOCKER_CONTAINER",
+        text(r"[A-Za-z0-9][A-Za-z0-9_.-]*", "a container's name"),
+        default="bot",
+        about="The container that REMEDIATION=docker restarts",
+    )
+    railway_api_token: Secret | None = setting(
+        "RAILWAY_API_TOKEN", secret(8), default=None, about="For REMEDIATION=railway"
+    )
+    railway_api_url: str = setting(
+        "RAILWAY_API_URL", url(), default="https://backboard.railway.com/graphql/v2", about="Railway's API"
+    )
+    railway_service_id: str | None = setting(
+        "RAILWAY_BOT_SERVICE_ID", text(), default=None, about="The bot's service on Railway"
+    )
+    railway_environment_id: str | None = setting(
+        "RAILWAY_ENVIRONMENT_ID", text(), default=None, about="The environment on Railway; Railway sets it"
+    )
+
+    @property
+    def targets(self) -> dict[str, str]:
+        """Base address by target name: ``bot``, ``bot-2``, …"""
+        addresses = self.bot_urls or (self.bot_url or self._railway() or "http://127.0.0.1:3000",)
+        return {("bot" if at == 0 else f"bot-{at + 1}"): address for at, address in enumerate(addresses)}
+
+    @property
+    def database_path(self) -> Path:
+        return self.data_dir / "watchdog.db"
+
+    def _railway(self) -> str | None:
+        return f"https://{self.railway_public_domain}" if self.railway_public_domain else None
+
+    def faults(self) -> list[Fault]:
+        """What is wrong between variables."""
+        found: list[Fault] = []
+        if self.bot_url and self.bot_urls:
+            found.append(Fault("BOT_URLS", " ".join(self.bot_urls), "either BOT_URL or BOT_URLS, not both"))
+        if len(self.bot_urls) > _REPLICAS:
+            found.append(Fault("BOT_URLS", str(len(self.bot_urls)), f"at most {_REPLICAS} addresses"))
+        if len(set(self.bot_urls)) != len(self.bot_urls):
+            found.append(Fault("BOT_URLS", " ".join(self.bot_urls), "every address once"))
+        if "none" in self.remediation and len(self.remediation) > 1:
+            found.append(Fault("REMEDIATION", ",".join(self.remediation), "none, or a list without it"))
+        if "railway" in self.remediation:
+            needed = {
+                "RAILWAY_API_TOKEN": self.railway_api_token,
+                "RAILWAY_BOT_SERVICE_ID": self.railway_service_id,
+                "RAILWAY_ENVIRONMENT_ID": self.railway_environment_id,
+            }
+            found += [
+                Fault(name, None, "required by REMEDIATION=railway") for name, value in needed.items() if not value
+            ]
+        if self.deadman_url is not None and not re.match(r"https?://[^/\s]+", self.deadman_url.reveal()):
+            found.append(Fault("DEADMAN_URL", None, "a URL that begins with http:// or https://"))
+        return found

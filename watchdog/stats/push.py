@@ -1,0 +1,109 @@
+"""Pushes the statistics of one target to its ``POST /api/keepalive``: after each ping and at least every push interval."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import aiohttp
+import msgspec
+
+from shared import logs
+from shared.clock import Clock
+from shared.contract.keepalive import PATH, Push
+from shared.retry import retrying
+from shared.settings import Secret
+from watchdog.probes import reasons
+
+log = logs.get(__name__)
+
+ATTEMPTS = 3
+TIMEOUT_S = 5.0
+
+
+class _NotTaken(Exception):
+    """The bot did not take the push; another try may help."""
+
+
+class Pusher:
+    """``build(sequence)`` makes what is pushed, at the moment of the first try."""
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        token: Secret,
+        interval_s: float,
+        clock: Clock,
+        build: Callable[[int], Awaitable[Push]],
+        on_result: Callable[[str], None] = lambda _result: None,
+    ) -> None:
+        self._url, self._token, self._interval_s = url + PATH, token, interval_s
+        self._clock, self._build, self._on_result = clock, build, on_result
+        self._wanted = asyncio.Event()
+        self._sequence = 0
+        self._failing: str | None = None
+        self.last_ok_at: float | None = None
+
+    def soon(self) -> None:
+        """There is something new to tell."""
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Push for ever. A bot that is down gets the newest figures when it is back, not a backlog."""
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+        headers = {"Authorization": f"Bearer {self._token.reveal()}", "Content-Type": "application/json"}
+        connector = aiohttp.TCPConnector(force_close=True, use_dns_cache=False)
+        async with aiohttp.ClientSession(timeout=timeout, headers=headers, connector=connector) as session:
+            while True:
+                await self._wait()
+                self._wanted.clear()
+                await self._push(session)
+
+    async def _wait(self) -> None:
+        waiting = asyncio.ensure_future(self._wanted.wait())
+        sleeping = asyncio.ensure_future(self._clock.sleep(self._interval_s))
+        try:
+            await asyncio.wait({waiting, sleeping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+            sleeping.cancel()
+            await asyncio.gather(waiting, sleeping, return_exceptions=True)
+
+    async def _push(self, session: aiohttp.ClientSession) -> None:
+        self._sequence += 1
+        body = msgspec.json.encode(await self._build(self._sequence))
+
+        async def once() -> None:
+            try:
+                async with session.post(self._url, data=body) as response:
+                    status = response.status
+            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                raise _NotTaken(reasons.of(error).reason) from error
+            if status >= 500 or status == 429:
+                raise _NotTaken(f"http_{status}")
+            if status >= 300:
+                self._failed(f"http_{status}")
+                return
+            self._done()
+
+        retrier = retrying(
+            self._clock, on=_NotTaken, attempts=ATTEMPTS, total_s=self._interval_s / 2, first_s=0.5, cap_s=2.0
+        )
+        try:
+            await retrier(once)
+        except _NotTaken as error:
+            self._failed(str(error))
+
+    def _done(self) -> None:
+        self._on_result("ok")
+        self.last_ok_at = self._clock.monotonic()
+        if self._failing is not None:
+            log.info("Statistics reach the bot again", event_name="push.recovered")
+        self._failing = None
+
+    def _failed(self, reason: str) -> None:
+        self._on_result("failed")
+        if reason != self._failing:
+            log.warning(f"Statistics do not reach the bot: {reason}", event_name="push.failed", reason=reason)
+        self._failing = reason
