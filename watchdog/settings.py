@@ -122,7 +122,7 @@ class WatchdogSettings(CommonSettings):
         "ALERT_URLS",
         secret_urls(),
         default=(),
-        about="Where alerts go: apprise URLs, or json+http(s):// for a plain webhook",
+        about="Where alerts go: http(s):// or webhook(s):// for a plain JSON webhook, any other scheme through apprise",
     )
     alert_fallback_urls: tuple[Secret, ...] = setting(
         "ALERT_FALLBACK_URLS", secret_urls(), default=(), about="Also told when ALERT_URLS fail"

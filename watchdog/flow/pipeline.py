@@ -59,12 +59,12 @@ class Pipeline:
         self.policy = policy
         self._states = {target: TargetState(target) for target in targets}
         self._turn = asyncio.Lock()
-        self._tellers: list[Teller] = []
+        self._tellers: list[tuple[str | None, Teller]] = []
         self.fault: str | None = None
 
-    def tell(self, teller: Teller) -> None:
-        """Call ``teller`` after every committed decision. It must not block and must not raise."""
-        self._tellers.append(teller)
+    def tell(self, teller: Teller, *, of: str | None = None) -> None:
+        """Call ``teller`` after every committed decision, or those of one target. It must neither block nor raise."""
+        self._tellers.append((of, teller))
 
     def state(self, target: str) -> TargetState:
         return self._states[target]
@@ -112,8 +112,9 @@ class Pipeline:
             self.fault = None
             self._states[target] = step.state
         decided = Decided(fact, before, step, tuple(opened), tuple(closed), tuple(told), now)
-        for teller in self._tellers:
-            teller(decided)
+        for of, teller in self._tellers:
+            if of in (None, target):
+                teller(decided)
         return step
 
     def _keep(

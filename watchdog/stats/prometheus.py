@@ -52,6 +52,9 @@ class Meter:
             buckets=DELAY_BUCKETS,
             registry=registry,
         )
+        self._pushes = Counter(f"{PREFIX}_pushes_total", "Statistics pushed to the bot", ["result"], registry=registry)
+        for result in ("ok", "failed"):
+            self._pushes.labels(result)
         for target in targets:
             for outcome in Outcome:
                 self._pings.labels(target, outcome)
@@ -62,6 +65,10 @@ class Meter:
     def attempt(self, target: str) -> Callable[[Attempt], None]:
         """Counts one attempt of ``target``; attempts are counted when they are made, even when nothing is decided."""
         return lambda attempt: self._attempts.labels(target, attempt.outcome).inc()
+
+    def pushed(self, result: str) -> None:
+        """``result`` is ok or failed."""
+        self._pushes.labels(result).inc()
 
     def take(self, decided: Decided) -> None:
         """A teller of the pipeline."""

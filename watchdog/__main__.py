@@ -1,0 +1,36 @@
+"""``python -m watchdog``: settings, port, ledger, serve. Exit codes: 0 stopped, 1 cannot run, 2 wrong settings."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from shared import logs
+from shared.settings import load_or_exit
+from shared.web.server import bind_or_exit, serve
+from watchdog.app import build_app
+from watchdog.ledger.sqlite import LedgerRefused, open_ledger
+from watchdog.settings import WatchdogSettings
+
+
+def main() -> int:
+    settings = load_or_exit(WatchdogSettings)
+    logs.configure(settings.log_format, settings.log_level)
+    sockets = bind_or_exit(settings.host, settings.port)
+    try:
+        ledger = open_ledger(settings.database_path)
+        asyncio.run(serve(build_app(settings, ledger, sockets=sockets), sockets))
+    except LedgerRefused as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    except (OSError, ValueError) as error:
+        print(f"The watchdog cannot start: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    finally:
+        for sock in sockets:
+            sock.close()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

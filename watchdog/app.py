@@ -1,0 +1,184 @@
+"""Builds the watchdog: the only place that constructs, in dependency order, and takes down in the reverse."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Callable
+
+import aiohttp
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from shared import logs
+from shared.clock import Clock, SystemClock
+from shared.loop_guard import LoopGuard
+from shared.secret_files import read_or_create
+from shared.settings import Secret
+from shared.tasks import TaskGroupOfLoops
+from shared.web import livez, metrics, middleware
+from watchdog import keys, wiring
+from watchdog.boot import Boot
+from watchdog.domain.ports import Notifier
+from watchdog.flow.dispatcher import Dispatcher
+from watchdog.flow.moments import Moments
+from watchdog.flow.pipeline import Pipeline
+from watchdog.flow.upkeep import Upkeep
+from watchdog.ledger import runs
+from watchdog.ledger.sqlite import Ledger
+from watchdog.notifiers import table
+from watchdog.settings import WatchdogSettings
+from watchdog.stats.cycle import Cycle
+from watchdog.stats.delivery_meter import DeliveryMeter
+from watchdog.stats.prometheus import PREFIX, Meter
+from watchdog.status import own_health
+
+log = logs.get(__name__)
+
+
+def build_app(
+    settings: WatchdogSettings,
+    ledger: Ledger,
+    *,
+    clock: Clock | None = None,
+    guard: LoopGuard | None = None,
+    sockets: list[socket.socket] | None = None,
+) -> web.Application:
+    """The whole watchdog, not started. ``ledger`` is open; the app closes it. ``sockets`` are where it will listen."""
+    clock = clock or SystemClock()
+    registry = CollectorRegistry()
+    app = web.Application(
+        middlewares=[middleware.problems(clock, metrics.http_measure(registry, PREFIX))], client_max_size=1024 * 1024
+    )
+    app[keys.SETTINGS], app[keys.CLOCK], app[keys.LEDGER], app[keys.REGISTRY] = settings, clock, ledger, registry
+    app[keys.MOMENTS] = Moments(clock)
+    app[keys.BOOT] = boot = Boot(clock.monotonic(), clock.now())
+    app[keys.GUARD] = guard or LoopGuard(dump_s=settings.stall_dump_ms / 1000, kill_s=settings.stall_exit_ms / 1000)
+    app[keys.LOOPS] = TaskGroupOfLoops(clock)
+    app[keys.TOKEN] = settings.watchdog_token or read_or_create(settings.secrets_path, "watchdog-token")
+    app[keys.METER] = Meter(registry, version=boot.version, targets=tuple(settings.targets))
+    app[keys.DELIVERY_METER] = DeliveryMeter(registry, PREFIX)
+    app[keys.CYCLE] = Cycle(clock)
+    app[keys.OWN_PORT] = [sock.getsockname()[1] for sock in (sockets or [])][:1]
+    app.cleanup_ctx.extend([_guarding(sockets or []), _ledger, _delivery, _deciding, _watching])
+    app.router.add_get("/health", own_health.handler(lambda: _health(app)))
+    app.router.add_get("/livez", livez.handler(app[keys.GUARD]))
+    app.router.add_get("/metrics", metrics.handler(registry, settings.metrics_token, lambda: _look(app)))
+    return app
+
+
+def _guarding(sockets: list[socket.socket]) -> Callable[[web.Application], AsyncIterator[None]]:
+    async def run(app: web.Application) -> AsyncIterator[None]:
+        guard = app[keys.GUARD]
+        guard.start()
+        answerer = livez.StallAnswerer(guard, sockets) if sockets else None
+        if answerer is not None:
+            answerer.start()
+        yield
+        if answerer is not None:
+            answerer.stop()
+        guard.stop()
+
+    return run
+
+
+async def _ledger(app: web.Application) -> AsyncIterator[None]:
+    yield
+    app[keys.LEDGER].close()
+
+
+async def _delivery(app: web.Application) -> AsyncIterator[None]:
+    settings, clock = app[keys.SETTINGS], app[keys.CLOCK]
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(use_dns_cache=False)) as http:
+
+        def notifiers(urls: tuple[Secret, ...]) -> list[Notifier]:
+            return [table.build(url, http, clock, webhook_secret=settings.alert_webhook_secret) for url in urls]
+
+        app[keys.DISPATCHER] = Dispatcher(
+            app[keys.LEDGER],
+            notifiers(settings.alert_urls),
+            notifiers(settings.alert_fallback_urls),
+            clock,
+            app[keys.DELIVERY_METER],
+        )
+        yield
+
+
+async def _deciding(app: web.Application) -> AsyncIterator[None]:
+    settings, clock, boot, ledger = app[keys.SETTINGS], app[keys.CLOCK], app[keys.BOOT], app[keys.LEDGER]
+    targets = tuple(settings.targets)
+    app[keys.PIPELINE] = pipeline = Pipeline(
+        ledger=ledger,
+        moments=app[keys.MOMENTS],
+        policy=wiring.policy(settings),
+        channels=app[keys.DISPATCHER].channels,
+        boot_id=boot.boot_id,
+        targets=targets,
+    )
+    pipeline.tell(app[keys.METER].take)
+    app[keys.UPKEEP] = Upkeep(
+        ledger=ledger, pipeline=pipeline, clock=clock, moments=app[keys.MOMENTS], boot_id=boot.boot_id
+    )
+    app[keys.WATCHES] = {target: wiring.watch(app, target, url) for target, url in settings.targets.items()}
+    dispatcher = app[keys.DISPATCHER]
+    pipeline.tell(lambda decided: dispatcher.kick() if decided.told else None)
+    pipeline.tell(app[keys.CYCLE].take)
+    app[keys.CYCLE].on_end.append(lambda: app[keys.METER].cycle(clock.now().timestamp()))
+    yield
+
+
+async def _watching(app: web.Application) -> AsyncIterator[None]:
+    settings, loops, clock, boot = app[keys.SETTINGS], app[keys.LOOPS], app[keys.CLOCK], app[keys.BOOT]
+    now_ms = int(clock.now().timestamp() * 1000)
+    last_seen_ms = await app[keys.LEDGER].write(
+        lambda c: runs.begin_run(c, boot.boot_id, boot.version, tuple(settings.targets), now_ms)
+    )
+    await app[keys.PIPELINE].start(last_seen_ms)
+    await app[keys.DISPATCHER].mend()
+    app[keys.DISPATCHER].start(loops)
+    loops.start("upkeep", app[keys.UPKEEP].run)
+    for watch in app[keys.WATCHES].values():
+        watch.start(loops, pings=settings.enabled)
+        _say_started(settings, watch.health_url)
+    yield
+    await loops.stop()
+    await app[keys.UPKEEP].end()
+
+
+def _say_started(settings: WatchdogSettings, health_url: str) -> None:
+    if not settings.enabled:
+        log.warning("Keep-alive service is disabled (KEEP_ALIVE_ENABLED=false)", event_name="keepalive.disabled")
+        return
+    log.info(
+        "Keep-alive service started",
+        event_name="keepalive.started",
+        health_url=health_url,
+        interval_ms=settings.interval_ms,
+        failure_threshold=settings.failure_threshold,
+    )
+
+
+def _health(app: web.Application) -> own_health.Health:
+    settings, boot = app[keys.SETTINGS], app[keys.BOOT]
+    uptime_ms, age_ms = boot.age_ms(app[keys.CLOCK]), app[keys.CYCLE].age_ms
+    allowed_ms = own_health.CYCLES_LATE * (settings.interval_ms + settings.timeout_ms) + settings.start_delay_ms
+    found = own_health.reasons(
+        dead_loops=app[keys.LOOPS].dead(),
+        ledger_fault=app[keys.PIPELINE].fault,
+        enabled=settings.enabled,
+        cycle_age_ms=age_ms,
+        uptime_ms=uptime_ms,
+        allowed_ms=allowed_ms,
+    )
+    status = "unhealthy" if found else "ok" if settings.enabled else "disabled"
+    return own_health.Health(status, uptime_ms, boot.version, boot.boot_id, settings.enabled, age_ms, found)
+
+
+def _look(app: web.Application) -> None:
+    watches, pipeline = app[keys.WATCHES], app[keys.PIPELINE]
+    app[keys.METER].look(
+        states=pipeline.states,
+        beat_ages_s={name: watch.link.age_s for name, watch in watches.items()},
+        links_up={name: watch.link.up for name, watch in watches.items()},
+        lag_s=app[keys.GUARD].take_worst_lag_s(),
+        ledger_ok=pipeline.fault is None,
+    )

@@ -1,0 +1,31 @@
+"""Who this run of the watchdog is."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib import metadata
+
+from shared.clock import Clock
+
+
+def installed_version() -> str:
+    """The version of the installed project, or of the source tree when it runs uninstalled."""
+    try:
+        return metadata.version("veilleur")
+    except metadata.PackageNotFoundError:
+        return "0.1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """``boot_id`` is new at every start; ``started`` is monotonic seconds, ``started_at`` wall time."""
+
+    started: float
+    started_at: datetime
+    boot_id: str = field(default_factory=lambda: secrets.token_hex(8))
+    version: str = field(default_factory=installed_version)
+
+    def age_ms(self, clock: Clock) -> int:
+        return int((clock.monotonic() - self.started) * 1000)
