@@ -109,6 +109,7 @@ images: ## Build both images
 	docker build -f Dockerfile.watchdog -t veilleur-watchdog .
 
 compose-test: ## Prove the compose file on a real Docker engine (DOCKER_HOST or the default one)
+	tests/system/images.sh
 	tests/system/compose.sh
 
 docs: $(VENV)/.tests ## Write again what is made from code: .env.example, README's table, the Grafana board

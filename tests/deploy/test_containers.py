@@ -1,0 +1,108 @@
+"""The Dockerfiles and the compose file, as linters see them and as a Docker engine runs them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.processes import ROOT
+
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+DOCKERFILES = ["Dockerfile.bot", "Dockerfile.watchdog"]
+BIN = Path(sys.executable).parent
+
+
+def _run(*command: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+def _engine() -> bool:
+    return shutil.which("docker") is not None and _run("docker", "info").returncode == 0
+
+
+def _compose() -> bool:
+    """Compose knows ``env_file: {path, required}`` since 2.24."""
+    if shutil.which("docker") is None:
+        return False
+    said = _run("docker", "compose", "version", "--short").stdout
+    version = tuple(int(number) for number in re.findall(r"\d+", said)[:2])
+    return version >= (2, 24)
+
+
+def test_hadolint_finds_nothing() -> None:
+    done = _run(str(BIN / "hadolint"), *DOCKERFILES)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_the_compose_file_has_the_shape_of_the_specification() -> None:
+    done = _run(str(BIN / "check-jsonschema"), "--builtin-schema", "vendor.compose-spec", "docker-compose.yml")
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.skipif(not _compose(), reason="not installed: docker with compose 2.24 or newer")
+def test_compose_accepts_the_file_without_an_env_file() -> None:
+    done = _run("docker", "compose", "--profile", "monitoring", "config", "-q")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", sorted(COMPOSE["services"]))
+def test_every_service_is_confined(name: str) -> None:
+    service = COMPOSE["services"][name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["restart"] == "unless-stopped"
+    assert not str(service["user"]).startswith("0")
+    limits = service["deploy"]["resources"]["limits"]
+    assert set(limits) == {"cpus", "memory", "pids"}
+    assert all(port.startswith("${BIND_ADDRESS:-127.0.0.1}:") for port in service["ports"])
+    assert "privileged" not in service
+    assert not any("docker.sock" in str(volume) for volume in service.get("volumes", []))
+
+
+def test_the_watchdog_waits_for_nobody() -> None:
+    assert "depends_on" not in COMPOSE["services"]["watchdog"]
+
+
+def test_both_programs_share_the_secrets_and_nothing_else() -> None:
+    def volumes(name: str) -> set[str]:
+        return {str(volume).split(":", maxsplit=1)[0] for volume in COMPOSE["services"][name]["volumes"]}
+
+    assert volumes("bot") & volumes("watchdog") == {"shared-secrets"}
+
+
+@pytest.mark.parametrize(("name", "package", "other"), [
+    ("Dockerfile.bot", "bot_service", "watchdog"),
+    ("Dockerfile.watchdog", "watchdog", "bot_service"),
+])  # fmt: skip
+def test_an_image_gets_its_own_package_and_shared_only(name: str, package: str, other: str) -> None:
+    copied = [
+        line.split()[1]
+        for line in (ROOT / name).read_text(encoding="utf-8").splitlines()
+        if line.startswith("COPY ") and "--from=" not in line
+    ]
+    assert copied == [f"{package}/requirements.lock", "shared", package]
+    assert f"COPY {other}" not in (ROOT / name).read_text(encoding="utf-8")
+
+
+def test_every_script_passes_shellcheck() -> None:
+    if shutil.which("shellcheck") is None:
+        pytest.skip("not installed: shellcheck (.ci/run does)")
+    scripts = [".ci/run", *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "tests").rglob("*.sh")))]
+    done = _run("shellcheck", *scripts)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.docker
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(not _engine(), reason="no Docker engine answers (make compose-test runs the long one)")
+def test_the_images_run_as_root_on_a_root_owned_volume_and_as_10001_on_their_own() -> None:
+    done = _run("tests/system/images.sh", timeout=590)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,75 @@
+#!/bin/bash
+# Proves the two images by themselves: started as root with a volume of root, as 10001 with its own, and refused where nothing can
+# be written; each holds its own program only; sizes. Needs a Docker engine; builds the images where they are missing.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+volume=veilleur-images-$$ name=veilleur-images-$$
+trap 'docker rm -f "$name" >/dev/null 2>&1; docker volume rm -f "$volume" >/dev/null 2>&1; true' EXIT
+ok() { printf '  ok: %s\n' "$1"; }
+fail() { printf '  FAILED: %s\n' "$1"; docker logs "$name" 2>&1 | tail -20; exit 1; }
+wait_healthy() {
+  for _ in $(seq 150); do
+    case $(docker inspect -f '{{.State.Status}} {{.State.Health.Status}}' "$name") in
+      "running healthy") return ;;
+      exited*) fail "it ended" ;;
+    esac
+    sleep 0.2
+  done
+  fail "not healthy within 30 s"
+}
+in_container() { docker exec "$name" python3 -c "$1"; }
+# The program's own process: 1, or the child of the init.
+identity='
+import os
+for pid in (7, 1, *range(2, 60)):
+    try:
+        command = open(f"/proc/{pid}/cmdline").read()
+    except OSError:
+        continue
+    if "-m\0bot_service" in command or "-m\0watchdog" in command:
+        fields = dict(line.split(":", 1) for line in open(f"/proc/{pid}/status").read().splitlines())
+        print(*(fields[name].split() for name in ("Uid", "Gid", "Groups", "CapEff")))
+        break'
+nobody_special="['10001', '10001', '10001', '10001'] ['10001', '10001', '10001', '10001'] [] ['0000000000000000']"
+
+for program in bot watchdog; do
+  image=veilleur-$program
+  docker image inspect "$image" >/dev/null 2>&1 || docker build -q -f "Dockerfile.$program" -t "$image" . >/dev/null
+  printf '\n== %s: %s bytes\n' "$image" "$(docker image inspect -f '{{.Size}}' "$image")"
+  docker volume create "$volume" >/dev/null
+
+  docker run --rm -u 0 -v "$volume:/data" --entrypoint sh "$image" -c 'mkdir /data/devices && echo kept > /data/devices/old && chown -R 0:0 /data && chmod 700 /data'
+  docker run -d --name "$name" -u 0 -v "$volume:/data" -e RAILWAY_VOLUME_MOUNT_PATH=/data -e ENGINE=simulator "$image" >/dev/null
+  wait_healthy
+  [ "$(in_container "$identity")" = "$nobody_special" ] || fail "as root: privileges were kept: $(in_container "$identity")"
+  [ "$(docker exec "$name" stat -c %u /data /data/devices /data/devices/old | sort -u)" = 10001 ] || fail "as root: the volume was not taken over"
+  docker stop "$name" >/dev/null
+  [ "$(docker inspect -f '{{.State.ExitCode}}' "$name")" = 0 ] || fail "as root: not a clean stop"
+  docker rm "$name" >/dev/null
+  ok "as root with a volume of root: volume taken over, every privilege dropped, clean stop"
+
+  docker run -d --name "$name" --init --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges \
+    -v "$volume:/data" -e ENGINE=simulator "$image" >/dev/null
+  wait_healthy
+  [ "$(in_container "$identity")" = "$nobody_special" ] || fail "as 10001: $(in_container "$identity")"
+  docker stop "$name" >/dev/null
+  [ "$(docker inspect -f '{{.State.ExitCode}}' "$name")" = 0 ] || fail "as 10001: not a clean stop"
+  docker rm "$name" >/dev/null
+  ok "as 10001 on a read-only root without capabilities, on the volume that root's start left"
+
+  docker run --rm -u 0 -v "$volume:/data" --entrypoint chown "$image" -R 0:0 /data
+  said=$(docker run --rm --name "$name" -v "$volume:/data" "$image" 2>&1) && fail "as 10001 on a volume of root: it started"
+  [[ $said == *"cannot be written by uid 10001"* ]] || fail "as 10001 on a volume of root: $said"
+  ok "as 10001 on a volume of root: one line that says what to do"
+  docker volume rm "$volume" >/dev/null
+
+  docker run --rm --entrypoint python3 "$image" -c "
+import importlib.util, pathlib, sys
+other = {'bot': 'watchdog', 'watchdog': 'bot_service'}['$program']
+found = [name for name in (other, 'pip', 'setuptools', 'tests') if importlib.util.find_spec(name)]
+compilers = [name for name in ('gcc', 'cc', 'make', 'curl') if any(pathlib.Path(folder, name).exists() for folder in ('/usr/bin', '/usr/local/bin'))]
+writable = [str(path) for path in pathlib.Path('/app').rglob('*') if path.stat().st_uid == 10001]
+sys.exit(f'{found} {compilers} {writable[:3]}' if found or compilers or writable else 0)" || fail "the image holds too much"
+  ok "its own package and shared only, no compiler, nothing of it writable"
+  docker inspect -f '{{.Config.User}} {{.Config.Healthcheck.Test}}' "$image" | grep -q '^10001:10001 .*http.client' || fail "user or health check"
+done
