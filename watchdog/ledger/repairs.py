@@ -1,0 +1,115 @@
+"""Repairs in the ledger: begun before the action, ended after it, and read back by the next run.
+
+Every function takes the connection of a running transaction; times are wall milliseconds.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+import msgspec
+
+from watchdog.domain.ports import Repaired
+from watchdog.domain.remediation import LADDER
+
+_RESTARTS = {(rung.remediator, rung.action): rung.restarts for rung in LADDER}
+_RESET_KEY = "repair_reset_at:"
+
+
+class Repair(msgspec.Struct, frozen=True):
+    """One row. ``result`` is running, done, failed, skipped, dry_run or abandoned."""
+
+    id: str
+    target: str
+    incident_id: str
+    remediator: str
+    action: str
+    at_ms: int
+    ended_at_ms: int | None
+    result: str
+    detail: str = ""
+
+    @property
+    def restarts(self) -> bool:
+        return _RESTARTS.get((self.remediator, self.action), False)
+
+
+def begin(connection: sqlite3.Connection, repair: Repair) -> None:
+    """Keep that the action starts now: whatever happens next, it counts."""
+    connection.execute(
+        "INSERT INTO repair (id, target, incident_id, remediator, action, decided_at, started_at, result)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, 'running')",
+        (
+            repair.id,
+            repair.target,
+            repair.incident_id,
+            repair.remediator,
+            repair.action,
+            repair.at_ms,
+            repair.at_ms,
+        ),
+    )
+
+
+def end(connection: sqlite3.Connection, repair_id: str, at_ms: int, repaired: Repaired) -> None:
+    connection.execute(
+        "UPDATE repair SET ended_at = ?, result = ?, detail = ? WHERE id = ?",
+        (at_ms, repaired.result, repaired.detail, repair_id),
+    )
+
+
+def abandon_running(connection: sqlite3.Connection, now_ms: int) -> int:
+    """At start: what was in flight when the last run ended. It may have been done, so it keeps its place in the budget."""
+    changed = connection.execute(
+        "UPDATE repair SET result = 'abandoned', ended_at = ?, detail = 'the watchdog ended meanwhile'"
+        " WHERE result = 'running'",
+        (now_ms,),
+    )
+    return changed.rowcount
+
+
+def since(connection: sqlite3.Connection, target: str, since_ms: int) -> list[Repair]:
+    """Oldest first."""
+    found = connection.execute(
+        "SELECT id, target, incident_id, remediator, action, decided_at, ended_at, result, detail FROM repair"
+        " WHERE target = ? AND decided_at >= ? ORDER BY decided_at",
+        (target, since_ms),
+    )
+    return [_repair(row) for row in found]
+
+
+def newest(connection: sqlite3.Connection, limit: int) -> list[Repair]:
+    """Of every target, newest first."""
+    found = connection.execute(
+        "SELECT id, target, incident_id, remediator, action, decided_at, ended_at, result, detail FROM repair"
+        " ORDER BY decided_at DESC LIMIT ?",
+        (limit,),
+    )
+    return [_repair(row) for row in found]
+
+
+def _repair(row: sqlite3.Row) -> Repair:
+    return Repair(
+        id=row["id"],
+        target=row["target"],
+        incident_id=row["incident_id"] or "",
+        remediator=row["remediator"],
+        action=row["action"],
+        at_ms=row["decided_at"],
+        ended_at_ms=row["ended_at"],
+        result=row["result"],
+        detail=row["detail"],
+    )
+
+
+def reset_at(connection: sqlite3.Connection, target: str) -> int:
+    """When ten minutes of health were last completed; 0 when never."""
+    row = connection.execute("SELECT value FROM meta WHERE key = ?", (_RESET_KEY + target,)).fetchone()
+    return int(row["value"]) if row is not None else 0
+
+
+def keep_reset_at(connection: sqlite3.Connection, target: str, at_ms: int) -> None:
+    connection.execute(
+        "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        (_RESET_KEY + target, str(at_ms)),
+    )

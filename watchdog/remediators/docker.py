@@ -1,0 +1,93 @@
+"""Restarts one container by Docker's own socket, and never one that a person stopped or paused.
+
+Docker's rules that matter here: it restarts a container that ended (by its restart policy), never one that hangs.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+
+from watchdog.domain.ports import Repaired
+from watchdog.domain.states import Incident
+
+_TERM_GRACE_S = 10
+_SERVICE_LABEL = "com.docker.compose.service"
+
+
+class Refused(Exception):
+    """Docker's answer was not the hoped-for one; the text is a stable code."""
+
+
+class DockerRemediator:
+    """``container`` is a name or id, or else the name of a compose service with exactly one container."""
+
+    name = "docker"
+    actions = ("restart_container",)
+
+    def __init__(self, socket: Path, container: str, *, timeout_s: float = 60.0) -> None:
+        self._socket, self._container = socket, container
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=5)
+
+    async def run(self, action: str, incident: Incident) -> Repaired:
+        try:
+            connector = aiohttp.UnixConnector(path=str(self._socket))
+            async with aiohttp.ClientSession("http://docker", connector=connector, timeout=self._timeout) as http:
+                return await self._restart(http)
+        except Refused as refused:
+            return Repaired("failed", str(refused))
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+            return Repaired(
+                "failed", "timeout" if isinstance(error, TimeoutError) else f"socket_{type(error).__name__}"
+            )
+
+    async def _restart(self, http: aiohttp.ClientSession) -> Repaired:
+        found = await self._find(http)
+        excuse = leave_alone(found)
+        if excuse is not None:
+            return Repaired("skipped", excuse)
+        await _call(http, "POST", f"/containers/{found['Id']}/restart?t={_TERM_GRACE_S}")
+        return Repaired("done", f"container {str(found['Name']).lstrip('/')}")
+
+    async def _find(self, http: aiohttp.ClientSession) -> dict[str, Any]:
+        try:
+            return _container(await _call(http, "GET", f"/containers/{quote(self._container, safe='')}/json"))
+        except Refused as refused:
+            if str(refused) != "http_404":
+                raise
+        filters = quote(json.dumps({"label": [f"{_SERVICE_LABEL}={self._container}"]}))
+        of_service = await _call(http, "GET", f"/containers/json?all=true&filters={filters}")
+        if not isinstance(of_service, list) or len(of_service) != 1:
+            # None, or several: which one is meant is not ours to guess.
+            raise Refused("container_not_unique" if of_service else "container_not_found")
+        return _container(await _call(http, "GET", f"/containers/{of_service[0]['Id']}/json"))
+
+
+def _container(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict) or "Id" not in value:
+        raise Refused("not_dockers_answer")
+    return value
+
+
+def leave_alone(container: dict[str, Any]) -> str | None:
+    """Why this container is not restarted: a person or Docker itself is at it. None when nothing speaks against it."""
+    state = container.get("State", {})
+    policy = container.get("HostConfig", {}).get("RestartPolicy", {}).get("Name", "")
+    if state.get("Paused"):
+        return "paused_by_a_person"
+    if state.get("Restarting"):
+        return "docker_restarts_it"
+    # Docker itself starts again what crashed under these policies: what stands still was stopped on purpose.
+    on_purpose = policy in ("always", "unless-stopped") or state.get("ExitCode") == 0
+    return "stopped_by_a_person" if not state.get("Running") and on_purpose else None
+
+
+async def _call(http: aiohttp.ClientSession, method: str, path: str) -> Any:
+    async with http.request(method, path) as answer:
+        if answer.status >= 400:
+            raise Refused(f"http_{answer.status}")
+        return await answer.json(content_type=None) if answer.status == 200 else None

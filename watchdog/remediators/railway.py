@@ -1,0 +1,101 @@
+"""Restarts the bot's deployment by Railway's GraphQL API: ``deploymentRestart``, else ``serviceInstanceRedeploy``.
+
+Names are those of Railway's schema, not of its prose, which differs. A deployment that is on its way is left alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aiohttp
+
+from shared.settings import Secret
+from watchdog.domain.ports import Repaired
+from watchdog.domain.states import Incident
+
+LATEST = (
+    "query latest($serviceId: String!, $environmentId: String!) {"
+    " serviceInstance(serviceId: $serviceId, environmentId: $environmentId) {"
+    " latestDeployment { id status deploymentStopped } } }"
+)
+RESTART = "mutation restart($id: String!) { deploymentRestart(id: $id) }"
+REDEPLOY = (
+    "mutation redeploy($serviceId: String!, $environmentId: String!) {"
+    " serviceInstanceRedeploy(serviceId: $serviceId, environmentId: $environmentId) }"
+)
+ON_ITS_WAY = frozenset({"BUILDING", "DEPLOYING", "INITIALIZING", "QUEUED", "WAITING", "NEEDS_APPROVAL"})
+_GONE = frozenset({"REMOVED", "REMOVING"})
+
+
+class Refused(Exception):
+    """Railway said no; the text is a stable code."""
+
+
+class RailwayRemediator:
+    """``token`` is an account's or workspace's (Bearer); with ``project_token`` it is one environment's."""
+
+    name = "railway"
+    actions = ("restart_deployment",)
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        *,
+        url: str,
+        token: Secret,
+        service_id: str,
+        environment_id: str,
+        project_token: bool = False,
+        timeout_s: float = 30.0,
+    ) -> None:
+        self._http, self._url, self._token, self._project_token = http, url, token, project_token
+        self._place = {"serviceId": service_id, "environmentId": environment_id}
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+
+    async def run(self, action: str, incident: Incident) -> Repaired:
+        try:
+            return await self._restart()
+        except Refused as refused:
+            return Repaired("failed", str(refused))
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+            return Repaired(
+                "failed", "timeout" if isinstance(error, TimeoutError) else f"network_{type(error).__name__}"
+            )
+
+    async def _restart(self) -> Repaired:
+        instance = (await self._ask(LATEST, self._place)).get("serviceInstance")
+        if not isinstance(instance, dict):
+            raise Refused("service_not_found")
+        latest = instance.get("latestDeployment")
+        if isinstance(latest, dict):
+            status = latest.get("status")
+            if status in ON_ITS_WAY:
+                return Repaired("skipped", f"deployment_{str(status).lower()}")
+            if status in _GONE or latest.get("deploymentStopped"):
+                return Repaired("skipped", "stopped_by_a_person")
+            try:
+                if (await self._ask(RESTART, {"id": latest["id"]})).get("deploymentRestart") is True:
+                    return Repaired("done", "deployment restarted")
+            except Refused as refused:
+                # An answer we are sure of: it was not restarted, so asking for a new deployment doubles nothing.
+                if str(refused) in ("http_401", "http_403", "http_429"):
+                    raise
+        if (await self._ask(REDEPLOY, self._place)).get("serviceInstanceRedeploy") is True:
+            return Repaired("done", "service redeployed")
+        raise Refused("redeploy_refused")
+
+    async def _ask(self, query: str, variables: dict[str, str]) -> dict[str, Any]:
+        token = self._token.reveal()
+        headers = {"Project-Access-Token": token} if self._project_token else {"Authorization": f"Bearer {token}"}
+        body = {"query": query, "variables": variables}
+        async with self._http.post(
+            self._url, json=body, headers=headers, timeout=self._timeout, allow_redirects=False
+        ) as answer:
+            # GraphQL servers send errors with status 200 and with 400; anything else is not an answer to the question.
+            if answer.status not in (200, 400):
+                raise Refused(f"http_{answer.status}")
+            reply = await answer.json(content_type=None)
+        if not isinstance(reply, dict) or reply.get("errors") or not isinstance(reply.get("data"), dict):
+            raise Refused("graphql_error")
+        data: dict[str, Any] = reply["data"]
+        return data
