@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry
 
 from bot_service import keys
 from bot_service.api import routes
@@ -20,7 +19,7 @@ from shared.loop_guard import LoopGuard
 from shared.secret_files import read_or_create
 from shared.tasks import TaskGroupOfLoops
 from shared.web import middleware
-from shared.web.metrics import http_measure
+from shared.web.metrics import http_measure, new_registry
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 
@@ -34,7 +33,7 @@ def build_app(
 ) -> web.Application:
     """The whole service, not started. Tests hand in a ``clock`` and a ``pool`` of their own."""
     clock = clock or SystemClock()
-    registry = CollectorRegistry()
+    registry = new_registry()
     tokens = _tokens(settings)
     key_lookup: KeyLookup | None = None
     scope_of: dict[tuple[str, str], Scope] = {}

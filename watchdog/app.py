@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 from aiohttp import web
-from prometheus_client import CollectorRegistry
 
 from shared import logs
 from shared.clock import Clock, SystemClock
@@ -45,7 +44,7 @@ def build_app(
 ) -> web.Application:
     """The whole watchdog, not started. ``ledger`` is open; the app closes it. ``sockets`` are where it will listen."""
     clock = clock or SystemClock()
-    registry = CollectorRegistry()
+    registry = metrics.new_registry()
     app = web.Application(
         middlewares=[middleware.problems(clock, metrics.http_measure(registry, PREFIX))], client_max_size=1024 * 1024
     )

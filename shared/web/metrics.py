@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
 from shared.settings import Secret
@@ -13,6 +13,13 @@ from shared.web import auth
 from shared.web.middleware import Handler, Measure
 
 LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+def new_registry() -> CollectorRegistry:
+    """A registry of this program's own, with what every process tells of itself (``process_resident_memory_bytes``, …)."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    return registry
 
 
 def handler(registry: CollectorRegistry, token: Secret | None, refresh: Callable[[], None] | None = None) -> Handler:
