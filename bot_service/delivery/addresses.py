@@ -1,0 +1,72 @@
+"""Connects to public addresses only: judged at connect time, on the address that is really dialled.
+
+Judging a host name before the request would leave a gap: the name may resolve to something else a moment later
+(DNS rebinding). aiohttp asks :func:`public_socket` for every socket with the resolved address, literals included.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from typing import Any
+from urllib.parse import urlsplit
+
+from aiohttp import TCPConnector
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_SITE_LOCAL = ipaddress.ip_network("fec0::/10")
+_IPV4_COMPATIBLE = ipaddress.ip_network("::/96")
+
+
+class RefusedAddress(OSError):
+    """The address is not a public one, so no connection was made."""
+
+
+def is_public(address: IPAddress) -> bool:
+    """Whether ``address`` is reachable by everybody. An IPv4 address inside an IPv6 one is judged as itself."""
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = _inside(address)
+        if inner is not None:
+            return is_public(inner)
+        if address in _SITE_LOCAL:
+            return False
+    return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
+
+
+def _inside(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    if address.sixtofour is not None:
+        return address.sixtofour
+    if address.teredo is not None:
+        return address.teredo[1]
+    if address in _NAT64 or address in _IPV4_COMPATIBLE:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return None
+
+
+def refusal_of_url(url: str) -> str | None:
+    """Why ``url`` can never be reached as it is written, or None: an early word for people, not the guard itself."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost" or host.endswith(".localhost"):
+        return "localhost is a private address"
+    try:
+        address = ipaddress.ip_address(host.split("%")[0])
+    except ValueError:
+        return None
+    return None if is_public(address) else f"{address} is a private address"
+
+
+def public_socket(info: tuple[Any, Any, int, str, tuple[Any, ...]]) -> socket.socket:
+    """A socket for the resolved address ``info``; raises :class:`RefusedAddress` when it is not public."""
+    family, kind, proto, _, where = info
+    if not is_public(ipaddress.ip_address(str(where[0]).split("%")[0])):
+        raise RefusedAddress("refused: the host resolves to a private address")
+    return socket.socket(family, kind, proto)
+
+
+def connector(*, allow_private: bool, limit: int) -> TCPConnector:
+    """A pool of at most ``limit`` connections. Must be made while a loop runs; the session that uses it closes it."""
+    return TCPConnector(limit=limit, ttl_dns_cache=10, socket_factory=None if allow_private else public_socket)

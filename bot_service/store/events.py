@@ -1,0 +1,53 @@
+"""Queries on the bounded table of events that ``GET /api/events`` serves, inside the caller's transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot_service.store.tables_delivery import events
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """``id`` sorts by time; ``body`` is the whole event as JSON."""
+
+    id: str
+    owner: str | None
+    session: str | None
+    type: str
+    body: bytes
+
+
+async def insert(connection: AsyncConnection, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        await connection.execute(events.insert(), rows)
+
+
+async def after(connection: AsyncConnection, event_id: str, limit: int) -> list[StoredEvent]:
+    found = await connection.execute(sa.select(events).where(events.c.id > event_id).order_by("id").limit(limit))
+    return [StoredEvent(*row) for row in found]
+
+
+async def newest_id(connection: AsyncConnection) -> str | None:
+    newest: str | None = (await connection.execute(sa.select(sa.func.max(events.c.id)))).scalar_one()
+    return newest
+
+
+async def oldest_id(connection: AsyncConnection) -> str | None:
+    oldest: str | None = (await connection.execute(sa.select(sa.func.min(events.c.id)))).scalar_one()
+    return oldest
+
+
+async def prune(connection: AsyncConnection, keep: int, limit: int) -> int:
+    """Delete the oldest events beyond the newest ``keep``, at most ``limit`` at once; how many went."""
+    edge = sa.select(events.c.id).order_by(events.c.id.desc()).offset(keep).limit(1).scalar_subquery()
+    old = sa.select(events.c.id).where(events.c.id <= edge).order_by(events.c.id).limit(limit)
+    return int((await connection.execute(events.delete().where(events.c.id.in_(old)))).rowcount)
+
+
+async def forget_session(connection: AsyncConnection, session: str) -> None:
+    await connection.execute(events.delete().where(events.c.session == session))
