@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 
-from shared.clock import Clock
+from shared.clock import Clock, to_ms
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: sorts like the number
 _TIME_CHARS, _COUNT_CHARS, _NODE_CHARS = 10, 5, 3
@@ -33,7 +33,7 @@ class EventIds:
 
     def next(self) -> str:
         """18 characters: milliseconds, a counter, the node."""
-        now_ms = int(self._clock.now().timestamp() * 1000)
+        now_ms = to_ms(self._clock.now())
         if now_ms > self._at_ms:
             self._at_ms, self._count = now_ms, 0
         else:

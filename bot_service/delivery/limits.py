@@ -1,20 +1,49 @@
-"""How fast a session may send: a bucket for all messages, a lower one for new chats, and freezes that name their reason."""
+"""How fast a session may send: a bucket for all messages, a lower one for new chats; and freezes that name their reason."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bot_service.domain.signals import SignalKind
+from bot_service.domain.record import Record
+from bot_service.domain.states import State, Wanted
 
 
 class Freeze(StrEnum):
-    """Why a session may not send. ``TIMELOCK`` concerns only chats that never wrote to us."""
+    """Why a session may not send. ``TIMELOCKED`` concerns only chats that never wrote to us."""
 
     BANNED = "banned"
     TEMP_BANNED = "temp_banned"
-    TIMELOCK = "timelock"
+    TIMELOCKED = "timelocked"
     LOGGED_OUT = "logged_out"
+    NOT_PAIRED = "not_paired"
+    NOT_RUNNING = "not_running"
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """``until_ms``: since the epoch, None when a person has to end it."""
+
+    reason: Freeze
+    until_ms: int | None
+
+
+def frozen(record: Record, now_ms: int, *, known_chat: bool) -> Frozen | None:
+    """The freeze that stops a message of ``record``'s session now, or None. A session that reconnects is not frozen."""
+    if record.state is State.BANNED:
+        return Frozen(Freeze.BANNED, None)
+    if record.state is State.TEMP_BANNED:
+        return Frozen(Freeze.TEMP_BANNED, record.banned_until_ms)
+    if record.state is State.LOGGED_OUT:
+        return Frozen(Freeze.LOGGED_OUT, None)
+    if record.jid is None:
+        return Frozen(Freeze.NOT_PAIRED, None)
+    if record.wanted is Wanted.STOP or record.state in (State.FAILED, State.FENCED, State.OUTDATED, State.CLOSED):
+        return Frozen(Freeze.NOT_RUNNING, None)
+    until = record.timelocked_until_ms
+    if until is not None and now_ms < until and not known_chat:
+        return Frozen(Freeze.TIMELOCKED, until)
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,89 +60,43 @@ class SendPolicy:
 
     all_messages: Rate
     new_chats: Rate
-    ban_margin_ms: int = 60_000
-    timelock_default_ms: int = 24 * 3_600_000
 
 
-@dataclass(slots=True)
 class _Bucket:
-    tokens: float
-    at_s: float
+    def __init__(self, rate: Rate) -> None:
+        self._rate = rate
+        self._tokens = float(rate.burst)
+        self._at_s: float | None = None
 
+    def wait_s(self, monotonic_s: float) -> float:
+        """Seconds until a token is there; 0.0 when one is there now."""
+        if self._rate.per_s <= 0:
+            return 0.0
+        elapsed = 0.0 if self._at_s is None else max(0.0, monotonic_s - self._at_s)
+        self._at_s = monotonic_s
+        self._tokens = min(float(self._rate.burst), self._tokens + elapsed * self._rate.per_s)
+        return 0.0 if self._tokens >= 1 - 1e-9 else (1 - self._tokens) / self._rate.per_s
 
-@dataclass(frozen=True, slots=True)
-class Frozen:
-    """``until_ms``: since the epoch, None when a person has to end it."""
-
-    reason: Freeze
-    until_ms: int | None
+    def take(self) -> None:
+        self._tokens -= 1
 
 
 class SendLimits:
-    """The buckets and freezes of one session. Times: ``monotonic_s`` for buckets, ``now_ms`` (epoch) for freezes."""
+    """The two buckets of one session; full when the service starts."""
 
     def __init__(self, policy: SendPolicy) -> None:
-        self._policy = policy
-        self._all: _Bucket | None = None
-        self._new: _Bucket | None = None
-        self._frozen: Frozen | None = None
+        self._all, self._new = _Bucket(policy.all_messages), _Bucket(policy.new_chats)
 
-    def wait_s(self, monotonic_s: float, *, new_chat: bool) -> float:
-        """Seconds until one more message may go; 0.0 takes the tokens."""
-        policy = self._policy
-        self._all = _filled(self._all, policy.all_messages, monotonic_s)
-        wait = _missing_s(self._all, policy.all_messages)
+    def wait_s(self, monotonic_s: float) -> float:
+        """Seconds until any message may go."""
+        return self._all.wait_s(monotonic_s)
+
+    def new_chat_wait_s(self, monotonic_s: float) -> float:
+        """Seconds until a first message to a new chat may go, as far as new chats are concerned."""
+        return self._new.wait_s(monotonic_s)
+
+    def take(self, *, new_chat: bool) -> None:
+        """One message goes. Both waits must be 0.0."""
+        self._all.take()
         if new_chat:
-            self._new = _filled(self._new, policy.new_chats, monotonic_s)
-            wait = max(wait, _missing_s(self._new, policy.new_chats))
-        if wait > 0:
-            return wait
-        self._all.tokens -= 1
-        if new_chat and self._new is not None:
-            self._new.tokens -= 1
-        return 0.0
-
-    def frozen(self, now_ms: int, *, known_chat: bool) -> Frozen | None:
-        """The freeze that stops a message now, or None. ``known_chat``: the other side wrote to us before."""
-        frozen = self._frozen
-        if frozen is None or (frozen.until_ms is not None and now_ms >= frozen.until_ms):
-            return None
-        return None if frozen.reason is Freeze.TIMELOCK and known_chat else frozen
-
-    def observe(self, kind: SignalKind, now_ms: int, until_ms: int | None) -> bool:
-        """Take a signal of the session into account; True when a freeze began or ended."""
-        frozen = _after(kind, now_ms, until_ms, self._policy)
-        if frozen is not None:
-            changed, self._frozen = frozen != self._frozen, frozen
-            return changed
-        # A connection proves the end of a ban or a logout; a time-lock ends by its own clock only.
-        ended = kind is SignalKind.CONNECTED and self._frozen is not None and self._frozen.reason is not Freeze.TIMELOCK
-        if ended:
-            self._frozen = None
-        return ended
-
-
-def _after(kind: SignalKind, now_ms: int, until_ms: int | None, policy: SendPolicy) -> Frozen | None:
-    match kind:
-        case SignalKind.BANNED:
-            return Frozen(Freeze.BANNED, None)
-        case SignalKind.TEMP_BANNED:
-            return Frozen(Freeze.TEMP_BANNED, None if until_ms is None else until_ms + policy.ban_margin_ms)
-        case SignalKind.TIMELOCK:
-            return Frozen(Freeze.TIMELOCK, until_ms or now_ms + policy.timelock_default_ms)
-        case SignalKind.LOGGED_OUT | SignalKind.PRIMARY_GONE | SignalKind.UNLINKED:
-            return Frozen(Freeze.LOGGED_OUT, None)
-    return None
-
-
-def _filled(bucket: _Bucket | None, rate: Rate, monotonic_s: float) -> _Bucket:
-    if bucket is None:
-        return _Bucket(float(rate.burst), monotonic_s)
-    elapsed = max(0.0, monotonic_s - bucket.at_s)
-    return _Bucket(min(float(rate.burst), bucket.tokens + elapsed * rate.per_s), monotonic_s)
-
-
-def _missing_s(bucket: _Bucket, rate: Rate) -> float:
-    if rate.per_s <= 0 or bucket.tokens >= 1 - 1e-9:
-        return 0.0
-    return (1 - bucket.tokens) / rate.per_s
+            self._new.take()

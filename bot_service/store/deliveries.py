@@ -107,9 +107,7 @@ async def insert(connection: AsyncConnection, rows: list[dict[str, Any]]) -> Non
 async def lanes_waiting(connection: AsyncConnection) -> list[tuple[str, str]]:
     """(webhook, lane) of everything that waits in order."""
     found = await connection.execute(
-        sa.select(webhook_outbox.c.webhook, webhook_outbox.c.lane)
-        .where(webhook_outbox.c.state == "pending")
-        .distinct()
+        sa.select(webhook_outbox.c.webhook, webhook_outbox.c.lane).where(webhook_outbox.c.state == "pending").distinct()
     )
     return [(row[0], row[1]) for row in found]
 
@@ -223,9 +221,7 @@ async def page(
 
 async def get(connection: AsyncConnection, webhook: str, event: str) -> Delivery | None:
     table = webhook_outbox
-    row = (
-        await connection.execute(sa.select(table).where(table.c.webhook == webhook, table.c.event == event))
-    ).first()
+    row = (await connection.execute(sa.select(table).where(table.c.webhook == webhook, table.c.event == event))).first()
     return Delivery(*row) if row else None
 
 
@@ -254,9 +250,7 @@ async def prune(connection: AsyncConnection, delivered_before_ms: int, dead_befo
         if keys:
             gone += int(
                 (
-                    await connection.execute(
-                        table.delete().where(sa.tuple_(table.c.webhook, table.c.event).in_(keys))
-                    )
+                    await connection.execute(table.delete().where(sa.tuple_(table.c.webhook, table.c.event).in_(keys)))
                 ).rowcount
             )
     return gone

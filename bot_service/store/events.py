@@ -42,6 +42,12 @@ async def oldest_id(connection: AsyncConnection) -> str | None:
     return oldest
 
 
+async def before_newest(connection: AsyncConnection, count: int) -> str:
+    """The id behind which the newest ``count`` events lie; empty when there are no more than that."""
+    found = await connection.execute(sa.select(events.c.id).order_by(events.c.id.desc()).offset(count).limit(1))
+    return found.scalar_one_or_none() or ""
+
+
 async def prune(connection: AsyncConnection, keep: int, limit: int) -> int:
     """Delete the oldest events beyond the newest ``keep``, at most ``limit`` at once; how many went."""
     edge = sa.select(events.c.id).order_by(events.c.id.desc()).offset(keep).limit(1).scalar_subquery()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -40,7 +41,7 @@ _COLUMNS = (
 )
 
 
-def _stored(row: sa.Row[tuple[str, str, str, str, int, int | None, int | None, int | None]]) -> StoredKey:
+def _stored(row: Any) -> StoredKey:
     return StoredKey(row[0], row[1], row[2], tuple(row[3].split()), row[4], row[5], row[6], row[7])
 
 

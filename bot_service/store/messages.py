@@ -97,9 +97,7 @@ async def mark_handled(connection: AsyncConnection, seqs: Sequence[int], now_ms:
 async def mark_unhandled(connection: AsyncConnection, seq: int, error: str, now_ms: int) -> None:
     """Give up on the handlers of one message; it stays readable."""
     await connection.execute(
-        messages.update()
-        .where(messages.c.seq == seq)
-        .values(state="unhandled", state_ms=now_ms, error=error[:300])
+        messages.update().where(messages.c.seq == seq).values(state="unhandled", state_ms=now_ms, error=error[:300])
     )
 
 
@@ -181,9 +179,7 @@ async def positions(connection: AsyncConnection) -> dict[str, int]:
 
 async def set_position(connection: AsyncConnection, file: str, position: int, now_ms: int) -> None:
     changed = await connection.execute(
-        journal_positions.update()
-        .where(journal_positions.c.file == file)
-        .values(position=position, updated_ms=now_ms)
+        journal_positions.update().where(journal_positions.c.file == file).values(position=position, updated_ms=now_ms)
     )
     if changed.rowcount == 0:
         await connection.execute(journal_positions.insert().values(file=file, position=position, updated_ms=now_ms))

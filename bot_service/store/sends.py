@@ -48,9 +48,9 @@ async def insert(connection: AsyncConnection, rows: list[dict[str, Any]]) -> Non
 
 
 async def waiting(
-    connection: AsyncConnection, session: str, *, limit: int, without_chats: Collection[str] = ()
+    connection: AsyncConnection, session: str, *, limit: int, after: str = "", without_chats: Collection[str] = ()
 ) -> list[Queued]:
-    """The oldest messages of ``session`` in the order of their acceptance, due or not."""
+    """The oldest messages of ``session`` behind ``after``, in the order of their acceptance, due or not."""
     query = (
         sa.select(*_COLUMNS)
         .join(
@@ -61,13 +61,14 @@ async def waiting(
                 messages.c.chat == send_outbox.c.chat,
             ),
         )
-        .where(send_outbox.c.session == session)
+        .where(send_outbox.c.session == session, send_outbox.c.position > after)
         .order_by(send_outbox.c.position)
         .limit(limit)
     )
     if without_chats:
         query = query.where(send_outbox.c.chat.not_in(without_chats))
-    return [Queued(*row) for row in await connection.execute(query)]
+    found: Any = await connection.execute(query)
+    return [Queued(*row) for row in found]
 
 
 async def sessions_waiting(connection: AsyncConnection) -> list[str]:

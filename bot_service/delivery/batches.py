@@ -1,0 +1,93 @@
+"""Writes many small results in few transactions: results that come while one is being written share the next."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from shared import logs
+from shared.clock import Clock
+from shared.retry import full_jitter
+
+T = TypeVar("T")
+
+log = logs.get(__name__)
+
+# Errors of the store that may pass: locked, disk full, connection lost. Nothing is dropped meanwhile.
+STORE_ERRORS = (SQLAlchemyError, OSError)
+
+
+class BatchWriter(Generic[T]):
+    """``write(items)`` is called with up to ``size`` items at a time, in the order of :meth:`put`, until it succeeds."""
+
+    def __init__(
+        self,
+        name: str,
+        clock: Clock,
+        write: Callable[[list[T]], Awaitable[None]],
+        *,
+        size: int = 200,
+        waiting: int = 5000,
+    ) -> None:
+        self._name, self._clock, self._write, self._size = name, clock, write, size
+        self._queue: asyncio.Queue[T] = asyncio.Queue(waiting)
+        self._held: list[T] = []
+
+    async def put(self, item: T) -> None:
+        """Waits when the store is so far behind that ``waiting`` items are held already."""
+        await self._queue.put(item)
+
+    async def idle(self) -> None:
+        """Return once everything put so far is written."""
+        await self._queue.join()
+
+    async def flush(self) -> None:
+        """Write what is left, trying once; for the end of the program, when :meth:`run` has ended."""
+        while not self._queue.empty():
+            self._held.append(self._queue.get_nowait())
+        if self._held:
+            try:
+                await self._write(self._held)
+            except STORE_ERRORS as error:
+                log.error(
+                    "Results could not be stored", event_name="store.lost", loop=self._name, error=str(error)[:200]
+                )
+            self._held = []
+
+    async def run(self) -> None:
+        """The loop. Items survive its restart after a crash."""
+        while True:
+            if not self._held:
+                self._held.append(await self._queue.get())
+            while len(self._held) < self._size and not self._queue.empty():
+                self._held.append(self._queue.get_nowait())
+            await retried_on_store_errors(self._name, self._clock, lambda: self._write(self._held))
+            for _ in self._held:
+                self._queue.task_done()
+            self._held = []
+
+
+async def retried_on_store_errors(name: str, clock: Clock, work: Callable[[], Awaitable[None]]) -> None:
+    """Repeat ``work`` until the store takes it, with growing waits up to 5 s; logged at the first failure and the end."""
+    attempt = 0
+    while True:
+        try:
+            await work()
+        except STORE_ERRORS as error:
+            if attempt == 0:
+                log.error(
+                    "The store refuses to write, trying again until it does",
+                    event_name="store.refused",
+                    loop=name,
+                    error=type(error).__name__,
+                    detail=str(getattr(error, "orig", error))[:200],
+                )
+            await clock.sleep(0.05 + full_jitter(attempt, first_s=0.1, cap_s=5.0))
+            attempt += 1
+        else:
+            if attempt:
+                log.info("The store writes again", event_name="store.recovered", loop=name, attempts=attempt)
+            return

@@ -1,0 +1,68 @@
+"""Messages as receivers, the event stream and the API show them: no path of ours, no bytes of a file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from bot_service.domain.message import InboundMessage, Media, OutgoingMessage
+from bot_service.store.messages import StoredMessage
+from shared.clock import from_ms, iso
+
+_INBOUND = msgspec.json.Decoder(InboundMessage)
+_OUTGOING = msgspec.json.Decoder(OutgoingMessage)
+_ENCODER = msgspec.json.Encoder()
+
+
+def media_url(session: str, message_id: str) -> str:
+    """Where the API serves the file of a message."""
+    return f"/api/sessions/{session}/messages/{message_id}/media"
+
+
+def inbound_data(message: InboundMessage, encoded: bytes) -> msgspec.Raw:
+    """What an event of type ``message`` carries. ``encoded`` is ``message`` as JSON, used as it is when it may be."""
+    if message.media is None:
+        return msgspec.Raw(encoded)
+    return msgspec.Raw(
+        _ENCODER.encode(_with_url(msgspec.to_builtins(message), message.media, message.session, message.id))
+    )
+
+
+def _with_url(data: dict[str, Any], media: Media, session: str, message_id: str) -> dict[str, Any]:
+    shown = {key: value for key, value in data["media"].items() if key not in ("path", "dataBase64")}
+    if media.path is not None:
+        shown["url"] = media_url(session, message_id)
+    return {**data, "media": shown}
+
+
+def shown(row: StoredMessage) -> dict[str, Any]:
+    """One stored message for the API."""
+    message: InboundMessage | OutgoingMessage
+    message = _INBOUND.decode(row.body) if row.direction == "in" else _OUTGOING.decode(row.body)
+    content = msgspec.to_builtins(message)
+    if message.media is not None:
+        content = _with_url(content, message.media, row.session, row.message_id)
+    for key in ("session", "chat", "id", "to", "type", "atMs"):
+        content.pop(key, None)
+    value: dict[str, Any] = {
+        "id": row.message_id,
+        "session": row.session,
+        "chat": row.chat,
+        "direction": row.direction,
+        "type": row.type,
+        "at": iso(from_ms(row.at_ms)),
+        "state": row.state,
+        "stateAt": iso(from_ms(row.state_ms)),
+    }
+    if row.error is not None:
+        value["error"] = row.error
+    if row.duplicates:
+        value["duplicates"] = row.duplicates
+    return {**value, **content}
+
+
+def media_of(row: StoredMessage) -> Media | None:
+    message: InboundMessage | OutgoingMessage
+    message = _INBOUND.decode(row.body) if row.direction == "in" else _OUTGOING.decode(row.body)
+    return message.media
