@@ -40,6 +40,6 @@ def judge(state: TargetState, policy: Policy, now: Now) -> TargetState:
     if len(changes) >= policy.flap_changes:
         return replace(state, flapping=True, flapping_reason=f"{len(changes)}_changes")
     failed = sum(1 for _, bad in recent if bad)
-    if failed >= policy.window_failures and state.reach is not State.DOWN:
+    if failed >= policy.window_failures and state.reach is State.UP:  # a run that goes on is judged when it is decided
         return replace(state, flapping=True, flapping_reason=f"{failed}_of_{len(recent)}_pings_failed")
     return state

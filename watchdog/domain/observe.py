@@ -68,7 +68,7 @@ def _pinged(state: TargetState, result: ProbeResult, policy: Policy, now: Now) -
         if started <= state.self_fail_steady:
             # It was under way while we were proven blind: whose fault it was cannot be said.
             return state, "tainted"
-        if started <= state.last_ok_start_steady:
+        if started < state.last_ok_start_steady:
             # Pings may overlap. A later one was answered before this one gave up, so it says nothing of now.
             return flapping.with_ping(state, True, policy, now), "overtaken"
         return _failed(_sees(state), result, policy, now), "failed"
