@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 
 from bot_service.app import build_app
@@ -14,6 +15,7 @@ from shared.web.server import bind_or_exit, serve
 
 
 def main() -> int:
+    os.umask(0o077)  # keys, pairings and messages: what is written here is nobody else's to read
     settings = load_or_exit(BotSettings)
     logs.configure(settings.log_format, settings.log_level)
     sockets = bind_or_exit(settings.host, settings.port)
