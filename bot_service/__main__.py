@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import sys
 
-from bot_service.app import build_app
+from bot_service import keys
+from bot_service.app import build_app, say_goodbye
+from bot_service.engines.absent import NoEngine
+from bot_service.sessions.leases import FolderTaken
 from bot_service.settings import BotSettings
 from bot_service.store.database import StoreRefused
 from shared import logs
 from shared.settings import load_or_exit
+from shared.web.livez import StallAnswerer
 from shared.web.server import bind_or_exit, serve
+
+
+async def _run(settings: BotSettings, sockets: list[socket.socket]) -> None:
+    app = build_app(settings, pool=NoEngine())
+    guard = StallAnswerer(app[keys.GUARD], sockets)
+    guard.start()
+    try:
+        await serve(app, sockets, before_stop=lambda: say_goodbye(app))
+    finally:
+        guard.stop()
 
 
 def main() -> int:
@@ -20,8 +35,8 @@ def main() -> int:
     logs.configure(settings.log_format, settings.log_level)
     sockets = bind_or_exit(settings.host, settings.port)
     try:
-        asyncio.run(serve(build_app(settings), sockets))
-    except (StoreRefused, OSError) as error:
+        asyncio.run(_run(settings, sockets))
+    except (StoreRefused, FolderTaken, OSError) as error:
         print(f"The bot service cannot start: {error}", file=sys.stderr)  # noqa: T201
         return 1
     finally:

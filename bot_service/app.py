@@ -9,11 +9,28 @@ from aiohttp import web
 from bot_service import keys
 from bot_service.api import routes
 from bot_service.api.access import KeyLookup, Scope, Tokens, gate
+from bot_service.api.heartbeat import Pulse
 from bot_service.boot import Boot
+from bot_service.domain.expiry import ExpiryAction, ExpiryPolicy
 from bot_service.domain.ports import EnginePool
+from bot_service.domain.readiness import DoubtPolicy
+from bot_service.domain.reconnect import HerdLimit
+from bot_service.domain.record import Policy
+from bot_service.sessions.boot import Restore
 from bot_service.sessions.bus import EventBus
+from bot_service.sessions.cleanup import Cleanup
+from bot_service.sessions.hands import Hands
+from bot_service.sessions.leases import FolderLease
+from bot_service.sessions.outage import upstream_outage
+from bot_service.sessions.registry import SessionRegistry
+from bot_service.sessions.service import Sessions
+from bot_service.sessions.supervisor import Supervisor
+from bot_service.sessions.sweep import Sweep
+from bot_service.sessions.timers import Timers
 from bot_service.settings import BotSettings
 from bot_service.store.database import open_database
+from bot_service.store.sessions import SessionStore, StoreUnavailable
+from shared import logs
 from shared.clock import Clock, SystemClock
 from shared.loop_guard import LoopGuard
 from shared.secret_files import read_or_create
@@ -21,39 +38,49 @@ from shared.tasks import TaskGroupOfLoops
 from shared.web import middleware
 from shared.web.metrics import http_measure, new_registry
 
+log = logs.get(__name__)
+
 MAX_BODY_BYTES = 32 * 1024 * 1024
 
 
 def build_app(
     settings: BotSettings,
     *,
+    pool: EnginePool,
     clock: Clock | None = None,
-    pool: EnginePool | None = None,
     guard: LoopGuard | None = None,
 ) -> web.Application:
     """The whole service, not started. Tests hand in a ``clock`` and a ``pool`` of their own."""
     clock = clock or SystemClock()
     registry = new_registry()
-    tokens = _tokens(settings)
-    key_lookup: KeyLookup | None = None
     scope_of: dict[tuple[str, str], Scope] = {}
+    key_lookup: KeyLookup | None = None
     app = web.Application(
         middlewares=[
             middleware.problems(clock, http_measure(registry, "veilleur_bot")),
-            gate(scope_of, tokens, key_lookup),
+            gate(scope_of, _tokens(settings), key_lookup),
         ],
         client_max_size=MAX_BODY_BYTES,
     )
-    app[keys.SETTINGS], app[keys.CLOCK], app[keys.METRICS] = settings, clock, registry
+    app[keys.SETTINGS], app[keys.CLOCK], app[keys.METRICS], app[keys.POOL] = settings, clock, registry, pool
     app[keys.BOOT] = Boot(clock.monotonic())
     app[keys.GUARD] = guard or LoopGuard(dump_s=settings.stall_dump_ms / 1000, kill_s=settings.stall_exit_ms / 1000)
     app[keys.LOOPS] = TaskGroupOfLoops(clock)
     app[keys.BUS] = EventBus()
-    app.cleanup_ctx.extend([_loop_guard, _database])
+    app[keys.REGISTRY] = SessionRegistry()
+    app[keys.PULSE] = Pulse(app, interval_ms=settings.heartbeat_interval_ms)
+    app[keys.OUTAGE] = lambda: upstream_outage(app[keys.REGISTRY])
+    # Started from the first to the last, taken down from the last to the first.
+    app.cleanup_ctx.extend([_loop_guard, _lease, _database, _sessions, _loops, _restore])
     page = routes.table(app)
     scope_of.update(routes.scopes(page))
     routes.mount(app, page)
     return app
+
+
+async def say_goodbye(app: web.Application) -> None:
+    """Before connections are closed: the watchdog learns that this stop is planned."""
+    app[keys.PULSE].say_goodbye()
 
 
 def _tokens(settings: BotSettings) -> Tokens:
@@ -66,13 +93,83 @@ def _tokens(settings: BotSettings) -> Tokens:
     )
 
 
+def _policy(settings: BotSettings) -> Policy:
+    return Policy(
+        start_timeout_ms=settings.session_start_timeout_ms,
+        connect_timeout_ms=settings.session_start_timeout_ms,
+        paired_timeout_ms=settings.session_start_timeout_ms,
+        take_over_ms=settings.reconnect_take_over_ms,
+        first_delay_ms=settings.reconnect_first_delay_ms,
+        max_delay_ms=settings.reconnect_max_delay_ms,
+        frame_fresh_ms=settings.frame_fresh_ms,
+    )
+
+
 async def _loop_guard(app: web.Application) -> AsyncIterator[None]:
     app[keys.GUARD].start()
     yield
     app[keys.GUARD].stop()
 
 
+async def _lease(app: web.Application) -> AsyncIterator[None]:
+    app[keys.LEASE] = FolderLease(app[keys.SETTINGS].data_dir)
+    app[keys.LEASE].take()
+    yield
+    app[keys.LEASE].release()
+
+
 async def _database(app: web.Application) -> AsyncIterator[None]:
     app[keys.DATABASE] = await open_database(app[keys.SETTINGS].store_url)
     yield
     await app[keys.DATABASE].close()
+
+
+async def _sessions(app: web.Application) -> AsyncIterator[None]:
+    settings, clock, pool, registry = app[keys.SETTINGS], app[keys.CLOCK], app[keys.POOL], app[keys.REGISTRY]
+    store = SessionStore(app[keys.DATABASE], clock, transitions_kept=settings.session_transitions_kept)
+    hands = Hands(
+        pool,
+        app[keys.LEASE],
+        concurrency=settings.boot_concurrency,
+        start_timeout_s=settings.session_start_timeout_ms / 1000,
+        proxy=settings.whatsapp_proxy,
+    )
+    supervisor = Supervisor(registry, store, hands, app[keys.BUS], app[keys.LEASE], clock, _policy(settings))
+    supervisor.timers = Timers(
+        clock,
+        HerdLimit(settings.reconnect_per_minute),
+        waits_for=lambda session: record.due if (record := registry.get(session)) is not None else None,
+        fire=supervisor.fired,
+    )
+    expiry = ExpiryPolicy(
+        settings.session_inactive_timeout_ms, settings.session_max_age_ms, ExpiryAction(settings.session_expiry_action)
+    )
+    app[keys.STORE], app[keys.SUPERVISOR] = store, supervisor
+    app[keys.SESSIONS] = Sessions(supervisor, registry, store, pool)
+    app[keys.SWEEP] = Sweep(supervisor, registry, pool, clock, DoubtPolicy())
+    app[keys.CLEANUP] = Cleanup(supervisor, registry, clock, expiry, interval_ms=settings.session_cleanup_interval_ms)
+    app[keys.RESTORE] = Restore(supervisor, registry, hands, clock, stagger_ms=settings.boot_stagger_ms)
+    pool.on_signal(supervisor.on_signal)
+    yield
+    await hands.close()
+    try:
+        await store.flush()
+    except StoreUnavailable as error:
+        log.error(f"The last changes could not be stored: {error}", event_name="store.lost_at_stop")
+
+
+async def _loops(app: web.Application) -> AsyncIterator[None]:
+    loops, timers = app[keys.LOOPS], app[keys.SUPERVISOR].timers
+    assert timers is not None  # noqa: S101  built just above
+    loops.start("store", app[keys.STORE].run)
+    loops.start("timers", timers.run)
+    loops.start("sweep", app[keys.SWEEP].run)
+    loops.start("cleanup", app[keys.CLEANUP].run)
+    loops.start("heartbeat", app[keys.PULSE].run)
+    yield
+    await loops.stop()
+
+
+async def _restore(app: web.Application) -> AsyncIterator[None]:
+    await app[keys.RESTORE].begin(await app[keys.STORE].load())
+    yield

@@ -2,24 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from bot_service.boot import Boot
 from bot_service.domain.ports import EnginePool
+from bot_service.sessions.boot import Restore
 from bot_service.sessions.bus import EventBus
+from bot_service.sessions.cleanup import Cleanup
+from bot_service.sessions.leases import FolderLease
+from bot_service.sessions.registry import SessionRegistry
+from bot_service.sessions.service import Sessions
+from bot_service.sessions.supervisor import Supervisor
+from bot_service.sessions.sweep import Sweep
 from bot_service.settings import BotSettings
 from bot_service.store.database import Database
+from bot_service.store.sessions import SessionStore
 from shared.clock import Clock
 from shared.loop_guard import LoopGuard
 from shared.tasks import TaskGroupOfLoops
 
+if TYPE_CHECKING:
+    from bot_service.api.heartbeat import Pulse
+
+# The program
 SETTINGS: web.AppKey[BotSettings] = web.AppKey("settings", BotSettings)
 CLOCK: web.AppKey[Clock] = web.AppKey("clock")
-BOOT: web.AppKey[Boot] = web.AppKey("boot")
+BOOT: web.AppKey[Boot] = web.AppKey("boot", Boot)
 GUARD: web.AppKey[LoopGuard] = web.AppKey("guard", LoopGuard)
 LOOPS: web.AppKey[TaskGroupOfLoops] = web.AppKey("loops", TaskGroupOfLoops)
 METRICS: web.AppKey[CollectorRegistry] = web.AppKey("metrics", CollectorRegistry)
 DATABASE: web.AppKey[Database] = web.AppKey("database", Database)
+
+# Sessions
 BUS: web.AppKey[EventBus] = web.AppKey("bus", EventBus)
+STORE: web.AppKey[SessionStore] = web.AppKey("store", SessionStore)
 POOL: web.AppKey[EnginePool] = web.AppKey("pool")
+REGISTRY: web.AppKey[SessionRegistry] = web.AppKey("registry", SessionRegistry)
+SUPERVISOR: web.AppKey[Supervisor] = web.AppKey("supervisor", Supervisor)
+SESSIONS: web.AppKey[Sessions] = web.AppKey("sessions", Sessions)
+SWEEP: web.AppKey[Sweep] = web.AppKey("sweep", Sweep)
+CLEANUP: web.AppKey[Cleanup] = web.AppKey("cleanup", Cleanup)
+RESTORE: web.AppKey[Restore] = web.AppKey("restore", Restore)
+PULSE: web.AppKey[Pulse] = web.AppKey("pulse")
+LEASE: web.AppKey[FolderLease] = web.AppKey("lease", FolderLease)
+OUTAGE: web.AppKey[Callable[[], bool]] = web.AppKey("outage")

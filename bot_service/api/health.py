@@ -11,7 +11,10 @@ from shared.web.body import json_response
 
 def reasons(app: web.Application) -> list[str]:
     """Why this process is unhealthy; empty when it is well. No session is ever a reason."""
-    return [f"loop:{name}" for name in sorted(app[keys.LOOPS].dead())]
+    found = [f"loop:{name}" for name in sorted(app[keys.LOOPS].dead())]
+    if app[keys.STORE].failing is not None:
+        found.append("store")
+    return found
 
 
 async def health(request: web.Request) -> web.Response:
@@ -19,8 +22,8 @@ async def health(request: web.Request) -> web.Response:
     found = reasons(app)
     if found:
         return json_response(Unhealthy(reasons=found), status=503)
-    boot = app[keys.BOOT]
-    counts = SessionCounts(total=0, ready=0)
+    boot, registry = app[keys.BOOT], app[keys.REGISTRY]
+    counts = SessionCounts(total=len(registry), ready=registry.ready)
     return json_response(
         Healthy(uptime=boot.age_ms(app[keys.CLOCK]), version=boot.version, boot_id=boot.boot_id, sessions=counts)
     )

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.api import health
+from bot_service.api import commands, health, heartbeat, pairing, repair, session_health, sessions
 from bot_service.api.access import Scope
+from bot_service.domain.record import CommandKind
+from shared.contract.heartbeat import PATH as HEARTBEAT
 from shared.web import livez, metrics
 from shared.web.middleware import Handler
+
+ONE = "/api/sessions/{id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +30,28 @@ class Route:
 
 def table(app: web.Application) -> list[Route]:
     """Handlers read what they use from the application; these few are built with it."""
-    registry = app[keys.METRICS]
     return [
         Route("GET", "/health", health.health, Scope.PUBLIC),
         Route("GET", "/readyz", health.readyz, Scope.PUBLIC),
         Route("GET", "/livez", livez.handler(app[keys.GUARD]), Scope.PUBLIC),
-        Route("GET", "/metrics", metrics.handler(registry, None), Scope.METRICS),
+        Route("GET", "/metrics", metrics.handler(app[keys.METRICS], None), Scope.METRICS),
+        Route("GET", HEARTBEAT, heartbeat.heartbeat, Scope.WATCHDOG, stream=True),
+        Route("POST", "/api/repair", repair.repair, Scope.WATCHDOG),
+        # Sessions
+        Route("GET", "/api/sessions", sessions.index, Scope.READ),
+        Route("POST", "/api/sessions", sessions.create, Scope.SESSION),
+        Route("GET", ONE, sessions.read, Scope.READ),
+        Route("PATCH", ONE, sessions.change, Scope.SESSION),
+        Route("DELETE", ONE, sessions.delete, Scope.SESSION),
+        Route("POST", f"{ONE}/start", commands.command(CommandKind.START), Scope.SESSION),
+        Route("POST", f"{ONE}/stop", commands.command(CommandKind.STOP), Scope.SESSION),
+        Route("POST", f"{ONE}/restart", commands.command(CommandKind.RESTART), Scope.SESSION),
+        Route("POST", f"{ONE}/logout", commands.logout, Scope.SESSION),
+        Route("GET", f"{ONE}/qr", pairing.qr, Scope.SESSION),
+        Route("POST", f"{ONE}/pairing-code", pairing.pairing_code, Scope.SESSION),
+        Route("GET", f"{ONE}/health", session_health.health, Scope.READ),
+        Route("GET", f"{ONE}/transitions", session_health.transitions, Scope.READ),
+        Route("POST", f"{ONE}/simulate", commands.simulate, Scope.SESSION),
     ]
 
 

@@ -52,6 +52,10 @@ class EnginePool(Protocol):
         """Replace the worker that holds ``session``; its sessions come back in the new one."""
         ...
 
+    async def move_session(self, session: str) -> None:
+        """The next start of a stopped ``session`` happens in another worker than the one that held it."""
+        ...
+
     async def forget_session(self, session: str) -> None:
         """Delete the engine's own files of a deleted session."""
         ...

@@ -34,12 +34,3 @@ transitions = sa.Table(
     sa.Column("actor", sa.String(16), nullable=False),
     sa.Index("transitions_by_session", "session", "seq"),
 )
-
-leases = sa.Table(
-    "leases",
-    metadata,
-    sa.Column("session", sa.String(64), primary_key=True),
-    sa.Column("holder", sa.String(64), nullable=False),
-    sa.Column("fencing", sa.BigInteger, nullable=False),
-    sa.Column("expires_ms", sa.BigInteger, nullable=False),
-)

@@ -12,18 +12,18 @@ class SessionCounts(msgspec.Struct, frozen=True, rename="camel"):
     ready: int
 
 
-class Healthy(msgspec.Struct, frozen=True, rename="camel"):
+class Healthy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Status 200. ``uptime`` in milliseconds."""
 
+    status: str = "ok"
     uptime: int
     version: str
     boot_id: str
     sessions: SessionCounts
-    status: str = "ok"
 
 
-class Unhealthy(msgspec.Struct, frozen=True, rename="camel"):
+class Unhealthy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Status 503, with every reason by name (``store``, ``loop:…``, ``engine_pool``)."""
 
-    reasons: list[str]
     status: str = "unhealthy"
+    reasons: list[str]

@@ -1,4 +1,4 @@
-"""Sessions, their transitions and their leases."""
+"""Sessions and their transitions."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -35,16 +35,8 @@ def upgrade() -> None:
         sa.Column("actor", sa.String(16), nullable=False),
     )
     op.create_index("transitions_by_session", "transitions", ["session", "seq"])
-    op.create_table(
-        "leases",
-        sa.Column("session", sa.String(64), primary_key=True),
-        sa.Column("holder", sa.String(64), nullable=False),
-        sa.Column("fencing", sa.BigInteger, nullable=False),
-        sa.Column("expires_ms", sa.BigInteger, nullable=False),
-    )
 
 
 def downgrade() -> None:
-    op.drop_table("leases")
     op.drop_table("transitions")
     op.drop_table("sessions")

@@ -1,0 +1,56 @@
+"""Which sessions have had their time, and whether they are closed or connected afresh."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bot_service.domain.record import Record
+from bot_service.domain.states import LIVE, Wanted
+
+
+class ExpiryAction(StrEnum):
+    """AUTO serves the purpose, a bot that stays online: only what nobody uses is closed."""
+
+    AUTO = "auto"
+    CLOSE = "close"
+    RECYCLE = "recycle"
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiryPolicy:
+    """Milliseconds."""
+
+    inactive_ms: int
+    max_age_ms: int
+    action: ExpiryAction = ExpiryAction.AUTO
+
+
+class Verdict(StrEnum):
+    CLOSE_INACTIVE = "inactive"
+    CLOSE_OLD = "max_age"
+    RECYCLE_INACTIVE = "recycle_inactive"
+    RECYCLE_OLD = "recycle_max_age"
+
+    @property
+    def closes(self) -> bool:
+        return self in (Verdict.CLOSE_INACTIVE, Verdict.CLOSE_OLD)
+
+
+def judge(record: Record, policy: ExpiryPolicy, now_ms: int) -> Verdict | None:
+    """None for a session that may go on. Only sessions that run can expire."""
+    if record.wanted is not Wanted.RUN or record.state not in LIVE:
+        return None
+    inactive = now_ms - max(record.active_ms, record.created_ms) >= policy.inactive_ms
+    old = now_ms - (record.aged_from_ms or record.created_ms) >= policy.max_age_ms
+    paired = record.jid is not None
+    if inactive:
+        # A recycled session has shown no sign of life either: its age counts anew, so that it is not renewed every look.
+        if policy.action is ExpiryAction.RECYCLE and paired:
+            fresh = now_ms - (record.aged_from_ms or record.created_ms) < policy.inactive_ms
+            return None if fresh else Verdict.RECYCLE_INACTIVE
+        return Verdict.CLOSE_INACTIVE
+    if old:
+        recycles = paired and policy.action is not ExpiryAction.CLOSE
+        return Verdict.RECYCLE_OLD if recycles else Verdict.CLOSE_OLD
+    return None

@@ -1,0 +1,170 @@
+"""Is this session really receiving? Each part of the answer with its age, and the reasons to doubt it.
+
+A link that is up proves nothing about receiving: the loudest complaint about every gateway is the session that says
+connected and hears nothing. Doubt rises by the session's own pattern of silence, by sends without receipts, by repeated
+stream errors and by a probe that does not come back.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from bot_service.domain.record import HOUR_MS, Record
+from bot_service.domain.states import LINKED
+
+SLOTS = 24  # one for each hour of the day, UTC
+
+
+class Suspicion(StrEnum):
+    SILENCE = "silence_pattern"
+    NO_RECEIPTS = "sends_without_receipts"
+    PROBE = "probe_not_returned"
+    SIGNATURE = "repeated_stream_errors"
+
+
+@dataclass(frozen=True, slots=True)
+class DoubtPolicy:
+    """``silence_expected`` messages that should have come and did not are too many: one chance in e^8 of being chance."""
+
+    silence_expected: float = 8.0
+    silence_learned: int = 50
+    silence_least_ms: int = 120_000
+    sends_unanswered: int = 3
+    sends_wait_ms: int = 150_000
+    signature_limit: int = 3
+    signature_window_ms: int = 2 * HOUR_MS
+
+
+@dataclass(slots=True)
+class Pattern:
+    """What this session usually receives, by hour of the day: an own average, forgetting slowly."""
+
+    rates: array[float] = field(default_factory=lambda: array("f", [0.0]) * SLOTS)  # messages an hour
+    learned: int = 0
+    slot: int = -1
+    slot_began_ms: int = 0
+    counted: int = 0
+
+    def heard(self, now_ms: int) -> None:
+        """One inbound message."""
+        self._turn(now_ms)
+        self.counted += 1
+        self.learned += 1
+
+    def expected(self, since_ms: int, now_ms: int) -> float:
+        """How many messages usually come in the time from ``since_ms`` to ``now_ms``; 24 hours at most are counted."""
+        total, at = 0.0, max(since_ms, now_ms - SLOTS * HOUR_MS)
+        while at < now_ms:
+            until = min(now_ms, (at // HOUR_MS + 1) * HOUR_MS)
+            total += self._rate(at, now_ms) * (until - at) / HOUR_MS
+            at = until
+        return total
+
+    def _rate(self, at_ms: int, now_ms: int) -> float:
+        slot = at_ms // HOUR_MS % SLOTS
+        if self.rates[slot] or slot != self.slot or not self.counted:
+            return self.rates[slot]
+        # The first hour of a session has no average yet: its own count so far stands in.
+        return self.counted * HOUR_MS / max(now_ms - self.slot_began_ms, 10 * 60_000)
+
+    def _turn(self, now_ms: int) -> None:
+        slot = now_ms // HOUR_MS % SLOTS
+        if slot == self.slot and now_ms - self.slot_began_ms < HOUR_MS:
+            return
+        if self.slot >= 0:
+            known = self.rates[self.slot]
+            self.rates[self.slot] = self.counted if not known else 0.7 * known + 0.3 * self.counted
+        self.slot, self.slot_began_ms, self.counted = slot, now_ms, 0
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What was seen of one session since its link came up. Moments in ms since the epoch."""
+
+    pattern: Pattern = field(default_factory=Pattern)
+    sent_to: dict[str, int] = field(default_factory=dict)  # chats written to since the last receipt, and when first
+    probe_failed_ms: int | None = None
+    probe_returned_ms: int | None = None
+    probe_round_trip_ms: int | None = None
+    receipt_ms: int | None = None
+
+    def linked(self) -> None:
+        """A new link: nothing that the old one left undone counts against it."""
+        self.sent_to.clear()
+        self.probe_failed_ms = None
+
+    def heard(self, now_ms: int) -> None:
+        """An inbound message: the receive path works."""
+        self.pattern.heard(now_ms)
+        self.proven()
+
+    def proven(self) -> None:
+        self.sent_to.clear()
+        self.probe_failed_ms = None
+
+    def sent(self, chat: str, now_ms: int) -> None:
+        if len(self.sent_to) < 32:
+            self.sent_to.setdefault(chat, now_ms)
+
+
+def doubt(record: Record, evidence: Evidence, policy: DoubtPolicy, now_ms: int) -> Suspicion | None:
+    """The strongest reason to think that nothing would arrive, or None. Only a linked session can be doubted."""
+    if record.linked_ms is None:
+        return None
+    if evidence.probe_failed_ms is not None:
+        return Suspicion.PROBE
+    old = sum(1 for at_ms in evidence.sent_to.values() if now_ms - at_ms >= policy.sends_wait_ms)
+    if old >= policy.sends_unanswered:
+        return Suspicion.NO_RECEIPTS
+    since = max(record.linked_ms, record.inbound_ms or 0, evidence.receipt_ms or 0, evidence.probe_returned_ms or 0)
+    if _poisoned(record, max(record.inbound_ms or 0, evidence.probe_returned_ms or 0), policy, now_ms):
+        return Suspicion.SIGNATURE
+    learned = evidence.pattern.learned >= policy.silence_learned and now_ms - since >= policy.silence_least_ms
+    silent = learned and evidence.pattern.expected(since, now_ms) >= policy.silence_expected
+    return Suspicion.SILENCE if silent else None
+
+
+def _poisoned(record: Record, heard_ms: int, policy: DoubtPolicy, now_ms: int) -> bool:
+    """One signature again and again, and nothing heard since: a stanza that cannot be digested holds up all behind it."""
+    recent = [seen for seen in record.errors if now_ms - seen.at_ms < policy.signature_window_ms]
+    if not recent or heard_ms > recent[-1].at_ms:
+        return False
+    return sum(seen.signature == recent[-1].signature for seen in recent) >= policy.signature_limit
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of readiness. ``age_ms`` is how long ago it was last seen; None when it never was."""
+
+    ok: bool
+    age_ms: int | None
+    detail: str | None = None
+
+
+def parts(
+    record: Record,
+    evidence: Evidence,
+    suspicion: Suspicion | None,
+    frame_age_ms: int | None,
+    fresh_ms: int,
+    now_ms: int,
+) -> dict[str, Part]:
+    """READY is all of these: connected, authenticated, frames, receiving."""
+
+    def age(at_ms: int | None) -> int | None:
+        return None if at_ms is None else max(0, now_ms - at_ms)
+
+    linked = record.state in LINKED
+    heard = [at for at in (record.inbound_ms, evidence.receipt_ms, evidence.probe_returned_ms) if at is not None]
+    return {
+        "connected": Part(linked and record.linked, age(record.linked_ms)),
+        "authenticated": Part(record.jid is not None and record.linked, age(record.linked_ms)),
+        "frames": Part(linked and frame_age_ms is not None and frame_age_ms < fresh_ms, frame_age_ms),
+        "receiving": Part(
+            linked and suspicion is None and record.suspicion is None,
+            age(max(heard)) if heard else None,
+            (suspicion.value if suspicion else None) or record.suspicion,
+        ),
+    }

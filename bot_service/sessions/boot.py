@@ -1,0 +1,70 @@
+"""Brings back what ran before this start: every wanted session in its turn, none forgotten, none in the way of others."""
+
+from __future__ import annotations
+
+from bot_service.domain.record import Command, CommandKind, Record
+from bot_service.domain.states import LIVE, State, Wanted
+from bot_service.sessions.hands import Hands
+from bot_service.sessions.registry import SessionRegistry
+from bot_service.sessions.supervisor import Supervisor
+from shared import logs
+from shared.clock import Clock
+
+log = logs.get(__name__)
+
+SLICE = 100
+
+
+class Restore:
+    """``done`` is true once every wanted session had its first try."""
+
+    def __init__(
+        self, supervisor: Supervisor, registry: SessionRegistry, hands: Hands, clock: Clock, *, stagger_ms: int
+    ) -> None:
+        self._supervisor, self._registry, self._hands, self._clock = supervisor, registry, hands, clock
+        self._stagger_ms = stagger_ms
+        self._waiting: set[str] = set()
+        hands.tried = self._waiting.discard
+
+    @property
+    def done(self) -> bool:
+        return not self._waiting
+
+    async def begin(self, records: list[Record]) -> None:
+        """Take over ``records`` from the store; the starts themselves follow by the timers."""
+        now_ms = self._supervisor.now_ms()
+        for number, record in enumerate(records):
+            self._supervisor.add(record)
+            if number % SLICE == 0:
+                await self._clock.sleep(0)
+        turn = 0
+        for number, record in enumerate(records):
+            at_ms = now_ms + turn * self._stagger_ms
+            if record.wanted is Wanted.RUN and record.state in LIVE:
+                self._waiting.add(record.id)
+                turn += 1
+            after = self._supervisor.apply(record.id, Command(CommandKind.RESTORE, at_ms=at_ms), admitted=True)
+            if after is not None and after is record and after.due is not None and self._supervisor.timers is not None:
+                self._supervisor.timers.set(after.id, after.due)
+            if after is not None and after.reason != "restored":
+                self._waiting.discard(record.id)
+            if number % SLICE == 0:
+                await self._clock.sleep(0)
+        self._choose_canary()
+        if records:
+            log.info(
+                f"Restoring {turn} of {len(records)} sessions",
+                event_name="boot.restoring",
+                sessions=len(records),
+                running=turn,
+            )
+
+    def _choose_canary(self) -> None:
+        outdated = [
+            record for record in self._registry if record.state is State.OUTDATED and record.wanted is Wanted.RUN
+        ]
+        if outdated:
+            canary = next((record for record in outdated if record.due is not None), outdated[0])
+            self._supervisor.fleet_outdated(canary)
+            if canary.due is None:
+                self._supervisor.apply(canary.id, Command(CommandKind.ASK_FOR_FLEET))

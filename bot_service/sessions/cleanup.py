@@ -1,0 +1,71 @@
+"""Closes sessions that nobody uses and renews old ones, every interval, in slices that never hold the event loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bot_service.domain.expiry import ExpiryPolicy, judge
+from bot_service.domain.record import Command, CommandKind
+from bot_service.sessions.registry import SessionRegistry
+from bot_service.sessions.supervisor import Supervisor
+from shared import logs
+from shared.clock import Clock
+
+log = logs.get(__name__)
+
+SLICE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """``looked`` at, of them ``closed`` and ``recycled``."""
+
+    looked: int
+    closed: int
+    recycled: int
+
+
+class Cleanup:
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        registry: SessionRegistry,
+        clock: Clock,
+        policy: ExpiryPolicy,
+        *,
+        interval_ms: int,
+    ) -> None:
+        self._supervisor, self._registry, self._clock = supervisor, registry, clock
+        self._policy, self._interval_ms = policy, interval_ms
+
+    async def run(self) -> None:
+        seconds = f"{self._interval_ms / 1000:g}"
+        log.info(f"Session cleanup started (checking every {seconds}s)", event_name="cleanup.started")
+        while True:
+            await self._clock.sleep(self._interval_ms / 1000)
+            await self.once()
+
+    async def once(self) -> Cleaned:
+        closed = recycled = 0
+        ids = self._registry.ids()
+        for number, session in enumerate(ids):
+            if number % SLICE == SLICE - 1:
+                await self._clock.sleep(0)
+            record = self._registry.get(session)
+            verdict = judge(record, self._policy, self._supervisor.now_ms()) if record is not None else None
+            if verdict is None:
+                continue
+            if verdict.closes:
+                closed += 1
+                self._supervisor.apply(session, Command(CommandKind.CLOSE, verdict.value))
+            else:
+                recycled += 1
+                self._supervisor.apply(session, Command(CommandKind.RECYCLE, verdict.value))
+        log.info(
+            f"Session cleanup complete: {closed}/{len(ids)} sessions removed",
+            event_name="cleanup.complete",
+            closed=closed,
+            recycled=recycled,
+            sessions=len(ids),
+        )
+        return Cleaned(len(ids), closed, recycled)

@@ -1,0 +1,107 @@
+"""All sessions of this service in memory, counted as they change, so that every answer comes from memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bot_service.domain.record import Record
+from bot_service.domain.states import ENDS, Actor, State, Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What a list is narrowed to. ``text`` is looked for in the id and the name."""
+
+    owner: str | None = None
+    state: State | None = None
+    text: str | None = None
+
+    def fits(self, record: Record) -> bool:
+        if self.owner is not None and record.owner != self.owner:
+            return False
+        if self.state is not None and record.state is not self.state:
+            return False
+        return self.text is None or self.text in record.id.lower() or self.text in record.name.lower()
+
+
+def needs_person(record: Record) -> bool:
+    """Whether a session that should run waits for a person and not for us."""
+    return record.wanted is Wanted.RUN and (record.actor is not Actor.NOBODY or record.state in ENDS)
+
+
+class SessionRegistry:
+    """Ids keep the order in which sessions were made."""
+
+    def __init__(self) -> None:
+        self._records: dict[str, Record] = {}
+        self._by_state: dict[State, int] = dict.fromkeys(State, 0)
+        self._wanted = 0
+        self._wanted_ready = 0
+        self._needs_person = 0
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __contains__(self, session: str) -> bool:
+        return session in self._records
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self._records.values())
+
+    def get(self, session: str) -> Record | None:
+        return self._records.get(session)
+
+    def ids(self) -> list[str]:
+        """A copy, to walk in slices while sessions come and go."""
+        return list(self._records)
+
+    def put(self, record: Record) -> None:
+        before = self._records.get(record.id)
+        if before is not None:
+            self._count(before, -1)
+        self._records[record.id] = record
+        self._count(record, 1)
+
+    def remove(self, session: str) -> None:
+        record = self._records.pop(session, None)
+        if record is not None:
+            self._count(record, -1)
+
+    def _count(self, record: Record, by: int) -> None:
+        self._by_state[record.state] += by
+        if record.wanted is Wanted.RUN:
+            self._wanted += by
+            self._wanted_ready += by * (record.state is State.READY)
+            self._needs_person += by * needs_person(record)
+
+    @property
+    def by_state(self) -> dict[State, int]:
+        return dict(self._by_state)
+
+    @property
+    def ready(self) -> int:
+        return self._by_state[State.READY]
+
+    @property
+    def wanted(self) -> int:
+        """Sessions that should run."""
+        return self._wanted
+
+    @property
+    def wanted_ready(self) -> int:
+        return self._wanted_ready
+
+    @property
+    def waiting_for_people(self) -> int:
+        return self._needs_person
+
+    def page(self, search: Search, *, after: str | None, limit: int) -> tuple[list[Record], str | None, int]:
+        """Sessions after the id ``after``, the id to go on from (None at the end), and how many fit in all."""
+        fitting = [record for record in self._records.values() if search.fits(record)]
+        begin = 0
+        if after is not None:
+            begin = next((place + 1 for place, record in enumerate(fitting) if record.id == after), len(fitting))
+        chosen = fitting[begin : begin + limit]
+        more = begin + limit < len(fitting)
+        return chosen, chosen[-1].id if more and chosen else None, len(fitting)

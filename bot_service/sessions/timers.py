@@ -1,0 +1,58 @@
+"""Fires what sessions wait for, in slices, so that ten thousand waits never hold the event loop."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+
+from bot_service.domain.reconnect import HerdLimit
+from bot_service.domain.record import Due, DueKind
+from shared.clock import Clock
+
+SLICE = 100
+LONGEST_SLEEP_S = 0.1
+
+
+class Timers:
+    """One heap. An entry counts only while the session still waits for exactly that."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        herd: HerdLimit,
+        *,
+        waits_for: Callable[[str], Due | None],
+        fire: Callable[[str, DueKind], None],
+    ) -> None:
+        self._clock, self._herd, self._waits_for, self._fire = clock, herd, waits_for, fire
+        self._heap: list[tuple[int, int, str, Due, bool]] = []
+        self._count = 0
+
+    def set(self, session: str, due: Due | None, *, admitted: bool = False) -> None:
+        """``admitted`` starts do not wait for the herd limit: boot has a stagger of its own."""
+        if due is not None:
+            self._push(due.at_ms, session, due, admitted or due.kind is not DueKind.RETRY)
+
+    def _push(self, at_ms: int, session: str, due: Due, admitted: bool) -> None:
+        self._count += 1
+        heapq.heappush(self._heap, (at_ms, self._count, session, due, admitted))
+
+    async def run(self) -> None:
+        while True:
+            full = self.fire_due(int(self._clock.now().timestamp() * 1000))
+            await self._clock.sleep(0 if full else LONGEST_SLEEP_S)
+
+    def fire_due(self, now_ms: int) -> bool:
+        """Fire one slice of what is due; True when there is more."""
+        for _ in range(SLICE):
+            if not self._heap or self._heap[0][0] > now_ms:
+                return False
+            _, _, session, due, admitted = heapq.heappop(self._heap)
+            if self._waits_for(session) != due:
+                continue
+            wait_ms = 0 if admitted else self._herd.wait_ms(now_ms)
+            if wait_ms > 0:
+                self._push(now_ms + wait_ms, session, due, True)
+            else:
+                self._fire(session, due.kind)
+        return True

@@ -1,0 +1,89 @@
+"""Health from memory, and the heartbeat that the watchdog follows."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+from bot_service import keys
+from bot_service.app import say_goodbye
+from tests.support.bot_app import Bot, running
+from tests.support.processes import WATCHDOG_TOKEN
+from tests.support.waiting import eventually
+
+
+async def events(bot: Bot, count: int) -> list[tuple[str, dict[str, Any]]]:
+    found: list[tuple[str, dict[str, Any]]] = []
+    async with bot.client.get("/api/heartbeat", headers={"Authorization": f"Bearer {WATCHDOG_TOKEN}"}) as stream:
+        assert stream.status == 200
+        assert stream.content_type == "text/event-stream"
+        name = ""
+        async for line in stream.content:
+            text = line.decode().rstrip("\n")
+            if text.startswith("event: "):
+                name = text[7:]
+            elif text.startswith("data: "):
+                found.append((name, json.loads(text[6:])))
+                if len(found) == count:
+                    break
+    return found
+
+
+async def test_health_counts_sessions_and_begins_with_its_status(tmp_path: Path) -> None:
+    async with running(tmp_path) as bot:
+        status, health = await bot.call("GET", "/health", key=None)
+        assert status == 200
+        assert next(iter(health)) == "status"
+        assert health["status"] == "ok"
+        assert health["sessions"] == {"total": 0, "ready": 0}
+        assert isinstance(health["uptime"], int)
+        assert health["bootId"] == bot.app[keys.BOOT].boot_id
+        assert (await bot.call("GET", "/readyz", key=None))[0] == 200
+        assert (await bot.call("HEAD", "/health", key=None))[0] == 200
+        assert (await bot.call("GET", "/livez", key=None))[0] == 200
+
+
+async def test_a_dead_loop_makes_the_service_unhealthy_by_name(tmp_path: Path) -> None:
+    async with running(tmp_path) as bot:
+
+        async def crash() -> None:
+            raise RuntimeError("broken")
+
+        bot.app[keys.LOOPS].start("doomed", crash)
+        await asyncio.sleep(0.05)
+        status, health = await bot.call("GET", "/health", key=None)
+        assert (status, health) == (503, {"status": "unhealthy", "reasons": ["loop:doomed"]})
+        assert (await bot.call("GET", "/readyz", key=None))[0] == 503
+
+
+async def test_beats_tell_the_counts_and_their_sequence(tmp_path: Path) -> None:
+    async with running(tmp_path, HEARTBEAT_INTERVAL="100") as bot:
+        await bot.call("POST", "/api/sessions", {"id": "one", "start": False})
+        found = await events(bot, 3)
+        assert [name for name, _ in found] == ["beat"] * 3
+        first, second, third = (beat for _, beat in found)
+        assert first["bootId"] == bot.app[keys.BOOT].boot_id
+        assert first["sequence"] < second["sequence"] < third["sequence"]
+        assert first["intervalMs"] == 100
+        assert first["sessions"]["total"] == 1
+        assert first["sessions"]["byState"] == {"STOPPED": 1}
+        assert first["draining"] is False
+        assert first["schemaVersion"] == 1
+
+
+async def test_a_planned_stop_is_announced_and_ends_the_stream(tmp_path: Path) -> None:
+    async with running(tmp_path, HEARTBEAT_INTERVAL="60000") as bot:
+        listening = asyncio.create_task(events(bot, 100))
+        await eventually(lambda: bot.app[keys.PULSE].listeners)
+        await say_goodbye(bot.app)
+        found = await asyncio.wait_for(listening, 5)
+        assert found[-1][0] == "stopping"
+        assert found[-1][1]["deadlineMs"] == 10_000
+
+
+async def test_the_heartbeat_needs_the_watchdogs_token(tmp_path: Path) -> None:
+    async with running(tmp_path) as bot:
+        assert (await bot.call("GET", "/api/heartbeat", key=None))[0] == 401
+        assert (await bot.call("GET", "/api/heartbeat"))[0] == 403

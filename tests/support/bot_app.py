@@ -1,0 +1,62 @@
+"""The bot service inside a test: the real application, a client with a key, and an engine pool in memory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from bot_service.app import build_app
+from bot_service.settings import BotSettings
+from shared.clock import Clock
+from shared.settings import load
+from tests.support.fake_pool import FakePool
+from tests.support.processes import API_KEY, WATCHDOG_TOKEN
+
+
+def settings(data_dir: Path, **env: str) -> BotSettings:
+    given = {
+        "DATA_DIR": str(data_dir),
+        "ENGINE": "simulator",
+        "BOT_API_KEY": API_KEY,
+        "WATCHDOG_TOKEN": WATCHDOG_TOKEN,
+        **env,
+    }
+    return load(BotSettings, given)
+
+
+@dataclass
+class Bot:
+    app: web.Application
+    client: TestClient[Any, Any]
+    pool: FakePool
+
+    async def call(
+        self, method: str, path: str, body: Any = None, *, key: str | None = API_KEY, **kwargs: Any
+    ) -> tuple[int, Any]:
+        """(status, parsed JSON or text)."""
+        headers = dict(kwargs.pop("headers", {}))
+        if key is not None:
+            headers["Authorization"] = f"Bearer {key}"
+        if body is not None:
+            kwargs["json"] = body
+        async with self.client.request(method, path, headers=headers, **kwargs) as response:
+            if "json" in response.content_type:
+                return response.status, await response.json(content_type=None)
+            return response.status, await response.text()
+
+
+@asynccontextmanager
+async def running(
+    data_dir: Path, *, pool: FakePool | None = None, clock: Clock | None = None, **env: str
+) -> AsyncIterator[Bot]:
+    """Started and, at the end, stopped."""
+    pool = pool or FakePool(online=True)
+    app = build_app(settings(data_dir, **env), pool=pool, clock=clock)
+    async with TestClient(TestServer(app)) as client:
+        yield Bot(app, client, pool)

@@ -1,0 +1,123 @@
+"""An engine pool in memory: it notes every call and gives whatever signal a test asks for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from bot_service.domain.message import OutgoingMessage, Sent
+from bot_service.domain.ports import EngineSignal
+from bot_service.domain.signals import SignalKind
+from bot_service.engines.base import EngineError
+
+
+class FakePool:
+    """Satisfies ``EnginePool``. ``calls`` are (method, session); ``online`` makes every start of a paired session
+    connect at once, and every start of an unpaired one show a code."""
+
+    def __init__(self, *, online: bool = False) -> None:
+        self.online = online
+        self.calls: list[tuple[str, str]] = []
+        self.sent: list[tuple[str, OutgoingMessage]] = []
+        self.running: dict[str, int] = {}
+        self.fail: dict[str, EngineError] = {}
+        self.hang: set[str] = set()
+        self.ages: dict[str, tuple[int | None, int | None]] = {}
+        self._listeners: list[Callable[[EngineSignal], None]] = []
+        self._journals: list[Callable[[str, int], None]] = []
+        self._count = 0
+
+    def emit(self, session: str, kind: SignalKind, **data: Any) -> None:
+        """A signal of the client that runs now."""
+        told = EngineSignal(session, self.running.get(session, self._count), kind.value, 0, data)
+        for listener in self._listeners:
+            listener(told)
+
+    def pair(self, session: str) -> None:
+        """What a scan leads to."""
+        self.emit(session, SignalKind.PAIRED, jid=f"jid-{session}@s.whatsapp.net", lid=None, pushName="Someone")
+        self.connect(session)
+
+    def connect(self, session: str) -> None:
+        self.emit(session, SignalKind.CONNECTED)
+        self.emit(session, SignalKind.OFFLINE_SYNC_COMPLETED, count=0)
+
+    async def _call(self, name: str, session: str) -> None:
+        self.calls.append((name, session))
+        if name in self.hang:
+            await asyncio.Event().wait()
+        if name in self.fail:
+            raise self.fail[name]
+
+    async def start_session(self, session: str, *, jid: str | None, proxy: str | None) -> int:
+        await self._call("start", session)
+        self._count += 1
+        self.running[session] = self._count
+        self.emit(session, SignalKind.STARTED)
+        if self.online and jid is not None:
+            self.connect(session)
+        elif self.online:
+            self.emit(session, SignalKind.QR, code=f"2@{session},key", expiresInMs=60_000, round=1)
+        return self._count
+
+    async def stop_session(self, session: str) -> None:
+        await self._call("stop", session)
+        if self.running.get(session) is not None:
+            self.emit(session, SignalKind.STOPPED)
+            del self.running[session]
+
+    async def logout_session(self, session: str) -> None:
+        await self._call("logout", session)
+        self.emit(session, SignalKind.UNLINKED)
+        self.running.pop(session, None)
+
+    async def pairing_code(self, session: str, phone: str) -> str:
+        await self._call("pairing_code", session)
+        return "ABCD-EFGH"
+
+    async def send(self, session: str, message: OutgoingMessage) -> Sent:
+        await self._call("send", session)
+        self.sent.append((session, message))
+        return Sent(message.id, 0)
+
+    async def mark_read(self, session: str, chat: str, sender: str, message_ids: list[str]) -> None:
+        await self._call("mark_read", session)
+
+    async def typing(self, session: str, chat: str, state: str) -> None:
+        await self._call("typing", session)
+
+    async def simulate(self, session: str, action: str, args: dict[str, Any]) -> Any:
+        await self._call("simulate", session)
+        if action == "scan":
+            self.pair(session)
+        return {"action": action, **args}
+
+    async def recycle_worker_of(self, session: str) -> None:
+        await self._call("recycle", session)
+
+    async def move_session(self, session: str) -> None:
+        await self._call("move", session)
+
+    async def forget_session(self, session: str) -> None:
+        await self._call("forget", session)
+
+    async def stop_unclaimed(self) -> None:
+        return None
+
+    def journals_in_use(self) -> set[str]:
+        return set()
+
+    def frame_ages_ms(self, session: str) -> tuple[int | None, int | None]:
+        return self.ages.get(session, (0, None))
+
+    def on_signal(self, listener: Callable[[EngineSignal], None]) -> None:
+        self._listeners.append(listener)
+
+    def on_journal(self, listener: Callable[[str, int], None]) -> None:
+        self._journals.append(listener)
+
+    def journal(self, name: str, end: int) -> None:
+        """Tell that a worker's journal grew."""
+        for listener in self._journals:
+            listener(name, end)
