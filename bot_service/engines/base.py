@@ -11,7 +11,8 @@ from bot_service.domain.signals import SignalKind
 
 class EngineError(Exception):
     """A command that failed. ``code`` is stable: ``not_started``, ``not_connected``, ``timeout``, ``rejected``,
-    ``not_supported``, ``unknown_action``, ``invalid``, ``timelocked``."""
+    ``not_supported``, ``unknown_action``, ``invalid``, ``timelocked``; of the worker: ``journal`` (a message could not be
+    journalled), ``internal``; of the pool: ``worker_lost`` (the outcome of the command is unknown), ``no_worker``."""
 
     def __init__(self, code: str, detail: str, *, retryable: bool = False) -> None:
         super().__init__(detail)
@@ -24,7 +25,10 @@ class EngineSink(Protocol):
     def signal(self, session: str, kind: SignalKind, data: dict[str, Any] | None = None) -> None: ...
 
     def inbound(self, message: InboundMessage) -> None:
-        """Returns once the message is in the journal; only then may the engine acknowledge it to the server."""
+        """Returns once the message is in the journal; only then may the engine acknowledge it to the server.
+
+        Raises :class:`EngineError` ``journal`` when it cannot be kept: the engine must not acknowledge it then.
+        """
         ...
 
     def receipt(self, receipt: Receipt) -> None: ...
@@ -35,7 +39,12 @@ class EngineSink(Protocol):
 
 
 class Engine(Protocol):
-    """All methods are called from the worker's event loop and raise :class:`EngineError` only."""
+    """All methods are called from the worker's event loop and raise :class:`EngineError` only.
+
+    The worker itself tells STARTED (just before :meth:`start`), STOPPED and UNLINKED; it never calls :meth:`start` for a
+    session that runs, nor two of start, stop and logout for one session at the same time. A call that takes too long is
+    cancelled.
+    """
 
     async def start(self, session: str, *, jid: str | None, proxy: str | None, pairing: bool) -> None:
         """Begin to connect and return; what follows comes as signals. ``pairing`` shows QR codes when there is no jid."""
@@ -45,7 +54,9 @@ class Engine(Protocol):
         """Disconnect, drain what arrived, forget the client; the pairing stays. Idempotent."""
         ...
 
-    async def logout(self, session: str) -> None: ...
+    async def logout(self, session: str) -> None:
+        """Unlink the phone at the server, then stop. Raises ``not_connected`` when the server cannot be told."""
+        ...
 
     async def pairing_code(self, session: str, phone: str) -> str: ...
 

@@ -236,9 +236,10 @@ def journal_files(folder: Path) -> list[tuple[str, int]]:
             found.append((path.name, path.stat().st_size))
         except FileNotFoundError:
             continue
-    return sorted(found, key=lambda item: (_started_ms(item[0]), item[0]))
+    return sorted(found, key=lambda item: (started_ms(item[0]), item[0]))
 
 
-def _started_ms(name: str) -> int:
+def started_ms(name: str) -> int:
+    """When the journal ``name`` was begun, in ms since the epoch, by its name."""
     stamp = name.removesuffix(SUFFIX).rpartition("-")[2]
     return int(stamp) if stamp.isdigit() else 0

@@ -1,0 +1,74 @@
+"""Reads the arguments of a simulator action: each by name, with its bounds; everything unknown is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot_service.engines.base import EngineError
+
+
+class Arguments:
+    """One call's arguments. Raises :class:`EngineError` ``invalid`` with the name and what is accepted."""
+
+    def __init__(self, action: str, given: dict[str, Any]) -> None:
+        self._action, self._left = action, dict(given)
+
+    def whole(self, name: str, default: int, low: int, high: int) -> int:
+        value = self._left.pop(name, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+            raise self._wrong(name, f"a whole number from {low} to {high}")
+        if not low <= value <= high:
+            raise self._wrong(name, f"a whole number from {low} to {high}")
+        return int(value)
+
+    def number(self, name: str, low: float, high: float) -> float | None:
+        """None when it is not given."""
+        value = self._left.pop(name, None)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise self._wrong(name, f"a number from {low:g} to {high:g}")
+        return float(value)
+
+    def until_ms(self, now_ms: int, name: str = "seconds") -> int | None:
+        """The end, in ms since the epoch, of something that lasts ``name`` seconds; None when it has no end."""
+        seconds = self.number(name, 0, 366 * 86_400)
+        return None if seconds is None else now_ms + int(seconds * 1000)
+
+    def text(self, name: str, default: str | None = None, longest: int = 65_536) -> str | None:
+        value = self._left.pop(name, default)
+        if value is not None and (not isinstance(value, str) or len(value) > longest):
+            raise self._wrong(name, f"a text of at most {longest} characters")
+        return value
+
+    def needed_text(self, name: str) -> str:
+        value = self.text(name)
+        if not value:
+            raise self._wrong(name, "a text")
+        return value
+
+    def choice(self, name: str, default: str, *accepted: str) -> str:
+        value = self.text(name, default)
+        if value not in accepted:
+            raise self._wrong(name, " or ".join(accepted))
+        return value
+
+    def flag(self, name: str, default: bool) -> bool:
+        value = self._left.pop(name, default)
+        if not isinstance(value, bool):
+            raise self._wrong(name, "true or false")
+        return value
+
+    def texts(self, name: str) -> list[str]:
+        value = self._left.pop(name, None)
+        if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
+            raise self._wrong(name, "a list of texts")
+        return value
+
+    def end(self) -> None:
+        """Everything was read; what is left over is an error of the caller."""
+        if self._left:
+            raise EngineError("invalid", f"{self._action} takes no argument {', '.join(sorted(self._left))}")
+
+    def _wrong(self, name: str, accepted: str) -> EngineError:
+        return EngineError("invalid", f"{self._action}: {name} must be {accepted}")

@@ -1,0 +1,181 @@
+"""What people do in the simulated world: scan, type a code, write messages, read them, look at what they got."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import msgspec
+
+from bot_service.domain.message import InboundMessage, Media, MessageType
+from bot_service.domain.signals import SignalKind
+from bot_service.engines.base import EngineError
+from bot_service.engines.simulator import pairing, sending
+from bot_service.engines.simulator.arguments import Arguments
+from bot_service.engines.simulator.session import SimulatedSession
+from bot_service.engines.simulator.store import Held
+from bot_service.engines.simulator.world import World, digits_of, jid_of
+from bot_service.engines.table import safe_name
+
+MAX_COUNT = 100_000
+DEFAULT_SENDER = "4915100000001"
+# A picture of one pixel, a page without text, a moment without sound: small, and of the kind they claim to be.
+_PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+_PDF = b"%PDF-1.1\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj 2 0 obj<</Type/Pages/Kids[]/Count 0>>endobj\n%%EOF\n"
+_FILES: dict[str, tuple[str, str, bytes]] = {
+    "image": ("image/png", "png", _PNG),
+    "sticker": ("image/png", "png", _PNG),
+    "document": ("application/pdf", "pdf", _PDF),
+    "audio": ("audio/ogg", "ogg", b"OggS\x00\x02" + bytes(21)),
+    "video": ("video/mp4", "mp4", b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isomiso2"),
+}
+_TYPES = ("text", "image", "document", "audio", "video", "location", "contact", "reaction", "sticker", "other")
+
+
+def scan(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
+    """The phone scans the QR code that is shown, or fails to in one of the known ways."""
+    number, push_name = args.text("phone"), args.text("pushName")
+    outcome = args.choice("outcome", "paired", "paired", "noMultidevice", "passkey", "error")
+    args.end()
+    if outcome == "paired":
+        return dict(pairing.scan(session, number=number, push_name=push_name))
+    if session.qr_code is None:
+        raise EngineError("invalid", "no code is shown to scan")
+    if outcome == "noMultidevice":
+        session.tell(SignalKind.MULTIDEVICE_OFF)
+    elif outcome == "passkey":
+        session.tell(SignalKind.PASSKEY_REQUIRED)
+    else:
+        session.end(SignalKind.PAIR_ERROR, reason="the server refused the pairing")
+    return {"outcome": outcome}
+
+
+def enter_code(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
+    """The person types the pairing code on the phone."""
+    code, number = args.needed_text("code"), args.text("phone")
+    args.end()
+    return dict(pairing.enter_code(session, code, number=number))
+
+
+def message(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
+    """Somebody writes: ``count`` messages, ``rate`` of them a second or all at once. They are at the server when this
+    returns, on disk, and arrive when they are due and the link stands."""
+    count = args.whole("count", 1, 1, MAX_COUNT)
+    rate = args.number("rate", 0.01, 100_000)
+    kind = args.choice("type", "text", *_TYPES)
+    make = _Maker(session, args, kind)
+    args.end()
+    now_ms = session.world.now_ms()
+    step_ms = 1000 / rate if rate else 0.0
+    held = [Held(due := now_ms + int(index * step_ms), make(index, count, due)) for index in range(count)]
+    session.hold(held)
+    return {"accepted": count, "messageIds": [item.message.id for item in held]}
+
+
+class _Maker:
+    """Makes the messages of one action; reads its arguments first, so that a wrong one makes none."""
+
+    def __init__(self, session: SimulatedSession, args: Arguments, kind: str) -> None:
+        self._session = session
+        self._sender = jid_of(args.text("from") or DEFAULT_SENDER)
+        if not digits_of(self._sender):
+            raise EngineError("invalid", "message: from must be a telephone number or a JID")
+        group = args.text("group")
+        self._chat = self._sender if group is None else (group if "@" in group else f"{group}@g.us")
+        self._id = args.text("id")
+        self._kind = kind
+        self._text = args.text("text", None if kind in ("location", "contact", "sticker", "other") else "Hello")
+        self._name = args.text("name", "A place" if kind == "location" else None)
+        self._push_name = args.text("pushName", "Simulated person")
+        self._from_me = args.flag("fromMe", False)
+        self._reply_to, self._reaction_to = args.text("replyTo"), args.text("reactionTo")
+        if kind == "reaction" and self._reaction_to is None:
+            raise EngineError("invalid", "message: a reaction needs reactionTo, the id of a message")
+        if kind == "reaction" and self._text == "Hello":
+            self._text = "\N{THUMBS UP SIGN}"
+        self._chance = session.world.random_for(session.name, "message", session.world.clock.now().timestamp())
+
+    def __call__(self, index: int, count: int, at_ms: int) -> InboundMessage:
+        plain = self._id if self._id is not None and count == 1 else None
+        message_id = plain or f"{self._id or ''}3EB0{self._chance.getrandbits(72):018X}"
+        numbered = count > 1 and self._text is not None
+        place = (52.52, 13.405) if self._kind == "location" else (None, None)
+        return InboundMessage(
+            session=self._session.name,
+            chat=self._chat,
+            id=message_id,
+            sender=self._sender,
+            at_ms=at_ms,
+            type=msgspec.convert(self._kind, MessageType),
+            text=f"{self._text} {index + 1}" if numbered else self._text,
+            push_name=self._push_name,
+            from_me=self._from_me,
+            is_group=self._chat.endswith("@g.us"),
+            media=_file(self._session.world, self._session.name, message_id, self._kind),
+            reply_to=self._reply_to,
+            reaction_to=self._reaction_to,
+            latitude=place[0],
+            longitude=place[1],
+            name=self._name,
+            contact_phone="4915100000002" if self._kind == "contact" else None,
+        )
+
+
+def _file(world: World, session: str, message_id: str, kind: str) -> Media | None:
+    if kind not in _FILES:
+        return None
+    mime_type, ending, content = _FILES[kind]
+    folder = world.media_dir / safe_name(session)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{safe_name(message_id)}.{ending}"
+    path.write_bytes(content)
+    return Media(
+        mime_type=mime_type,
+        file_name=f"simulated.{ending}" if kind == "document" else None,
+        path=str(path),
+        size=len(content),
+        seconds=1 if kind in ("audio", "video") else None,
+        voice=kind == "audio",
+    )
+
+
+def receipt(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
+    """One receipt for messages that the session sent."""
+    chat, ids = jid_of(args.needed_text("chat")), args.texts("messageIds")
+    kind = args.choice("type", "read", "server", "delivered", "read", "played", "failed")
+    args.end()
+    sending.mark(session, chat, ids, kind)
+    return {"marked": len(ids)}
+
+
+def receipts(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
+    """Whether receivers tell that messages were delivered and read."""
+    for kind in ("delivered", "read"):
+        session.receipts[kind] = args.flag(kind, session.receipts[kind])
+    args.end()
+    return dict(session.receipts)
+
+
+def presence(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
+    """Somebody comes online or types."""
+    sender = jid_of(args.text("from") or DEFAULT_SENDER)
+    state = args.choice("state", "available", "available", "unavailable", "composing", "recording", "paused")
+    args.end()
+    session.world.sink.frame_seen(session.name)
+    session.tell(SignalKind.PRESENCE, **{"from": sender, "state": state})
+    return {"state": state}
+
+
+def inbox(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
+    """What the other side has got from this session: the last messages, read marks and typing state."""
+    args.end()
+    return {
+        "link": session.link.value,
+        "jid": session.phone.jid,
+        "waiting": len(session.queue),
+        "messages": [msgspec.to_builtins(sent) for sent in session.sent or ()],
+        "marks": list(session.marks),
+        "typing": session.typing_state,
+    }

@@ -1,0 +1,109 @@
+"""What a simulated server does with what goes out: takes it, tells receipts, and hands it on to other simulated phones."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any
+
+import msgspec
+
+from bot_service.domain.message import InboundMessage, OutgoingMessage, Receipt, Sent
+from bot_service.domain.signals import SignalKind
+from bot_service.engines.base import EngineError
+from bot_service.engines.simulator.session import REMEMBERED_SENDS, Link, SimulatedSession
+from bot_service.engines.simulator.store import Held
+from bot_service.engines.simulator.world import digits_of, jid_of
+
+
+async def send(session: SimulatedSession, message: OutgoingMessage) -> Sent:
+    """Take one message. Raises :class:`EngineError` as the real server's refusals come."""
+    session.demand_online()
+    if slow := session.condition("slow"):
+        await asyncio.sleep(slow["ms"] / 1000)
+        session.demand_online()
+    chat = jid_of(message.to)
+    if not digits_of(chat):
+        raise EngineError("invalid", "the message has no receiver")
+    if rejected := session.condition("rejectSends"):
+        raise EngineError("rejected", f"the server refused the message with {rejected['code']}")
+    if (lock := session.condition("timelock")) and not _knows(session, chat):
+        session.tell(SignalKind.TIMELOCK, untilMs=lock["untilMs"])
+        raise EngineError("timelocked", "new chats are locked for this account (463)")
+    sent = Sent(message.id, session.world.now_ms())
+    known = _remember(session, message)
+    session.world.sink.frame_seen(session.name)
+    if not known:
+        _hand_on(session, chat, message, sent.at_ms)
+    _plan_receipts(session, chat, message.id)
+    return sent
+
+
+def _knows(session: SimulatedSession, chat: str) -> bool:
+    return any(jid_of(message.to) == chat for message in session.sent or ())
+
+
+def _remember(session: SimulatedSession, message: OutgoingMessage) -> bool:
+    # The same id a second time is the same message: the receiver sees it once.
+    if session.sent is None:
+        session.sent = deque(maxlen=REMEMBERED_SENDS)
+    known = any(earlier.id == message.id for earlier in session.sent)
+    if not known:
+        session.sent.append(message)
+    return known
+
+
+def _plan_receipts(session: SimulatedSession, chat: str, message_id: str) -> None:
+    if session.condition("silence") or session.link is Link.DEAF:
+        return
+    options = session.world.options
+    session.later(0, lambda: mark(session, chat, [message_id], "server"))
+    for kind, delay_ms in (("delivered", options.delivered_ms), ("read", options.read_ms)):
+        if session.receipts[kind]:
+            session.later(delay_ms, lambda kind=kind: mark(session, chat, [message_id], kind))  # type: ignore[misc]
+
+
+def mark(session: SimulatedSession, chat: str, message_ids: list[str], kind: str) -> None:
+    """A receipt arrives. The real server does not wait for us with these either: one that cannot be kept is lost."""
+    if session.link is not Link.ONLINE or session.keepalive_dead or session.condition("silence"):
+        return
+    try:
+        session.world.sink.receipt(Receipt(session.name, chat, message_ids, kind, session.world.now_ms()))
+    except EngineError:
+        return
+
+
+def inbound_from(sender: SimulatedSession, message: OutgoingMessage, receiver: str, at_ms: int) -> InboundMessage:
+    """``message`` as the session ``receiver`` gets it."""
+    chat = jid_of(digits_of(sender.phone.jid or ""))
+    plain: dict[str, Any] = {
+        name: getattr(message, name)
+        for name in ("text", "media", "latitude", "longitude", "name", "contact_phone", "reaction_to", "reply_to")
+    }
+    return InboundMessage(
+        session=receiver,
+        chat=chat,
+        id=message.id,
+        sender=chat,
+        at_ms=at_ms,
+        type=message.type,
+        push_name=sender.phone.push_name,
+        **plain,
+    )
+
+
+def _hand_on(session: SimulatedSession, chat: str, message: OutgoingMessage, at_ms: int) -> None:
+    digits = digits_of(chat)
+    if digits == digits_of(session.phone.jid or "") or not chat.endswith("@s.whatsapp.net"):
+        return
+    world = session.world
+    near = world.numbers.get(digits)
+    receiver = near.name if near is not None else world.files.session_of(digits)
+    if receiver is None:
+        return
+    held = Held(at_ms, inbound_from(session, message, receiver, at_ms))
+    if near is not None:
+        near.hold([held])
+    else:
+        # Its phone is in another worker, or nowhere now: whoever starts that session fetches the letter.
+        world.files.put_letter(receiver, message.id, msgspec.msgpack.encode(held))

@@ -1,0 +1,300 @@
+"""One simulated session: its link to the simulated server, and what the server hands over while the link stands.
+
+It behaves as the real engine does: a first connect that fails is told once and not retried; after a login the engine
+itself reconnects, at once and then 2 s longer after every failure; the ends (logged out, banned, replaced …) are final
+until the session is started again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any
+
+from bot_service.domain.message import OutgoingMessage
+from bot_service.domain.signals import SignalKind
+from bot_service.engines.base import EngineError
+from bot_service.engines.simulator.store import Held
+from bot_service.engines.simulator.world import World, digits_of
+from shared import logs
+
+log = logs.get(__name__)
+
+DELIVERIES_PER_TURN = 50
+REMEMBERED_SENDS = 100
+
+
+class Link(StrEnum):
+    """Where the connection stands."""
+
+    OFF = "off"
+    CONNECTING = "connecting"
+    PAIRING = "pairing"
+    ONLINE = "online"
+    HALF = "half"  # the server sent a stream error: the socket stands, the login does not count any more
+    DEAF = "deaf"  # the engine's event pump ended: connected, and nothing comes through
+
+
+class SimulatedSession:
+    """Made by a start, gone with a stop; what must outlast it is in the world's files."""
+
+    __slots__ = (
+        "_epoch",
+        "_pump_at",
+        "attempts",
+        "keepalive_dead",
+        "link",
+        "logged_in_once",
+        "marks",
+        "name",
+        "pairing_code",
+        "phone",
+        "qr_code",
+        "queue",
+        "receipts",
+        "sent",
+        "syncing",
+        "typing_state",
+        "world",
+    )
+
+    def __init__(self, world: World, name: str) -> None:
+        self.world, self.name = world, name
+        self.phone = world.files.load_phone(name)
+        self.queue = world.files.load_queue(name)
+        self.link = Link.OFF
+        self._epoch = 0
+        self._pump_at: float | None = None
+        self.attempts = 0
+        self.logged_in_once = False
+        self.keepalive_dead = False
+        self.syncing: int | None = None
+        self.qr_code: str | None = None
+        self.pairing_code: str | None = None
+        self.receipts = {"delivered": True, "read": True}
+        self.sent: deque[OutgoingMessage] | None = None
+        self.marks: list[dict[str, Any]] = []
+        self.typing_state: str | None = None
+
+    # --- small things others use ---
+
+    def tell(self, kind: SignalKind, **data: Any) -> None:
+        self.world.sink.signal(self.name, kind, data)
+
+    def later(self, delay_ms: float, call: Callable[[], object]) -> None:
+        """Call ``call`` unless the link has changed by then."""
+        self.world.timers.after(delay_ms / 1000, self._if_still, self._epoch, call)
+
+    def set_link(self, link: Link) -> None:
+        """A new stretch of the link's life: whatever was planned for the old one is void."""
+        self.link = link
+        self._epoch += 1
+        self._pump_at = None
+        self.keepalive_dead = False
+        self.syncing = None
+        if link is not Link.PAIRING:
+            self.qr_code = self.pairing_code = None
+
+    def condition(self, name: str) -> dict[str, Any] | None:
+        return self.phone.condition(name, self.world.now_ms())
+
+    def set_condition(self, name: str, **data: Any) -> None:
+        self.phone.conditions[name] = data
+        self.world.files.save_phone(self.name, self.phone)
+
+    def clear_condition(self, name: str) -> None:
+        if self.phone.conditions.pop(name, None) is not None:
+            self.world.files.save_phone(self.name, self.phone)
+
+    def demand_online(self) -> None:
+        """Raises :class:`EngineError` when the server cannot be reached now."""
+        if self.link not in (Link.ONLINE, Link.DEAF):
+            raise EngineError("not_connected", f"the link is {self.link.value}", retryable=True)
+        if self.keepalive_dead:
+            raise EngineError("timeout", "the server did not answer", retryable=True)
+
+    # --- the link ---
+
+    def connect(self) -> None:
+        """Dial; the outcome comes as a signal."""
+        self.set_link(Link.CONNECTING)
+        self.tell(SignalKind.CONNECTING)
+        self.later(self._connect_ms(), self._login)
+
+    def reconnect(self) -> None:
+        """What the engine does by itself after a lost link."""
+        self.set_link(Link.CONNECTING)
+        self.later(self._connect_ms() + self.attempts * self.world.options.reconnect_ms, self._login)
+
+    def lose_link(self, reason: str) -> None:
+        """The socket closed: told, and followed by the engine's own reconnect."""
+        self.attempts = 0
+        self.tell(SignalKind.DISCONNECTED, reason=reason)
+        self.reconnect()
+
+    def end(self, kind: SignalKind, **data: Any) -> None:
+        """A final signal: the engine does not come back by itself."""
+        self.set_link(Link.OFF)
+        self.tell(kind, **data)
+
+    def stop(self) -> None:
+        self.set_link(Link.OFF)
+        self.queue.close()
+        number = digits_of(self.phone.jid or "")
+        if self.world.numbers.get(number) is self:
+            del self.world.numbers[number]
+
+    def refusal(self) -> tuple[SignalKind, dict[str, Any]] | None:
+        """The server's final answer to a login, when it has one."""
+        if not self.phone.linked or self.condition("loggedOut"):
+            return SignalKind.LOGGED_OUT, {"code": 401, "onConnect": True}
+        if self.condition("primaryGone"):
+            return SignalKind.PRIMARY_GONE, {"code": 403}
+        if self.condition("banned"):
+            return SignalKind.BANNED, {"code": 406}
+        if ban := self.condition("tempBanned"):
+            return SignalKind.TEMP_BANNED, {
+                "code": ban["code"],
+                "expiresInMs": max(0, ban["untilMs"] - self.world.now_ms()),
+            }
+        if outdated := self.condition("outdated"):
+            return SignalKind.OUTDATED, {"code": outdated["code"]}
+        if refused := self.condition("connectRefused"):
+            return SignalKind.CONNECT_REFUSED, {"code": refused["code"]}
+        return None
+
+    def _login(self) -> None:
+        if self.condition("offline"):
+            if self.logged_in_once:
+                self._try_again()
+            else:
+                self.end(SignalKind.CONNECT_ERROR, reason="no route to the server")
+            return
+        if unavailable := self.condition("unavailable"):
+            self.tell(SignalKind.SERVER_UNAVAILABLE, code=unavailable["code"])
+            self._try_again()
+            return
+        refusal = self.refusal()
+        if refusal is not None:
+            self.end(refusal[0], **refusal[1])
+            return
+        self._online()
+
+    def _try_again(self) -> None:
+        self.attempts += 1
+        self.reconnect()
+
+    def _online(self) -> None:
+        self.set_link(Link.ONLINE)
+        self.attempts, self.logged_in_once = 0, True
+        self._end_silence()
+        self.world.numbers[digits_of(self.phone.jid or "")] = self
+        self.world.sink.frame_seen(self.name)
+        self.tell(SignalKind.CONNECTED)
+        if poison := self.condition("poison"):
+            self.later(poison["everyMs"], self.poisoned)
+        first = self.queue.first
+        if first is not None and first.due_ms <= self.world.now_ms() and not self.condition("silence"):
+            self.syncing = 0
+            self.tell(SignalKind.OFFLINE_SYNC_PREVIEW, messages=len(self.queue))
+            self.pump()
+        else:
+            self.tell(SignalKind.OFFLINE_SYNC_COMPLETED, count=0)
+            self.pump()
+
+    def _end_silence(self) -> None:
+        silence = self.condition("silence")
+        if silence is None:
+            return
+        another_process = silence["heals"] == "worker" and silence["pid"] != os.getpid()
+        if silence["heals"] == "reconnect" or another_process:
+            self.clear_condition("silence")
+
+    def poisoned(self) -> None:
+        poison = self.condition("poison")
+        if poison is None or self.link is not Link.ONLINE:
+            return
+        left = poison.get("times")
+        if left is not None:
+            if left <= 1:
+                self.clear_condition("poison")
+            else:
+                self.set_condition("poison", **{**poison, "times": left - 1})
+        self.stream_error(poison["signature"])
+
+    def stream_error(self, signature: str) -> None:
+        """An error of the stream without a known code: the login is gone at once, the socket a second later."""
+        self.set_link(Link.HALF)
+        self.tell(SignalKind.STREAM_ERROR, signature=signature)
+        self.later(1000, lambda: self.lose_link("stream closed by the server"))
+
+    # --- what the server hands over ---
+
+    def hold(self, messages: list[Held]) -> None:
+        """The server takes ``messages`` for this phone; they are handed over as soon as they are due and the link stands."""
+        try:
+            self.queue.hold(messages)
+        except OSError as error:
+            raise EngineError("internal", f"the simulated server cannot keep the message: {error}") from error
+        self.pump()
+
+    def pump(self) -> None:
+        """Hand over what is due. A message that the worker cannot journal stays with the server and is offered again."""
+        if self.link is not Link.ONLINE or self.keepalive_dead or self.condition("silence"):
+            return
+        slow = self.condition("slow")
+        for _ in range(1 if slow else DELIVERIES_PER_TURN):
+            first = self.queue.first
+            wait_ms = 0 if first is None else first.due_ms - self.world.now_ms()
+            if first is None or wait_ms > 0:
+                self._synced()
+                if first is not None:
+                    self._pump_in(wait_ms)
+                return
+            if not self._hand_over(first):
+                self._pump_in(self.world.options.retry_ms)
+                return
+        self._pump_in(slow["ms"] if slow else 0)
+
+    def _pump_in(self, delay_ms: float) -> None:
+        # One appointment is enough, however many messages are held meanwhile.
+        at = self.world.clock.monotonic() + delay_ms / 1000
+        if self._pump_at is None or at < self._pump_at:
+            self._pump_at = at
+            self.later(delay_ms, self._pump_now)
+
+    def _pump_now(self) -> None:
+        if self._pump_at is not None and self._pump_at <= self.world.clock.monotonic():
+            self._pump_at = None
+            self.pump()
+
+    def _hand_over(self, held: Held) -> bool:
+        try:
+            self.world.sink.inbound(held.message)
+        except EngineError as error:
+            log.warning("A message waits at the server", event_name="simulator.unacknowledged", reason=error.detail)
+            return False
+        try:
+            self.queue.acknowledge()
+        except OSError as error:
+            # Journalled and not acknowledged: it comes a second time, marked as a duplicate by whoever reads it.
+            log.warning("A message stays unacknowledged", event_name="simulator.unacknowledged", reason=str(error))
+            return False
+        if self.syncing is not None:
+            self.syncing += 1
+        return True
+
+    def _synced(self) -> None:
+        if self.syncing is not None:
+            count, self.syncing = self.syncing, None
+            self.tell(SignalKind.OFFLINE_SYNC_COMPLETED, count=count)
+
+    def _if_still(self, epoch: int, call: Callable[[], object]) -> None:
+        if epoch == self._epoch:
+            call()
+
+    def _connect_ms(self) -> float:
+        chance = self.world.random_for(self.name, "connect", self.attempts, self._epoch)
+        return self.world.options.connect_ms * chance.uniform(0.5, 1.5)

@@ -1,0 +1,190 @@
+"""What the simulated world remembers on disk: each phone, and the messages its server holds until they are acknowledged.
+
+Everything is written before it takes effect, so that ``kill -9`` at any moment leaves the world as it was: a message that
+was offered and not acknowledged is offered again.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections import OrderedDict, deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+
+from bot_service.domain.message import InboundMessage
+from bot_service.engines.table import safe_name
+
+_HEAD = struct.Struct(">Q")
+_LENGTH = struct.Struct(">I")
+OPEN_QUEUES = 128
+
+
+class Phone(msgspec.Struct, rename="camel"):
+    """The phone and the account behind one session. ``conditions`` are faults that outlast a reconnect, by name."""
+
+    jid: str | None = None
+    lid: str | None = None
+    push_name: str | None = None
+    linked: bool = False
+    conditions: dict[str, dict[str, Any]] = {}
+
+    def condition(self, name: str, now_ms: int) -> dict[str, Any] | None:
+        """The condition while it holds: ``untilMs`` in it is the end, if it has one."""
+        found = self.conditions.get(name)
+        if found is None or ("untilMs" in found and found["untilMs"] is not None and found["untilMs"] <= now_ms):
+            return None
+        return found
+
+
+class Held(msgspec.Struct, frozen=True):
+    """One message at the server. ``due_ms`` is when the sender sends it, in ms since the epoch."""
+
+    due_ms: int
+    message: InboundMessage
+
+
+class Files:
+    """The folder of the simulated world, with a bounded number of queue files open."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.numbers = folder / "numbers"
+        self.post = folder / "post"
+        for path in (folder, self.numbers, self.post):
+            path.mkdir(parents=True, exist_ok=True)
+        self._open: OrderedDict[Path, int] = OrderedDict()
+
+    def load_phone(self, session: str) -> Phone:
+        try:
+            return msgspec.json.decode(self._phone(session).read_bytes(), type=Phone)
+        except (FileNotFoundError, msgspec.MsgspecError):
+            return Phone()
+
+    def save_phone(self, session: str, phone: Phone) -> None:
+        path = self._phone(session)
+        part = path.with_suffix(".part")
+        part.write_bytes(msgspec.json.encode(phone))
+        os.replace(part, path)
+
+    def load_queue(self, session: str) -> ServerQueue:
+        return ServerQueue(self, self.folder / f"{safe_name(session)}.queue")
+
+    def register_number(self, digits: str, session: str) -> None:
+        """Remember whose phone ``digits`` is, for every simulator worker of this folder."""
+        (self.numbers / digits).write_text(session, encoding="utf-8")
+
+    def session_of(self, digits: str) -> str | None:
+        try:
+            return (self.numbers / digits).read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            return None
+
+    def put_letter(self, session: str, message_id: str, body: bytes) -> None:
+        """Leave a message for a session of another worker."""
+        path = self.post / f"{safe_name(session)}.{safe_name(message_id)}.letter"
+        part = path.with_suffix(".part")
+        part.write_bytes(body)
+        os.replace(part, path)
+
+    def letters(self) -> list[tuple[str, Path]]:
+        """Messages left for sessions of any worker: (session, file)."""
+        with os.scandir(self.post) as found:
+            names = [entry.name for entry in found]
+        letters = sorted(name for name in names if name.endswith(".letter"))
+        return [(unquote(name.partition(".")[0]), self.post / name) for name in letters]
+
+    def descriptor(self, path: Path) -> int:
+        """An open descriptor of ``path``; the one unused for longest is closed when there are too many."""
+        fd = self._open.pop(path, -1)
+        if fd < 0:
+            if len(self._open) >= OPEN_QUEUES:
+                os.close(self._open.popitem(last=False)[1])
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._open[path] = fd
+        return fd
+
+    def release(self, path: Path) -> None:
+        fd = self._open.pop(path, -1)
+        if fd >= 0:
+            os.close(fd)
+
+    def close(self) -> None:
+        while self._open:
+            os.close(self._open.popitem()[1])
+
+    def _phone(self, session: str) -> Path:
+        return self.folder / f"{safe_name(session)}.phone"
+
+
+class ServerQueue:
+    """Messages the server holds for one session, in order, on disk: 8 bytes "read up to here", then the messages."""
+
+    __slots__ = ("_end", "_files", "_head", "_path", "_waiting")
+
+    def __init__(self, files: Files, path: Path) -> None:
+        self._files, self._path = files, path
+        self._waiting: deque[tuple[int, Held]] = deque()
+        self._head = self._end = _HEAD.size
+        if path.exists():
+            self._load(path.read_bytes())
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def first(self) -> Held | None:
+        return self._waiting[0][1] if self._waiting else None
+
+    def hold(self, messages: Sequence[Held]) -> None:
+        """Keep ``messages`` behind those that wait. Raises ``OSError`` when the disk does not take them."""
+        parts = []
+        ends = []
+        end = self._end
+        for held in messages:
+            body = msgspec.msgpack.encode(held)
+            parts.append(_LENGTH.pack(len(body)) + body)
+            end += _LENGTH.size + len(body)
+            ends.append(end)
+        fd = self._files.descriptor(self._path)
+        if self._end == _HEAD.size:
+            os.pwrite(fd, _HEAD.pack(_HEAD.size), 0)
+        data = b"".join(parts)
+        if os.pwrite(fd, data, self._end) != len(data):
+            raise OSError("the simulated server's disk is full")
+        self._waiting.extend(zip(ends, messages, strict=True))
+        self._end = end
+
+    def acknowledge(self) -> None:
+        """The first message was taken. Raises ``OSError``; the message is then offered again."""
+        end, _ = self._waiting[0]
+        fd = self._files.descriptor(self._path)
+        os.pwrite(fd, _HEAD.pack(end), 0)
+        self._waiting.popleft()
+        self._head = end
+        if not self._waiting:
+            os.ftruncate(fd, 0)
+            self._head = self._end = _HEAD.size
+
+    def close(self) -> None:
+        self._files.release(self._path)
+
+    def _load(self, data: bytes) -> None:
+        if len(data) < _HEAD.size:
+            return
+        self._head = at = int(_HEAD.unpack_from(data)[0])
+        while at + _LENGTH.size <= len(data):
+            stop = at + _LENGTH.size + int(_LENGTH.unpack_from(data, at)[0])
+            if stop > len(data):
+                break
+            try:
+                held = msgspec.msgpack.decode(data[at + _LENGTH.size : stop], type=Held)
+            except msgspec.MsgspecError:
+                break
+            self._waiting.append((stop, held))
+            at = stop
+        self._end = at

@@ -1,0 +1,191 @@
+"""The pool over real workers: sessions start, stop, come back after a death, and no message is lost on the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from bot_service.domain.message import OutgoingMessage
+from bot_service.engines.base import EngineError
+from tests.bot_service.engines.conftest import Bench
+from tests.support.waiting import eventually
+
+
+async def test_a_session_pairs_sends_and_gets_receipts(bench: Bench) -> None:
+    pool = await bench.open()
+    jid = await bench.pair("s1", "4915112345678")
+    assert jid.startswith("4915112345678:")
+    assert bench.kinds("s1") == [
+        *("started", "connecting", "qr", "paired", "pair_restart", "connected", "offline_sync_completed")
+    ]
+    sent = await pool.send("s1", OutgoingMessage("m1", "491700000000", "text", text="hi"))
+    assert sent.id == "m1"
+    await eventually(
+        lambda: {receipt.type for receipt in bench.receipts()} == {"server", "delivered", "read"},
+        within_s=5,
+        what="three receipts in the journal",
+    )
+
+
+async def test_a_stop_keeps_the_pairing_and_a_start_needs_no_new_code(bench: Bench) -> None:
+    pool = await bench.open()
+    jid = await bench.pair("s1")
+    await pool.stop_session("s1")
+    assert bench.kinds("s1")[-1] == "stopped"
+    with pytest.raises(EngineError, match="not started"):
+        await pool.send("s1", OutgoingMessage("m1", "491700000000", "text", text="hi"))
+    bench.told.clear()
+    await pool.start_session("s1", jid=jid, proxy=None)
+    await bench.until_told("s1", "offline_sync_completed")
+    assert "qr" not in bench.kinds("s1")
+
+
+async def test_incarnations_grow_and_old_ones_are_silent(bench: Bench) -> None:
+    pool = await bench.open()
+    jid = await bench.pair("s1")
+    first = bench.told[0].incarnation
+    second = await pool.start_session("s1", jid=jid, proxy=None)
+    assert second > first
+    await bench.until_told("s1", "connected", times=2)
+    assert [told.incarnation for told in bench.told] == sorted(told.incarnation for told in bench.told)
+
+
+async def test_kill_9_of_a_worker_while_1000_messages_arrive_loses_none(bench: Bench) -> None:
+    pool = await bench.open()
+    await bench.pair("s1")
+    accepted = await pool.simulate("s1", "message", {"count": 1000, "rate": 1000})
+    expected = accepted["messageIds"]
+    for kills in range(1, 4):
+        await bench.until(lambda kills=kills: len(bench.messages()) > 200 * kills, "some messages")  # type: ignore[misc]
+        (pid,) = bench.workers().values()
+        os.kill(pid, signal.SIGKILL)
+        await bench.until_told("s1", "worker_lost", times=kills)
+        await bench.until_told("s1", "connected", times=kills + 1)
+    await bench.until(lambda: len({m.id for m in bench.messages()}) == 1000, "all messages in the journal")
+    arrived = [message.id for message in bench.messages()]
+    assert set(arrived) == set(expected)
+    duplicates = len(arrived) - 1000
+    print(f"1000 messages, 3 kills: 0 lost, {duplicates} came twice")
+    # Journalled and not yet acknowledged at the moment of a kill: at most one message each.
+    assert duplicates <= 3
+
+
+async def test_every_journal_record_is_announced_even_those_of_a_killed_worker(bench: Bench) -> None:
+    pool = await bench.open()
+    await bench.pair("s1")
+    await pool.simulate("s1", "message", {"count": 100})
+    (pid,) = bench.workers().values()
+    os.kill(pid, signal.SIGKILL)
+    await bench.until_told("s1", "connected", times=2)
+    await bench.until(lambda: len({m.id for m in bench.messages()}) == 100, "all messages")
+    for name, end in bench.journals.items():
+        assert end == (bench.data_dir / "journal" / name).stat().st_size
+
+
+async def test_a_stopped_worker_is_killed_and_replaced(bench: Bench) -> None:
+    pool = await bench.open()
+    await bench.pair("s1")
+    await pool.simulate("s1", "wedgeWorker", {})
+    await bench.until_told("s1", "worker_lost")
+    await bench.until_told("s1", "connected", times=2)
+    assert pool.fleet.replaced == {"wedged": 1}
+
+
+async def test_a_leaking_worker_is_recycled_without_losing_a_message(bench: Bench) -> None:
+    pool = await bench.open(max_rss_mb=200)
+    await bench.pair("s1")
+    accepted = await pool.simulate("s1", "message", {"count": 1000, "rate": 700})
+    await pool.simulate("s1", "leak", {"megabytes": 250})
+    await bench.until_told("s1", "connected", times=2)
+    await bench.until(lambda: len(bench.messages()) >= 1000, "all messages")
+    assert [message.id for message in bench.messages()] == accepted["messageIds"]
+    assert "worker_lost" not in bench.kinds("s1")
+    assert "stopped" not in bench.kinds("s1")
+    await bench.until(lambda: pool.fleet.replaced == {"memory": 1}, "the end of the old worker")
+
+
+async def test_workers_left_by_a_killed_api_process_are_adopted_with_what_happened_meanwhile(bench: Bench) -> None:
+    pool = await bench.open()
+    jid = await bench.pair("s1")
+    before = bench.workers()
+    accepted = await pool.simulate("s1", "message", {"count": 300, "rate": 500})
+    await pool.close(leave_workers=True)
+    await bench.until(lambda: len(bench.messages()) == 300, "messages journalled without an API process")
+    pool = await bench.reopen()
+    assert bench.workers() == before
+    assert bench.told == []
+    await pool.start_session("s1", jid=jid, proxy=None)
+    assert bench.kinds("s1") == ["started", "connected", "offline_sync_completed"]
+    assert {message.id for message in bench.messages()} == set(accepted["messageIds"])
+    assert sum(bench.journals.values()) == sum(
+        (bench.data_dir / "journal" / name).stat().st_size for name in bench.journals
+    )
+    await pool.send("s1", OutgoingMessage("m1", "491700000000", "text", text="still there"))
+
+
+async def test_what_nobody_claims_after_adoption_is_stopped(bench: Bench) -> None:
+    await bench.open()
+    await bench.pair("s1")
+    pool = await bench.reopen()
+    await pool.stop_unclaimed()
+    with pytest.raises(EngineError, match="not started"):
+        await pool.send("s1", OutgoingMessage("m1", "491700000000", "text", text="hi"))
+
+
+async def test_workers_end_by_themselves_when_no_api_process_comes_back(bench: Bench) -> None:
+    pool = await bench.open(orphan_grace_s=0.5)
+    await bench.pair("s1")
+    await pool.close(leave_workers=True)
+    await bench.until(lambda: not bench.workers(), "the end of the workers")
+    assert list((bench.data_dir / "run").glob("*.sock")) == []
+
+
+async def test_closing_the_pool_ends_every_worker(bench: Bench) -> None:
+    pool = await bench.open(sessions_per_worker=1)
+    await bench.pair("s1")
+    await bench.pair("s2")
+    assert len(bench.workers()) == 2
+    await pool.close()
+    assert bench.workers() == {}
+    assert list((bench.data_dir / "run").iterdir()) == []
+
+
+async def test_a_pairing_in_a_process_of_its_own_is_handed_over(bench: Bench) -> None:
+    await bench.open(pairs_apart=True)
+    pool = bench.pool
+    await pool.start_session("s1", jid=None, proxy=None)
+    await bench.until_told("s1", "qr")
+    (pairing_worker,) = bench.workers()
+    await pool.simulate("s1", "scan", {})
+    await bench.until_told("s1", "offline_sync_completed")
+    await bench.until(lambda: pairing_worker not in bench.workers(), "the end of the pairing worker")
+    assert len(bench.workers()) == 1
+    kinds = bench.kinds("s1")
+    assert kinds.count("connected") == 1
+    assert "stopped" not in kinds
+    assert "worker_lost" not in kinds
+    assert pool.fleet.replaced == {}
+
+
+async def test_a_session_that_kills_its_worker_ends_up_alone(bench: Bench) -> None:
+    pool = await bench.open(split_after_crashes=2)
+    jids = {name: await bench.pair(name) for name in ("a", "b", "c", "d")}
+    assert len(bench.workers()) == 1
+    for crash in range(1, 6):
+        await pool.simulate("c", "crashWorker", {})
+        await bench.until_told("c", "worker_lost", times=crash)
+        await bench.until_told("c", "connected", times=crash + 1)
+    lost = {name: bench.kinds(name).count("worker_lost") for name in jids}
+    assert lost["c"] == 5
+    assert max(lost["a"], lost["b"]) <= 2
+    assert lost["d"] <= 3
+
+
+async def test_a_worker_that_cannot_be_started_is_an_error_and_not_a_hang(bench: Bench) -> None:
+    pool = await bench.open(command=("/nonexistent/program",))
+    incarnation = await pool.start_session("s1", jid=None, proxy=None)
+    assert incarnation > 0
+    await bench.until_told("s1", "worker_lost", times=2)
+    await pool.stop_session("s1")
