@@ -58,6 +58,10 @@ class FakeClock:
         """Set the wall clock forward, or back when negative; the monotonic clock knows nothing of it."""
         self._step_s += seconds
 
+    def stall(self, seconds: float) -> None:
+        """Time passes and nobody runs: whoever sleeps wakes late, at the next :meth:`advance`."""
+        self._elapsed_s += seconds
+
     async def advance(self, seconds: float) -> None:
         """Let ``seconds`` pass."""
         until = self._elapsed_s + seconds

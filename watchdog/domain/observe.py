@@ -45,7 +45,9 @@ def _boot(
     planned = state.planned(now.steady_ms)
     paused = policy.paused(state.target, now) is not None
     since = state.failing_since_ms if state.failures else now.wall_ms
-    state = replace(flapping.without_last_run(state), planned_until_steady=None)
+    # The failures so far were the old boot's; the new one is judged by its own answers.
+    failures = state.failures if state.reach is State.DOWN else 0
+    state = replace(flapping.without_last_run(state), planned_until_steady=None, failures=failures)
     if state.reach is not State.DOWN and not planned and not paused:
         state = flapping.with_change(state, now)
     quiet = planned or paused or state.flapping or state.incident_of(IncidentKind.DOWN) is not None

@@ -307,3 +307,12 @@ def test_a_wall_clock_that_is_set_by_an_hour_decides_nothing(bot: Folded, step_m
     bot.go_down()
     bot.recover()
     assert bot.kinds == ["down", "-down"]
+
+
+def test_the_first_beat_of_a_new_boot_does_not_turn_an_announced_stop_into_down(bot: Folded) -> None:
+    bot.stop_announced(60)
+    bot.go_down()
+    bot.wait(5).beat(boot="b2")
+    assert bot.kinds == []
+    bot.wait(1).ok(boot="b2")
+    assert (bot.kinds, bot.state.state) == ([], State.UP)
