@@ -21,14 +21,20 @@ from watchdog.domain.ports import Notifier
 from watchdog.flow.dispatcher import Dispatcher
 from watchdog.flow.moments import Moments
 from watchdog.flow.pipeline import Pipeline
+from watchdog.flow.remediator import RepairLoop
+from watchdog.flow.repair_view import RepairView
 from watchdog.flow.upkeep import Upkeep
-from watchdog.ledger import runs
+from watchdog.ledger import outbox, runs
 from watchdog.ledger.sqlite import Ledger
 from watchdog.notifiers import table
+from watchdog.notifiers.log import LogNotifier
+from watchdog.remediators import table as remediators
 from watchdog.settings import WatchdogSettings
 from watchdog.stats.cycle import Cycle
+from watchdog.stats.deadman import Deadman
 from watchdog.stats.delivery_meter import DeliveryMeter
 from watchdog.stats.prometheus import PREFIX, Meter
+from watchdog.stats.repair_meter import RepairMeter
 from watchdog.status import own_health
 
 log = logs.get(__name__)
@@ -56,9 +62,10 @@ def build_app(
     app[keys.TOKEN] = settings.watchdog_token or read_or_create(settings.secrets_path, "watchdog-token")
     app[keys.METER] = Meter(registry, version=boot.version, targets=tuple(settings.targets))
     app[keys.DELIVERY_METER] = DeliveryMeter(registry, PREFIX)
+    app[keys.REPAIR_METER] = RepairMeter(registry, PREFIX)
     app[keys.CYCLE] = Cycle(clock)
     app[keys.OWN_PORT] = [sock.getsockname()[1] for sock in (sockets or [])][:1]
-    app.cleanup_ctx.extend([_guarding(sockets or []), _ledger, _delivery, _deciding, _watching])
+    app.cleanup_ctx.extend([_guarding(sockets or []), _ledger, _delivery, _deciding, _repairing, _watching])
     app.router.add_get("/health", own_health.handler(lambda: _health(app)))
     app.router.add_get("/livez", livez.handler(app[keys.GUARD]))
     app.router.add_get("/metrics", metrics.handler(registry, settings.metrics_token, lambda: _look(app)))
@@ -88,13 +95,16 @@ async def _ledger(app: web.Application) -> AsyncIterator[None]:
 async def _delivery(app: web.Application) -> AsyncIterator[None]:
     settings, clock = app[keys.SETTINGS], app[keys.CLOCK]
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(use_dns_cache=False)) as http:
+        app[keys.HTTP] = http
 
         def notifiers(urls: tuple[Secret, ...]) -> list[Notifier]:
             return [table.build(url, http, clock, webhook_secret=settings.alert_webhook_secret) for url in urls]
 
+        # Fallback channels without any first one are first ones: nothing would ever make them needed.
+        first = settings.alert_urls or settings.alert_fallback_urls
         app[keys.DISPATCHER] = Dispatcher(
             app[keys.LEDGER],
-            notifiers(settings.alert_urls),
+            [LogNotifier(), *notifiers(first)],
             notifiers(settings.alert_fallback_urls),
             clock,
             app[keys.DELIVERY_METER],
@@ -125,6 +135,28 @@ async def _deciding(app: web.Application) -> AsyncIterator[None]:
     yield
 
 
+async def _repairing(app: web.Application) -> AsyncIterator[None]:
+    settings, clock, moments = app[keys.SETTINGS], app[keys.CLOCK], app[keys.MOMENTS]
+    watches, pipeline = app[keys.WATCHES], app[keys.PIPELINE]
+    view = RepairView(ledger=app[keys.LEDGER], pipeline=pipeline, moments=moments, watches=watches)
+    app[keys.REPAIRS] = repairs = RepairLoop(
+        ledger=app[keys.LEDGER],
+        clock=clock,
+        steady_ms=lambda: moments.now().steady_ms,
+        look=view.look,
+        remediators={
+            target: remediators.build(settings, target, watch.url, app[keys.HTTP], app[keys.TOKEN])
+            for target, watch in watches.items()
+        },
+        channels=app[keys.DISPATCHER].channels,
+        meter=app[keys.REPAIR_METER],
+        told=app[keys.DISPATCHER].kick,
+        dry_run=settings.remediation_dry_run,
+    )
+    pipeline.tell(lambda decided: repairs.kick() if decided.opened or decided.closed else None)
+    yield
+
+
 async def _watching(app: web.Application) -> AsyncIterator[None]:
     settings, loops, clock, boot = app[keys.SETTINGS], app[keys.LOOPS], app[keys.CLOCK], app[keys.BOOT]
     now_ms = int(clock.now().timestamp() * 1000)
@@ -134,6 +166,11 @@ async def _watching(app: web.Application) -> AsyncIterator[None]:
     await app[keys.PIPELINE].start(last_seen_ms)
     await app[keys.DISPATCHER].mend()
     app[keys.DISPATCHER].start(loops)
+    if settings.deadman_url is not None:
+        _start_deadman(app, settings.deadman_url)
+    if set(settings.remediation) - {"none"}:
+        await app[keys.REPAIRS].load()
+        loops.start("repairs", app[keys.REPAIRS].run)
     loops.start("upkeep", app[keys.UPKEEP].run)
     for watch in app[keys.WATCHES].values():
         watch.start(loops, pings=settings.enabled)
@@ -141,6 +178,17 @@ async def _watching(app: web.Application) -> AsyncIterator[None]:
     yield
     await loops.stop()
     await app[keys.UPKEEP].end()
+
+
+def _start_deadman(app: web.Application, url: Secret) -> None:
+    clock, ledger = app[keys.CLOCK], app[keys.LEDGER]
+
+    async def depth() -> outbox.Depth:
+        return await ledger.read(lambda c: outbox.depth(c, int(clock.now().timestamp() * 1000)))
+
+    deadman = Deadman(url, app[keys.HTTP], clock, depth, app[keys.DELIVERY_METER])
+    app[keys.CYCLE].on_end.append(deadman.cycle_ended)
+    app[keys.LOOPS].start("deadman", deadman.run)
 
 
 def _say_started(settings: WatchdogSettings, health_url: str) -> None:

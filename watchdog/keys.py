@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiohttp import web
+from aiohttp import ClientSession, web
 from prometheus_client import CollectorRegistry
 
 from shared.clock import Clock
@@ -13,6 +13,7 @@ from watchdog.boot import Boot
 from watchdog.flow.dispatcher import Dispatcher
 from watchdog.flow.moments import Moments
 from watchdog.flow.pipeline import Pipeline
+from watchdog.flow.remediator import RepairLoop
 from watchdog.flow.upkeep import Upkeep
 from watchdog.flow.watch import Watch
 from watchdog.ledger.sqlite import Ledger
@@ -20,6 +21,7 @@ from watchdog.settings import WatchdogSettings
 from watchdog.stats.cycle import Cycle
 from watchdog.stats.delivery_meter import DeliveryMeter
 from watchdog.stats.prometheus import Meter
+from watchdog.stats.repair_meter import RepairMeter
 
 SETTINGS: web.AppKey[WatchdogSettings] = web.AppKey("settings", WatchdogSettings)
 CLOCK: web.AppKey[Clock] = web.AppKey("clock")
@@ -38,3 +40,6 @@ PIPELINE: web.AppKey[Pipeline] = web.AppKey("pipeline", Pipeline)
 DISPATCHER: web.AppKey[Dispatcher] = web.AppKey("dispatcher", Dispatcher)
 UPKEEP: web.AppKey[Upkeep] = web.AppKey("upkeep", Upkeep)
 WATCHES: web.AppKey[dict[str, Watch]] = web.AppKey("watches", dict)
+HTTP: web.AppKey[ClientSession] = web.AppKey("http", ClientSession)
+REPAIR_METER: web.AppKey[RepairMeter] = web.AppKey("repair_meter", RepairMeter)
+REPAIRS: web.AppKey[RepairLoop] = web.AppKey("repairs", RepairLoop)

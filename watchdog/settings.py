@@ -156,10 +156,19 @@ class WatchdogSettings(CommonSettings):
         "DOCKER_CONTAINER",
         text(r"[A-Za-z0-9][A-Za-z0-9_.-]*", "a container's name"),
         default="bot",
-        about="The container that REMEDIATION=docker restarts",
+        about="What REMEDIATION=docker restarts: a container's name, or a compose service's",
     )
     railway_api_token: Secret | None = setting(
-        "RAILWAY_API_TOKEN", secret(8), default=None, about="For REMEDIATION=railway"
+        "RAILWAY_API_TOKEN",
+        secret(8),
+        default=None,
+        about="For REMEDIATION=railway: a token of an account or workspace",
+    )
+    railway_token: Secret | None = setting(
+        "RAILWAY_TOKEN",
+        secret(8),
+        default=None,
+        about="A token of one project's environment, instead of RAILWAY_API_TOKEN",
     )
     railway_api_url: str = setting(
         "RAILWAY_API_URL", url(), default="https://backboard.railway.com/graphql/v2", about="Railway's API"
@@ -169,6 +178,16 @@ class WatchdogSettings(CommonSettings):
     )
     railway_environment_id: str | None = setting(
         "RAILWAY_ENVIRONMENT_ID", text(), default=None, about="The environment on Railway; Railway sets it"
+    )
+
+    status_page_public: bool = setting(
+        "STATUS_PAGE_PUBLIC",
+        boolean(),
+        default=True,
+        about="false: the status page, its API and the badge need a token",
+    )
+    status_page_token: Secret | None = setting(
+        "STATUS_PAGE_TOKEN", secret(), default=None, about="Lets its bearer read the status; WATCHDOG_TOKEN does too"
     )
 
     @property
@@ -197,7 +216,7 @@ class WatchdogSettings(CommonSettings):
             found.append(Fault("REMEDIATION", ",".join(self.remediation), "none, or a list without it"))
         if "railway" in self.remediation:
             needed = {
-                "RAILWAY_API_TOKEN": self.railway_api_token,
+                "RAILWAY_API_TOKEN": self.railway_api_token or self.railway_token,
                 "RAILWAY_BOT_SERVICE_ID": self.railway_service_id,
                 "RAILWAY_ENVIRONMENT_ID": self.railway_environment_id,
             }

@@ -111,4 +111,4 @@ def watch(app: web.Application, target: str, url: str) -> Watch:
     pipeline.tell(counts.take, of=target)
     pipeline.tell(story.take, of=target)
     pipeline.tell(lambda _decided: pusher.soon(), of=target)
-    return Watch(target, url, counts, schedule, link, pusher)
+    return Watch(target, url, counts, schedule, link, pusher, listener)

@@ -134,7 +134,8 @@ class Dispatcher:
         fields = {"notice": claim.notice.id, "channel": label, "tries": claim.tries}
         if delivered.ok:
             self._meter.sent(claim.notice.kind, now_ms - claim.created_at_ms)
-            log.info(f"Alert sent by {label}: {claim.notice.title}", event_name="alert.sent", **fields)
+            say = log.debug if label == "log" else log.info
+            say(f"Alert sent by {label}: {claim.notice.title}", event_name="alert.sent", **fields)
             return
         self._meter.failed(delivered.reason)
         log.warning(
@@ -156,7 +157,7 @@ class Dispatcher:
     async def keep(self, step_ms: int = 0) -> None:
         """Reminders, overdue rows to the fallback channels, a step of the wall clock, the figures."""
         if step_ms:
-            log.warning(f"The wall clock was stepped by {step_ms} ms", event_name="clock.stepped", step_ms=step_ms)
+            log.info("Waiting alerts move with the wall clock", event_name="outbox.shifted", step_ms=step_ms)
             await self._ledger.write(lambda c: settling.shift(c, step_ms))
         now_ms = epoch_ms(self._clock)
         policy, channels = self._policy, self.channels

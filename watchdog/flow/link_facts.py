@@ -15,22 +15,21 @@ class LinkFacts:
         self._target, self._pipeline, self._schedule = target, pipeline, schedule
         self.since_ms: int | None = None
         self.beat_interval_ms: int | None = None
+        self.last: BeatSeen | None = None
 
     async def beat(self, beat: heartbeat.Beat) -> None:
         self.beat_interval_ms = beat.interval_ms
         shares = beat.sessions
-        await self._pipeline.take(
-            self._target,
-            BeatSeen(
-                boot_id=beat.boot_id,
-                wanted=shares.wanted,
-                ready=shares.ready,
-                needs_person=shares.needs_person,
-                starting=beat.starting,
-                draining=beat.draining,
-                upstream_outage=beat.upstream_outage,
-            ),
+        self.last = BeatSeen(
+            boot_id=beat.boot_id,
+            wanted=shares.wanted,
+            ready=shares.ready,
+            needs_person=shares.needs_person,
+            starting=beat.starting,
+            draining=beat.draining,
+            upstream_outage=beat.upstream_outage,
         )
+        await self._pipeline.take(self._target, self.last)
 
     async def stopping(self, stopping: heartbeat.Stopping) -> None:
         await self._pipeline.take(self._target, StopAnnounced(stopping.boot_id, stopping.deadline_ms, stopping.reason))

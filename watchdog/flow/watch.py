@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shared.tasks import TaskGroupOfLoops
+from watchdog.flow.link_facts import LinkFacts
 from watchdog.flow.schedule import Schedule
 from watchdog.probes.heartbeat_link import HeartbeatLink
 from watchdog.stats.counts import Counts
@@ -21,6 +22,7 @@ class Watch:
     schedule: Schedule
     link: HeartbeatLink
     pusher: Pusher
+    facts: LinkFacts
 
     @property
     def health_url(self) -> str:

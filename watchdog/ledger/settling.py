@@ -133,7 +133,7 @@ def mend(connection: sqlite3.Connection, channels: Channels, now_ms: int, policy
 
 def _send_on(connection: sqlite3.Connection, row: sqlite3.Row, channels: Channels, now_ms: int) -> None:
     told = connection.execute(
-        "SELECT 1 FROM outbox WHERE notice_id = ? AND state IN ('done', 'waiting', 'merged') LIMIT 1",
+        "SELECT 1 FROM outbox WHERE notice_id = ? AND channel != 'log' AND state IN ('done', 'waiting', 'merged') LIMIT 1",
         (row["notice_id"],),
     ).fetchone()
     if told is None:

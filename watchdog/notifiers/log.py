@@ -30,7 +30,7 @@ class LogNotifier:
     async def send(self, notice: Notice) -> Delivered:
         say = log.info if notice.kind in _CALM else log.warning if notice.kind in _WARN else log.critical
         say(
-            f"ALERT: {notice.text}",
+            notice.text,
             event_name=f"alert.{notice.kind}",
             notice=notice.id,
             target=notice.target,

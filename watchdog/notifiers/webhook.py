@@ -6,13 +6,10 @@ signs this URL's requests and is not sent; ALERT_WEBHOOK_SECRET signs those with
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import hashlib
 import hmac
-import socket
-import ssl
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -25,6 +22,7 @@ from shared.clock import Clock, iso
 from shared.settings import Secret
 from watchdog.domain.ports import Delivered
 from watchdog.domain.states import Notice
+from watchdog.net import reason_of
 from watchdog.notifiers.channel import digest
 
 SCHEMES = {"webhook": "http", "webhooks": "https", "http": "http", "https": "https"}
@@ -131,16 +129,3 @@ def retry_after_s(value: str | None, now: datetime) -> float | None:
     except ValueError:
         return None
     return max(0.0, (moment.astimezone(UTC) - now).total_seconds())
-
-
-def reason_of(error: BaseException) -> str:
-    """A stable code for what went wrong on the way."""
-    codes: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
-        ((aiohttp.ClientConnectorDNSError, socket.gaierror), "dns"),
-        ((TimeoutError, asyncio.TimeoutError), "timeout"),
-        ((aiohttp.ClientSSLError, ssl.SSLError), "tls"),
-        (aiohttp.InvalidURL, "invalid_url"),
-        ((aiohttp.ClientConnectorError, ConnectionRefusedError), "connect_failed"),
-        ((aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError, ConnectionError), "connection_lost"),
-    )
-    return next((code for kinds, code in codes if isinstance(error, kinds)), "network")

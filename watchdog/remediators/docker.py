@@ -14,6 +14,7 @@ import aiohttp
 
 from watchdog.domain.ports import Repaired
 from watchdog.domain.states import Incident
+from watchdog.net import reason_of
 
 _TERM_GRACE_S = 10
 _SERVICE_LABEL = "com.docker.compose.service"
@@ -27,7 +28,7 @@ class DockerRemediator:
     """``container`` is a name or id, or else the name of a compose service with exactly one container."""
 
     name = "docker"
-    actions = ("restart_container",)
+    actions: tuple[str, ...] = ("restart_container",)
 
     def __init__(self, socket: Path, container: str, *, timeout_s: float = 60.0) -> None:
         self._socket, self._container = socket, container
@@ -41,9 +42,7 @@ class DockerRemediator:
         except Refused as refused:
             return Repaired("failed", str(refused))
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-            return Repaired(
-                "failed", "timeout" if isinstance(error, TimeoutError) else f"socket_{type(error).__name__}"
-            )
+            return Repaired("failed", reason_of(error))
 
     async def _restart(self, http: aiohttp.ClientSession) -> Repaired:
         found = await self._find(http)

@@ -1,4 +1,4 @@
-"""Repairs nothing: what a target has when REMEDIATION is not set."""
+"""Repairs nothing: what a target has when REMEDIATION is not set, and the shape that every remediator has."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from watchdog.domain.states import Incident
 
 
 class NoRemediator:
+    """No rung of the ladder bears its name, so it is never asked."""
+
     name = "none"
     actions: tuple[str, ...] = ()
 

@@ -12,6 +12,7 @@ import aiohttp
 from shared.settings import Secret
 from watchdog.domain.ports import Repaired
 from watchdog.domain.states import Incident
+from watchdog.net import reason_of
 
 LATEST = (
     "query latest($serviceId: String!, $environmentId: String!) {"
@@ -35,7 +36,7 @@ class RailwayRemediator:
     """``token`` is an account's or workspace's (Bearer); with ``project_token`` it is one environment's."""
 
     name = "railway"
-    actions = ("restart_deployment",)
+    actions: tuple[str, ...] = ("restart_deployment",)
 
     def __init__(
         self,
@@ -58,9 +59,7 @@ class RailwayRemediator:
         except Refused as refused:
             return Repaired("failed", str(refused))
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-            return Repaired(
-                "failed", "timeout" if isinstance(error, TimeoutError) else f"network_{type(error).__name__}"
-            )
+            return Repaired("failed", reason_of(error))
 
     async def _restart(self) -> Repaired:
         instance = (await self._ask(LATEST, self._place)).get("serviceInstance")

@@ -24,6 +24,9 @@ class DeliveryMeter:
             buckets=_BUCKETS,
             registry=registry,
         )
+        self._deadman = Counter(
+            f"{prefix}_deadman_calls", "Calls of DEADMAN_URL by result", ["result"], registry=registry
+        )
         self._depth = Gauge(f"{prefix}_outbox_depth", "Notices that wait for delivery", registry=registry)
         self._oldest = Gauge(f"{prefix}_outbox_oldest_seconds", "Age of the oldest waiting notice", registry=registry)
 
@@ -40,3 +43,7 @@ class DeliveryMeter:
     def outbox(self, depth: int, oldest_ms: int) -> None:
         self._depth.set(depth)
         self._oldest.set(oldest_ms / 1000)
+
+    def deadman(self, result: str) -> None:
+        """``result`` is ok, failed or withheld."""
+        self._deadman.labels(result).inc()

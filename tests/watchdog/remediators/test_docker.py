@@ -86,7 +86,7 @@ async def test_troubles_with_the_engine_are_failures_with_a_name(docker: FakeDoc
         "failed", "http_500"
     )
     missing = await DockerRemediator(tmp_path / "none.sock", "bot").run("restart_container", INCIDENT)
-    assert (missing.result, missing.detail[:7]) == ("failed", "socket_")
+    assert missing == Repaired("failed", "connect_failed")
 
 
 async def test_a_name_with_odd_letters_stays_one_path_segment(docker: FakeDocker) -> None:

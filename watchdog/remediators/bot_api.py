@@ -1,0 +1,39 @@
+"""Asks the bot itself to mend its sessions: ``POST /api/repair`` with the watchdog's token; the bot picks the sick ones."""
+
+from __future__ import annotations
+
+import aiohttp
+
+from shared.settings import Secret
+from watchdog.domain.ports import Repaired
+from watchdog.domain.states import Incident
+from watchdog.net import reason_of
+
+PATH = "/api/repair"
+
+
+class BotApiRemediator:
+    """``url`` is the bot's base address. Mild by nature: the bot never undoes what a person wants."""
+
+    name = "bot"
+    actions: tuple[str, ...] = ("reconnect_session", "recycle_worker")
+
+    def __init__(self, http: aiohttp.ClientSession, url: str, token: Secret, *, timeout_s: float = 30.0) -> None:
+        self._http, self._url, self._token = http, url + PATH, token
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+
+    async def run(self, action: str, incident: Incident) -> Repaired:
+        headers = {"Authorization": f"Bearer {self._token.reveal()}"}
+        try:
+            async with self._http.post(
+                self._url, json={"action": action}, headers=headers, timeout=self._timeout, allow_redirects=False
+            ) as answer:
+                if answer.status != 202:
+                    return Repaired("failed", f"http_{answer.status}")
+                reply = await answer.json(content_type=None)
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            return Repaired("failed", reason_of(error))
+        touched = reply.get("sessions") if isinstance(reply, dict) else None
+        if not isinstance(touched, int):
+            return Repaired("failed", "not_the_bots_answer")
+        return Repaired("done", f"{touched} sessions") if touched else Repaired("skipped", "nothing_to_repair")

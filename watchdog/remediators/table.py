@@ -1,0 +1,45 @@
+"""Which remediators a target has, from settings; each is imported only when REMEDIATION names it."""
+
+from __future__ import annotations
+
+import aiohttp
+
+from shared.settings import Secret
+from watchdog.domain.ports import Remediator
+from watchdog.remediators.none import NoRemediator
+from watchdog.settings import WatchdogSettings
+
+
+def build(
+    settings: WatchdogSettings, target: str, url: str, http: aiohttp.ClientSession, token: Secret
+) -> list[Remediator]:
+    """The remediators of ``target`` at ``url``. Docker and Railway restart the first target only: they know one name."""
+    made: list[Remediator] = []
+    first = target == next(iter(settings.targets))
+    if "bot" in settings.remediation:
+        from watchdog.remediators.bot_api import BotApiRemediator
+
+        made.append(BotApiRemediator(http, url, token))
+    if "docker" in settings.remediation and first:
+        from watchdog.remediators.docker import DockerRemediator
+
+        made.append(DockerRemediator(settings.docker_socket, settings.docker_container))
+    if "railway" in settings.remediation and first:
+        made.append(_railway(settings, http))
+    return made or [NoRemediator()]
+
+
+def _railway(settings: WatchdogSettings, http: aiohttp.ClientSession) -> Remediator:
+    from watchdog.remediators.railway import RailwayRemediator
+
+    token = settings.railway_api_token or settings.railway_token
+    if token is None or settings.railway_service_id is None or settings.railway_environment_id is None:
+        raise ValueError("REMEDIATION=railway without its variables")  # the settings have refused this already
+    return RailwayRemediator(
+        http,
+        url=settings.railway_api_url,
+        token=token,
+        service_id=settings.railway_service_id,
+        environment_id=settings.railway_environment_id,
+        project_token=settings.railway_api_token is None,
+    )
