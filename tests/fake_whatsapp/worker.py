@@ -17,7 +17,7 @@ from tests.fake_whatsapp import engine_key
 def main() -> None:
     if "simulator" not in sys.argv:
         engine_key.install(bytes.fromhex(os.environ["FAKE_WHATSAPP_ROOT_KEY"]))
-    worker.main()
+    worker.main(sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,257 @@
+"""Real WhatsApp: the engine port over neonize. Loaded only by a worker process.
+
+Starts and stops are serial, calls are capped and timed, nothing is called for a client that is not started, every incarnation has a
+name of its own and every session a SQLite file of its own. An incarnation that is over is taken out of the library here; only the
+supervisor decides whether another one begins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FetchTimeout
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bot_service.domain.message import Media, OutgoingMessage, Sent
+from bot_service.domain.signals import SignalKind
+from bot_service.engines.base import EngineError, EngineSink
+from bot_service.engines.neonize import jids, media_files, outgoing
+from bot_service.engines.neonize.client import Client, Surroundings
+from bot_service.engines.neonize.errors import translate
+from bot_service.engines.neonize.files import DeviceFiles
+from bot_service.engines.neonize.library import TYPING, Library, LibraryError
+from bot_service.engines.neonize.maps import MapRule
+from bot_service.engines.neonize.marks import Marks
+from bot_service.engines.neonize.sent import SentMessage
+from bot_service.engines.neonize.stores import Stores
+from shared import logs
+from shared.clock import Clock, SystemClock
+from shared.tasks import spawn
+
+log = logs.get(__name__)
+Answer = TypeVar("Answer")
+
+CALLS_AT_ONCE = 16
+FETCHES_AT_ONCE = 4
+SEND_S, CALL_S, DISCONNECT_S, FORGET_S, FETCH_S = 45.0, 20.0, 3.0, 2.0, 20.0
+DRAIN_S, QUIET_S = 2.0, 0.15
+LINGER_S = 1.0
+FIRST_CODE_S = 20.0
+PAIRING_CODE_LIVES_MS = 160_000
+
+
+class NeonizeEngine:
+    """One per worker process."""
+
+    def __init__(
+        self, sink: EngineSink, *, data_dir: Path, options: dict[str, str], clock: Clock | None = None
+    ) -> None:
+        self._sink, self._data_dir = sink, data_dir
+        self._clock = clock or SystemClock()
+        self._loop = asyncio.get_running_loop()
+        self._library = Library()
+        self._around = Surroundings(
+            self._library, MapRule(self._clock), sink, self._clock, self._fetch, self._ended_on_thread
+        )
+        self._stores = Stores()
+        self._clients: dict[str, Client] = {}
+        self._sending: dict[str, asyncio.Lock] = {}
+        self._rounds: Counter[str] = Counter()
+        self._incarnations = itertools.count(1)
+        self._lifecycle = ThreadPoolExecutor(2, thread_name_prefix="lifecycle")
+        self._calls = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="call")
+        self._fetches = ThreadPoolExecutor(FETCHES_AT_ONCE, thread_name_prefix="fetch")
+
+    # --- the life of a session ---
+
+    async def start(self, session: str, *, jid: str | None, proxy: str | None, pairing: bool) -> None:
+        if session in self._clients:
+            await self._forget(self._clients.pop(session))
+        self._rounds[session] = 0 if jid else self._rounds[session] + 1
+        client = await self._on(self._lifecycle, self._make, session, proxy, jid is None and pairing)
+        self._clients[session] = client
+        await self._on(self._lifecycle, client.start)
+        if not client.over:
+            await self._on(self._calls, self._show_as_active, client)
+
+    def _make(self, session: str, proxy: str | None, pairing: bool) -> Client:
+        try:
+            files = DeviceFiles.of(self._data_dir, session)
+            self._mend(session, files)
+            name = f"{next(self._incarnations)}-{session}".encode()
+            code_round = self._rounds[session]
+            return Client(session, name, files, self._around, proxy=proxy, pairing=pairing, code_round=code_round)
+        except OSError as error:
+            raise EngineError("internal", f"the files of the session: {error.strerror}", retryable=True) from error
+
+    def _mend(self, session: str, files: DeviceFiles) -> None:
+        marks = Marks(files.marks)
+        unfinished = marks.unfinished()
+        lost = self._stores.prepare(session, files, unfinished)
+        if unfinished is not None:
+            marks.done(unfinished)
+        marks.close()
+        if lost is not None:
+            self._sink.signal(session, SignalKind.UNDECRYPTABLE, {"chat": "", "messageId": lost})
+
+    def _show_as_active(self, client: Client) -> None:
+        try:
+            client.call(self._library.show_as_active)
+        except EngineError:
+            log.debug("The session ended at once", event_name="engine.ended", session=client.session)
+
+    async def stop(self, session: str) -> None:
+        client = self._clients.pop(session, None)
+        if client is not None:
+            await self._wind_down(client)
+
+    async def _wind_down(self, client: Client) -> None:
+        client.stopping = True
+        try:
+            await self._within(DISCONNECT_S, self._calls, client.disconnect)
+        except EngineError as error:
+            log.warning("The session does not disconnect", event_name="engine.disconnect", reason=error.code)
+        until = self._clock.monotonic() + DRAIN_S
+        while self._clock.monotonic() < until:
+            quiet_s = self._clock.monotonic() - client.last_event_at
+            if client.gate.is_idle and quiet_s >= QUIET_S:
+                break
+            await asyncio.sleep(0.02)
+        await self._forget(client)
+
+    async def _forget(self, client: Client) -> None:
+        if not await self._on(self._lifecycle, client.forget, FORGET_S):
+            log.warning("A thread of the library did not end", event_name="engine.thread.left", session=client.session)
+
+    def _ended_on_thread(self, client: Client) -> None:
+        self._loop.call_soon_threadsafe(lambda: spawn(self._ended(client), name="engine.ended"))
+
+    async def _ended(self, client: Client) -> None:
+        # The library still has to delete what a logout deletes.
+        await asyncio.sleep(LINGER_S)
+        if self._clients.get(client.session) is client:
+            del self._clients[client.session]
+            await self._wind_down(client)
+
+    async def logout(self, session: str) -> None:
+        client = self._client(session)
+        await self._call(session, CALL_S, self._library.logout)
+        self._clients.pop(session, None)
+        await self._wind_down(client)
+
+    async def close(self) -> None:
+        clients, self._clients = list(self._clients.values()), {}
+        await asyncio.gather(*(self._wind_down(client) for client in clients))
+        for executor in (self._lifecycle, self._calls, self._fetches):
+            executor.shutdown(wait=False, cancel_futures=True)
+
+    # --- pairing ---
+
+    async def pairing_code(self, session: str, phone: str) -> str:
+        client = self._client(session)
+        until = self._clock.monotonic() + FIRST_CODE_S
+        while not client.showed_code.is_set():
+            if client.over or self._clock.monotonic() > until:
+                raise EngineError("not_connected", "the server did not offer to pair", retryable=True)
+            await asyncio.sleep(0.05)
+        code = await self._call(session, CALL_S, self._library.pairing_code, phone)
+        self._sink.signal(session, SignalKind.PAIRING_CODE, {"code": code, "expiresInMs": PAIRING_CODE_LIVES_MS})
+        return code
+
+    # --- messages ---
+
+    async def send(self, session: str, message: OutgoingMessage) -> Sent:
+        client = self._client(session)
+        known = client.sent.ours(message.id)
+        if known is not None and known.taken_at_ms is not None:
+            return Sent(message.id, known.taken_at_ms)
+        try:
+            target = jids.to_library(message.to)
+        except ValueError as error:
+            raise EngineError("invalid", "no such address") from error
+        # The library sends one message of a session at a time; waiting here keeps its threads for the others.
+        async with self._sending.setdefault(session, asyncio.Lock()):
+            return await self._within(SEND_S, self._calls, self._send, client, target, message)
+
+    def _send(self, client: Client, target: Any, message: OutgoingMessage) -> Sent:
+        chat = jids.to_text(target)
+        now_ms = int(self._clock.now().timestamp() * 1000)
+
+        def upload(data: bytes, kind: str) -> Any:
+            return client.call(self._library.upload, data, kind)
+
+        try:
+            body = outgoing.build(message, chat, upload, client.sent.whatsapp_id, now_ms)
+            client.sending = SentMessage(message.id, "", chat)
+            _, at_s = client.call(self._library.send, target, body)
+        except LibraryError as error:
+            failure = translate(str(error))
+            if failure.code == "timelocked":
+                self._sink.signal(client.session, SignalKind.TIMELOCK, {"untilMs": None})
+            raise failure from error
+        finally:
+            client.sending = None
+        client.sent.taken(message.id, at_s * 1000)
+        return Sent(message.id, at_s * 1000)
+
+    async def mark_read(self, session: str, chat: str, sender: str, message_ids: list[str]) -> None:
+        try:
+            where = jids.to_library(chat)
+            who = jids.to_library(sender) if sender else jids.nobody()
+        except ValueError as error:
+            raise EngineError("invalid", "no such address") from error
+        at_s = int(self._clock.now().timestamp())
+        await self._call(session, CALL_S, self._library.mark_read, message_ids, at_s, where, who)
+
+    async def typing(self, session: str, chat: str, state: str) -> None:
+        if state not in TYPING:
+            raise EngineError("invalid", f"typing is one of {', '.join(TYPING)}")
+        try:
+            where = jids.to_library(chat)
+        except ValueError as error:
+            raise EngineError("invalid", "no such address") from error
+        await self._call(session, CALL_S, self._library.typing, where, state)
+
+    async def simulate(self, session: str | None, action: str, args: dict[str, Any]) -> Any:
+        raise EngineError("not_supported", "only the simulator knows actions")
+
+    def _fetch(self, client: Client, body: Any, media: Media, message_id: str) -> Media:
+        """On the event pump of the session: bounded, because everything of this session waits."""
+        if not media_files.worth_fetching(media):
+            return media
+        try:
+            data = self._fetches.submit(client.call, self._library.download, body).result(FETCH_S)
+            return media_files.keep(client.files.media, message_id, media, data)
+        except (LibraryError, EngineError, OSError, FetchTimeout, RuntimeError) as error:
+            log.warning("A file could not be fetched", event_name="engine.media", reason=type(error).__name__)
+            return media
+
+    # --- calls ---
+
+    def _client(self, session: str) -> Client:
+        client = self._clients.get(session)
+        if client is None or client.over:
+            raise EngineError("not_started", "the session is not started", retryable=True)
+        return client
+
+    async def _call(self, session: str, limit_s: float, deed: Callable[..., Answer], *args: Any) -> Answer:
+        client = self._client(session)
+        return await self._within(limit_s, self._calls, client.call, deed, *args)
+
+    async def _within(
+        self, limit_s: float, executor: ThreadPoolExecutor, deed: Callable[..., Answer], *args: Any
+    ) -> Answer:
+        try:
+            async with asyncio.timeout(limit_s):
+                return await self._on(executor, deed, *args)
+        except TimeoutError as error:
+            raise EngineError("timeout", f"no answer within {limit_s:g} s", retryable=True) from error
+        except LibraryError as error:
+            raise translate(str(error)) from error
+
+    async def _on(self, executor: ThreadPoolExecutor, deed: Callable[..., Answer], *args: Any) -> Answer:
+        return await self._loop.run_in_executor(executor, lambda: deed(*args))

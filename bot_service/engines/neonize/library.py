@@ -1,0 +1,194 @@
+"""The native library with types: every call this engine makes, and nothing else of neonize.
+
+Calls block and belong on threads. Their only error is `LibraryError` with the library's words, which may hold numbers: redact them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+# Without it the library marks every message as written by a bot. It reads the variable when it is loaded, so before the import.
+os.putenv("NEONIZE_BOT_TAG", "off")
+
+from neonize import _binder
+from neonize.proto import Neonize_pb2 as pb
+from neonize.proto.waCompanionReg import WAWebProtobufsCompanionReg_pb2 as registration
+
+# Events that the library is asked for: its numbers are the contract of neonize/events.py.
+ME, QR_LIST, PAIR_STATUS, CONNECTED, KEEPALIVE_TIMEOUT, KEEPALIVE_RESTORED = 0, 1, 2, 3, 4, 5
+DISCONNECTED, MESSAGE, RECEIPT, CHAT_PRESENCE, SYNC_PREVIEW, SYNC_COMPLETED, UNDECRYPTABLE = 12, 17, 18, 19, 26, 27, 44
+LOGGED_OUT = 6
+SUBSCRIBED = (
+    PAIR_STATUS,
+    CONNECTED,
+    KEEPALIVE_TIMEOUT,
+    KEEPALIVE_RESTORED,
+    LOGGED_OUT,
+    DISCONNECTED,
+    MESSAGE,
+    RECEIPT,
+    CHAT_PRESENCE,
+    SYNC_PREVIEW,
+    SYNC_COMPLETED,
+    UNDECRYPTABLE,
+)
+TYPES: dict[int, Any] = {
+    ME: pb.Device,
+    PAIR_STATUS: pb.PairStatus,
+    CONNECTED: pb.Connected,
+    KEEPALIVE_TIMEOUT: pb.KeepAliveTimeout,
+    KEEPALIVE_RESTORED: pb.KeepAliveRestored,
+    LOGGED_OUT: pb.LoggedOut,
+    DISCONNECTED: pb.Disconnected,
+    MESSAGE: pb.Message,
+    RECEIPT: pb.Receipt,
+    CHAT_PRESENCE: pb.ChatPresence,
+    SYNC_PREVIEW: pb.OfflineSyncPreview,
+    SYNC_COMPLETED: pb.OfflineSyncCompleted,
+    UNDECRYPTABLE: pb.UndecryptableMessage,
+}
+UPLOAD_KINDS = {"image": 0, "sticker": 0, "video": 1, "audio": 2, "document": 3}
+TYPING = {"composing": (0, 0), "recording": (0, 1), "paused": (1, 0)}
+READ = b"read"
+
+
+class LibraryError(Exception):
+    """The library answered with an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Callbacks:
+    """What one client tells; each is called on a thread of the library, which waits until it returns.
+
+    `line(logger, level, text)` is every line of its log, `event(number, message)` every event asked for, `code(text)` each QR code,
+    `login(word)` how the showing of QR codes ended.
+    """
+
+    line: Callable[[str, str, str], None]
+    event: Callable[[int, Any], None]
+    code: Callable[[str], None]
+    login: Callable[[str], None]
+
+
+class Library:
+    """The loaded library. One per process, because the library itself is."""
+
+    def __init__(self) -> None:
+        self._go = _binder.gocode
+        self._properties: bytes = registration.DeviceProps(
+            os="Veilleur", platformType=registration.DeviceProps.DESKTOP
+        ).SerializeToString()
+
+    def run(self, client: bytes, dsn: str, proxy: str | None, callbacks: Callbacks) -> None:
+        """Connect and pump events until :meth:`stop`; blocks all that time. Raises when the connect fails or the pump dies."""
+        kept = self._callbacks(callbacks)
+        numbers = bytearray(SUBSCRIBED)
+        subscribed = (ctypes.c_char * len(numbers)).from_buffer(numbers)
+        settings = _binder.ProxySettings(proxy)._to_c_struct() if proxy else None
+        error: bytes = self._go.Neonize(
+            dsn.encode(),
+            client,
+            b"",
+            0,
+            0,
+            b"DEBUG",
+            *kept,
+            subscribed,
+            len(numbers),
+            self._properties,
+            len(self._properties),
+            b"",
+            0,
+            ctypes.byref(settings) if settings is not None else None,
+        )
+        _raise(error)
+
+    def stop(self, client: bytes) -> None:
+        """Forget the client; its :meth:`run` returns. Harmless for a client that is not known."""
+        self._go.Stop(client)
+
+    def disconnect(self, client: bytes) -> None:
+        """Close the socket; the pump goes on. The process dies if the client is not known."""
+        self._go.Disconnect(client)
+
+    def logout(self, client: bytes) -> None:
+        _raise(self._go.Logout(client))
+
+    def show_as_active(self, client: bytes) -> None:
+        """Delivery receipts count as delivered, although no person has the chat open."""
+        self._go.SetForceActiveDeliveryReceipts(client, True)
+
+    def pairing_code(self, client: bytes, phone: str) -> str:
+        """Eight letters with a dash, to be typed into the phone."""
+        request = pb.PairPhoneParams(
+            phone=phone, showPushNotification=True, clientType=1, clientDisplayName="Chrome (Linux)"
+        ).SerializeToString()
+        answer = pb.PairPhoneReturnFunction.FromString(self._go.PairPhone(client, request, len(request)))
+        if answer.Error:
+            raise LibraryError(answer.Error)
+        return str(answer.Code)
+
+    def send(self, client: bytes, to: Any, message: Any) -> tuple[str, int]:
+        """(WhatsApp's id, server time in seconds) once the server took it."""
+        target, body = to.SerializeToString(), message.SerializeToString()
+        raw = self._go.SendMessage(client, target, len(target), body, len(body))
+        answer = pb.SendMessageReturnFunction.FromString(raw)
+        if answer.Error:
+            raise LibraryError(answer.Error)
+        return str(answer.SendResponse.ID), int(answer.SendResponse.Timestamp)
+
+    def upload(self, client: bytes, data: bytes, kind: str) -> Any:
+        """The `UploadResponse` of a file that is on the media host now."""
+        answer = pb.UploadReturnFunction.FromString(self._go.Upload(client, data, len(data), UPLOAD_KINDS[kind]))
+        if answer.Error:
+            raise LibraryError(answer.Error)
+        return answer.UploadResponse
+
+    def download(self, client: bytes, message: Any) -> bytes:
+        """The file that a message speaks of."""
+        body = message.SerializeToString()
+        answer = pb.DownloadReturnFunction.FromString(self._go.DownloadAny(client, body, len(body)))
+        if answer.Error:
+            raise LibraryError(answer.Error)
+        return bytes(answer.Binary)
+
+    def mark_read(self, client: bytes, ids: list[str], at_s: int, chat: Any, sender: Any) -> None:
+        where, who = chat.SerializeToString(), sender.SerializeToString()
+        names = " ".join(ids).encode()
+        _raise(self._go.MarkRead(client, names, at_s, where, len(where), who, len(who), READ))
+
+    def typing(self, client: bytes, chat: Any, state: str) -> None:
+        where = chat.SerializeToString()
+        _raise(self._go.SendChatPresence(client, where, len(where), *TYPING[state]))
+
+    @staticmethod
+    def _callbacks(callbacks: Callbacks) -> tuple[Any, Any, Any, Any]:
+        def on_code(_: int, text: int) -> None:
+            callbacks.code(ctypes.string_at(text).decode())
+
+        def on_login(_: int, text: int) -> None:
+            callbacks.login(ctypes.string_at(text).decode())
+
+        def on_event(_: bytes, data: int, size: int, number: int) -> None:
+            if number in TYPES:
+                callbacks.event(number, TYPES[number].FromString(ctypes.string_at(data, size) if size else b""))
+
+        def on_line(data: int, size: int) -> None:
+            entry = pb.LogEntry.FromString(ctypes.string_at(data, size))
+            callbacks.line(entry.Name, entry.Level, entry.Message)
+
+        return (
+            _binder.func_string(on_code),
+            _binder.func_string(on_login),
+            _binder.func_callback_bytes(on_event),
+            _binder.func_callback_bytes2(on_line),
+        )
+
+
+def _raise(error: bytes | None) -> None:
+    if error:
+        raise LibraryError(error.decode(errors="replace"))

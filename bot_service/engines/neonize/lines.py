@@ -1,0 +1,60 @@
+"""What the library's own log says of the wire: frames in and out, and the moment before a message is decrypted.
+
+The lines hold numbers and contents. They are read here and forgotten; nothing of them may be stored or logged.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_TAG = re.compile(r"<([a-z:]+)")
+_ATTRIBUTE = re.compile(r' ([a-z_]+)="([^"]*)"')
+_ENVELOPE = re.compile(r"<enc ")
+_ITEM = re.compile(r'<item id="([^"]+)"/>')
+_IGNORED = re.compile(r"Ignoring message (\S+) from ")
+DECRYPTING = "Decrypting message from "
+DIALING = "Dialing "
+
+
+@dataclass(frozen=True, slots=True)
+class Stanza:
+    """One frame as far as it matters: tag, attributes of the outer element, and the rest as text."""
+
+    tag: str
+    attrs: dict[str, str]
+    body: str
+
+    @property
+    def id(self) -> str:
+        return self.attrs.get("id", "")
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids that a receipt speaks of."""
+        return [self.id, *_ITEM.findall(self.body)]
+
+    @property
+    def envelopes(self) -> int:
+        """How many encrypted parts a message has."""
+        return len(_ENVELOPE.findall(self.body))
+
+
+def parse(text: str) -> Stanza | None:
+    """The stanza of a line of `Client/Recv` or `Client/Send`; None when it is not one."""
+    found = _TAG.match(text)
+    if found is None:
+        return None
+    # Attributes are written in alphabetical order, so a name that somebody chose for himself ("notify") comes after the id.
+    attrs: dict[str, str] = {}
+    at = found.end()
+    while (attribute := _ATTRIBUTE.match(text, at)) is not None:
+        attrs.setdefault(attribute[1], attribute[2])
+        at = attribute.end()
+    return Stanza(found[1], attrs, text[at:])
+
+
+def ignored_message(text: str) -> str | None:
+    """The id of a message that the library had read before, when the line says so."""
+    found = _IGNORED.match(text)
+    return found[1] if found else None

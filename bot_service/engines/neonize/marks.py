@@ -1,0 +1,51 @@
+"""Two lines in a small file: which message the engine began to decrypt last, and which one is journalled last. Survives a kill."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+SLOT_BYTES = 192
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A message, and the wall time in milliseconds at which the mark was made."""
+
+    message_id: str
+    at_ms: int
+
+
+class Marks:
+    """Written from the engine's threads, one write each, without forcing the disk: a killed process loses nothing by that."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def begin(self, mark: Mark) -> None:
+        """From here on the ratchet may move for this message."""
+        self._write(0, mark)
+
+    def done(self, mark: Mark) -> None:
+        """The message is in the journal, or there is nothing to journal."""
+        self._write(SLOT_BYTES, mark)
+
+    def unfinished(self) -> Mark | None:
+        """The message that was begun and not finished before this process, if there is one."""
+        begun, done = self._read(0), self._read(SLOT_BYTES)
+        return begun if begun is not None and (done is None or done.message_id != begun.message_id) else None
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = -1
+
+    def _write(self, offset: int, mark: Mark) -> None:
+        line = f"{mark.at_ms} {mark.message_id}".encode()[: SLOT_BYTES - 1]
+        if self._fd >= 0:
+            os.pwrite(self._fd, line.ljust(SLOT_BYTES - 1) + b"\n", offset)
+
+    def _read(self, offset: int) -> Mark | None:
+        at, _, message_id = os.pread(self._fd, SLOT_BYTES, offset).decode(errors="replace").strip().partition(" ")
+        return Mark(message_id, int(at)) if at.isdigit() and message_id else None

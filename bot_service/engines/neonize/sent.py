@@ -1,0 +1,107 @@
+"""Which WhatsApp id stands for which message of ours: the library chooses its own ids, the rest of this program only knows ours.
+
+Kept in memory and in an append-only file per session, so that receipts find their message after a restart, and so that a message
+whose answer was lost on the way to us is not sent twice.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+KEPT = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class SentMessage:
+    """`taken_at_ms` is the server's time, None as long as the server has not answered."""
+
+    id: str
+    whatsapp_id: str
+    chat: str
+    taken_at_ms: int | None = None
+
+
+class SentMessages:
+    """The newest messages of one session. Callable from any thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        self._by_ours: dict[str, SentMessage] = {}
+        self._by_theirs: dict[str, SentMessage] = {}
+        lines = self._read(path)
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        if lines > 2 * KEPT:
+            self._rewrite(path)
+
+    def note(self, message: SentMessage) -> None:
+        """Remember a message, or that the server has taken it."""
+        with self._lock:
+            self._keep(message)
+            if self._fd >= 0:
+                os.write(self._fd, _line(message))
+
+    def taken(self, message_id: str, at_ms: int) -> None:
+        """The server has our message."""
+        known = self.ours(message_id)
+        if known is not None:
+            self.note(replace(known, taken_at_ms=at_ms))
+
+    def ours(self, message_id: str) -> SentMessage | None:
+        with self._lock:
+            return self._by_ours.get(message_id)
+
+    def theirs(self, whatsapp_id: str) -> SentMessage | None:
+        with self._lock:
+            return self._by_theirs.get(whatsapp_id)
+
+    def whatsapp_id(self, message_id: str) -> str:
+        """The id on WhatsApp of a message that we sent; any other id is one of WhatsApp's already."""
+        known = self.ours(message_id)
+        return known.whatsapp_id if known else message_id
+
+    def own_id(self, whatsapp_id: str) -> str:
+        """Our id of a message that we sent; any other id stays as it is."""
+        known = self.theirs(whatsapp_id)
+        return known.id if known else whatsapp_id
+
+    def close(self) -> None:
+        with self._lock:
+            if self._fd >= 0:
+                os.close(self._fd)
+            self._fd = -1
+
+    def _keep(self, message: SentMessage) -> None:
+        self._by_ours.pop(message.id, None)
+        self._by_ours[message.id] = message
+        self._by_theirs[message.whatsapp_id] = message
+        while len(self._by_ours) > KEPT:
+            oldest = self._by_ours.pop(next(iter(self._by_ours)))
+            self._by_theirs.pop(oldest.whatsapp_id, None)
+
+    def _read(self, path: Path) -> int:
+        if not path.exists():
+            return 0
+        lines = path.read_bytes().splitlines()
+        for line in lines:
+            try:
+                self._keep(msgspec.json.decode(line, type=SentMessage))
+            except msgspec.MsgspecError:
+                continue  # the last line of a killed process may be torn
+        return len(lines)
+
+    def _rewrite(self, path: Path) -> None:
+        part = path.with_suffix(".part")
+        part.write_bytes(b"".join(map(_line, self._by_ours.values())))
+        part.chmod(0o600)
+        os.replace(part, path)
+        os.close(self._fd)
+        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+
+
+def _line(message: SentMessage) -> bytes:
+    return msgspec.json.encode(message) + b"\n"

@@ -1,0 +1,66 @@
+"""Sees to a session's store before the library opens it: what a kill left half done is put right, in a safe process."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from bot_service.engines.neonize import undo
+from bot_service.engines.neonize.files import DeviceFiles
+from bot_service.engines.neonize.marks import Mark
+from shared import logs
+
+log = logs.get(__name__)
+APART_S = 20.0
+
+
+class Stores:
+    """Remembers which files the library has opened in this process: it never closes one."""
+
+    def __init__(self) -> None:
+        self._opened: set[Path] = set()
+        self._lock = threading.Lock()
+
+    def prepare(self, session: str, files: DeviceFiles, unfinished: Mark | None) -> str | None:
+        """Returns the id of a message that may be lost, None when none is."""
+        with self._lock:
+            first = files.store not in self._opened
+            self._opened.add(files.store)
+        try:
+            if first:
+                outcome = undo.prepare(files.store, unfinished)
+            elif unfinished is not None:
+                outcome = self._apart(files.store, unfinished)
+            else:
+                return None
+        except (sqlite3.Error, OSError, subprocess.SubprocessError, ValueError) as error:
+            log.error("The store of a session cannot be prepared", event_name="engine.store", reason=str(error))
+            return unfinished.message_id if unfinished else None
+        if unfinished is None:
+            return None
+        lost = outcome in (undo.Undone.SENT_BETWEEN, undo.Undone.TOO_MUCH)
+        tell = log.error if lost else log.info
+        sentence = "A message may be lost" if lost else "An unfinished message will be read again"
+        tell(
+            sentence,
+            event_name="message.lost" if lost else "message.again",
+            session=session,
+            message_id=unfinished.message_id,
+            outcome=outcome.value,
+        )
+        return unfinished.message_id if lost else None
+
+    @staticmethod
+    def _apart(store: Path, unfinished: Mark) -> undo.Undone:
+        command = [sys.executable, "-m", "bot_service.engines.neonize.undo", str(store)]
+        done = subprocess.run(
+            [*command, unfinished.message_id, str(unfinished.at_ms)],
+            capture_output=True,
+            text=True,
+            timeout=APART_S,
+            check=True,
+        )
+        return undo.Undone(done.stdout.strip())
