@@ -20,10 +20,10 @@ def reply(body: str, *, to_id: str, to_sender: str, quoted: str = "") -> Content
     return e2e.Message(extendedTextMessage=e2e.ExtendedTextMessage(text=body, contextInfo=context))
 
 
-def reaction(emoji: str, *, chat: str, to_id: str, from_me: bool) -> Content:
+def reaction(emoji: str, *, chat_jid: str, to_id: str, from_me: bool) -> Content:
     """`from_me` from the view of the phone that reacts."""
     message = e2e.Message()
-    message.reactionMessage.key.remoteJID = chat
+    message.reactionMessage.key.remoteJID = chat_jid
     message.reactionMessage.key.fromMe = from_me
     message.reactionMessage.key.ID = to_id
     message.reactionMessage.text = emoji

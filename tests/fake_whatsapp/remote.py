@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -22,45 +23,43 @@ class ControlError(Exception):
     """The fake server refused a deed."""
 
 
-class Remote:
-    """`async with Remote(folder) as server:`; `await server("send", sender=…, chat=…, body=…)` does one op of `Control`."""
+class ServerProcess:
+    """The process; it belongs to no event loop, so that many tests can share it."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._process: asyncio.subprocess.Process | None = None
-        self._http: aiohttp.ClientSession | None = None
-        self.proxy = self.ca_file = self.root_hex = self.control = ""
-
-    async def start(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with (self._folder / "server.log").open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "tests.fake_whatsapp", str(self._folder)),
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-                cwd=ROOT,
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.fake_whatsapp", str(folder)], stdout=subprocess.PIPE, stderr=log, cwd=ROOT
             )
         if self._process.stdout is None:
             raise RuntimeError("no output to read")
-        async with asyncio.timeout(WAIT_S):
-            line = json.loads(await self._process.stdout.readline())
-        self.proxy, self.ca_file = line["proxy"], line["ca"]
-        self.root_hex, self.control = line["root"], line["control"]
-        self._http = aiohttp.ClientSession()
+        self.told: dict[str, str] = json.loads(self._process.stdout.readline())
 
-    async def stop(self) -> None:
-        if self._http is not None:
-            await self._http.close()
-        if self._process is not None and self._process.returncode is None:
-            self._process.terminate()
-            await self._process.wait()
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(timeout=WAIT_S)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+
+class Remote:
+    """`async with Remote(process) as server:` begins with a clean server;
+    `await server("send", sender=…, chat=…, body=…)` does one op of `Control`."""
+
+    def __init__(self, process: ServerProcess) -> None:
+        self.proxy, self.ca_file = process.told["proxy"], process.told["ca"]
+        self.root_hex, self.control = process.told["root"], process.told["control"]
+        self._http: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Remote:
-        await self.start()
+        self._http = aiohttp.ClientSession()
+        await self("reset")
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.stop()
+        if self._http is not None:
+            await self._http.close()
 
     def environment(self) -> dict[str, str]:
         """What an engine worker of a test needs so that it talks to this server and to nobody else."""
