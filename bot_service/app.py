@@ -11,6 +11,9 @@ from bot_service.api import routes
 from bot_service.api.access import KeyLookup, Scope, Tokens, gate
 from bot_service.api.heartbeat import Pulse
 from bot_service.boot import Boot
+from bot_service.dashboard import routes as dashboard
+from bot_service.dashboard.desk import DESK, new_desk
+from bot_service.dashboard.stream import end_streams
 from bot_service.domain.expiry import ExpiryAction, ExpiryPolicy
 from bot_service.domain.ports import EnginePool
 from bot_service.domain.readiness import DoubtPolicy
@@ -55,10 +58,11 @@ def build_app(
     registry = new_registry()
     scope_of: dict[tuple[str, str], Scope] = {}
     key_lookup: KeyLookup | None = None
+    tokens = _tokens(settings)
     app = web.Application(
         middlewares=[
             middleware.problems(clock, http_measure(registry, "veilleur_bot")),
-            gate(scope_of, _tokens(settings), key_lookup),
+            gate(scope_of, tokens, key_lookup),
         ],
         client_max_size=MAX_BODY_BYTES,
     )
@@ -72,7 +76,9 @@ def build_app(
     app[keys.OUTAGE] = lambda: upstream_outage(app[keys.REGISTRY])
     # Started from the first to the last, taken down from the last to the first.
     app.cleanup_ctx.extend([_loop_guard, _lease, _database, _sessions, _loops, _restore])
-    page = routes.table(app)
+    app[DESK] = new_desk(tokens.administrator, clock)
+    app.on_shutdown.append(end_streams)
+    page = [*routes.table(app), *dashboard.table(app)]
     scope_of.update(routes.scopes(page))
     routes.mount(app, page)
     return app

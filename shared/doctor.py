@@ -69,7 +69,13 @@ def settings_checks(group: str, cls: type[Any], environ: Mapping[str, str]) -> t
         loaded = load(cls, environ)
     except SettingsError as error:
         return [
-            Check(group, fault.name, Verdict.FAILED, str(fault), f"correct {fault.name} and start again")
+            Check(
+                group,
+                fault.name,
+                Verdict.FAILED,
+                str(fault).removeprefix(f"{fault.name}:").strip(),
+                f"correct {fault.name} and start again",
+            )
             for fault in error.faults
         ], None
     return [Check(group, "settings", Verdict.OK, "every variable can be used")], loaded

@@ -15,7 +15,6 @@ from shared.cli.client import Client, CliError
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 Id = Annotated[str, typer.Argument(metavar="SESSION", help="The session's id.")]
-PAIRED = frozenset({"CONNECTING", "SYNCING", "READY", "DEGRADED", "RECONNECTING"})
 
 
 def _at(session: str, *more: str) -> str:
@@ -29,19 +28,19 @@ def list_sessions(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 100,
     json: show.Json = False,
 ) -> None:
-    """List sessions with state, reason and the age of the last frame."""
+    """List sessions with state, reason and the last sign of life."""
     with show.errors(json):
-        value = where.bot().get("/api/sessions", state=state and state.upper(), search=search, limit=limit)
+        value = where.bot().get("/api/sessions", state=state and state.upper(), q=search, limit=limit)
         if json:
             show.as_json(value)
             return
         rows = [
             (each["id"], each["name"], show.coloured(each["state"]), each["reason"],
-             show.span(each.get("lastFrameAgeMs")), each["owner"])
+             show.ago(each["lastActivityAt"]), each["owner"])
             for each in value["sessions"]
         ]  # fmt: skip
         show.table(
-            ("Session", "Name", "State", "Reason", "Last frame", "Owner"),
+            ("Session", "Name", "State", "Reason", "Last activity", "Owner"),
             rows,
             empty="There are no sessions. Create one with: veilleur sessions create NAME",
         )
@@ -88,8 +87,9 @@ def qr(
 def _pair_by_qr(bot: Client, session: str, *, draw: bool, wait: bool, until: float) -> str:
     shown = ""
     while True:
-        state = str(bot.get(_at(session))["state"])
-        if state in PAIRED:
+        now = bot.get(_at(session))
+        state = str(now["state"])
+        if now["paired"]:
             return state
         answer = bot.request("GET", _at(session, "qr"), query={"format": "text"})
         if answer.status == 200 and answer.value != shown:

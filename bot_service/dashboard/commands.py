@@ -1,0 +1,79 @@
+"""What the dashboard's forms do: the same calls as the API's, with the same judgement."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from urllib.parse import quote
+
+import msgspec
+from aiohttp import web
+
+from bot_service import keys
+from bot_service.api.lookup import problems, session_of
+from bot_service.api.schemas import DEFAULT_OWNER, CreateSession
+from bot_service.dashboard.desk import DESK, Form, back, done
+from bot_service.dashboard.login import Login
+from bot_service.domain.record import CommandKind
+from bot_service.sessions.service import NewSession, SessionExists
+from shared.web import errors
+from shared.web.body import invalid_from
+
+Act = Callable[[web.Request, Login, Form], Awaitable[str]]
+
+
+def command(kind: CommandKind) -> Act:
+    async def act(request: web.Request, _login: Login, form: Form) -> str:
+        session = session_of(request).id
+        with problems():
+            await request.app[keys.SESSIONS].command(session, kind)
+        return done(back(request, form), kind.value)
+
+    return act
+
+
+async def logout(request: web.Request, _login: Login, form: Form) -> str:
+    session = session_of(request).id
+    with problems():
+        await request.app[keys.SESSIONS].logout(session)
+    return done(back(request, form), "logout")
+
+
+async def delete(request: web.Request, _login: Login, _form: Form) -> str:
+    session = session_of(request).id
+    with problems():
+        await request.app[keys.SESSIONS].delete(session)
+    request.app[DESK].codes.pop(session, None)
+    return done("/", "delete")
+
+
+async def create(request: web.Request, login: Login, form: Form) -> str:
+    given = {name: str(form.get(name, "")).strip() for name in ("id", "name", "owner")}
+    wish = _checked({name: value for name, value in given.items() if value})
+    who = login.principal
+    if who.owner is not None and wish.owner not in (None, who.owner):
+        raise errors.forbidden("only an administrator makes sessions for another owner")
+    with problems():
+        try:
+            new = NewSession(wish.owner or who.owner or DEFAULT_OWNER, wish.id, wish.name, {})
+            record = await request.app[keys.SESSIONS].create(new, start=True)
+        except SessionExists:
+            raise errors.conflict("conflict", "a session with this id exists already") from None
+    return f"/sessions/{quote(record.id, safe='')}"
+
+
+def _checked(given: dict[str, str]) -> CreateSession:
+    try:
+        return msgspec.convert(given, CreateSession)
+    except msgspec.ValidationError as error:
+        raise invalid_from(error) from None
+
+
+async def pairing_code(request: web.Request, _login: Login, form: Form) -> str:
+    session = session_of(request).id
+    phone = re.sub(r"[^0-9]", "", str(form.get("phone", "")))
+    if not 6 <= len(phone) <= 15:
+        raise errors.invalid("phone", "must be a telephone number in international form")
+    with problems():
+        request.app[DESK].codes[session] = await request.app[keys.SESSIONS].pairing_code(session, phone)
+    return done(back(request, form), "pairing-code")

@@ -1,0 +1,92 @@
+"""``GET /events``: what happens to the sessions that a signed-in person may see, as server-sent events for our pages.
+
+It says that something changed and never what was written: no text, no number, no code leaves by it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import msgspec
+from aiohttp import web
+
+from bot_service import keys
+from bot_service.dashboard import wording
+from bot_service.dashboard.desk import DESK
+from bot_service.dashboard.login import Login
+from bot_service.domain.states import State
+from bot_service.sessions.bus import Event
+from shared.clock import iso
+from shared.web.ui.words import Words
+
+QUEUE = 200
+PING_S = 15.0
+# A login may have ended meanwhile: a stream is renewed after so long, and the cookie looked at anew.
+LASTS_S = 600.0
+
+
+async def events(request: web.Request, login: Login) -> web.StreamResponse:
+    owner, t = login.principal.owner, request.app[DESK].pages.words(request)
+    queue: asyncio.Queue[Event | None] = asyncio.Queue(maxsize=QUEUE)
+    streams = request.app[DESK].streams
+
+    def keep(event: Event) -> None:
+        if owner is not None and event.owner != owner:
+            return
+        if queue.full():
+            queue.get_nowait()
+        queue.put_nowait(event)
+
+    streams.add(queue)
+    unsubscribe = request.app[keys.BUS].subscribe(keep)
+    response = web.StreamResponse(
+        headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    )
+    try:
+        await response.prepare(request)
+        await response.write(b"retry: 1000\n\n")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LASTS_S):
+                await _write_on(response, queue, t)
+    except ConnectionResetError:
+        pass
+    finally:
+        unsubscribe()
+        streams.discard(queue)
+    return response
+
+
+async def end_streams(app: web.Application) -> None:
+    """At shutdown: no browser keeps the service waiting."""
+    for queue in app[DESK].streams:
+        if queue.full():
+            queue.get_nowait()
+        queue.put_nowait(None)
+
+
+async def _write_on(response: web.StreamResponse, queue: asyncio.Queue[Event | None], t: Words) -> None:
+    while True:
+        try:
+            async with asyncio.timeout(PING_S):
+                event = await queue.get()
+        except TimeoutError:
+            await response.write(b": still here\n\n")
+            continue
+        if event is None:
+            return
+        await response.write(_line(event, t))
+
+
+def _line(event: Event, t: Words) -> bytes:
+    value = {"kind": event.kind, "session": event.session, "at": iso(event.at), "text": _text(event, t)}
+    return b"event: change\ndata: " + msgspec.json.encode(value) + b"\n\n"
+
+
+def _text(event: Event, t: Words) -> str:
+    state = str(event.data.get("state", ""))
+    if state in State.__members__:
+        words = wording.reason(str(event.data.get("reason", "")))
+        return t(wording.STATE[State(state)]) + (f" – {t(words)}" if words else "")
+    reason = event.data.get("reason")
+    return t(wording.reason(str(reason))) if reason else ""

@@ -1,0 +1,88 @@
+"""What the watchdog says, above the list: its state, the last pings as bars, uptime; and that it is silent when it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from shared.contract.keepalive import KeepAlive
+from shared.web.ui.svg import Bar, Svg, bars
+from shared.web.ui.words import Words
+
+PINGS = 40
+
+_KIND = {
+    "UP": "good", "DEGRADED": "warn", "SUSPECT": "warn", "FLAPPING": "warn", "DOWN": "bad",
+    "BLIND": "warn", "PAUSED": "calm", "UNKNOWN": "idle",
+}  # fmt: skip
+_SENTENCE = {
+    "UP": "The watchdog sees this service",
+    "DEGRADED": "Watched; too many sessions are not ready",
+    "SUSPECT": "The watchdog doubts this service",
+    "FLAPPING": "Watched; up and down too often of late",
+    "DOWN": "The watchdog could not reach this service",
+    "BLIND": "The watchdog cannot see: the fault is its own",
+    "PAUSED": "Maintenance: no alert is sent",
+    "UNKNOWN": "The watchdog has not decided yet",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    label: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    kind: str
+    sentence: str
+    detail: str
+    pings: Svg | None = None
+    figures: list[Figure] = field(default_factory=list)
+
+
+def strip(report: KeepAlive | None, t: Words) -> Strip:
+    """``report`` is the answer of ``GET /api/keepalive``; None before the first push."""
+    if report is None or report.last_push_at is None:
+        return Strip("bad", t("No watchdog has reported yet"), t("Start it, with the same WATCHDOG_TOKEN."))
+    if report.stale:
+        detail = t("Its last report came {when}.", when=t.when(report.last_push_at, seconds=True))
+        return Strip("bad", t("The watchdog is silent"), detail, _bars(report, t), _figures(report, t))
+    if not report.is_running:
+        return Strip("idle", t("The watchdog is switched off"), "KEEP_ALIVE_ENABLED=false")
+    sentence = t(_SENTENCE.get(report.state, report.state))
+    return Strip(_KIND.get(report.state, "idle"), sentence, _last(report, t), _bars(report, t), _figures(report, t))
+
+
+def _last(report: KeepAlive, t: Words) -> str:
+    every = t("one ping every {span}", span=t.span(report.ping_interval))
+    ping = report.last_ping
+    if ping is None:
+        return every
+    if ping.latency_ms is None:
+        return t("last ping unanswered") + ", " + every
+    return t("last ping {span}", span=t.span(ping.latency_ms)) + ", " + every
+
+
+def _bars(report: KeepAlive, t: Words) -> Svg | None:
+    recent = report.recent[-PINGS:]
+    if not recent:
+        return None
+    most = max((each for each in recent if each is not None), default=1) or 1
+    made = [
+        Bar("down", 1.0, t("unanswered")) if each is None else Bar("up", 0.25 + 0.75 * each / most, t.span(each))
+        for each in recent
+    ]
+    failed = sum(each is None for each in recent)
+    label = t("Last {n} pings, {failed} unanswered", n=len(recent), failed=failed)
+    return bars(made, label=label)
+
+
+def _figures(report: KeepAlive, t: Words) -> list[Figure]:
+    names = {"24h": t("24 hours"), "7d": t("7 days"), "30d": t("30 days")}
+    found = [
+        Figure(words, t.percent(report.uptime_ratio[name]))
+        for name, words in names.items()
+        if name in report.uptime_ratio
+    ]
+    return found or [Figure(t("Answered"), t.number(float(report.success_rate), 1) + "%")]

@@ -1,0 +1,130 @@
+"""States, reasons and problems in words for people; the keys of the French catalogue."""
+
+from __future__ import annotations
+
+from bot_service.domain.states import Actor, State
+
+KIND = {
+    State.READY: "good",
+    State.DEGRADED: "warn",
+    State.RECONNECTING: "warn",
+    State.STARTING: "calm",
+    State.PAIRING: "calm",
+    State.CONNECTING: "calm",
+    State.SYNCING: "calm",
+    State.STOPPED: "idle",
+    State.CLOSED: "idle",
+    State.LOGGED_OUT: "bad",
+    State.BANNED: "bad",
+    State.TEMP_BANNED: "bad",
+    State.OUTDATED: "bad",
+    State.FENCED: "bad",
+    State.FAILED: "bad",
+}
+
+STATE = {
+    State.READY: "Ready",
+    State.DEGRADED: "Degraded",
+    State.RECONNECTING: "Reconnecting",
+    State.STARTING: "Starting",
+    State.PAIRING: "Waiting for a phone",
+    State.CONNECTING: "Connecting",
+    State.SYNCING: "Syncing",
+    State.STOPPED: "Stopped",
+    State.CLOSED: "Closed",
+    State.LOGGED_OUT: "Logged out",
+    State.BANNED: "Banned",
+    State.TEMP_BANNED: "Banned for a time",
+    State.OUTDATED: "Outdated",
+    State.FENCED: "Used elsewhere",
+    State.FAILED: "Failed",
+}
+
+REASON = {
+    "created": "just created",
+    "started": "started",
+    "synced": "",
+    "connected": "connected",
+    "connecting": "",
+    "user_start": "started by a person",
+    "user_stop": "stopped by a person",
+    "user_restart": "restarted by a person",
+    "restore": "this service started again",
+    "user_logout": "logged out here",
+    "qr_shown": "",
+    "pairing_code_shown": "",
+    "qr_exhausted": "nobody scanned the code",
+    "pairing_timed_out": "nobody scanned the code",
+    "paired": "linked",
+    "pair_error": "linking failed",
+    "pair_restart": "linked, connecting anew",
+    "passkey_required": "WhatsApp wants a passkey for this account",
+    "multidevice_off": "the phone is too old for linked devices",
+    "disconnected": "connection lost",
+    "connect_error": "WhatsApp cannot be reached",
+    "connect_refused": "WhatsApp refused the connection",
+    "server_unavailable": "WhatsApp is not available",
+    "stream_error": "WhatsApp ended the stream",
+    "keepalive_timeout": "no answer to keep-alive",
+    "keepalive_restored": "",
+    "frames_stale": "nothing received for a minute",
+    "start_timeout": "the engine did not start in time",
+    "connect_timeout": "no connection in time",
+    "worker_lost": "its worker process ended",
+    "pump_died": "the engine stopped handing over events",
+    "logged_out": "unlinked on the phone",
+    "primary_gone": "the account is gone from the phone",
+    "banned": "WhatsApp banned the account",
+    "temp_banned": "WhatsApp banned the account for a time",
+    "temp_banned_again": "WhatsApp banned the account again",
+    "client_outdated": "this version is too old for WhatsApp",
+    "replaced": "another program took over the connection",
+    "replaced_twice": "two programs use the same link",
+    "replaced_by_owner": "another service owns this session",
+    "poison_stanza": "the same error again and again",
+    "timelocked": "WhatsApp limits messages to new chats",
+    "silence_pattern": "unusually silent",
+    "sends_without_receipts": "sent messages get no receipt",
+    "probe_not_returned": "a test message did not come back",
+    "repeated_stream_errors": "the same error again and again",
+    "inactive": "not used for too long",
+    "max_age": "older than allowed",
+}
+
+ADVICE = {
+    Actor.USER: "Whoever holds the phone has to act: look at WhatsApp on it, or link it again.",
+    Actor.OWNER: "Whoever answers for the WhatsApp account has to act; trying again by itself would do harm.",
+    Actor.OPERATOR: "Whoever runs this service has to act: look at the log, and at the engine’s version.",
+}
+
+# What a command ended with, by the code in the address; an unknown code shows nothing.
+DONE = {
+    "start": "The session starts.",
+    "stop": "The session is stopped. The phone stays linked.",
+    "restart": "The session restarts.",
+    "logout": "The phone is unlinked.",
+    "delete": "The session is deleted.",
+    "send": "The message is on its way.",
+    "pairing-code": "Type the code on the phone.",
+    "replay": "The letters are sent again.",
+}
+
+PROBLEM = {
+    "wrong_state": "The session is in a state in which this cannot be done.",
+    "not_found": "It is not there any more.",
+    "forbidden": "This key may not do that.",
+    "expired": "The page was too old. Please try again.",
+    "invalid": "Something in the form cannot be used. Please look at it again.",
+    "conflict": "There is one with that id already.",
+    "limited": "Too many messages for now. WhatsApp bans senders that are too fast.",
+    "engine": "The engine could not do it. The log says why.",
+    "other": "It did not work. The log says why.",
+}
+
+
+MESSAGE_STATE = ("queued", "sent", "delivered", "read", "failed", "received", "handled")
+
+
+def reason(code: str) -> str:
+    """The words for a reason; one that is not known is shown as it is, without underscores."""
+    return REASON.get(code, code.replace("_", " "))

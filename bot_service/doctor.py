@@ -1,0 +1,74 @@
+"""The bot service's part of ``veilleur doctor``: settings, engine, database, workers, and the check-list before deployment."""
+
+from __future__ import annotations
+
+import ctypes.util
+import importlib.util
+import resource
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+from bot_service.settings import BotSettings
+from shared.doctor import Check, Context, Verdict, settings_checks, sqlite_check
+
+GROUP, BEFORE = "Bot service", "Before deployment: bot service"
+DESCRIPTORS = 4096
+
+
+def checks(context: Context) -> Iterator[Check]:
+    found, settings = settings_checks(GROUP, BotSettings, context.environ)
+    yield from found
+    if not isinstance(settings, BotSettings):
+        return
+    yield _engine(settings)
+    yield _database(settings)
+    yield _descriptors()
+    yield from _before_deployment(settings, context)
+
+
+def _engine(settings: BotSettings) -> Check:
+    if settings.engine == "simulator":
+        todo = "set ENGINE=neonize to reach WhatsApp"
+        return Check(GROUP, "engine", Verdict.INFO, "simulator: no message leaves this machine", todo)
+    if importlib.util.find_spec("neonize") is None:
+        todo = "install the locked packages (make venv), or set ENGINE=simulator"
+        return Check(GROUP, "engine", Verdict.FAILED, "neonize is not installed", todo)
+    if ctypes.util.find_library("magic") is None:
+        todo = "install libmagic (Debian: apt install libmagic1)"
+        return Check(GROUP, "engine", Verdict.FAILED, "neonize needs libmagic, which is not there", todo)
+    return Check(GROUP, "engine", Verdict.OK, f"neonize {metadata.version('neonize')} is installed")
+
+
+def _database(settings: BotSettings) -> Check:
+    url = settings.store_url
+    if not url.startswith("sqlite:///"):
+        return Check(GROUP, "database", Verdict.INFO, "PostgreSQL: looked at when the service starts")
+    return sqlite_check(GROUP, Path(url.removeprefix("sqlite:///")))
+
+
+def _descriptors() -> Check:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < DESCRIPTORS:
+        todo = f"raise the limit to at least {DESCRIPTORS} (ulimit -n, or ulimits in compose)"
+        return Check(GROUP, "open files", Verdict.WARNING, f"at most {soft} in one process", todo)
+    return Check(GROUP, "open files", Verdict.OK, f"at most {soft} in one process")
+
+
+def _before_deployment(settings: BotSettings, context: Context) -> Iterator[Check]:
+    hours = settings.session_inactive_timeout_ms / 3_600_000
+    if settings.session_inactive_timeout_ms > settings.session_max_age_ms:
+        todo = "make SESSION_INACTIVE_TIMEOUT shorter than SESSION_MAX_AGE"
+        yield Check(BEFORE, "session times", Verdict.WARNING, "a session is too old before it is unused", todo)
+    elif hours < 1:
+        todo = "SESSION_INACTIVE_TIMEOUT is in milliseconds: 86400000, or 24h"
+        found = f"a session unused for {hours:.2g} h is closed"
+        yield Check(BEFORE, "session times", Verdict.WARNING, found, todo)
+    else:
+        yield Check(BEFORE, "session times", Verdict.OK, f"a session unused for {hours:g} h is closed")
+    if context.environ.get("RAILWAY_ENVIRONMENT") and not context.environ.get("RAILWAY_VOLUME_MOUNT_PATH"):
+        todo = "attach a volume at DATA_DIR: without one every deployment unlinks all phones"
+        yield Check(BEFORE, "volume", Verdict.FAILED, "Railway gives this service no volume", todo)
+    if not settings.public_stats:
+        return
+    yield Check(BEFORE, "public statistics", Verdict.INFO, "GET /api/keepalive and /api/metrics need no key")

@@ -1,0 +1,48 @@
+"""Every text of the pages has a French one with the same names in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from bot_service.dashboard import watchdog_strip, wording
+from bot_service.dashboard.french import FRENCH as DASHBOARD
+from bot_service.domain.states import State
+from shared.web.ui import words
+from tests.faces.catalogue import of_python, of_templates
+from tests.support.processes import ROOT
+
+SHARED = ROOT / "shared/web/ui"
+
+
+def texts(folder: Path) -> set[str]:
+    both = of_templates(folder / "templates") | of_python(folder)
+    return both | of_templates(SHARED / "templates") | of_python(SHARED)
+
+
+def worded() -> set[str]:
+    found = {*wording.STATE.values(), *wording.REASON.values(), *wording.ADVICE.values()}
+    found |= {*wording.DONE.values(), *wording.PROBLEM.values(), *wording.MESSAGE_STATE}
+    return (found | set(watchdog_strip._SENTENCE.values())) - {""}
+
+
+CASES = [("bot_service/dashboard", DASHBOARD, worded())]
+
+
+@pytest.mark.parametrize(("folder", "french", "more"), CASES)
+def test_every_text_has_a_french_one(folder: str, french: Mapping[str, str], more: set[str]) -> None:
+    missing = (texts(ROOT / folder) | more) - set(french) - set(words.FRENCH)
+    assert sorted(missing) == []
+
+
+@pytest.mark.parametrize("french", [words.FRENCH, *(case[1] for case in CASES)])
+def test_translations_keep_the_names_that_are_filled_in(french: Mapping[str, str]) -> None:
+    name = re.compile(r"\{\w+\}")
+    assert [text for text, said in french.items() if set(name.findall(text)) != set(name.findall(said))] == []
+
+
+def test_every_state_has_a_word_and_a_colour_class() -> None:
+    assert set(wording.STATE) == set(wording.KIND) == set(State)
