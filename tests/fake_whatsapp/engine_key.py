@@ -7,6 +7,7 @@ library and lie in a writable segment; anything else raises `EngineKeyError`, so
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import struct
 from pathlib import Path
 
@@ -38,10 +39,12 @@ def find(library: bytes) -> int:
 
 def library_file() -> Path:
     """The engine's native library as installed."""
-    import neonize
-    from neonize.utils.platform import generated_name
-
-    return Path(str(neonize.__file__)).parent / str(generated_name())
+    spec = importlib.util.find_spec("neonize")
+    places = list(spec.submodule_search_locations or []) if spec else []
+    found = sorted(file for place in places for file in Path(place).glob("neonize-linux-*.so"))
+    if len(found) != 1:
+        raise EngineKeyError(f"{len(found)} native libraries are installed")
+    return found[0]
 
 
 def install(public: bytes) -> None:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 
@@ -16,6 +17,7 @@ from tests.fake_whatsapp import engine_key
 
 def main() -> None:
     if "simulator" not in sys.argv:
+        importlib.import_module("bot_service.engines.neonize.native")  # loads the engine as the product does
         engine_key.install(bytes.fromhex(os.environ["FAKE_WHATSAPP_ROOT_KEY"]))
     worker.main(sys.argv[1:])
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bot_service.domain.message import Media, OutgoingMessage
+from bot_service.domain.message import Media, MessageType, OutgoingMessage
 from tests.fake_whatsapp.remote import Remote
 from tests.wire.worker_driver import CommandError, WorkerDriver, eventually
 
@@ -69,7 +69,7 @@ async def test_groups_are_read_and_written_with_sender_keys(worker: WorkerDriver
 
 
 @pytest.mark.parametrize("kind", ["image", "document", "audio", "video", "sticker"])
-async def test_files_go_both_ways(worker: WorkerDriver, server: Remote, tmp_path: Path, kind: str) -> None:
+async def test_files_go_both_ways(worker: WorkerDriver, server: Remote, tmp_path: Path, kind: MessageType) -> None:
     await worker.pair("s", BOT)
     plain = bytes(range(256)) * 300
     data = base64.b64encode(plain).decode()

@@ -225,9 +225,10 @@ def journalled(data_dir: Path) -> list[InboundMessage | Receipt]:
         at = 0
         while at < size:
             piece = journal_file.read_journal(folder / name, at)
-            found += [
-                record.message or record.receipt for _, record in piece.records if record.message or record.receipt
-            ]
+            for _, record in piece.records:
+                entry = record.message or record.receipt
+                if entry is not None:
+                    found.append(entry)
             if piece.end == at:
                 break
             at = piece.end

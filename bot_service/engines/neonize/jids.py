@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from neonize.proto import Neonize_pb2 as pb
+from bot_service.engines.neonize.native import pb
 
 USER_SERVER = "s.whatsapp.net"
 HIDDEN_SERVER = "lid"

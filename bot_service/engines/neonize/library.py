@@ -6,17 +6,11 @@ Calls block and belong on threads. Their only error is `LibraryError` with the l
 from __future__ import annotations
 
 import ctypes
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-# Without it the library marks every message as written by a bot. It reads the variable when it is loaded, so before the import.
-os.putenv("NEONIZE_BOT_TAG", "off")
-
-from neonize import _binder
-from neonize.proto import Neonize_pb2 as pb
-from neonize.proto.waCompanionReg import WAWebProtobufsCompanionReg_pb2 as registration
+from bot_service.engines.neonize.native import binder, pb, registration
 
 # Events that the library is asked for: its numbers are the contract of neonize/events.py.
 ME, QR_LIST, PAIR_STATUS, CONNECTED, KEEPALIVE_TIMEOUT, KEEPALIVE_RESTORED = 0, 1, 2, 3, 4, 5
@@ -78,7 +72,7 @@ class Library:
     """The loaded library. One per process, because the library itself is."""
 
     def __init__(self) -> None:
-        self._go = _binder.gocode
+        self._go = binder.gocode
         self._properties: bytes = registration.DeviceProps(
             os="Veilleur", platformType=registration.DeviceProps.DESKTOP
         ).SerializeToString()
@@ -88,7 +82,7 @@ class Library:
         kept = self._callbacks(callbacks)
         numbers = bytearray(SUBSCRIBED)
         subscribed = (ctypes.c_char * len(numbers)).from_buffer(numbers)
-        settings = _binder.ProxySettings(proxy)._to_c_struct() if proxy else None
+        settings = binder.ProxySettings(proxy)._to_c_struct() if proxy else None
         error: bytes = self._go.Neonize(
             dsn.encode(),
             client,
@@ -182,10 +176,10 @@ class Library:
             callbacks.line(entry.Name, entry.Level, entry.Message)
 
         return (
-            _binder.func_string(on_code),
-            _binder.func_string(on_login),
-            _binder.func_callback_bytes(on_event),
-            _binder.func_callback_bytes2(on_line),
+            binder.func_string(on_code),
+            binder.func_string(on_login),
+            binder.func_callback_bytes(on_event),
+            binder.func_callback_bytes2(on_line),
         )
 
 

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from neonize.proto.waE2E import WAWebProtobufsE2E_pb2 as e2e
-
 from bot_service.domain.message import Media, OutgoingMessage
 from bot_service.engines.base import EngineError
+from bot_service.engines.neonize.native import e2e
 
 MEDIA_TYPES = frozenset({"image", "document", "audio", "video", "sticker"})
 Upload = Callable[[bytes, str], Any]
