@@ -1,0 +1,84 @@
+"""Makes ``.env.example`` and the README's table of variables from the settings classes.
+
+Usage: ``python -m tests.deploy.documents --write``; tests hold both files against :func:`env_example` and :func:`readme`.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+
+from bot_service.settings import BotSettings
+from shared.local_run import LocalRunSettings
+from shared.settings import CommonSettings, Described, describe
+from tests.support.processes import ROOT
+from watchdog.settings import WatchdogSettings
+
+ENV_EXAMPLE = ROOT / ".env.example"
+README = ROOT / "README.md"
+BEGIN, END = "<!-- variables: made by `make docs` -->", "<!-- end of variables -->"
+
+
+def groups() -> dict[str, list[Described]]:
+    """Every variable once, by who reads it."""
+    common = {row.name for row in describe(CommonSettings)}
+    bot, watchdog = describe(BotSettings), describe(WatchdogSettings)
+    shared = [row for row in bot if row.name in common]
+    in_bot = {row.name for row in bot}
+    for_both = [row for row in watchdog if row.name in in_bot and row.name not in common and row.name != "PORT"]
+    names_for_both = {row.name for row in for_both}
+    local = [row for row in describe(LocalRunSettings) if row.name == "WATCHDOG_PORT"]
+    return {
+        "both": shared + for_both,
+        "bot": [row for row in bot if row.name not in common | names_for_both],
+        "watchdog": local + [row for row in watchdog if row.name not in common | names_for_both | {"PORT"}],
+    }
+
+
+def env_example() -> str:
+    """The text of ``.env.example``: every variable, commented out, with its default."""
+    titles = {"both": "Both programs", "bot": "Bot service", "watchdog": "Watchdog"}
+    lines = [
+        "# Copy to .env and take the # away where you want something else. Nothing here is needed.",
+        "# Durations are milliseconds, or numbers with ms, s, m, h or d: 600000 is 10m.",
+        "# Every secret NAME may be given as NAME_FILE, the path of a file that holds it.",
+    ]
+    for group, rows in groups().items():
+        lines += ["", f"# --- {titles[group]} ---"]
+        for row in rows:
+            lines += ["", f"# {row.about}.", f"# Accepted: {row.accepts}.", f"#{row.name}={_writable(row)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _writable(row: Described) -> str:
+    # A default that is a description ("DATA_DIR/secrets") is not a value to write.
+    return "" if row.secret or re.search(r"[A-Z]{3,}", row.default) else row.default
+
+
+def table() -> str:
+    """The README's table, between its two marks."""
+    lines = [BEGIN, "", "| variable | default | of | meaning |", "|---|---|---|---|"]
+    for group, rows in groups().items():
+        for row in rows:
+            default = f"`{row.default}`" if row.default else "none"
+            lines.append(f"| `{row.name}` | {default} | {group} | {row.about.replace('|', chr(92) + '|')} |")
+    return "\n".join([*lines, "", END])
+
+
+def readme(text: str) -> str:
+    """``text`` with its table made anew; raises ``ValueError`` when the marks are missing."""
+    begin, end = text.index(BEGIN), text.index(END) + len(END)
+    return text[:begin] + table() + text[end:]
+
+
+def main(arguments: list[str]) -> int:
+    if arguments != ["--write"]:
+        sys.stderr.write("usage: python -m tests.deploy.documents --write\n")
+        return 2
+    ENV_EXAMPLE.write_text(env_example(), encoding="utf-8")
+    README.write_text(readme(README.read_text(encoding="utf-8")), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,66 @@
+"""What the project's pages say about settings, files and commands is what the code has."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import pytest
+
+from bot_service.settings import BotSettings
+from shared.dotenv import read_dotenv
+from shared.settings import load
+from tests.deploy import documents
+from tests.support.processes import ROOT
+from watchdog.settings import WatchdogSettings
+
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+
+
+def test_env_example_has_every_variable_with_its_default() -> None:
+    assert documents.ENV_EXAMPLE.read_text(encoding="utf-8") == documents.env_example(), "run make docs"
+
+
+def test_the_table_of_the_readme_has_every_variable_with_its_default() -> None:
+    text = documents.README.read_text(encoding="utf-8")
+    assert text == documents.readme(text), "run make docs"
+
+
+def test_a_copy_of_env_example_changes_nothing(tmp_path: object) -> None:
+    assert read_dotenv(documents.ENV_EXAMPLE) == {}
+
+
+def test_every_default_of_env_example_is_accepted_as_it_stands() -> None:
+    lines = re.findall(r"^#([A-Z_]+)=(.+)$", documents.ENV_EXAMPLE.read_text(encoding="utf-8"), re.M)
+    environ = dict(lines)
+    assert len(environ) > 30
+    assert load(BotSettings, environ) == load(BotSettings, {})
+    given, default = load(WatchdogSettings, {**environ, "PORT": "3001"}), load(WatchdogSettings, {})
+    # Written out, these two say what their absence means.
+    assert (given.bot_url, given.remediation) == ("http://127.0.0.1:3000", ("none",))
+    assert dataclasses.replace(given, bot_url=default.bot_url, remediation=default.remediation) == default
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_every_link_to_a_file_or_a_heading_leads_somewhere(page) -> None:  # type: ignore[no-untyped-def]
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), f"{page.name}: {target}"
+        if anchor:
+            assert anchor in _anchors(file.read_text(encoding="utf-8")), f"{page.name}: {target}"
+
+
+def _anchors(text: str) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", text, flags=re.S), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_every_make_target_that_a_page_names_exists(page) -> None:  # type: ignore[no-untyped-def]
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
+    named = set(re.findall(r"(?:`|^)make ([a-z][a-z-]+)", page.read_text(encoding="utf-8"), re.M))
+    assert named - targets == set()
