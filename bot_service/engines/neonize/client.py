@@ -27,7 +27,8 @@ from shared.redact import redact_text
 log = logs.get(__name__)
 P = ParamSpec("P")
 Answer = TypeVar("Answer")
-FIRST_CODE_MS, NEXT_CODE_MS = 60_000, 20_000
+# The library shows the first code of a full round longer.
+FULL_ROUND, FIRST_CODE_MS, NEXT_CODE_MS = 6, 60_000, 20_000
 MAPPED_S = 5.0
 PUMPING_S = 1.5
 
@@ -68,7 +69,7 @@ class Client:
         self.last_event_at = around.clock.monotonic()
         self._around = around
         self._proxy, self._pairing = proxy, pairing
-        self._code_round, self._codes = code_round, 0
+        self._code_round, self._codes, self._offered = code_round, 0, 0
         self._was_online = self._loss_told = False
         self._lid: str | None = None
         self._mapped, self._pumping, self._finished = threading.Event(), threading.Event(), threading.Event()
@@ -179,6 +180,8 @@ class Client:
             self.gate.received(stanza.id, stanza.envelopes)
         elif stanza.tag == "success":
             self._was_online = True
+        elif stanza.tag == "iq" and stanza.offered_codes:
+            self._offered = stanza.offered_codes
         sign = signs.of_stanza(stanza, pairing=not self._was_online)
         if sign is not None:
             self._tell(*sign)
@@ -198,7 +201,7 @@ class Client:
         if not self._pairing:
             self._tell(SignalKind.LOGGED_OUT, {"code": 401, "onConnect": True})
             return
-        lives_ms = NEXT_CODE_MS if self._codes else FIRST_CODE_MS
+        lives_ms = FIRST_CODE_MS if not self._codes and self._offered == FULL_ROUND else NEXT_CODE_MS
         self._codes += 1
         self._mapped.set()
         self._pumping.set()

@@ -124,7 +124,9 @@ class NeonizeEngine:
         await self._forget(client)
 
     async def _forget(self, client: Client) -> None:
-        if not await self._on(self._lifecycle, client.forget, FORGET_S):
+        # A thread that shows codes nobody scanned never ends: the library leaves it behind, and the pairing process ends soon.
+        abandoned = client.showed_code.is_set() and not client.paired
+        if not await self._on(self._lifecycle, client.forget, 0.0 if abandoned else FORGET_S) and not abandoned:
             log.warning("A thread of the library did not end", event_name="engine.thread.left", session=client.session)
 
     def _ended_on_thread(self, client: Client) -> None:

@@ -73,14 +73,18 @@ class Library:
 
     def __init__(self) -> None:
         self._go = binder.gocode
+        self._relays: list[_Relay] = []
+        self._current: dict[bytes, _Relay] = {}
         self._properties: bytes = registration.DeviceProps(
             os="Veilleur", platformType=registration.DeviceProps.DESKTOP
         ).SerializeToString()
 
     def run(self, client: bytes, dsn: str, proxy: str | None, callbacks: Callbacks) -> None:
         """Connect and pump events until :meth:`stop`; blocks all that time. Raises when the connect fails or the pump dies."""
-        kept = self._callbacks(callbacks)
-        numbers = bytearray(SUBSCRIBED)
+        relay = _Relay(callbacks)
+        self._relays.append(relay)
+        self._current[client] = relay
+        numbers = bytearray(SUBSCRIBED)  # read before the connect, so it may go with this call
         subscribed = (ctypes.c_char * len(numbers)).from_buffer(numbers)
         settings = binder.ProxySettings(proxy)._to_c_struct() if proxy else None
         error: bytes = self._go.Neonize(
@@ -90,7 +94,7 @@ class Library:
             0,
             0,
             b"DEBUG",
-            *kept,
+            *relay.functions,
             subscribed,
             len(numbers),
             self._properties,
@@ -104,6 +108,9 @@ class Library:
     def stop(self, client: bytes) -> None:
         """Forget the client; its :meth:`run` returns. Harmless for a client that is not known."""
         self._go.Stop(client)
+        relay = self._current.pop(client, None)
+        if relay is not None:
+            relay.target = None
 
     def disconnect(self, client: bytes) -> None:
         """Close the socket; the pump goes on. The process dies if the client is not known."""
@@ -159,28 +166,36 @@ class Library:
         where = chat.SerializeToString()
         _raise(self._go.SendChatPresence(client, where, len(where), *TYPING[state]))
 
-    @staticmethod
-    def _callbacks(callbacks: Callbacks) -> tuple[Any, Any, Any, Any]:
-        def on_code(_: int, text: int) -> None:
-            callbacks.code(ctypes.string_at(text).decode())
 
-        def on_login(_: int, text: int) -> None:
-            callbacks.login(ctypes.string_at(text).decode())
+class _Relay:
+    """What the library calls. It must outlive the client: the library may still log long after a pump has ended or a client was
+    stopped, and calls freed memory then. So relays are kept for good (they are small), and only their target is let go."""
 
-        def on_event(_: bytes, data: int, size: int, number: int) -> None:
-            if number in TYPES:
-                callbacks.event(number, TYPES[number].FromString(ctypes.string_at(data, size) if size else b""))
-
-        def on_line(data: int, size: int) -> None:
-            entry = pb.LogEntry.FromString(ctypes.string_at(data, size))
-            callbacks.line(entry.Name, entry.Level, entry.Message)
-
-        return (
-            binder.func_string(on_code),
-            binder.func_string(on_login),
-            binder.func_callback_bytes(on_event),
-            binder.func_callback_bytes2(on_line),
+    def __init__(self, target: Callbacks) -> None:
+        self.target: Callbacks | None = target
+        self.functions = (
+            binder.func_string(self._code),
+            binder.func_string(self._login),
+            binder.func_callback_bytes(self._event),
+            binder.func_callback_bytes2(self._line),
         )
+
+    def _code(self, _: int, text: int) -> None:
+        if self.target is not None:
+            self.target.code(ctypes.string_at(text).decode())
+
+    def _login(self, _: int, text: int) -> None:
+        if self.target is not None:
+            self.target.login(ctypes.string_at(text).decode())
+
+    def _event(self, _: bytes, data: int, size: int, number: int) -> None:
+        if self.target is not None and number in TYPES:
+            self.target.event(number, TYPES[number].FromString(ctypes.string_at(data, size) if size else b""))
+
+    def _line(self, data: int, size: int) -> None:
+        if self.target is not None:
+            entry = pb.LogEntry.FromString(ctypes.string_at(data, size))
+            self.target.line(entry.Name, entry.Level, entry.Message)
 
 
 def _raise(error: bytes | None) -> None:

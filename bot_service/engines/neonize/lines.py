@@ -39,6 +39,11 @@ class Stanza:
         """How many encrypted parts a message has."""
         return len(_ENVELOPE.findall(self.body))
 
+    @property
+    def offered_codes(self) -> int:
+        """How many QR codes the server offers to a new device."""
+        return self.body.count("<ref>") if "<pair-device>" in self.body else 0
+
 
 def parse(text: str) -> Stanza | None:
     """The stanza of a line of `Client/Recv` or `Client/Send`; None when it is not one."""
