@@ -35,7 +35,9 @@ from watchdog.stats.deadman import Deadman
 from watchdog.stats.delivery_meter import DeliveryMeter
 from watchdog.stats.prometheus import PREFIX, Meter
 from watchdog.stats.repair_meter import RepairMeter
-from watchdog.status import own_health
+from watchdog.status import api, own_health
+from watchdog.status.access import Access
+from watchdog.status.gather import Gather
 
 log = logs.get(__name__)
 
@@ -65,10 +67,12 @@ def build_app(
     app[keys.REPAIR_METER] = RepairMeter(registry, PREFIX)
     app[keys.CYCLE] = Cycle(clock)
     app[keys.OWN_PORT] = [sock.getsockname()[1] for sock in (sockets or [])][:1]
-    app.cleanup_ctx.extend([_guarding(sockets or []), _ledger, _delivery, _deciding, _repairing, _watching])
+    app[keys.ACCESS] = Access(settings.status_page_public, settings.status_page_token, app[keys.TOKEN])
+    app.cleanup_ctx.extend([_guarding(sockets or []), _ledger, _delivery, _deciding, _repairing, _showing, _watching])
     app.router.add_get("/health", own_health.handler(lambda: _health(app)))
     app.router.add_get("/livez", livez.handler(app[keys.GUARD]))
     app.router.add_get("/metrics", metrics.handler(registry, settings.metrics_token, lambda: _look(app)))
+    api.add_routes(app)
     return app
 
 
@@ -154,6 +158,25 @@ async def _repairing(app: web.Application) -> AsyncIterator[None]:
         dry_run=settings.remediation_dry_run,
     )
     pipeline.tell(lambda decided: repairs.kick() if decided.opened or decided.closed else None)
+    yield
+
+
+async def _showing(app: web.Application) -> AsyncIterator[None]:
+    watches = app[keys.WATCHES]
+    app[keys.GATHER] = Gather(
+        settings=app[keys.SETTINGS],
+        clock=app[keys.CLOCK],
+        boot=app[keys.BOOT],
+        ledger=app[keys.LEDGER],
+        pipeline=app[keys.PIPELINE],
+        dispatcher=app[keys.DISPATCHER],
+        repair_loop=app[keys.REPAIRS],
+        watches=watches,
+        cycle=app[keys.CYCLE],
+        guard=app[keys.GUARD],
+    )
+    gather = app[keys.GATHER]
+    app[keys.PIPELINE].tell(lambda decided: gather.forget() if decided.step.flip or decided.closed else None)
     yield
 
 

@@ -22,6 +22,8 @@ from watchdog.stats.cycle import Cycle
 from watchdog.stats.delivery_meter import DeliveryMeter
 from watchdog.stats.prometheus import Meter
 from watchdog.stats.repair_meter import RepairMeter
+from watchdog.status.access import Access
+from watchdog.status.gather import Gather
 
 SETTINGS: web.AppKey[WatchdogSettings] = web.AppKey("settings", WatchdogSettings)
 CLOCK: web.AppKey[Clock] = web.AppKey("clock")
@@ -43,3 +45,5 @@ WATCHES: web.AppKey[dict[str, Watch]] = web.AppKey("watches", dict)
 HTTP: web.AppKey[ClientSession] = web.AppKey("http", ClientSession)
 REPAIR_METER: web.AppKey[RepairMeter] = web.AppKey("repair_meter", RepairMeter)
 REPAIRS: web.AppKey[RepairLoop] = web.AppKey("repairs", RepairLoop)
+ACCESS: web.AppKey[Access] = web.AppKey("access", Access)
+GATHER: web.AppKey[Gather] = web.AppKey("gather", Gather)

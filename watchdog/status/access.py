@@ -1,0 +1,40 @@
+"""Who may read the status and who may change something: a public page or a token, and always WATCHDOG_TOKEN to write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from shared.settings import Secret
+from shared.web import auth, errors
+
+COOKIE = "veilleur_status"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """``public``: anybody reads. A browser that was let in holds the token in the cookie :data:`COOKIE`."""
+
+    public: bool
+    reader: Secret | None
+    writer: Secret
+
+    def may_read(self, request: web.Request) -> bool:
+        if self.public:
+            return True
+        given = auth.bearer(request) or request.cookies.get(COOKIE)
+        return given is not None and self.is_reader(given)
+
+    def is_reader(self, given: str) -> bool:
+        """Whether ``given`` is a token that lets its bearer read."""
+        return auth.same(given, self.writer) or (self.reader is not None and auth.same(given, self.reader))
+
+    def require_reader(self, request: web.Request) -> None:
+        """401 without a token, 403 with another one."""
+        if not self.may_read(request):
+            raise errors.unauthorized() if auth.bearer(request) is None else errors.forbidden()
+
+    def require_writer(self, request: web.Request) -> None:
+        """401 without a token, 403 with another one. A cookie never writes."""
+        auth.require(request, self.writer)

@@ -1,0 +1,46 @@
+"""``GET /badge.svg``: the state of a target or its uptime, as a small picture for a README."""
+
+from __future__ import annotations
+
+from html import escape
+
+from watchdog.status.view import TargetView
+
+_COLOURS = {
+    "UP": "#2c7a3f",
+    "DOWN": "#b3261e",
+    "FLAPPING": "#b3261e",
+    "DEGRADED": "#946200",
+    "SUSPECT": "#946200",
+    "BLIND": "#5f6368",
+    "PAUSED": "#3b5ba9",
+    "UNKNOWN": "#5f6368",
+}
+
+
+def state_badge(label: str, state: str) -> str:
+    return _svg(label, state.lower(), _COLOURS.get(state, "#5f6368"))
+
+
+def uptime_badge(label: str, target: TargetView, window: str) -> str:
+    """``window`` is one of the keys of ``target.uptime``."""
+    ratio = target.uptime[window].ratio
+    if ratio is None:
+        return _svg(f"{label} {window}", "no data", "#5f6368")
+    colour = _COLOURS["UP"] if ratio >= 0.99 else _COLOURS["DEGRADED"] if ratio >= 0.95 else _COLOURS["DOWN"]
+    # Never rounded up to 100: that would hide an outage.
+    return _svg(f"{label} {window}", f"{int(ratio * 10_000) / 100:.2f}%", colour)
+
+
+def _svg(label: str, value: str, colour: str) -> str:
+    left, right = 12 + 7 * len(label), 12 + 7 * len(value)
+    title = escape(f"{label}: {value}")
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + right}" height="20" role="img" aria-label="{title}">'
+        f"<title>{title}</title>"
+        f'<rect width="{left}" height="20" fill="#3c4043"/>'
+        f'<rect x="{left}" width="{right}" height="20" fill="{colour}"/>'
+        '<g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11" text-anchor="middle">'
+        f'<text x="{left / 2:g}" y="14" textLength="{left - 10}">{escape(label)}</text>'
+        f'<text x="{left + right / 2:g}" y="14" textLength="{right - 10}">{escape(value)}</text></g></svg>'
+    )
