@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from itertools import groupby
 
 from shared.web.ui.svg import Bar, Series, Svg, bars, curve, round_up
 from shared.web.ui.words import Words
@@ -237,21 +239,40 @@ def _incident(incident: IncidentView, t: Words, *, several: bool) -> Incident:
         title=title,
         when=t.when(_at(incident.opened_at_ms)),
         open=open_now,
-        steps=[_step(line, incident, t) for line in incident.timeline],
+        steps=_without_repeats([_step(line, incident, t) for line in incident.timeline]),
     )
+
+
+_TOLD = re.compile(r"(?P<kind>\w+) by (?P<channel>.+?) (?:delivered|failed: (?P<reason>.*))", re.S)
 
 
 def _step(line: Line, incident: IncidentView, t: Words) -> Step:
     said, kind = wording.LINE.get(line.kind, ("{text}", "idle"))
+    told = _TOLD.fullmatch(line.text)
+    text = _by_words(line.text, t)
     if line.kind == "over":
         text = f"{wording.reason(incident.close_reason or '', t)}, {t.span(incident.lasted_ms)}"
-    else:
-        text = line.text
-    what = t(wording.INCIDENT.get(incident.kind, incident.kind)).lower()
-    if line.kind == "state":
+    elif line.kind == "state":
         text = _state_line(line.text, t)
-    filled = t(said, text=_by_words(text, t), reason=wording.reason(line.text, t), what=what)
+    filled = t(
+        said,
+        text=text,
+        reason=wording.reason((told["reason"] or "") if told else line.text, t),
+        what=t(wording.INCIDENT.get(incident.kind, incident.kind)).lower(),
+        channel=told["channel"] if told else "",
+        notice=t(wording.NOTICE.get(told["kind"], told["kind"])) if told else line.text,
+    )
     return Step(kind, _at(line.at_ms).strftime("%H:%M:%S"), filled)
+
+
+def _without_repeats(steps: Sequence[Step]) -> list[Step]:
+    """The same line several times in a row becomes one with a count; its time is that of the first."""
+    found: list[Step] = []
+    for _, same in groupby(steps, key=lambda step: (step.kind, step.text)):
+        several = list(same)
+        first = several[0]
+        found.append(replace(first, text=f"{first.text} (×{len(several)})") if len(several) > 1 else first)
+    return found
 
 
 def _state_line(text: str, t: Words) -> str:
@@ -262,8 +283,8 @@ def _state_line(text: str, t: Words) -> str:
 
 def _by_words(text: str, t: Words) -> str:
     """Codes of repairs inside a line become words."""
-    for code, words in wording.ACTION.items():
-        text = text.replace(code, t(words))
+    for code, words in (wording.ACTION | wording.RESULT).items():
+        text = re.sub(rf"\b{code}\b", t(words), text)
     return text
 
 

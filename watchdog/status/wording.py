@@ -83,9 +83,30 @@ REASON: Mapping[str, str] = {
     "budget_spent": "the budget of repairs is spent",
     "in_flight": "a repair is running",
     "heartbeat_silent": "the heartbeat is silent",
+    "ping_failed": "a ping failed",
+    "connect_failed": "no connection",
 }
 
-ACTION: Mapping[str, str] = {
+NOTICE: Mapping[str, str] = {
+    "down": "is down",
+    "up": "is up again",
+    "was_down": "was down",
+    "restarted": "restarted",
+    "flapping": "is unstable",
+    "flapping_over": "is stable again",
+    "degraded": "is degraded",
+    "degraded_over": "is whole again",
+    "blind": "cannot be seen",
+    "blind_over": "can be seen again",
+    "refused": "refuses the watchdog",
+    "refused_over": "accepts the watchdog",
+    "reminder": "reminder",
+    "channel_failing": "a channel fails",
+    "repair_budget_spent": "repairs are used up",
+    "test": "test",
+}
+
+ACTION: dict[str, str] = {
     "reconnect_session": "reconnect sessions",
     "recycle_worker": "replace an engine worker",
     "restart_container": "restart the container",
@@ -93,7 +114,7 @@ ACTION: Mapping[str, str] = {
     "redeploy": "deploy again",
 }
 
-RESULT: Mapping[str, str] = {
+RESULT: dict[str, str] = {
     "planned": "planned",
     "running": "running",
     "done": "done",
@@ -107,8 +128,8 @@ LINE: Mapping[str, tuple[str, str]] = {
     "began": ("It began: {reason}", "bad"),
     "decided": ("Decided: {what}", "bad"),
     "ping_failed": ("Ping failed: {reason}", "warn"),
-    "delivered": ("Told: {text}", "calm"),
-    "delivery_failed": ("Could not tell: {text}", "warn"),
+    "delivered": ("Told by {channel}: {notice}", "calm"),
+    "delivery_failed": ("Could not be told by {channel}: {reason}", "warn"),
     "muted": ("Not told: {text}", "idle"),
     "merged": ("Not told: {text}", "idle"),
     "expired": ("Not told: {text}", "warn"),
@@ -123,11 +144,18 @@ LINE: Mapping[str, tuple[str, str]] = {
 }
 
 _STATUS = re.compile(r"(?:http|refused)_(\d{3})")
+_FAILURES = re.compile(r"(\d+)_failures")
 
 
 def reason(code: str, t: Words) -> str:
-    """The words for a reason code; an HTTP status is named, one that is not known is shown without underscores."""
-    status = _STATUS.fullmatch(code)
+    """The words for a reason code and for what it adds behind a colon; an unknown one is shown without underscores."""
+    return ": ".join(_part(part, t) for part in code.split(":") if part)
+
+
+def _part(code: str, t: Words) -> str:
+    status, failures = _STATUS.fullmatch(code), _FAILURES.fullmatch(code)
     if status:
         return t("answered with status {status}", status=status[1])
+    if failures:
+        return t("{n} failures in a row", n=failures[1])
     return t(REASON.get(code, code.replace("_", " ")))
