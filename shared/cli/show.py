@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -97,3 +98,17 @@ def span(milliseconds: float | None) -> str:
     from shared.web.ui.words import Words
 
     return "–" if milliseconds is None else Words("en", {}).span(milliseconds, parts=1)
+
+
+def ago_ms(at_ms: int) -> str:
+    """Milliseconds since the epoch as ``12 s ago``."""
+    from shared.web.ui.words import Words
+
+    return Words("en", {}).ago(datetime.fromtimestamp(at_ms / 1000, UTC), SystemClock().now())
+
+
+def moment(at_ms: int) -> str:
+    """Milliseconds since the epoch as day and time in UTC."""
+    from shared.web.ui.words import Words
+
+    return Words("en", {}).when(datetime.fromtimestamp(at_ms / 1000, UTC))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
 from shared.cli import show, where
 from shared.cli.client import CliError
-from shared.clock import SystemClock, iso, parse_iso
 from shared.settings import duration
 
-MAX_PAUSE = duration(1000, 30 * 86_400_000)
+MAX_PAUSE = duration(1000, 7 * 86_400_000)
 
 
 def status(json: show.Json = False) -> None:
@@ -46,11 +47,11 @@ def _status_sentence(name: str, value: dict[str, Any]) -> str:
             f"[green]running[/] for {show.span(value['uptime'])}, "
             f"{sessions.get('ready')} of {sessions.get('total')} sessions ready"
         )
-    return "; ".join(f"{each['target']} is {show.coloured(each['state'])}" for each in value.get("targets", []))
+    return "; ".join(f"{each['name']} is {show.coloured(each['state'])}" for each in value.get("targets", []))
 
 
 def incidents(
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="At most so many.")] = 20,
     json: show.Json = False,
 ) -> None:
     """List incidents, newest first."""
@@ -60,22 +61,17 @@ def incidents(
             show.as_json(value)
             return
         rows = [
-            (each["id"], each["target"], each["kind"], each["reason"], show.ago(each["openedAt"]),
-             "[red]open[/]" if each.get("closedAt") is None else _lasted(each))
+            (each["id"], each["target"], each["kind"], each["reason"], show.ago_ms(each["openedAtMs"]),
+             "[red]open[/]" if each["closedAtMs"] is None else show.span(each["lastedMs"]))
             for each in value["incidents"]
         ]  # fmt: skip
         show.table(("Incident", "Target", "Kind", "Reason", "Began", "Lasted"), rows, empty="No incident so far.")
 
 
-def _lasted(incident: dict[str, Any]) -> str:
-    apart = parse_iso(incident["closedAt"]) - parse_iso(incident["openedAt"])
-    return show.span(apart.total_seconds() * 1000)
-
-
 def pause(
     for_: Annotated[str, typer.Option("--for", help="How long: 30m, 2h.")],
     reason: Annotated[str, typer.Option(help="Why.")] = "",
-    target: Annotated[str, typer.Option(help="Which bot service.")] = "bot",
+    target: Annotated[str, typer.Option(help="Which bot service; * for all.")] = "*",
     json: show.Json = False,
 ) -> None:
     """Maintenance: no alert and no repair for a time that always ends."""
@@ -84,40 +80,45 @@ def pause(
             length_ms = MAX_PAUSE.parse(for_)
         except (ValueError, KeyError):
             raise CliError("invalid", f"--for: {for_!r} is not {MAX_PAUSE.accepts}", exit_code=2) from None
-        made = where.watchdog().post(
-            "/api/pauses", {"target": target, "forMs": length_ms, "reason": reason, "author": "cli"}
-        )
-        show.done(f"Paused until {made['until']}.", made, json_wanted=json)
+        wish = {"target": target, "durationMs": length_ms, "reason": reason, "author": "cli"}
+        made = where.watchdog().post("/api/pause", wish)
+        show.done(f"Paused until {show.moment(made['untilMs'])}.", made, json_wanted=json)
 
 
-def resume(
-    target: Annotated[str, typer.Option(help="Which bot service.")] = "bot",
+def resume(json: show.Json = False) -> None:
+    """End every pause now."""
+    with show.errors(json):
+        value = where.watchdog().delete("/api/pause")
+        show.done(f"{len(value['ended'])} pause(s) ended.", value, json_wanted=json)
+
+
+def send_test(
+    timeout: Annotated[int, typer.Option(min=1, metavar="SECONDS", help="Wait for the answers so long.")] = 30,
     json: show.Json = False,
 ) -> None:
-    """End every pause of a target now."""
-    with show.errors(json):
-        watchdog = where.watchdog()
-        now = iso(SystemClock().now())
-        open_now = [each for each in watchdog.get("/api/pauses")["pauses"] if each["target"] == target]
-        for each in open_now:
-            watchdog.delete(f"/api/pauses/{each['id']}")
-        value = {"target": target, "ended": [each["id"] for each in open_now], "at": now}
-        show.done(f"{len(open_now)} pause(s) of {target} ended.", value, json_wanted=json)
-
-
-def send_test(json: show.Json = False) -> None:
     """Send a test through every alert channel and tell which arrived; exit code 1 when one did not."""
     with show.errors(json):
-        value = where.watchdog().post("/api/test-alert")
-        channels = value["channels"]
+        watchdog = where.watchdog()
+        value = watchdog.post("/api/test-alert", {"author": "cli"})
+        until = time.monotonic() + timeout
+        # A channel is tried again after a failure; the first answer is what is asked for here.
+        while any(_undecided(each) for each in value["receipts"]) and time.monotonic() < until:
+            time.sleep(0.3)
+            value = watchdog.get(f"/api/notices/{quote(value['id'], safe='')}")
         if json:
             show.as_json(value)
         else:
-            rows = [
-                (each["label"], each.get("role", ""),
-                 "[green]arrived[/]" if each["ok"] else f"[red]failed: {each['reason']}[/]")
-                for each in channels
-            ]  # fmt: skip
-            show.table(("Channel", "Role", "Result"), rows, empty="No channel is set: ALERT_URLS is empty.")
-        if not channels or not all(each["ok"] for each in channels):
+            rows = [(each["channel"], each["role"], _arrived(each)) for each in value["receipts"]]
+            show.table(("Channel", "Role", "Result"), rows, empty="There is no channel: ALERT_URLS is empty.")
+        if not value["receipts"] or any(each["state"] != "done" for each in value["receipts"]):
             raise typer.Exit(1)
+
+
+def _undecided(receipt: dict[str, Any]) -> bool:
+    return receipt["state"] in ("waiting", "leased") and receipt["tries"] == 0
+
+
+def _arrived(receipt: dict[str, Any]) -> str:
+    if receipt["state"] == "done":
+        return "[green]arrived[/]"
+    return f"[red]failed: {receipt['reason']}[/]" if receipt["tries"] else "[yellow]no answer yet[/]"
