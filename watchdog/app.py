@@ -35,7 +35,7 @@ from watchdog.stats.deadman import Deadman
 from watchdog.stats.delivery_meter import DeliveryMeter
 from watchdog.stats.prometheus import PREFIX, Meter
 from watchdog.stats.repair_meter import RepairMeter
-from watchdog.status import api, own_health
+from watchdog.status import api, own_health, pages
 from watchdog.status.access import Access
 from watchdog.status.gather import Gather
 
@@ -73,6 +73,7 @@ def build_app(
     app.router.add_get("/livez", livez.handler(app[keys.GUARD]))
     app.router.add_get("/metrics", metrics.handler(registry, settings.metrics_token, lambda: _look(app)))
     api.add_routes(app)
+    pages.add_routes(app, clock)
     return app
 
 

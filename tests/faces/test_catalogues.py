@@ -14,6 +14,10 @@ from bot_service.domain.states import State
 from shared.web.ui import words
 from tests.faces.catalogue import of_python, of_templates
 from tests.support.processes import ROOT
+from watchdog.domain.states import IncidentKind, NoticeKind
+from watchdog.domain.states import State as TargetState
+from watchdog.status import wording as status_wording
+from watchdog.status.french import FRENCH as STATUS
 
 SHARED = ROOT / "shared/web/ui"
 
@@ -29,7 +33,17 @@ def worded() -> set[str]:
     return (found | set(watchdog_strip._SENTENCE.values())) - {""}
 
 
-CASES = [("bot_service/dashboard", DASHBOARD, worded())]
+def worded_status() -> set[str]:
+    found = {*status_wording.STATE.values(), *status_wording.SENTENCE.values(), *status_wording.INCIDENT.values()}
+    found |= {*status_wording.REASON.values(), *status_wording.NOTICE.values(), *status_wording.ACTION.values()}
+    lines = {said for said, _ in status_wording.LINE.values()}
+    return found | set(status_wording.RESULT.values()) | lines
+
+
+CASES = [
+    ("bot_service/dashboard", DASHBOARD, worded()),
+    ("watchdog/status", STATUS, worded_status()),
+]
 
 
 @pytest.mark.parametrize(("folder", "french", "more"), CASES)
@@ -46,3 +60,9 @@ def test_translations_keep_the_names_that_are_filled_in(french: Mapping[str, str
 
 def test_every_state_has_a_word_and_a_colour_class() -> None:
     assert set(wording.STATE) == set(wording.KIND) == set(State)
+
+
+def test_every_state_incident_and_notice_of_the_watchdog_has_words() -> None:
+    assert set(status_wording.STATE) == set(status_wording.KIND) == set(status_wording.SENTENCE) == set(TargetState)
+    assert set(status_wording.INCIDENT) == set(IncidentKind)
+    assert set(status_wording.NOTICE) == set(NoticeKind)

@@ -161,33 +161,49 @@ def receipts(connection: sqlite3.Connection, notice_id: str) -> list[Receipt]:
 
 
 class Slot(msgspec.Struct, frozen=True, rename="camel"):
-    """Pings of one part of the curve. ``mean_ms`` and ``most_ms`` of the answered ones, None when none was."""
+    """Pings of one part of the curve; the times of the answered ones, None when none was."""
 
     from_ms: int
-    mean_ms: float | None
-    most_ms: float | None
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
     answered: int
     failed: int
     unknown: int
 
 
+_CURVE = """
+WITH inside AS (
+    SELECT (ended_at - :begin) / :width AS slot, outcome, latency_ms FROM result
+    WHERE target = :target AND ended_at >= :begin AND ended_at < :end
+), counted AS (
+    SELECT slot, count(*) AS pings, sum(outcome = 'ok') AS answered, sum(outcome = 'target_fail') AS failed
+    FROM inside GROUP BY slot
+), ranked AS (
+    SELECT slot, latency_ms, row_number() OVER (PARTITION BY slot ORDER BY latency_ms) AS place,
+        count(*) OVER (PARTITION BY slot) AS n
+    FROM inside WHERE outcome = 'ok' AND latency_ms IS NOT NULL
+), times AS (
+    SELECT slot, max(latency_ms) FILTER (WHERE place <= (n * 50 + 99) / 100) AS p50,
+        max(latency_ms) FILTER (WHERE place <= (n * 95 + 99) / 100) AS p95,
+        max(latency_ms) FILTER (WHERE place <= (n * 99 + 99) / 100) AS p99
+    FROM ranked GROUP BY slot
+)
+SELECT counted.slot, pings, answered, failed, p50, p95, p99 FROM counted LEFT JOIN times ON times.slot = counted.slot
+"""
+
+
 def curve(connection: sqlite3.Connection, target: str, from_ms: int, until_ms: int, slots: int) -> list[Slot]:
     """The window in ``slots`` equal parts, oldest first; a part without pings has zeros."""
     width = max(1, (until_ms - from_ms) // slots)
-    found = connection.execute(
-        "SELECT (ended_at - ?) / ? AS slot, avg(latency_ms) FILTER (WHERE outcome = 'ok') AS mean,"
-        " max(latency_ms) FILTER (WHERE outcome = 'ok') AS most, sum(outcome = 'ok') AS answered,"
-        " sum(outcome = 'target_fail') AS failed, count(*) AS pings"
-        " FROM result WHERE target = ? AND ended_at >= ? AND ended_at < ? GROUP BY slot",
-        (from_ms, width, target, from_ms, until_ms),
-    )
-    known = {row["slot"]: row for row in found}
+    named = {"begin": from_ms, "end": until_ms, "width": width, "target": target}
+    known = {row["slot"]: row for row in connection.execute(_CURVE, named)}
     made = []
     for number in range(slots):
         row, at_ms = known.get(number), from_ms + number * width
         if row is None:
-            made.append(Slot(at_ms, None, None, 0, 0, 0))
+            made.append(Slot(at_ms, None, None, None, 0, 0, 0))
         else:
             unknown = row["pings"] - row["answered"] - row["failed"]
-            made.append(Slot(at_ms, row["mean"], row["most"], row["answered"], row["failed"], unknown))
+            made.append(Slot(at_ms, row["p50"], row["p95"], row["p99"], row["answered"], row["failed"], unknown))
     return made

@@ -1,0 +1,102 @@
+"""The status page over the whole watchdog: public or by token, in two languages, while the bot is up and while it is dead."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.fake_bot import FakeBot
+from tests.support.processes import ROOT, WATCHDOG_TOKEN, free_port
+from tests.support.waiting import eventually
+from tests.support.watchdog_app import RunningWatchdog, running_watchdog
+
+
+@pytest.fixture
+async def watchdog(tmp_path: Path) -> AsyncIterator[RunningWatchdog]:
+    async with FakeBot() as bot, running_watchdog(tmp_path, bot.url) as running:
+        yield running
+
+
+async def shows(watchdog: RunningWatchdog, text: str, **headers: str) -> str:
+    """The page, once it holds ``text``."""
+
+    async def look() -> str | None:
+        status, page = await watchdog.call("GET", "/", token=None, **headers)
+        return page if status == 200 and text in page else None
+
+    return str(await eventually(look, within_s=20, every_s=0.1, what=f"{text!r} on the page"))
+
+
+async def test_the_page_says_in_one_sentence_that_the_bot_runs(watchdog: RunningWatchdog) -> None:
+    page = await shows(watchdog, "The bot service is running.")
+    assert len(re.findall(r"<rect class=", page)) == 90
+    assert "p95" in page
+
+
+async def test_the_page_answers_in_french_by_browser_and_by_choice(watchdog: RunningWatchdog) -> None:
+    page = await shows(watchdog, "Le service fonctionne.", **{"Accept-Language": "fr"})
+    assert '<html lang="fr"' in page
+    async with watchdog.http.get(watchdog.url + "/?lang=fr", allow_redirects=False) as answer:
+        assert (answer.status, answer.headers["Location"]) == (303, "/")
+        assert "lang=fr" in answer.headers["Set-Cookie"]
+    async with watchdog.http.get(watchdog.url + "//evil.example/?lang=fr", allow_redirects=False) as answer:
+        assert not answer.headers.get("Location", "/").startswith("//")
+
+
+async def test_a_dead_bot_is_told_with_its_incident_and_every_step(tmp_path: Path) -> None:
+    async with running_watchdog(tmp_path, f"http://127.0.0.1:{free_port()}") as running:
+        page = await shows(running, "The bot service is down.")
+        assert "connection refused" in page
+        assert "Decided: down" in page
+        await shows(running, "Le service est en panne.", **{"Accept-Language": "fr"})
+
+
+async def test_the_page_runs_nothing_that_is_not_ours(watchdog: RunningWatchdog) -> None:
+    async with watchdog.http.get(watchdog.url + "/") as answer:
+        page, policy = await answer.text(), answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert not re.search(r"\sstyle=|\son\w+=|<style|<script(?![^>]*\ssrc=)|https?://", page)
+    for address in re.findall(r'(?:href|src)="(/static/[^"]+)"', page):
+        async with watchdog.http.get(watchdog.url + address) as file:
+            assert file.status == 200
+            assert "immutable" in file.headers["Cache-Control"]
+
+
+async def test_a_page_that_is_not_public_asks_for_a_token_and_keeps_it_in_a_strict_cookie(tmp_path: Path) -> None:
+    async with running_watchdog(tmp_path, f"http://127.0.0.1:{free_port()}", STATUS_PAGE_PUBLIC="false") as running:
+        status, page = await running.call("GET", "/", token=None)
+        assert status == 401
+        assert "needs a token" in page
+        here = {"Origin": running.url}
+        async with running.http.post(running.url + "/login", data={"token": "wrong"}, headers=here) as answer:
+            assert answer.status == 403
+        elsewhere = {"Origin": "http://evil.example"}
+        async with running.http.post(
+            running.url + "/login", data={"token": WATCHDOG_TOKEN}, headers=elsewhere
+        ) as answer:
+            assert answer.status == 403
+        async with running.http.post(
+            running.url + "/login", data={"token": WATCHDOG_TOKEN}, headers=here, allow_redirects=False
+        ) as answer:
+            assert answer.status == 303
+            cookie = answer.headers["Set-Cookie"]
+        assert "HttpOnly" in cookie
+        assert "SameSite=Strict" in cookie
+        bare = cookie.partition(";")[0]
+        async with running.http.get(running.url + "/", headers={"Cookie": bare}) as answer:
+            assert answer.status == 200
+
+
+async def test_templates_are_loaded_only_when_somebody_looks() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", "import sys, watchdog.app; print('jinja2' in sys.modules)",
+        cwd=ROOT, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, _ = await process.communicate()
+    assert out.decode().strip() == "False"
