@@ -30,9 +30,13 @@ def without_last_run(state: TargetState) -> TargetState:
 
 def judge(state: TargetState, policy: Policy, now: Now) -> TargetState:
     """Begin or end FLAPPING. It ends when nothing moved for ``flap_stable_ms``, up or down."""
-    changes = tuple(at for at in state.changes if now.steady_ms - at <= policy.flap_window_ms)
-    recent = tuple(ping for ping in state.recent if now.steady_ms - ping[0] <= policy.window_ms)
-    state = replace(state, changes=changes, recent=recent)
+    changes, recent = state.changes, state.recent
+    if changes and now.steady_ms - changes[0] > policy.flap_window_ms:
+        changes = tuple(at for at in changes if now.steady_ms - at <= policy.flap_window_ms)
+        state = replace(state, changes=changes)
+    if recent and now.steady_ms - recent[0][0] > policy.window_ms:
+        recent = tuple(ping for ping in recent if now.steady_ms - ping[0] <= policy.window_ms)
+        state = replace(state, recent=recent)
     if state.flapping:
         if now.steady_ms - state.unstable_steady < policy.flap_stable_ms or state.reach is State.SUSPECT:
             return state

@@ -26,7 +26,8 @@ def reconcile(
 
     During a pause nothing opens and nothing closes: what differs afterwards is told afterwards.
     """
-    if policy.paused(state.target, now) is not None:
+    calm = not (state.blind or state.flapping or state.refused or state.degraded or state.reach is State.DOWN)
+    if (calm and not state.incidents) or policy.paused(state.target, now) is not None:
         return state, (), ()
     opened: list[Incident] = []
     closed: list[Incident] = []
