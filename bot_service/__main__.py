@@ -9,24 +9,38 @@ import sys
 
 from bot_service import keys
 from bot_service.app import build_app, say_goodbye
-from bot_service.engines.absent import NoEngine
+from bot_service.engines.pool import WorkerPool
+from bot_service.engines.pool_policy import DEFAULT_COMMAND, PoolPolicy
 from bot_service.sessions.leases import FolderTaken
 from bot_service.settings import BotSettings
 from bot_service.store.database import StoreRefused
 from shared import logs
+from shared.clock import SystemClock
 from shared.settings import load_or_exit
 from shared.web.livez import StallAnswerer
 from shared.web.server import bind_or_exit, serve
 
 
 async def _run(settings: BotSettings, sockets: list[socket.socket]) -> None:
-    app = build_app(settings, pool=NoEngine())
+    clock = SystemClock()
+    app = build_app(settings, pool=WorkerPool(_pool_policy(settings), clock), clock=clock)
     guard = StallAnswerer(app[keys.GUARD], sockets)
     guard.start()
     try:
         await serve(app, sockets, before_stop=lambda: say_goodbye(app))
     finally:
         guard.stop()
+
+
+def _pool_policy(settings: BotSettings) -> PoolPolicy:
+    return PoolPolicy(
+        engine=settings.engine,
+        data_dir=settings.data_dir,
+        sessions_per_worker=settings.engine_sessions_per_worker,
+        command=settings.engine_worker_command or DEFAULT_COMMAND,
+        log_format="console" if settings.log_format == "console" else "json",
+        log_level=settings.log_level,
+    )
 
 
 def main() -> int:

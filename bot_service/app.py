@@ -75,7 +75,7 @@ def build_app(
     app[keys.PULSE] = Pulse(app, interval_ms=settings.heartbeat_interval_ms)
     app[keys.OUTAGE] = lambda: upstream_outage(app[keys.REGISTRY])
     # Started from the first to the last, taken down from the last to the first.
-    app.cleanup_ctx.extend([_loop_guard, _lease, _database, _sessions, _loops, _restore])
+    app.cleanup_ctx.extend([_loop_guard, _lease, _database, _sessions, _engines, _loops, _restore])
     app[DESK] = new_desk(tokens.administrator, clock)
     app.on_shutdown.append(end_streams)
     page = [*routes.table(app), *dashboard.table(app)]
@@ -162,6 +162,13 @@ async def _sessions(app: web.Application) -> AsyncIterator[None]:
         await store.flush()
     except StoreUnavailable as error:
         log.error(f"The last changes could not be stored: {error}", event_name="store.lost_at_stop")
+
+
+async def _engines(app: web.Application) -> AsyncIterator[None]:
+    """Workers are adopted after everybody listens and before sessions are started again."""
+    await app[keys.POOL].open()
+    yield
+    await app[keys.POOL].close()
 
 
 async def _loops(app: web.Application) -> AsyncIterator[None]:

@@ -23,6 +23,14 @@ class EngineSignal:
 class EnginePool(Protocol):
     """All workers of this service seen as one engine. Raises ``bot_service.engines.base.EngineError``."""
 
+    async def open(self) -> None:
+        """Begin, once the listeners are registered: adopt what an earlier process left running."""
+        ...
+
+    async def close(self) -> None:
+        """Stop every session and end every process of the pool; pairings stay."""
+        ...
+
     async def start_session(self, session: str, *, jid: str | None, proxy: str | None) -> int:
         """Returns the incarnation of this start: signals of lower ones are to be ignored, higher ones are newer.
 

@@ -15,6 +15,12 @@ def _refuse() -> NoReturn:
 
 
 class NoEngine:
+    async def open(self) -> None:
+        return None
+
+    async def close(self) -> None:
+        return None
+
     async def start_session(self, session: str, *, jid: str | None, proxy: str | None) -> int:
         _refuse()
 

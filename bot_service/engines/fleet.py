@@ -45,10 +45,10 @@ class Fleet:
         self.replaced: Counter[str] = Counter()
         """Workers replaced since the start of this process, by reason."""
 
-    def with_room(self) -> WorkerHandle:
-        """A worker that takes one more session; a new one when all are full."""
+    def with_room(self, *, avoid: str | None = None) -> WorkerHandle:
+        """A worker other than ``avoid`` that takes one more session; a new one when all are full."""
         for worker in self.workers.values():
-            if worker.room > 0 and not worker.pairing:
+            if worker.room > 0 and not worker.pairing and worker.id != avoid:
                 return worker
         return self.make()
 

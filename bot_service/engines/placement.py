@@ -54,7 +54,8 @@ class Placement:
             raise EngineError("no_worker", "the service is stopping")
         if self.pairs_apart(entry):
             return self._fleet.make(pairing=True)
-        return self._fleet.with_room()
+        avoid, entry.avoid = entry.avoid, None
+        return self._fleet.with_room(avoid=avoid)
 
     def pairs_apart(self, entry: Entry) -> bool:
         return entry.jid is None and self._policy.pairing_apart

@@ -117,6 +117,10 @@ class WorkerPool:
     async def recycle_worker_of(self, session: str) -> None:
         await self._rescue.recycle(self._placement.worker_of(session), "asked")
 
+    async def move_session(self, session: str) -> None:
+        entry = self._placement.entry(session)
+        entry.avoid = entry.last_worker
+
     async def forget_session(self, session: str) -> None:
         await self.stop_session(session)
         self._frames.pop(session, None)

@@ -42,6 +42,9 @@ class Entry:
     last_seq: int = 0
     unclaimed: SessionSnapshot | None = None
     """Set for a session that a worker kept running and nobody has asked for yet."""
+    last_worker: str | None = None
+    avoid: str | None = None
+    """The worker in which the next start must not happen."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def place(self, worker: WorkerHandle | None) -> None:
@@ -51,6 +54,7 @@ class Entry:
         self.worker = worker
         if worker is not None:
             worker.sessions.add(self.session)
+            self.last_worker = worker.id
 
 
 def story(snapshot: SessionSnapshot, *, known_jid: str | None) -> list[tuple[str, dict[str, object]]]:

@@ -27,6 +27,13 @@ class FakePool:
         self._listeners: list[Callable[[EngineSignal], None]] = []
         self._journals: list[Callable[[str, int], None]] = []
         self._count = 0
+        self.opened = False
+
+    async def open(self) -> None:
+        self.opened = True
+
+    async def close(self) -> None:
+        self.opened = False
 
     def emit(self, session: str, kind: SignalKind, **data: Any) -> None:
         """A signal of the client that runs now."""

@@ -42,6 +42,19 @@ async def test_a_stop_keeps_the_pairing_and_a_start_needs_no_new_code(bench: Ben
     assert "qr" not in bench.kinds("s1")
 
 
+async def test_a_session_that_is_moved_starts_in_another_worker_and_needs_no_new_code(bench: Bench) -> None:
+    pool = await bench.open()
+    jid = await bench.pair("s1")
+    before = set(bench.workers())
+    await pool.stop_session("s1")
+    await pool.move_session("s1")
+    bench.told.clear()
+    await pool.start_session("s1", jid=jid, proxy=None)
+    await bench.until_told("s1", "connected")
+    assert set(bench.workers()) - before
+    assert "qr" not in bench.kinds("s1")
+
+
 async def test_incarnations_grow_and_old_ones_are_silent(bench: Bench) -> None:
     pool = await bench.open()
     jid = await bench.pair("s1")
