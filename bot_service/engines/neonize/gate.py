@@ -18,7 +18,9 @@ HOLD_S = 2.0
 STUCK_HOLD_S = 60.0
 REST_S = 0.2
 TICK_S = 0.005
-MAX_WAITING = 10_000
+# The library queues 2,048 stanzas in order; what comes beyond is handled in any order.
+MAX_WAITING = 256
+BACK_PRESSURE_S = 1.0
 
 
 @dataclass(slots=True)
@@ -37,50 +39,56 @@ class ReceiptGate:
         self._hold_s = hold_s
         self._rest_s = rest_s
         self._changed = threading.Condition()
-        self._coming: deque[_Message] = deque()
+        # Every message that came and is not finished; `_order` is how they came, `_begun` the one that may be decrypted now.
+        self._open: dict[str, _Message] = {}
+        self._order: deque[str] = deque()
         self._begun: _Message | None = None
-        self._unfinished: dict[str, _Message] = {}
+        self._begun_mark: Mark | None = None
         self._last_done_ms = 0
         self._broken = False
-        self._open = False
+        self._over = False
         self.overdue = 0
 
     def received(self, message_id: str, parts: int) -> None:
-        """A message with so many encrypted parts came in and waits to be decrypted."""
+        """A message with so many encrypted parts came in and waits to be decrypted. Holds while too many wait: past its own queue the
+        library would decrypt in any order."""
         with self._changed:
-            if len(self._coming) < MAX_WAITING:
-                self._coming.append(_Message(message_id, parts))
+            self._open[message_id] = _Message(message_id, parts)
+            self._order.append(message_id)
+            if len(self._order) > MAX_WAITING and not self._over:
+                self._changed.wait_for(lambda: len(self._order) <= MAX_WAITING or self._over, BACK_PRESSURE_S)
 
     def before_decrypt(self) -> None:
         """Hold until the message before is finished, then mark the next one as begun."""
         with self._changed:
             if self._begun is not None:
                 self._wait_for(self._begun)
-            self._begun = self._coming.popleft() if self._coming else None
+            self._begun = self._next()
             if self._begun is not None:
-                self._unfinished[self._begun.id] = self._begun
-                self._marks.begin(Mark(self._begun.id, self._later_than_last()))
+                self._begun_mark = Mark(self._begun.id, self._later_than_last())
+                self._marks.begin(self._begun_mark)
+            self._changed.notify_all()
 
     def before_receipt(self, message_ids: list[str]) -> None:
         """Hold until all these messages are finished."""
         with self._changed:
             for message_id in message_ids:
-                message = self._unfinished.get(message_id)
+                message = self._open.get(message_id)
                 if message is not None:
                     self._wait_for(message)
 
     def part_handled(self, message_id: str) -> None:
         """One part of the message is journalled, or there is nothing to journal in it."""
         with self._changed:
-            message = self._unfinished.get(message_id)
+            message = self._open.get(message_id)
             if message is not None:
                 message.touched = True
                 message.parts_left -= 1
                 if message.parts_left <= 0:
                     self._finish(message)
-                self._changed.notify_all()
-            elif self._begun is not None and self._begun.id == message_id:
-                self._mark_done(message_id)
+            elif self._begun_mark is not None and self._begun_mark.message_id == message_id:
+                self._mark_done(message_id)  # it came after its wait had run out
+            self._changed.notify_all()
 
     def journal_failed(self) -> None:
         """A message could not be journalled: hold its receipt until the connection is closed (`let_go`)."""
@@ -90,24 +98,35 @@ class ReceiptGate:
     def new_connection(self) -> None:
         """What came on an older socket and was not begun will come again."""
         with self._changed:
-            self._coming.clear()
+            self._order.clear()
+            self._open = (
+                {self._begun.id: self._begun} if self._begun is not None and self._begun.id in self._open else {}
+            )
+            self._changed.notify_all()
 
     def let_go(self) -> None:
         """The client is over: hold nothing any more."""
         with self._changed:
-            self._open = True
+            self._over = True
             self._changed.notify_all()
 
     @property
     def is_idle(self) -> bool:
         """No message is between its decryption and its journal entry."""
         with self._changed:
-            return not self._unfinished
+            return self._begun is None or self._begun.id not in self._open
+
+    def _next(self) -> _Message | None:
+        while self._order:
+            message = self._open.get(self._order.popleft())
+            if message is not None:
+                return message
+        return None
 
     def _wait_for(self, message: _Message) -> None:
         begin = self._clock.monotonic()
         rest_until = None
-        while message.id in self._unfinished and not self._open:
+        while self._open.get(message.id) is message and not self._over:
             now = self._clock.monotonic()
             if message.touched:
                 # The parts of one message are decrypted before its receipt is tried, so the rest comes at once or never.
@@ -118,13 +137,20 @@ class ReceiptGate:
             if now - begin >= (STUCK_HOLD_S if self._broken else self._hold_s):
                 # Not marked as done: if it was read after all, its end will still be seen; if not, it comes again.
                 self.overdue += 1
-                self._unfinished.pop(message.id, None)
+                self._open.pop(message.id, None)
                 return
             self._changed.wait(TICK_S if message.touched else self._hold_s / 8)
 
     def _finish(self, message: _Message) -> None:
-        if self._unfinished.pop(message.id, None) is not None:
-            self._mark_done(message.id)
+        del self._open[message.id]
+        begun, mark = self._begun, self._begun_mark
+        if begun is not None and mark is not None and begun is not message and begun.id in self._open:
+            # Only one is decrypted at a time, so it was this one and not the one that the order told.
+            self._order.appendleft(begun.id)
+            self._begun = None
+            self._marks.begin(Mark(message.id, mark.at_ms))
+        self._mark_done(message.id)
+        self._changed.notify_all()
 
     def _mark_done(self, message_id: str) -> None:
         if not self._broken:

@@ -4,25 +4,43 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-CURRENT_SESSION, SENDER_CHAIN = 1, 6
-RATCHET_KEY, CHAIN_KEY, INDEX = 1, 3, 1
+import msgspec
+
+
+class _ChainKey(msgspec.Struct, rename="pascal"):
+    index: int = 0
+
+
+class _SenderChain(msgspec.Struct, rename="pascal"):
+    sender_ratchet_key_public: str = ""
+    chain_key: _ChainKey | None = None
+
+
+class _State(msgspec.Struct, rename="pascal"):
+    sender_chain: _SenderChain | None = None
+
+
+class _Record(msgspec.Struct, rename="pascal"):
+    session_state: _State
 
 
 @dataclass(frozen=True, slots=True)
 class SendingChain:
     """`key` changes with every turn of the ratchet, `index` grows with every message sent on it."""
 
-    key: bytes
+    key: str
     index: int
 
 
 def sending_chain(record: bytes) -> SendingChain:
     """The sending chain of a session record. Raises ``ValueError`` when the record is not one."""
     try:
-        chain = _part(_part(record, CURRENT_SESSION), SENDER_CHAIN)
-        return SendingChain(_part(chain, RATCHET_KEY), _number(_part(chain, CHAIN_KEY), INDEX))
-    except IndexError as error:
+        chain = msgspec.json.decode(record, type=_Record).session_state.sender_chain
+    except msgspec.MsgspecError as error:
         raise ValueError("not a session record") from error
+    if chain is None or not chain.sender_ratchet_key_public:
+        raise ValueError("a session record without a sending chain")
+    return SendingChain(chain.sender_ratchet_key_public, chain.chain_key.index if chain.chain_key else 0)
 
 
 def only_received(before: bytes | None, after: bytes) -> bool:
@@ -32,38 +50,3 @@ def only_received(before: bytes | None, after: bytes) -> bool:
         return now.index == 0
     was = sending_chain(before)
     return now.index == was.index if now.key == was.key else now.index == 0
-
-
-def _fields(raw: bytes) -> list[tuple[int, int | bytes]]:
-    found: list[tuple[int, int | bytes]] = []
-    at = 0
-    while at < len(raw):
-        key, at = _varint(raw, at)
-        value, at = _varint(raw, at)
-        if key & 7 == 2:
-            found.append((key >> 3, raw[at : at + value]))
-            at += value
-        elif key & 7 == 0:
-            found.append((key >> 3, value))
-        else:
-            raise ValueError("not a session record")
-    return found
-
-
-def _part(raw: bytes, number: int) -> bytes:
-    return next((value for field, value in _fields(raw) if field == number and isinstance(value, bytes)), b"")
-
-
-def _number(raw: bytes, number: int) -> int:
-    return next((value for field, value in _fields(raw) if field == number and isinstance(value, int)), 0)
-
-
-def _varint(raw: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = raw[at]
-        at += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, at
-        shift += 7
