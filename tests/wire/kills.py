@@ -70,9 +70,7 @@ async def measure(
     for _ in range(kills):
         worker = await _fresh(data_dir, server, jids)
         if not ids or not await server("flooding"):
-            ids += await server(
-                "flood", sender=SENDER, chats=chats, count=messages // sessions, per_second=per_second
-            )
+            ids += await server("flood", sender=SENDER, chats=chats, count=messages // sessions, per_second=per_second)
         talk = asyncio.create_task(_talk(worker, list(jids))) if replying else None
         await asyncio.sleep(chance.uniform(0.02, 0.8))
         marks_before = await server("phone", number=SENDER)
