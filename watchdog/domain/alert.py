@@ -134,18 +134,20 @@ def _judge_reminder(around: Surroundings) -> Judged:
 
 
 def _judge_news(notice: Notice, around: Surroundings, policy: AlertPolicy) -> Judged:
-    if around.in_maintenance:
-        return _mute(Why.MAINTENANCE)
     inhibitor = next((kind for kind in _INHIBITED.get(notice.kind, ()) if kind in around.open_kinds), None)
     if notice.kind is NoticeKind.RESTARTED:
         # A restart that is part of a bigger story is told by that story's own notices.
         if inhibitor is not None:
             return _mute(_INHIBITORS[inhibitor])
+        if around.in_maintenance:
+            return _mute(Why.MAINTENANCE)
         return _mute(Why.TOO_MANY_RESTARTS) if around.restarts >= policy.restarts_told else SEND
-    if inhibitor is not None:
-        over = around.incident is not None and around.incident.closed_at_ms is not None
-        return _mute(Why.INCIDENT_OVER) if over else Judged(Verdict.HOLD, _INHIBITORS[inhibitor])
-    return SEND
+    # Nothing opens during maintenance: this was decided before it, and is told after it if it is still true.
+    why = _INHIBITORS[inhibitor] if inhibitor is not None else Why.MAINTENANCE if around.in_maintenance else None
+    if why is None:
+        return SEND
+    over = around.incident is not None and around.incident.closed_at_ms is not None
+    return _mute(Why.INCIDENT_OVER) if over else Judged(Verdict.HOLD, why)
 
 
 def _mute(why: Why) -> Judged:
