@@ -9,6 +9,7 @@ import sys
 
 from bot_service import keys
 from bot_service.app import build_app, say_goodbye
+from bot_service.dashboard.welcome import welcome
 from bot_service.engines.pool import WorkerPool
 from bot_service.engines.pool_policy import DEFAULT_COMMAND, PoolPolicy
 from bot_service.sessions.leases import FolderTaken
@@ -24,6 +25,7 @@ from shared.web.server import bind_or_exit, serve
 async def _run(settings: BotSettings, sockets: list[socket.socket]) -> None:
     clock = SystemClock()
     app = build_app(settings, pool=WorkerPool(_pool_policy(settings), clock), clock=clock)
+    app.cleanup_ctx.append(welcome(sockets[0].getsockname()[1]))
     guard = StallAnswerer(app[keys.GUARD], sockets)
     guard.start()
     try:

@@ -76,7 +76,7 @@ def build_app(
     app[keys.OUTAGE] = lambda: upstream_outage(app[keys.REGISTRY])
     # Started from the first to the last, taken down from the last to the first.
     app.cleanup_ctx.extend([_loop_guard, _lease, _database, _sessions, _engines, _loops, _restore])
-    app[DESK] = new_desk(tokens.administrator, clock)
+    app[DESK] = new_desk(tokens.administrator, clock, settings.data_dir)
     app.on_shutdown.append(end_streams)
     page = [*routes.table(app), *dashboard.table(app)]
     scope_of.update(routes.scopes(page))

@@ -29,11 +29,13 @@ Form = MultiDictProxy[str]
 
 @dataclass(slots=True)
 class Desk:
-    """``codes`` holds pairing codes that were asked for here: the engine goes on showing QR codes meanwhile."""
+    """``signed_in_once``: a file that is there once somebody has signed in. ``codes``: pairing codes that were asked for
+    here, because the engine goes on showing QR codes meanwhile."""
 
     pages: Pages
     logins: Logins
     links: LoginLinks
+    signed_in_once: Path
     codes: dict[str, Shown] = field(default_factory=dict)
     streams: set[asyncio.Queue[Event | None]] = field(default_factory=set)
 
@@ -41,9 +43,9 @@ class Desk:
 DESK: web.AppKey[Desk] = web.AppKey("dashboard", Desk)
 
 
-def new_desk(administrator: Secret, clock: Clock) -> Desk:
+def new_desk(administrator: Secret, clock: Clock, data_dir: Path) -> Desk:
     pages = Pages(Path(__file__).parent, french=FRENCH, clock=clock)
-    return Desk(pages, Logins(administrator, clock), LoginLinks(clock))
+    return Desk(pages, Logins(administrator, clock), LoginLinks(clock), data_dir / "signed-in")
 
 
 def page(scope: Scope, handler: Callable[[web.Request, Login], Awaitable[web.StreamResponse]]) -> Handler:

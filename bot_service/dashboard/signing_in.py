@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 from aiohttp import web
@@ -47,6 +48,7 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
         if found is None:
             return _page(request, code="", next_page=next_page, problem=t("This key is not known."), status=403)
         key_id = found[1]
+    await asyncio.to_thread(desk.signed_in_once.touch)
     response = web.Response(status=303, headers={"Location": next_page})
     set_cookie(request, response, desk.logins.cookie(key_id))
     return response

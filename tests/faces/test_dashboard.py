@@ -1,0 +1,232 @@
+"""The dashboard over the whole application: who gets in, what is refused, and that a command does what it says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot_service.dashboard.desk import DESK
+from bot_service.domain.states import State
+from tests.support.bot_app import Bot, running
+from tests.support.processes import API_KEY
+from tests.support.waiting import eventually
+
+HERE = {"Sec-Fetch-Site": "same-origin"}
+
+
+@pytest.fixture
+async def bot(tmp_path: Path) -> AsyncIterator[Bot]:
+    async with running(tmp_path / "data") as started:
+        yield started
+
+
+class Browser:
+    """Posts forms as a browser does, with the token of the last page it saw."""
+
+    def __init__(self, bot: Bot) -> None:
+        self.bot, self.token = bot, ""
+
+    async def get(self, path: str, **headers: str) -> tuple[int, str]:
+        async with self.bot.client.get(path, headers=headers) as answer:
+            page = await answer.text()
+            found = re.search(r'name="token" value="([^"]+)"', page)
+            self.token = found[1] if found else self.token
+            return answer.status, page
+
+    async def post(self, path: str, headers: dict[str, str] | None = None, **fields: str) -> tuple[int, str]:
+        """(status, where it leads)."""
+        data = {"token": self.token, **fields}
+        headers = HERE if headers is None else headers
+        async with self.bot.client.post(path, data=data, headers=headers, allow_redirects=False) as answer:
+            return answer.status, answer.headers.get("Location", "")
+
+    async def sign_in(self, key: str = API_KEY) -> None:
+        assert await self.post("/login", key=key) == (303, "/")
+        await self.get("/")
+
+
+@pytest.fixture
+async def browser(bot: Bot) -> Browser:
+    made = Browser(bot)
+    await made.sign_in()
+    return made
+
+
+async def state(bot: Bot, session: str, wanted: State) -> None:
+    async def look() -> bool:
+        return bool((await bot.call("GET", f"/api/sessions/{session}"))[1]["state"] == wanted.value)
+
+    await eventually(look, what=f"{session} being {wanted}")
+
+
+async def test_without_a_login_every_page_leads_to_the_login_page(bot: Bot) -> None:
+    for path in ("/", "/new", "/sessions/some-one", "/live", "/events"):
+        async with bot.client.get(path, allow_redirects=False) as answer:
+            assert (answer.status, answer.headers["Location"].split("?")[0]) == (303, "/login"), path
+
+
+async def test_the_cookie_is_http_only_strict_and_secure_behind_https(bot: Bot) -> None:
+    for extra, secure in (({}, False), ({"X-Forwarded-Proto": "https"}, True)):
+        async with bot.client.post(
+            "/login", data={"key": API_KEY}, headers=HERE | extra, allow_redirects=False
+        ) as answer:
+            cookie = answer.headers["Set-Cookie"]
+        assert "HttpOnly" in cookie
+        assert "SameSite=Strict" in cookie
+        assert ("Secure" in cookie) is secure
+
+
+async def test_a_wrong_key_and_a_forged_cookie_open_nothing(bot: Bot) -> None:
+    assert (await Browser(bot).post("/login", key="wrong-key-0123456789"))[0] == 403
+    good = bot.app[DESK].logins.cookie(None)
+    body, _, signature = good.partition(".")
+    for forged in (f"{body}.{signature[:-2]}AA", f"{body}.", body, "x.y", "é.é", ""):
+        async with bot.client.get("/", cookies={"veilleur": forged}, allow_redirects=False) as answer:
+            assert answer.status == 303, forged
+
+
+async def test_a_login_link_works_once_and_looking_at_it_does_not_use_it_up(bot: Bot) -> None:
+    status, made = await bot.call("POST", "/api/login-links")
+    assert status == 201
+    code = made["url"].partition("code=")[2]
+    browser = Browser(bot)
+    for _ in range(2):
+        assert (await browser.get(f"/login?code={code}"))[0] == 200
+    assert await browser.post("/login", code=code) == (303, "/")
+    assert (await browser.post("/login", code=code))[0] == 403
+
+
+@pytest.mark.parametrize(
+    "target", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"]
+)
+async def test_a_login_leads_to_no_other_host(bot: Bot, target: str) -> None:
+    assert await Browser(bot).post("/login", key=API_KEY, next=target) == (303, "/")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {},
+    ],
+)
+async def test_a_command_from_elsewhere_is_refused(bot: Bot, browser: Browser, headers: dict[str, str]) -> None:
+    assert (await browser.post("/new", headers=headers, name="Foreign", id="foreign"))[0] == 403
+    assert (await bot.call("GET", "/api/sessions/foreign"))[0] == 404
+
+
+async def test_a_command_without_the_token_of_this_login_is_refused(bot: Bot, browser: Browser) -> None:
+    browser.token = "somebody-elses"
+    assert (await browser.post("/new", name="Foreign", id="foreign"))[0] == 403
+    assert (await bot.call("GET", "/api/sessions/foreign"))[0] == 404
+
+
+async def test_a_session_is_made_paired_stopped_started_and_deleted(bot: Bot, browser: Browser) -> None:
+    assert await browser.post("/new", name="Boutique", id="boutique") == (303, "/sessions/boutique")
+    await state(bot, "boutique", State.PAIRING)
+    _, page = await browser.get("/sessions/boutique")
+    assert "Link a phone" in page
+    assert "<path" in page
+    bot.pool.pair("boutique")
+    await state(bot, "boutique", State.READY)
+    _, page = await browser.get("/sessions/boutique")
+    assert "Link a phone" not in page
+    assert await browser.post("/sessions/boutique/stop") == (303, "/sessions/boutique?done=stop")
+    await state(bot, "boutique", State.STOPPED)
+    _, page = await browser.get("/sessions/boutique?done=stop")
+    assert "The phone stays linked." in page
+    assert (await browser.post("/sessions/boutique/start", next="/?search=bou"))[1] == "/?search=bou&done=start"
+    await state(bot, "boutique", State.READY)
+    assert await browser.post("/sessions/boutique/delete") == (303, "/?done=delete")
+    assert (await bot.call("GET", "/api/sessions/boutique"))[0] == 404
+
+
+async def test_a_pairing_code_stays_on_the_page_beside_the_qr_code(bot: Bot, browser: Browser) -> None:
+    await browser.post("/new", name="By code", id="by-code")
+    await state(bot, "by-code", State.PAIRING)
+    assert (await browser.post("/sessions/by-code/pairing-code", phone="+49 151 1234567"))[1].endswith(
+        "done=pairing-code"
+    )
+    code = bot.app[DESK].codes["by-code"].code
+    _, page = await browser.get("/sessions/by-code")
+    assert code in page
+    assert (await browser.post("/sessions/by-code/pairing-code", phone="abc"))[1].endswith("problem=invalid")
+
+
+async def test_what_a_page_shows_is_escaped(bot: Bot, browser: Browser) -> None:
+    await bot.call("POST", "/api/sessions", {"id": "odd", "name": '<script>alert("x")</script>', "start": False})
+    for path in ("/", "/sessions/odd", '/?search="><script>', "/?done=<script>&problem=<script>"):
+        _, page = await browser.get(path)
+        assert "<script>" not in page, path
+
+
+async def test_the_list_is_searched_and_paged_on_the_server(bot: Bot, browser: Browser) -> None:
+    for number in range(55):
+        await bot.call("POST", "/api/sessions", {"id": f"s-{number:02d}", "name": f"Shop {number:02d}", "start": False})
+    _, page = await browser.get("/")
+    assert "1 to 50 of 55" in page
+    _, page = await browser.get("/?page=2")
+    assert "51 to 55 of 55" in page
+    _, page = await browser.get("/?search=shop+07")
+    assert page.count('<td class="name">') == 1
+    _, page = await browser.get("/?state=READY")
+    assert "No session matches." in page
+    for odd in ("-1", "99999999999", "x", "0"):
+        assert (await browser.get(f"/?page={odd}"))[0] == 200
+
+
+async def test_pages_are_french_for_french_readers(bot: Bot, browser: Browser) -> None:
+    _, page = await browser.get("/", **{"Accept-Language": "fr-FR"})
+    assert "Nouvelle session" in page
+    async with bot.client.get("/login?lang=fr", allow_redirects=False) as answer:
+        assert (answer.status, answer.headers["Location"]) == (303, "/login")
+
+
+async def test_an_unknown_session_is_a_page_that_says_so(browser: Browser) -> None:
+    status, page = await browser.get("/sessions/nobody")
+    assert status == 404
+    assert "This page does not exist." in page
+
+
+async def test_no_page_holds_inline_script_or_style_or_a_foreign_address(bot: Bot, browser: Browser) -> None:
+    await browser.post("/new", name="One", id="one")
+    for path in ("/", "/new", "/sessions/one", "/live", "/login", "/docs"):
+        async with bot.client.get(path) as answer:
+            page, policy = await answer.text(), answer.headers["Content-Security-Policy"]
+        assert "unsafe" not in policy
+        inline = re.search(r"\sstyle=|\son[a-z]+=|<style|<script(?![^>]*\ssrc=)|(?:src|href)=\"https?:", page)
+        assert inline is None, (path, inline)
+
+
+async def test_the_stream_of_a_page_tells_what_changed_and_ends_with_the_service(bot: Bot, browser: Browser) -> None:
+    async with bot.client.get("/events") as answer:
+        assert answer.content_type == "text/event-stream"
+        await browser.post("/new", name="Seen", id="seen")
+        seen: list[Any] = []
+        while not any(b'"session":"seen"' in line for line in seen):
+            seen.append(await answer.content.readline())
+
+
+async def test_the_first_start_prints_a_link_until_somebody_has_signed_in(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bot_service.dashboard.welcome import welcome
+
+    async with running(tmp_path / "data") as bot:
+        greet = welcome(3000)
+        async for _ in greet(bot.app):
+            pass
+        address = re.search(r"http://localhost:3000(/login\?code=\S+)", capsys.readouterr().out)
+        assert address is not None
+        browser = Browser(bot)
+        assert await browser.post("/login", code=address[1].partition("code=")[2]) == (303, "/")
+        async for _ in greet(bot.app):
+            pass
+        assert capsys.readouterr().out == ""
