@@ -9,7 +9,7 @@ from aiohttp import web
 
 from bot_service import keys
 from bot_service.api.lookup import problems, session_of
-from bot_service.api.schemas import PairByCode, moment
+from bot_service.api.schemas import PairByCode, PairingCodeView, QrView, moment
 from bot_service.domain.record import Record
 from bot_service.sessions.codes import Shown
 from shared.web import body, errors
@@ -25,7 +25,7 @@ async def qr(request: web.Request) -> web.Response:
         raise _no_code(record)
     expires = moment(shown.expires_ms) or ""
     if kind == "json":
-        return json_response({"qr": shown.code, "expiresAt": expires, "round": shown.round})
+        return json_response(QrView(shown.code, expires, shown.round))
     return web.Response(
         body=_picture(shown, kind),
         content_type=FORMATS[kind],
@@ -75,4 +75,4 @@ async def pairing_code(request: web.Request) -> web.Response:
     wish = await body.read(request, PairByCode)
     with problems():
         shown = await request.app[keys.SESSIONS].pairing_code(session, wish.phone.lstrip("+"))
-    return json_response({"code": shown.code, "expiresAt": moment(shown.expires_ms)})
+    return json_response(PairingCodeView(shown.code, moment(shown.expires_ms)))

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from bot_service import keys
 from bot_service.api.lookup import problems
-from bot_service.api.schemas import Repair
+from bot_service.api.schemas import Repair, RepairView
 from bot_service.domain.record import Command, CommandKind, Record
 from bot_service.domain.session import refusal
 from bot_service.domain.states import Wanted
@@ -30,7 +30,7 @@ async def repair(request: web.Request) -> web.Response:
                 await app[keys.POOL].recycle_worker_of(record.id)
             else:
                 app[keys.SUPERVISOR].apply(record.id, Command(CommandKind.RECONNECT, "watchdog_repair"))
-    return json_response({"action": wish.action, "sessions": len(chosen)}, status=202)
+    return json_response(RepairView(wish.action, len(chosen)), status=202)
 
 
 def _chosen(app: web.Application, wish: Repair, limit: int) -> list[Record]:

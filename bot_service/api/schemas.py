@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from bot_service.domain.record import Record, Transition
+from bot_service.domain.record import DueKind, Record, Transition
+from bot_service.domain.states import Actor, State, Wanted
 from shared.clock import iso
 
 SessionId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
@@ -52,37 +53,147 @@ def moment(at_ms: int | None) -> str | None:
     return None if at_ms is None else iso(datetime.fromtimestamp(at_ms / 1000, UTC))
 
 
-def session_view(record: Record) -> dict[str, Any]:
+class SessionView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """A session. ``acts`` says who must act before it goes on; ``nextTryAt`` is set while it reconnects."""
+
+    id: str
+    name: str
+    owner: str
+    state: State
+    wanted: Wanted
+    reason: str
+    detail: str | None
+    acts: Actor
+    since: str | None
+    created_at: str | None
+    last_activity_at: str | None
+    paired: bool
+    jid: str | None
+    push_name: str | None
+    attempt: int
+    next_try_at: str | None
+    banned_until: str | None
+    timelocked_until: str | None
+    metadata: dict[str, str]
+
+
+class SessionPage(msgspec.Struct, frozen=True, rename="camel"):
+    """``total`` is how many fit in all; ``next`` is the ``after`` of the page that follows, None on the last."""
+
+    sessions: list[SessionView]
+    total: int
+    next: str | None
+
+
+class TransitionView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """One change of state."""
+
+    at: str | None
+    from_: State = msgspec.field(name="from")
+    to: State
+    reason: str
+    detail: str | None
+    acts: Actor
+
+
+class TransitionList(msgspec.Struct, frozen=True):
+    """Newest first."""
+
+    session: str
+    transitions: list[TransitionView]
+
+
+class QrView(msgspec.Struct, frozen=True, rename="camel"):
+    """``qr`` is the text to draw; ``round`` counts the rounds of codes."""
+
+    qr: str
+    expires_at: str
+    round: int
+
+
+class PairingCodeView(msgspec.Struct, frozen=True, rename="camel"):
+    """What to type on the phone."""
+
+    code: str
+    expires_at: str | None
+
+
+class PartView(msgspec.Struct, frozen=True, rename="camel"):
+    """One part of readiness; ``ageMs`` since it was last seen, None when it never was."""
+
+    ok: bool
+    age_ms: int | None
+    detail: str | None
+
+
+class ReceiveProbeView(msgspec.Struct, frozen=True, rename="camel"):
+    """The active check of the receive path, where it is on."""
+
+    returned_at: str | None
+    round_trip_ms: int | None
+
+
+class LadderView(msgspec.Struct, frozen=True):
+    """The last step of the recovery ladder that was taken, and when."""
+
+    rung: int
+    at: str | None
+
+
+class SessionHealthView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """``ready`` only when every part is."""
+
+    session: str
+    state: State
+    wanted: Wanted
+    ready: bool
+    reason: str
+    acts: Actor
+    since_ms: int
+    parts: dict[str, PartView]
+    probe: ReceiveProbeView
+    ladder: LadderView
+    attempt: int
+
+
+class RepairView(msgspec.Struct, frozen=True):
+    """How many sessions were touched; 0 when there was nothing to repair."""
+
+    action: str
+    sessions: int
+
+
+def session_view(record: Record) -> SessionView:
     """A session as the API shows it to those who may see it."""
-    return {
-        "id": record.id,
-        "name": record.name,
-        "owner": record.owner,
-        "state": record.state.value,
-        "wanted": record.wanted.value,
-        "reason": record.reason,
-        "detail": record.detail,
-        "acts": record.actor.value,
-        "since": moment(record.since_ms),
-        "createdAt": moment(record.created_ms),
-        "lastActivityAt": moment(record.active_ms),
-        "paired": record.jid is not None,
-        "jid": record.jid,
-        "pushName": record.push_name,
-        "attempt": record.attempt,
-        "nextTryAt": moment(record.due.at_ms) if record.due is not None and record.due.kind.value == "retry" else None,
-        "bannedUntil": moment(record.banned_until_ms),
-        "timelockedUntil": moment(record.timelocked_until_ms),
-        "metadata": record.metadata,
-    }
+    return SessionView(
+        id=record.id,
+        name=record.name,
+        owner=record.owner,
+        state=record.state,
+        wanted=record.wanted,
+        reason=record.reason,
+        detail=record.detail,
+        acts=record.actor,
+        since=moment(record.since_ms),
+        created_at=moment(record.created_ms),
+        last_activity_at=moment(record.active_ms),
+        paired=record.jid is not None,
+        jid=record.jid,
+        push_name=record.push_name,
+        attempt=record.attempt,
+        next_try_at=moment(record.due.at_ms) if record.due is not None and record.due.kind is DueKind.RETRY else None,
+        banned_until=moment(record.banned_until_ms),
+        timelocked_until=moment(record.timelocked_until_ms),
+        metadata=record.metadata,
+    )
 
 
-def transition_view(change: Transition) -> dict[str, Any]:
-    return {
-        "at": moment(change.at_ms),
-        "from": change.from_state.value,
-        "to": change.to_state.value,
-        "reason": change.reason,
-        "detail": change.detail,
-        "acts": change.actor.value,
-    }
+def transition_view(change: Transition) -> TransitionView:
+    return TransitionView(
+        at=moment(change.at_ms),
+        from_=change.from_state,
+        to=change.to_state,
+        reason=change.reason,
+        detail=change.detail,
+        acts=change.actor,
+    )

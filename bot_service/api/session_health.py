@@ -6,7 +6,15 @@ from aiohttp import web
 
 from bot_service import keys
 from bot_service.api.lookup import session_of
-from bot_service.api.schemas import moment, transition_view
+from bot_service.api.schemas import (
+    LadderView,
+    PartView,
+    ReceiveProbeView,
+    SessionHealthView,
+    TransitionList,
+    moment,
+    transition_view,
+)
 from bot_service.domain.readiness import doubt, parts
 from bot_service.domain.states import LINKED, State
 from shared.web.body import json_response
@@ -22,24 +30,19 @@ async def health(request: web.Request) -> web.Response:
     suspicion = doubt(record, evidence, sweep.policy, now_ms) if linked else None
     seen = parts(record, evidence, suspicion, frame_age, supervisor.policy.frame_fresh_ms, now_ms)
     return json_response(
-        {
-            "session": record.id,
-            "state": record.state.value,
-            "wanted": record.wanted.value,
-            "ready": record.state is State.READY and all(part.ok for part in seen.values()),
-            "reason": record.reason,
-            "acts": record.actor.value,
-            "sinceMs": now_ms - record.since_ms,
-            "parts": {
-                name: {"ok": part.ok, "ageMs": part.age_ms, "detail": part.detail} for name, part in seen.items()
-            },
-            "probe": {
-                "returnedAt": moment(evidence.probe_returned_ms),
-                "roundTripMs": evidence.probe_round_trip_ms,
-            },
-            "ladder": {"rung": record.rung, "at": moment(record.rung_ms or None)},
-            "attempt": record.attempt,
-        }
+        SessionHealthView(
+            session=record.id,
+            state=record.state,
+            wanted=record.wanted,
+            ready=record.state is State.READY and all(part.ok for part in seen.values()),
+            reason=record.reason,
+            acts=record.actor,
+            since_ms=now_ms - record.since_ms,
+            parts={name: PartView(part.ok, part.age_ms, part.detail) for name, part in seen.items()},
+            probe=ReceiveProbeView(moment(evidence.probe_returned_ms), evidence.probe_round_trip_ms),
+            ladder=LadderView(record.rung, moment(record.rung_ms or None)),
+            attempt=record.attempt,
+        )
     )
 
 
@@ -47,4 +50,4 @@ async def transitions(request: web.Request) -> web.Response:
     """Newest first."""
     session, store = session_of(request).id, request.app[keys.STORE]
     kept = await store.transitions(session)
-    return json_response({"session": session, "transitions": [transition_view(change) for change in kept]})
+    return json_response(TransitionList(session, [transition_view(change) for change in kept]))

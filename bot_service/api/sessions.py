@@ -7,7 +7,7 @@ from aiohttp import web
 from bot_service import keys
 from bot_service.api.access import principal
 from bot_service.api.lookup import integer, problems, session_of
-from bot_service.api.schemas import DEFAULT_OWNER, ChangeSession, CreateSession, session_view
+from bot_service.api.schemas import DEFAULT_OWNER, ChangeSession, CreateSession, SessionPage, session_view
 from bot_service.domain.states import State
 from bot_service.sessions.registry import Search
 from bot_service.sessions.service import NewSession, SessionExists
@@ -37,7 +37,7 @@ async def index(request: web.Request) -> web.Response:
     registry = request.app[keys.REGISTRY]
     search, limit = _search(request), integer(request, "limit", PAGE, 1, LONGEST_PAGE)
     records, more, total = registry.page(search, after=request.query.get("after"), limit=limit)
-    return json_response({"sessions": [session_view(record) for record in records], "total": total, "next": more})
+    return json_response(SessionPage([session_view(record) for record in records], total, more))
 
 
 def _search(request: web.Request) -> Search:
