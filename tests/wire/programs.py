@@ -1,0 +1,58 @@
+"""Both programs as processes over the real engine and the fake WhatsApp server, and the deeds of a person who uses them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.fake_whatsapp.remote import Remote
+from tests.support import processes
+from tests.support.processes import Client, Program
+from tests.support.waiting import eventually
+
+
+def bot(tmp_path: Path, server: Remote, **env: str) -> Program:
+    """The bot service with neonize, whose workers know no other server than the fake one."""
+    settings = {
+        "ENGINE": "neonize",
+        "ENGINE_WORKER_COMMAND": f"{sys.executable} -m tests.fake_whatsapp.worker",
+        "SSL_CERT_FILE": server.ca_file,
+        "FAKE_WHATSAPP_ROOT_KEY": server.root_hex,
+        "WHATSAPP_PROXY": server.proxy,
+        "RECONNECT_FIRST_DELAY": "200",
+        "RECONNECT_MAX_DELAY": "1000",
+        **env,
+    }
+    return processes.bot(tmp_path, port=None, name="bot", **settings)
+
+
+async def state_of(client: Client, session: str) -> str:
+    return str((await client.get(f"/api/sessions/{session}"))["state"])
+
+
+async def until_state(client: Client, session: str, state: str, *, within_s: float = 30.0) -> Any:
+    """Wait until the API shows this state; returns the session."""
+
+    async def look() -> Any:
+        found = await client.get(f"/api/sessions/{session}")
+        return found if found["state"] == state else None
+
+    try:
+        return await eventually(look, within_s=within_s, every_s=0.05, what=f"state {state} of {session}")
+    except AssertionError:
+        story = await client.get(f"/api/sessions/{session}/transitions")
+        raise AssertionError(f"{session} is not {state}: {story}") from None
+
+
+async def pair(client: Client, server: Remote, session: str, number: str) -> None:
+    """Create a session, scan the QR code that the API shows, and wait until it is READY."""
+    await client.post("/api/sessions", {"id": session})
+
+    async def code() -> Any:
+        status, body = await client.call("GET", f"/api/sessions/{session}/qr")
+        return body["qr"] if status == 200 else None
+
+    shown = await eventually(code, within_s=30.0, every_s=0.05, what=f"a QR code of {session}")
+    await server("scan", code=shown, number=number)
+    await until_state(client, session, "READY")
