@@ -1,0 +1,104 @@
+"""The real watchdog as a process: a dead bot is told by a signed webhook, repaired by Docker's socket, and told as UP."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from standardwebhooks import Webhook
+
+from tests.support.fake_bot import FakeBot
+from tests.support.fake_docker import FakeDocker
+from tests.support.processes import WATCHDOG_TOKEN, Client, watchdog
+from tests.support.receiver import Received, Receiver
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.system
+
+SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes ...").decode()
+
+
+@pytest.fixture
+async def docker(tmp_path: Path) -> AsyncIterator[FakeDocker]:
+    async with FakeDocker(tmp_path / "docker.sock") as fake:
+        fake.add("veilleur-bot-1", service="bot")
+        yield fake
+
+
+def _alerts(receiver: Receiver) -> list[Received]:
+    return [got for got in receiver.requests if got.path == "/alerts"]
+
+
+async def test_a_dead_bot_is_told_restarted_and_told_again(
+    tmp_path: Path, docker: FakeDocker, receiver: Receiver
+) -> None:
+    async with FakeBot() as bot:
+        program = watchdog(
+            tmp_path,
+            bot.url,
+            ALERT_URLS=f"{receiver.url}/alerts",
+            ALERT_WEBHOOK_SECRET=SECRET,
+            DEADMAN_URL=f"{receiver.url}/deadman",
+            REMEDIATION="bot,docker",
+            DOCKER_SOCKET=str(docker.socket),
+            KEEP_ALIVE_RETRY_INTERVAL="100",
+            KEEP_ALIVE_DOWN_INTERVAL="200",
+            HEARTBEAT_INTERVAL="200",
+        )
+        program.start()
+        try:
+            await program.ready()
+            await eventually(
+                lambda: any(got.path == "/deadman" for got in receiver.requests), what="the dead man's call"
+            )
+            await bot.stop()
+            await eventually(lambda: docker.restarts, within_s=30, what="the restart of the container")
+            assert docker.restarts == [("veilleur-bot-1", "10")]
+            assert [got.json["data"]["kind"] for got in _alerts(receiver)] == ["down"]
+            await bot.start()
+            await eventually(lambda: len(_alerts(receiver)) == 2, within_s=20, what="the message that it is UP")
+            for got in _alerts(receiver):
+                Webhook(SECRET).verify(got.raw, {name.lower(): value for name, value in got.headers.items()})
+            async with Client(program.url, WATCHDOG_TOKEN) as api:
+                status = await api.get("/api/status")
+                assert status["targets"][0]["repairBudget"] == 2
+                assert [one["result"] for one in status["repairs"]] == ["done"]
+                lines = [line["kind"] for line in status["incidents"][0]["timeline"]]
+                assert lines.index("decided") < lines.index("repair_ended") < lines.index("over")
+            assert "ALERT: 3 consecutive keep-alive failures!" in program.output()
+            assert SECRET not in program.output()
+        finally:
+            program.close()
+
+
+async def test_a_bot_that_says_goodbye_before_it_stops_is_neither_told_nor_repaired(
+    tmp_path: Path, docker: FakeDocker, receiver: Receiver
+) -> None:
+    async with FakeBot() as bot:
+        program = watchdog(
+            tmp_path,
+            bot.url,
+            ALERT_URLS=f"{receiver.url}/alerts",
+            REMEDIATION="docker",
+            DOCKER_SOCKET=str(docker.socket),
+            KEEP_ALIVE_RETRY_INTERVAL="100",
+            HEARTBEAT_INTERVAL="200",
+        )
+        program.start()
+        try:
+            await program.ready()
+            await eventually(lambda: bot.pings > 0 and bot.tokens, what="the first ping and the heartbeat link")
+            await bot.announce_stop(60_000)
+            await eventually(lambda: "announces a planned stop" in program.output(), what="the announcement")
+            pings = program.output().count("failed")
+            await bot.stop()
+            # More failures than the threshold: without the announcement this would be told.
+            await eventually(
+                lambda: program.output().count("Keep-alive ping") >= pings + 5, within_s=60, what="some failed pings"
+            )
+            assert docker.restarts == []
+            assert _alerts(receiver) == []
+        finally:
+            program.close()
