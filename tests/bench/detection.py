@@ -1,0 +1,296 @@
+"""From fault to alert: both programs as processes on loopback, real kills, a webhook that takes the time.
+
+``python -m tests.bench.detection [--faults 20] [--only crash,hang,error,slow,restart,cost] [--profile default,fast]``
+
+The defaults are those of the programs (ten-minute ping, two-second heartbeat). ``fast`` is a ping every second, a retry
+every 200 ms, a time-out of 1 s and a heartbeat every 500 ms. Errors and slow answers at the defaults are seen by the
+regular ping only: 300 s on average, and not worth an hour of waiting; they are measured with a ping every ten seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import random
+import signal
+import statistics
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+
+from tests.support import processes
+from tests.support.fault_proxy import FaultProxy
+from tests.support.receiver import Receiver
+from tests.support.waiting import eventually
+
+# A bench breaks the bot far more often than the rule against flapping would let pass.
+COMMON = {"FLAP_CHANGES": "1000", "KEEP_ALIVE_START_DELAY": "100"}
+PROFILES = {
+    "default": {},
+    "fast": {
+        "KEEP_ALIVE_INTERVAL": "1000",
+        "KEEP_ALIVE_RETRY_INTERVAL": "200",
+        "KEEP_ALIVE_TIMEOUT": "1000",
+        "KEEP_ALIVE_DOWN_INTERVAL": "1000",
+        "HEARTBEAT_INTERVAL": "500",
+    },
+    "10 s ping": {"KEEP_ALIVE_INTERVAL": "10000"},
+}
+# (kind, profile) -> (statistic, bar in seconds)
+BARS = {
+    ("crash", "default"): ("p99", 5.0),
+    ("hang", "default"): ("p99", 20.0),
+    ("crash", "fast"): ("median", 0.8),
+    ("hang", "fast"): ("median", 2.6),
+}
+
+
+@dataclass
+class Pair:
+    """One bot and its watchdog, a webhook, and a proxy between when answers are to be faulted."""
+
+    bot: processes.Program
+    watchdog: processes.Program
+    hook: Receiver
+    proxy: FaultProxy | None
+    told: list[tuple[float, str]] = field(default_factory=list)
+
+    async def wait_for(self, kinds: set[str], since: float, within_s: float) -> tuple[float, str]:
+        """The first notice of ``kinds`` that arrived after ``since``: (when, kind)."""
+
+        def look() -> tuple[float, str] | None:
+            for got in self.hook.requests:
+                kind = str(got.json.get("kind") or got.json.get("type", "")).rsplit(".", 1)[-1]
+                if got.at >= since and kind in kinds:
+                    return got.at, kind
+            return None
+
+        found: tuple[float, str] = await eventually(look, within_s=within_s, every_s=0.005, what=f"one of {kinds}")
+        return found
+
+    async def is_up(self, within_s: float = 40.0) -> None:
+        """Wait until the watchdog counts the bot as UP and hears its heartbeat."""
+        async with aiohttp.ClientSession() as http:
+
+            async def look() -> bool:
+                async with http.get(self.watchdog.url + "/metrics") as answer:
+                    lines = (await answer.text()).splitlines()
+                wanted = (
+                    'veilleur_watchdog_target_state{state="UP",target="bot"} 1.0',
+                    'veilleur_watchdog_heartbeat_up{target="bot"} 1.0',
+                )
+                return all(line in lines for line in wanted)
+
+            await eventually(look, within_s=within_s, every_s=0.1, what="UP")
+
+
+@asynccontextmanager
+async def pair(folder: Path, profile: str, *, proxied: bool) -> AsyncIterator[Pair]:
+    folder.mkdir(parents=True)
+    settings = PROFILES[profile]
+    beat = {name: value for name, value in settings.items() if name == "HEARTBEAT_INTERVAL"}
+    bot = processes.bot(folder, **beat)
+    async with Receiver() as hook:
+        bot.start()
+        proxy = FaultProxy(bot.url) if proxied else None
+        if proxy is not None:
+            await proxy.__aenter__()
+        watchdog = processes.watchdog(
+            folder, proxy.url if proxy else bot.url, ALERT_URLS=hook.url, **COMMON, **settings
+        )
+        try:
+            await bot.ready()
+            watchdog.start()
+            await watchdog.ready()
+            yield Pair(bot, watchdog, hook, proxy)
+        finally:
+            watchdog.close()
+            bot.close()
+            if proxy is not None:
+                await proxy.__aexit__()
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def one_fault(pair: Pair, kind: str, phase_s: float) -> tuple[float, float]:
+    """(seconds to the alert, seconds from recovery to its notice)."""
+    await pair.is_up()
+    await asyncio.sleep(random.uniform(0, phase_s))
+    began = now()
+    if kind == "crash":
+        pair.bot.kill()
+    elif kind == "hang":
+        pair.bot.signal(signal.SIGSTOP)
+    else:
+        assert pair.proxy is not None
+        pair.proxy.fault = "500" if kind == "error" else "slow"
+    alerted, _ = await pair.wait_for({"down"}, began, 60)
+    if kind == "crash":
+        pair.bot.start()
+        await pair.bot.ready("/livez")
+        back = now()
+    else:
+        back = now()
+        if kind == "hang":
+            pair.bot.signal(signal.SIGCONT)
+        else:
+            assert pair.proxy is not None
+            pair.proxy.fault = ""
+    resolved, _ = await pair.wait_for({"up"}, back - 1, 60)
+    return alerted - began, max(0.0, resolved - back)
+
+
+async def measure(folder: Path, kind: str, profile: str, faults: int, pairs: int) -> tuple[list[float], list[float]]:
+    phase_s = {"default": 2.5, "fast": 1.0, "10 s ping": 10.0}[profile]
+    alerts: list[float] = []
+    resolves: list[float] = []
+
+    async def worker(number: int, share: int) -> None:
+        proxied = kind in ("error", "slow")
+        async with pair(folder / f"{kind}-{profile.replace(' ', '')}-{number}", profile, proxied=proxied) as one:
+            for _ in range(share):
+                alerted, resolved = await one_fault(one, kind, phase_s)
+                alerts.append(alerted)
+                resolves.append(resolved)
+
+    shares = [faults // pairs + (at < faults % pairs) for at in range(pairs)]
+    await asyncio.gather(*(worker(at, share) for at, share in enumerate(shares)))
+    return alerts, resolves
+
+
+async def restarts(folder: Path, faults: int) -> tuple[int, int, list[float]]:
+    """(told as restarted, told as down, seconds the bot was gone) of bots that are killed and started at once."""
+    gone: list[float] = []
+    kinds: list[str] = []
+    async with pair(folder / "restart", "default", proxied=False) as one:
+        for _ in range(faults):
+            await one.is_up()
+            await asyncio.sleep(random.uniform(0, 2.5))
+            began = now()
+            one.bot.kill()
+            one.bot.start()
+            await one.bot.ready("/livez")
+            gone.append(now() - began)
+            _, kind = await one.wait_for({"down", "restarted"}, began, 30)
+            kinds.append(kind)
+    return kinds.count("restarted"), kinds.count("down"), gone
+
+
+async def cost(folder: Path, interval_ms: int, seconds: float) -> tuple[float, float, int]:
+    """(resident MB, CPU s per 1000 pings, pings) of a watchdog of a healthy bot."""
+    folder = folder / f"cost-{interval_ms}"
+    folder.mkdir(parents=True)
+    bot = processes.bot(folder)
+    bot.start()
+    watchdog = processes.watchdog(folder, bot.url, KEEP_ALIVE_INTERVAL=str(interval_ms), **COMMON)
+    try:
+        await bot.ready()
+        watchdog.start()
+        await watchdog.ready()
+        await asyncio.sleep(3)
+        cpu, pings = cpu_s(watchdog.pid), await ping_count(watchdog.url)
+        await asyncio.sleep(seconds)
+        used, made = cpu_s(watchdog.pid) - cpu, await ping_count(watchdog.url) - pings
+        return resident_mb(watchdog.pid), 1000 * used / max(1, made), made
+    finally:
+        watchdog.close()
+        bot.close()
+
+
+def cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_mb(pid: int) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise AssertionError("no VmRSS")
+
+
+async def ping_count(url: str) -> int:
+    async with aiohttp.ClientSession() as http, http.get(url + "/metrics") as answer:
+        lines = (await answer.text()).splitlines()
+    return sum(int(float(line.rsplit(" ", 1)[1])) for line in lines if line.startswith("veilleur_watchdog_pings_total"))
+
+
+def p99(values: list[float]) -> float:
+    return sorted(values)[min(len(values) - 1, int(len(values) * 0.99))]
+
+
+def verdict(kind: str, profile: str, values: list[float]) -> str:
+    bar = BARS.get((kind, profile))
+    if bar is None:
+        return ""
+    value = p99(values) if bar[0] == "p99" else statistics.median(values)
+    return f"{'ok' if value <= bar[1] else 'MISSED'}: {bar[0]} <= {bar[1]} s"
+
+
+async def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--faults", type=int, default=20)
+    parser.add_argument("--pairs", type=int, default=4, help="pairs of programs that are broken side by side")
+    parser.add_argument("--only", default="crash,hang,error,slow,restart,cost")
+    parser.add_argument("--profile", default="fast,default,10 s ping")
+    args = parser.parse_args()
+    kinds, profiles = args.only.split(","), args.profile.split(",")
+    missed = 0
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="veilleur-bench-") as made:
+        folder = Path(made)
+        print(
+            f"{'fault':8} {'settings':10} {'n':>3} {'median':>7} {'p99':>7} {'max':>7}   resolved: median  max   bar",
+            flush=True,
+        )
+        for profile in profiles:
+            for kind in ("crash", "hang", "error", "slow"):
+                slow_kind = kind in ("error", "slow")
+                if (
+                    kind not in kinds
+                    or (profile == "default" and slow_kind)
+                    or (profile == "10 s ping" and not slow_kind)
+                ):
+                    continue
+                # The fast settings are measured one pair at a time: two cores must not decide the figure.
+                pairs = 1 if profile == "fast" else args.pairs
+                alerts, resolves = await measure(folder, kind, profile, args.faults, pairs)
+                told = verdict(kind, profile, alerts)
+                missed += "MISSED" in told
+                print(
+                    f"{kind:8} {profile:10} {len(alerts):3} {statistics.median(alerts):7.2f} {p99(alerts):7.2f}"
+                    f" {max(alerts):7.2f}   {statistics.median(resolves):16.2f} {max(resolves):6.2f}   {told}",
+                    flush=True,
+                )
+        if "restart" in kinds:
+            restarted, down, gone = await restarts(folder, args.faults)
+            missed += down > sum(1 for seconds in gone if seconds > 3)
+            print(
+                f"restart  default    {args.faults:3}: {restarted} told as restarted, {down} as down;"
+                f" gone {min(gone):.2f} to {max(gone):.2f} s",
+                flush=True,
+            )
+        if "cost" in kinds:
+            for interval_ms, seconds in ((1000, 60.0), (100, 20.0)):
+                rss, cpu, pings = await cost(folder, interval_ms, seconds)
+                bad = rss > 60 or cpu > 3
+                missed += bad
+                print(
+                    f"cost: a ping every {interval_ms} ms: {rss:.1f} MB resident (<= 60), {cpu:.2f} CPU s per 1000 pings"
+                    f" (<= 3) over {pings} pings {'MISSED' if bad else 'ok'}",
+                    flush=True,
+                )
+    print(f"took {time.monotonic() - began:.0f} s, load {os.getloadavg()[0]:.1f}, {os.cpu_count()} CPUs")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(asyncio.run(main()))
