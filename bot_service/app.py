@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.api import routes
+from bot_service.api import document, routes
 from bot_service.api.access import KeyLookup, Scope, Tokens, gate
 from bot_service.api.heartbeat import Pulse
 from bot_service.boot import Boot
@@ -78,7 +78,12 @@ def build_app(
     app.cleanup_ctx.extend([_loop_guard, _lease, _database, _sessions, _engines, _loops, _restore])
     app[DESK] = new_desk(tokens.administrator, clock, settings.data_dir)
     app.on_shutdown.append(end_streams)
-    page = [*routes.table(app), *dashboard.table(app)]
+    description = document.handler(scope_of, lambda: app[keys.BOOT].version)
+    page = [
+        *routes.table(app),
+        *dashboard.table(app),
+        routes.Route("GET", "/api/openapi.json", description, Scope.PUBLIC),
+    ]
     scope_of.update(routes.scopes(page))
     routes.mount(app, page)
     return app

@@ -36,12 +36,14 @@ class ProblemDocument(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer. ``kind`` is a type, None for no body, or ``str``/``bytes`` for the ``media`` that are not JSON."""
+    """One answer. ``kind`` is a type, None for no body, or ``str`` for ``media`` that are text; ``binary`` names media
+    besides, of which nothing more is said."""
 
     about: str
     kind: Any = None
     media: tuple[str, ...] = (JSON,)
     example: Any = None
+    binary: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +86,14 @@ _PROBLEMS = {
     401: "A key is needed.",
     403: "The key is not known, or lacks the scope.",
     404: "It does not exist, or belongs to another owner.",
+    406: "None of the media types that are accepted is offered.",
     409: "The state of things does not allow it; the document says which state.",
     413: "The body is too large.",
     415: "The body is not JSON.",
     422: "A field or parameter cannot be used; the document names it.",
     429: "Too much for now; ``Retry-After`` says when again.",
+    502: "The engine refused.",
+    504: "The engine did not answer in time.",
     503: "The store does not take writes just now, or the service stops.",
 }
 
@@ -208,7 +213,7 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
 
 
 _NAMES = {
-    "id": "The id.",
+    "id": "The session's id.",
     "messageId": "The message's id.",
     "message_id": "The message's id.",
     "webhook": "The webhook's id.",
@@ -224,7 +229,7 @@ def _answers(operation: Operation, scope: Scope, schema_of: Mapping[Any, Any]) -
         if answer.kind is not None:
             schema = schema_of[answer.kind] if _is_json_type(answer.kind) else {"type": "string"}
             content = {"schema": schema} | ({"example": answer.example} if answer.example is not None else {})
-            made["content"] = dict.fromkeys(answer.media, content)
+            made["content"] = dict.fromkeys(answer.media, content) | {media: {} for media in answer.binary}
         found[str(status)] = made
     for status in sorted(_possible(operation, scope)):
         found.setdefault(str(status), {"$ref": f"#/components/responses/{status}"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -161,6 +161,38 @@ class RepairView(msgspec.Struct, frozen=True):
 
     action: str
     sessions: int
+
+
+class Simulate(msgspec.Struct, rename="camel"):
+    """``action`` is what to do; every other field is an argument of it."""
+
+    action: Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class Simulated(msgspec.Struct, frozen=True):
+    """What the action gave; its shape is the action's own."""
+
+    result: Any
+
+
+class Status(msgspec.Struct, frozen=True):
+    """``ok`` or ``unhealthy``."""
+
+    status: str
+
+
+class Liveness(msgspec.Struct, frozen=True, rename="camel"):
+    """``ok`` or ``stalled``, and milliseconds since the loop last turned."""
+
+    status: str
+    loop_age_ms: int
+
+
+class LoginLink(msgspec.Struct, frozen=True, rename="camel"):
+    """An address that signs in once."""
+
+    url: str
+    expires_at: str
 
 
 def session_view(record: Record) -> SessionView:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from aiohttp import web
 
 from bot_service import keys
+from bot_service.api.schemas import LoginLink
 from bot_service.dashboard.desk import DESK, read_form
 from bot_service.dashboard.holders import by_token
 from bot_service.dashboard.login import COOKIE, LINK_LASTS_S, from_here, inside, set_cookie
@@ -68,4 +69,4 @@ async def make_link(request: web.Request) -> web.Response:
     code = request.app[DESK].links.make()
     until = request.app[keys.CLOCK].now() + timedelta(seconds=LINK_LASTS_S)
     base = f"{request.scheme}://{request.host}"
-    return json_response({"url": f"{base}/login?code={code}", "expiresAt": iso(until)}, status=201)
+    return json_response(LoginLink(f"{base}/login?code={code}", iso(until)), status=201)
