@@ -65,13 +65,15 @@ class Judged(msgspec.Struct, frozen=True):
 class Surroundings(msgspec.Struct, frozen=True):
     """What is known about a waiting notice's neighbours when it is judged.
 
-    ``opener`` is the state of the opening notice's row on the same channel (None: it was never meant for it).
+    ``opener`` is the state of the opening notice's row on the same channel (None: it was never meant for it), ``closer``
+    that of the row which tells that a DOWN incident is over.
     ``open_kinds`` are the kinds of other incidents open on the same target. ``restarts`` counts the restart notices of
     the target that were told within the window.
     """
 
     incident: Incident | None = None
     opener: str | None = None
+    closer: str | None = None
     open_kinds: frozenset[IncidentKind] = frozenset()
     in_maintenance: bool = False
     newer_reminder: bool = False
@@ -94,7 +96,9 @@ _INHIBITORS = {
 
 
 def judge(notice: Notice, around: Surroundings, policy: AlertPolicy) -> Judged:
-    """What becomes of ``notice`` on one channel now. DOWN is always told, and so is UP unless DOWN never was."""
+    """What becomes of ``notice`` on one channel now. DOWN is always told, alone or with its UP; UP unless DOWN never was."""
+    if notice.kind is NoticeKind.DOWN and around.closer == "waiting":
+        return Judged(Verdict.MERGE, Why.BOTH_WAITED)
     if notice.kind in _NEVER_MUTED:
         return SEND
     if notice.kind in OPENER_OF:

@@ -113,33 +113,27 @@ def _put_aside(
             (judged.why, now_ms, row["row_id"]),
         )
     elif judged.verdict is Verdict.MERGE:
-        _merge(connection, row["row_id"], notice, judged, channel, row["role"], now_ms)
+        _merge(connection, notice, judged, channel, row["role"], now_ms)
 
 
 def _merge(
-    connection: sqlite3.Connection,
-    up_row: int,
-    up: Notice,
-    judged: Judged,
-    channel: str,
-    role: str,
-    now_ms: int,
+    connection: sqlite3.Connection, notice: Notice, judged: Judged, channel: str, role: str, now_ms: int
 ) -> None:
-    incident = rows.find_incident(connection, up.incident_id or "")
+    incident = rows.find_incident(connection, notice.incident_id or "")
     if incident is None:
-        raise LookupError(f"notice {up.id} has no incident")
-    down = connection.execute(
-        f"SELECT id, created_at FROM outbox WHERE notice_id = ? AND channel = ? AND {_OPEN}",  # noqa: S608
-        (opener_id(up), channel),
-    ).fetchone()
+        raise LookupError(f"notice {notice.id} has no incident")
+    both = connection.execute(
+        f"SELECT id, created_at FROM outbox WHERE notice_id IN (?, ?) AND channel = ? AND {_OPEN}",  # noqa: S608
+        (f"{incident.id}:{NoticeKind.DOWN}", f"{incident.id}:{NoticeKind.UP}", channel),
+    ).fetchall()
     merged = notices.was_down(incident, now_ms)
     rows.insert_notice(connection, merged, ())
-    connection.execute(
-        "UPDATE outbox SET state = 'merged', reason = ?, done_at = ? WHERE id IN (?, ?)",
-        (judged.why, now_ms, up_row, down["id"]),
+    connection.executemany(
+        "UPDATE outbox SET state = 'merged', reason = ?, done_at = ?, leased_until = NULL WHERE id = ?",
+        [(judged.why, now_ms, row["id"]) for row in both],
     )
     # It has waited since the first of the two; its age must say so.
-    insert_row(connection, merged.id, channel, role, down["created_at"], now_ms)
+    insert_row(connection, merged.id, channel, role, min(row["created_at"] for row in both), now_ms)
 
 
 def opener_id(notice: Notice) -> str:
@@ -164,10 +158,14 @@ def _surroundings(
         opener = _state(connection, opener_id(notice), channel)
     elif notice.kind is NoticeKind.REMINDER and incident is not None:
         opener = _state(connection, f"{incident.id}:{notices.OPENS[incident.kind]}", channel)
+    closer = None
+    if notice.kind is NoticeKind.DOWN and incident is not None and incident.closed_at_ms is not None:
+        closer = _state(connection, f"{incident.id}:{NoticeKind.UP}", channel)
     others = [found for found in rows.open_incidents(connection, notice.target) if found.id != notice.incident_id]
     return Surroundings(
         incident=incident,
         opener=opener,
+        closer=closer,
         open_kinds=frozenset(found.kind for found in others),
         in_maintenance=in_maintenance(connection, notice.target, now_ms),
         newer_reminder=notice.kind is NoticeKind.REMINDER and _newer_reminder(connection, notice, channel, row_id),

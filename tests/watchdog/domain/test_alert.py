@@ -36,6 +36,8 @@ def _notice(kind: NoticeKind) -> Notice:
     [
         ("down", Surroundings(OPEN), "send", "news"),
         ("down", Surroundings(OVER, in_maintenance=True), "send", "news"),
+        ("down", Surroundings(OVER, closer="waiting"), "merge", "both_waited"),
+        ("down", Surroundings(OVER, closer="done"), "send", "news"),
         ("up", Surroundings(OVER, opener="done"), "send", "news"),
         ("up", Surroundings(OVER, opener=None), "send", "news"),
         ("up", Surroundings(OVER, opener="waiting"), "merge", "both_waited"),
@@ -78,6 +80,7 @@ def test_every_case_has_its_verdict_and_its_reason(kind: str, around: Surroundin
 _SURROUNDINGS = st.builds(
     Surroundings,
     incident=st.sampled_from([None, OPEN, OVER, ACKNOWLEDGED]),
+    closer=st.sampled_from([None, "waiting", "leased", "done"]),
     opener=st.sampled_from([None, "waiting", "leased", "done", "merged", "muted", "expired"]),
     open_kinds=st.frozensets(st.sampled_from(IncidentKind)),
     in_maintenance=st.booleans(),
@@ -92,7 +95,7 @@ def test_down_is_always_told_and_up_is_never_silent_after_it(kind: NoticeKind, a
     judged = judge(_notice(kind), around, POLICY)
     assert isinstance(judged.why, Why)
     if kind in (NoticeKind.DOWN, NoticeKind.WAS_DOWN):
-        assert judged.verdict is Verdict.SEND
+        assert judged.verdict in (Verdict.SEND, Verdict.MERGE)
     if kind is NoticeKind.UP and around.opener in ("done", "waiting", "leased", None):
         assert judged.verdict is not Verdict.MUTE
 

@@ -47,6 +47,38 @@ async def test_a_notifier_down_for_an_hour_gets_down_and_up_as_one_message(clock
         assert states[f"{incident.id}:up", "aaaa"] == ("merged", "both_waited")
 
 
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        Delivered(False, "http_500"),
+        Delivered(False, "http_429", 30.0),
+        Delivered(False, "http_503", 1e9),
+        Delivered(False, "dns"),
+        Delivered(False, "connect_failed"),
+        None,
+    ],
+    ids=["500", "429", "503 until for ever", "DNS", "closed port", "hang"],
+)
+async def test_an_hour_of_any_trouble_loses_neither_end(clock: FakeClock, trouble: Delivered | None) -> None:
+    channel = FakeNotifier(clock)
+    async with desk(clock, channel) as at:
+        first = await at.open()
+        await clock.advance(1)
+        channel.hang, channel.answer = trouble is None, (lambda _: trouble) if trouble else None
+        await clock.advance(600)
+        await at.close(first)
+        await clock.advance(600)
+        second = await at.open(target="bot-2")
+        await clock.advance(600)
+        await at.close(second)
+        await clock.advance(1800)
+        channel.hang, channel.answer = False, None
+        await clock.advance(3600)
+        ends = [name for name in channel.ids if "reminder" not in name]
+        assert ends[0] == f"{first.id}:down"
+        assert sorted(ends[1:]) == sorted([f"{first.id}:up", f"{second.id}:was_down"])
+
+
 async def test_a_down_that_was_told_is_followed_by_its_up(clock: FakeClock) -> None:
     channel = FakeNotifier(clock)
     async with desk(clock, channel) as at:
