@@ -90,6 +90,12 @@ class Control:
                 raise ValueError(f"no fault {name!r}")
             setattr(self._world.faults, name, set(value) if isinstance(value, list) else value)
 
+    async def hush(self, number: str) -> None:
+        """One-way silence of the connections that stand now: the next login is healthy."""
+        for companion in self._world.account(number).companions.values():
+            if companion.connection is not None:
+                companion.connection.silent = True
+
     async def heal(self) -> None:
         """No more faults; what was held back is delivered."""
         healthy = Faults()

@@ -50,9 +50,12 @@ async def eventually(what: Callable[[], Found], within_s: float = WAIT_S) -> Fou
 class WorkerDriver:
     """`await driver.start()`, then commands; ``signals`` holds everything it said, in order."""
 
-    def __init__(self, data_dir: Path, server: Remote, *, engine: str = "neonize", proxy: str | None = None) -> None:
+    def __init__(
+        self, data_dir: Path, server: Remote | None, *, engine: str = "neonize", options: dict[str, str] | None = None
+    ) -> None:
         self.data_dir, self.server, self.engine = data_dir, server, engine
-        self.proxy = proxy or server.proxy
+        self.proxy = server.proxy if server else None
+        self._options = options or {}
         self.id = f"w{next(_ids)}"
         self.signals: list[protocol.Signal] = []
         self.pulses: list[protocol.Pulse] = []
@@ -78,9 +81,16 @@ class WorkerDriver:
             "--pulse-s",
             "0.5",
         ]
+        for name, value in self._options.items():
+            command += ["--option", f"{name}={value}"]
         with (self.data_dir / "workers.log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, *command, stdout=log, stderr=log, cwd=ROOT, env=self.server.environment()
+                sys.executable,
+                *command,
+                stdout=log,
+                stderr=log,
+                cwd=ROOT,
+                env=self.server.environment() if self.server else None,
             )
         path = run_dir / f"worker-{self.id}.sock"
         reader = await self._connect(path)
@@ -134,6 +144,7 @@ class WorkerDriver:
         """Pair by QR and wait until the session is in sync; returns its jid."""
         await self.begin(session)
         code = (await self.heard(session, "qr")).data["code"]
+        assert self.server is not None
         await self.server("scan", code=code, number=number)
         jid: str = (await self.heard(session, "paired")).data["jid"]
         await self.heard(session, "offline_sync_completed")

@@ -1,0 +1,171 @@
+"""The world outside an engine, as a test sees it: phones that scan and write, and a server that misbehaves. One adapter per engine."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from tests.fake_whatsapp.remote import Remote
+from tests.wire.worker_driver import WorkerDriver
+
+BOT, ANN = "15550001", "15550002"
+SESSION = "s"
+
+
+class Outside(Protocol):
+    """Everything concerns the one session of the test, whose number is ``BOT``; ``ANN`` is somebody else with a phone."""
+
+    async def scan(self, code: str) -> None: ...
+
+    async def type_code(self, code: str) -> None: ...
+
+    async def write(self, text: str) -> str:
+        """Ann writes to the bot; returns the id of the message."""
+        ...
+
+    async def texts(self) -> list[str]:
+        """What Ann got from the bot, in order."""
+        ...
+
+    async def read(self, own_id: str) -> None:
+        """Ann reads a message of the bot."""
+        ...
+
+    async def drop(self) -> None: ...
+
+    async def go_silent(self) -> None:
+        """The link lives, sends are taken, but nothing is handed over until the session is started anew."""
+        ...
+
+    async def unlink(self) -> None:
+        """The owner removes the device on his phone."""
+        ...
+
+    async def replace(self) -> None: ...
+
+    async def ban(self) -> None: ...
+
+    async def ban_for_an_hour(self) -> None: ...
+
+    async def outdate(self) -> None: ...
+
+    async def refuse(self, code: int) -> None: ...
+
+    async def kill_pump(self) -> None: ...
+
+    async def timelock(self) -> None:
+        """The next send is refused because new chats are locked."""
+        ...
+
+
+class FakeServer:
+    """neonize against the fake WhatsApp server."""
+
+    def __init__(self, server: Remote) -> None:
+        self._server = server
+
+    async def scan(self, code: str) -> None:
+        await self._server("scan", code=code, number=BOT)
+
+    async def type_code(self, code: str) -> None:
+        await self._server("type_code", number=BOT, code=code)
+
+    async def write(self, text: str) -> str:
+        return str(await self._server("send", sender=ANN, chat=BOT, body=text))
+
+    async def texts(self) -> list[str]:
+        return [entry["text"] for entry in await self._server("inbox", number=ANN)]
+
+    async def read(self, own_id: str) -> None:
+        last = (await self._server("inbox", number=ANN))[-1]
+        await self._server("mark", number=ANN, chat=ANN, author=BOT, id=last["id"], kind="read")
+
+    async def drop(self) -> None:
+        await self._server("drop", number=BOT)
+
+    async def go_silent(self) -> None:
+        await self._server("hush", number=BOT)
+
+    async def unlink(self) -> None:
+        await self._server("unlink", number=BOT)
+
+    async def replace(self) -> None:
+        await self._server("stream_error", number=BOT, attrs={}, conflict="replaced")
+
+    async def ban(self) -> None:
+        await self._refuse({"reason": "406"})
+
+    async def ban_for_an_hour(self) -> None:
+        await self._refuse({"reason": "402", "code": "101", "expire": "3600"})
+
+    async def outdate(self) -> None:
+        await self._refuse({"reason": "405"})
+
+    async def refuse(self, code: int) -> None:
+        await self._refuse({"reason": str(code)})
+
+    async def kill_pump(self) -> None:
+        await self._server("mark", number=ANN, chat=ANN, author=BOT, id="X", kind="server-error")
+
+    async def timelock(self) -> None:
+        await self._server("account", number=ANN)
+        await self._server("faults", reject_sends={BOT: 463})
+
+    async def _refuse(self, failure: dict[str, str]) -> None:
+        await self._server("faults", login_failures={BOT: [failure]}, forever=[BOT])
+        await self._server("drop", number=BOT)
+
+
+class Simulation:
+    """The simulator, told what happens by its own actions."""
+
+    def __init__(self, worker: WorkerDriver) -> None:
+        self._worker = worker
+
+    async def _do(self, action: str, **args: Any) -> Any:
+        return await self._worker.command("simulate", SESSION, action=action, **args)
+
+    async def scan(self, code: str) -> None:
+        await self._do("scan", phone=BOT)
+
+    async def type_code(self, code: str) -> None:
+        await self._do("enterCode", code=code, phone=BOT)
+
+    async def write(self, text: str) -> str:
+        done = await self._do("message", text=text, **{"from": ANN})
+        return str(done["messageIds"][0])
+
+    async def texts(self) -> list[str]:
+        return [sent["text"] for sent in (await self._do("inbox"))["messages"]]
+
+    async def read(self, own_id: str) -> None:
+        await self._do("receipt", chat=ANN, messageIds=[own_id], type="read")
+
+    async def drop(self) -> None:
+        await self._do("drop")
+
+    async def go_silent(self) -> None:
+        await self._do("silence")
+
+    async def unlink(self) -> None:
+        await self._do("logout")
+
+    async def replace(self) -> None:
+        await self._do("replaced")
+
+    async def ban(self) -> None:
+        await self._do("ban")
+
+    async def ban_for_an_hour(self) -> None:
+        await self._do("tempBan", seconds=3600, code=101)
+
+    async def outdate(self) -> None:
+        await self._do("outdated")
+
+    async def refuse(self, code: int) -> None:
+        await self._do("connectRefused", code=code)
+
+    async def kill_pump(self) -> None:
+        await self._do("pumpDied")
+
+    async def timelock(self) -> None:
+        await self._do("timelock")
