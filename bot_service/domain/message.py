@@ -11,6 +11,9 @@ MessageType = Literal[
 ]
 
 
+MEDIA_TYPES = frozenset({"image", "document", "audio", "video", "sticker"})
+
+
 class Media(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """A file that goes out or came in. ``path`` is a file of ours; ``data_base64`` is used on the wire of the API only."""
 
@@ -41,6 +44,22 @@ class OutgoingMessage(msgspec.Struct, frozen=True, rename="camel", omit_defaults
     reaction_to: str | None = None
     reply_to: str | None = None
     reply_to_sender: str | None = None
+
+
+def missing_part(message: OutgoingMessage) -> str | None:
+    """What ``message`` needs and does not have, as a sentence; None when every engine can send it."""
+    kind = message.type
+    if kind == "text" and not message.text:
+        return "a text message needs text"
+    if kind in MEDIA_TYPES and (message.media is None or message.media.path is None):
+        return f"a message of type {kind} needs a file"
+    if kind == "location" and (message.latitude is None or message.longitude is None):
+        return "a location needs latitude and longitude"
+    if kind == "contact" and not (message.name and message.contact_phone):
+        return "a contact needs a name and a telephone number"
+    if kind == "reaction" and not message.reaction_to:
+        return "a reaction needs the message it belongs to"
+    return "messages of this type cannot be sent" if kind == "other" else None
 
 
 class InboundMessage(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

@@ -7,11 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bot_service.domain.message import Media, OutgoingMessage
+from bot_service.domain.message import MEDIA_TYPES, Media, OutgoingMessage, missing_part
 from bot_service.engines.base import EngineError
 from bot_service.engines.neonize.native import e2e
 
-MEDIA_TYPES = frozenset({"image", "document", "audio", "video", "sticker"})
 Upload = Callable[[bytes, str], Any]
 
 
@@ -20,26 +19,22 @@ def build(message: OutgoingMessage, chat: str, upload: Upload, whatsapp_id: Call
 
     `upload(bytes, kind)` blocks; `whatsapp_id` translates the id of a message that is answered or reacted to.
     """
+    if (missing := missing_part(message)) is not None:
+        raise EngineError("invalid", missing)
     if message.type == "text":
         return _text(message, whatsapp_id)
     if message.type in MEDIA_TYPES:
         return _media(message, upload, whatsapp_id)
     if message.type == "location":
-        if message.latitude is None or message.longitude is None:
-            raise EngineError("invalid", "a location needs latitude and longitude")
         part = e2e.LocationMessage(degreesLatitude=message.latitude, degreesLongitude=message.longitude)
         part.name = message.name or ""
         return e2e.Message(locationMessage=part)
     if message.type == "contact":
         return _contact(message)
-    if message.type == "reaction":
-        return _reaction(message, chat, whatsapp_id, now_ms)
-    raise EngineError("invalid", f"messages of type {message.type} cannot be sent")
+    return _reaction(message, chat, whatsapp_id, now_ms)
 
 
 def _text(message: OutgoingMessage, whatsapp_id: Callable[[str], str]) -> Any:
-    if not message.text:
-        raise EngineError("invalid", "a text message needs text")
     if message.reply_to is None:
         return e2e.Message(conversation=message.text)
     context = _context(message, whatsapp_id)
@@ -55,11 +50,9 @@ def _context(message: OutgoingMessage, whatsapp_id: Callable[[str], str]) -> Any
 
 
 def _media(message: OutgoingMessage, upload: Upload, whatsapp_id: Callable[[str], str]) -> Any:
-    media = message.media
-    if media is None or media.path is None:
-        raise EngineError("invalid", f"a message of type {message.type} needs a file")
+    media = message.media or Media("")
     try:
-        data = Path(media.path).read_bytes()
+        data = Path(media.path or "").read_bytes()
     except OSError as error:
         raise EngineError("invalid", f"the file cannot be read: {error.strerror}") from error
     uploaded = upload(data, message.type)
@@ -90,18 +83,14 @@ def _decorate(part: Any, message: OutgoingMessage, media: Media) -> None:
 
 
 def _contact(message: OutgoingMessage) -> Any:
-    if not message.name or not message.contact_phone:
-        raise EngineError("invalid", "a contact needs a name and a telephone number")
-    digits = "".join(letter for letter in message.contact_phone if letter.isdigit())
-    name = message.name.replace("\n", " ").replace(";", ",")
+    digits = "".join(letter for letter in message.contact_phone or "" if letter.isdigit())
+    name = (message.name or "").replace("\n", " ").replace(";", ",")
     card = f"BEGIN:VCARD\nVERSION:3.0\nFN:{name}\nTEL;type=CELL;waid={digits}:+{digits}\nEND:VCARD"
     return e2e.Message(contactMessage=e2e.ContactMessage(displayName=message.name, vcard=card))
 
 
 def _reaction(message: OutgoingMessage, chat: str, whatsapp_id: Callable[[str], str], now_ms: int) -> Any:
-    if not message.reaction_to:
-        raise EngineError("invalid", "a reaction needs the message it belongs to")
-    target = whatsapp_id(message.reaction_to)
+    target = whatsapp_id(message.reaction_to or "")
     built = e2e.Message()
     key = built.reactionMessage.key
     key.remoteJID, key.ID = chat, target

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from bot_service.domain.message import InboundMessage, OutgoingMessage, Receipt, Sent
+from bot_service.domain.message import InboundMessage, OutgoingMessage, Receipt, Sent, missing_part
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.base import EngineError
 from bot_service.engines.simulator.session import REMEMBERED_SENDS, Link, SimulatedSession
@@ -25,6 +25,8 @@ async def send(session: SimulatedSession, message: OutgoingMessage) -> Sent:
     chat = jid_of(message.to)
     if not digits_of(chat):
         raise EngineError("invalid", "the message has no receiver")
+    if (missing := missing_part(message)) is not None:
+        raise EngineError("invalid", missing)
     if rejected := session.condition("rejectSends"):
         raise EngineError("rejected", f"the server refused the message with {rejected['code']}")
     if (lock := session.condition("timelock")) and not _knows(session, chat):

@@ -38,6 +38,7 @@ async def test_pairing_by_qr_shows_codes_and_ends_in_sync(bench: Bench) -> None:
 
 async def test_pairing_by_typed_code(bench: Bench) -> None:
     await bench.worker.begin(SESSION)
+    await bench.worker.heard(SESSION, "qr")
     code = await bench.worker.command("pairing_code", SESSION, phone=BOT)
     told = (await bench.worker.heard(SESSION, "pairing_code")).data
     assert told["code"] == code
