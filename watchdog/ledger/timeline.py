@@ -160,6 +160,28 @@ def receipts(connection: sqlite3.Connection, notice_id: str) -> list[Receipt]:
     ]
 
 
+class NoticeLine(msgspec.Struct, frozen=True, rename="camel"):
+    """One notice, and how it fares on every channel."""
+
+    id: str
+    target: str
+    kind: str
+    title: str
+    created_at_ms: int
+    receipts: tuple[Receipt, ...]
+
+
+def newest_notices(connection: sqlite3.Connection, limit: int) -> list[NoticeLine]:
+    """Newest first."""
+    found = connection.execute(f"SELECT {rows.NOTICE} FROM notice ORDER BY created_at DESC LIMIT ?", (limit,))  # noqa: S608
+    return [
+        NoticeLine(
+            value.id, value.target, value.kind, value.title, value.created_at_ms, tuple(receipts(connection, value.id))
+        )
+        for value in (rows.notice(row) for row in found.fetchall())
+    ]
+
+
 class Slot(msgspec.Struct, frozen=True, rename="camel"):
     """Pings of one part of the curve; the times of the answered ones, None when none was."""
 

@@ -1,4 +1,4 @@
-"""Gathers the status view: one read of the ledger beside what is in memory, at most once in two seconds."""
+"""Gathers the status view: one read of the ledger beside what is in memory, at most once in two seconds, a costly one less often."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ CURVE_SLOTS = 96
 _FRESH_S = 2.0
 _INCIDENTS = 20
 _FLIPS = 20
+_NOTICES = 20
 
 
 class Gather:
@@ -62,9 +63,12 @@ class Gather:
 
     async def status(self) -> view.StatusView:
         async with self._turn:
-            now_s = self._clock.monotonic()
-            if self._made is None or now_s - self._made[0] >= _FRESH_S:
-                self._made = (now_s, await self._make())
+            began_s = self._clock.monotonic()
+            if self._made is None or began_s >= self._made[0]:
+                made = await self._make()
+                ended_s = self._clock.monotonic()
+                # A long history may cost half a second: then it is gathered less often, never more than a tenth of the time.
+                self._made = (ended_s + max(_FRESH_S, 10 * (ended_s - began_s)), made)
             return self._made[1]
 
     async def incidents(
@@ -88,6 +92,7 @@ class Gather:
             pauses=tuple(kept.pauses),
             channels=tuple(kept.channels),
             repairs=tuple(kept.repairs),
+            notices=tuple(kept.notices),
         )
 
     def _watchdog(self) -> view.WatchdogView:
@@ -159,6 +164,7 @@ class Gather:
                 )
                 for one in settling.channel_states(connection, self._dispatcher.channels, self._dispatcher.labels)
             ],
+            notices=timeline.newest_notices(connection, _NOTICES),
             repairs=[view.RepairView(*msgspec.structs.astuple(one)) for one in repairs.newest(connection, 20)],
         )
 
@@ -179,6 +185,7 @@ class _Kept(msgspec.Struct, frozen=True):
     pauses: list[view.PauseView]
     channels: list[view.ChannelView]
     repairs: list[view.RepairView]
+    notices: list[timeline.NoticeLine]
 
 
 def _read_target(connection: sqlite3.Connection, name: str, now_ms: int) -> _KeptTarget:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from watchdog.domain.states import Incident
-from watchdog.ledger.timeline import Line, Receipt, Slot
+from watchdog.ledger.timeline import Line, NoticeLine, Receipt, Slot
 
 
 class UptimeView(msgspec.Struct, frozen=True, rename="camel"):
@@ -170,6 +170,7 @@ class StatusView(msgspec.Struct, frozen=True, rename="camel"):
     pauses: tuple[PauseView, ...]
     channels: tuple[ChannelView, ...]
     repairs: tuple[RepairView, ...]
+    notices: tuple[NoticeLine, ...] = ()
 
 
 class NoticeView(msgspec.Struct, frozen=True, rename="camel"):

@@ -86,6 +86,9 @@ async def test_an_incident_has_a_timeline_from_the_first_failed_ping_to_its_end(
     assert {"delivered", "state"} <= set(kinds)
     assert [line["atMs"] for line in whole["timeline"]] == sorted(line["atMs"] for line in whole["timeline"])
     assert whole["closeReason"] == "recovered"
+    told = (await watchdog.get("/api/status"))["notices"]
+    assert [one["kind"] for one in told][-2:] == ["up", "down"]
+    assert told[-1]["receipts"][0]["channel"] == "log"
     listed = (await watchdog.get("/api/incidents?limit=1&target=bot"))["incidents"]
     assert [one["id"] for one in listed] == [incident["id"]]
     before = whole["openedAtMs"]
