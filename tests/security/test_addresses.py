@@ -1,0 +1,101 @@
+"""Requests on behalf of users reach public addresses only, whatever name, form or redirect leads elsewhere."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+
+import aiohttp
+import pytest
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from bot_service.delivery.addresses import connector, is_public, refusal_of_url
+from tests.support.receiver import Receiver
+
+PRIVATE = [
+    "127.0.0.1",
+    "127.1.2.3",
+    "0.0.0.0",
+    "10.0.0.1",
+    "172.16.0.1",
+    "172.31.255.255",
+    "192.168.1.1",
+    "169.254.169.254",
+    "100.64.0.1",
+    "192.0.0.1",
+    "198.18.0.1",
+    "224.0.0.1",
+    "240.0.0.1",
+    "255.255.255.255",
+    "::1",
+    "::",
+    "fe80::1",
+    "fc00::1",
+    "fd12:3456::1",
+    "fec0::1",
+    "ff02::1",
+    "::ffff:127.0.0.1",
+    "::ffff:169.254.169.254",
+    "::127.0.0.1",
+    "64:ff9b::7f00:1",
+    "64:ff9b::a9fe:a9fe",
+    "2002:7f00:1::",
+    "2002:a9fe:a9fe::",
+]
+PUBLIC = ["1.1.1.1", "8.8.8.8", "93.184.216.34", "2606:4700:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+def test_an_address_that_is_not_everybodys_is_refused(address: str) -> None:
+    assert not is_public(ipaddress.ip_address(address))
+
+
+@pytest.mark.parametrize("address", PUBLIC)
+def test_a_public_address_is_allowed(address: str) -> None:
+    assert is_public(ipaddress.ip_address(address))
+
+
+@pytest.mark.parametrize(
+    "url", ["http://localhost/", "http://a.localhost/", "http://[::1]/", "http://169.254.169.254/latest"]
+)
+def test_what_can_be_seen_from_the_url_alone_is_said_early(url: str) -> None:
+    assert refusal_of_url(url) is not None
+
+
+class Rebinding(AbstractResolver):
+    """A name that was public when it was looked at and is ours when it is dialled."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[ResolveResult]:
+        return [
+            ResolveResult(
+                hostname=host,
+                host="127.0.0.1",
+                port=self._port,
+                family=socket.AF_INET,
+                proto=0,
+                flags=socket.AI_NUMERICHOST,
+            )
+        ]
+
+    async def close(self) -> None:
+        return None
+
+
+async def test_a_name_that_resolves_to_a_private_address_is_never_connected_to(receiver: Receiver) -> None:
+    port = int(receiver.url.rpartition(":")[2])
+    guarded = connector(allow_private=False, limit=10)
+    guarded._resolver = Rebinding(port)
+    async with aiohttp.ClientSession(connector=guarded) as http:
+        for host in ("webhook.example", "127.0.0.1", "[::ffff:127.0.0.1]", "0x7f000001", "2130706433", "127.1"):
+            with pytest.raises(aiohttp.ClientError):
+                await http.post(f"http://{host}:{port}/", json={})
+    assert receiver.requests == []
+
+
+async def test_the_same_request_passes_where_the_operator_allows_private_addresses(receiver: Receiver) -> None:
+    async with aiohttp.ClientSession(connector=connector(allow_private=True, limit=10)) as http:
+        await http.post(receiver.url, json={})
+    assert len(receiver.requests) == 1
