@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ from shared.cli.client import Client, CliError
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 Id = Annotated[str, typer.Argument(metavar="SESSION", help="The session's id.")]
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 def _at(session: str, *more: str) -> str:
@@ -51,12 +53,13 @@ def list_sessions(
 @app.command()
 def create(
     name: Annotated[str, typer.Argument(help="A name for people.")],
-    session_id: Annotated[str | None, typer.Option("--id", help="The id; made when not given.")] = None,
+    session_id: Annotated[str | None, typer.Option("--id", help="The id; the name itself when it can be one.")] = None,
     owner: Annotated[str | None, typer.Option(help="Whose session it is.")] = None,
     json: show.Json = False,
 ) -> None:
     """Create a session and start it."""
-    body = {"name": name, "id": session_id, "owner": owner}
+    usable = name if _ID.fullmatch(name) else None
+    body = {"name": name, "id": session_id or usable, "owner": owner}
     with show.errors(json):
         made = where.bot().post("/api/sessions", {key: value for key, value in body.items() if value is not None})
         show.done(

@@ -15,6 +15,8 @@ from watchdog.status import wording
 from watchdog.status.view import ChannelView, DayView, IncidentView, PauseView, StatusView, TargetView
 
 HOUR_MS = 3_600_000
+# How soon an open page asks again: while the watchdog makes up its mind, people wait for the answer.
+CALM_MS, IN_DOUBT_MS = 1500, 250
 WINDOWS = ("24h", "7d", "30d", "90d")
 
 
@@ -81,6 +83,7 @@ class Page:
     pauses: list[Pause]
     channels: list[Channel]
     footer: str
+    refresh_ms: int
 
 
 def page(view: StatusView, t: Words) -> Page:
@@ -95,6 +98,7 @@ def page(view: StatusView, t: Words) -> Page:
         incidents=[_incident(each, t, several=several) for each in view.incidents],
         pauses=[_pause(each, t) for each in view.pauses],
         channels=[_channel(each, t) for each in view.channels],
+        refresh_ms=IN_DOUBT_MS if view.state in ("SUSPECT", "UNKNOWN") else CALM_MS,
         footer=f"{footer} · {every if watchdog.enabled else t('switched off: nothing is pinged')}",
     )
 

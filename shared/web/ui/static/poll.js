@@ -1,9 +1,16 @@
-// Keeps a page fresh by asking again every data-refresh-ms of <main>, only while somebody looks at it.
+// Keeps a page fresh by asking again after the data-refresh-ms that the page itself gives, only while somebody looks.
 
 import "./ago.js";
 import { refresh } from "./regions.js";
 
-const every = Number(document.querySelector("[data-refresh-ms]")?.dataset.refreshMs ?? 5000);
+function pace() {
+  return Number(document.querySelector("[data-refresh-ms]")?.dataset.refreshMs ?? 5000);
+}
 
-setInterval(() => { if (!document.hidden) refresh(); }, every);
+async function again() {
+  if (!document.hidden) await refresh();
+  setTimeout(again, pace());
+}
+
+setTimeout(again, pace());
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });

@@ -1,0 +1,224 @@
+"""Both programs as processes and a real Chromium: first run, pairing, READY, a dead bot, recovery; French; a telephone."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.support import processes
+from tests.support.browser import TELEPHONE, Tab, chromium, screenshot, tab
+from tests.support.processes import API_KEY, Client, Program, free_port
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.browser, pytest.mark.system, pytest.mark.timeout(180)]
+
+STATUS_TURNS_WITHIN_S = 5.0
+STATUS_SAYS_DOWN_WITHIN_S = 8.0
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as running:
+        yield running
+
+
+@pytest.fixture
+async def both(tmp_path: Path) -> AsyncIterator[tuple[Program, Program]]:
+    """The bot service with the simulator, and its watchdog at the defaults but for the start delay."""
+    bot = processes.bot(tmp_path, port=free_port())
+    watchdog = processes.watchdog(tmp_path, bot.url, ALERT_URLS="")
+    bot.start()
+    await bot.ready()
+    watchdog.start()
+    await watchdog.ready()
+    try:
+        yield bot, watchdog
+    finally:
+        watchdog.close()
+        bot.close()
+
+
+def login_link(bot: Program) -> str:
+    """The address that the first start printed, on the port that this test can reach."""
+    found = re.search(r"http://localhost:\d+(/login\?code=\S+)", bot.output())
+    assert found, bot.output()
+    return bot.url + found[1]
+
+
+async def sign_in(seen: Tab, bot: Program) -> None:
+    await seen.page.goto(bot.url + "/login")
+    await seen.page.get_by_label("API key").or_(seen.page.get_by_label("Clé d’API")).fill(API_KEY)
+    await seen.page.keyboard.press("Enter")
+    await seen.page.wait_for_url(bot.url + "/")
+
+
+async def simulate(bot: Program, session: str, action: str) -> None:
+    async with Client(bot.url) as api:
+        await api.post(f"/api/sessions/{session}/simulate", {"action": action})
+
+
+async def paired(bot: Program, *names: str) -> None:
+    """Sessions that are READY, made and scanned through the API."""
+    async with Client(bot.url) as api:
+        for name in names:
+            await api.post("/api/sessions", {"id": name.lower().replace(" ", "-"), "name": name})
+        for name in names:
+            session = name.lower().replace(" ", "-")
+            await reaches(api, session, "PAIRING")
+            await api.post(f"/api/sessions/{session}/simulate", {"action": "scan"})
+            await reaches(api, session, "READY")
+
+
+async def reaches(api: Client, session: str, state: str) -> None:
+    async def look() -> bool:
+        return bool((await api.get(f"/api/sessions/{session}"))["state"] == state)
+
+    await eventually(look, within_s=20, every_s=0.1, what=f"{session} being {state}")
+
+
+async def test_from_the_first_run_to_a_recovered_bot(
+    browser: Browser, both: tuple[Program, Program], tmp_path: Path
+) -> None:
+    bot, watchdog = both
+    async with tab(browser) as seen, tab(browser) as status:
+        page = seen.page
+        # First run: the printed link signs in.
+        await page.goto(login_link(bot))
+        await page.get_by_role("button", name="Open the dashboard").click()
+        await expect(page.get_by_role("heading", name="No session yet")).to_be_visible()
+
+        # Create, and the QR code comes by itself.
+        await page.get_by_role("link", name="New session").click()
+        await page.get_by_label("Name").fill("Boutique")
+        await page.get_by_role("button", name="Create and show the QR code").click()
+        code = page.get_by_role("img", name="QR code to scan with WhatsApp")
+        await expect(code).to_be_visible(timeout=15_000)
+        await screenshot(seen, "pairing-light", tmp_path)
+        session = page.url.rpartition("/")[2].split("?")[0]
+
+        # Scan: the code goes away and READY comes without a reload of the page.
+        await page.evaluate("window.__same_page = true")
+        await simulate(bot, session, "scan")
+        await expect(code).to_be_hidden(timeout=15_000)
+        await expect(page.locator("[data-live=facts] .state")).to_have_text("Ready", timeout=15_000)
+        assert await page.evaluate("window.__same_page") is True
+        assert await seen.axe() == []
+
+        # The watchdog sees it running.
+        await status.page.goto(watchdog.url + "/")
+        await expect(status.page.get_by_role("status")).to_have_text("The bot service is running.", timeout=15_000)
+
+        # Kill: the status page turns by itself.
+        killed = time.monotonic()
+        bot.kill()
+        running = "The bot service is running."
+        await expect(status.page.get_by_role("status")).not_to_have_text(running, timeout=15_000)
+        turned = time.monotonic() - killed
+        await expect(status.page.get_by_role("status")).to_have_text("The bot service is down.", timeout=15_000)
+        down = time.monotonic() - killed
+        print(f"after kill -9 the status page left {running!r} in {turned:.1f} s and said down in {down:.1f} s")
+        assert turned < STATUS_TURNS_WITHIN_S
+        # Three pings KEEP_ALIVE_RETRY_INTERVAL apart, at the defaults: decided in 4.5 s, and the page asks 4 times a second.
+        assert down < STATUS_SAYS_DOWN_WITHIN_S
+        await expect(status.page.get_by_text("Decided: down")).to_be_visible()
+        assert await status.axe() == []
+        await screenshot(status, "status-incident", tmp_path, full=True)
+
+        # Recovery: the page turns back, the incident is in the list, the session is READY without a new code.
+        bot.start()
+        await bot.ready()
+        await expect(status.page.get_by_role("status")).to_have_text("The bot service is running.", timeout=30_000)
+        await expect(status.page.locator(".incident h3").first).to_contain_text("Down for")
+        await expect(page.locator("[data-live=facts] .state")).to_have_text("Ready", timeout=30_000)
+        assert await page.evaluate("window.__same_page") is True
+
+        # What the browser says of the bot that was killed under it is expected; anything else is a fault.
+        seen.expected += ["ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION_RESET"]
+        seen.expected += ["ERR_EMPTY_RESPONSE"]
+        assert await seen.faults() == []
+        assert await status.faults() == []
+
+
+async def test_every_page_is_clean_in_light_and_dark_for_every_reader(
+    browser: Browser, both: tuple[Program, Program], tmp_path: Path
+) -> None:
+    bot, watchdog = both
+    await paired(bot, "Boutique Lyon", "Support", "Newsletter")
+    async with Client(bot.url) as api:
+        await api.post("/api/sessions", {"id": "garage", "name": "Garage Martin"})
+        await api.post("/api/sessions/newsletter/stop")
+        await reaches(api, "garage", "PAIRING")
+    for scheme in ("light", "dark"):
+        async with tab(browser, scheme=scheme) as seen:  # type: ignore[arg-type]
+            await seen.page.goto(bot.url + "/login")
+            assert await seen.axe() == []
+            await sign_in(seen, bot)
+            for path, name in PAGES.items():
+                await seen.page.goto(bot.url + path)
+                await seen.page.wait_for_load_state("load")
+                assert await seen.axe() == [], f"{path} {scheme}"
+                await screenshot(seen, f"{name}-{scheme}", tmp_path)
+                assert await seen.faults() == [], f"{path} {scheme}"
+            await seen.page.goto(watchdog.url + "/")
+            assert await seen.axe() == [], f"status {scheme}"
+            await screenshot(seen, f"status-{scheme}", tmp_path)
+            assert await seen.faults() == []
+
+
+PAGES = {"/": "sessions", "/sessions/boutique-lyon": "session", "/new": "new", "/live": "live"}
+
+
+async def test_the_api_page_shows_every_operation_and_breaks_no_policy(
+    browser: Browser, both: tuple[Program, Program]
+) -> None:
+    bot, _ = both
+    async with tab(browser) as seen, Client(bot.url) as api:
+        await seen.page.goto(bot.url + "/docs")
+        document = await api.get("/api/openapi.json")
+        count = sum(len(operations) for operations in document["paths"].values())
+        await expect(seen.page.locator(".opblock")).to_have_count(count, timeout=15_000)
+        assert await seen.faults() == []
+
+
+async def test_a_telephone_and_a_french_reader(browser: Browser, both: tuple[Program, Program], tmp_path: Path) -> None:
+    bot, watchdog = both
+    await paired(bot, "Boutique Lyon", "Support")
+    async with tab(browser, size=TELEPHONE, locale="fr-FR") as seen:
+        await sign_in(seen, bot)
+        await expect(seen.page.get_by_role("heading", name="Les 2 sessions sont prêtes")).to_be_visible(timeout=15_000)
+        for address, name in (
+            (f"{bot.url}/", "telephone"),
+            (f"{bot.url}/sessions/support", "telephone-session"),
+            (f"{bot.url}/new", "telephone-new"),
+            (f"{watchdog.url}/", "telephone-status"),
+        ):
+            await seen.page.goto(address)
+            wide = await seen.page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= TELEPHONE["width"], f"{address} is {wide} pixels wide"
+            assert await seen.axe() == [], address
+            assert await seen.faults() == [], address
+            await screenshot(seen, name, tmp_path)
+        await expect(seen.page.get_by_role("status")).to_have_text("Le service fonctionne.", timeout=15_000)
+
+
+async def test_the_dashboard_works_by_keyboard_and_without_script(
+    browser: Browser, both: tuple[Program, Program]
+) -> None:
+    bot, _ = both
+    async with tab(browser, script=False) as seen:
+        page = seen.page
+        await sign_in(seen, bot)
+        await page.keyboard.press("Tab")
+        await expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+        await page.goto(bot.url + "/new")
+        await page.get_by_label("Name").fill("By hand")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("heading", name="By hand")).to_be_visible()
+        await page.get_by_role("button", name="Stop").press("Enter")
+        await expect(page.get_by_text("The session is stopped.")).to_be_visible()
+        await expect(page.locator("[data-live=facts] .state")).to_have_text("Stopped")
