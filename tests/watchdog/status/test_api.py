@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.support.fake_bot import FakeBot
+from tests.support.processes import ROOT
 from tests.support.receiver import Receiver
 from tests.support.waiting import eventually
 from tests.support.watchdog_app import RunningWatchdog, running_watchdog
@@ -253,3 +254,13 @@ async def test_no_address_and_no_token_is_in_the_status(tmp_path: Path, bot: Fak
         shown = str(await watchdog.get("/api/status"))
         for secret in ("127.0.0.1", "hidden", "whsec", "123:"):
             assert secret not in shown
+
+
+async def test_every_route_is_in_the_guide(watchdog: RunningWatchdog) -> None:
+    guide = (ROOT / "docs" / "watchdog.md").read_text(encoding="utf-8")
+    of_the_api = {
+        route.resource.canonical
+        for route in watchdog.app.router.routes()
+        if route.resource is not None and route.resource.canonical.startswith(("/api/", "/badge"))
+    }
+    assert {path for path in of_the_api if path not in guide} == set()
