@@ -6,6 +6,7 @@ Whether a repair helped is never asked here; only later probe results tell, by c
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
@@ -89,13 +90,21 @@ class RepairLoop:
         now_ms, steady_ms = epoch_ms(self._clock), self._steady_ms()
         await self._ledger.write(lambda c: repairs.abandon_running(c, now_ms))
         for target in self._memories:
-            known, reset_ms = await self._ledger.read(
-                lambda c, name=target: (repairs.since(c, name, now_ms - 2 * DAY_MS), repairs.reset_at(c, name))  # type: ignore[misc]
-            )
+            known, reset_ms = await self._ledger.read(lambda c, name=target: _read(c, name, now_ms))  # type: ignore[misc]
             # A wall clock that was set back must not turn yesterday's repairs into tomorrow's.
             offset = steady_ms - now_ms
             past = tuple(_past(repair, offset, steady_ms) for repair in known)
             self._memories[target] = Memory(past, min(reset_ms + offset, steady_ms))
+
+    async def forgive(self, target: str) -> int:
+        """A person gives the whole budget back, and waits begin anew; the budget then. What is in flight still counts."""
+        now_ms, steady_ms = epoch_ms(self._clock), self._steady_ms()
+        await self._ledger.write(lambda c: repairs.forgive(c, target, now_ms))
+        running = tuple(past for past in self._memories[target].past if past.ended_at_ms is None)
+        self._memories[target] = Memory(running, steady_ms)
+        log.warning(f"The repair budget of {target} was given back", event_name="repair.forgiven", target=target)
+        self.kick()
+        return self.budget(target)
 
     def kick(self) -> None:
         """Something changed: decide at once."""
@@ -217,6 +226,11 @@ class RepairLoop:
     def _replace_last(self, target: str, past: Past) -> None:
         memory = self._memories[target]
         self._memories[target] = msgspec.structs.replace(memory, past=(*memory.past[:-1], past))
+
+
+def _read(connection: sqlite3.Connection, target: str, now_ms: int) -> tuple[list[Repair], int]:
+    from_ms = max(now_ms - 2 * DAY_MS, repairs.forgiven_at(connection, target))
+    return repairs.since(connection, target, from_ms), repairs.reset_at(connection, target)
 
 
 def _past(repair: Repair, offset_ms: int, steady_ms: int) -> Past:

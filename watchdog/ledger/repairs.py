@@ -14,6 +14,7 @@ from watchdog.domain.remediation import LADDER
 
 _RESTARTS = {(rung.remediator, rung.action): rung.restarts for rung in LADDER}
 _RESET_KEY = "repair_reset_at:"
+_FORGIVEN_KEY = "repair_forgiven_at:"
 
 
 class Repair(msgspec.Struct, frozen=True):
@@ -104,12 +105,28 @@ def _repair(row: sqlite3.Row) -> Repair:
 
 def reset_at(connection: sqlite3.Connection, target: str) -> int:
     """When ten minutes of health were last completed; 0 when never."""
-    row = connection.execute("SELECT value FROM meta WHERE key = ?", (_RESET_KEY + target,)).fetchone()
-    return int(row["value"]) if row is not None else 0
+    return _moment(connection, _RESET_KEY + target)
 
 
 def keep_reset_at(connection: sqlite3.Connection, target: str, at_ms: int) -> None:
+    _keep_moment(connection, _RESET_KEY + target, at_ms)
+
+
+def forgiven_at(connection: sqlite3.Connection, target: str) -> int:
+    """When a person last gave the whole budget back; 0 when never. Earlier repairs do not count any more."""
+    return _moment(connection, _FORGIVEN_KEY + target)
+
+
+def forgive(connection: sqlite3.Connection, target: str, at_ms: int) -> None:
+    _keep_moment(connection, _FORGIVEN_KEY + target, at_ms)
+
+
+def _moment(connection: sqlite3.Connection, key: str) -> int:
+    row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    return int(row["value"]) if row is not None else 0
+
+
+def _keep_moment(connection: sqlite3.Connection, key: str, at_ms: int) -> None:
     connection.execute(
-        "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-        (_RESET_KEY + target, str(at_ms)),
+        "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (key, str(at_ms))
     )

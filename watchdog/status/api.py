@@ -42,6 +42,7 @@ def add_routes(app: web.Application) -> None:
         ("POST", "/api/incidents/{id}/ack", acknowledge),
         ("POST", "/api/test-alert", test_alert),
         ("POST", "/api/ping", ping),
+        ("DELETE", "/api/repairs/budget", forgive_repairs),
     ):
         app.router.add_route(method, path, _checked(handler, access.require_writer))
 
@@ -178,6 +179,16 @@ async def ping(request: web.Request) -> web.StreamResponse:
     for watch in watches.values():
         watch.schedule.ping_now()
     return json_response({"targets": list(watches)}, status=202)
+
+
+async def forgive_repairs(request: web.Request) -> web.StreamResponse:
+    """The cause is mended: the whole repair budget is there again. 409 when repairs are off."""
+    app = request.app
+    if not set(app[keys.SETTINGS].remediation) - {"none"}:
+        raise errors.conflict("repairs_off", "REMEDIATION is not set: there is no budget")
+    left = {target: await app[keys.REPAIRS].forgive(target) for target in app[keys.SETTINGS].targets}
+    app[keys.GATHER].forget()
+    return json_response({"budget": left})
 
 
 def _integer(request: web.Request, name: str, default: int | None, low: int, high: int) -> int | None:

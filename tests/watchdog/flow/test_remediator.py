@@ -228,3 +228,18 @@ async def test_a_person_can_read_why_nothing_is_done(clock: FakeClock) -> None:
         await clock.advance(60)
         assert at.loop.refusal("bot") is Refusal.BLIND
         assert at.registry.get_sample_value("veilleur_watchdog_repairs_refused_total", {"reason": "blind"}) == 1
+
+
+async def test_a_budget_that_a_person_gives_back_is_whole_also_for_the_next_run(clock: FakeClock) -> None:
+    ledger = open_in_memory()
+    docker = FakeRemediator(clock)
+    async with stage(clock, docker, ledger=ledger) as at:
+        at.down()
+        await clock.advance(300)
+        assert at.loop.budget("bot") == 0
+        assert await at.loop.forgive("bot") == 3
+        await clock.advance(11)
+        assert len(docker.runs) == 4
+    async with stage(clock, docker, ledger=ledger) as at:
+        assert at.loop.budget("bot") == 2
+    ledger.close()

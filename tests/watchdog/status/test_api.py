@@ -187,6 +187,16 @@ async def test_a_ping_can_be_asked_for(watchdog: RunningWatchdog, bot: FakeBot) 
     await eventually(lambda: bot.pings > before, what="one more ping")
 
 
+async def test_the_repair_budget_can_be_given_back(tmp_path: Path, bot: FakeBot) -> None:
+    async with running_watchdog(tmp_path, bot.url, REMEDIATION="docker", REMEDIATION_DRY_RUN="true") as watchdog:
+        assert await watchdog.call("DELETE", "/api/repairs/budget") == (200, {"budget": {"bot": 3}})
+
+
+async def test_without_repairs_there_is_no_budget_to_give_back(watchdog: RunningWatchdog) -> None:
+    status, problem = await watchdog.call("DELETE", "/api/repairs/budget")
+    assert (status, problem["code"]) == (409, "repairs_off")
+
+
 _WRITES = [
     ("POST", "/api/pause"),
     ("DELETE", "/api/pause"),
@@ -194,6 +204,7 @@ _WRITES = [
     ("POST", "/api/incidents/x/ack"),
     ("POST", "/api/test-alert"),
     ("POST", "/api/ping"),
+    ("DELETE", "/api/repairs/budget"),
 ]
 _READS = ["/api/status", "/api/incidents", "/api/incidents/x", "/api/notices/x", "/api/pause", "/badge.svg"]
 
