@@ -39,8 +39,8 @@ async def attempt(
 ) -> Attempt:
     """Never raises for what the receiver does. Total time is at most ``timeout_s`` seconds, the answer's included."""
     headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": "veilleur"}
-    if target.signing is not None:
-        headers |= signing.headers(target.signing, event_id, int(now.timestamp()), body)
+    if target.key is not None:
+        headers |= signing.headers(target.key, event_id, int(now.timestamp()), body)
     else:
         headers["webhook-id"] = event_id
     try:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from bot_service.delivery.signing import key_of
 from bot_service.store.deliveries import Webhook
 
 # Every type of event, with what it tells. A webhook names some of them, or patterns such as ``session.*``, or ``*``.
@@ -33,11 +34,11 @@ def unknown_patterns(patterns: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where one webhook goes. ``signing`` None sends unsigned; ``trusted`` ones may be at private addresses."""
+    """Where one webhook goes. ``key`` None sends unsigned; ``trusted`` ones may be at private addresses."""
 
     id: str
     url: str
-    signing: str | None
+    key: bytes | None
     trusted: bool = False
 
     def __repr__(self) -> str:
@@ -82,7 +83,7 @@ class WebhookDirectory:
         """Where to send, or None when the webhook is gone or switched off."""
         webhook = self._webhooks.get(webhook_id)
         if webhook is not None:
-            return Target(webhook.id, webhook.url, webhook.secret) if webhook.active else None
+            return Target(webhook.id, webhook.url, key_of(webhook.secret)) if webhook.active else None
         return self._fixed.get(webhook_id)
 
     def wanting(self, event_type: str, session: str | None, owner: str | None) -> list[str]:

@@ -55,6 +55,11 @@ def is_event_id(text: str) -> bool:
     return len(text) == _TIME_CHARS + _COUNT_CHARS + _NODE_CHARS and all(char in _ALPHABET for char in text)
 
 
+def at_ms(event_id: str) -> int:
+    """When an id was made, in ms since the epoch."""
+    return _number(event_id[:_TIME_CHARS])
+
+
 def new_message_id() -> str:
     """An id for a message that we send, in the form that WhatsApp's web client uses."""
     return "3EB0" + secrets.token_hex(9).upper()

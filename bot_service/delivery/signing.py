@@ -20,16 +20,24 @@ def key_of(secret: str) -> bytes:
     """The key inside ``whsec_…``. Raises ``ValueError`` when it is not base64 or not 24 to 64 bytes."""
     try:
         key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
-    except binascii.Error:
+    except (binascii.Error, ValueError):
         raise ValueError("the secret is not base64") from None
     if not 24 <= len(key) <= 64:
         raise ValueError("the secret must hold 24 to 64 bytes")
     return key
 
 
-def headers(secret: str, event_id: str, at_s: int, body: bytes) -> dict[str, str]:
+def lenient_key(secret: str) -> bytes:
+    """The key of an operator's secret: base64 where it is base64, its bytes otherwise; as the watchdog reads it."""
+    try:
+        return base64.b64decode(secret.removeprefix(PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        return secret.encode()
+
+
+def headers(key: bytes, event_id: str, at_s: int, body: bytes) -> dict[str, str]:
     """The three headers of one attempt. ``at_s``: seconds since the epoch, of this attempt, not of the event."""
-    signed = hmac.new(key_of(secret), f"{event_id}.{at_s}.".encode() + body, hashlib.sha256).digest()
+    signed = hmac.new(key, f"{event_id}.{at_s}.".encode() + body, hashlib.sha256).digest()
     return {
         "webhook-id": event_id,
         "webhook-timestamp": str(at_s),

@@ -225,15 +225,15 @@ async def get(connection: AsyncConnection, webhook: str, event: str) -> Delivery
     return Delivery(*row) if row else None
 
 
-async def counts(connection: AsyncConnection) -> tuple[int, int | None]:
-    """(number of dead letters, creation time in ms of the oldest delivery that still waits)."""
+async def counts(connection: AsyncConnection) -> tuple[int, str | None]:
+    """(number of dead letters, the oldest event that still waits for a webhook)."""
     table = webhook_outbox
     dead = await connection.execute(sa.select(sa.func.count()).select_from(table).where(table.c.state == "dead"))
-    oldest = await connection.execute(
-        sa.select(sa.func.min(table.c.created_ms)).where(table.c.state.in_(("pending", "aside")))
-    )
-    found = oldest.scalar_one()
-    return int(dead.scalar_one()), None if found is None else int(found)
+    oldest = []
+    for state in ("pending", "aside"):
+        found = await connection.execute(sa.select(sa.func.min(table.c.event)).where(table.c.state == state))
+        oldest.append(found.scalar_one())
+    return int(dead.scalar_one()), min((event for event in oldest if event is not None), default=None)
 
 
 async def prune(connection: AsyncConnection, delivered_before_ms: int, dead_before_ms: int, limit: int) -> int:

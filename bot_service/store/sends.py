@@ -82,9 +82,10 @@ async def depth(connection: AsyncConnection, session: str) -> int:
     return int(found.scalar_one())
 
 
-async def oldest_ms(connection: AsyncConnection) -> int | None:
-    found = (await connection.execute(sa.select(sa.func.min(send_outbox.c.queued_ms)))).scalar_one()
-    return None if found is None else int(found)
+async def oldest(connection: AsyncConnection) -> str | None:
+    """The position of the message that waits longest."""
+    found: str | None = (await connection.execute(sa.select(sa.func.min(send_outbox.c.position)))).scalar_one()
+    return found
 
 
 async def postpone(connection: AsyncConnection, rows: list[dict[str, Any]]) -> None:

@@ -1,0 +1,159 @@
+"""Every figure of the bot service under the names of docs/architecture.md; no label ever holds an id or a number of a person."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from bot_service.delivery.batches import STORE_ERRORS
+from bot_service.delivery.ids import at_ms
+from bot_service.store import deliveries, sends
+from bot_service.store.database import Database
+from shared import logs
+from shared.clock import Clock, to_ms
+
+log = logs.get(__name__)
+
+PREFIX = "veilleur_bot_"
+AGE_BUCKETS_S = (1, 5, 15, 30, 60, 120, 300, 900, 3600, 21_600, 86_400)
+_REASONS = 100  # a label value beyond these counts as "other": reasons may come from the outside
+
+
+class BotMetrics:
+    """Counters are moved by those who know; gauges are set when somebody scrapes."""
+
+    def __init__(self, registry: CollectorRegistry, version: str) -> None:
+        self.registry = registry
+        self._reasons: set[str] = set()
+
+        def gauge(name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
+            return Gauge(PREFIX + name, text, labels, registry=registry)
+
+        def counter(name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
+            return Counter(PREFIX + name, text, labels, registry=registry)
+
+        self.sessions = gauge("sessions", "Sessions by state", ("state",))
+        self.sessions_wanted = gauge("sessions_wanted", "Sessions that should run")
+        self.sessions_ready = gauge("sessions_ready", "Sessions that are READY")
+        self.silence_suspected = gauge("session_silence_suspected", "Sessions whose receive path is suspected")
+        self._transitions = counter("session_transitions_total", "Changes of state by reason", ("reason",))
+        self._reconnects = counter("session_reconnects_total", "Reconnects by reason", ("reason",))
+        self.probe_round_trip = Histogram(
+            PREFIX + "probe_round_trip_seconds",
+            "Round trip of receive probes",
+            buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+            registry=registry,
+        )
+        self.journal_lag = gauge("journal_lag_seconds", "Age of the newest inbound message when it was stored")
+        self.journal_behind = gauge("journal_behind_bytes", "Bytes in journals that are not in the store yet")
+        self.messages_in = counter("messages_in_total", "Inbound messages stored")
+        self.duplicates = counter("messages_duplicate_total", "Inbound messages dropped as duplicates")
+        self.messages_out = counter("messages_out_total", "Messages of ours by the state they reached", ("state",))
+        self.webhook_oldest = gauge("webhook_outbox_oldest_seconds", "Age of the oldest webhook delivery that waits")
+        self.webhook_deliveries = counter("webhook_deliveries_total", "Attempts at webhooks by result", ("result",))
+        self.dead_letters = gauge("dead_letters", "Webhook deliveries that were given up")
+        self.outbox_oldest = gauge("outbox_oldest_seconds", "Age of the oldest message that waits to be sent")
+        self.worker_bytes = gauge("worker_resident_bytes", "Memory of engine workers", ("worker",))
+        self._worker_restarts = counter("worker_restarts_total", "Engine workers replaced, by reason", ("reason",))
+        self.loop_lag = gauge("loop_lag_seconds", "How late the event loop last was")
+        self.push_age = gauge("watchdog_push_age_seconds", "Time since the watchdog's last push, -1 before the first")
+        self.watchdog_silent = gauge("watchdog_silent", "1 when the watchdog has gone silent")
+        gauge("info", "Always 1", ("version",)).labels(version).set(1)
+
+    def transition(self, reason: str, *, reconnect: bool) -> None:
+        self._transitions.labels(self._bounded(reason)).inc()
+        if reconnect:
+            self._reconnects.labels(self._bounded(reason)).inc()
+
+    def worker_restarted(self, reason: str) -> None:
+        self._worker_restarts.labels(self._bounded(reason)).inc()
+
+    def _bounded(self, reason: str) -> str:
+        if reason in self._reasons or len(self._reasons) < _REASONS:
+            self._reasons.add(reason)
+            return reason
+        return "other"
+
+
+class AgesOfSessions(Collector):
+    """How long ago sessions heard something, as histograms over the sessions of this moment: never one series a session.
+
+    ``ages_ms()`` yields (since the last frame, since the last inbound), None when unknown.
+    """
+
+    def __init__(self, ages_ms: Callable[[], Iterable[tuple[int | None, int | None]]]) -> None:
+        self._ages_ms = ages_ms
+
+    def collect(self) -> Iterator[Metric]:
+        frames, inbound = _Counts(), _Counts()
+        for frame_ms, inbound_ms in self._ages_ms():
+            frames.add(frame_ms)
+            inbound.add(inbound_ms)
+        yield frames.family("seconds_since_last_frame", "Ages of the last frame over all connected sessions")
+        yield inbound.family("seconds_since_last_inbound", "Ages of the last inbound over all connected sessions")
+
+
+class _Counts:
+    def __init__(self) -> None:
+        self._in_bucket = [0] * (len(AGE_BUCKETS_S) + 1)
+        self._sum_s = 0.0
+
+    def add(self, age_ms: int | None) -> None:
+        if age_ms is None:
+            return
+        age_s = age_ms / 1000
+        place = next((n for n, bound in enumerate(AGE_BUCKETS_S) if age_s <= bound), len(AGE_BUCKETS_S))
+        self._in_bucket[place] += 1
+        self._sum_s += age_s
+
+    def family(self, name: str, text: str) -> HistogramMetricFamily:
+        buckets: list[tuple[str, float]] = []
+        total = 0
+        for count, bound in zip(self._in_bucket, (*map(float, AGE_BUCKETS_S), "+Inf"), strict=True):
+            total += count
+            buckets.append((str(bound), total))
+        return HistogramMetricFamily(PREFIX + name, text, buckets=buckets, sum_value=self._sum_s)
+
+
+@dataclass(slots=True)
+class QueueFigures:
+    """Ages in seconds, as of the last look at the store."""
+
+    webhook_oldest_s: float = 0.0
+    send_oldest_s: float = 0.0
+    dead_letters: int = 0
+
+
+class QueueWatch:
+    """Looks at the queues in the store every few seconds, so that a scrape never waits for a query."""
+
+    def __init__(self, clock: Clock, database: Database, *, every_s: float = 5.0) -> None:
+        self._clock, self._database, self._every_s = clock, database, every_s
+        self.figures = QueueFigures()
+        self.looked = asyncio.Event()
+
+    async def run(self) -> None:
+        """The loop."""
+        while True:
+            try:
+                await self.look()
+            except STORE_ERRORS as error:
+                log.warning("The queues could not be read", event_name="queues.store", error=type(error).__name__)
+            await self._clock.sleep(self._every_s)
+
+    async def look(self) -> None:
+        async with self._database.read() as connection:
+            dead, event = await deliveries.counts(connection)
+            position = await sends.oldest(connection)
+        now_ms = to_ms(self._clock.now())
+        self.figures = QueueFigures(_age_s(event, now_ms), _age_s(position, now_ms), dead)
+        self.looked.set()
+
+
+def _age_s(made: str | None, now_ms: int) -> float:
+    return 0.0 if made is None else max(0.0, (now_ms - at_ms(made)) / 1000)
