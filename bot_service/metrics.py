@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import HistogramMetricFamily, Metric
@@ -12,6 +13,7 @@ from prometheus_client.registry import Collector
 
 from bot_service.delivery.batches import STORE_ERRORS
 from bot_service.delivery.ids import at_ms
+from bot_service.delivery.inbound import Batch
 from bot_service.store import deliveries, sends
 from bot_service.store.database import Database
 from shared import logs
@@ -69,6 +71,15 @@ class BotMetrics:
         self._transitions.labels(self._bounded(reason)).inc()
         if reconnect:
             self._reconnects.labels(self._bounded(reason)).inc()
+
+    def took_in(self, batch: Batch, now: datetime) -> None:
+        """One commit of the journal."""
+        self.messages_in.inc(len(batch.messages))
+        self.duplicates.inc(batch.duplicates)
+        for state, count in batch.moved.items():
+            self.messages_out.labels(state).inc(count)
+        if batch.oldest_ms is not None:
+            self.journal_lag.set(max(0.0, (to_ms(now) - batch.oldest_ms) / 1000))
 
     def worker_restarted(self, reason: str) -> None:
         self._worker_restarts.labels(self._bounded(reason)).inc()

@@ -15,6 +15,7 @@ from shared.settings import (
     duration,
     integer,
     secret,
+    secret_urls,
     setting,
     url,
 )
@@ -102,6 +103,70 @@ class BotSettings(CommonSettings):
     )
     session_transitions_kept: int = setting(
         "SESSION_TRANSITIONS_KEPT", integer(1, 1000), default=50, about="Transitions kept per session"
+    )
+
+    # Messages and webhooks
+    webhook_allow_private: bool = setting(
+        "WEBHOOK_ALLOW_PRIVATE",
+        boolean(),
+        default=False,
+        about="Webhooks may go to private addresses (this machine, the local network)",
+    )
+    webhook_timeout_ms: int = setting(
+        "WEBHOOK_TIMEOUT", duration(100, 300_000), default=10_000, about="Time for one delivery, the answer included"
+    )
+    webhook_retry_for_ms: int = setting(
+        "WEBHOOK_RETRY_FOR",
+        duration(1000, 30 * DAY_MS),
+        default=DAY_MS,
+        about="A delivery that failed for so long becomes a dead letter, which can be replayed",
+    )
+    webhook_concurrency: int = setting(
+        "WEBHOOK_CONCURRENCY", integer(1, 100), default=4, about="Deliveries in flight to one webhook"
+    )
+    send_per_minute: int = setting(
+        "SEND_PER_MINUTE",
+        integer(0, 60_000),
+        default=60,
+        about="Messages one session sends in a minute; 0 for no limit",
+    )
+    send_burst: int = setting(
+        "SEND_BURST", integer(1, 10_000), default=20, about="Messages one session may send at once within its rate"
+    )
+    send_new_chats_per_hour: int = setting(
+        "SEND_NEW_CHATS_PER_HOUR",
+        integer(0, 100_000),
+        default=30,
+        about="First messages to new chats that one session sends in an hour; 0 for no limit",
+    )
+    send_new_chats_burst: int = setting(
+        "SEND_NEW_CHATS_BURST", integer(1, 10_000), default=5, about="First messages to new chats at once"
+    )
+    send_expire_ms: int = setting(
+        "SEND_EXPIRE", duration(1000, 30 * DAY_MS), default=DAY_MS, about="A message that waited so long has failed"
+    )
+    send_queue_limit: int = setting(
+        "SEND_QUEUE_LIMIT", integer(1, 1_000_000), default=10_000, about="Messages of one session that may wait"
+    )
+    media_max_bytes: int = setting(
+        "MEDIA_MAX_BYTES", integer(1, 22 * 1024 * 1024), default=16 * 1024 * 1024, about="Size of one file to send"
+    )
+    message_retention_ms: int = setting(
+        "MESSAGE_RETENTION", duration(60_000, 10 * YEAR_MS), default=30 * DAY_MS, about="Messages are kept so long"
+    )
+    events_kept: int = setting(
+        "EVENTS_KEPT", integer(100, 10_000_000), default=100_000, about="Newest events that /api/events can resume from"
+    )
+
+    # Alerts
+    alert_urls: tuple[Secret, ...] = setting(
+        "ALERT_URLS",
+        secret_urls(),
+        default=(),
+        about="Where the bot service tells of a silent watchdog or an outdated client: http(s):// or webhook(s)://",
+    )
+    alert_webhook_secret: Secret | None = setting(
+        "ALERT_WEBHOOK_SECRET", secret(), default=None, about="Signs those alerts (Standard Webhooks headers)"
     )
 
     # Engine

@@ -40,6 +40,10 @@ class BatchWriter(Generic[T]):
         """Waits when the store is so far behind that ``waiting`` items are held already."""
         await self._queue.put(item)
 
+    def add(self, item: T) -> None:
+        """:meth:`put` for a writer without a limit (``waiting=0``), from where nothing may be awaited."""
+        self._queue.put_nowait(item)
+
     async def idle(self) -> None:
         """Return once everything put so far is written."""
         await self._queue.join()

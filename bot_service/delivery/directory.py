@@ -14,16 +14,13 @@ EVENT_TYPES = {
     "message": "a message arrived",
     "message.status": "a message of ours was sent, delivered, read or failed",
     "session.state": "a session changed its state",
-    "session.qr": "a new QR code can be fetched",
-    "session.pairing_code": "a new pairing code can be fetched",
+    "session.qr": "a new QR or pairing code can be fetched",
     "session.attention": "a session needs a person",
-    "session.created": "a session was made",
-    "session.changed": "a session was renamed or reconfigured",
     "session.deleted": "a session was deleted",
     "service.alert": "the service itself needs a person",
     "service.recovered": "what the service needed a person for is over",
 }
-
+# Those are for administrators: they concern every owner.
 _ANSWERS_KEPT = 50_000
 
 

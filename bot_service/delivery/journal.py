@@ -32,7 +32,7 @@ ORPHAN_S = 60.0
 
 
 class JournalIngest:
-    """``writers()`` names the workers that live; ``owner_of(session)`` may be None for unknown ones.
+    """``in_use()`` names the files that a living worker may still append to; ``owner_of(session)`` may be None for unknown ones.
 
     ``observe(batch, lag_ms)`` is called after every commit; ``lag_ms`` is the age of its oldest message.
     """
@@ -44,12 +44,12 @@ class JournalIngest:
         database: Database,
         announcer: Announcer,
         *,
-        writers: Callable[[], set[str]],
+        in_use: Callable[[], set[str]],
         owner_of: Callable[[str], str | None],
         observe: Callable[[Batch], None] = lambda _batch: None,
     ) -> None:
         self._folder, self._clock, self._database, self._announcer = folder, clock, database, announcer
-        self._writers, self._owner_of, self._observe = writers, owner_of, observe
+        self._in_use, self._owner_of, self._observe = in_use, owner_of, observe
         self._ends: dict[str, int] = {}
         self._positions: dict[str, int] = {}
         self._wake = Wake(clock)
@@ -143,22 +143,22 @@ class JournalIngest:
     async def _look_around(self) -> None:
         """Notice files nobody told of, and delete those that are wholly in the store and have no writer any more."""
         try:
-            writers = await asyncio.to_thread(self._writers)
+            in_use = self._in_use()
             found = dict(await asyncio.to_thread(journal_files, self._folder))
             for file, size in found.items():
                 if self._positions.get(file, 0) < size:
                     self.notice(file, size)
-            for file in _without_writer(found, writers):
-                if self._orphaned_for_s(file) >= ORPHAN_S and await self._is_spent(file):
+            for file in found:
+                if file not in in_use and self._orphaned_for_s(file) >= ORPHAN_S and await self._is_spent(file):
                     await self._forget(file)
-            self._orphans = {file: at for file, at in self._orphans.items() if file in found}
+            self._orphans = {file: at for file, at in self._orphans.items() if file in found and file not in in_use}
             for file in set(self._positions) - set(found):
                 await self._forget(file)
         except (*STORE_ERRORS, OSError) as error:
             log.error("The journals could not be looked after", event_name="journal.care", error=type(error).__name__)
 
     def _orphaned_for_s(self, file: str) -> float:
-        # A worker that is just starting has a journal and no record yet: only a lasting absence counts.
+        # A worker that is just starting has a journal before anybody knows of it: only a lasting absence counts.
         now = self._clock.monotonic()
         return now - self._orphans.setdefault(file, now)
 
@@ -175,9 +175,3 @@ class JournalIngest:
             await messages.forget_position(connection, file)
         self._positions.pop(file, None)
         self._ends.pop(file, None)
-
-
-def _without_writer(files: dict[str, int], writers: set[str]) -> list[str]:
-    """Files that nobody appends to: their worker is gone, or went on to a newer file. ``files`` are oldest first."""
-    newest = {file.rpartition("-")[0]: file for file in files}
-    return [file for file in files if file.rpartition("-")[0] not in writers or file not in newest.values()]

@@ -91,11 +91,13 @@ class Sender:
         policy: SenderPolicy,
         *,
         record_of: Callable[[str], Record | None],
+        on_sent: Callable[[str, str], None] = lambda _session, _chat: None,
         observe: Callable[[str], None] = lambda _state: None,
         pick: Callable[[], float] = random.random,
     ) -> None:
         self._clock, self._database, self._announcer, self._pool = clock, database, announcer, pool
-        self._policy, self._record_of, self._observe, self._pick = policy, record_of, observe, pick
+        self._policy, self._record_of, self._pick = policy, record_of, pick
+        self._on_sent, self._observe = on_sent, observe
         self._tasks = LaneTasks()
         self._lanes: dict[str, _Lane] = {}
         self._limits: dict[str, SendLimits] = {}
@@ -122,6 +124,11 @@ class Sender:
         limits = self._limits.setdefault(session, SendLimits(self._policy.limits))
         lane = self._lanes[session] = _Lane(session, limits, Wake(self._clock))
         self._tasks.start(self._work(lane), name="send-lane")
+
+    def poke(self, session: str) -> None:
+        """The session changed: what waits for it may go now."""
+        if session in self._lanes:
+            self.wake(session)
 
     def forget(self, session: str) -> None:
         """The session is gone."""
@@ -203,6 +210,7 @@ class Sender:
         except EngineError as error:
             return await self._failed(lane, row, error)
         lane.retry = 0
+        self._on_sent(lane.session, row.chat)
         await self._end(row, "sent", None, sent.at_ms)
         return None
 

@@ -88,6 +88,12 @@ async def oldest(connection: AsyncConnection) -> str | None:
     return found
 
 
+async def newest(connection: AsyncConnection) -> str | None:
+    """The position of the message that was accepted last."""
+    found: str | None = (await connection.execute(sa.select(sa.func.max(send_outbox.c.position)))).scalar_one()
+    return found
+
+
 async def postpone(connection: AsyncConnection, rows: list[dict[str, Any]]) -> None:
     """Each of ``rows``: ``p`` position, ``n`` next time in ms, ``a`` attempts, ``e`` error."""
     if rows:

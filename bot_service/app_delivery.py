@@ -1,0 +1,221 @@
+"""Builds the roads of messages, the second half of ``app.py``: in dependency order, taken down in the reverse."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+
+import aiohttp
+from aiohttp import web
+
+from bot_service import keys
+from bot_service.alerts import ServiceAlerts, WatchdogSilence, targets
+from bot_service.delivery import addresses, call
+from bot_service.delivery.announce import Announcer
+from bot_service.delivery.call import Attempt
+from bot_service.delivery.directory import Target, WebhookDirectory
+from bot_service.delivery.feed import EventFeed
+from bot_service.delivery.handlers import InboundHandlers
+from bot_service.delivery.ids import EventIds
+from bot_service.delivery.inbound import Batch
+from bot_service.delivery.journal import JournalIngest
+from bot_service.delivery.limits import Rate, SendPolicy
+from bot_service.delivery.media import MediaStore
+from bot_service.delivery.outbox import Outbox
+from bot_service.delivery.retention import Retention, RetentionPolicy
+from bot_service.delivery.sender import Sender, SenderPolicy
+from bot_service.delivery.session_events import SessionEvents
+from bot_service.delivery.verdict import WebhookPolicy
+from bot_service.delivery.webhook_results import WebhookResults
+from bot_service.delivery.webhooks import WebhookDispatcher
+from bot_service.domain.message import InboundMessage
+from bot_service.domain.record import Record, Transition
+from bot_service.domain.states import LINKED, State
+from bot_service.keyring import KeyRing
+from bot_service.metrics import AgesOfSessions, QueueWatch
+from bot_service.pushes import WatchdogPushes
+from bot_service.settings import BotSettings
+from bot_service.store import deliveries, events, sends
+from shared.tasks import TaskGroupOfLoops
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What the handlers of the API use of the roads of messages."""
+
+    announcer: Announcer
+    directory: WebhookDirectory
+    dispatcher: WebhookDispatcher
+    feed: EventFeed
+    handlers: InboundHandlers
+    journal: JournalIngest
+    media: MediaStore
+    outbox: Outbox
+    sender: Sender
+    keyring: KeyRing
+    pushes: WatchdogPushes
+    alerts: ServiceAlerts
+    queues: QueueWatch
+    results: WebhookResults
+    session_events: SessionEvents
+    retention: Retention
+
+
+async def delivery(app: web.Application) -> AsyncIterator[None]:
+    """After the sessions are built and before their loops start; takes its own loops down itself."""
+    timeout = aiohttp.ClientTimeout(total=None)
+    guarded = addresses.connector(allow_private=app[keys.SETTINGS].webhook_allow_private, limit=0)
+    async with (
+        aiohttp.ClientSession(connector=guarded, timeout=timeout) as http,
+        aiohttp.ClientSession(
+            connector=addresses.connector(allow_private=True, limit=0), timeout=timeout
+        ) as trusted_http,
+    ):
+        built = await _build(app, http, trusted_http)
+        app[keys.DELIVERY] = built
+        _connect(app, built)
+        loops = TaskGroupOfLoops(app[keys.CLOCK])
+        app[keys.DELIVERY_LOOPS] = loops
+        _start(loops, app, built)
+        yield
+        # Loops first: what lanes still know is then stored once, by hand.
+        await loops.stop()
+        await built.sender.close()
+        await built.dispatcher.close()
+        await built.session_events.flush()
+        # Connections that were just closed need a turn of the loop to be gone.
+        await asyncio.sleep(0)
+
+
+async def _build(app: web.Application, http: aiohttp.ClientSession, trusted: aiohttp.ClientSession) -> Delivery:
+    settings, clock, database = app[keys.SETTINGS], app[keys.CLOCK], app[keys.DATABASE]
+    registry, metrics = app[keys.REGISTRY], app[keys.FIGURES]
+    async with database.read() as connection:
+        newest = [await events.newest_id(connection), await sends.newest(connection)]
+        webhooks = await deliveries.all_webhooks(connection)
+    ids = EventIds(clock, after=max((each for each in newest if each is not None), default=None))
+    directory = WebhookDirectory(targets(settings.alert_urls, settings.alert_webhook_secret))
+    directory.load(webhooks)
+    announcer = Announcer(clock, database, ids, directory)
+    media = MediaStore(settings.data_dir / "media", limit_bytes=settings.media_max_bytes)
+    sender = Sender(
+        clock,
+        database,
+        announcer,
+        app[keys.POOL],
+        SenderPolicy(_rates(settings), settings.send_expire_ms),
+        record_of=registry.get,
+        on_sent=lambda session, chat: app[keys.SUPERVISOR].sent(session, chat),
+        observe=lambda state: metrics.messages_out.labels(state).inc(),
+    )
+    outbox = Outbox(
+        clock, database, ids, record_of=registry.get, wake=sender.wake, queue_limit=settings.send_queue_limit
+    )
+    results = WebhookResults(clock, database, outbox.reply)
+
+    async def one_call(target: Target, event: str, body: bytes) -> Attempt:
+        client = trusted if target.trusted else http
+        timeout_s = settings.webhook_timeout_ms / 1000
+        return await call.attempt(client, target, event, body, now=clock.now(), timeout_s=timeout_s)
+
+    dispatcher = WebhookDispatcher(
+        clock,
+        database,
+        directory,
+        WebhookPolicy(retry_for_ms=settings.webhook_retry_for_ms, concurrency=settings.webhook_concurrency),
+        call=one_call,
+        results=results,
+        observe=lambda result: metrics.webhook_deliveries.labels(result).inc(),
+    )
+    journal = JournalIngest(
+        settings.data_dir / "journal",
+        clock,
+        database,
+        announcer,
+        in_use=app[keys.POOL].journals_in_use,
+        owner_of=lambda session: record.owner if (record := registry.get(session)) is not None else None,
+    )
+    pushes = WatchdogPushes(clock, database)
+    await pushes.load()
+    alerts = ServiceAlerts(clock, announcer)
+    retention = RetentionPolicy(messages_ms=settings.message_retention_ms, events=settings.events_kept)
+    return Delivery(
+        announcer=announcer,
+        directory=directory,
+        dispatcher=dispatcher,
+        feed=EventFeed(clock, database),
+        handlers=InboundHandlers(clock, database),
+        journal=journal,
+        media=media,
+        outbox=outbox,
+        sender=sender,
+        keyring=app[keys.KEYRING],
+        pushes=pushes,
+        alerts=alerts,
+        queues=QueueWatch(clock, database),
+        results=results,
+        session_events=SessionEvents(
+            clock, announcer, alerts, record_of=registry.get, forget_files=media.forget_session
+        ),
+        retention=Retention(clock, database, media, retention),
+    )
+
+
+def _rates(settings: BotSettings) -> SendPolicy:
+    return SendPolicy(
+        all_messages=Rate(settings.send_per_minute / 60, settings.send_burst),
+        new_chats=Rate(settings.send_new_chats_per_hour / 3600, settings.send_new_chats_burst),
+    )
+
+
+def _connect(app: web.Application, built: Delivery) -> None:
+    """Who tells whom."""
+    supervisor, metrics, clock = app[keys.SUPERVISOR], app[keys.FIGURES], app[keys.CLOCK]
+
+    async def signs_of_life(batch: Sequence[InboundMessage]) -> None:
+        for message in batch:
+            supervisor.heard(message.session, from_me=message.from_me)
+
+    def took_in(batch: Batch) -> None:
+        metrics.took_in(batch, clock.now())
+        for receipt in batch.receipts:
+            supervisor.receipt(receipt.session)
+        if batch.messages:
+            built.handlers.wake()
+
+    def changed(record: Record, change: Transition) -> None:
+        metrics.transition(change.reason, reconnect=change.to_state is State.RECONNECTING)
+        if record.state in LINKED:
+            built.sender.poke(record.id)
+
+    built.announcer.on_commit(built.dispatcher.offer)
+    built.announcer.on_commit(built.feed.wake)
+    built.handlers.add(signs_of_life)
+    built.journal.on_commit(took_in)
+    supervisor.observers.append(changed)
+    app[keys.POOL].on_journal(built.journal.notice)
+    app[keys.BUS].subscribe(built.session_events.on_event)
+    app[keys.STORE].transition_sinks.append(built.session_events.on_transitions)
+    app[keys.STORE].delete_sinks.append(built.session_events.on_delete)
+    metrics.registry.register(AgesOfSessions(lambda: _ages_ms(app)))
+
+
+def _ages_ms(app: web.Application) -> Iterator[tuple[int | None, int | None]]:
+    for record in app[keys.REGISTRY]:
+        if record.state in LINKED:
+            yield app[keys.POOL].frame_ages_ms(record.id)
+
+
+def _start(loops: TaskGroupOfLoops, app: web.Application, built: Delivery) -> None:
+    loops.start("journal", built.journal.run)
+    loops.start("handlers", built.handlers.run)
+    loops.start("webhooks", built.dispatcher.run)
+    loops.start("webhook-results", built.results.run)
+    loops.start("sends", built.sender.run)
+    loops.start("events", built.feed.run)
+    loops.start("session-events", built.session_events.run)
+    loops.start("queues", built.queues.run)
+    loops.start("keys", built.keyring.run)
+    loops.start("retention", built.retention.run)
+    loops.start("watchdog-silence", WatchdogSilence(app[keys.CLOCK], built.pushes, built.alerts).run)

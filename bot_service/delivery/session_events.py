@@ -1,0 +1,90 @@
+"""Events of sessions: changes of state in the very transaction that stores them, the rest soon after they happen."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot_service.alerts import CLIENT_OUTDATED, ServiceAlerts
+from bot_service.delivery.announce import Announcer, Draft
+from bot_service.delivery.batches import BatchWriter
+from bot_service.domain.record import Record, Transition
+from bot_service.sessions.bus import Event
+from bot_service.store import deliveries, events, messages
+from shared.clock import Clock, from_ms, iso
+
+
+class SessionEvents:
+    """``on_event`` listens to the bus, ``on_transitions`` and ``on_delete`` are sinks of the session store."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        announcer: Announcer,
+        alerts: ServiceAlerts,
+        *,
+        record_of: Callable[[str], Record | None],
+        forget_files: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self._clock, self._announcer, self._alerts = clock, announcer, alerts
+        self._record_of, self._forget_files = record_of, forget_files
+        self._drafts: BatchWriter[Draft | Event] = BatchWriter("session-events", clock, self._write, waiting=0)
+
+    def on_event(self, event: Event) -> None:
+        """States are left out here: they come with their transaction."""
+        if event.kind in ("session.qr", "session.attention"):
+            self._drafts.add(Draft(event.kind, event.session, event.owner, event.at, event.data))
+        elif event.kind in ("fleet.outdated", "fleet.recovered"):
+            self._drafts.add(event)
+
+    async def on_transitions(self, connection: AsyncConnection, changes: list[Transition]) -> None:
+        await self._announcer.stage(connection, [self._draft(change) for change in changes])
+
+    async def on_delete(self, connection: AsyncConnection, session: str) -> None:
+        """Whatever is kept of a deleted session goes with it."""
+        record = self._record_of(session)
+        await messages.forget_session(connection, session)
+        await deliveries.forget_session(connection, session)
+        await events.forget_session(connection, session)
+        owner = record.owner if record is not None else None
+        data: dict[str, object] = {"session": session, "name": record.name if record is not None else session}
+        await self._announcer.stage(connection, [Draft("session.deleted", session, owner, self._clock.now(), data)])
+        await self._forget_files(session)
+
+    async def run(self) -> None:
+        """The loop."""
+        await self._drafts.run()
+
+    async def flush(self) -> None:
+        """Store what is left, once the loop has ended."""
+        await self._drafts.flush()
+
+    async def _write(self, items: list[Draft | Event]) -> None:
+        drafts = [item for item in items if isinstance(item, Draft)]
+        if drafts:
+            await self._announcer.tell(drafts)
+        for item in items:
+            if isinstance(item, Draft):
+                continue
+            if item.kind == "fleet.outdated":
+                text = "WhatsApp refuses this version of the client: all sessions wait, upgrade the engine"
+                await self._alerts.raise_(CLIENT_OUTDATED, text)
+            else:
+                await self._alerts.resolve(CLIENT_OUTDATED, "WhatsApp takes this version of the client again")
+
+    def _draft(self, change: Transition) -> Draft:
+        record = self._record_of(change.session)
+        at = from_ms(change.at_ms)
+        data = {
+            "session": change.session,
+            "name": record.name if record is not None else change.session,
+            "state": change.to_state.value,
+            "previous": change.from_state.value,
+            "wanted": record.wanted.value if record is not None else None,
+            "reason": change.reason,
+            "detail": change.detail,
+            "acts": change.actor.value,
+            "since": iso(at),
+        }
+        return Draft("session.state", change.session, record.owner if record is not None else None, at, data)
