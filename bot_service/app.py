@@ -8,8 +8,10 @@ from aiohttp import web
 
 from bot_service import keys
 from bot_service.api import document, routes
-from bot_service.api.access import KeyLookup, Scope, Tokens, gate
+from bot_service.api.access import Scope, Tokens, gate
+from bot_service.api.figures import Rates
 from bot_service.api.heartbeat import Pulse
+from bot_service.app_delivery import delivery
 from bot_service.boot import Boot
 from bot_service.dashboard import routes as dashboard
 from bot_service.dashboard.desk import DESK, new_desk
@@ -19,6 +21,8 @@ from bot_service.domain.ports import EnginePool
 from bot_service.domain.readiness import DoubtPolicy
 from bot_service.domain.reconnect import HerdLimit
 from bot_service.domain.record import Policy
+from bot_service.keyring import KeyRing
+from bot_service.metrics import BotMetrics
 from bot_service.sessions.boot import Restore
 from bot_service.sessions.bus import EventBus
 from bot_service.sessions.cleanup import Cleanup
@@ -57,12 +61,13 @@ def build_app(
     clock = clock or SystemClock()
     registry = new_registry()
     scope_of: dict[tuple[str, str], Scope] = {}
-    key_lookup: KeyLookup | None = None
+    # The store is opened when the application starts, the gate is built now.
+    keyring = KeyRing(clock, lambda: app[keys.DATABASE])
     tokens = _tokens(settings)
     app = web.Application(
         middlewares=[
             middleware.problems(clock, http_measure(registry, "veilleur_bot")),
-            gate(scope_of, tokens, key_lookup),
+            gate(scope_of, tokens, keyring),
         ],
         client_max_size=MAX_BODY_BYTES,
     )
@@ -70,12 +75,15 @@ def build_app(
     app[keys.BOOT] = Boot(clock.monotonic())
     app[keys.GUARD] = guard or LoopGuard(dump_s=settings.stall_dump_ms / 1000, kill_s=settings.stall_exit_ms / 1000)
     app[keys.LOOPS] = TaskGroupOfLoops(clock)
+    app[keys.FIGURES] = BotMetrics(registry, app[keys.BOOT].version)
+    app[keys.RATES] = Rates()
+    app[keys.KEYRING] = keyring
     app[keys.BUS] = EventBus()
     app[keys.REGISTRY] = SessionRegistry()
     app[keys.PULSE] = Pulse(app, interval_ms=settings.heartbeat_interval_ms)
     app[keys.OUTAGE] = lambda: upstream_outage(app[keys.REGISTRY])
     # Started from the first to the last, taken down from the last to the first.
-    app.cleanup_ctx.extend([_loop_guard, _lease, _database, _sessions, _engines, _loops, _restore])
+    app.cleanup_ctx.extend([_loop_guard, _lease, _database, _sessions, delivery, _engines, _loops, _restore])
     app[DESK] = new_desk(tokens.administrator, clock, settings.data_dir)
     app.on_shutdown.append(end_streams)
     description = document.handler(scope_of, lambda: app[keys.BOOT].version)

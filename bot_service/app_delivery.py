@@ -107,7 +107,7 @@ async def _build(app: web.Application, http: aiohttp.ClientSession, trusted: aio
         SenderPolicy(_rates(settings), settings.send_expire_ms),
         record_of=registry.get,
         on_sent=lambda session, chat: app[keys.SUPERVISOR].sent(session, chat),
-        observe=lambda state: metrics.messages_out.labels(state).inc(),
+        observe=metrics.ended,
     )
     outbox = Outbox(
         clock, database, ids, record_of=registry.get, wake=sender.wake, queue_limit=settings.send_queue_limit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from bot_service.api.access import Principal, Scope
@@ -34,7 +35,7 @@ class MadeKey:
 class KeyRing:
     """Satisfies ``bot_service.api.access.KeyLookup``. A revoked key is refused at once; unknown tokens cost one query."""
 
-    def __init__(self, clock: Clock, database: Database) -> None:
+    def __init__(self, clock: Clock, database: Callable[[], Database]) -> None:
         self._clock, self._database = clock, database
         self._found: dict[str, tuple[float, StoredKey]] = {}
         self._uses: dict[str, int] = {}
@@ -57,7 +58,7 @@ class KeyRing:
         kept = self._found.get(name)
         if kept is not None and now - kept[0] < _KEPT_S:
             return kept[1]
-        async with self._database.read() as connection:
+        async with self._database().read() as connection:
             key = await keys.by_token(connection, token, to_ms(self._clock.now()))
         if len(self._found) >= _KEPT:
             self._found.clear()
@@ -71,19 +72,19 @@ class KeyRing:
         token = keys.new_token()
         now_ms = to_ms(self._clock.now())
         key = StoredKey(f"key-{secrets.token_hex(8)}", name, owner, scopes, now_ms, expires_ms, None, None)
-        async with self._database.write() as connection:
+        async with self._database().write() as connection:
             await keys.insert(connection, key, token)
         log.info("An API key was made", event_name="key.made", key=key.id, owner=owner, scopes=list(scopes))
         return MadeKey(key, token)
 
     async def listed(self) -> list[StoredKey]:
         await self._note_uses()
-        async with self._database.read() as connection:
+        async with self._database().read() as connection:
             return await keys.listed(connection)
 
     async def revoke(self, key_id: str) -> bool:
         """False when there is no such key. Revoking twice is fine."""
-        async with self._database.write() as connection:
+        async with self._database().write() as connection:
             found = await keys.get(connection, key_id)
             if found is not None:
                 await keys.revoke(connection, key_id, to_ms(self._clock.now()))
@@ -104,5 +105,5 @@ class KeyRing:
     async def _note_uses(self) -> None:
         uses, self._uses = self._uses, {}
         if uses:
-            async with self._database.write() as connection:
+            async with self._database().write() as connection:
                 await keys.used(connection, uses)

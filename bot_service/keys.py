@@ -10,6 +10,8 @@ from prometheus_client import CollectorRegistry
 
 from bot_service.boot import Boot
 from bot_service.domain.ports import EnginePool
+from bot_service.keyring import KeyRing
+from bot_service.metrics import BotMetrics
 from bot_service.sessions.boot import Restore
 from bot_service.sessions.bus import EventBus
 from bot_service.sessions.cleanup import Cleanup
@@ -26,7 +28,9 @@ from shared.loop_guard import LoopGuard
 from shared.tasks import TaskGroupOfLoops
 
 if TYPE_CHECKING:
+    from bot_service.api.figures import Rates
     from bot_service.api.heartbeat import Pulse
+    from bot_service.app_delivery import Delivery
 
 # The program
 SETTINGS: web.AppKey[BotSettings] = web.AppKey("settings", BotSettings)
@@ -50,3 +54,10 @@ RESTORE: web.AppKey[Restore] = web.AppKey("restore", Restore)
 PULSE: web.AppKey[Pulse] = web.AppKey("pulse")
 LEASE: web.AppKey[FolderLease] = web.AppKey("lease", FolderLease)
 OUTAGE: web.AppKey[Callable[[], bool]] = web.AppKey("outage")
+
+# Messages
+FIGURES: web.AppKey[BotMetrics] = web.AppKey("figures", BotMetrics)
+KEYRING: web.AppKey[KeyRing] = web.AppKey("keyring", KeyRing)
+DELIVERY: web.AppKey[Delivery] = web.AppKey("delivery")
+DELIVERY_LOOPS: web.AppKey[TaskGroupOfLoops] = web.AppKey("delivery-loops", TaskGroupOfLoops)
+RATES: web.AppKey[Rates] = web.AppKey("rates")

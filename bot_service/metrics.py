@@ -32,6 +32,7 @@ class BotMetrics:
     def __init__(self, registry: CollectorRegistry, version: str) -> None:
         self.registry = registry
         self._reasons: set[str] = set()
+        self.received_total = self.duplicates_total = self.sent_total = self.failed_total = 0
 
         def gauge(name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
             return Gauge(PREFIX + name, text, labels, registry=registry)
@@ -76,10 +77,18 @@ class BotMetrics:
         """One commit of the journal."""
         self.messages_in.inc(len(batch.messages))
         self.duplicates.inc(batch.duplicates)
+        self.received_total += len(batch.messages)
+        self.duplicates_total += batch.duplicates
         for state, count in batch.moved.items():
             self.messages_out.labels(state).inc(count)
         if batch.oldest_ms is not None:
             self.journal_lag.set(max(0.0, (to_ms(now) - batch.oldest_ms) / 1000))
+
+    def ended(self, state: str) -> None:
+        """A message of ours left the queue as ``sent`` or ``failed``."""
+        self.messages_out.labels(state).inc()
+        self.sent_total += state == "sent"
+        self.failed_total += state == "failed"
 
     def worker_restarted(self, reason: str) -> None:
         self._worker_restarts.labels(self._bounded(reason)).inc()

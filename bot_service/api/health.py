@@ -12,6 +12,7 @@ from shared.web.body import json_response
 def reasons(app: web.Application) -> list[str]:
     """Why this process is unhealthy; empty when it is well. No session is ever a reason."""
     found = [f"loop:{name}" for name in sorted(app[keys.LOOPS].dead())]
+    found += [f"loop:{name}" for name in sorted(app[keys.DELIVERY_LOOPS].dead())]
     if app[keys.STORE].failing is not None:
         found.append("store")
     return found

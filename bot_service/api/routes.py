@@ -7,14 +7,31 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.api import commands, health, heartbeat, pairing, repair, session_health, sessions
+from bot_service.api import (
+    api_keys,
+    commands,
+    deliveries,
+    events,
+    figures,
+    health,
+    heartbeat,
+    keepalive,
+    messages,
+    pairing,
+    repair,
+    session_health,
+    sessions,
+    webhooks,
+)
 from bot_service.api.access import Scope
 from bot_service.domain.record import CommandKind
 from shared.contract.heartbeat import PATH as HEARTBEAT
+from shared.contract.keepalive import PATH as KEEPALIVE
 from shared.web import livez, metrics
 from shared.web.middleware import Handler
 
 ONE = "/api/sessions/{id}"
+WEBHOOK = "/api/webhooks/{webhookId}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +51,12 @@ def table(app: web.Application) -> list[Route]:
         Route("GET", "/health", health.health, Scope.PUBLIC),
         Route("GET", "/readyz", health.readyz, Scope.PUBLIC),
         Route("GET", "/livez", livez.handler(app[keys.GUARD]), Scope.PUBLIC),
-        Route("GET", "/metrics", metrics.handler(app[keys.METRICS], None), Scope.METRICS),
+        Route("GET", "/metrics", metrics.handler(app[keys.METRICS], None, lambda: figures.refresh(app)), Scope.METRICS),
         Route("GET", HEARTBEAT, heartbeat.heartbeat, Scope.WATCHDOG, stream=True),
         Route("POST", "/api/repair", repair.repair, Scope.WATCHDOG),
+        Route("GET", KEEPALIVE, keepalive.read, Scope.STATS),
+        Route("POST", KEEPALIVE, keepalive.push, Scope.WATCHDOG),
+        Route("GET", "/api/metrics", figures.read, Scope.STATS),
         # Sessions
         Route("GET", "/api/sessions", sessions.index, Scope.READ),
         Route("POST", "/api/sessions", sessions.create, Scope.SESSION),
@@ -52,6 +72,28 @@ def table(app: web.Application) -> list[Route]:
         Route("GET", f"{ONE}/health", session_health.health, Scope.READ),
         Route("GET", f"{ONE}/transitions", session_health.transitions, Scope.READ),
         Route("POST", f"{ONE}/simulate", commands.simulate, Scope.SESSION),
+        # Messages
+        Route("POST", f"{ONE}/messages", messages.send, Scope.SEND),
+        Route("GET", f"{ONE}/messages", messages.index, Scope.READ),
+        Route("GET", f"{ONE}/messages/{{messageId}}", messages.read, Scope.READ),
+        Route("GET", f"{ONE}/messages/{{messageId}}/media", messages.media, Scope.READ),
+        Route("POST", f"{ONE}/read", messages.mark_read, Scope.SEND),
+        Route("POST", f"{ONE}/typing", messages.typing, Scope.SEND),
+        # Events, webhooks and their deliveries
+        Route("GET", "/api/events", events.stream, Scope.READ, stream=True),
+        Route("GET", "/api/webhooks", webhooks.index, Scope.READ),
+        Route("POST", "/api/webhooks", webhooks.create, Scope.SESSION),
+        Route("GET", WEBHOOK, webhooks.read, Scope.READ),
+        Route("PATCH", WEBHOOK, webhooks.change, Scope.SESSION),
+        Route("DELETE", WEBHOOK, webhooks.delete, Scope.SESSION),
+        Route("POST", f"{WEBHOOK}/secret", webhooks.rotate, Scope.SESSION),
+        Route("GET", "/api/deliveries", deliveries.index, Scope.READ),
+        Route("POST", "/api/deliveries/replay", deliveries.replay, Scope.SESSION),
+        Route("GET", "/api/deliveries/{webhookId}/{eventId}", deliveries.read, Scope.READ),
+        # Keys
+        Route("GET", "/api/keys", api_keys.index, Scope.ADMIN),
+        Route("POST", "/api/keys", api_keys.create, Scope.ADMIN),
+        Route("DELETE", "/api/keys/{keyId}", api_keys.revoke, Scope.ADMIN),
     ]
 
 

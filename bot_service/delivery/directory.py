@@ -73,6 +73,10 @@ class WebhookDirectory:
     def all(self) -> list[Webhook]:
         return list(self._webhooks.values())
 
+    def fixed_ids(self) -> list[str]:
+        """Ids under which deliveries to ALERT_URLS are kept."""
+        return list(self._fixed)
+
     def get(self, webhook_id: str) -> Webhook | None:
         return self._webhooks.get(webhook_id)
 

@@ -66,3 +66,8 @@ def media_of(row: StoredMessage) -> Media | None:
     message: InboundMessage | OutgoingMessage
     message = _INBOUND.decode(row.body) if row.direction == "in" else _OUTGOING.decode(row.body)
     return message.media
+
+
+def sender_of(row: StoredMessage) -> str | None:
+    """Who wrote a stored message; None for one of ours."""
+    return _INBOUND.decode(row.body).sender if row.direction == "in" else None

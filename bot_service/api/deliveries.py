@@ -1,0 +1,77 @@
+"""``/api/deliveries``: what waits, what arrived, what was given up; and trying dead letters again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from bot_service import keys
+from bot_service.api.access import principal
+from bot_service.api.delivery_schemas import ReplayDeliveries
+from bot_service.api.lookup import integer
+from bot_service.api.schemas import moment
+from bot_service.api.webhooks import seen, webhook_of
+from bot_service.store import deliveries
+from bot_service.store.deliveries import Delivery
+from shared.clock import to_ms
+from shared.web import body, errors
+from shared.web.body import json_response
+
+STATES = ("dead", "pending", "delivered")
+
+
+async def index(request: web.Request) -> web.Response:
+    """Newest first. ``?state=dead|pending|delivered&webhook=&limit=&before=``; dead letters when no state is given."""
+    query = request.query
+    state = query.get("state", "dead")
+    if state not in STATES:
+        raise errors.invalid("state", "must be one of " + ", ".join(STATES))
+    limit = integer(request, "limit", 50, 1, 500)
+    ids = [webhook.id for webhook in seen(request)]
+    if principal(request).owner is None:
+        ids += request.app[keys.DELIVERY].directory.fixed_ids()
+    if "webhook" in query:
+        ids = [name for name in ids if name == query["webhook"]]
+    async with request.app[keys.DATABASE].read() as connection:
+        rows = await deliveries.page(connection, ids, state=state, limit=limit, before=query.get("before"))
+    following = rows[-1].event if len(rows) == limit else None
+    return json_response({"deliveries": [view(row) for row in rows], "next": following})
+
+
+async def read(request: web.Request) -> web.Response:
+    """One delivery with the body that is sent."""
+    webhook = webhook_of(request)
+    async with request.app[keys.DATABASE].read() as connection:
+        found = await deliveries.get(connection, webhook.id, request.match_info["eventId"])
+    if found is None:
+        raise errors.not_found("this delivery")
+    return json_response({**view(found), "body": msgspec.Raw(found.body)})
+
+
+async def replay(request: web.Request) -> web.Response:
+    """202 with how many dead letters are tried again."""
+    wish, app = await body.read(request, ReplayDeliveries), request.app
+    if wish.webhook not in {webhook.id for webhook in seen(request)}:
+        raise errors.not_found("this webhook")
+    async with app[keys.DATABASE].write() as connection:
+        count = await deliveries.replay(connection, wish.webhook, wish.events, to_ms(app[keys.CLOCK].now()))
+    app[keys.DELIVERY].dispatcher.retry_asides(wish.webhook)
+    return json_response({"replayed": count}, status=202)
+
+
+def view(row: Delivery) -> dict[str, Any]:
+    return {
+        "webhook": row.webhook,
+        "event": row.event,
+        "type": row.type,
+        "session": row.lane or None,
+        "state": "pending" if row.state == "aside" else row.state,
+        "createdAt": moment(row.created_ms),
+        "attempts": row.attempts,
+        "nextAttemptAt": moment(row.next_ms) if row.finished_ms is None else None,
+        "lastStatus": row.last_status,
+        "lastError": row.last_error,
+        "finishedAt": moment(row.finished_ms),
+    }

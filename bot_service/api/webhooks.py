@@ -1,0 +1,147 @@
+"""``/api/webhooks``: made, listed, changed, tried and deleted; the signing secret is shown when it is made and never again."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+from typing import Any
+
+from aiohttp import web
+
+from bot_service import keys
+from bot_service.api.access import Principal, principal
+from bot_service.api.delivery_schemas import ChangeWebhook, CreateWebhook
+from bot_service.api.lookup import may_see
+from bot_service.api.schemas import moment
+from bot_service.delivery import signing
+from bot_service.delivery.addresses import refusal_of_url
+from bot_service.delivery.directory import unknown_patterns
+from bot_service.store import deliveries
+from bot_service.store.deliveries import Webhook
+from shared.clock import to_ms
+from shared.web import body, errors
+from shared.web.body import json_response
+
+
+async def create(request: web.Request) -> web.Response:
+    wish, who, app = await body.read(request, CreateWebhook), principal(request), request.app
+    owner = _owner(app, wish, who)
+    _check(app, wish.url, wish.events)
+    secret = wish.secret or signing.new_secret()
+    try:
+        signing.key_of(secret)
+    except ValueError as error:
+        raise errors.invalid("secret", f"{error}: whsec_ and base64") from None
+    now_ms = to_ms(app[keys.CLOCK].now())
+    webhook = Webhook(
+        id=f"wh-{secrets.token_hex(8)}",
+        owner=owner,
+        session=wish.session,
+        url=wish.url,
+        secret=secret,
+        events=tuple(wish.events),
+        active=wish.active,
+        created_ms=now_ms,
+        updated_ms=now_ms,
+    )
+    await _save(app, webhook)
+    return json_response(
+        {**view(webhook), "secret": secret}, status=201, headers={"Location": f"/api/webhooks/{webhook.id}"}
+    )
+
+
+async def index(request: web.Request) -> web.Response:
+    """``?session=`` narrows the list to those of one session."""
+    session = request.query.get("session")
+    found = [webhook for webhook in seen(request) if session is None or webhook.session == session]
+    return json_response({"webhooks": [view(webhook) for webhook in found]})
+
+
+async def read(request: web.Request) -> web.Response:
+    return json_response(view(webhook_of(request)))
+
+
+async def change(request: web.Request) -> web.Response:
+    webhook, app = webhook_of(request), request.app
+    wish = await body.read(request, ChangeWebhook)
+    _check(app, wish.url or webhook.url, wish.events or list(webhook.events))
+    changed = dataclasses.replace(
+        webhook,
+        url=wish.url or webhook.url,
+        events=tuple(wish.events) if wish.events is not None else webhook.events,
+        active=webhook.active if wish.active is None else wish.active,
+        updated_ms=to_ms(app[keys.CLOCK].now()),
+    )
+    await _save(app, changed)
+    return json_response(view(changed))
+
+
+async def delete(request: web.Request) -> web.Response:
+    """What was on its way to it is dropped."""
+    webhook, app = webhook_of(request), request.app
+    async with app[keys.DATABASE].write() as connection:
+        await deliveries.delete_webhook(connection, webhook.id)
+    app[keys.DELIVERY].directory.remove(webhook.id)
+    return web.Response(status=204)
+
+
+async def rotate(request: web.Request) -> web.Response:
+    """A new signing secret, in force at once."""
+    webhook = dataclasses.replace(
+        webhook_of(request), secret=signing.new_secret(), updated_ms=to_ms(request.app[keys.CLOCK].now())
+    )
+    await _save(request.app, webhook)
+    return json_response({**view(webhook), "secret": webhook.secret})
+
+
+def view(webhook: Webhook) -> dict[str, Any]:
+    return {
+        "id": webhook.id,
+        "owner": webhook.owner,
+        "session": webhook.session,
+        "url": webhook.url,
+        "events": webhook.events,
+        "active": webhook.active,
+        "createdAt": moment(webhook.created_ms),
+        "updatedAt": moment(webhook.updated_ms),
+    }
+
+
+def seen(request: web.Request) -> list[Webhook]:
+    """The webhooks that the caller may know of."""
+    who = principal(request)
+    return [webhook for webhook in request.app[keys.DELIVERY].directory.all() if who.owner in (None, webhook.owner)]
+
+
+def webhook_of(request: web.Request) -> Webhook:
+    """The webhook of the path; 404 also for one of another owner."""
+    webhook = request.app[keys.DELIVERY].directory.get(request.match_info["webhookId"])
+    if webhook is None or principal(request).owner not in (None, webhook.owner):
+        raise errors.not_found("this webhook")
+    return webhook
+
+
+def _owner(app: web.Application, wish: CreateWebhook, who: Principal) -> str | None:
+    if wish.session is not None:
+        record = app[keys.REGISTRY].get(wish.session)
+        if record is None or not may_see(who, record):
+            raise errors.not_found("this session")
+        return record.owner
+    if who.owner is not None and wish.owner not in (None, who.owner):
+        raise errors.forbidden("only an administrator makes webhooks for another owner")
+    return who.owner or wish.owner
+
+
+def _check(app: web.Application, url: str, patterns: list[str]) -> None:
+    unknown = unknown_patterns(patterns)
+    if unknown:
+        raise errors.invalid("events", f"no event is called {unknown[0]}")
+    why = None if app[keys.SETTINGS].webhook_allow_private else refusal_of_url(url)
+    if why is not None:
+        raise errors.invalid("url", f"{why}; WEBHOOK_ALLOW_PRIVATE=true allows it")
+
+
+async def _save(app: web.Application, webhook: Webhook) -> None:
+    async with app[keys.DATABASE].write() as connection:
+        await deliveries.save_webhook(connection, webhook)
+    app[keys.DELIVERY].directory.put(webhook)
