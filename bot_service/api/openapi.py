@@ -78,6 +78,8 @@ class Operation:
     def id(self) -> str:
         """``post_sessions_id_start``."""
         words = re.findall(r"\w+", self.path.removeprefix("/api"))
+        if not self.path.startswith("/api/"):
+            words.insert(0, "root")  # /metrics is not /api/metrics
         return "_".join([self.method.lower(), *words])
 
 
@@ -215,9 +217,9 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
 _NAMES = {
     "id": "The session's id.",
     "messageId": "The message's id.",
-    "message_id": "The message's id.",
-    "webhook": "The webhook's id.",
-    "event": "The event's id.",
+    "webhookId": "The webhook's id.",
+    "eventId": "The event's id.",
+    "keyId": "The key's id.",
     "action": "What the simulator should do.",
 }
 

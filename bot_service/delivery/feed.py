@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from bot_service.delivery.announce import Staged
 from bot_service.delivery.batches import STORE_ERRORS
@@ -68,7 +68,7 @@ class EventFeed:
         async with self._database.read() as connection:
             return await events.oldest_id(connection) or ""
 
-    async def after(self, event_id: str) -> AsyncIterator[list[StoredEvent]]:
+    async def after(self, event_id: str) -> AsyncGenerator[list[StoredEvent], None]:
         """Pages of events behind ``event_id``, without an end; an empty page says that the reader is at the end."""
         self._readers += 1
         try:
