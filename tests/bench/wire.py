@@ -227,7 +227,9 @@ async def measure(count: int) -> None:
                     ENGINE_SESSIONS_PER_WORKER=str(PER_WORKER),
                     RECONNECT_PER_MINUTE="100000",
                     BOOT_STAGGER="0",
-                    SEND_PER_MINUTE="100000",
+                    SEND_PER_MINUTE="0",
+                    SEND_NEW_CHATS_PER_HOUR="0",
+                    WEBHOOK_CONCURRENCY="16",
                     WEBHOOK_ALLOW_PRIVATE="true",
                 )
                 data_dir = Path(bot.env["DATA_DIR"])
@@ -262,7 +264,9 @@ async def _with_bot(bot: Program, server: Remote, receiver: Receiver, count: int
         memory = proportional_mb(pids)
         print(f"  idle: {memory:.0f} MB in {len(pids)} processes = {memory / count:.2f} MB a session, CPU {idle:.1f} %")
         print(f"  API loop lag idle: worst {max(watcher.fresh(), default=0)} ms", flush=True)
-        status, answer = await client.call("POST", "/api/webhooks", {"url": receiver.url + "/hook"})
+        status, answer = await client.call(
+            "POST", "/api/webhooks", {"url": receiver.url + "/hook", "events": ["message"]}
+        )
         if 200 <= status < 300:
             print(f"  in: {await inbound(client, server, receiver, count)}")
             print(f"  API loop lag meanwhile: worst {max(watcher.fresh(), default=0)} ms", flush=True)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.fake_whatsapp.remote import Remote
+from tests.support import processes
 from tests.support.processes import Client, Program
+from tests.support.receiver import Received, Receiver
 from tests.support.waiting import eventually
 from tests.wire import programs
 
@@ -19,7 +22,7 @@ BOT, ANN = "15550001", "15550002"
 @pytest.fixture
 async def bot(tmp_path: Path, server: Remote) -> AsyncIterator[Program]:
     """A running bot service."""
-    program = programs.bot(tmp_path, server)
+    program = programs.bot(tmp_path, server, WEBHOOK_ALLOW_PRIVATE="true", HEARTBEAT_INTERVAL="500")
     program.start()
     try:
         await program.ready()
@@ -82,3 +85,67 @@ async def test_a_killed_worker_is_replaced_and_its_session_is_ready_again(
 
     await eventually(again, within_s=30, what="a new login")
     await programs.until_state(client, "shop", "READY")
+
+
+async def test_the_whole_story_of_a_telephone_a_webhook_a_kill_and_an_alert(
+    bot: Program, client: Client, server: Remote, receiver: Receiver, tmp_path: Path
+) -> None:
+    def answer(request: Received) -> tuple[int, Any, dict[str, str]]:
+        return 200, {"reply": f"echo: {_text(request)}"} if _text(request) else {}, {}
+
+    receiver.answer = answer
+    await client.post("/api/webhooks", {"url": f"{receiver.url}/hook", "events": ["message"]})
+    await programs.pair(client, server, "shop", BOT)
+
+    await server("send", sender=ANN, chat=BOT, body="hello")
+    got = await server.message_to(ANN, text="echo: hello")
+
+    async def sent(text: str) -> Any:
+        page = await client.get("/api/sessions/shop/messages?direction=out")
+        return next((one for one in page["messages"] if one["text"] == text), None)
+
+    async def marked(text: str, state: str) -> bool:
+        found = await sent(text)
+        return bool(found) and found["state"] == state
+
+    await eventually(lambda: marked("echo: hello", "delivered"), what="the mark delivered")
+    await server("mark", number=ANN, chat=ANN, author=BOT, id=got["id"], kind="read")
+    await eventually(lambda: marked("echo: hello", "read"), what="the mark read")
+
+    alerts = Receiver()
+    await alerts.start()
+    watchdog = processes.watchdog(
+        tmp_path,
+        bot.url,
+        port=None,
+        name="watchdog",
+        KEEP_ALIVE_INTERVAL="1000",
+        KEEP_ALIVE_RETRY_INTERVAL="200",
+        KEEP_ALIVE_TIMEOUT="1000",
+        ALERT_URLS=f"{alerts.url.replace('http', 'json')}/alert",
+    )
+    watchdog.start()
+    try:
+        await watchdog.ready()
+        bot.kill()
+        bot.kill_workers()
+        await server("send", sender=ANN, chat=BOT, body="are you there?")
+        await eventually(
+            lambda: "consecutive keep-alive failures!" in watchdog.output(), within_s=30, what="the alert in the log"
+        )
+        await eventually(lambda: alerts.requests, within_s=30, what="the alert at the channel")
+        bot.start()
+        await bot.ready()
+        await server.message_to(ANN, text="echo: are you there?")
+        await programs.until_state(client, "shop", "READY")
+        assert (await client.call("GET", "/api/sessions/shop/qr"))[0] != 200
+        assert [entry["text"] for entry in await server("inbox", number=ANN)] == ["echo: hello", "echo: are you there?"]
+    finally:
+        watchdog.close()
+        await alerts.stop()
+
+
+def _text(request: Received) -> str | None:
+    data = request.json.get("data", {})
+    message = data.get("message", data)
+    return message.get("text") if isinstance(message, dict) else None
