@@ -39,8 +39,17 @@ class _AnswerBody(msgspec.Struct, rename="camel"):
     boot_id: str | None = None
 
 
+def fresh_session() -> aiohttp.ClientSession:
+    """A session whose every request has a connection of its own and asks the resolver anew."""
+    connector = aiohttp.TCPConnector(force_close=True, use_dns_cache=False, limit=0, family=socket.AF_UNSPEC)
+    # The limit for all attempts is the pinger's; aiohttp's own would only cut it short.
+    unlimited = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
+    headers = {"User-Agent": "veilleur-watchdog", "Accept": "application/json", "Cache-Control": "no-cache"}
+    return aiohttp.ClientSession(connector=connector, timeout=unlimited, headers=headers, auto_decompress=False)
+
+
 class HttpPinger:
-    """Pings ``url`` of ``target``. ``timeout_s`` holds for all attempts together; waits between them come from
+    """``http`` is a :func:`fresh_session`. Pings ``url`` of ``target``. ``timeout_s`` holds for all attempts together; waits between them come from
     ``retry_s`` and stay well below it."""
 
     def __init__(
@@ -51,40 +60,40 @@ class HttpPinger:
         timeout_s: float,
         retry_s: float,
         clock: Clock,
+        http: aiohttp.ClientSession,
         self_check: SelfCheck,
         since: Callable[[], int | None] = lambda: None,
         on_attempt: Callable[[Attempt], None] = lambda _attempt: None,
     ) -> None:
         self._target, self._url, self._timeout_s, self._retry_s = target, url, timeout_s, retry_s
-        self._clock, self._self_check, self._since, self._on_attempt = clock, self_check, since, on_attempt
+        self._clock, self._http, self._self_check = clock, http, self_check
+        self._since, self._on_attempt = since, on_attempt
 
     async def ping(self, cause: Cause) -> ProbeResult:
         started, started_at_ms = self._clock.monotonic(), self._wall_ms()
         attempts: list[Attempt] = []
         answer: _Answer | None = None
         failure: Failure | None = None
-        connector = aiohttp.TCPConnector(force_close=True, use_dns_cache=False, family=socket.AF_UNSPEC)
-        async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as session:
 
-            async def once() -> None:
-                nonlocal answer, failure
-                answer, failure = await self._attempt(session, attempts, started)
-                if failure is not None and failure.retry:
-                    raise _AttemptFailed
+        async def once() -> None:
+            nonlocal answer, failure
+            answer, failure = await self._attempt(attempts, started)
+            if failure is not None and failure.retry:
+                raise _AttemptFailed
 
-            retrier = retrying(
-                self._clock,
-                on=_AttemptFailed,
-                attempts=ATTEMPTS,
-                # No new attempt that would have no time left to be answered.
-                total_s=0.9 * self._timeout_s,
-                first_s=min(0.25, self._retry_s / 4),
-                cap_s=min(1.0, self._retry_s / 2, self._timeout_s / 10),
-            )
-            try:
-                await retrier(once)
-            except _AttemptFailed:
-                pass
+        retrier = retrying(
+            self._clock,
+            on=_AttemptFailed,
+            attempts=ATTEMPTS,
+            # No new attempt that would have no time left to be answered.
+            total_s=0.9 * self._timeout_s,
+            first_s=min(0.25, self._retry_s / 4),
+            cap_s=min(1.0, self._retry_s / 2, self._timeout_s / 10),
+        )
+        try:
+            await retrier(once)
+        except _AttemptFailed:
+            pass
         if failure is None:
             outcome, reason = Outcome.OK, "ok"
         elif answer is not None and answer.status in REFUSALS:
@@ -115,16 +124,14 @@ class HttpPinger:
             since_ms=self._since() if cause is not Cause.SCHEDULE else None,
         )
 
-    async def _attempt(
-        self, session: aiohttp.ClientSession, attempts: list[Attempt], ping_started: float
-    ) -> tuple[_Answer | None, Failure | None]:
+    async def _attempt(self, attempts: list[Attempt], ping_started: float) -> tuple[_Answer | None, Failure | None]:
         begun, begun_ms = self._clock.monotonic(), self._wall_ms()
         left_s = max(0.05, self._timeout_s - (begun - ping_started))
         answer: _Answer | None = None
         failure: Failure | None
         try:
             async with asyncio.timeout(left_s):
-                answer = await self._get(session)
+                answer = await self._get()
             failure = answer.failure
         except Exception as error:  # whatever a target can do to a request is a result
             failure = reasons.of(error)
@@ -148,13 +155,8 @@ class HttpPinger:
         )
         return answer, failure
 
-    async def _get(self, session: aiohttp.ClientSession) -> _Answer:
-        # The limit for all attempts is the caller's; aiohttp's own would only cut it short.
-        unlimited = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
-        headers = {"User-Agent": "veilleur-watchdog", "Accept": "application/json", "Cache-Control": "no-cache"}
-        async with session.get(
-            self._url, timeout=unlimited, headers=headers, allow_redirects=True, max_redirects=MAX_REDIRECTS
-        ) as response:
+    async def _get(self) -> _Answer:
+        async with self._http.get(self._url, allow_redirects=True, max_redirects=MAX_REDIRECTS) as response:
             body = await response.content.read(BODY_LIMIT)
             return _Answer(response.status, _boot_id(body), _failure_of(response.status))
 

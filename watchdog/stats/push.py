@@ -53,7 +53,7 @@ class Pusher:
         """Push for ever. A bot that is down gets the newest figures when it is back, not a backlog."""
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
         headers = {"Authorization": f"Bearer {self._token.reveal()}", "Content-Type": "application/json"}
-        connector = aiohttp.TCPConnector(force_close=True, use_dns_cache=False)
+        connector = aiohttp.TCPConnector(use_dns_cache=False, limit=1)
         async with aiohttp.ClientSession(timeout=timeout, headers=headers, connector=connector) as session:
             while True:
                 await self._wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from shared.clock import Clock
@@ -11,6 +12,7 @@ from shared.contract.keepalive import Lifetime, OpenIncident, Push, success_rate
 from shared.loop_guard import LoopGuard
 from watchdog.boot import Boot
 from watchdog.domain.states import Incident
+from watchdog.domain.target import OpenRef
 from watchdog.domain.uptime import Uptime
 from watchdog.flow.dispatcher import Dispatcher
 from watchdog.flow.pipeline import Pipeline
@@ -19,6 +21,19 @@ from watchdog.ledger.sqlite import Ledger
 from watchdog.settings import WatchdogSettings
 from watchdog.stats.counts import Counts
 from watchdog.stats.cycle import Cycle
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What the ledger said, with the counts of this run at that moment; good while nothing but pings happens."""
+
+    incidents: tuple[OpenRef, ...]
+    until: float
+    pings: int
+    failed: int
+    total: runs.Totals
+    incident: Incident | None
+    uptimes: dict[str, Uptime]
 
 
 def builder(
@@ -37,10 +52,21 @@ def builder(
 ) -> Callable[[int], Awaitable[Push]]:
     """A function of the push's sequence number."""
 
+    kept: _Reading | None = None
+
     async def build(sequence: int) -> Push:
-        now = clock.now()
-        now_ms = int(now.timestamp() * 1000)
-        total, incident, uptimes = await ledger.read(lambda c: _read(c, target, now_ms))
+        nonlocal kept
+        now, state = clock.now(), pipeline.state(target)
+        # Ninety days of history are not read after every ping: only when an incident began or ended, or time has passed.
+        if kept is None or kept.incidents != state.incidents or clock.monotonic() >= kept.until:
+            now_ms = int(now.timestamp() * 1000)
+            pings, failed = counts.pings, counts.failed
+            total, incident, uptimes = await ledger.read(lambda c: _read(c, target, now_ms))
+            until = clock.monotonic() + settings.push_interval_ms / 1000
+            kept = _Reading(state.incidents, until, pings, failed, total, incident, uptimes)
+        total, incident, uptimes = kept.total, kept.incident, kept.uptimes
+        pings = total.pings + counts.pings - kept.pings
+        failed = total.failed_pings + counts.failed - kept.failed
         uptime_ms = boot.age_ms(clock)
         return Push(
             boot_id=boot.boot_id,
@@ -55,14 +81,14 @@ def builder(
             consecutive_failures=counts.consecutive_failures,
             health_url=health_url,
             ping_interval=settings.interval_ms,
-            state=pipeline.state(target).state,
+            state=state.state,
             last_ping=counts.last,
             open_incident=_open(incident),
             lifetime=Lifetime(
                 uptime=max(total.uptime_ms, uptime_ms),
-                ping_count=total.pings,
-                failed_pings=total.failed_pings,
-                success_rate=success_rate(total.pings, total.failed_pings),
+                ping_count=pings,
+                failed_pings=failed,
+                success_rate=success_rate(pings, failed),
                 since=datetime.fromtimestamp(total.first_started_at_ms / 1000, UTC),
             ),
             cycle=cycle.number,
