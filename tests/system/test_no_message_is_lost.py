@@ -1,0 +1,140 @@
+"""Must show: ``kill -9`` while a thousand messages arrive loses none, and what came twice is marked."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.processes import Client, Program, bot
+from tests.support.receiver import Received, Receiver
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+
+COUNT, RATE = 1000, 500
+
+
+@asynccontextmanager
+async def service(tmp_path: Path, **env: str) -> AsyncIterator[Program]:
+    program = bot(tmp_path, WEBHOOK_ALLOW_PRIVATE="true", SEND_PER_MINUTE="0", SEND_NEW_CHATS_PER_HOUR="0", **env)
+    program.start()
+    try:
+        await program.ready()
+        yield program
+    finally:
+        program.close()
+
+
+async def ready_session(client: Client, session: str = "one") -> None:
+    await client.post("/api/sessions", {"id": session})
+
+    async def state(wanted: str) -> bool:
+        return bool((await client.get(f"/api/sessions/{session}"))["state"] == wanted)
+
+    await eventually(lambda: state("PAIRING"), within_s=20, what="a QR code")
+    await client.post(f"/api/sessions/{session}/simulate", {"action": "scan"})
+    await eventually(lambda: state("READY"), within_s=20, what="READY")
+
+
+async def all_messages(client: Client, session: str = "one", **query: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    before = ""
+    extra = "".join(f"&{name}={value}" for name, value in query.items())
+    while True:
+        page = await client.get(f"/api/sessions/{session}/messages?limit=500{before}{extra}")
+        found += page["messages"]
+        if page["next"] is None:
+            return found
+        before = f"&before={page['next']}"
+
+
+def kill_api(program: Program) -> None:
+    program.kill()
+
+
+def kill_everything(program: Program) -> None:
+    workers = program.worker_pids()
+    assert workers
+    program.signal(signal.SIGKILL)
+    for pid in workers:
+        os.kill(pid, signal.SIGKILL)
+    program.kill()
+
+
+@pytest.mark.parametrize("kill", [kill_api, kill_everything])
+async def test_a_kill_while_a_thousand_messages_arrive_loses_none(
+    tmp_path: Path, receiver: Receiver, kill: Callable[[Program], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with service(tmp_path) as program, Client(program.url) as client:
+        await ready_session(client)
+        await client.post("/api/webhooks", {"url": receiver.url, "events": ["message"]})
+        told = await client.post(
+            "/api/sessions/one/simulate", {"action": "message", "count": COUNT, "rate": RATE, "text": "n"}
+        )
+        expected = set(told["result"]["messageIds"])
+        await eventually(lambda: len(receiver.requests) >= COUNT // 5, within_s=20, what="a fifth of the deliveries")
+        kill(program)
+        seen_before = len(receiver.requests)
+        await asyncio.sleep(0.5)  # the outage itself: the workers go on without the API process
+        program.start()
+        await program.ready()
+
+        async def complete() -> bool:
+            return len({row["id"] for row in await all_messages(client, direction="in")} & expected) == COUNT
+
+        await eventually(complete, within_s=60, every_s=0.25, what="every message in the store")
+        stored = await all_messages(client, direction="in")
+        assert len(stored) == COUNT, "a message is stored once, however often it came"
+
+        def delivered() -> bool:
+            return {got.json["data"]["id"] for got in receiver.requests} == expected
+
+        await eventually(delivered, within_s=60, every_s=0.1, what="every message at the webhook")
+
+    again = Counter(got.headers["webhook-id"] for got in receiver.requests)
+    per_message: dict[str, set[str]] = {}
+    for got in receiver.requests:
+        per_message.setdefault(got.json["data"]["id"], set()).add(got.headers["webhook-id"])
+    assert all(len(ids) == 1 for ids in per_message.values()), "a repeated delivery carries the same id"
+    with capsys.disabled():
+        print(
+            f"\n{kill.__name__}: {COUNT} sent, {len(stored)} stored, 0 lost;"
+            f" {sum(row.get('duplicates', 0) for row in stored)} came again and were dropped;"
+            f" {seen_before} deliveries before the kill,"
+            f" {sum(count - 1 for count in again.values())} repeated with the same id"
+        )
+
+
+async def test_an_answer_to_a_webhook_reaches_the_chat_once_even_over_a_kill(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    def answer(got: Received) -> tuple[int, Any, dict[str, str]]:
+        return 200, {"reply": f"re {got.json['data']['text']}"}, {}
+
+    receiver.answer = answer
+    async with service(tmp_path) as program, Client(program.url) as client:
+        await ready_session(client)
+        await client.post("/api/webhooks", {"url": receiver.url, "events": ["message"]})
+        await client.post("/api/sessions/one/simulate", {"action": "message", "count": 60, "rate": 60, "text": "n"})
+        await eventually(lambda: len(receiver.requests) >= 20, within_s=20, what="some deliveries")
+        program.kill()
+        program.start()
+        await program.ready()
+
+        async def answers() -> list[str]:
+            got = await client.post("/api/sessions/one/simulate", {"action": "inbox"})
+            return [message["text"] for message in got["result"]["messages"]]
+
+        async def complete() -> bool:
+            return len(set(await answers())) >= 60
+
+        await eventually(complete, within_s=60, every_s=0.25, what="every answer at the phone")
+        assert Counter(await answers()) == Counter(f"re n {number}" for number in range(1, 61))
