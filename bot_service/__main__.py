@@ -17,7 +17,7 @@ from bot_service.settings import BotSettings
 from bot_service.store.database import StoreRefused
 from shared import logs
 from shared.clock import SystemClock
-from shared.settings import load_or_exit
+from shared.settings import environment_without_secrets, load_or_exit
 from shared.web.livez import StallAnswerer
 from shared.web.server import bind_or_exit, serve
 
@@ -40,6 +40,11 @@ def _pool_policy(settings: BotSettings) -> PoolPolicy:
         data_dir=settings.data_dir,
         sessions_per_worker=settings.engine_sessions_per_worker,
         command=settings.engine_worker_command or DEFAULT_COMMAND,
+        options=(settings.simulator_options or {}) if settings.engine == "simulator" else {},
+        environment=environment_without_secrets(BotSettings),
+        orphan_grace_s=settings.worker_orphan_grace_ms / 1000,
+        max_rss_mb=settings.worker_max_rss_mb,
+        max_descriptors=settings.worker_max_descriptors,
         log_format="console" if settings.log_format == "console" else "json",
         log_level=settings.log_level,
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
+from bot_service.engines.base import EngineError
+from bot_service.engines.simulator.options import SimulatorOptions
 from shared.settings import (
     CommonSettings,
     Fault,
@@ -45,6 +47,21 @@ def command() -> Kind:
         return words
 
     return Kind(parse, "a command line")
+
+
+def simulator_options() -> Kind:
+    """``name=value`` pairs between commas, each an option of the simulator."""
+
+    def parse(raw: str) -> dict[str, str]:
+        found = [part.partition("=") for part in raw.split(",") if part.strip()]
+        options = {name.strip(): value.strip() for name, _, value in found}
+        try:
+            SimulatorOptions.read(options)
+        except EngineError as error:
+            raise ValueError from error
+        return options
+
+    return Kind(parse, "name=number pairs between commas, named in docs/simulator.md")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,6 +197,31 @@ class BotSettings(CommonSettings):
         default=None,
         shown_default="",
         about="Command that starts an engine worker, for tests",
+    )
+    worker_orphan_grace_ms: int = setting(
+        "WORKER_ORPHAN_GRACE",
+        duration(1000, DAY_MS),
+        default=60_000,
+        about="An engine worker that no bot service speaks to ends after so long; until then it keeps receiving",
+    )
+    worker_max_rss_mb: int = setting(
+        "WORKER_MAX_RSS_MB",
+        integer(100, 1_000_000),
+        default=1024,
+        about="An engine worker with more resident memory is replaced, its sessions moved without losing a message",
+    )
+    worker_max_descriptors: int = setting(
+        "WORKER_MAX_DESCRIPTORS",
+        integer(100, 1_000_000),
+        default=4096,
+        about="An engine worker with more open descriptors is replaced likewise",
+    )
+    simulator_options: dict[str, str] | None = setting(
+        "SIMULATOR_OPTIONS",
+        simulator_options(),
+        default=None,
+        shown_default="",
+        about="Options of the simulator, such as auto_pair_ms=500,seed=7 (docs/simulator.md)",
     )
     whatsapp_proxy: str | None = setting(
         "WHATSAPP_PROXY",

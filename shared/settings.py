@@ -281,6 +281,13 @@ def _exit_with(error: SettingsError) -> NoReturn:
     raise SystemExit(2)
 
 
+def environment_without_secrets(cls: type[Any], environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment for child processes that need none of the secrets of ``cls``."""
+    secrets = {field.metadata["name"] for field in dataclasses.fields(cls) if field.metadata["kind"].secret}
+    hidden = secrets | {f"{name}_FILE" for name in secrets}
+    return {name: value for name, value in (os.environ if environ is None else environ).items() if name not in hidden}
+
+
 @dataclass(frozen=True, slots=True)
 class Described:
     """One variable for tables: its name, default as a person writes it, what is accepted and what it does."""

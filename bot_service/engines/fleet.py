@@ -44,6 +44,7 @@ class Fleet:
         self.workers: dict[str, WorkerHandle] = {}
         self.replaced: Counter[str] = Counter()
         """Workers replaced since the start of this process, by reason."""
+        self.on_replaced: list[Callable[[str], None]] = []
 
     def with_room(self, *, avoid: str | None = None) -> WorkerHandle:
         """A worker other than ``avoid`` that takes one more session; a new one when all are full."""
@@ -193,6 +194,8 @@ class Fleet:
             )
         if reason not in ("stopped", "paired"):
             self.replaced[reason] += 1
+            for listener in self.on_replaced:
+                listener(reason)
         return reason
 
     def journals(self, worker_id: str | None = None) -> list[tuple[str, int]]:

@@ -20,9 +20,13 @@ class Listeners:
         self._clock = clock
         self.signals: list[Callable[[EngineSignal], None]] = []
         self.journals: list[Callable[[str, int], None]] = []
+        self.muted = False
+        """Set while the service stops: what its own end does to sessions is no news of them."""
 
     def signal(self, entry: Entry, kind: str, data: dict[str, Any] | None = None, *, at_ms: int | None = None) -> None:
         """Tell ``kind`` of the session's present incarnation; ``at_ms`` is now when it is not given."""
+        if self.muted:
+            return
         when = at_ms if at_ms is not None else int(self._clock.now().timestamp() * 1000)
         told = EngineSignal(entry.session, entry.incarnation, str(kind), when, data or {})
         for listener in self.signals:

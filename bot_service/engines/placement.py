@@ -46,7 +46,8 @@ class Placement:
         return entry.worker
 
     def entries_in(self, worker: WorkerHandle) -> list[Entry]:
-        return [found for name in worker.sessions if (found := self.entries.get(name)) is not None]
+        """In the order of their names, so that what follows does not depend on chance."""
+        return [found for name in sorted(worker.sessions) if (found := self.entries.get(name)) is not None]
 
     def choose(self, entry: Entry) -> WorkerHandle:
         """The worker for the next start of ``entry``."""

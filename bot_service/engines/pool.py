@@ -23,7 +23,7 @@ from bot_service.engines.protocol import Pulse, SessionSnapshot, Signal, Snapsho
 from bot_service.engines.rescue import Rescue
 from bot_service.engines.roster import FINAL, Entry, story
 from bot_service.engines.table import files_of
-from bot_service.engines.worker_handle import WorkerHandle
+from bot_service.engines.worker_handle import WorkerFigures, WorkerHandle
 from bot_service.engines.worker_sink import PASSING
 from shared import logs
 from shared.clock import Clock
@@ -63,7 +63,7 @@ class WorkerPool:
 
     async def close(self, *, leave_workers: bool = False) -> None:
         """End every worker, its sessions closed; or leave them running for the next process."""
-        self._placement.closing = True
+        self._placement.closing = self._listeners.muted = True
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)
@@ -138,6 +138,14 @@ class WorkerPool:
                 async with entry.lock:
                     if entry.unclaimed is not None:
                         await self._stop(entry, quietly=True)
+
+    def workers(self) -> list[WorkerFigures]:
+        """What each living worker costs, by its last pulse."""
+        return [WorkerFigures.of(worker) for worker in self.fleet.workers.values()]
+
+    def on_replaced(self, listener: Callable[[str], None]) -> None:
+        """``listener(reason)`` whenever a worker was replaced: crash, wedged, memory, descriptors, asked, stop failed."""
+        self.fleet.on_replaced.append(listener)
 
     def journals_in_use(self) -> set[str]:
         return self.fleet.journals_in_use()

@@ -40,6 +40,36 @@ class WorkerListener(Protocol):
     def lost(self, worker: WorkerHandle) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class WorkerFigures:
+    """One worker for metrics and people; zeros before its first pulse."""
+
+    id: str
+    pid: int | None
+    pairing: bool
+    leaving: str | None
+    sessions: int
+    rss_bytes: int
+    descriptors: int
+    threads: int
+    loop_lag_ms: int
+
+    @classmethod
+    def of(cls, worker: WorkerHandle) -> WorkerFigures:
+        pulse = worker.pulse or Pulse(rss_bytes=0, descriptors=0, threads=0, loop_lag_ms=0, sessions=0)
+        return cls(
+            id=worker.id,
+            pid=worker.process.pid if worker.process is not None else None,
+            pairing=worker.pairing,
+            leaving=worker.leaving,
+            sessions=len(worker.sessions),
+            rss_bytes=pulse.rss_bytes,
+            descriptors=pulse.descriptors,
+            threads=pulse.threads,
+            loop_lag_ms=pulse.loop_lag_ms,
+        )
+
+
 @dataclass(slots=True)
 class _Waiting:
     future: asyncio.Future[Reply]
