@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot_service.api import described_messages, schemas
+from bot_service.api import delivery_described, schemas
 from bot_service.api.openapi import Answer, Operation, Parameter
 from bot_service.domain.states import State
 from shared.contract import health, heartbeat
@@ -174,4 +174,4 @@ WATCHDOG = [
     ),
 ]  # fmt: skip
 
-OPERATIONS = [*SESSIONS, *SERVICE, *WATCHDOG, *described_messages.OPERATIONS]
+OPERATIONS = [*SESSIONS, *SERVICE, *WATCHDOG, *delivery_described.OPERATIONS]

@@ -136,8 +136,8 @@ async def typing(request: web.Request) -> web.Response:
 
 def _idempotency_key(request: web.Request) -> str | None:
     key = request.headers.get("Idempotency-Key")
-    if key is not None and not 1 <= len(key) <= LONGEST_KEY:
-        raise errors.invalid("Idempotency-Key", f"must have 1 to {LONGEST_KEY} characters")
+    if key is not None and not (1 <= len(key) <= LONGEST_KEY and key.isascii() and key.isprintable()):
+        raise errors.invalid("Idempotency-Key", f"must have 1 to {LONGEST_KEY} printable ASCII characters")
     return key
 
 
@@ -145,6 +145,8 @@ async def _wish(request: web.Request) -> tuple[SendMessage, bytes | None]:
     """The body, and the bytes of the file when it came as a multipart form."""
     if request.content_type != "multipart/form-data":
         return await body.read(request, SendMessage), None
+    if "boundary=" not in request.headers.get(hdrs.CONTENT_TYPE, ""):
+        raise errors.bad_request("a multipart form needs a boundary")
     limit = request.app[keys.DELIVERY].media.limit_bytes
     form: dict[str, object] = {}
     content: bytes | None = None

@@ -76,10 +76,8 @@ class Operation:
 
     @property
     def id(self) -> str:
-        """``post_sessions_id_start``."""
-        words = re.findall(r"\w+", self.path.removeprefix("/api"))
-        if not self.path.startswith("/api/"):
-            words.insert(0, "root")  # /metrics is not /api/metrics
+        """``post_api_sessions_id_start``."""
+        words = re.findall(r"\w+", self.path)
         return "_".join([self.method.lower(), *words])
 
 
@@ -96,6 +94,7 @@ _PROBLEMS = {
     429: "Too much for now; ``Retry-After`` says when again.",
     502: "The engine refused.",
     504: "The engine did not answer in time.",
+    507: "There is no room for the file.",
     503: "The store does not take writes just now, or the service stops.",
 }
 
@@ -220,7 +219,6 @@ _NAMES = {
     "webhookId": "The webhook's id.",
     "eventId": "The event's id.",
     "keyId": "The key's id.",
-    "action": "What the simulator should do.",
 }
 
 
@@ -228,10 +226,11 @@ def _answers(operation: Operation, scope: Scope, schema_of: Mapping[Any, Any]) -
     found: dict[str, Any] = {}
     for status, answer in operation.answers.items():
         made: dict[str, Any] = {"description": answer.about}
-        if answer.kind is not None:
+        if answer.kind is not None or answer.binary:
             schema = schema_of[answer.kind] if _is_json_type(answer.kind) else {"type": "string"}
             content = {"schema": schema} | ({"example": answer.example} if answer.example is not None else {})
-            made["content"] = dict.fromkeys(answer.media, content) | {media: {} for media in answer.binary}
+            media = answer.media if answer.kind is not None else ()
+            made["content"] = dict.fromkeys(media, content) | {name: {} for name in answer.binary}
         found[str(status)] = made
     for status in sorted(_possible(operation, scope)):
         found.setdefault(str(status), {"$ref": f"#/components/responses/{status}"})

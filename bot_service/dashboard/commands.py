@@ -14,6 +14,10 @@ from bot_service.api.lookup import problems, session_of
 from bot_service.api.schemas import DEFAULT_OWNER, CreateSession
 from bot_service.dashboard.desk import DESK, Form, back, done
 from bot_service.dashboard.login import Login
+from bot_service.delivery.compose import Unsendable, address
+from bot_service.delivery.ids import new_message_id
+from bot_service.delivery.outbox import KeyReused, QueueFull, SendFrozen, fingerprint
+from bot_service.domain.message import OutgoingMessage
 from bot_service.domain.record import CommandKind
 from bot_service.sessions.service import NewSession, SessionExists
 from shared.web import errors
@@ -77,3 +81,26 @@ async def pairing_code(request: web.Request, _login: Login, form: Form) -> str:
     with problems():
         request.app[DESK].codes[session] = await request.app[keys.SESSIONS].pairing_code(session, phone)
     return done(back(request, form), "pairing-code")
+
+
+async def send(request: web.Request, _login: Login, form: Form) -> str:
+    """A text, once per form: a second click on the same button sends nothing more."""
+    session, text = session_of(request).id, str(form.get("text", "")).strip()
+    if not 1 <= len(text) <= 4096:
+        raise errors.invalid("text", "must have 1 to 4096 characters")
+    try:
+        to = address(str(form.get("to", "")))
+    except Unsendable as error:
+        raise errors.invalid("to", error.why) from None
+    message = OutgoingMessage(id=new_message_id(), to=to, type="text", text=text)
+    key = f"dashboard-{str(form.get('idempotency', ''))[:100]}"
+    try:
+        await request.app[keys.DELIVERY].outbox.accept(session, message, key=key, print_=fingerprint(message))
+    except SendFrozen as refused:
+        raise errors.conflict("wrong_state", refused.frozen.reason.value) from None
+    except KeyReused:
+        raise errors.conflict("expired", "this form was sent before, with another text") from None
+    except QueueFull:
+        raise errors.Problem(429, "limited", "so many messages wait already") from None
+    request.app[keys.SUPERVISOR].touch(session)
+    return done(back(request, form), "send")

@@ -38,7 +38,7 @@ async def sessions(request: web.Request, login: Login) -> web.StreamResponse:
         "sessions.html",
         **base_context(request, login),
         summary=shown.summary(_by_state(request, login.principal), t),
-        watchdog=strip(None, t),
+        watchdog=strip(request.app[keys.DELIVERY].pushes.view(), t),
         rows=[shown.row(record, last_frame_ms(request, record), t) for record in records],
         shown=_shown(number, len(records), total, t),
         search=request.query.get("search", ""),

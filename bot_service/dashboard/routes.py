@@ -6,7 +6,17 @@ from aiohttp import web
 
 from bot_service.api.access import Scope
 from bot_service.api.routes import Route
-from bot_service.dashboard import commands, docs_page, list_page, live_page, new_page, session_page, signing_in, stream
+from bot_service.dashboard import (
+    commands,
+    deliveries_page,
+    docs_page,
+    list_page,
+    live_page,
+    new_page,
+    session_page,
+    signing_in,
+    stream,
+)
 from bot_service.dashboard.desk import DESK, command, page
 from bot_service.domain.record import CommandKind
 
@@ -27,6 +37,9 @@ def table(app: web.Application) -> list[Route]:
         Route("POST", "/sessions/{id}/logout", command(SESSION, commands.logout), Scope.PUBLIC),
         Route("POST", "/sessions/{id}/delete", command(SESSION, commands.delete), Scope.PUBLIC),
         Route("POST", "/sessions/{id}/pairing-code", command(SESSION, commands.pairing_code), Scope.PUBLIC),
+        Route("POST", "/sessions/{id}/messages", command(SEND, commands.send), Scope.PUBLIC),
+        Route("GET", "/deliveries", page(READ, deliveries_page.show), Scope.PUBLIC),
+        Route("POST", "/deliveries/replay", command(SESSION, deliveries_page.replay), Scope.PUBLIC),
         Route("GET", "/live", page(READ, live_page.show), Scope.PUBLIC),
         Route("GET", "/events", page(READ, stream.events), Scope.PUBLIC, stream=True),
         Route("GET", "/login", signing_in.show, Scope.PUBLIC),

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bot_service import keys
 from bot_service.dashboard.desk import DESK
+from bot_service.domain.record import Record
 from bot_service.domain.states import State
+from bot_service.store import deliveries
+from shared.clock import iso
 from tests.support.bot_app import Bot, running
-from tests.support.processes import API_KEY
+from tests.support.processes import API_KEY, WATCHDOG_TOKEN
 from tests.support.waiting import eventually
 
 HERE = {"Sec-Fetch-Site": "same-origin"}
@@ -64,7 +69,7 @@ async def state(bot: Bot, session: str, wanted: State) -> None:
 
 
 async def test_without_a_login_every_page_leads_to_the_login_page(bot: Bot) -> None:
-    for path in ("/", "/new", "/sessions/some-one", "/live", "/events"):
+    for path in ("/", "/new", "/sessions/some-one", "/deliveries", "/live", "/events"):
         async with bot.client.get(path, allow_redirects=False) as answer:
             assert (answer.status, answer.headers["Location"].split("?")[0]) == (303, "/login"), path
 
@@ -230,3 +235,75 @@ async def test_the_first_start_prints_a_link_until_somebody_has_signed_in(
         async for _ in greet(bot.app):
             pass
         assert capsys.readouterr().out == ""
+
+
+async def test_a_test_message_is_sent_once_however_often_the_button_is_pressed(bot: Bot, browser: Browser) -> None:
+    await browser.post("/new", name="Boutique", id="boutique")
+    await state(bot, "boutique", State.PAIRING)
+    bot.pool.pair("boutique")
+    await state(bot, "boutique", State.READY)
+    _, page = await browser.get("/sessions/boutique")
+    once = re.search(r'name="idempotency" value="([^"]+)"', page)
+    assert once is not None
+    for _ in range(2):
+        answer = await browser.post("/sessions/boutique/messages", to="+33612345678", text="Hello", idempotency=once[1])
+        assert answer == (303, "/sessions/boutique?done=send")
+    await eventually(lambda: len(bot.pool.sent) == 1, what="the message in the engine")
+    _, page = await browser.get("/sessions/boutique")
+    assert page.count('<p class="message-text">Hello</p>') == 1
+    for wrong in ({"to": "nobody", "text": "Hello"}, {"to": "+33612345678", "text": " "}):
+        assert (await browser.post("/sessions/boutique/messages", **wrong))[1].endswith("problem=invalid")
+
+
+async def test_dead_letters_are_listed_and_sent_again(tmp_path: Path) -> None:
+    async with running(tmp_path / "data", WEBHOOK_ALLOW_PRIVATE="true") as bot:
+        browser = Browser(bot)
+        await browser.sign_in()
+        _, webhook = await bot.call("POST", "/api/webhooks", {"url": "http://127.0.0.1:9/hook"})
+        await browser.post("/new", name="One", id="one")
+
+        async def waits() -> bool:
+            return "127.0.0.1:9" in (await browser.get("/deliveries?state=pending"))[1]
+
+        await eventually(waits, what="a delivery on its way")
+        async with bot.app[keys.DATABASE].write() as connection:
+            assert await deliveries.give_up(connection, webhook["id"], 1 << 62, 0) > 0
+        _, page = await browser.get("/deliveries")
+        assert "Send all dead letters again" in page
+        assert await browser.post("/deliveries/replay") == (303, "/deliveries?done=replay")
+        assert "There is nothing here." in (await browser.get("/deliveries"))[1]
+        assert (await browser.post("/deliveries/replay", delivery="wh-foreign/e1"))[1].endswith("problem=not_found")
+
+
+async def test_the_watchdogs_last_report_stands_above_the_list(bot: Bot, browser: Browser) -> None:
+    assert "No watchdog has reported yet" in (await browser.get("/"))[1]
+    now = bot.app[keys.CLOCK].now()
+    push = {
+        "bootId": "w1", "sequence": 1, "sentAt": iso(now), "startedAt": iso(now), "pushInterval": 30_000,
+        "isRunning": True, "uptime": 1000, "pingCount": 3, "failedPings": 1, "consecutiveFailures": 0,
+        "healthUrl": "http://bot/health", "pingInterval": 600_000, "state": "UP", "recent": [40, None, 55],
+        "uptimeRatio": {"24h": 0.9999},
+    }  # fmt: skip
+    assert (await bot.call("POST", "/api/keepalive", push, key=WATCHDOG_TOKEN))[0] == 200
+    _, page = await browser.get("/")
+    assert "The watchdog sees this service" in page
+    assert "Last 3 pings, 1 unanswered" in page
+    assert "99.99%" in page
+
+
+async def test_pages_answer_in_50_ms_with_1000_sessions(bot: Bot, browser: Browser) -> None:
+    supervisor = bot.app[keys.SUPERVISOR]
+    now_ms = supervisor.now_ms()
+    for number in range(1000):
+        kept = {"created_ms": now_ms, "since_ms": now_ms, "active_ms": now_ms}
+        supervisor.add(Record(id=f"s-{number:04d}", owner=f"owner-{number % 7}", name=f"Shop {number}", **kept))
+    for path in ("/", "/?page=20", "/?search=shop+99", "/?state=STOPPED", "/sessions/s-0500", "/deliveries", "/live"):
+        await browser.get(path)
+        took = []
+        for _ in range(9):
+            began = time.perf_counter()
+            assert (await browser.get(path))[0] == 200
+            took.append((time.perf_counter() - began) * 1000)
+        median = sorted(took)[4]
+        print(f"{path}: {median:.1f} ms (median of 9), {max(took):.1f} ms at most")
+        assert median < 50, path
