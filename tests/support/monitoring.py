@@ -71,7 +71,12 @@ class Prometheus(Server):
         super().__init__(folder, "/-/ready")
         config = yaml.safe_load((MONITORING / "prometheus.yml").read_text(encoding="utf-8"))
         config["global"] = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
-        config["rule_files"] = [str(MONITORING / "rules" / "*.yml")]
+        config["rule_files"] = [str(folder / "*.rules.yml")]
+        for path in sorted((MONITORING / "rules").glob("*.yml")):
+            rules = yaml.safe_load(path.read_text(encoding="utf-8"))
+            for group in rules["groups"]:
+                group["interval"] = "1s"
+            (folder / f"{path.stem}.rules.yml").write_text(yaml.safe_dump(rules), encoding="utf-8")
         config["alerting"]["alertmanagers"][0]["static_configs"] = [{"targets": [alertmanager] if alertmanager else []}]
         addresses = {**targets, "prometheus": f"127.0.0.1:{self.port}"}
         config["scrape_configs"] = [job for job in config["scrape_configs"] if job["job_name"] in addresses]

@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 work=$(mktemp -d /tmp/veilleur-compose-XXXXXX)
-project=veilleur-test-$(basename "$work" | tr -dc 'a-z0-9' | tail -c 8)
+project=veilleur-test-$$
 failed=''
 
 free_ports() { python3 -c '
@@ -24,21 +24,23 @@ services:
   bot:
     environment: {ENGINE: simulator}
   watchdog:
-    environment: {KEEP_ALIVE_START_DELAY: "1000", ALERT_URLS: "json+http://receiver:8080/alerts"}
+    environment: {KEEP_ALIVE_START_DELAY: "1000", FLAP_CHANGES: "1000", ALERT_URLS: "webhook://receiver:3001/alerts"}
   receiver:
     image: veilleur-watchdog
     init: true
+    healthcheck: {interval: 1s}
     entrypoint: [python3, -uc]
     command:
       - |
-        import http.server
+        import http.server, os
         class Take(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
                 print("RECEIVED", self.path, body.replace("\n", " "))
                 self.send_response(200); self.end_headers()
+            def do_GET(self): self.send_response(200); self.end_headers()
             def log_message(self, *_): pass
-        http.server.ThreadingHTTPServer(("", 8080), Take).serve_forever()
+        http.server.ThreadingHTTPServer(("", int(os.environ["PORT"])), Take).serve_forever()
 YAML
 
 compose() { docker compose -p "$project" -f docker-compose.yml -f "$work/test.yml" --profile monitoring "$@"; }
@@ -75,7 +77,7 @@ trap 'cleanup "${1:-}"' EXIT
 docker version --format 'engine {{.Server.Version}}' || fail "no Docker engine answers"
 
 step "build"
-sed -e 's/^  - name: \(.*\)$/  - name: \1\n    webhook_configs: [{url: "http:\/\/receiver:8080\/\1", send_resolved: true}]/' \
+sed -e 's/^  - name: \(.*\)$/  - name: \1\n    webhook_configs: [{url: "http:\/\/receiver:3001\/\1", send_resolved: true}]/' \
   -e 's/group_wait: 30s/group_wait: 1s/; s/group_wait: 10s/group_wait: 1s/' monitoring/alertmanager.yml > "$ALERTMANAGER_CONFIG"
 chmod 0755 "$work"; chmod 0644 "$ALERTMANAGER_CONFIG"
 compose build -q bot watchdog
