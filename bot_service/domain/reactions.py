@@ -67,10 +67,12 @@ def end(record: Record, state: State, reason: str, actor: Actor, now_ms: int, **
 
 
 def _detail(signal: Signal) -> str | None:
-    for name in ("reason", "signature", "code", "exitCode"):
+    for name in ("reason", "signature"):
         if signal.data.get(name) is not None:
             return str(signal.data[name])[:200]
-    return None
+    # A code that is text is one to pair with (QR or typed): a secret, which must not be kept in the story of a session.
+    code = next((signal.data[name] for name in ("code", "exitCode") if isinstance(signal.data.get(name), int)), None)
+    return None if code is None else str(code)
 
 
 def _stay(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:

@@ -320,3 +320,10 @@ def test_receipt_is_a_sign_of_life() -> None:
 def test_presence_is_a_sign_of_life() -> None:
     after, _ = on(session(State.READY), K.PRESENCE)
     assert (after.state, after.active_ms) == (State.READY, NOW)
+
+
+def test_a_code_to_pair_with_never_enters_the_story_of_a_session() -> None:
+    for kind, code in ((K.QR, "2@abcdefghijklmnopqrstuvwxyz"), (K.PAIRING_CODE, "ABCD-EFGH")):
+        after, _ = on(session(State.CONNECTING, jid=None), kind, code=code, expiresInMs=1)
+        assert after.state is State.PAIRING
+        assert code not in str(after)

@@ -1,0 +1,93 @@
+"""One-way silence with the real engine: the server takes everything and answers pings, but hands nothing over. On a clock that runs
+twenty times as fast, the service notices by sends that nobody receives, takes the first step of the ladder, and hears again."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from bot_service.app import build_app
+from bot_service.engines.pool import WorkerPool
+from bot_service.engines.pool_policy import PoolPolicy
+from shared.clock import SystemClock
+from tests.fake_whatsapp.remote import Remote
+from tests.support import bot_app
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.wire, pytest.mark.system]
+BOT, FRIENDS = "15550001", ("15550002", "15550003", "15550004")
+FACTOR = 20
+# The service waits 150 s for a receipt, looks at every session every few seconds, and takes the first step 5 s later.
+NOTICED_S, HEALED_S = 200.0, 300.0
+
+
+class FastClock:
+    """Real time, but more of it."""
+
+    def __init__(self) -> None:
+        self._begun, self._wall = time.monotonic(), datetime.now(UTC)
+
+    def now(self) -> datetime:
+        return self._wall + timedelta(seconds=self.monotonic() - self._begun)
+
+    def monotonic(self) -> float:
+        return self._begun + (time.monotonic() - self._begun) * FACTOR
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / FACTOR)
+
+
+async def test_one_way_silence_is_noticed_and_healed(tmp_path: Path, server: Remote) -> None:
+    policy = PoolPolicy(
+        engine="neonize",
+        data_dir=tmp_path,
+        command=(sys.executable, "-m", "tests.fake_whatsapp.worker"),
+        environment=server.environment(),
+    )
+    clock = FastClock()
+    env = {"ENGINE": "neonize", "WHATSAPP_PROXY": server.proxy, "FRAME_FRESH_FOR": "1h"}
+    app = build_app(bot_app.settings(tmp_path, **env), pool=WorkerPool(policy, SystemClock()), clock=clock)
+    async with TestClient(TestServer(app)) as http:
+        bot = bot_app.Bot(app, http, None)  # type: ignore[arg-type]
+        await bot.call("POST", "/api/sessions", {"id": "s"})
+
+        async def code() -> str | None:
+            status, body = await bot.call("GET", "/api/sessions/s/qr")
+            return body["qr"] if status == 200 else None
+
+        async def is_ready() -> bool:
+            return bool((await bot.call("GET", "/api/sessions/s"))[1]["state"] == "READY")
+
+        await server("scan", code=await eventually(code, within_s=20, what="a code"), number=BOT)
+        await eventually(is_ready, within_s=20, what="READY")
+        for friend in FRIENDS:
+            await server("account", number=friend)
+        await server("hush", number=BOT)
+        begun = clock.monotonic()
+        await server("send", sender=FRIENDS[0], chat=BOT, body="can you hear me?")
+        for index, friend in enumerate(FRIENDS):
+            status, answer = await bot.call("POST", "/api/sessions/s/messages", {"to": friend, "text": f"hi {index}"})
+            assert status < 300, answer
+
+        async def suspected() -> bool:
+            changes = str((await bot.call("GET", "/api/sessions/s/transitions"))[1])
+            return "receive_suspected" in changes
+
+        await eventually(suspected, within_s=NOTICED_S / FACTOR + 5, what="the suspicion")
+        noticed = clock.monotonic() - begun
+
+        async def heard() -> bool:
+            return "can you hear me?" in str((await bot.call("GET", "/api/sessions/s/messages"))[1])
+
+        await eventually(heard, within_s=HEALED_S / FACTOR + 5, what="the message that was held back")
+        await eventually(is_ready, within_s=20, what="READY again")
+        healed = clock.monotonic() - begun
+        print(f"noticed after {noticed:.0f} s, healed after {healed:.0f} s of the service's time")
+        assert noticed <= NOTICED_S
+        assert healed <= HEALED_S
