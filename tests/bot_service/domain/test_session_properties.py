@@ -1,0 +1,115 @@
+"""Whatever happens in whatever order: no illegal transition, no try after an end, what is wanted is honoured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot_service.domain.record import (
+    Command,
+    CommandKind,
+    EffectKind,
+    Fact,
+    Fired,
+    FleetRecovered,
+    Look,
+    Policy,
+    Record,
+    Signal,
+)
+from bot_service.domain.session import advance, refusal
+from bot_service.domain.signals import SignalKind
+from bot_service.domain.states import FINAL, LEGAL, LINKED, LIVE, State, Wanted
+
+START = 1_800_000_000_000
+STARTS = {EffectKind.START, EffectKind.REBUILD, EffectKind.RECYCLE_WORKER}
+BEGINNINGS = {CommandKind.START, CommandKind.RESTART}
+
+DATA: dict[str, Any] = {
+    "jid": "me@s.whatsapp.net",
+    "code": 402,
+    "expiresInMs": 600_000,
+    "signature": "ack",
+    "reason": "any",
+    "messages": 3,
+}
+signals = st.builds(lambda kind, ours: Signal(kind, DATA, lease_ours=ours), st.sampled_from(SignalKind), st.booleans())
+commands = st.builds(Command, st.sampled_from(CommandKind))
+looks = st.builds(Look, st.sampled_from([0, 30_000, 90_000]), st.sampled_from([None, "silence_pattern"]))
+facts = st.one_of(signals, signals, commands, looks, st.just("due"), st.just("due"), st.just(FleetRecovered()))
+steps = st.lists(st.tuples(facts, st.sampled_from([0, 1000, 60_000, 400_000, 4_000_000])), max_size=60)
+fleets = st.sampled_from([Policy(), Policy(fleet_outdated=True, canary="s"), Policy(fleet_outdated=True, canary="x")])
+
+
+def fact_of(item: Any, record: Record, now_ms: int) -> Fact | None:
+    """``due`` is the record's own wait once its time has come; a command is one that would not be refused."""
+    if item == "due":
+        return Fired(record.due.kind) if record.due is not None and record.due.at_ms <= now_ms else None
+    if isinstance(item, Command) and refusal(record, item.kind, now_ms) is not None:
+        return None
+    return item  # type: ignore[no-any-return]
+
+
+@settings(max_examples=400, deadline=None)
+@given(steps, fleets)
+def test_any_sequence_of_facts_keeps_the_promises(sequence: list[tuple[Any, int]], policy: Policy) -> None:
+    now_ms = START
+    record = Record(id="s", owner="o", name="s", created_ms=now_ms, since_ms=now_ms, active_ms=now_ms)
+    wanted = Wanted.STOP
+    for item, passed_ms in sequence:
+        now_ms += passed_ms
+        fact = fact_of(item, record, now_ms)
+        if fact is None:
+            continue
+        before, (record, effects) = record, advance(record, fact, policy, now_ms)
+        kinds = {effect.kind for effect in effects}
+        begins = isinstance(fact, Command) and fact.kind in BEGINNINGS
+
+        # No illegal transition.
+        assert record.state is before.state or record.state in LEGAL[before.state], (before.state, record.state, fact)
+
+        # No try after an end, unless a person asks for it.
+        if before.state in FINAL and not begins:
+            assert not kinds & STARTS, (before.state, fact)
+            assert record.state not in LIVE, (before.state, fact)
+        if record.state in FINAL:
+            assert record.due is None
+
+        # What is wanted changes by command only, our own logout aside, and is honoured.
+        wanted = _wish(wanted, before, fact)
+        assert record.wanted is wanted, fact
+        if record.wanted is Wanted.STOP:
+            assert record.state not in LIVE
+            assert not kinds & STARTS
+            assert record.due is None
+        elif record.state in LIVE and record.state is not State.READY:
+            assert record.due is not None, f"{record.state} by {record.reason} would wait for ever"
+
+        # The parts agree with the whole.
+        assert record.linked == (record.state in LINKED), (record.state, fact)
+        assert record.id == before.id
+        assert (record.created_ms, record.owner) == (before.created_ms, before.owner)
+
+
+def _wish(wanted: Wanted, before: Record, fact: Fact) -> Wanted:
+    if isinstance(fact, Command):
+        if fact.kind in BEGINNINGS:
+            return Wanted.RUN
+        if fact.kind in (CommandKind.STOP, CommandKind.LOGGED_OUT):
+            return Wanted.STOP
+        if fact.kind is CommandKind.CLOSE and before.state in LIVE:
+            return Wanted.STOP
+    own_logout = isinstance(fact, Signal) and fact.kind is SignalKind.UNLINKED
+    return Wanted.STOP if own_logout and before.state in LIVE else wanted
+
+
+@given(st.sampled_from(sorted(FINAL)), st.lists(signals, max_size=30))
+def test_no_signal_leads_out_of_a_final_state(state: State, sequence: list[Signal]) -> None:
+    record = Record(id="s", owner="o", name="s", created_ms=START, wanted=Wanted.RUN, state=state, jid="me@x")
+    for signal in sequence:
+        record, effects = advance(record, signal, replace(Policy()), START)
+        assert record.state in (state, State.LOGGED_OUT)
+        assert not {effect.kind for effect in effects} & STARTS
