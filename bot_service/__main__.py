@@ -12,6 +12,7 @@ from bot_service.app import build_app, say_goodbye
 from bot_service.dashboard.welcome import welcome
 from bot_service.engines.pool import WorkerPool
 from bot_service.engines.pool_policy import DEFAULT_COMMAND, PoolPolicy
+from bot_service.metrics import MemoryOfWorkers
 from bot_service.sessions.leases import FolderTaken
 from bot_service.settings import BotSettings
 from bot_service.store.database import StoreRefused
@@ -24,7 +25,10 @@ from shared.web.server import bind_or_exit, serve
 
 async def _run(settings: BotSettings, sockets: list[socket.socket]) -> None:
     clock = SystemClock()
-    app = build_app(settings, pool=WorkerPool(_pool_policy(settings), clock), clock=clock)
+    pool = WorkerPool(_pool_policy(settings), clock)
+    app = build_app(settings, pool=pool, clock=clock)
+    app[keys.METRICS].register(MemoryOfWorkers(lambda: [worker.rss_bytes for worker in pool.workers()]))
+    pool.on_replaced(app[keys.FIGURES].worker_restarted)
     app.cleanup_ctx.append(welcome(sockets[0].getsockname()[1]))
     guard = StallAnswerer(app[keys.GUARD], sockets)
     guard.start()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import HistogramMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from bot_service.delivery.batches import STORE_ERRORS
@@ -61,7 +61,6 @@ class BotMetrics:
         self.webhook_deliveries = counter("webhook_deliveries_total", "Attempts at webhooks by result", ("result",))
         self.dead_letters = gauge("dead_letters", "Webhook deliveries that were given up")
         self.outbox_oldest = gauge("outbox_oldest_seconds", "Age of the oldest message that waits to be sent")
-        self.worker_bytes = gauge("worker_resident_bytes", "Memory of engine workers", ("worker",))
         self._worker_restarts = counter("worker_restarts_total", "Engine workers replaced, by reason", ("reason",))
         self.loop_lag = gauge("loop_lag_seconds", "How late the event loop last was")
         self.push_age = gauge("watchdog_push_age_seconds", "Time since the watchdog's last push, -1 before the first")
@@ -98,6 +97,19 @@ class BotMetrics:
             self._reasons.add(reason)
             return reason
         return "other"
+
+
+class MemoryOfWorkers(Collector):
+    """Resident bytes of the engine workers that live now, by place (0, 1, …) and not by id, which every restart renews."""
+
+    def __init__(self, resident_bytes: Callable[[], Iterable[int]]) -> None:
+        self._resident_bytes = resident_bytes
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily(PREFIX + "worker_resident_bytes", "Memory of engine workers", labels=["worker"])
+        for place, count in enumerate(self._resident_bytes()):
+            family.add_metric([str(place)], count)
+        yield family
 
 
 class AgesOfSessions(Collector):
