@@ -45,7 +45,10 @@ def fresh_session() -> aiohttp.ClientSession:
     # The limit for all attempts is the pinger's; aiohttp's own would only cut it short.
     unlimited = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
     headers = {"User-Agent": "veilleur-watchdog", "Accept": "application/json", "Cache-Control": "no-cache"}
-    return aiohttp.ClientSession(connector=connector, timeout=unlimited, headers=headers, auto_decompress=False)
+    session = aiohttp.ClientSession(connector=connector, timeout=unlimited, headers=headers, auto_decompress=False)
+    # aiohttp repeats a GET whose connection broke, once and silently; an attempt that nobody sees must not be made.
+    session._retry_connection = False
+    return session
 
 
 class HttpPinger:
@@ -81,13 +84,15 @@ class HttpPinger:
             if failure is not None and failure.retry:
                 raise _AttemptFailed
 
+        # A confirmation is a repetition itself and decides when the alert leaves: its attempts follow close on each other.
+        first_s = min(0.25, self._retry_s / 4) if cause is Cause.SCHEDULE else min(0.1, self._retry_s / 20)
         retrier = retrying(
             self._clock,
             on=_AttemptFailed,
             attempts=ATTEMPTS,
             # No new attempt that would have no time left to be answered.
             total_s=0.9 * self._timeout_s,
-            first_s=min(0.25, self._retry_s / 4),
+            first_s=first_s,
             cap_s=min(1.0, self._retry_s / 2, self._timeout_s / 10),
         )
         try:
