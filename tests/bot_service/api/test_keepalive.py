@@ -151,7 +151,7 @@ async def test_metrics_have_the_promised_names_and_no_label_of_a_person(tmp_path
         "session_silence_suspected", "seconds_since_last_frame", "seconds_since_last_inbound",
         "probe_round_trip_seconds", "journal_lag_seconds", "messages_in_total", "messages_out_total",
         "webhook_outbox_oldest_seconds", "webhook_deliveries_total", "dead_letters", "outbox_oldest_seconds",
-        "worker_resident_bytes", "worker_restarts_total", "loop_lag_seconds", "watchdog_push_age_seconds",
+        "worker_restarts_total", "loop_lag_seconds", "watchdog_push_age_seconds",
         "watchdog_silent", "http_requests_total", "http_request_seconds", "info",
     }  # fmt: skip
     async with running(tmp_path) as bot:
