@@ -25,6 +25,7 @@ from tests.fake_whatsapp.world import World
 LENGTH_BYTES = 3
 PROLOGUE_BYTES = 4
 GRACE_S = 0.05
+STREAM_END_S = 0.2
 log = logging.getLogger("fake_whatsapp")
 
 Handler = Callable[["Connection", Node], Awaitable[None]]
@@ -97,7 +98,7 @@ class Connection:
         """End the stream the way the server does."""
         children = [Node("conflict", {"type": conflict})] if conflict else None
         await self.send(Node("stream:error", dict(attrs), children))
-        await asyncio.sleep(GRACE_S)
+        await asyncio.sleep(0 if self.world.faults.hasty else STREAM_END_S)
         await self.close()
 
     async def fail(self, attrs: Attrs) -> None:

@@ -130,3 +130,11 @@ async def test_eight_abandoned_pairings_do_not_stop_the_next_one(worker: WorkerD
     code = (await worker.heard("s", "qr", 8)).data
     assert code["round"] == 8
     await worker.pair("other", BOT)
+
+
+async def test_a_server_that_hangs_up_too_soon_after_pairing_does_not_leave_a_dead_session(
+    worker: WorkerDriver, server: Remote
+) -> None:
+    await server("faults", hasty=True)
+    for index in range(6):
+        await worker.pair(f"s{index}", f"1555770{index}")

@@ -43,6 +43,7 @@ class Surroundings:
     clock: Clock
     fetch: Callable[[Client, Any, Media, str], Media]
     ended: Callable[[Client], None]
+    linked: Callable[[Client], None]
 
 
 class Client:
@@ -64,11 +65,12 @@ class Client:
         self.gate = ReceiptGate(self.marks, around.clock)
         self.sent = SentMessages(files.sent)
         self.paired = self.connected = self.stopping = self.over = False
+        self.dials = 0
         self.showed_code = threading.Event()
         self.sending: SentMessage | None = None
         self.last_event_at = around.clock.monotonic()
         self._around = around
-        self._proxy, self._pairing = proxy, pairing
+        self.proxy, self._pairing = proxy, pairing
         self._code_round, self._codes, self._offered = code_round, 0, 0
         self._was_online = self._loss_told = False
         self._lid: str | None = None
@@ -122,7 +124,7 @@ class Client:
         )
         reason = "the event pump ended"
         try:
-            self._around.library.run(self.name, self.files.dsn, self._proxy, callbacks)
+            self._around.library.run(self.name, self.files.dsn, self.proxy, callbacks)
         except library.LibraryError as error:
             reason = redact_text(str(error))[:300]
         finally:
@@ -250,6 +252,7 @@ class Client:
             self._tell(SignalKind.PRESENCE, {})
 
     def _dials(self) -> None:
+        self.dials += 1
         self._held_back.clear()
         self.gate.new_connection()
         if self.connected:
@@ -287,6 +290,7 @@ class Client:
         self.paired = True
         jid = jids.to_text(event.ID, with_device=True)
         self._tell(SignalKind.PAIRED, {"jid": jid, "lid": self._lid, "pushName": event.BusinessName or None})
+        self._around.linked(self)
 
     def _message(self, event: Any) -> None:
         message_id = event.Info.ID

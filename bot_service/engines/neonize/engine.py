@@ -39,7 +39,7 @@ CALLS_AT_ONCE = 16
 FETCHES_AT_ONCE = 4
 SEND_S, CALL_S, DISCONNECT_S, FORGET_S, FETCH_S = 45.0, 20.0, 3.0, 2.0, 20.0
 DRAIN_S, QUIET_S = 2.0, 0.15
-LINGER_S = 1.0
+LINGER_S, RESTART_S = 1.0, 4.0
 FIRST_CODE_S = 20.0
 PAIRING_CODE_LIVES_MS = 160_000
 
@@ -55,7 +55,13 @@ class NeonizeEngine:
         self._loop = asyncio.get_running_loop()
         self._library = Library()
         self._around = Surroundings(
-            self._library, MapRule(self._clock), sink, self._clock, self._fetch, self._ended_on_thread
+            self._library,
+            MapRule(self._clock),
+            sink,
+            self._clock,
+            self._fetch,
+            self._ended_on_thread,
+            self._linked_on_thread,
         )
         self._stores = Stores()
         self._clients: dict[str, Client] = {}
@@ -138,6 +144,18 @@ class NeonizeEngine:
         if self._clients.get(client.session) is client:
             del self._clients[client.session]
             await self._wind_down(client)
+
+    def _linked_on_thread(self, client: Client) -> None:
+        self._loop.call_soon_threadsafe(lambda: spawn(self._see_to_restart(client), name="engine.linked"))
+
+    async def _see_to_restart(self, client: Client) -> None:
+        # After a pairing the server asks for a new connection. When it closes the old one too soon, the library takes that for its own
+        # doing and never dials again: dial for it.
+        await asyncio.sleep(RESTART_S)
+        idle = not (client.dials > 1 or client.connected or client.stopping or client.over)
+        if idle and self._clients.get(client.session) is client:
+            log.info("The library did not connect after pairing, connecting", event_name="engine.paired.restart")
+            await self.start(client.session, jid="known", proxy=client.proxy, pairing=False)
 
     async def logout(self, session: str) -> None:
         client = self._client(session)
