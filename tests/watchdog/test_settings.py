@@ -1,0 +1,60 @@
+"""The watchdog's variables: defaults of the original, addresses of the bot, and faults told together."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.settings import SettingsError, load
+from watchdog.settings import WatchdogSettings
+
+
+def test_the_defaults_are_those_of_the_original() -> None:
+    settings = load(WatchdogSettings, {})
+    assert (settings.enabled, settings.interval_ms, settings.timeout_ms) == (True, 600_000, 10_000)
+    assert (settings.start_delay_ms, settings.failure_threshold, settings.retry_interval_ms) == (5000, 3, 2000)
+    assert (settings.stats_every, settings.port, settings.heartbeat_interval_ms) == (10, 3001, 2000)
+    assert settings.targets == {"bot": "http://127.0.0.1:3000"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "targets"),
+    [
+        ({"BOT_URL": "http://bot:3000/"}, {"bot": "http://bot:3000"}),
+        ({"RAILWAY_PUBLIC_DOMAIN": "x.up.railway.app"}, {"bot": "https://x.up.railway.app"}),
+        ({"RAILWAY_PUBLIC_DOMAIN": "x.up.railway.app", "BOT_URL": "http://b"}, {"bot": "http://b"}),
+        ({"BOT_URLS": "http://a:1, http://b:2"}, {"bot": "http://a:1", "bot-2": "http://b:2"}),
+    ],
+)
+def test_where_the_bot_is(environ: dict[str, str], targets: dict[str, str]) -> None:
+    assert load(WatchdogSettings, environ).targets == targets
+
+
+def test_every_fault_is_told_at_once_and_secrets_are_not_shown() -> None:
+    wrong = {
+        "KEEP_ALIVE_INTERVAL": "soon",
+        "KEEP_ALIVE_ENABLED": "perhaps",
+        "PORT": "99999",
+        "WATCHDOG_TOKEN": "changeme",
+        "DEGRADED_SESSION_SHARE": "2",
+    }
+    with pytest.raises(SettingsError) as caught:
+        load(WatchdogSettings, wrong)
+    assert {fault.name for fault in caught.value.faults} == set(wrong)
+    assert "changeme" not in str(caught.value)
+    assert "'soon'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("environ", "named"),
+    [
+        ({"BOT_URL": "http://a", "BOT_URLS": "http://b"}, "BOT_URLS"),
+        ({"BOT_URLS": "http://a,http://a"}, "BOT_URLS"),
+        ({"REMEDIATION": "none,bot"}, "REMEDIATION"),
+        ({"REMEDIATION": "railway"}, "RAILWAY_API_TOKEN"),
+        ({"DEADMAN_URL": "not-a-url-at-all"}, "DEADMAN_URL"),
+    ],
+)
+def test_variables_that_do_not_go_together_are_named(environ: dict[str, str], named: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(WatchdogSettings, environ)
+    assert named in {fault.name for fault in caught.value.faults}
