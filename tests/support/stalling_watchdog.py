@@ -1,0 +1,34 @@
+"""The watchdog with one fault built in: two seconds after its start the event loop blocks for a minute."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from aiohttp import web
+
+from watchdog import __main__ as program
+
+
+def main() -> int:
+    build = program.build_app
+
+    def faulty(*args: Any, **how: Any) -> web.Application:
+        app = build(*args, **how)
+
+        async def stall(_app: web.Application) -> AsyncIterator[None]:
+            import asyncio
+
+            asyncio.get_running_loop().call_later(2.0, time.sleep, 60)
+            yield
+
+        app.cleanup_ctx.append(stall)
+        return app
+
+    program.build_app = faulty
+    return program.main()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
