@@ -11,7 +11,8 @@ from bot_service.api import document, routes
 from bot_service.api.access import Scope, Tokens, gate
 from bot_service.api.figures import Rates
 from bot_service.api.heartbeat import Pulse
-from bot_service.app_delivery import delivery
+from bot_service.api.store_errors import store_errors
+from bot_service.app_delivery import delivery, end_events
 from bot_service.boot import Boot
 from bot_service.dashboard import routes as dashboard
 from bot_service.dashboard.desk import DESK, new_desk
@@ -67,6 +68,7 @@ def build_app(
     app = web.Application(
         middlewares=[
             middleware.problems(clock, http_measure(registry, "veilleur_bot")),
+            store_errors,
             gate(scope_of, tokens, keyring),
         ],
         client_max_size=MAX_BODY_BYTES,
@@ -86,6 +88,7 @@ def build_app(
     app.cleanup_ctx.extend([_loop_guard, _lease, _database, _sessions, delivery, _engines, _loops, _restore])
     app[DESK] = new_desk(tokens.administrator, clock, settings.data_dir)
     app.on_shutdown.append(end_streams)
+    app.on_shutdown.append(end_events)
     description = document.handler(scope_of, lambda: app[keys.BOOT].version)
     page = [
         *routes.table(app),

@@ -88,6 +88,11 @@ async def delivery(app: web.Application) -> AsyncIterator[None]:
         await asyncio.sleep(0)
 
 
+async def end_events(app: web.Application) -> None:
+    """Open event streams end at once, so that the stop does not wait for them."""
+    await app[keys.DELIVERY].feed.close()
+
+
 async def _build(app: web.Application, http: aiohttp.ClientSession, trusted: aiohttp.ClientSession) -> Delivery:
     settings, clock, database = app[keys.SETTINGS], app[keys.CLOCK], app[keys.DATABASE]
     registry, metrics = app[keys.REGISTRY], app[keys.FIGURES]
@@ -139,7 +144,11 @@ async def _build(app: web.Application, http: aiohttp.ClientSession, trusted: aio
     pushes = WatchdogPushes(clock, database)
     await pushes.load()
     alerts = ServiceAlerts(clock, announcer)
-    retention = RetentionPolicy(messages_ms=settings.message_retention_ms, events=settings.events_kept)
+    retention = RetentionPolicy(
+        messages_ms=settings.message_retention_ms,
+        events=settings.events_kept,
+        retry_for_ms=settings.webhook_retry_for_ms,
+    )
     return Delivery(
         announcer=announcer,
         directory=directory,
@@ -156,9 +165,9 @@ async def _build(app: web.Application, http: aiohttp.ClientSession, trusted: aio
         queues=QueueWatch(clock, database),
         results=results,
         session_events=SessionEvents(
-            clock, announcer, alerts, record_of=registry.get, forget_files=media.forget_session
+            clock, announcer, alerts, record_of=registry.get, forget_files=media.forget_session, gone=sender.forget
         ),
-        retention=Retention(clock, database, media, retention),
+        retention=Retention(clock, database, media, retention, receivers_down=dispatcher.paused),
     )
 
 

@@ -31,6 +31,7 @@ class EventFeed:
         self._base = ""  # everything in the tail is newer than this id
         self._newest = ""
         self._readers = 0
+        self._closed = False
         self._committed = asyncio.Event()
         self._grown = asyncio.Condition()
 
@@ -58,6 +59,12 @@ class EventFeed:
                 await self._clock.sleep(1.0)
             await self._clock.sleep(_GATHER_S)
 
+    async def close(self) -> None:
+        """End every reader; for the end of the program."""
+        async with self._grown:
+            self._closed = True
+            self._grown.notify_all()
+
     async def newest_id(self) -> str:
         """Where a reader begins that wants only what happens from now on."""
         async with self._database.read() as connection:
@@ -73,7 +80,7 @@ class EventFeed:
         self._readers += 1
         try:
             cursor = event_id
-            while True:
+            while not self._closed:
                 page = await self._page(cursor)
                 if page:
                     cursor = page[-1].id
@@ -81,7 +88,7 @@ class EventFeed:
                 else:
                     yield []
                     async with self._grown:
-                        if self._newest <= cursor:
+                        if self._newest <= cursor and not self._closed:
                             await self._grown.wait()
         finally:
             self._readers -= 1

@@ -7,6 +7,7 @@ import base64
 import binascii
 import os
 import secrets
+import shutil
 from pathlib import Path
 
 from bot_service.domain.message import Media
@@ -71,7 +72,7 @@ class MediaStore:
 
     async def forget_session(self, session: str) -> None:
         """Delete every file of a deleted session."""
-        await asyncio.to_thread(_remove_folder, self._folder / session)
+        await asyncio.to_thread(shutil.rmtree, self._folder / session, True)
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -83,11 +84,3 @@ def _write(path: Path, data: bytes) -> None:
     except OSError:
         path.unlink(missing_ok=True)
         raise
-
-
-def _remove_folder(folder: Path) -> None:
-    if not folder.is_dir():
-        return
-    for path in folder.iterdir():
-        path.unlink(missing_ok=True)
-    folder.rmdir()

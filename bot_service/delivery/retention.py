@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -31,6 +32,7 @@ class RetentionPolicy:
 
     messages_ms: int
     events: int
+    retry_for_ms: int
     delivered_ms: int = 3_600_000
     dead_ms: int = 30 * 86_400_000
     every_s: float = 60.0
@@ -39,8 +41,17 @@ class RetentionPolicy:
 class Retention:
     """One loop for all tables."""
 
-    def __init__(self, clock: Clock, database: Database, media: MediaStore, policy: RetentionPolicy) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        database: Database,
+        media: MediaStore,
+        policy: RetentionPolicy,
+        *,
+        receivers_down: Callable[[], list[str]],
+    ) -> None:
         self._clock, self._database, self._media, self._policy = clock, database, media, policy
+        self._receivers_down = receivers_down
 
     async def run(self) -> None:
         """The loop."""
@@ -54,12 +65,22 @@ class Retention:
     async def sweep(self) -> int:
         """Delete in slices until nothing is too old; how many rows went."""
         gone = 0
+        await self._give_up()
         while True:
             count = await self._slice()
             gone += count
             if count < _SLICE:
                 return gone
             await self._clock.sleep(_PAUSE_S)
+
+    async def _give_up(self) -> None:
+        """What waited too long for receivers that are down: they are asked too rarely to give up one by one."""
+        now_ms = to_ms(self._clock.now())
+        for webhook in self._receivers_down():
+            async with self._database.write() as connection:
+                count = await deliveries.give_up(connection, webhook, now_ms - self._policy.retry_for_ms, now_ms)
+            if count:
+                log.warning("Deliveries were given up", event_name="webhook.dead", webhook=webhook, count=count)
 
     async def _slice(self) -> int:
         now_ms, policy = to_ms(self._clock.now()), self._policy

@@ -68,6 +68,15 @@ class Bench:
 
         await eventually(look, what=f"{count} deliveries")
 
+    async def arrived(self, count: int) -> None:
+        """Until so many are delivered, while time goes on: attempts take turns of the real loop between."""
+
+        async def look() -> bool:
+            await self.clock.advance(30)
+            return len(await self.rows("delivered")) == count
+
+        await eventually(look, within_s=20, what=f"{count} deliveries")
+
     async def waited(self, failures: int) -> None:
         """Until so many attempts have failed."""
         await eventually(lambda: self.counted.count("retried") >= failures, what=f"{failures} failed attempts")
