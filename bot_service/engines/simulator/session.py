@@ -148,11 +148,11 @@ class SimulatedSession:
 
     def refusal(self) -> tuple[SignalKind, dict[str, Any]] | None:
         """The server's final answer to a login, when it has one."""
-        if not self.phone.linked or self.condition("loggedOut"):
+        if not self.phone.linked or self.condition("loggedOut") is not None:
             return SignalKind.LOGGED_OUT, {"code": 401, "onConnect": True}
-        if self.condition("primaryGone"):
+        if self.condition("primaryGone") is not None:
             return SignalKind.PRIMARY_GONE, {"code": 403}
-        if self.condition("banned"):
+        if self.condition("banned") is not None:
             return SignalKind.BANNED, {"code": 406}
         if ban := self.condition("tempBanned"):
             return SignalKind.TEMP_BANNED, {
