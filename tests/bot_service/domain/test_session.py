@@ -253,3 +253,11 @@ def test_a_proof_of_receiving_sets_the_ladder_to_its_foot() -> None:
 def test_only_a_linked_session_is_looked_at(state: State) -> None:
     before = session(state)
     assert look(before, age=10**9, suspicion="silence_pattern") == (before, ())
+
+
+@pytest.mark.parametrize("kind", [SignalKind.QR, SignalKind.PAIRING_CODE])
+def test_a_code_that_opens_the_account_is_not_kept_in_the_record(kind: SignalKind) -> None:
+    before = session(State.CONNECTING, jid=None)
+    after, _ = on(before, kind, code="2@a-code-that-opens-the-account", expiresInMs=20_000)
+    assert after.state is State.PAIRING
+    assert "2@a-code" not in repr(after)
