@@ -12,7 +12,7 @@ from bot_service.api.access import Scope, Tokens, gate
 from bot_service.api.figures import Rates
 from bot_service.api.heartbeat import Pulse
 from bot_service.api.store_errors import store_errors
-from bot_service.app_delivery import delivery, end_events
+from bot_service.app_delivery import delivery, delivery_loops, end_events
 from bot_service.boot import Boot
 from bot_service.dashboard import routes as dashboard
 from bot_service.dashboard.desk import DESK, new_desk
@@ -85,7 +85,9 @@ def build_app(
     app[keys.PULSE] = Pulse(app, interval_ms=settings.heartbeat_interval_ms)
     app[keys.OUTAGE] = lambda: upstream_outage(app[keys.REGISTRY])
     # Started from the first to the last, taken down from the last to the first.
-    app.cleanup_ctx.extend([_loop_guard, _lease, _database, _sessions, delivery, _engines, _loops, _restore])
+    app.cleanup_ctx.extend(
+        [_loop_guard, _lease, _database, _sessions, delivery, _engines, _loops, _restore, delivery_loops]
+    )
     app[DESK] = new_desk(tokens.administrator, clock, settings.data_dir)
     app.on_shutdown.append(end_streams)
     app.on_shutdown.append(end_events)

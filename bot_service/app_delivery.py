@@ -63,7 +63,7 @@ class Delivery:
 
 
 async def delivery(app: web.Application) -> AsyncIterator[None]:
-    """After the sessions are built and before their loops start; takes its own loops down itself."""
+    """After the sessions are built and before the engines are opened, so that no word of theirs is missed."""
     timeout = aiohttp.ClientTimeout(total=None)
     guarded = addresses.connector(allow_private=app[keys.SETTINGS].webhook_allow_private, limit=0)
     async with (
@@ -74,18 +74,23 @@ async def delivery(app: web.Application) -> AsyncIterator[None]:
     ):
         built = await _build(app, http, trusted_http)
         app[keys.DELIVERY] = built
+        app[keys.DELIVERY_LOOPS] = TaskGroupOfLoops(app[keys.CLOCK])
         _connect(app, built)
-        loops = TaskGroupOfLoops(app[keys.CLOCK])
-        app[keys.DELIVERY_LOOPS] = loops
-        _start(loops, app, built)
         yield
-        # Loops first: what lanes still know is then stored once, by hand.
-        await loops.stop()
+        # The loops have ended: what lanes still know is stored once, by hand.
         await built.sender.close()
         await built.dispatcher.close()
         await built.session_events.flush()
         # Connections that were just closed need a turn of the loop to be gone.
         await asyncio.sleep(0)
+
+
+async def delivery_loops(app: web.Application) -> AsyncIterator[None]:
+    """After the sessions are in memory: whose a message is, and whether a session still exists, must be known."""
+    loops = app[keys.DELIVERY_LOOPS]
+    _start(loops, app, app[keys.DELIVERY])
+    yield
+    await loops.stop()
 
 
 async def end_events(app: web.Application) -> None:

@@ -59,13 +59,15 @@ class WebhookDispatcher:
         self._timer_count = 0
         self._wake = Wake(clock)
         self._loaded = False
+        self._early: list[Staged] = []
         directory.on_change(self._webhook_changed)
 
     # --- what others call ---
 
     def offer(self, staged: Staged) -> None:
-        """Take what was committed. Before the first load from the store everything is found there."""
+        """Take what was committed. Until the store was read, it is kept: the reading may have come too early for it."""
         if not self._loaded:
+            self._early.append(staged)
             return
         for delivery in staged.deliveries:
             receiver = self._receiver(delivery.webhook)
@@ -121,6 +123,9 @@ class WebhookDispatcher:
             lane = receiver.lane(ASIDE)
             lane.more, lane.due_ms = True, due_ms
             self._ready(receiver, lane)
+        early, self._early = self._early, []
+        for staged in early:
+            self.offer(staged)
 
     def _receiver(self, webhook: str) -> ReceiverState:
         if webhook not in self._receivers:

@@ -91,9 +91,10 @@ async def bench(
     timeout_s: float = 1.0,
     pick: float = 1.0,
     clock: FakeClock | None = None,
+    early: Sequence[str] = (),
     **policy: float,
 ) -> AsyncIterator[Bench]:
-    """``pick`` fixes the jitter: 1.0 waits always to the ceiling."""
+    """``pick`` fixes the jitter: 1.0 waits always to the ceiling. ``early`` is told before the dispatcher runs."""
     clock = clock or FakeClock()
     database = await open_database(f"sqlite:///{tmp_path / 'bot.db'}")
     directory = WebhookDirectory()
@@ -123,6 +124,8 @@ async def bench(
         )
         announcer.on_commit(dispatcher.offer)
         built = Bench(clock, database, directory, announcer, dispatcher, results)
+        if early:
+            await built.tell(*early)
         loops = TaskGroupOfLoops(clock)
         loops.start("webhooks", dispatcher.run)
         loops.start("results", results.run)
