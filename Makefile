@@ -51,7 +51,7 @@ test: $(VENV)/.tests ## Run every test
 	$(PYTEST) -n $(WORKERS) $(PYTEST_ARGS)
 
 test-wire: $(VENV)/.tests ## Run the tests of the real engine against the fake WhatsApp server
-	$(PYTEST) -m wire $(PYTEST_ARGS)
+	$(PYTEST) -n $(WORKERS) tests/wire tests/contracts/engines tests/fake_whatsapp_tests $(PYTEST_ARGS)
 
 soak: $(VENV)/.tests ## Run both programs for MINUTES=60 with random faults
 	$(BIN)/python -m tests.bench.soak --minutes $(MINUTES)

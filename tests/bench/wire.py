@@ -36,7 +36,7 @@ PER_WORKER = 50
 READY_S = 240.0
 IDLE_S = 15.0
 INBOUND_PER_S, INBOUND_S = 50, 20
-OUTBOUND = 500
+OUTBOUND, OUTBOUND_AT_ONCE = 500, 20
 
 
 def number_of(index: int) -> str:
@@ -189,8 +189,13 @@ async def outbound(client: Client, server: Remote, count: int) -> str:
     """Messages through the API until the phone has them."""
     begun = time.monotonic()
     sessions = [f"s{index}" for index in range(min(count, 50))]
+    gate = asyncio.Semaphore(OUTBOUND_AT_ONCE)
 
     async def send(index: int) -> float:
+        async with gate:
+            return await post(index)
+
+    async def post(index: int) -> float:
         at = time.monotonic()
         session = sessions[index % len(sessions)]
         await client.post(

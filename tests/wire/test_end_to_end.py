@@ -15,7 +15,7 @@ from tests.support.receiver import Received, Receiver
 from tests.support.waiting import eventually
 from tests.wire import programs
 
-pytestmark = [pytest.mark.wire, pytest.mark.system]
+pytestmark = [pytest.mark.wire, pytest.mark.system, pytest.mark.timeout(300)]
 BOT, ANN = "15550001", "15550002"
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.fake_whatsapp.remote import Remote
 from tests.wire.kills import measure
 
-pytestmark = pytest.mark.wire
+pytestmark = [pytest.mark.wire, pytest.mark.timeout(300)]
 
 
 @pytest.mark.parametrize(

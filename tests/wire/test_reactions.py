@@ -16,7 +16,7 @@ from tests.fake_whatsapp.remote import Remote, ServerProcess
 from tests.support.processes import Client, Program
 from tests.wire import programs
 
-pytestmark = [pytest.mark.wire, pytest.mark.system]
+pytestmark = [pytest.mark.wire, pytest.mark.system, pytest.mark.timeout(300)]
 STILL_S = 2.5
 _numbers = itertools.count(15_556_000)
 

@@ -20,7 +20,7 @@ from tests.fake_whatsapp.remote import Remote
 from tests.support import bot_app
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.wire, pytest.mark.system]
+pytestmark = [pytest.mark.wire, pytest.mark.system, pytest.mark.timeout(300)]
 BOT, FRIENDS = "15550001", ("15550002", "15550003", "15550004")
 FACTOR = 20
 # The service waits 150 s for a receipt, looks at every session every few seconds, and takes the first step 5 s later.
