@@ -15,7 +15,7 @@ from bot_service.domain.ports import EnginePool
 from bot_service.settings import BotSettings
 from shared.settings import load
 from tests.security.conftest import Running
-from tests.support.processes import API_KEY, ROOT, WATCHDOG_TOKEN, Client, Program
+from tests.support.processes import API_KEY, ROOT, WATCHDOG_TOKEN, Program
 
 pytestmark = pytest.mark.system
 
@@ -101,10 +101,14 @@ async def test_a_key_in_the_address_is_not_a_key(running: Running) -> None:
 
 
 async def test_the_watchdog_changes_nothing_without_the_token(running: Running) -> None:
-    async with Client(running.watchdog.url, key="wrong-key-0123456789") as client:
-        for method, path in (("POST", "/api/pauses"), ("POST", "/api/test-alert"), ("POST", "/api/incidents/x/ack")):
-            status, _ = await client.call(method, path, {})
-            assert status in (401, 403, 404), path
+    table = (ROOT / "watchdog" / "status" / "api.py").read_text(encoding="utf-8")
+    changing = re.findall(r'\("(POST|DELETE|PUT|PATCH)", "(/api/[^"]+)"', table)
+    assert len(changing) >= 5
+    for method, path in changing:
+        plain = re.sub(r"\{[^}]+\}", "x", path)
+        assert await _status(running.watchdog, method, plain) == 401, path
+        wrong = await _status(running.watchdog, method, plain, Authorization="Bearer wrong-key-0123456789")
+        assert wrong == 403, path
 
 
 async def test_metrics_can_be_closed_on_both_programs(tmp_path: Path) -> None:
