@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from aiohttp import web
@@ -30,6 +31,7 @@ from bot_service.sessions.cleanup import Cleanup
 from bot_service.sessions.hands import Hands
 from bot_service.sessions.leases import FolderLease
 from bot_service.sessions.outage import upstream_outage
+from bot_service.sessions.probe import Probe, ProbePolicy
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.service import Sessions
 from bot_service.sessions.supervisor import Supervisor
@@ -171,6 +173,14 @@ async def _sessions(app: web.Application) -> AsyncIterator[None]:
     app[keys.STORE], app[keys.SUPERVISOR] = store, supervisor
     app[keys.SESSIONS] = Sessions(supervisor, registry, store, pool)
     app[keys.SWEEP] = Sweep(supervisor, registry, pool, clock, DoubtPolicy())
+    app[keys.PROBE] = Probe(
+        supervisor,
+        registry,
+        pool,
+        clock,
+        ProbePolicy(settings.receive_probe, settings.receive_probe_interval_ms, settings.receive_probe_timeout_ms),
+        round_trip=app[keys.FIGURES].probe_round_trip.observe,
+    )
     app[keys.CLEANUP] = Cleanup(supervisor, registry, clock, expiry, interval_ms=settings.session_cleanup_interval_ms)
     app[keys.RESTORE] = Restore(supervisor, registry, hands, clock, stagger_ms=settings.boot_stagger_ms)
     pool.on_signal(supervisor.on_signal)
@@ -195,6 +205,7 @@ async def _loops(app: web.Application) -> AsyncIterator[None]:
     loops.start("store", app[keys.STORE].run)
     loops.start("timers", timers.run)
     loops.start("sweep", app[keys.SWEEP].run)
+    loops.start("probe", app[keys.PROBE].run)
     loops.start("cleanup", app[keys.CLEANUP].run)
     loops.start("heartbeat", app[keys.PULSE].run)
     yield
@@ -202,5 +213,16 @@ async def _loops(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _restore(app: web.Application) -> AsyncIterator[None]:
-    await app[keys.RESTORE].begin(await app[keys.STORE].load())
+    restore, pool, clock = app[keys.RESTORE], app[keys.POOL], app[keys.CLOCK]
+    await restore.begin(await app[keys.STORE].load())
+
+    async def end_strays() -> None:
+        """What workers kept running and nobody wants any more ends once every wanted session was claimed."""
+        while not restore.done:
+            await clock.sleep(1.0)
+        await pool.stop_unclaimed()
+
+    strays = asyncio.create_task(end_strays(), name="boot.strays")
     yield
+    strays.cancel()
+    await asyncio.gather(strays, return_exceptions=True)

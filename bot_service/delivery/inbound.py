@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot_service.delivery.announce import Draft
 from bot_service.delivery.wire import inbound_data
-from bot_service.domain.message import InboundMessage, JournalRecord, Receipt
+from bot_service.domain.message import PROBE_ID, InboundMessage, JournalRecord, Receipt
 from bot_service.store import messages
 from shared.clock import from_ms, iso, to_ms
 
@@ -51,7 +51,8 @@ async def take_in(
 ) -> Batch:
     """Write the batch inside the caller's transaction. Records of one chat keep their order."""
     batch = Batch()
-    arrived = [record.message for record in records if record.message is not None]
+    told = (record.message for record in records if record.message is not None)
+    arrived = [message for message in told if not message.id.startswith(PROBE_ID)]
     await _take_messages(connection, arrived, now, owner_of, batch)
     batch.receipts = [record.receipt for record in records if record.receipt is not None]
     for receipt in batch.receipts:

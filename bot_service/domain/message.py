@@ -14,6 +14,10 @@ MessageType = Literal[
 MEDIA_TYPES = frozenset({"image", "document", "audio", "video", "sticker"})
 
 
+# How the ids of our own receive probes begin: they prove the receive path and are told to nobody.
+PROBE_ID = "VEILLEURPROBE"
+
+
 class Media(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """A file that goes out or came in. ``path`` is a file of ours; ``data_base64`` is used on the wire of the API only."""
 

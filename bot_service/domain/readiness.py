@@ -64,10 +64,11 @@ class Pattern:
 
     def _rate(self, at_ms: int, now_ms: int) -> float:
         slot = at_ms // HOUR_MS % SLOTS
-        if self.rates[slot] or slot != self.slot or not self.counted:
+        if self.rates[slot] or not self.counted or slot not in (self.slot, (self.slot + 1) % SLOTS):
             return self.rates[slot]
-        # The first hour of a session has no average yet: its own count so far stands in.
-        return self.counted * HOUR_MS / max(now_ms - self.slot_began_ms, 10 * 60_000)
+        # An hour that was never seen before: what came in the newest one so far stands in.
+        seen_ms = min(now_ms - self.slot_began_ms, HOUR_MS)
+        return self.counted * HOUR_MS / max(seen_ms, 10 * 60_000)
 
     def _turn(self, now_ms: int) -> None:
         slot = now_ms // HOUR_MS % SLOTS

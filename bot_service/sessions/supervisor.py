@@ -158,6 +158,15 @@ class Supervisor:
         evidence.proven()
         self.touch(session)
 
+    def proven(self, session: str) -> None:
+        """Receiving is proven without a sign of life of a person: a probe came back."""
+        record = self._registry.get(session)
+        if record is not None and record.state is State.READY:
+            after = forget_rung(record)
+            if after is not record:
+                self._registry.put(after)
+                self._store.mark(after)
+
     def sent(self, session: str, chat: str) -> None:
         """A message went out; receipts are expected."""
         self.evidence(session).sent(chat, self.now_ms())

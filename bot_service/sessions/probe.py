@@ -1,0 +1,158 @@
+"""The active receive probe: causes something that must come back, and doubts the session when it does not.
+
+``self`` writes to the own account and waits for its receipt, ``ring`` writes to another own session of the same owner
+and waits for the message there. Only sessions that heard nothing else are asked, a few a second over all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bot_service.domain.message import PROBE_ID, OutgoingMessage
+from bot_service.domain.ports import EnginePool
+from bot_service.domain.record import Record
+from bot_service.domain.states import State
+from bot_service.engines.base import EngineError
+from bot_service.sessions.registry import SessionRegistry
+from bot_service.sessions.supervisor import Supervisor
+from shared import logs
+from shared.clock import Clock
+from shared.tasks import spawn
+
+log = logs.get(__name__)
+
+SLICE = 200
+AT_ONCE = 20
+SEND_TIMEOUT_S = 30.0
+# One probe may be lost for a reason of its own; the second one in a row raises suspicion.
+MISSES = 2
+# After a step of the recovery ladder the question whether it helped must not wait for the next interval.
+AFTER_REPAIR_MS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class ProbePolicy:
+    """``kind`` is ``off``, ``ring`` or ``self``; times in milliseconds."""
+
+    kind: str
+    interval_ms: int
+    timeout_ms: int
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A probe on its way to ``session``."""
+
+    session: str
+    sent_ms: int
+    misses: int = 0
+
+
+class Probe:
+    """``round_trip(seconds)`` is called for every probe that came back."""
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        registry: SessionRegistry,
+        pool: EnginePool,
+        clock: Clock,
+        policy: ProbePolicy,
+        *,
+        round_trip: Callable[[float], None] = lambda seconds: None,
+    ) -> None:
+        self._supervisor, self._registry, self._pool, self._clock = supervisor, registry, pool, clock
+        self._policy, self._round_trip = policy, round_trip
+        self._asked: dict[str, _Asked] = {}
+
+    async def run(self) -> None:
+        """Looks once a second; ends at once when probes are off."""
+        while self._policy.kind != "off":
+            await self._clock.sleep(1.0)
+            await self.once()
+
+    async def once(self) -> None:
+        for asked in list(self._asked.values()):
+            self._judge(asked)
+        room = AT_ONCE
+        for number, session in enumerate(self._registry.ids()):
+            if number % SLICE == SLICE - 1:
+                await self._clock.sleep(0)
+            record = self._registry.get(session)
+            if record is None or session in self._asked or not self._is_due(record):
+                continue
+            self._ask(record, 0)
+            room -= 1
+            if room == 0:
+                return
+
+    def _heard_ms(self, record: Record) -> int:
+        """When something last proved that this session receives."""
+        evidence = self._supervisor.evidence(record.id)
+        _, inbound_age = self._pool.frame_ages_ms(record.id)
+        told = 0 if inbound_age is None else self._supervisor.now_ms() - inbound_age
+        return max(told, record.inbound_ms or 0, evidence.receipt_ms or 0, evidence.probe_returned_ms or 0)
+
+    def _is_due(self, record: Record) -> bool:
+        if record.jid is None or record.linked_ms is None:
+            return False
+        if record.state is not State.READY and not (record.state is State.DEGRADED and record.suspicion is not None):
+            return False
+        heard_ms = self._heard_ms(record)
+        repaired = record.rung > 0 and heard_ms < record.rung_ms
+        wait_ms = min(AFTER_REPAIR_MS, self._policy.interval_ms) if repaired else self._policy.interval_ms
+        return self._supervisor.now_ms() - max(record.linked_ms, heard_ms) >= wait_ms
+
+    def _ask(self, record: Record, misses: int) -> None:
+        sender = record if self._policy.kind == "self" else self._neighbour(record)
+        if sender is None or record.jid is None:
+            return
+        self._asked[record.id] = _Asked(record.id, self._supervisor.now_ms(), misses)
+        message = OutgoingMessage(PROBE_ID + secrets.token_hex(8).upper(), record.jid, "text", text="·")
+        spawn(self._send(sender.id, record.id, message), name="probe.send")
+
+    def _neighbour(self, record: Record) -> Record | None:
+        """Another session of the same owner that is READY and not doubted itself."""
+        for other in self._registry:
+            if other.id != record.id and other.owner == record.owner and other.state is State.READY:
+                return other
+        return None
+
+    async def _send(self, sender: str, session: str, message: OutgoingMessage) -> None:
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                await self._pool.send(sender, message)
+        except (EngineError, TimeoutError) as error:
+            # Trouble with sending says nothing about receiving.
+            self._asked.pop(session, None)
+            log.info("A receive probe could not be sent", event_name="probe.not_sent", session=session, why=str(error))
+
+    def _judge(self, asked: _Asked) -> None:
+        record, now_ms = self._registry.get(asked.session), self._supervisor.now_ms()
+        linked_ms = record.linked_ms if record is not None and record.linked else None
+        if record is None or linked_ms is None or linked_ms > asked.sent_ms:
+            del self._asked[asked.session]  # another link than the one that was asked
+        elif self._heard_ms(record) >= asked.sent_ms:
+            del self._asked[asked.session]
+            self._returned(record, asked, now_ms)
+        elif now_ms - asked.sent_ms >= self._policy.timeout_ms:
+            del self._asked[asked.session]
+            self._missed(record, asked.misses + 1, now_ms)
+
+    def _returned(self, record: Record, asked: _Asked, now_ms: int) -> None:
+        evidence = self._supervisor.evidence(record.id)
+        took_ms = max(0, self._heard_ms(record) - asked.sent_ms)
+        evidence.proven()
+        evidence.probe_returned_ms, evidence.probe_round_trip_ms = now_ms, took_ms
+        self._supervisor.proven(record.id)
+        self._round_trip(took_ms / 1000)
+
+    def _missed(self, record: Record, misses: int, now_ms: int) -> None:
+        if misses < MISSES:
+            self._ask(record, misses)
+            return
+        self._supervisor.evidence(record.id).probe_failed_ms = now_ms
+        log.warning("A receive probe did not come back", event_name="probe.missed", session=record.id, misses=misses)

@@ -1,0 +1,127 @@
+"""Who has had its time, and what raises doubt about receiving."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot_service.domain.expiry import ExpiryAction, ExpiryPolicy, Verdict, judge
+from bot_service.domain.readiness import DoubtPolicy, Evidence, Suspicion, doubt, parts
+from bot_service.domain.reconnect import HerdLimit
+from bot_service.domain.record import HOUR_MS, Record, Seen
+from bot_service.domain.states import State, Wanted
+from tests.bot_service.domain.sessions import NOW, session
+
+DAY_MS = 24 * HOUR_MS
+MINUTE = 60_000
+
+
+def verdict(action: ExpiryAction, *, idle_ms: int = 0, age_ms: int = HOUR_MS, paired: bool = True) -> Verdict | None:
+    record = session(
+        State.READY if paired else State.PAIRING,
+        active_ms=NOW - idle_ms,
+        aged_from_ms=NOW - age_ms,
+        created_ms=NOW - max(age_ms, idle_ms),
+    )
+    return judge(record, ExpiryPolicy(DAY_MS, 7 * DAY_MS, action), NOW)
+
+
+@pytest.mark.parametrize(
+    ("action", "paired", "inactive", "old"),
+    [
+        (ExpiryAction.AUTO, True, Verdict.CLOSE_INACTIVE, Verdict.RECYCLE_OLD),
+        (ExpiryAction.AUTO, False, Verdict.CLOSE_INACTIVE, Verdict.CLOSE_OLD),
+        (ExpiryAction.CLOSE, True, Verdict.CLOSE_INACTIVE, Verdict.CLOSE_OLD),
+        (ExpiryAction.CLOSE, False, Verdict.CLOSE_INACTIVE, Verdict.CLOSE_OLD),
+        (ExpiryAction.RECYCLE, True, Verdict.RECYCLE_INACTIVE, Verdict.RECYCLE_OLD),
+        (ExpiryAction.RECYCLE, False, Verdict.CLOSE_INACTIVE, Verdict.CLOSE_OLD),
+    ],
+)
+def test_what_expiry_does(action: ExpiryAction, paired: bool, inactive: Verdict, old: Verdict) -> None:
+    assert verdict(action, paired=paired) is None
+    assert verdict(action, idle_ms=DAY_MS - 1, age_ms=DAY_MS, paired=paired) is None
+    assert verdict(action, idle_ms=DAY_MS, age_ms=2 * DAY_MS, paired=paired) is inactive
+    assert verdict(action, age_ms=7 * DAY_MS, paired=paired) is old
+
+
+@pytest.mark.parametrize("state", [State.STOPPED, State.CLOSED, State.LOGGED_OUT, State.BANNED, State.FAILED])
+def test_what_does_not_run_cannot_expire(state: State) -> None:
+    wanted = Wanted.STOP if state in (State.STOPPED, State.CLOSED) else Wanted.RUN
+    record = session(state, wanted=wanted, active_ms=0, aged_from_ms=1, created_ms=0)
+    assert judge(record, ExpiryPolicy(DAY_MS, 7 * DAY_MS), NOW) is None
+
+
+def linked(**fields: object) -> Record:
+    return session(State.READY, linked_ms=NOW - 2 * HOUR_MS, **fields)
+
+
+def busy(messages: int = 120, until_ms: int = NOW) -> Evidence:
+    """A session that heard a message every thirty seconds for an hour."""
+    evidence = Evidence()
+    for number in range(messages):
+        evidence.heard(until_ms - (messages - number) * 30_000)
+    return evidence
+
+
+def test_silence_is_suspected_by_the_own_pattern_within_five_minutes() -> None:
+    last = NOW - 30_000
+    assert doubt(linked(inbound_ms=last), busy(), DoubtPolicy(), NOW) is None
+    noticed = next(
+        minutes
+        for minutes in range(1, 30)
+        if doubt(linked(inbound_ms=last), busy(), DoubtPolicy(), last + minutes * MINUTE) is Suspicion.SILENCE
+    )
+    assert noticed <= 5
+
+
+def test_silence_of_a_quiet_session_is_no_reason_to_doubt() -> None:
+    evidence = Evidence()
+    for number in range(60):
+        evidence.heard(NOW - (60 - number) * 6 * HOUR_MS)
+    record = linked(inbound_ms=NOW - 6 * HOUR_MS)
+    assert doubt(record, evidence, DoubtPolicy(), NOW) is None
+
+
+def test_sends_to_three_chats_without_a_receipt_raise_doubt_until_one_comes() -> None:
+    evidence = Evidence()
+    for chat in ("a", "b", "c"):
+        evidence.sent(chat, NOW - 150_000)
+    assert doubt(linked(), evidence, DoubtPolicy(), NOW - 1) is None
+    assert doubt(linked(), evidence, DoubtPolicy(), NOW) is Suspicion.NO_RECEIPTS
+    evidence.proven()
+    assert doubt(linked(), evidence, DoubtPolicy(), NOW) is None
+
+
+def test_a_probe_that_did_not_return_raises_doubt_until_a_new_link() -> None:
+    evidence = Evidence(probe_failed_ms=NOW)
+    assert doubt(linked(), evidence, DoubtPolicy(), NOW) is Suspicion.PROBE
+    evidence.linked()
+    assert doubt(linked(), evidence, DoubtPolicy(), NOW) is None
+
+
+def test_one_signature_again_and_again_raises_doubt_until_something_is_heard() -> None:
+    errors = tuple(Seen("ack", NOW - minutes * MINUTE) for minutes in (60, 30, 1))
+    assert doubt(linked(errors=errors), Evidence(), DoubtPolicy(), NOW) is Suspicion.SIGNATURE
+    assert doubt(linked(errors=errors, inbound_ms=NOW), Evidence(), DoubtPolicy(), NOW) is None
+    assert doubt(linked(errors=errors[:2]), Evidence(), DoubtPolicy(), NOW) is None
+
+
+def test_every_part_of_readiness_has_its_age() -> None:
+    seen = parts(linked(inbound_ms=NOW - 5000), Evidence(), None, 1200, 60_000, NOW)
+    assert {name: (part.ok, part.age_ms) for name, part in seen.items()} == {
+        "connected": (True, 2 * HOUR_MS),
+        "authenticated": (True, 2 * HOUR_MS),
+        "frames": (True, 1200),
+        "receiving": (True, 5000),
+    }
+    stale = parts(linked(), Evidence(), Suspicion.PROBE, 60_000, 60_000, NOW)
+    assert not stale["frames"].ok
+    assert (stale["receiving"].ok, stale["receiving"].detail) == (False, "probe_not_returned")
+
+
+def test_five_hundred_reconnects_are_spread_over_a_minute_and_one_alone_never_waits() -> None:
+    herd = HerdLimit(500)
+    waits = [herd.wait_ms(NOW) for _ in range(500)]
+    assert waits[:8] == [0] * 8
+    assert waits == sorted(waits)
+    assert 58_000 <= waits[-1] <= 60_000
+    assert herd.wait_ms(NOW + 120_000) == 0
