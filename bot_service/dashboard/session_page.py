@@ -30,7 +30,6 @@ class Pairing:
 
     qr: Svg | None
     code: str
-    code_spelled: str
 
 
 async def session(request: web.Request, login: Login) -> web.StreamResponse:
@@ -68,7 +67,7 @@ def _pairing(request: web.Request, record: Record) -> Pairing | None:
         typed = None
     scanned = request.app[keys.SESSIONS].code(record.id)
     text = typed.code if typed is not None else ""
-    return Pairing(qr_picture(scanned.code) if scanned is not None else None, text, " ".join(text))
+    return Pairing(qr_picture(scanned.code) if scanned is not None else None, text)
 
 
 def qr_picture(text: str) -> Svg:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
+from contextlib import aclosing
 
 import msgspec
 from aiohttp import web
@@ -40,6 +42,7 @@ async def events(request: web.Request, login: Login) -> web.StreamResponse:
 
     streams.add(queue)
     unsubscribe = request.app[keys.BUS].subscribe(keep)
+    messages = asyncio.create_task(_follow_messages(request.app, keep), name="dashboard.messages")
     response = web.StreamResponse(
         headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     )
@@ -53,8 +56,32 @@ async def events(request: web.Request, login: Login) -> web.StreamResponse:
         pass
     finally:
         unsubscribe()
+        messages.cancel()
+        await asyncio.gather(messages, return_exceptions=True)
         streams.discard(queue)
     return response
+
+
+class _Data(msgspec.Struct):
+    state: str | None = None
+
+
+class _Stored(msgspec.Struct):
+    """What is read of a stored event: no text and no number."""
+
+    data: _Data
+
+
+async def _follow_messages(app: web.Application, keep: Callable[[Event], None]) -> None:
+    """Messages and their marks do not pass the bus: they are told once they are stored."""
+    feed, clock = app[keys.DELIVERY].feed, app[keys.CLOCK]
+    async with aclosing(feed.after(await feed.newest_id())) as pages:
+        async for page in pages:
+            for stored in page:
+                if stored.type.startswith("message"):
+                    state = msgspec.json.decode(stored.body, type=_Stored).data.state
+                    data = {} if state is None else {"state": state}
+                    keep(Event(stored.type, stored.session or "", stored.owner or "", clock.now(), data))
 
 
 async def end_streams(app: web.Application) -> None:
@@ -88,5 +115,7 @@ def _text(event: Event, t: Words) -> str:
     if state in State.__members__:
         words = wording.reason(str(event.data.get("reason", "")))
         return t(wording.STATE[State(state)]) + (f" – {t(words)}" if words else "")
+    if state in wording.MESSAGE_STATE:
+        return t(state)
     reason = event.data.get("reason")
     return t(wording.reason(str(reason))) if reason else ""

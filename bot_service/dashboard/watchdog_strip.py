@@ -74,6 +74,8 @@ def _bars(report: KeepAlive, t: Words) -> Svg | None:
         for each in recent
     ]
     failed = sum(each is None for each in recent)
+    # As wide with three pings as with forty.
+    made = [Bar("gap", 0.06, "")] * (PINGS - len(made)) + made
     label = t("Last {n} pings, {failed} unanswered", n=len(recent), failed=failed)
     return bars(made, label=label)
 

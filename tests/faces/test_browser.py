@@ -12,6 +12,7 @@ from playwright.async_api import Browser, expect
 
 from tests.support import processes
 from tests.support.browser import TELEPHONE, Tab, chromium, screenshot, tab
+from tests.support.history import seed
 from tests.support.processes import API_KEY, Client, Program, free_port
 from tests.support.waiting import eventually
 
@@ -32,6 +33,7 @@ async def both(tmp_path: Path) -> AsyncIterator[tuple[Program, Program]]:
     """The bot service with the simulator, and its watchdog at the defaults but for the start delay."""
     bot = processes.bot(tmp_path, port=free_port())
     watchdog = processes.watchdog(tmp_path, bot.url, ALERT_URLS="")
+    seed(Path(watchdog.env["DATA_DIR"]) / "watchdog.db")
     bot.start()
     await bot.ready()
     watchdog.start()
@@ -109,6 +111,15 @@ async def test_from_the_first_run_to_a_recovered_bot(
         assert await page.evaluate("window.__same_page") is True
         assert await seen.axe() == []
 
+        # Send: the message is on the page, and its marks come without a reload.
+        await page.get_by_label("To", exact=True).fill("+33 6 12 34 56 78")
+        await page.get_by_label("Text").fill("Your order is ready.")
+        await page.get_by_role("button", name="Send").click()
+        await expect(page.locator(".message-text")).to_have_text("Your order is ready.", timeout=15_000)
+        await expect(page.locator(".message-state")).to_have_text("read", timeout=15_000)
+        await screenshot(seen, "session-light", tmp_path)
+        await page.evaluate("window.__same_page = true")
+
         # The watchdog sees it running.
         await status.page.goto(watchdog.url + "/")
         await expect(status.page.get_by_role("status")).to_have_text("The bot service is running.", timeout=15_000)
@@ -125,7 +136,7 @@ async def test_from_the_first_run_to_a_recovered_bot(
         assert turned < STATUS_TURNS_WITHIN_S
         # Three pings KEEP_ALIVE_RETRY_INTERVAL apart, at the defaults: decided in 4.5 s, and the page asks 4 times a second.
         assert down < STATUS_SAYS_DOWN_WITHIN_S
-        await expect(status.page.get_by_text("Decided: down")).to_be_visible()
+        await expect(status.page.get_by_text("Decided: down").first).to_be_visible()
         assert await status.axe() == []
         await screenshot(status, "status-incident", tmp_path, full=True)
 
@@ -133,7 +144,9 @@ async def test_from_the_first_run_to_a_recovered_bot(
         bot.start()
         await bot.ready()
         await expect(status.page.get_by_role("status")).to_have_text("The bot service is running.", timeout=30_000)
-        await expect(status.page.locator(".incident h3").first).to_contain_text("Down for")
+        newest = status.page.locator(".incident").first
+        await expect(newest.locator("h3")).to_contain_text("Down for")
+        await expect(newest.get_by_text("Over: ")).to_be_attached()
         await expect(page.locator("[data-live=facts] .state")).to_have_text("Ready", timeout=30_000)
         assert await page.evaluate("window.__same_page") is True
 
@@ -170,7 +183,14 @@ async def test_every_page_is_clean_in_light_and_dark_for_every_reader(
             assert await seen.faults() == []
 
 
-PAGES = {"/": "sessions", "/sessions/boutique-lyon": "session", "/new": "new", "/live": "live"}
+PAGES = {
+    "/": "sessions",
+    "/sessions/boutique-lyon": "one-session",
+    "/sessions/garage": "pairing",
+    "/deliveries": "deliveries",
+    "/new": "new",
+    "/live": "live",
+}
 
 
 async def test_the_api_page_shows_every_operation_and_breaks_no_policy(

@@ -150,7 +150,7 @@ def _lines(target: TargetView, now_ms: int, t: Words) -> list[str]:
         if target.heartbeat.up and target.heartbeat.age_ms is not None:
             text += " " + t("Heartbeat {span} ago.", span=t.span(target.heartbeat.age_ms, parts=1))
         found.append(text)
-    if target.sessions_wanted:
+    if target.sessions_wanted and target.state not in ("DOWN", "BLIND", "UNKNOWN"):
         ready = target.sessions_wanted - target.sessions_not_ready
         found.append(t("{ready} of {wanted} sessions are ready.", ready=ready, wanted=target.sessions_wanted))
     return found
@@ -225,7 +225,14 @@ def _curve(slots: Sequence[Slot], now_ms: int, t: Words) -> tuple[Svg | None, li
     label = t("Time to answer over 24 hours; the slowest took {span}", span=t.span(highest))
     drawn = curve(series, x_from=begin, x_until=now_ms, y_max=top, label=label)
     hours = [_at(begin + part * (now_ms - begin) // 4).strftime("%H:%M") for part in range(5)]
-    return drawn, [t.span(top, parts=1), t.span(top / 2, parts=1), "0"], hours
+    return drawn, [_short(top, t), _short(top / 2, t), "0"], hours
+
+
+def _short(milliseconds: float, t: Words) -> str:
+    """``2.5 ms``, ``100 ms``, ``2 s``: what stands beside an axis."""
+    if milliseconds < 10:
+        return f"{t.number(milliseconds, 0 if milliseconds == int(milliseconds) else 1)} ms"
+    return t.span(milliseconds, parts=1)
 
 
 # --- incidents, maintenance, channels ---

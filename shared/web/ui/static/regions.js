@@ -3,7 +3,13 @@
 let running = null;
 let wantedAgain = false;
 
+// A shell only comes and goes as a whole: what stands in it is swapped by regions of its own, or not at all.
+function sameShell(region, next) {
+  return region.dataset.shell !== undefined && (region.childElementCount > 0) === (next.childElementCount > 0);
+}
+
 function busy(region) {
+  if (region.dataset.shell !== undefined) return false;
   const focused = document.activeElement;
   return focused && region.contains(focused) && focused.matches("input, textarea, select");
 }
@@ -12,6 +18,7 @@ function swap(fresh) {
   for (const region of document.querySelectorAll("[data-live]")) {
     const next = fresh.querySelector(`[data-live="${CSS.escape(region.dataset.live)}"]`);
     if (!next) { region.remove(); continue; }
+    if (!region.isConnected || sameShell(region, next)) continue;
     if (region.innerHTML === next.innerHTML || busy(region)) continue;
     const open = [...region.querySelectorAll("details[open][id]")].map((each) => each.id);
     const focusedId = region.contains(document.activeElement) ? document.activeElement.id : "";
