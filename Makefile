@@ -13,7 +13,7 @@ UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generat
 
 .DEFAULT_GOAL := help
 .PHONY: help venv up test check lint types imports security deploy-check audit lock sbom soak test-wire \
-	bench-detection bench-sessions bench-wire docs images compose-test clean
+	bench-detection bench-sessions bench-wire docs images screenshots compose-test clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -103,6 +103,9 @@ lock: ## Resolve the dependencies anew (needs uv)
 
 sbom: $(VENV)/.tests ## Write the bills of materials of both images to build/
 	$(BIN)/python .ci/sbom.py
+
+screenshots: $(VENV)/.tests ## Take the pictures of docs/screenshots anew (needs Debian's Chromium)
+	SCREENSHOTS=$(CURDIR)/docs/screenshots $(PYTEST) tests/faces/test_browser.py
 
 images: ## Build both images
 	docker build -f Dockerfile.bot -t veilleur-bot .
