@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,32 @@ async def test_the_engine_stays_online_while_only_the_api_process_is_killed(
     await bot.ready()
     await programs.until_state(client, "shop", "READY")
     assert await logins(server) == before
+
+
+async def test_messages_that_arrive_while_only_the_api_process_is_dead_are_all_there_afterwards(
+    bot: Program, client: Client, server: Remote
+) -> None:
+    await programs.pair(client, server, "shop", BOT)
+    ids = await server("flood", sender=ANN, chats=[BOT], count=300, per_second=100)
+    await asyncio.sleep(1.0)
+    bot.kill()
+    await asyncio.sleep(1.0)
+    bot.start()
+    await bot.ready()
+
+    async def known() -> set[str]:
+        found: set[str] = set()
+        page = await client.get("/api/sessions/shop/messages?direction=in&limit=100")
+        while True:
+            found |= {message["id"] for message in page["messages"]}
+            if page["next"] is None:
+                return found
+            page = await client.get(f"/api/sessions/shop/messages?direction=in&limit=100&before={page['next']}")
+
+    async def complete() -> bool:
+        return await known() == set(ids)
+
+    await eventually(complete, within_s=40, every_s=0.3, what="all 300 messages")
 
 
 async def test_a_killed_worker_is_replaced_and_its_session_is_ready_again(

@@ -1,0 +1,159 @@
+"""The small parts of the neonize engine: what the library's log says, what the server's words mean, which id stands for which message."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from bot_service.domain.signals import SignalKind as K
+from bot_service.engines.neonize import lines, signs
+from bot_service.engines.neonize.errors import translate
+from bot_service.engines.neonize.files import DeviceFiles
+from bot_service.engines.neonize.maps import MapRule
+from bot_service.engines.neonize.sent import KEPT, SentMessage, SentMessages
+from bot_service.engines.table import files_of
+from shared.clock import SystemClock
+
+
+def stanza(text: str) -> lines.Stanza:
+    found = lines.parse(text)
+    assert found is not None
+    return found
+
+
+def test_a_message_line_gives_its_id_and_its_encrypted_parts() -> None:
+    text = (
+        '<message addressing_mode="pn" from="120@g.us" id="3A01" notify="Ann" t="1">'
+        '<enc type="pkmsg" v="2"><!-- 9 bytes --></enc><enc type="skmsg" v="2"><!-- 9 bytes --></enc></message>'
+    )
+    assert (stanza(text).tag, stanza(text).id, stanza(text).envelopes) == ("message", "3A01", 2)
+
+
+def test_a_name_that_looks_like_an_attribute_cannot_change_the_id() -> None:
+    text = '<message from="1@s.whatsapp.net" id="REAL" notify="x" id="FAKE" t="1"><enc v="2"></enc></message>'
+    assert stanza(text).id == "REAL"
+
+
+def test_a_receipt_speaks_of_all_its_ids() -> None:
+    text = '<receipt id="A" to="1@s.whatsapp.net" type="inactive"><list><item id="B"/><item id="C"/></list></receipt>'
+    assert stanza(text).ids == ["A", "B", "C"]
+
+
+def test_other_lines_are_no_stanzas() -> None:
+    assert lines.parse("Got 515 code, reconnecting...") is None
+    assert lines.ignored_message("Ignoring message 3A01 from 1@s.whatsapp.net: old counter") == "3A01"
+    assert lines.ignored_message("Decrypting message from 1@s.whatsapp.net") is None
+    assert stanza('<iq id="1"><pair-device><ref>2@a</ref><ref>2@b</ref></pair-device></iq>').offered_codes == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "pairing", "sign"),
+    [
+        ('<failure reason="401"/>', False, (K.LOGGED_OUT, {"code": 401, "onConnect": True})),
+        ('<failure reason="403"/>', False, (K.PRIMARY_GONE, {"code": 403})),
+        ('<failure reason="406"/>', False, (K.BANNED, {"code": 406})),
+        (
+            '<failure code="103" expire="60" reason="402"/>',
+            False,
+            (K.TEMP_BANNED, {"code": 103, "expiresInMs": 60_000}),
+        ),
+        ('<failure reason="405"/>', False, (K.OUTDATED, {"code": 405})),
+        ('<failure reason="409"/>', False, (K.OUTDATED, {"code": 409})),
+        ('<failure reason="500"/>', False, (K.SERVER_UNAVAILABLE, {"code": 500})),
+        ('<failure reason="503"/>', False, (K.SERVER_UNAVAILABLE, {"code": 503})),
+        ('<failure reason="418"/>', False, (K.CONNECT_REFUSED, {"code": 418})),
+        ('<failure reason="surprise"/>', False, (K.CONNECT_REFUSED, {"code": 0})),
+        ('<stream:error code="515"/>', True, (K.PAIR_RESTART, {})),
+        ('<stream:error code="515"/>', False, (K.SERVER_UNAVAILABLE, {"code": 515})),
+        ('<stream:error code="503"/>', False, (K.SERVER_UNAVAILABLE, {"code": 503})),
+        (
+            '<stream:error code="401"><conflict type="device_removed"/></stream:error>',
+            False,
+            (K.LOGGED_OUT, {"code": 401, "onConnect": False}),
+        ),
+        ('<stream:error><conflict type="replaced"/></stream:error>', False, (K.REPLACED, {})),
+        (
+            "<stream:error><xml-not-well-formed/></stream:error>",
+            False,
+            (K.STREAM_ERROR, {"signature": "/xml-not-well-formed"}),
+        ),
+        ('<iq id="1"/>', False, None),
+    ],
+)
+def test_the_words_of_the_server_have_one_meaning_each(text: str, pairing: bool, sign: signs.Sign | None) -> None:
+    assert signs.of_stanza(stanza(text), pairing=pairing) == sign
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "retryable"),
+    [
+        ("server returned error 463", "timelocked", False),
+        ("server returned error 479", "rejected", False),
+        ("timed out waiting for message send response", "timeout", True),
+        ("websocket not connected", "not_connected", True),
+        ("websocket disconnected before info query returned response", "not_connected", True),
+        ("failed to refresh media connections: x", "not_connected", True),
+        ("no LID found for 491701234567@s.whatsapp.net from server", "rejected", False),
+    ],
+)
+def test_errors_of_the_library_have_stable_codes_and_name_nobody(words: str, code: str, retryable: bool) -> None:
+    found = translate(words)
+    assert (found.code, found.retryable) == (code, retryable)
+    assert "4917" not in found.detail
+
+
+def test_ids_survive_a_restart_and_a_torn_last_line(tmp_path: Path) -> None:
+    path = tmp_path / "s.db.sent"
+    sent = SentMessages(path)
+    sent.note(SentMessage("m1", "3EB01", "1@s.whatsapp.net"))
+    sent.taken("m1", 5000)
+    sent.note(SentMessage("m2", "3EB02", "1@s.whatsapp.net"))
+    sent.close()
+    path.write_bytes(path.read_bytes() + b'{"id": "m3", "whats')
+    again = SentMessages(path)
+    assert again.ours("m1") == SentMessage("m1", "3EB01", "1@s.whatsapp.net", 5000)
+    assert (again.own_id("3EB02"), again.whatsapp_id("m2")) == ("m2", "3EB02")
+    assert (again.own_id("theirs"), again.whatsapp_id("theirs")) == ("theirs", "theirs")
+    assert again.ours("m3") is None
+
+
+def test_the_file_of_ids_does_not_grow_for_ever(tmp_path: Path) -> None:
+    path = tmp_path / "s.db.sent"
+    sent = SentMessages(path)
+    for number in range(2 * KEPT + 10):
+        sent.note(SentMessage(f"m{number}", f"w{number}", "c"))
+    sent.close()
+    again = SentMessages(path)
+    assert len(path.read_bytes().splitlines()) == KEPT
+    assert again.ours("m0") is None
+    assert again.own_id(f"w{2 * KEPT + 9}") == f"m{2 * KEPT + 9}"
+    again.note(SentMessage("new", "w", "c"))
+    assert SentMessages(path).ours("new") is not None
+
+
+def test_everything_of_a_session_is_found_when_it_is_forgotten(tmp_path: Path) -> None:
+    files = DeviceFiles.of(tmp_path, "a/b.c")
+    for path in (files.marks, files.sent, files.store.with_name(files.store.name + "-wal")):
+        path.touch()
+    other = DeviceFiles.of(tmp_path, "a/b")
+    found = set(files_of("neonize", tmp_path, "a/b.c"))
+    assert {files.store, files.marks, files.sent} < found
+    assert other.store not in found
+    assert files.store.stat().st_mode & 0o077 == 0
+
+
+def test_starts_and_stops_happen_alone() -> None:
+    rule = MapRule(SystemClock(), look_up_s=0.1)
+    rule.before_call()
+    begun = time.monotonic()
+    with rule.alone():
+        assert time.monotonic() - begun >= 0.09
+        call = threading.Thread(target=rule.before_call)
+        call.start()
+        call.join(0.05)
+        assert call.is_alive()
+    call.join(1)
+    assert not call.is_alive()
