@@ -149,6 +149,11 @@ async def _build(app: web.Application, http: aiohttp.ClientSession, trusted: aio
     pushes = WatchdogPushes(clock, database)
     await pushes.load()
     alerts = ServiceAlerts(clock, announcer)
+
+    def gone(session: str) -> None:
+        sender.forget(session)
+        directory.forget_session(session)
+
     retention = RetentionPolicy(
         messages_ms=settings.message_retention_ms,
         events=settings.events_kept,
@@ -170,7 +175,13 @@ async def _build(app: web.Application, http: aiohttp.ClientSession, trusted: aio
         queues=QueueWatch(clock, database),
         results=results,
         session_events=SessionEvents(
-            clock, announcer, alerts, record_of=registry.get, forget_files=media.forget_session, gone=sender.forget
+            clock,
+            announcer,
+            alerts,
+            record_of=registry.get,
+            forget_files=media.forget_session,
+            after_commit=database.after_commit,
+            gone=gone,
         ),
         retention=Retention(clock, database, media, retention, receivers_down=dispatcher.paused),
     )

@@ -17,10 +17,12 @@ from shared.web import errors
 
 KEEP_ALIVE_S = 15.0
 READERS = 500
+FROM_THE_BEGINNING = "0" * 18
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
-    """``?session=&types=message,session.*``. A gap that is no longer stored is told by an event ``gap``."""
+    """``?session=&types=message,session.*``. A gap that is no longer stored is told by an event ``gap``; eighteen
+    zeros as Last-Event-ID begin with the oldest event there is."""
     feed, last = request.app[keys.DELIVERY].feed, _last_event_id(request)
     if feed.readers >= READERS:
         raise errors.Problem(503, "too_many_readers", "so many readers of events are connected already")
@@ -34,7 +36,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
     )
     await response.prepare(request)
     await response.write(b"retry: 2000\n\n")
-    if last and last < await feed.oldest_id():
+    if last and last != FROM_THE_BEGINNING and last < await feed.oldest_id():
         await response.write(b'event: gap\ndata: {"reason":"older events are no longer stored"}\n\n')
     await _follow(request, response, begin, patterns)
     return response

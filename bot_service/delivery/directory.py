@@ -70,6 +70,11 @@ class WebhookDirectory:
         if self._webhooks.pop(webhook_id, None) is not None:
             self._tell(webhook_id)
 
+    def forget_session(self, session: str) -> None:
+        """The webhooks of a deleted session are gone from the store."""
+        for webhook in [each for each in self._webhooks.values() if each.session == session]:
+            self.remove(webhook.id)
+
     def all(self) -> list[Webhook]:
         return list(self._webhooks.values())
 

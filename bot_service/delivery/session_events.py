@@ -26,10 +26,12 @@ class SessionEvents:
         *,
         record_of: Callable[[str], Record | None],
         forget_files: Callable[[str], Awaitable[None]],
+        after_commit: Callable[[Callable[[], None]], None],
         gone: Callable[[str], None],
     ) -> None:
         self._clock, self._announcer, self._alerts = clock, announcer, alerts
-        self._record_of, self._forget_files, self._gone = record_of, forget_files, gone
+        self._record_of, self._forget_files = record_of, forget_files
+        self._after_commit, self._gone = after_commit, gone
         self._drafts: BatchWriter[Draft | Event] = BatchWriter("session-events", clock, self._write, waiting=0)
 
     def on_event(self, event: Event) -> None:
@@ -52,7 +54,7 @@ class SessionEvents:
         data: dict[str, object] = {"session": session, "name": record.name if record is not None else session}
         await self._announcer.stage(connection, [Draft("session.deleted", session, owner, self._clock.now(), data)])
         await self._forget_files(session)
-        self._gone(session)
+        self._after_commit(lambda: self._gone(session))
 
     async def run(self) -> None:
         """The loop."""

@@ -139,3 +139,46 @@ async def test_an_answer_to_a_webhook_reaches_the_chat_once_even_over_a_kill(
 
         await eventually(complete, within_s=60, every_s=0.25, what="every answer at the phone")
         assert Counter(await answers()) == Counter(f"re n {number}" for number in range(1, 61))
+
+
+async def test_queued_messages_survive_a_kill_and_each_reaches_the_phone_once_in_order(tmp_path: Path) -> None:
+    program = bot(tmp_path, SEND_PER_MINUTE="1200", SEND_BURST="5", SEND_NEW_CHATS_PER_HOUR="0")
+    program.start()
+    try:
+        await program.ready()
+        async with Client(program.url) as client:
+            await ready_session(client)
+            ids = []
+            for number in range(60):
+                sent = await client.post(
+                    "/api/sessions/one/messages",
+                    {"to": "33612345678", "text": f"n {number}"},
+                    **{"Idempotency-Key": f"k{number}"},
+                )
+                ids.append(sent["id"])
+
+            async def at_the_phone() -> list[str]:
+                got = await client.post("/api/sessions/one/simulate", {"action": "inbox"})
+                return [message["text"] for message in got["result"]["messages"]]
+
+            async def some() -> bool:
+                return len(await at_the_phone()) >= 15
+
+            await eventually(some, within_s=20, what="a part of the messages")
+            program.kill()
+            program.start()
+            await program.ready()
+            # A caller that got no answer asks again: same key, same message.
+            again = await client.post(
+                "/api/sessions/one/messages", {"to": "33612345678", "text": "n 59"}, **{"Idempotency-Key": "k59"}
+            )
+            assert again["id"] == ids[-1]
+
+            async def done() -> bool:
+                rows = await all_messages(client, direction="out")
+                return len(rows) == 60 and all(row["state"] in ("sent", "delivered", "read") for row in rows)
+
+            await eventually(done, within_s=40, every_s=0.25, what="every message being sent")
+            assert await at_the_phone() == [f"n {number}" for number in range(60)]
+    finally:
+        program.close()

@@ -1,0 +1,83 @@
+"""Events and deliveries of one owner are nobody else's, and events of the service are for administrators."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from bot_service import keys
+from tests.support.bot_app import Bot, running
+from tests.support.processes import API_KEY
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+async def bot(tmp_path: Path) -> AsyncIterator[Bot]:
+    async with running(tmp_path) as started:
+        yield started
+
+
+async def key_of(bot: Bot, owner: str) -> str:
+    _, made = await bot.call("POST", "/api/keys", {"name": owner, "owner": owner, "scopes": ["read", "session"]})
+    return str(made["key"])
+
+
+async def sessions_told(bot: Bot, key: str, last: str) -> list[tuple[str, str | None]]:
+    """(type, session) of every event up to the one about the session ``last``."""
+    told: list[tuple[str, str | None]] = []
+    async with bot.client.get(
+        "/api/events", headers={"Authorization": f"Bearer {key}", "Last-Event-ID": "0" * 18}
+    ) as response:
+        assert response.status == 200
+        async for line in response.content:
+            if line.startswith(b"data: "):
+                event = msgspec.json.decode(line[6:])
+                told.append((event["type"], event["session"]))
+                if event["session"] == last:
+                    return told
+    return told
+
+
+async def test_a_reader_hears_of_its_owners_sessions_only(bot: Bot) -> None:
+    ann, bob = await key_of(bot, "ann"), await key_of(bot, "bob")
+    await bot.app[keys.DELIVERY].alerts.raise_("test", "for the operator")
+    for owner, session in (("ann", "a1"), ("bob", "b1"), ("ann", "a2")):
+        status, _ = await bot.call("POST", "/api/sessions", {"id": session, "owner": owner})
+        assert status == 201
+    assert {session for _, session in await sessions_told(bot, ann, "a2")} == {"a1", "a2"}
+    assert {session for _, session in await sessions_told(bot, bob, "b1")} == {"b1"}
+    everything = await sessions_told(bot, API_KEY, "a2")
+    assert {session for _, session in everything} >= {None, "a1", "b1", "a2"}
+    assert ("service.alert", None) in everything
+
+
+async def test_an_owner_sees_and_replays_its_own_deliveries_only(bot: Bot) -> None:
+    ann, bob = await key_of(bot, "ann"), await key_of(bot, "bob")
+    _, hook = await bot.call("POST", "/api/webhooks", {"url": "http://192.0.2.1:9/x"}, key=ann)
+    assert hook["code"] == "invalid", "an address of documentation is no public one"
+    _, hook = await bot.call("POST", "/api/webhooks", {"url": "http://nowhere.invalid/x"}, key=ann)
+    await bot.call("POST", "/api/sessions", {"id": "a1", "owner": "ann"})
+
+    async def waiting(key: str) -> list[Any]:
+        _, listed = await bot.call("GET", "/api/deliveries?state=pending", key=key)
+        return list(listed["deliveries"])
+
+    rows = await eventually(lambda: waiting(ann), what="a delivery")
+    assert await waiting(bob) == []
+    status, one = await bot.call("GET", f"/api/deliveries/{hook['id']}/{rows[0]['event']}", key=ann)
+    assert (status, one["body"]["session"]) == (200, "a1")
+    assert (await bot.call("GET", f"/api/deliveries/{hook['id']}/{rows[0]['event']}", key=bob))[0] == 404
+    assert (await bot.call("POST", "/api/deliveries/replay", {"webhook": hook["id"]}, key=bob))[0] == 404
+    assert (await bot.call("POST", "/api/deliveries/replay", {"webhook": hook["id"]}, key=ann))[0] == 202
+
+
+async def test_a_deleted_session_leaves_nothing_behind(bot: Bot, tmp_path: Path) -> None:
+    await bot.call("POST", "/api/sessions", {"id": "a1"})
+    _, hook = await bot.call("POST", "/api/webhooks", {"url": "http://nowhere.invalid/x", "session": "a1"})
+    assert (await bot.call("DELETE", "/api/sessions/a1"))[0] == 204
+    _, listed = await bot.call("GET", "/api/webhooks")
+    assert hook["id"] not in [each["id"] for each in listed["webhooks"]]
