@@ -356,5 +356,9 @@ async def test_a_restart_brings_sessions_back_without_a_new_code(tmp_path: Path)
         view = await in_state(bot, "STOPPED", "stopped")
         assert view["paired"] is True
         assert ("start", "stopped") not in bot.pool.calls
-        _, answer = await bot.call("GET", "/api/sessions/kept/transitions")
-        assert "restored" in [change["reason"] for change in answer["transitions"]]
+
+        async def restored() -> bool:
+            _, answer = await bot.call("GET", "/api/sessions/kept/transitions")
+            return "restored" in [change["reason"] for change in answer["transitions"]]
+
+        await eventually(restored, what="the restore among the transitions")
