@@ -1,0 +1,161 @@
+"""``veilleur`` as a process against both running programs: every command, for people and as JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import processes
+from tests.support.processes import API_KEY, ROOT, WATCHDOG_TOKEN, Client, Program, free_port
+from tests.support.receiver import Receiver
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(150)]
+
+
+class Terminal:
+    """Runs commands with the addresses and keys of two programs."""
+
+    def __init__(self, **environ: str) -> None:
+        self.environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "COLUMNS": "140", **environ}
+
+    async def run(self, *arguments: str) -> tuple[int, str]:
+        """(exit code, both outputs)."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "shared.cli.main", *arguments,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=ROOT, env=self.environ,
+        )  # fmt: skip
+        out, _ = await asyncio.wait_for(process.communicate(), 60)
+        assert process.returncode is not None
+        return process.returncode, out.decode()
+
+    async def json(self, *arguments: str) -> Any:
+        """What a command prints with ``--json``; asserts on a failure."""
+        code, out = await self.run(*arguments, "--json")
+        assert code == 0, out
+        return json.loads(out)
+
+
+@pytest.fixture
+async def both(tmp_path: Path, receiver: Receiver) -> AsyncIterator[tuple[Program, Program]]:
+    bot = processes.bot(tmp_path)
+    watchdog = processes.watchdog(tmp_path, bot.url, ALERT_URLS=f"{receiver.url}/alerts")
+    bot.start()
+    watchdog.start()
+    try:
+        await bot.ready()
+        await watchdog.ready()
+        yield bot, watchdog
+    finally:
+        watchdog.close()
+        bot.close()
+
+
+@pytest.fixture
+def terminal(both: tuple[Program, Program], tmp_path: Path) -> Terminal:
+    bot, watchdog = both
+    return Terminal(
+        BOT_URL=bot.url, WATCHDOG_URL=watchdog.url, BOT_API_KEY=API_KEY, WATCHDOG_TOKEN=WATCHDOG_TOKEN,
+        DATA_DIR=str(tmp_path / "bot-data"), ENGINE="simulator",
+    )  # fmt: skip
+
+
+async def test_a_session_from_its_making_to_its_end(terminal: Terminal, both: tuple[Program, Program]) -> None:
+    code, out = await terminal.run("sessions", "list")
+    assert (code, out.startswith("There are no sessions.")) == (0, True)
+    code, out = await terminal.run("sessions", "create", "alice")
+    assert code == 0, out
+    assert "veilleur sessions qr alice" in out
+
+    async def scan() -> bool:
+        async with Client(both[0].url) as api:
+            status, _ = await api.call("POST", "/api/sessions/alice/simulate", {"action": "scan"})
+            return status == 200
+
+    (code, out), _ = await asyncio.gather(
+        terminal.run("sessions", "qr", "alice"), eventually(scan, within_s=20, every_s=0.5, what="a scan")
+    )
+    assert code == 0, out
+    assert "Paired: alice is" in out
+
+    async def ready() -> bool:
+        return bool((await terminal.json("sessions", "list", "--state", "ready"))["total"] == 1)
+
+    await eventually(ready, within_s=20, what="alice being READY")
+    sent = await terminal.json("sessions", "send", "alice", "+33612345678", "Hello")
+    assert (sent["direction"], sent["text"]) == ("out", "Hello")
+    for command, state in (("stop", "STOPPED"), ("start", "STARTING"), ("restart", "STARTING")):
+        assert (await terminal.json("sessions", command, "alice"))["state"] == state
+    await eventually(ready, within_s=20, what="alice being READY again")
+    assert (await terminal.json("sessions", "logout", "alice"))["state"] in ("LOGGED_OUT", "STOPPED")
+    assert await terminal.json("sessions", "delete", "alice") == {"id": "alice", "deleted": True}
+    code, out = await terminal.run("sessions", "start", "alice")
+    assert (code, "not_found" in out) == (1, True)
+
+
+async def test_a_pairing_code_and_the_events_of_a_session(terminal: Terminal) -> None:
+    await terminal.run("sessions", "create", "By code", "--id", "by-code")
+
+    async def code_came() -> Any:
+        exit_code, out = await terminal.run("sessions", "pair", "by-code", "+4915112345678", "--json")
+        return json.loads(out) if exit_code == 0 else None
+
+    made = await eventually(code_came, within_s=20, what="a pairing code")
+    assert len(made["code"]) >= 8
+    watching = asyncio.create_task(terminal.run("sessions", "watch", "by-code", "--count", "1", "--json"))
+    while not watching.done():
+        await terminal.run("sessions", "restart", "by-code")
+        await asyncio.wait({watching}, timeout=1.0)
+    code, out = await watching
+    assert code == 0, out
+    assert json.loads(out)["session"] == "by-code"
+
+
+async def test_the_watchdogs_commands(terminal: Terminal, receiver: Receiver, both: tuple[Program, Program]) -> None:
+    async def up() -> bool:
+        return (await terminal.json("status"))["watchdog"]["state"] == "UP"
+
+    await eventually(up, within_s=20, what="the watchdog saying UP")
+    code, out = await terminal.run("status")
+    assert code == 0
+    assert "bot is UP" in out
+    code, out = await terminal.run("incidents")
+    assert (code, out.strip()) == (0, "No incident so far.")
+    paused = await terminal.json("pause", "--for", "30m", "--reason", "upgrade")
+    assert paused["open"] is True
+    assert len((await terminal.json("resume"))["ended"]) == 1
+    code, out = await terminal.run("pause", "--for", "soon")
+    assert code == 2
+    code, out = await terminal.run("test-alert")
+    assert code == 0, out
+    assert out.count("arrived") == 2  # the log and the webhook
+    await receiver.wait_for(lambda body: "test" in json.dumps(body).lower())
+
+
+async def test_doctor_names_what_is_wrong_and_what_to_do(terminal: Terminal) -> None:
+    found = await terminal.json("doctor")
+    groups = {check["group"] for check in found["checks"]}
+    assert {"This machine", "Both programs", "Bot service", "Watchdog"} <= groups
+    assert found["ok"] is True
+    terminal.environ |= {"BOT_URL": f"http://127.0.0.1:{free_port()}", "SESSION_MAX_AGE": "soon"}
+    code, out = await terminal.run("doctor")
+    assert code == 1
+    assert "connection refused" in out
+    assert "correct SESSION_MAX_AGE and start again" in out
+
+
+async def test_a_login_link_and_a_key_that_is_missing(terminal: Terminal, both: tuple[Program, Program]) -> None:
+    made = await terminal.json("login-link")
+    assert made["url"].startswith(f"{both[0].url}/login?code=")
+    terminal.environ.pop("BOT_API_KEY")
+    terminal.environ["DATA_DIR"] = "/nonexistent"
+    code, out = await terminal.run("sessions", "list", "--json")
+    error = json.loads(out)["error"]
+    assert (code, error["code"], error["status"]) == (1, "unauthorized", 401)
