@@ -19,7 +19,7 @@ from shared.clock import Clock
 
 log = logs.get(__name__)
 
-ADOPT_TIMEOUT_S = 5.0
+ADOPT_TIMEOUT_S = 10.0
 
 
 class Fleet:

@@ -41,7 +41,7 @@ ENGINES: dict[str, EngineRow] = {
         factory="SimulatorEngine",
         pairs_apart=False,
         start_concurrency=64,
-        files=("simulator/{session}.phone", "simulator/{session}.queue"),
+        files=("simulator/{session}.phone", "simulator/{session}.queue", "simulator/{session}.sent"),
     ),
 }
 

@@ -175,7 +175,7 @@ def inbox(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
         "link": session.link.value,
         "jid": session.phone.jid,
         "waiting": len(session.queue),
-        "messages": [msgspec.to_builtins(sent) for sent in session.sent or ()],
+        "messages": [msgspec.to_builtins(sent) for sent in session.sent],
         "marks": list(session.marks),
         "typing": session.typing_state,
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from typing import Any
 
 import msgspec
@@ -11,7 +10,7 @@ import msgspec
 from bot_service.domain.message import InboundMessage, OutgoingMessage, Receipt, Sent, missing_part
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.base import EngineError
-from bot_service.engines.simulator.session import REMEMBERED_SENDS, Link, SimulatedSession
+from bot_service.engines.simulator.session import Link, SimulatedSession
 from bot_service.engines.simulator.store import Held
 from bot_service.engines.simulator.world import digits_of, jid_of
 
@@ -42,17 +41,19 @@ async def send(session: SimulatedSession, message: OutgoingMessage) -> Sent:
 
 
 def _knows(session: SimulatedSession, chat: str) -> bool:
-    return any(jid_of(message.to) == chat for message in session.sent or ())
+    return any(jid_of(message.to) == chat for message in session.sent)
 
 
 def _remember(session: SimulatedSession, message: OutgoingMessage) -> bool:
-    # The same id a second time is the same message: the receiver sees it once.
-    if session.sent is None:
-        session.sent = deque(maxlen=REMEMBERED_SENDS)
-    known = any(earlier.id == message.id for earlier in session.sent)
-    if not known:
-        session.sent.append(message)
-    return known
+    # The same id a second time is the same message, over restarts too: the receiver sees it once.
+    if any(earlier.id == message.id for earlier in session.sent):
+        return True
+    try:
+        session.world.files.remember_sent(session.name, message)
+    except OSError as error:
+        raise EngineError("internal", f"the simulated server cannot keep the message: {error}") from error
+    session.sent.append(message)
+    return False
 
 
 def _plan_receipts(session: SimulatedSession, chat: str, message_id: str) -> None:

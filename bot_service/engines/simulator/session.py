@@ -23,7 +23,7 @@ from shared import logs
 log = logs.get(__name__)
 
 DELIVERIES_PER_TURN = 50
-REMEMBERED_SENDS = 100
+REMEMBERED_SENDS = 1000
 
 
 class Link(StrEnum):
@@ -43,6 +43,7 @@ class SimulatedSession:
     __slots__ = (
         "_epoch",
         "_pump_at",
+        "_sent",
         "attempts",
         "keepalive_dead",
         "link",
@@ -54,7 +55,6 @@ class SimulatedSession:
         "qr_code",
         "queue",
         "receipts",
-        "sent",
         "syncing",
         "typing_state",
         "world",
@@ -74,7 +74,7 @@ class SimulatedSession:
         self.qr_code: str | None = None
         self.pairing_code: str | None = None
         self.receipts = {"delivered": True, "read": True}
-        self.sent: deque[OutgoingMessage] | None = None
+        self._sent: deque[OutgoingMessage] | None = None
         self.marks: list[dict[str, Any]] = []
         self.typing_state: str | None = None
 
@@ -96,6 +96,13 @@ class SimulatedSession:
         self.syncing = None
         if link is not Link.PAIRING:
             self.qr_code = self.pairing_code = None
+
+    @property
+    def sent(self) -> deque[OutgoingMessage]:
+        """The last messages this session sent, over restarts; read from disk when first asked for."""
+        if self._sent is None:
+            self._sent = self.world.files.load_sent(self.name, REMEMBERED_SENDS)
+        return self._sent
 
     def condition(self, name: str) -> dict[str, Any] | None:
         return self.phone.condition(name, self.world.now_ms())
@@ -142,6 +149,7 @@ class SimulatedSession:
     def stop(self) -> None:
         self.set_link(Link.OFF)
         self.queue.close()
+        self.world.files.release(self.world.files.sent_path(self.name))
         number = digits_of(self.phone.jid or "")
         if self.world.numbers.get(number) is self:
             del self.world.numbers[number]

@@ -16,12 +16,13 @@ from urllib.parse import unquote
 
 import msgspec
 
-from bot_service.domain.message import InboundMessage
+from bot_service.domain.message import InboundMessage, OutgoingMessage
 from bot_service.engines.table import safe_name
 
 _HEAD = struct.Struct(">Q")
 _LENGTH = struct.Struct(">I")
 OPEN_QUEUES = 128
+LONG_SENT_BYTES = 256 * 1024
 
 
 class Phone(msgspec.Struct, rename="camel"):
@@ -46,6 +47,11 @@ class Held(msgspec.Struct, frozen=True):
 
     due_ms: int
     message: InboundMessage
+
+
+def _framed(message: OutgoingMessage) -> bytes:
+    body = msgspec.msgpack.encode(message)
+    return _LENGTH.pack(len(body)) + body
 
 
 class Files:
@@ -73,6 +79,35 @@ class Files:
 
     def load_queue(self, session: str) -> ServerQueue:
         return ServerQueue(self, self.folder / f"{safe_name(session)}.queue")
+
+    def load_sent(self, session: str, keep: int) -> deque[OutgoingMessage]:
+        """The last ``keep`` messages that this session sent, oldest first; what is older is forgotten on disk too."""
+        path = self.sent_path(session)
+        data = path.read_bytes() if path.exists() else b""
+        sent: deque[OutgoingMessage] = deque(maxlen=keep)
+        at = 0
+        while at + _LENGTH.size <= len(data):
+            stop = at + _LENGTH.size + int(_LENGTH.unpack_from(data, at)[0])
+            try:
+                sent.append(msgspec.msgpack.decode(data[at + _LENGTH.size : stop], type=OutgoingMessage))
+            except msgspec.MsgspecError:
+                break
+            at = stop
+        if at != len(data) or at > LONG_SENT_BYTES:
+            self.release(path)
+            part = path.with_suffix(".part")
+            part.write_bytes(b"".join(map(_framed, sent)))
+            os.replace(part, path)
+        return sent
+
+    def remember_sent(self, session: str, message: OutgoingMessage) -> None:
+        """Raises ``OSError`` when the disk does not take it."""
+        fd = self.descriptor(self.sent_path(session))
+        os.lseek(fd, 0, os.SEEK_END)
+        os.write(fd, _framed(message))
+
+    def sent_path(self, session: str) -> Path:
+        return self.folder / f"{safe_name(session)}.sent"
 
     def register_number(self, digits: str, session: str) -> None:
         """Remember whose phone ``digits`` is, for every simulator worker of this folder."""

@@ -284,6 +284,23 @@ async def test_a_time_lock_stops_new_chats_and_lets_known_ones_go_on(world: Worl
     assert (await world.engine.send("s1", OutgoingMessage("m3", PERSON, "text", text="known"))).id == "m3"
 
 
+async def test_what_was_sent_is_known_after_a_restart_and_a_repeated_send_is_one_message(world: World) -> None:
+    jid = await world.pair()
+    for number in range(3):
+        await world.engine.send("s1", OutgoingMessage(f"m{number}", PERSON, "text", text=f"hi {number}"))
+    with (world.folder / "simulator" / "s1.sent").open("ab") as file:
+        file.write(b"\x00\x00\x01\x00torn")
+    await world.restart()
+    await world.engine.start("s1", jid=jid, proxy=None, pairing=False)
+    await world.told("connected")
+    for number in (2, 3):
+        await world.engine.send("s1", OutgoingMessage(f"m{number}", PERSON, "text", text=f"hi {number}"))
+    await world.restart()
+    await world.engine.start("s1", jid=jid, proxy=None, pairing=False)
+    got = await world.do("inbox")
+    assert [message["id"] for message in got["messages"]] == ["m0", "m1", "m2", "m3"]
+
+
 async def test_the_same_seed_makes_the_same_world(tmp_path: Path) -> None:
     numbers = []
     for folder in ("one", "two"):
