@@ -12,7 +12,7 @@ MINUTES ?= 60
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help venv up test check lint types imports security deploy-check audit lock sbom soak test-wire \
+.PHONY: help venv up test check static lint types imports security deploy-check audit lock sbom soak test-wire \
 	bench-detection bench-sessions bench-wire docs images screenshots compose-test clean
 
 help: ## Show what can be made
@@ -67,7 +67,9 @@ bench-wire: $(VENV)/.tests ## Measure the real engine against the fake WhatsApp 
 
 # --- checks ---
 
-check: lint types imports security deploy-check test ## Lint, types, import contracts, security, deployment files, tests
+check: static test ## Lint, types, import contracts, security, deployment files, then every test
+
+static: lint types imports security deploy-check ## What is checked without running the programs
 
 lint: $(VENV)/.tests
 	$(BIN)/ruff check .
