@@ -132,3 +132,30 @@ async def test_a_database_that_cannot_be_used_is_left_untouched_with_code_1(tmp_
     assert ("corrupt" if kind == "garbage" else "newer than this program") in program.output()
     assert "Traceback" not in program.output()
     assert file.read_bytes() == before
+
+
+async def test_neonize_without_a_route_says_so_answers_fast_and_stops_cleanly(tmp_path: Path) -> None:
+    pytest.importorskip("magic", reason="neonize needs libmagic1", exc_type=ImportError)
+    # The discard port of loopback: every dial is refused, as on a machine without a route.
+    program = bot(tmp_path, ENGINE="neonize", WHATSAPP_PROXY="http://127.0.0.1:9")
+    try:
+        async with await started(program) as client:
+            await client.post("/api/sessions", {"id": "one"})
+
+            async def reasoned() -> Any:
+                view = await client.get("/api/sessions/one")
+                return view if view["state"] in ("CONNECTING", "RECONNECTING") and view["detail"] else None
+
+            view = await eventually(reasoned, within_s=60, what="a reason for not being connected")
+            assert view["reason"]
+            took = []
+            for _ in range(100):
+                began = time.perf_counter()
+                await client.get("/health")
+                took.append(time.perf_counter() - began)
+            # One slow answer on a busy machine is the machine's; the rule is about all of them.
+            assert sorted(took)[94] < 0.05, sorted(took)[-10:]
+        program.signal(signal.SIGTERM)
+        assert await program.exit_code(within_s=10) == 0
+    finally:
+        program.close()
