@@ -15,6 +15,8 @@ def reasons(app: web.Application) -> list[str]:
     found += [f"loop:{name}" for name in sorted(app[keys.DELIVERY_LOOPS].dead())]
     if app[keys.STORE].failing is not None:
         found.append("store")
+    if not app[keys.POOL].watching():
+        found.append("engine_pool")
     return found
 
 

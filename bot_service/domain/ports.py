@@ -72,6 +72,10 @@ class EnginePool(Protocol):
         """Stop what workers kept running and nobody has started since; for the end of the boot."""
         ...
 
+    def watching(self) -> bool:
+        """False when nobody looks after the workers any more: the service is not healthy then."""
+        ...
+
     def journals_in_use(self) -> set[str]:
         """Names of the journal files that a living worker may still append to; all others are complete."""
         ...

@@ -18,6 +18,7 @@ class FakePool:
 
     def __init__(self, *, online: bool = False) -> None:
         self.online = online
+        self.watched = True
         self.calls: list[tuple[str, str]] = []
         self.sent: list[tuple[str, OutgoingMessage]] = []
         self.running: dict[str, int] = {}
@@ -111,6 +112,9 @@ class FakePool:
 
     async def stop_unclaimed(self) -> None:
         return None
+
+    def watching(self) -> bool:
+        return self.watched
 
     def journals_in_use(self) -> set[str]:
         return set()

@@ -58,6 +58,13 @@ async def test_a_dead_loop_makes_the_service_unhealthy_by_name(tmp_path: Path) -
         assert (await bot.call("GET", "/readyz", key=None))[0] == 503
 
 
+async def test_a_pool_that_nobody_watches_makes_the_service_unhealthy(tmp_path: Path) -> None:
+    async with running(tmp_path) as bot:
+        bot.pool.watched = False
+        status, health = await bot.call("GET", "/health", key=None)
+        assert (status, health["reasons"]) == (503, ["engine_pool"])
+
+
 async def test_beats_tell_the_counts_and_their_sequence(tmp_path: Path) -> None:
     async with running(tmp_path, HEARTBEAT_INTERVAL="100") as bot:
         await bot.call("POST", "/api/sessions", {"id": "one", "start": False})
