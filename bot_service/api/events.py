@@ -47,7 +47,10 @@ async def _follow(request: web.Request, response: web.StreamResponse, begin: str
     who, session = principal(request), request.query.get("session")
     async with aclosing(feed.after(cursor)) as pages, _Steps(pages) as steps:
         while True:
-            page = await steps.next(KEEP_ALIVE_S)
+            try:
+                page = await steps.next(KEEP_ALIVE_S)
+            except StopAsyncIteration:  # the program ends
+                return
             if page is None:
                 await response.write(b": still here\n\n")
                 continue

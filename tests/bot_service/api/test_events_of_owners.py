@@ -81,3 +81,16 @@ async def test_a_deleted_session_leaves_nothing_behind(bot: Bot, tmp_path: Path)
     assert (await bot.call("DELETE", "/api/sessions/a1"))[0] == 204
     _, listed = await bot.call("GET", "/api/webhooks")
     assert hook["id"] not in [each["id"] for each in listed["webhooks"]]
+
+
+async def test_an_open_stream_ends_quietly_when_the_service_stops(tmp_path: Path) -> None:
+    import time
+
+    async with running(tmp_path / "other") as bot:
+        response = await bot.client.get("/api/events", headers={"Authorization": f"Bearer {API_KEY}"})
+        assert await response.content.readline() == b"retry: 2000\n"
+        await bot.app.shutdown()
+        before = time.monotonic()
+        rest = await response.content.read()
+        assert rest.startswith(b"\n")
+        assert time.monotonic() - before < 2
