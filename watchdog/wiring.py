@@ -111,5 +111,5 @@ def watch(app: web.Application, target: str, url: str) -> Watch:
 
     pipeline.tell(counts.take, of=target)
     pipeline.tell(story.take, of=target)
-    pipeline.tell(lambda _decided: pusher.soon(), of=target)
+    pipeline.tell(lambda decided: pusher.soon(urgent=decided.step.flip is not None), of=target)
     return Watch(target, url, counts, schedule, link, pusher, listener)

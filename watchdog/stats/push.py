@@ -13,12 +13,15 @@ from shared.clock import Clock
 from shared.contract.keepalive import PATH, Push
 from shared.retry import retrying
 from shared.settings import Secret
+from watchdog.flow.timing import either
 from watchdog.probes import reasons
 
 log = logs.get(__name__)
 
 ATTEMPTS = 3
 TIMEOUT_S = 5.0
+# A ping a second needs no push a second: figures may be this old, a change of state may not.
+GAP_S = 5.0
 
 
 class _NotTaken(Exception):
@@ -41,13 +44,17 @@ class Pusher:
         self._url, self._token, self._interval_s = url + PATH, token, interval_s
         self._clock, self._build, self._on_result = clock, build, on_result
         self._wanted = asyncio.Event()
+        self._urgent = asyncio.Event()
+        self._gap_s = min(GAP_S, interval_s / 6)
         self._sequence = 0
         self._failing: str | None = None
         self.last_ok_at: float | None = None
 
-    def soon(self) -> None:
-        """There is something new to tell."""
+    def soon(self, *, urgent: bool = False) -> None:
+        """There is something new to tell; when ``urgent``, at once, else a few seconds after the push before at most."""
         self._wanted.set()
+        if urgent:
+            self._urgent.set()
 
     async def run(self) -> None:
         """Push for ever. A bot that is down gets the newest figures when it is back, not a backlog."""
@@ -56,19 +63,11 @@ class Pusher:
         connector = aiohttp.TCPConnector(use_dns_cache=False, limit=1)
         async with aiohttp.ClientSession(timeout=timeout, headers=headers, connector=connector) as session:
             while True:
-                await self._wait()
-                self._wanted.clear()
+                await either(self._clock, self._wanted, self._interval_s)
+                self._urgent.clear()
                 await self._push(session)
-
-    async def _wait(self) -> None:
-        waiting = asyncio.ensure_future(self._wanted.wait())
-        sleeping = asyncio.ensure_future(self._clock.sleep(self._interval_s))
-        try:
-            await asyncio.wait({waiting, sleeping}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            waiting.cancel()
-            sleeping.cancel()
-            await asyncio.gather(waiting, sleeping, return_exceptions=True)
+                if not self._urgent.is_set():
+                    await either(self._clock, self._urgent, self._gap_s)
 
     async def _push(self, session: aiohttp.ClientSession) -> None:
         self._sequence += 1
