@@ -98,9 +98,8 @@ async def break_it(client: Client, action: str, **args: Any) -> None:
             ],
             120,
         ),
-        ("wedgeWorker", {}, [("RECONNECTING", "worker_lost"), ("READY", "synced")], 90),
     ],
-    ids=["drop", "unavailable", "pump", "killed", "stream-error", "silence", "silence-of-a-worker", "wedged"],
+    ids=["drop", "unavailable", "pump", "killed", "stream-error", "silence", "silence-of-a-worker"],
 )
 async def test_a_fault_that_heals_is_told_and_healed(
     service: tuple[Program, Client], action: str, args: dict[str, Any], wanted: list[tuple[str, str]], within_s: float
@@ -150,3 +149,26 @@ async def test_replaced_is_taken_back_once_after_half_a_minute_only(service: tup
     view = await reaches(client, "one", "RECONNECTING")
     assert view["reason"] == "replaced"
     assert view["nextTryAt"] is not None
+
+
+async def test_a_wedged_worker_is_replaced_and_its_sessions_come_back(service: tuple[Program, Client]) -> None:
+    program, client = service
+    before, count = set(program.worker_pids()), len(await told(client, "one"))
+    began = time.monotonic()
+    await break_it(client, "wedgeWorker")
+
+    async def replaced() -> bool:
+        return not before & set(program.worker_pids())
+
+    await eventually(replaced, within_s=60, every_s=0.2, what="the end of the wedged worker")
+    gone_s = time.monotonic() - began
+
+    async def back() -> bool:
+        new = (await told(client, "one"))[count:]
+        # It was not READY in between, and is again.
+        return any(change["to"] != "READY" for change in new) and new[-1]["to"] == "READY"
+
+    await eventually(back, within_s=60, every_s=0.2, what="the session being READY again")
+    new = [(change["to"], change["reason"]) for change in (await told(client, "one"))[count:]]
+    print(f"wedgeWorker: worker gone in {gone_s:.1f} s, READY in {time.monotonic() - began:.1f} s: {new}")
+    await reaches(client, "other", "READY")
