@@ -16,13 +16,10 @@ from typing import Any
 from bot_service.domain.message import OutgoingMessage
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.base import EngineError
+from bot_service.engines.simulator import handover
 from bot_service.engines.simulator.store import Held
 from bot_service.engines.simulator.world import World, digits_of
-from shared import logs
 
-log = logs.get(__name__)
-
-DELIVERIES_PER_TURN = 50
 REMEMBERED_SENDS = 1000
 
 
@@ -42,7 +39,6 @@ class SimulatedSession:
 
     __slots__ = (
         "_epoch",
-        "_pump_at",
         "_sent",
         "attempts",
         "keepalive_dead",
@@ -52,6 +48,7 @@ class SimulatedSession:
         "name",
         "pairing_code",
         "phone",
+        "pump_at",
         "qr_code",
         "queue",
         "receipts",
@@ -66,7 +63,7 @@ class SimulatedSession:
         self.queue = world.files.load_queue(name)
         self.link = Link.OFF
         self._epoch = 0
-        self._pump_at: float | None = None
+        self.pump_at: float | None = None
         self.attempts = 0
         self.logged_in_once = False
         self.keepalive_dead = False
@@ -91,7 +88,7 @@ class SimulatedSession:
         """A new stretch of the link's life: whatever was planned for the old one is void."""
         self.link = link
         self._epoch += 1
-        self._pump_at = None
+        self.pump_at = None
         self.keepalive_dead = False
         self.syncing = None
         if link is not Link.PAIRING:
@@ -238,66 +235,18 @@ class SimulatedSession:
         self.tell(SignalKind.STREAM_ERROR, signature=signature)
         self.later(1000, lambda: self.lose_link("stream closed by the server"))
 
-    # --- what the server hands over ---
+    # --- what the server hands over (see handover.py) ---
+
+    @property
+    def receives(self) -> bool:
+        """Whether the server can hand anything over now."""
+        return self.link is Link.ONLINE and not self.keepalive_dead and self.condition("silence") is None
 
     def hold(self, messages: list[Held]) -> None:
-        """The server takes ``messages`` for this phone; they are handed over as soon as they are due and the link stands."""
-        try:
-            self.queue.hold(messages)
-        except OSError as error:
-            raise EngineError("internal", f"the simulated server cannot keep the message: {error}") from error
-        self.pump()
+        handover.hold(self, messages)
 
     def pump(self) -> None:
-        """Hand over what is due. A message that the worker cannot journal stays with the server and is offered again."""
-        if self.link is not Link.ONLINE or self.keepalive_dead or self.condition("silence"):
-            return
-        slow = self.condition("slow")
-        for _ in range(1 if slow else DELIVERIES_PER_TURN):
-            first = self.queue.first
-            wait_ms = 0 if first is None else first.due_ms - self.world.now_ms()
-            if first is None or wait_ms > 0:
-                self._synced()
-                if first is not None:
-                    self._pump_in(wait_ms)
-                return
-            if not self._hand_over(first):
-                self._pump_in(self.world.options.retry_ms)
-                return
-        self._pump_in(slow["ms"] if slow else 0)
-
-    def _pump_in(self, delay_ms: float) -> None:
-        # One appointment is enough, however many messages are held meanwhile.
-        at = self.world.clock.monotonic() + delay_ms / 1000
-        if self._pump_at is None or at < self._pump_at:
-            self._pump_at = at
-            self.later(delay_ms, self._pump_now)
-
-    def _pump_now(self) -> None:
-        if self._pump_at is not None and self._pump_at <= self.world.clock.monotonic():
-            self._pump_at = None
-            self.pump()
-
-    def _hand_over(self, held: Held) -> bool:
-        try:
-            self.world.sink.inbound(held.message)
-        except EngineError as error:
-            log.warning("A message waits at the server", event_name="simulator.unacknowledged", reason=error.detail)
-            return False
-        try:
-            self.queue.acknowledge()
-        except OSError as error:
-            # Journalled and not acknowledged: it comes a second time, marked as a duplicate by whoever reads it.
-            log.warning("A message stays unacknowledged", event_name="simulator.unacknowledged", reason=str(error))
-            return False
-        if self.syncing is not None:
-            self.syncing += 1
-        return True
-
-    def _synced(self) -> None:
-        if self.syncing is not None:
-            count, self.syncing = self.syncing, None
-            self.tell(SignalKind.OFFLINE_SYNC_COMPLETED, count=count)
+        handover.pump(self)
 
     def _if_still(self, epoch: int, call: Callable[[], object]) -> None:
         if epoch == self._epoch:
