@@ -27,7 +27,7 @@ def _at(session: str, *more: str) -> str:
 def list_sessions(
     state: Annotated[str | None, typer.Option(help="Only sessions in this state.")] = None,
     search: Annotated[str | None, typer.Option(help="Only sessions whose name or id holds this text.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many.")] = 100,
     json: show.Json = False,
 ) -> None:
     """List sessions with state, reason and the last sign of life."""

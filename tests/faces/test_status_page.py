@@ -53,6 +53,9 @@ async def test_a_dead_bot_is_told_with_its_incident_and_every_step(tmp_path: Pat
         page = await shows(running, "The bot service is down.")
         assert "connection refused" in page
         assert "Decided: down" in page
+        told = await shows(running, "log: arrived")
+        assert "Latest notices" in told
+        assert "The bot service: is down" in told
         await shows(running, "Le service est en panne.", **{"Accept-Language": "fr"})
 
 

@@ -106,6 +106,11 @@ FRENCH: Mapping[str, str] = {
     "fails since {when}: {reason}": "échoue depuis le {when} : {reason}",
     "{n} notice waits": "{n} annonce attend",
     "{n} notices wait": "{n} annonces attendent",
+    "Latest notices": "Dernières annonces",
+    "arrived": "arrivée",
+    "not sent": "non envoyée",
+    "tried {n} times": "tentée {n} fois",
+    "waiting": "en attente",
     # Reasons
     "answered with status {status}": "a répondu {status}",
     "answered": "a répondu",

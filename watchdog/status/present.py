@@ -10,13 +10,14 @@ from itertools import groupby
 
 from shared.web.ui.svg import Bar, Series, Svg, bars, curve, round_up
 from shared.web.ui.words import Words
-from watchdog.ledger.timeline import Line, Slot
+from watchdog.ledger.timeline import Line, NoticeLine, Receipt, Slot
 from watchdog.status import wording
 from watchdog.status.view import ChannelView, DayView, IncidentView, PauseView, StatusView, TargetView
 
 HOUR_MS = 3_600_000
 # How soon an open page asks again: while the watchdog makes up its mind, people wait for the answer.
 CALM_MS, IN_DOUBT_MS = 1500, 250
+NOTICES = 10
 WINDOWS = ("24h", "7d", "30d", "90d")
 
 
@@ -76,12 +77,23 @@ class Channel:
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """What was told; ``fared`` is one sentence a channel."""
+
+    what: str
+    at: datetime
+    kind: str
+    fared: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     title: str
     targets: list[Target]
     incidents: list[Incident]
     pauses: list[Pause]
     channels: list[Channel]
+    notices: list[Notice]
     footer: str
     refresh_ms: int
 
@@ -98,6 +110,7 @@ def page(view: StatusView, t: Words) -> Page:
         incidents=[_incident(each, t, several=several) for each in view.incidents],
         pauses=[_pause(each, t) for each in view.pauses],
         channels=[_channel(each, t) for each in view.channels],
+        notices=[_notice(each, t, several=several) for each in view.notices[:NOTICES]],
         refresh_ms=IN_DOUBT_MS if view.state in ("SUSPECT", "UNKNOWN") else CALM_MS,
         footer=f"{footer} · {every if watchdog.enabled else t('switched off: nothing is pinged')}",
     )
@@ -304,6 +317,28 @@ def _pause(pause: PauseView, t: Words) -> Pause:
     title = t("Maintenance of {span}", span=length) if pause.open else t("Planned: maintenance of {span}", span=length)
     text = t("until {when}, by {author}", when=t.when(_at(pause.until_ms)), author=pause.author)
     return Pause(pause.open, title, f"{text}: {pause.reason}" if pause.reason else text)
+
+
+def _notice(notice: NoticeLine, t: Words, *, several: bool) -> Notice:
+    name = notice.target if several else t("The bot service")
+    words = t(wording.NOTICE.get(notice.kind, notice.kind))
+    arrived = [each.state == "done" for each in notice.receipts]
+    return Notice(
+        what=f"{name}: {words}",
+        at=_at(notice.created_at_ms),
+        kind="good" if arrived and all(arrived) else "warn",
+        fared=[f"{each.channel}: {_fared(each, t)}" for each in notice.receipts],
+    )
+
+
+def _fared(receipt: Receipt, t: Words) -> str:
+    if receipt.state == "done":
+        return t("arrived")
+    if receipt.state in ("muted", "merged", "expired"):
+        return t("not sent") + f" ({wording.reason(receipt.reason, t)})"
+    if receipt.tries:
+        return t("tried {n} times", n=receipt.tries) + f" ({wording.reason(receipt.reason, t)})"
+    return t("waiting")
 
 
 def _channel(channel: ChannelView, t: Words) -> Channel:
