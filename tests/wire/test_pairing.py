@@ -63,7 +63,8 @@ async def test_a_session_comes_back_without_a_scan_and_gets_what_was_sent_meanwh
     second = await start_worker()
     await second.begin("s", jid)
     await second.heard("s", "offline_sync_completed")
-    assert (await second.heard("s", "offline_sync_preview")).data["messages"] == 5
+    # A kill may come between the journal and the receipt of "before": it is sent again then, and ignored.
+    assert (await second.heard("s", "offline_sync_preview")).data["messages"] in (5, 6)
     await second.message(text="meanwhile 4")
     assert [message.text for message in second.messages()] == ["before", *(f"meanwhile {n}" for n in range(5))]
     assert "qr" not in second.kinds("s")

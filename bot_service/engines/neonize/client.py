@@ -14,7 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 from bot_service.domain.message import Media
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.base import EngineError, EngineSink
-from bot_service.engines.neonize import inbound, jids, library, lines, signs
+from bot_service.engines.neonize import events, inbound, jids, library, lines, signs
 from bot_service.engines.neonize.files import DeviceFiles
 from bot_service.engines.neonize.gate import ReceiptGate
 from bot_service.engines.neonize.maps import MapRule
@@ -211,12 +211,8 @@ class Client:
         self._tell(SignalKind.QR, {"code": text, "expiresInMs": lives_ms, "round": self._code_round})
 
     def _login(self, word: str) -> None:
-        if word == "timeout":
-            self._tell(SignalKind.QR_EXHAUSTED, {})
-        elif word == "passkey-request":
-            self._tell(SignalKind.PASSKEY_REQUIRED, {})
-        elif word == "err-scanned-without-multidevice":
-            self._tell(SignalKind.MULTIDEVICE_OFF, {})
+        if word in events.LOGIN_WORDS:
+            self._tell(events.LOGIN_WORDS[word], {})
 
     def _event(self, number: int, event: Any) -> None:
         self.last_event_at = self._around.clock.monotonic()
@@ -233,23 +229,13 @@ class Client:
             self._is_connected()
         elif number == library.DISCONNECTED:
             self._is_disconnected()
-        elif number == library.KEEPALIVE_TIMEOUT:
-            age = (
-                int(self._around.clock.now().timestamp() - event.LastSuccess) * 1000 if event.LastSuccess > 0 else None
-            )
-            self._tell(SignalKind.KEEPALIVE_TIMEOUT, {"errors": event.ErrorCount, "lastSuccessMs": age})
-        elif number == library.KEEPALIVE_RESTORED:
-            self._tell(SignalKind.KEEPALIVE_RESTORED, {})
-        elif number == library.SYNC_PREVIEW:
-            self._after_connected(SignalKind.OFFLINE_SYNC_PREVIEW, {"messages": event.Message, "total": event.Total})
-        elif number == library.SYNC_COMPLETED:
-            self._after_connected(SignalKind.OFFLINE_SYNC_COMPLETED, {"count": event.Count})
-        elif number == library.UNDECRYPTABLE:
-            chat = jids.to_text(event.Info.MessageSource.Chat)
-            self._tell(SignalKind.UNDECRYPTABLE, {"chat": chat, "messageId": event.Info.ID})
-            self.gate.part_handled(event.Info.ID)
-        elif number == library.CHAT_PRESENCE:
-            self._tell(SignalKind.PRESENCE, {})
+        elif (sign := events.plain(number, event, self._around.clock.now().timestamp())) is not None:
+            if sign[0] in events.AFTER_CONNECTED and not self.connected:
+                self._held_back.append(sign)
+            else:
+                self._tell(*sign)
+            if sign[0] is SignalKind.UNDECRYPTABLE:
+                self.gate.part_handled(event.Info.ID)
 
     def _dials(self) -> None:
         self.dials += 1
@@ -275,13 +261,6 @@ class Client:
         held, self._held_back = self._held_back, []
         for kind, data in held:
             self._tell(kind, data)
-
-    def _after_connected(self, kind: SignalKind, data: dict[str, Any]) -> None:
-        # The library tells of the end of the offline messages before it says that it is connected.
-        if self.connected:
-            self._tell(kind, data)
-        else:
-            self._held_back.append((kind, data))
 
     def _pair_status(self, event: Any) -> None:
         if event.Status != 2:

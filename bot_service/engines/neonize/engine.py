@@ -28,6 +28,7 @@ from bot_service.engines.neonize.maps import MapRule
 from bot_service.engines.neonize.marks import Marks
 from bot_service.engines.neonize.sent import SentMessage
 from bot_service.engines.neonize.stores import Stores
+from bot_service.engines.neonize.threads import on, within
 from shared import logs
 from shared.clock import Clock, SystemClock
 from shared.tasks import spawn
@@ -78,11 +79,11 @@ class NeonizeEngine:
         if session in self._clients:
             await self._forget(self._clients.pop(session))
         self._rounds[session] = 0 if jid else self._rounds[session] + 1
-        client = await self._on(self._lifecycle, self._make, session, proxy, jid is None and pairing)
+        client = await on(self._lifecycle, self._make, session, proxy, jid is None and pairing)
         self._clients[session] = client
-        await self._on(self._lifecycle, client.start)
+        await on(self._lifecycle, client.start)
         if not client.over:
-            await self._on(self._calls, self._show_as_active, client)
+            await on(self._calls, self._show_as_active, client)
 
     def _make(self, session: str, proxy: str | None, pairing: bool) -> Client:
         try:
@@ -118,7 +119,7 @@ class NeonizeEngine:
     async def _wind_down(self, client: Client) -> None:
         client.stopping = True
         try:
-            await self._within(DISCONNECT_S, self._calls, client.disconnect)
+            await within(DISCONNECT_S, self._calls, client.disconnect)
         except EngineError as error:
             log.warning("The session does not disconnect", event_name="engine.disconnect", reason=error.code)
         until = self._clock.monotonic() + DRAIN_S
@@ -130,9 +131,16 @@ class NeonizeEngine:
         await self._forget(client)
 
     async def _forget(self, client: Client) -> None:
+        if client.gate.overdue:
+            log.warning(
+                "Receipts left before their messages were seen to be kept",
+                event_name="engine.gate.overdue",
+                session=client.session,
+                count=client.gate.overdue,
+            )
         # A thread that shows codes nobody scanned never ends: the library leaves it behind, and the pairing process ends soon.
         abandoned = client.showed_code.is_set() and not client.paired
-        if not await self._on(self._lifecycle, client.forget, 0.0 if abandoned else FORGET_S) and not abandoned:
+        if not await on(self._lifecycle, client.forget, 0.0 if abandoned else FORGET_S) and not abandoned:
             log.warning("A thread of the library did not end", event_name="engine.thread.left", session=client.session)
 
     def _ended_on_thread(self, client: Client) -> None:
@@ -195,7 +203,7 @@ class NeonizeEngine:
             raise EngineError("invalid", "no such address") from error
         # The library sends one message of a session at a time; waiting here keeps its threads for the others.
         async with self._sending.setdefault(session, asyncio.Lock()):
-            return await self._within(SEND_S, self._calls, self._send, client, target, message)
+            return await within(SEND_S, self._calls, self._send, client, target, message)
 
     def _send(self, client: Client, target: Any, message: OutgoingMessage) -> Sent:
         chat = jids.to_text(target)
@@ -260,18 +268,4 @@ class NeonizeEngine:
 
     async def _call(self, session: str, limit_s: float, deed: Callable[..., Answer], *args: Any) -> Answer:
         client = self._client(session)
-        return await self._within(limit_s, self._calls, client.call, deed, *args)
-
-    async def _within(
-        self, limit_s: float, executor: ThreadPoolExecutor, deed: Callable[..., Answer], *args: Any
-    ) -> Answer:
-        try:
-            async with asyncio.timeout(limit_s):
-                return await self._on(executor, deed, *args)
-        except TimeoutError as error:
-            raise EngineError("timeout", f"no answer within {limit_s:g} s", retryable=True) from error
-        except LibraryError as error:
-            raise translate(str(error)) from error
-
-    async def _on(self, executor: ThreadPoolExecutor, deed: Callable[..., Answer], *args: Any) -> Answer:
-        return await self._loop.run_in_executor(executor, lambda: deed(*args))
+        return await within(limit_s, self._calls, client.call, deed, *args)

@@ -1,0 +1,30 @@
+"""Runs the library's blocking calls on threads of this engine, each with a limit, and translates their errors at the border."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from bot_service.engines.base import EngineError
+from bot_service.engines.neonize.errors import translate
+from bot_service.engines.neonize.library import LibraryError
+
+Answer = TypeVar("Answer")
+
+
+async def on(executor: ThreadPoolExecutor, deed: Callable[..., Answer], *args: Any) -> Answer:
+    """The answer of ``deed``, run on a thread of ``executor``."""
+    return await asyncio.get_running_loop().run_in_executor(executor, lambda: deed(*args))
+
+
+async def within(limit_s: float, executor: ThreadPoolExecutor, deed: Callable[..., Answer], *args: Any) -> Answer:
+    """The same within ``limit_s`` seconds; raises :class:`EngineError` only. A call that runs on keeps its thread until it ends."""
+    try:
+        async with asyncio.timeout(limit_s):
+            return await on(executor, deed, *args)
+    except TimeoutError as error:
+        raise EngineError("timeout", f"no answer within {limit_s:g} s", retryable=True) from error
+    except LibraryError as error:
+        raise translate(str(error)) from error
