@@ -139,7 +139,13 @@ async def test_the_watchdogs_commands(terminal: Terminal, receiver: Receiver, bo
     await receiver.wait_for(lambda body: "test" in json.dumps(body).lower())
 
 
-async def test_doctor_names_what_is_wrong_and_what_to_do(terminal: Terminal) -> None:
+async def test_doctor_names_what_is_wrong_and_what_to_do(terminal: Terminal, both: tuple[Program, Program]) -> None:
+    async with Client(both[0].url) as client:
+
+        async def watched() -> bool:
+            return bool((await client.get("/api/keepalive"))["isRunning"])
+
+        await eventually(watched, within_s=45, what="the watchdog's first push")
     found = await terminal.json("doctor")
     groups = {check["group"] for check in found["checks"]}
     assert {"This machine", "Both programs", "Bot service", "Watchdog"} <= groups
