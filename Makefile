@@ -7,7 +7,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
 PYTEST := $(BIN)/python -m pytest
 PYTEST_ARGS ?=
-WORKERS ?= auto
+# Many tests wait for real processes: twice as many at a time as there are cores.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 MINUTES ?= 60
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
@@ -48,10 +49,10 @@ up: $(VENV)/.runs ## Start the bot service and the watchdog; Ctrl-C stops both
 # --- tests ---
 
 test: $(VENV)/.tests ## Run every test
-	$(PYTEST) -n $(WORKERS) $(PYTEST_ARGS)
+	$(PYTEST) -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 test-wire: $(VENV)/.tests ## Run the tests of the real engine against the fake WhatsApp server
-	$(PYTEST) -n $(WORKERS) tests/wire tests/contracts/engines tests/fake_whatsapp_tests $(PYTEST_ARGS)
+	$(PYTEST) -n $(WORKERS) --dist worksteal tests/wire tests/contracts/engines tests/fake_whatsapp_tests $(PYTEST_ARGS)
 
 soak: $(VENV)/.tests ## Run both programs for MINUTES=60 with random faults
 	$(BIN)/python -m tests.bench.soak --minutes $(MINUTES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import AsyncIterator
 
@@ -19,6 +20,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             missing = [name for name in programs if item.get_closest_marker(marker) and shutil.which(name) is None]
             if missing:
                 item.add_marker(pytest.mark.skip(reason=f"not installed: {', '.join(missing)} (.ci/run installs it)"))
+    _long_first(items)
+
+
+def _long_first(items: list[pytest.Item]) -> None:
+    """Put the tests marked ``long`` where a worker begins, so that none of them is what everybody waits for in the end.
+
+    xdist (``--dist worksteal``) gives each worker an equal run of neighbours, which share their fixtures.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    long = [item for item in items if item.get_closest_marker("long")]
+    short = [item for item in items if not item.get_closest_marker("long")]
+    ordered: list[pytest.Item] = []
+    for worker in range(workers):
+        mine = long[worker::workers]
+        size = (worker + 1) * len(items) // workers - len(ordered) - len(mine)
+        ordered += [*mine, *short[:size]]
+        del short[:size]
+    items[:] = ordered + short
 
 
 @pytest.fixture

@@ -83,6 +83,7 @@ async def reaches(api: Client, session: str, state: str) -> None:
     await eventually(look, within_s=20, every_s=0.1, what=f"{session} being {state}")
 
 
+@pytest.mark.long
 async def test_from_the_first_run_to_a_recovered_bot(
     browser: Browser, both: tuple[Program, Program], tmp_path: Path
 ) -> None:
@@ -157,6 +158,7 @@ async def test_from_the_first_run_to_a_recovered_bot(
         assert await status.faults() == []
 
 
+@pytest.mark.long
 async def test_every_page_is_clean_in_light_and_dark_for_every_reader(
     browser: Browser, both: tuple[Program, Program], tmp_path: Path
 ) -> None:

@@ -54,6 +54,7 @@ async def run(bot: Program, key: str | None, phases: str, examples: int) -> str:
     return text
 
 
+@pytest.mark.long
 async def test_the_administrators_key_meets_no_5xx_and_only_described_answers(bot: Program) -> None:
     text = await run(bot, processes.API_KEY, "examples,coverage,fuzzing", 5)
     assert "Tested: 0" not in text

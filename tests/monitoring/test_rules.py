@@ -34,6 +34,7 @@ def test_promtool_accepts_the_configuration_and_the_rules() -> None:
 
 
 @pytest.mark.prometheus
+@pytest.mark.long
 def test_every_case_of_the_rule_tests_holds() -> None:
     _promtool("test", "rules", str(TESTS))
 

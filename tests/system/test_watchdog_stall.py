@@ -15,6 +15,7 @@ from tests.support.waiting import eventually
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
 
+@pytest.mark.long
 async def test_a_hanging_loop_is_answered_for_dumped_and_ended(tmp_path: Path) -> None:
     ordinary = processes.watchdog(
         tmp_path, "http://127.0.0.1:9", LOOP_STALL_DUMP="2000", LOOP_STALL_EXIT="12000", KEEP_ALIVE_ENABLED="false"

@@ -3,7 +3,8 @@
 It reads one JSON object a line from standard input and answers with one a line. Each is a run: a forked process with the
 real ledger file, pipeline, dispatcher and webhook channel. ``kill_at`` is the number of the step at which it kills
 itself; without it the run goes to its end and tells how many steps there are. ``steps`` is ``statements`` (before every
-SQL statement of the writer, before and after every send) or ``lines`` (before each line of our code, once per phase).
+SQL statement of the writer, before and after every send), ``lines`` (before each line of our code, once per phase) or
+``none``.
 
 Nothing in the programs themselves knows of this: steps are seen by SQLite's trace hook and Python's own.
 """
@@ -11,6 +12,7 @@ Nothing in the programs themselves knows of this: steps are seen by SQLite's tra
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -197,6 +199,9 @@ def _child(order: dict[str, Any], answer: int) -> None:
 
 
 def main() -> None:
+    # A forked run shares what is loaded already; the collector would touch, and so copy, every page of it.
+    gc.disable()
+    gc.freeze()
     for line in sys.stdin:
         order = json.loads(line)
         reader, writer = os.pipe()
