@@ -18,16 +18,18 @@ from bot_service.settings import BotSettings
 from bot_service.store.database import StoreRefused
 from shared import logs
 from shared.clock import SystemClock
+from shared.loop_turns import LoopTurns, TurnsOfLoop
 from shared.settings import environment_without_secrets, load_or_exit
 from shared.web.livez import StallAnswerer
 from shared.web.server import bind_or_exit, serve
 
 
-async def _run(settings: BotSettings, sockets: list[socket.socket]) -> None:
+async def _run(settings: BotSettings, sockets: list[socket.socket], turns: LoopTurns) -> None:
     clock = SystemClock()
     pool = WorkerPool(_pool_policy(settings), clock)
     app = build_app(settings, pool=pool, clock=clock)
     app[keys.METRICS].register(MemoryOfWorkers(lambda: [worker.rss_bytes for worker in pool.workers()]))
+    app[keys.METRICS].register(TurnsOfLoop(turns, "veilleur_bot_loop_turn_seconds"))
     pool.on_replaced(app[keys.FIGURES].worker_restarted)
     app.cleanup_ctx.append(welcome(sockets[0].getsockname()[1]))
     guard = StallAnswerer(app[keys.GUARD], sockets)
@@ -60,7 +62,9 @@ def main() -> int:
     logs.configure(settings.log_format, settings.log_level)
     sockets = bind_or_exit(settings.host, settings.port)
     try:
-        asyncio.run(_run(settings, sockets))
+        turns = LoopTurns()
+        with asyncio.Runner(loop_factory=turns.new_loop) as runner:
+            runner.run(_run(settings, sockets, turns))
     except (StoreRefused, FolderTaken, OSError) as error:
         print(f"The bot service cannot start: {error}", file=sys.stderr)  # noqa: T201
         return 1

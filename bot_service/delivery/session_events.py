@@ -41,8 +41,12 @@ class SessionEvents:
         elif event.kind in ("fleet.outdated", "fleet.recovered"):
             self._drafts.add(event)
 
-    async def on_transitions(self, connection: AsyncConnection, changes: list[Transition]) -> None:
-        await self._announcer.stage(connection, [self._draft(change) for change in changes])
+    async def on_transitions(
+        self, connection: AsyncConnection, changes: list[Transition], stored: Callable[[str], Record | None]
+    ) -> None:
+        """``stored(session)`` is the record that goes with the change; a session is told of before others know it."""
+        drafts = [self._draft(change, stored(change.session) or self._record_of(change.session)) for change in changes]
+        await self._announcer.stage(connection, drafts)
 
     async def on_delete(self, connection: AsyncConnection, session: str) -> None:
         """Whatever is kept of a deleted session goes with it."""
@@ -77,8 +81,7 @@ class SessionEvents:
             else:
                 await self._alerts.resolve(CLIENT_OUTDATED, "WhatsApp takes this version of the client again")
 
-    def _draft(self, change: Transition) -> Draft:
-        record = self._record_of(change.session)
+    def _draft(self, change: Transition, record: Record | None) -> Draft:
         at = from_ms(change.at_ms)
         data = {
             "session": change.session,

@@ -23,6 +23,7 @@ from shared import logs
 log = logs.get(__name__)
 
 ENGINE_TIMEOUT_S = 35.0
+START = Command(CommandKind.START, "user_start")
 
 
 class SessionExists(Exception):
@@ -64,14 +65,19 @@ class Sessions:
             id=session, owner=new.owner, name=new.name or session, metadata=new.metadata,
             created_ms=now_ms, since_ms=now_ms, active_ms=now_ms, aged_from_ms=now_ms,
         )  # fmt: skip
+        begun = self._supervisor.begin(record, START if start else None)
         self._creating.add(session)
         try:
-            self._store.mark(record)
+            # The session and its first step are one transaction; the engine hears of it once that is committed.
+            self._store.mark(begun.after, begun.change)
             await self._store.flush()
-            self._supervisor.add(record)
+            self._supervisor.admit(begun)
+        except BaseException:
+            self._store.drop(session)
+            raise
         finally:
             self._creating.discard(session)
-        return await self.command(session, CommandKind.START) if start else record
+        return begun.after
 
     async def command(self, session: str, kind: CommandKind, reason: str = "") -> Record:
         """START, STOP, RESTART or RECONNECT. The wish holds at once; the answer comes when it is stored."""

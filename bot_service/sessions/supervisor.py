@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -44,6 +44,16 @@ log = logs.get(__name__)
 
 # A sign of life is written to the store when the stored one is older than this: not at every message.
 ACTIVITY_STEP_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The first step of a session that nobody knows yet."""
+
+    before: Record
+    after: Record
+    effects: tuple[Effect, ...]
+    change: Transition | None
 
 
 class Supervisor:
@@ -181,6 +191,19 @@ class Supervisor:
 
     # --- making and removing ---
 
+    def begin(self, record: Record, command: Command | None) -> Begun:
+        """What a new session becomes by its first command. Nothing has happened yet: store it, then :meth:`admit` it."""
+        now_ms = self.now_ms()
+        after, effects = advance(record, command, self.policy, now_ms) if command is not None else (record, ())
+        return Begun(record, after, tuple(effects), transition(record, after, now_ms))
+
+    def admit(self, begun: Begun) -> None:
+        """A new session that is stored: everybody is told, and what follows is done."""
+        self.add(begun.after)
+        self._spread(begun.before, begun.after, begun.change, admitted=False)
+        for effect in begun.effects:
+            self._follow(begun.after, effect)
+
     def add(self, record: Record) -> None:
         """A new session, or one that was read from the store."""
         self._registry.put(record)
@@ -218,6 +241,9 @@ class Supervisor:
             or after.wanted is not before.wanted
         ):
             self._store.mark(after, change)
+        self._spread(before, after, change, admitted=admitted)
+
+    def _spread(self, before: Record, after: Record, change: Transition | None, *, admitted: bool) -> None:
         if after.due != before.due and self.timers is not None:
             self.timers.set(after.id, after.due, admitted=admitted)
         if after.state is not State.PAIRING:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from sqlalchemy import Connection, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from bot_service.store import sqlite_thread
 
 _MAGIC = b"SQLite format 3\0"
 # A full check reads the whole file: above this size only the schema is read, so that a start stays short.
@@ -70,7 +73,12 @@ async def open_database(url: str) -> Database:
     if parsed.get_backend_name() == "sqlite":
         file = Path(parsed.database or "")
         await asyncio.to_thread(_check_file, file)
-        engine = create_async_engine(parsed.set(drivername="sqlite+aiosqlite"), pool_size=4, max_overflow=0)
+        engine = create_async_engine(
+            parsed.set(drivername="sqlite+aiosqlite"),
+            pool_size=4,
+            max_overflow=0,
+            async_creator=partial(sqlite_thread.connect, file),
+        )
         event.listen(engine.sync_engine, "connect", _sqlite_pragmas)
     else:
         try:

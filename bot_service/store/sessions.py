@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -21,12 +22,13 @@ from shared.clock import Clock
 
 log = logs.get(__name__)
 
-# More rows than this in one transaction would hold the event loop for too long.
-BATCH = 200
+# More rows than this in one transaction would hold the event loop for too long: making them is a few milliseconds of work.
+BATCH = 50
 GATHER_S = 0.02
 RETRY_S = 1.0
 
-TransitionSink = Callable[[AsyncConnection, list[Transition]], Awaitable[None]]
+RecordOf = Callable[[str], Record | None]
+TransitionSink = Callable[[AsyncConnection, list[Transition], RecordOf], Awaitable[None]]
 DeleteSink = Callable[[AsyncConnection, str], Awaitable[None]]
 
 
@@ -76,6 +78,7 @@ class SessionStore:
         self._wake = asyncio.Event()
         self._turn = asyncio.Lock()
         self._failing: str | None = None
+        self._marked = self._written = 0
         self.transition_sinks: list[TransitionSink] = []
         self.delete_sinks: list[DeleteSink] = []
 
@@ -86,6 +89,7 @@ class SessionStore:
 
     def mark(self, record: Record, change: Transition | None = None) -> None:
         """To be written soon."""
+        self._marked += 1
         self._dirty[record.id] = record
         if change is not None:
             self._changes.append(change)
@@ -102,17 +106,32 @@ class SessionStore:
                 await self._clock.sleep(RETRY_S)
 
     async def flush(self) -> None:
-        """Returns when everything marked so far is committed. Raises :class:`StoreUnavailable`."""
-        async with self._turn:
-            while self._dirty or self._changes:
-                await self._write_batch()
-            self._wake.clear()
+        """Returns when everything marked so far is committed. Raises :class:`StoreUnavailable`.
+
+        Many who wait share one transaction: whoever comes first writes for all, and what is marked meanwhile is the next's.
+        """
+        mine = self._marked
+        while self._written < mine:
+            async with self._turn:
+                if self._written < mine:
+                    await self._write_batch()
+
+    def drop(self, session: str) -> None:
+        """What was marked of ``session`` is not to be written after all: nobody was told of it."""
+        self._dirty.pop(session, None)
+        self._changes = [change for change in self._changes if change.session != session]
 
     async def _write_batch(self) -> None:
-        ids = list(self._dirty)[:BATCH]
+        begun = self._marked
+        self._wake.clear()
+        ids = list(islice(self._dirty, BATCH))
         records = {name: self._dirty.pop(name) for name in ids}
         # Changes stay in order; those of sessions further back wait for a later batch of this same flush.
         changes, self._changes = self._changes[: BATCH * 2], self._changes[BATCH * 2 :]
+        everything = not self._dirty and not self._changes
+        if not records and not changes:
+            self._written = begun  # what was marked has gone with its session
+            return
         try:
             async with self._database.write() as connection:
                 if records:
@@ -121,13 +140,23 @@ class SessionStore:
                     await connection.execute(sa.insert(transitions), [_transition_row(change) for change in changes])
                     await self._trim(connection, changes)
                     for sink in self.transition_sinks:
-                        await sink(connection, changes)
+                        await sink(connection, changes, lambda name: records.get(name) or self._dirty.get(name))
         except (SQLAlchemyError, OSError) as error:
-            self._dirty = records | self._dirty
-            self._changes = changes + self._changes
+            self._keep_for_later(records, changes)
             self._fail(error)
+        except asyncio.CancelledError:
+            # Who waited has gone away; what is to be written has not.
+            self._keep_for_later(records, changes)
+            raise
         else:
+            if everything:
+                self._written = begun
             self._succeed()
+
+    def _keep_for_later(self, records: dict[str, Record], changes: list[Transition]) -> None:
+        self._dirty = records | self._dirty
+        self._changes = changes + self._changes
+        self._wake.set()
 
     def _succeed(self) -> None:
         if self._failing is not None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import tempfile
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -18,47 +20,17 @@ import psutil
 
 from bot_service import keys
 from shared import logs
+from tests.bench import inside, load
+from tests.bench.asking import Asking, told
 from tests.support.bot_app import running
 from tests.support.fake_pool import FakePool
-from tests.support.processes import Client, Program, bot
+from tests.support.processes import Client, Program, bot, free_port
 
 HOUR_MS = 3_600_000
 
 
 def show(what: str, value: str, target: str = "") -> None:
     print(f"| {what} | {value} | {target} |", flush=True)
-
-
-class Probe:
-    """Asks /health twenty times a second and keeps how long each answer took."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self.took_ms: list[float] = []
-        self._task: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Probe:
-        self._task = asyncio.create_task(self._run())
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._task is not None
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _run(self) -> None:
-        async with aiohttp.ClientSession() as http:
-            while True:
-                began = time.perf_counter()
-                async with http.get(f"{self._url}/health") as answer:
-                    await answer.read()
-                self.took_ms.append((time.perf_counter() - began) * 1000)
-                await asyncio.sleep(0.05)
-
-    def told(self) -> str:
-        ordered = sorted(self.took_ms)
-        p99 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
-        return f"p50 {ordered[len(ordered) // 2]:.1f} ms, p99 {p99:.1f} ms, worst {ordered[-1]:.1f} ms"
 
 
 async def all_ready(client: Client, count: int, within_s: float) -> float:
@@ -77,16 +49,6 @@ async def all_ready(client: Client, count: int, within_s: float) -> float:
     raise AssertionError(f"{ready} of {count} sessions are READY after {within_s} s")
 
 
-async def create(client: Client, count: int, at_once: int = 16) -> None:
-    numbers = iter(range(count))
-
-    async def some() -> None:
-        for number in numbers:
-            await client.post("/api/sessions", {"id": f"s{number}"})
-
-    await asyncio.gather(*(some() for _ in range(at_once)))
-
-
 def memory_mb(program: Program) -> tuple[float, float]:
     """PSS of the API process and of all its workers."""
 
@@ -96,45 +58,62 @@ def memory_mb(program: Program) -> tuple[float, float]:
     return pss(program.pid), sum(pss(pid) for pid in program.worker_pids())
 
 
-async def many(folder: Path, count: int, workers: int, rate: int, storm_s: int) -> None:
+@contextlib.asynccontextmanager
+async def watched(program: Program, what: str, target: str) -> AsyncIterator[None]:
+    """Says of the time in the block how fast /health answered, and a bare server beside it, and how long the loop's turns were."""
+    port = str(free_port())
+    log = program.log.with_suffix(".bare.log")
+    beside = Program("tests.bench.bare", {"PORT": port}, log=log, arguments=(port,))
+    beside.start()
+    try:
+        await beside.ready()
+        before = await inside.moment(program)
+        ours, bare = f"{program.url}/health", f"{beside.url}/health"
+        async with Asking([ours, bare]) as asking:
+            yield
+        after = await inside.moment(program)
+    finally:
+        beside.close()
+    answers = asking.answers
+    show(f"`/health` {what}", told(answers.took[ours]), target)
+    show("— a bare aiohttp server beside it meanwhile", told(answers.took[bare]))
+    show("— late to ask (the machine)", told(answers.late))
+    show("— event loop", inside.told(before, after), "no turn > 100 ms")
+
+
+async def many(folder: Path, args: argparse.Namespace) -> None:
+    count = args.sessions
     program = bot(
         folder,
         name="many",
-        ENGINE_SESSIONS_PER_WORKER=str(-(-count // workers)),
+        ENGINE_SESSIONS_PER_WORKER=str(-(-count // args.workers)),
         SIMULATOR_OPTIONS="auto_pair_ms=200",
         BOOT_CONCURRENCY="256",
-        LOG_LEVEL="warning",
+        LOG_LEVEL=args.log_level,
     )
     program.start()
     try:
         await program.ready()
         api_empty, _ = memory_mb(program)
         async with Client(program.url) as client:
-            async with Probe(program.url) as probe:
+            async with watched(program, "while creating", "no stall > 100 ms"):
                 began = time.monotonic()
-                await create(client, count)
+                await load.run("create", program.url, count, args.at_once)
                 made_s = time.monotonic() - began
                 ready_s = made_s + await all_ready(client, count, 600)
-            show(f"{count} sessions created", f"{made_s:.1f} s")
+            show(f"{count} sessions created", f"{made_s:.1f} s: {count / made_s:.0f} a second", ">= 200 a second")
             show("all READY, from the first create", f"{ready_s:.1f} s")
-            show("/health while creating", probe.told(), "no stall > 100 ms")
             api, in_workers = memory_mb(program)
             per = (api - api_empty + in_workers) / count * 1024
             show("memory", f"API {api:.0f} MB, workers {in_workers:.0f} MB: {per:.0f} kB a session")
-            async with Probe(program.url) as probe:
-                await storm(client, min(count, 50), rate, storm_s)
-            show(f"/health in a storm of {rate} messages a second", probe.told(), "p99 < 20 ms")
+            async with watched(program, f"in a storm of {args.rate} messages a second", "p99 < 20 ms"):
+                await load.run("storm", program.url, min(count, 50), args.rate, args.storm)
+            figures = await client.get("/api/metrics")
             _, health = await client.call("GET", "/health")
             show("sessions READY after it", f"{health['sessions']['ready']} of {count}")
+            show("messages stored", f"{figures['messages']['received']}", f"{args.rate * args.storm}")
     finally:
         program.close()
-
-
-async def storm(client: Client, over: int, rate: int, seconds: int) -> None:
-    """``rate`` inbound messages a second for ``seconds``, spread over ``over`` sessions."""
-    each = {"action": "message", "count": rate * seconds // over, "rate": rate / over}
-    await asyncio.gather(*(client.post(f"/api/sessions/s{number}/simulate", each) for number in range(over)))
-    await asyncio.sleep(seconds)
 
 
 async def restore(folder: Path, count: int) -> None:
@@ -143,7 +122,7 @@ async def restore(folder: Path, count: int) -> None:
         program.start()
         await program.ready()
         async with Client(program.url) as client:
-            await create(client, count)
+            await load.run("create", program.url, count, 16)
             await all_ready(client, count, 300)
         program.kill()
         program.kill_workers()
@@ -219,7 +198,7 @@ async def run(args: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="veilleur-bench-") as name:
         folder = Path(name)
         if "many" in args.only:
-            await many(folder, args.sessions, args.workers, args.rate, args.storm)
+            await many(folder, args)
         if "cleanup" in args.only:
             await cleanup(folder, args.sessions, args.sessions // 100)
         if "restore" in args.only:
@@ -233,5 +212,7 @@ if __name__ == "__main__":
     parser.add_argument("--restore", type=int, default=500)
     parser.add_argument("--rate", type=int, default=500)
     parser.add_argument("--storm", type=int, default=20)
+    parser.add_argument("--at-once", type=int, default=16)
+    parser.add_argument("--log-level", default="info")
     parser.add_argument("--only", default="many,cleanup,restore", type=lambda text: text.split(","))
     asyncio.run(run(parser.parse_args()))

@@ -42,8 +42,10 @@ def free_port() -> int:
 class Program:
     """One program. ``output()`` is all it printed; every process it started is in its own group where it says so."""
 
-    def __init__(self, module: str, env: dict[str, str], *, log: Path, cwd: Path = ROOT) -> None:
-        self.module, self.env, self.log, self.cwd = module, env, log, cwd
+    def __init__(
+        self, module: str, env: dict[str, str], *, log: Path, cwd: Path = ROOT, arguments: tuple[str, ...] = ()
+    ) -> None:
+        self.module, self.env, self.log, self.cwd, self.arguments = module, env, log, cwd, arguments
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -65,7 +67,7 @@ class Program:
         environment = {**inherited, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT), **self.env}
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", self.module],
+                [sys.executable, "-m", self.module, *self.arguments],
                 cwd=self.cwd,
                 env=environment,
                 stdout=out,
@@ -150,7 +152,7 @@ class Program:
         return pids
 
     def _end_workers(self) -> list[int]:
-        ended = self.worker_pids()
+        ended = self.worker_pids() if "DATA_DIR" in self.env else []
         for pid in ended:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

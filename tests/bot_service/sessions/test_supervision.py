@@ -110,8 +110,9 @@ async def test_an_outdated_client_stops_the_fleet_and_one_session_leads_it_back(
 async def test_a_locked_store_is_told_by_health_and_nothing_is_lost(tmp_path: Path) -> None:
     async with running(tmp_path) as bot:
         await paired(bot, "one")
-        lock = sqlite3.connect(tmp_path / "bot.db", isolation_level=None)
-        lock.execute("BEGIN IMMEDIATE")
+        lock = sqlite3.connect(tmp_path / "bot.db", isolation_level=None, check_same_thread=False)
+        # In a thread: a write of the service that is on its way must be able to end meanwhile.
+        await asyncio.to_thread(lock.execute, "BEGIN IMMEDIATE")
         bot.pool.emit("one", SignalKind.DISCONNECTED)
         await is_in(bot, "one", State.RECONNECTING)
 

@@ -1,0 +1,165 @@
+"""A connection to SQLite in a thread of its own that asks that thread once for each statement.
+
+It takes the place of aiosqlite's connection below SQLAlchemy (``async_creator``). There, making a cursor, executing,
+fetching and closing are four trips to the thread and back, and each trip is a turn of the event loop; here a statement
+comes back with all its rows from one, and a rollback of nothing makes none. See docs/decisions/0094.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+T = TypeVar("T")
+
+_Work = tuple[asyncio.Future[Any], Callable[[], Any]]
+
+
+async def connect(file: Path, *, busy_timeout_s: float = 5.0) -> SqliteThread:
+    """A connection to ``file``, which is made when it is not there. Raises ``sqlite3.Error``."""
+    made = SqliteThread()
+    try:
+        await made.open(file, busy_timeout_s)
+    except BaseException:
+        made.stop()
+        raise
+    return made
+
+
+class SqliteThread:
+    """What SQLAlchemy's adapter asks of a connection of aiosqlite, and no more. Results hold every row at once."""
+
+    def __init__(self) -> None:
+        self._connection: sqlite3.Connection | None = None
+        self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        # A daemon: a disk that hangs must not keep the process.
+        self._thread = threading.Thread(target=_run, args=(self._work,), name="sqlite", daemon=True)
+        self._thread.start()
+
+    async def open(self, file: Path, busy_timeout_s: float) -> None:
+        """Once, before anything else."""
+        # Statements of one connection never overlap, so it may be touched from both threads.
+        wish = partial(sqlite3.connect, file, timeout=busy_timeout_s, check_same_thread=False)
+        self._connection = await self.do(wish)
+
+    async def do(self, work: Callable[[], T]) -> T:
+        """``work()`` in the thread."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._work.put((future, work))
+        return await future
+
+    @property
+    def opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise ValueError("no active connection")  # the adapter knows this sentence
+        return self._connection
+
+    @property
+    def isolation_level(self) -> str | None:
+        return self.opened.isolation_level
+
+    async def create_function(self, *args: Any, **kwargs: Any) -> None:
+        await self.do(partial(self.opened.create_function, *args, **kwargs))
+
+    def cursor(self) -> Statement:
+        return Statement(self)
+
+    async def commit(self) -> None:
+        await self.do(self.opened.commit)
+
+    async def rollback(self) -> None:
+        if self.opened.in_transaction:
+            await self.do(self.opened.rollback)
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            try:
+                await self.do(connection.close)
+            finally:
+                self.stop()
+
+    def stop(self) -> None:
+        """End the thread once it has done what it was asked."""
+        self._work.put(None)
+
+
+class Statement:
+    """A cursor that is made, executed and read in one trip."""
+
+    arraysize = 1
+
+    def __init__(self, connection: SqliteThread) -> None:
+        self._connection = connection
+        self._rows: Sequence[Any] = ()
+        self.description: Any = None
+        self.rowcount = -1
+        self.lastrowid: int | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def execute(self, sql: str, parameters: Iterable[Any] = ()) -> Self:
+        await self._connection.do(partial(self._execute, sql, parameters))
+        return self
+
+    async def executemany(self, sql: str, parameters: Iterable[Iterable[Any]]) -> Self:
+        await self._connection.do(partial(self._executemany, sql, parameters))
+        return self
+
+    async def fetchall(self) -> Sequence[Any]:
+        rows, self._rows = self._rows, ()
+        return rows
+
+    async def close(self) -> None:
+        self._rows = ()
+
+    def _execute(self, sql: str, parameters: Any) -> None:
+        cursor = self._connection.opened.execute(sql, parameters)
+        self.description = cursor.description
+        # Rows before the count: of an UPDATE with RETURNING it is known only at the end.
+        self._rows = cursor.fetchall() if cursor.description is not None else ()
+        self._end(cursor)
+
+    def _executemany(self, sql: str, parameters: Any) -> None:
+        self._end(self._connection.opened.executemany(sql, parameters))
+
+    def _end(self, cursor: sqlite3.Cursor) -> None:
+        self.rowcount, self.lastrowid = cursor.rowcount, cursor.lastrowid
+        cursor.close()
+
+
+def _run(work: queue.SimpleQueue[_Work | None]) -> None:
+    while (item := work.get()) is not None:
+        future, call = item
+        try:
+            result = call()
+        except BaseException as error:
+            _tell(future, partial(_fail, future, error))
+        else:
+            _tell(future, partial(_settle, future, result))
+            del result
+        del item, future, call  # nothing of the last statement lives on while this waits
+
+
+def _tell(future: asyncio.Future[Any], call: Callable[[], None]) -> None:
+    try:
+        future.get_loop().call_soon_threadsafe(call)
+    except RuntimeError:
+        pass  # the loop has ended: nobody waits
+
+
+def _settle(future: asyncio.Future[Any], result: Any) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)
