@@ -6,6 +6,9 @@ import asyncio
 import os
 import socket
 import sys
+from collections.abc import AsyncIterator
+
+from aiohttp import web
 
 from bot_service import keys
 from bot_service.app import build_app, say_goodbye
@@ -16,7 +19,7 @@ from bot_service.metrics import MemoryOfWorkers
 from bot_service.sessions.leases import FolderTaken
 from bot_service.settings import BotSettings
 from bot_service.store.database import StoreRefused
-from shared import logs
+from shared import heap, logs
 from shared.clock import SystemClock
 from shared.loop_turns import LoopTurns, TurnsOfLoop
 from shared.settings import environment_without_secrets, load_or_exit
@@ -32,12 +35,18 @@ async def _run(settings: BotSettings, sockets: list[socket.socket], turns: LoopT
     app[keys.METRICS].register(TurnsOfLoop(turns, "veilleur_bot_loop_turn_seconds"))
     pool.on_replaced(app[keys.FIGURES].worker_restarted)
     app.cleanup_ctx.append(welcome(sockets[0].getsockname()[1]))
+    app.cleanup_ctx.append(_settled)
     guard = StallAnswerer(app[keys.GUARD], sockets)
     guard.start()
     try:
         await serve(app, sockets, before_stop=lambda: say_goodbye(app))
     finally:
         guard.stop()
+
+
+async def _settled(_app: web.Application) -> AsyncIterator[None]:
+    heap.settle()
+    yield
 
 
 def _pool_policy(settings: BotSettings) -> PoolPolicy:
@@ -57,6 +66,8 @@ def _pool_policy(settings: BotSettings) -> PoolPolicy:
 
 
 def main() -> int:
+    # Threads hand over sooner than by default (5 ms): the event loop must not wait for one that reads a journal.
+    sys.setswitchinterval(0.001)
     os.umask(0o077)  # keys, pairings and messages: what is written here is nobody else's to read
     settings = load_or_exit(BotSettings)
     logs.configure(settings.log_format, settings.log_level)

@@ -182,7 +182,7 @@ async def _sessions(app: web.Application) -> AsyncIterator[None]:
         round_trip=app[keys.FIGURES].probe_round_trip.observe,
     )
     app[keys.CLEANUP] = Cleanup(supervisor, registry, clock, expiry, interval_ms=settings.session_cleanup_interval_ms)
-    app[keys.RESTORE] = Restore(supervisor, registry, hands, clock, stagger_ms=settings.boot_stagger_ms)
+    app[keys.RESTORE] = Restore(supervisor, registry, hands, stagger_ms=settings.boot_stagger_ms)
     pool.on_signal(supervisor.on_signal)
     yield
     await hands.close()

@@ -57,6 +57,7 @@ class Delivery:
     pushes: WatchdogPushes
     alerts: ServiceAlerts
     queues: QueueWatch
+    ages: AgesOfSessions
     results: WebhookResults
     session_events: SessionEvents
     retention: Retention
@@ -173,6 +174,7 @@ async def _build(app: web.Application, http: aiohttp.ClientSession, trusted: aio
         pushes=pushes,
         alerts=alerts,
         queues=QueueWatch(clock, database),
+        ages=AgesOfSessions(clock, lambda: _ages_ms(app)),
         results=results,
         session_events=SessionEvents(
             clock,
@@ -223,13 +225,15 @@ def _connect(app: web.Application, built: Delivery) -> None:
     app[keys.BUS].subscribe(built.session_events.on_event)
     app[keys.STORE].transition_sinks.append(built.session_events.on_transitions)
     app[keys.STORE].delete_sinks.append(built.session_events.on_delete)
-    metrics.registry.register(AgesOfSessions(lambda: _ages_ms(app)))
+    metrics.registry.register(built.ages)
 
 
 def _ages_ms(app: web.Application) -> Iterator[tuple[int | None, int | None]]:
-    for record in app[keys.REGISTRY]:
-        if record.state in LINKED:
-            yield app[keys.POOL].frame_ages_ms(record.id)
+    registry, pool = app[keys.REGISTRY], app[keys.POOL]
+    for session in registry.ids():
+        record = registry.get(session)
+        if record is not None and record.state in LINKED:
+            yield pool.frame_ages_ms(session)
 
 
 def _start(loops: TaskGroupOfLoops, app: web.Application, built: Delivery) -> None:
@@ -241,6 +245,7 @@ def _start(loops: TaskGroupOfLoops, app: web.Application, built: Delivery) -> No
     loops.start("events", built.feed.run)
     loops.start("session-events", built.session_events.run)
     loops.start("queues", built.queues.run)
+    loops.start("ages", built.ages.run)
     loops.start("keys", built.keyring.run)
     loops.start("retention", built.retention.run)
     loops.start("watchdog-silence", WatchdogSilence(app[keys.CLOCK], built.pushes, built.alerts).run)

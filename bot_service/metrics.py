@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,7 @@ from bot_service.delivery.inbound import Batch
 from bot_service.store import deliveries, sends
 from bot_service.store.database import Database
 from shared import logs
+from shared.breath import Breath
 from shared.clock import Clock, to_ms
 
 log = logs.get(__name__)
@@ -115,17 +117,34 @@ class MemoryOfWorkers(Collector):
 class AgesOfSessions(Collector):
     """How long ago sessions heard something, as histograms over the sessions of this moment: never one series a session.
 
-    ``ages_ms()`` yields (since the last frame, since the last inbound), None when unknown.
+    ``ages_ms()`` yields (since the last frame, since the last inbound), None when unknown. A scrape gets what the loop
+    found last, in slices: nobody waits until ten thousand sessions are counted.
     """
 
-    def __init__(self, ages_ms: Callable[[], Iterable[tuple[int | None, int | None]]]) -> None:
-        self._ages_ms = ages_ms
+    def __init__(
+        self, clock: Clock, ages_ms: Callable[[], Iterable[tuple[int | None, int | None]]], *, every_s: float = 10.0
+    ) -> None:
+        self._clock, self._ages_ms, self._every_s = clock, ages_ms, every_s
+        self._counts = _Counts(), _Counts()
 
-    def collect(self) -> Iterator[Metric]:
+    async def run(self) -> None:
+        """The loop."""
+        while True:
+            await self.look()
+            await self._clock.sleep(self._every_s)
+
+    async def look(self) -> None:
         frames, inbound = _Counts(), _Counts()
+        breath = Breath()
         for frame_ms, inbound_ms in self._ages_ms():
             frames.add(frame_ms)
             inbound.add(inbound_ms)
+            if breath.spent:
+                await breath.take()
+        self._counts = frames, inbound
+
+    def collect(self) -> Iterator[Metric]:
+        frames, inbound = self._counts
         yield frames.family("seconds_since_last_frame", "Ages of the last frame over all connected sessions")
         yield inbound.family("seconds_since_last_inbound", "Ages of the last inbound over all connected sessions")
 
@@ -139,8 +158,7 @@ class _Counts:
         if age_ms is None:
             return
         age_s = age_ms / 1000
-        place = next((n for n, bound in enumerate(AGE_BUCKETS_S) if age_s <= bound), len(AGE_BUCKETS_S))
-        self._in_bucket[place] += 1
+        self._in_bucket[bisect_left(AGE_BUCKETS_S, age_s)] += 1
         self._sum_s += age_s
 
     def family(self, name: str, text: str) -> HistogramMetricFamily:

@@ -102,7 +102,7 @@ def refresh(app: web.Application) -> None:
         metrics.sessions.labels(state.value).set(counts.get(state, 0))
     metrics.sessions_wanted.set(registry.wanted)
     metrics.sessions_ready.set(registry.ready)
-    metrics.silence_suspected.set(sum(record.suspicion is not None for record in registry))
+    metrics.silence_suspected.set(registry.suspected)
     queues = built.queues.figures
     metrics.webhook_oldest.set(queues.webhook_oldest_s)
     metrics.outbox_oldest.set(queues.send_oldest_s)

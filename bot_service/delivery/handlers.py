@@ -24,7 +24,7 @@ log = logs.get(__name__)
 
 Handler = Callable[[Sequence[InboundMessage]], Awaitable[None]]
 
-_BATCH = 200
+_BATCH = 50
 _TRIES = 5
 _DECODER = msgspec.json.Decoder(InboundMessage)
 

@@ -25,7 +25,7 @@ from shared.clock import Clock, to_ms
 log = logs.get(__name__)
 
 # Small enough that one batch holds up the event loop for a few milliseconds only.
-BATCH_RECORDS = 100
+BATCH_RECORDS = 50
 SLICE_BYTES = 256 * 1024
 LOOK_EVERY_S = 5.0
 ORPHAN_S = 60.0

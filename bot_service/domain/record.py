@@ -46,7 +46,8 @@ class Seen(msgspec.Struct, frozen=True, gc=False):
     at_ms: int
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+# Nothing in it can lead back to it, so the collector of cycles need not walk ten thousand of them.
+class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     id: str
     owner: str
     name: str

@@ -19,12 +19,14 @@ from typing import Generic, TypeVar
 
 from bot_service.engines.frames import FrameDecoder, FrameError, encode
 from bot_service.engines.protocol import Frame
+from shared.breath import Breath
 
 F = TypeVar("F")
 
 READ_BYTES = 64 * 1024
+# Several links may have their turn in the same turn of the loop.
+TURN_S = 0.001
 BATCH_BYTES = 256 * 1024
-FRAMES_PER_TURN = 100
 MAX_SOCKET_PATH_BYTES = 100
 
 
@@ -97,7 +99,6 @@ class Link(Generic[F]):
 
     async def frames(self) -> AsyncIterator[F]:
         """What the other side sends, until it closes. Rubbish ends it like a close."""
-        since_turn = 0
         while not self._closed:
             try:
                 data = await self._reader.read(READ_BYTES)
@@ -106,13 +107,12 @@ class Link(Generic[F]):
                 break
             if not data:
                 break
+            # A storm of frames must leave the event loop its turns; what reads them decides how long a frame takes.
+            breath = Breath(TURN_S)
             for frame in frames:
                 yield frame
-                since_turn += 1
-                if since_turn >= FRAMES_PER_TURN:
-                    # A storm of frames must leave the event loop its turns.
-                    since_turn = 0
-                    await asyncio.sleep(0)
+                if breath.spent:
+                    await breath.take()
         self.abort()
 
     async def flush(self, timeout_s: float) -> None:

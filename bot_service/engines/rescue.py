@@ -14,11 +14,10 @@ from bot_service.engines.pool_policy import PoolPolicy
 from bot_service.engines.roster import Entry
 from bot_service.engines.worker_handle import WorkerHandle
 from shared import logs
+from shared.breath import Breath
 from shared.tasks import spawn
 
 log = logs.get(__name__)
-
-ENTRIES_PER_TURN = 50
 
 
 class Rescue:
@@ -34,8 +33,11 @@ class Rescue:
         worker is alone with it.
         """
         exit_code = old.process.exit_code if old.process is not None else None
-        for index, entry in enumerate(entries):
-            await _turn(index)
+        breath = Breath()
+        for entry in entries:
+            # Thousands of sessions must not take the event loop for themselves.
+            if breath.spent:
+                await breath.take()
             if not entry.moving and entry.wanted and entry.worker is None:
                 self._listeners.signal(entry, SignalKind.WORKER_LOST, {"exitCode": exit_code})
         groups = [entries]
@@ -62,8 +64,10 @@ class Rescue:
                     await self._start(entry, worker)
 
     async def _start_all(self, entries: list[Entry], worker: WorkerHandle | None) -> None:
-        for index, entry in enumerate(entries):
-            await _turn(index)
+        breath = Breath()
+        for entry in entries:
+            if breath.spent:
+                await breath.take()
             spawn(self._start_one(entry, worker), name="engines.restore.session")
 
     async def _start_one(self, entry: Entry, worker: WorkerHandle | None) -> None:
@@ -120,9 +124,3 @@ class Rescue:
             self._placement.remove(entry)
         else:
             await self._start(entry, None)
-
-
-async def _turn(index: int) -> None:
-    # Thousands of sessions must not take the event loop for themselves.
-    if index % ENTRIES_PER_TURN == ENTRIES_PER_TURN - 1:
-        await asyncio.sleep(0)

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any, TextIO
 
+from bot_service.engines.give_way import give_way
 from bot_service.engines.table import ENGINES
 from bot_service.engines.worker_host import Worker
 from shared import logs
@@ -68,6 +69,7 @@ class _Unbreakable:
 
 def main(argv: list[str]) -> None:
     args = parse(argv)
+    give_way()
     out: Any = _Unbreakable(_own_standard_output())
     logs.configure(args.log_format, args.log_level, out)
 

@@ -8,20 +8,16 @@ from bot_service.sessions.hands import Hands
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.supervisor import Supervisor
 from shared import logs
-from shared.clock import Clock
+from shared.breath import Breath
 
 log = logs.get(__name__)
-
-SLICE = 100
 
 
 class Restore:
     """``done`` is true once every wanted session had its first try."""
 
-    def __init__(
-        self, supervisor: Supervisor, registry: SessionRegistry, hands: Hands, clock: Clock, *, stagger_ms: int
-    ) -> None:
-        self._supervisor, self._registry, self._hands, self._clock = supervisor, registry, hands, clock
+    def __init__(self, supervisor: Supervisor, registry: SessionRegistry, hands: Hands, *, stagger_ms: int) -> None:
+        self._supervisor, self._registry = supervisor, registry
         self._stagger_ms = stagger_ms
         self._waiting: set[str] = set()
         hands.tried = self._waiting.discard
@@ -33,12 +29,13 @@ class Restore:
     async def begin(self, records: list[Record]) -> None:
         """Take over ``records`` from the store; the starts themselves follow by the timers."""
         now_ms = self._supervisor.now_ms()
-        for number, record in enumerate(records):
+        breath = Breath()
+        for record in records:
             self._supervisor.add(record)
-            if number % SLICE == 0:
-                await self._clock.sleep(0)
+            if breath.spent:
+                await breath.take()
         turn = 0
-        for number, record in enumerate(records):
+        for record in records:
             at_ms = now_ms + turn * self._stagger_ms
             if record.wanted is Wanted.RUN and record.state in LIVE:
                 self._waiting.add(record.id)
@@ -48,8 +45,8 @@ class Restore:
                 self._supervisor.timers.set(after.id, after.due)
             if after is not None and after.reason != "restored":
                 self._waiting.discard(record.id)
-            if number % SLICE == 0:
-                await self._clock.sleep(0)
+            if breath.spent:
+                await breath.take()
         self._choose_canary()
         if records:
             log.info(

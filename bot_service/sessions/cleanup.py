@@ -9,11 +9,10 @@ from bot_service.domain.record import Command, CommandKind
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.supervisor import Supervisor
 from shared import logs
+from shared.breath import Breath
 from shared.clock import Clock
 
 log = logs.get(__name__)
-
-SLICE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +47,10 @@ class Cleanup:
     async def once(self) -> Cleaned:
         closed = recycled = 0
         ids = self._registry.ids()
-        for number, session in enumerate(ids):
-            if number % SLICE == SLICE - 1:
-                await self._clock.sleep(0)
+        breath = Breath()
+        for session in ids:
+            if breath.spent:
+                await breath.take()
             record = self._registry.get(session)
             verdict = judge(record, self._policy, self._supervisor.now_ms()) if record is not None else None
             if verdict is None:

@@ -19,12 +19,12 @@ from bot_service.engines.base import EngineError
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.supervisor import Supervisor
 from shared import logs
+from shared.breath import Breath
 from shared.clock import Clock
 from shared.tasks import spawn
 
 log = logs.get(__name__)
 
-SLICE = 200
 AT_ONCE = 20
 SEND_TIMEOUT_S = 30.0
 # One probe may be lost for a reason of its own; the second one in a row raises suspicion.
@@ -78,9 +78,10 @@ class Probe:
         for asked in list(self._asked.values()):
             self._judge(asked)
         room = AT_ONCE
-        for number, session in enumerate(self._registry.ids()):
-            if number % SLICE == SLICE - 1:
-                await self._clock.sleep(0)
+        breath = Breath()
+        for session in self._registry.ids():
+            if breath.spent:
+                await breath.take()
             record = self._registry.get(session)
             if record is None or session in self._asked or not self._is_due(record):
                 continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from bot_service.domain.record import Record
 from bot_service.domain.states import ENDS, Actor, State, Wanted
@@ -30,6 +31,9 @@ def needs_person(record: Record) -> bool:
     return record.wanted is Wanted.RUN and (record.actor is not Actor.NOBODY or record.state in ENDS)
 
 
+_EVERYTHING = Search()
+
+
 class SessionRegistry:
     """Ids keep the order in which sessions were made."""
 
@@ -39,6 +43,7 @@ class SessionRegistry:
         self._wanted = 0
         self._wanted_ready = 0
         self._needs_person = 0
+        self._suspected = 0
 
     def __len__(self) -> int:
         return len(self._records)
@@ -70,6 +75,7 @@ class SessionRegistry:
 
     def _count(self, record: Record, by: int) -> None:
         self._by_state[record.state] += by
+        self._suspected += by * (record.suspicion is not None)
         if record.wanted is Wanted.RUN:
             self._wanted += by
             self._wanted_ready += by * (record.state is State.READY)
@@ -96,8 +102,15 @@ class SessionRegistry:
     def waiting_for_people(self) -> int:
         return self._needs_person
 
+    @property
+    def suspected(self) -> int:
+        """Sessions whose receive path is doubted."""
+        return self._suspected
+
     def page(self, search: Search, *, after: str | None, limit: int) -> tuple[list[Record], str | None, int]:
         """Sessions after the id ``after``, the id to go on from (None at the end), and how many fit in all."""
+        if search == _EVERYTHING:
+            return self._page_of_all(after, limit)
         fitting = [record for record in self._records.values() if search.fits(record)]
         begin = 0
         if after is not None:
@@ -105,3 +118,14 @@ class SessionRegistry:
         chosen = fitting[begin : begin + limit]
         more = begin + limit < len(fitting)
         return chosen, chosen[-1].id if more and chosen else None, len(fitting)
+
+    def _page_of_all(self, after: str | None, limit: int) -> tuple[list[Record], str | None, int]:
+        rest: Iterator[str] = iter(self._records)
+        if after is not None:
+            # Runs up to it; to the end when it is gone, like a search does.
+            for session in rest:
+                if session == after:
+                    break
+        chosen = [self._records[session] for session in islice(rest, limit)]
+        more = next(rest, None) is not None
+        return chosen, chosen[-1].id if more else None, len(self._records)

@@ -38,7 +38,9 @@ from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.timers import Timers
 from bot_service.store.sessions import SessionStore
 from shared import logs
+from shared.breath import Breath
 from shared.clock import Clock, iso
+from shared.tasks import spawn
 
 log = logs.get(__name__)
 
@@ -270,7 +272,7 @@ class Supervisor:
             case EffectKind.FLEET_OUTDATED:
                 self.fleet_outdated(record)
             case EffectKind.FLEET_RECOVERED:
-                self._fleet_recovered()
+                spawn(self._fleet_recovered(), name="fleet.recovered")
             case _:
                 self._hands.do(self, record.id, effect.kind)
 
@@ -302,7 +304,7 @@ class Supervisor:
         )
         self._tell(canary, "fleet.outdated", {"canary": canary.id})
 
-    def _fleet_recovered(self) -> None:
+    async def _fleet_recovered(self) -> None:
         if not self.policy.fleet_outdated:
             return
         canary = self._registry.get(self.policy.canary or "")
@@ -310,8 +312,11 @@ class Supervisor:
         log.info("WhatsApp takes this version of the client again", event_name="fleet.recovered")
         if canary is not None:
             self._tell(canary, "fleet.recovered", {})
+        breath = Breath()
         for session in self._registry.ids():
             self.apply(session, FleetRecovered())
+            if breath.spent:
+                await breath.take()
 
     def check_canary(self) -> None:
         """Sees to it that exactly one session asks for the fleet while the client is outdated."""

@@ -8,9 +8,8 @@ from bot_service.domain.record import Look, Record
 from bot_service.domain.states import State
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.supervisor import Supervisor
+from shared.breath import Breath
 from shared.clock import Clock
-
-SLICE = 200
 
 
 class Sweep:
@@ -36,9 +35,10 @@ class Sweep:
 
     async def once(self) -> None:
         self._supervisor.check_canary()
-        for number, session in enumerate(self._registry.ids()):
-            if number % SLICE == SLICE - 1:
-                await self._clock.sleep(0)
+        breath = Breath()
+        for session in self._registry.ids():
+            if breath.spent:
+                await breath.take()
             record = self._registry.get(session)
             if record is not None and record.state in (State.READY, State.DEGRADED):
                 self._look(record)

@@ -7,9 +7,11 @@ from collections.abc import Callable
 
 from bot_service.domain.reconnect import HerdLimit
 from bot_service.domain.record import Due, DueKind
+from shared.breath import Breath
 from shared.clock import Clock
 
 SLICE = 100
+LOOK_EVERY = 10
 LONGEST_SLEEP_S = 0.1
 
 
@@ -44,7 +46,10 @@ class Timers:
 
     def fire_due(self, now_ms: int) -> bool:
         """Fire one slice of what is due; True when there is more."""
-        for _ in range(SLICE):
+        breath = Breath()
+        for number in range(SLICE):
+            if number % LOOK_EVERY == LOOK_EVERY - 1 and breath.spent:
+                return True
             if not self._heap or self._heap[0][0] > now_ms:
                 return False
             _, _, session, due, admitted = heapq.heappop(self._heap)

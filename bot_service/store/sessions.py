@@ -24,8 +24,12 @@ log = logs.get(__name__)
 
 # More rows than this in one transaction would hold the event loop for too long: making them is a few milliseconds of work.
 BATCH = 50
+PAGE = 200
 GATHER_S = 0.02
 RETRY_S = 1.0
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(Record)
 
 RecordOf = Callable[[str], Record | None]
 TransitionSink = Callable[[AsyncConnection, list[Transition], RecordOf], Awaitable[None]]
@@ -53,7 +57,7 @@ def row_of(record: Record) -> dict[str, Any]:
         "state": record.state.value,
         "reason": record.reason,
         "jid": record.jid,
-        "record": msgspec.json.encode(record),
+        "record": _ENCODER.encode(record),
     }
 
 
@@ -183,18 +187,23 @@ class SessionStore:
 
     async def load(self) -> list[Record]:
         """Every session, oldest first. Rows that this version cannot read are named in the log and left alone."""
-        async with self._database.read() as connection:
-            query = sa.select(sessions.c.id, sessions.c.record).order_by(sessions.c.created_ms, sessions.c.id)
-            rows = (await connection.execute(query)).all()
-        found = []
-        for number, (name, raw) in enumerate(rows):
-            try:
-                found.append(msgspec.json.decode(raw, type=Record))
-            except msgspec.DecodeError as error:
-                log.error("A session cannot be read and is left alone", event_name="store.row", id=name, why=str(error))
-            if number % BATCH == 0:
-                await asyncio.sleep(0)
-        return found
+        found: list[Record] = []
+        order = sa.tuple_(sessions.c.created_ms, sessions.c.id)
+        query = sa.select(sessions.c.created_ms, sessions.c.id, sessions.c.record).order_by(*order).limit(PAGE)
+        last: tuple[int, str] | None = None
+        while True:
+            async with self._database.read() as connection:
+                page = query if last is None else query.where(order > sa.tuple_(*map(sa.literal, last)))
+                rows = (await connection.execute(page)).all()
+            for _, name, raw in rows:
+                try:
+                    found.append(_DECODER.decode(raw))
+                except msgspec.DecodeError as error:
+                    why = str(error)
+                    log.error("A session cannot be read and is left alone", event_name="store.row", id=name, why=why)
+            if len(rows) < PAGE:
+                return found
+            last = (rows[-1][0], rows[-1][1])
 
     async def delete(self, session: str) -> None:
         """The session and everything kept of it, in one transaction. Raises :class:`StoreUnavailable`."""

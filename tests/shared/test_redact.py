@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from shared import redact
 from shared.redact import MASK, redact_text, redact_value
 
 
@@ -62,3 +63,20 @@ def test_a_value_under_a_secret_name_is_masked_whole(key: str) -> None:
 def test_numbers_and_containers_are_walked() -> None:
     value = redact_value("fields", {"uptime": 123456789012, "to": ["33612345678"], "token": "x", "ok": True})
     assert value == {"uptime": 123456789012, "to": [MASK], "token": MASK, "ok": True}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Bearer\tabc.def", "basic\nQWxhZGRpbg==", "x?token=abc", "a&key=1", "https://u:p@host/x", "2@" + "A" * 30,
+        "49151000@lid", "ABCD-1234", "12345678", "+4915112345678", "READY", "user_start", "",
+    ],
+)  # fmt: skip
+def test_what_is_tried_only_where_it_can_match_masks_the_same_as_every_pattern_on_every_text(text: str) -> None:
+    every = text
+    every = redact._URL_SECRET.sub(redact.MASK, every)
+    every = redact._QUERY_SECRET.sub(rf"\1{redact.MASK}", every)
+    every = redact._BEARER.sub(rf"\1 {redact.MASK}", every)
+    for pattern in (redact._QR, redact._JID, redact._PAIRING_CODE, redact._PHONE):
+        every = pattern.sub(redact.MASK, every)
+    assert redact_text(text) == every

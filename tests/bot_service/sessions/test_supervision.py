@@ -163,3 +163,24 @@ async def test_transitions_are_kept_up_to_their_number(tmp_path: Path) -> None:
         kept = await bot.app[keys.STORE].transitions("one")
         assert len(kept) == 5
         assert kept[0].to_state is State.READY
+
+
+async def test_a_session_that_could_not_be_stored_does_not_exist_and_starts_nothing(tmp_path: Path) -> None:
+    async with running(tmp_path) as bot:
+        broken = True
+
+        async def full(*_: object) -> None:
+            if broken:
+                raise OSError("disk full")
+
+        bot.app[keys.STORE].transition_sinks.append(full)
+        status, answer = await bot.call("POST", "/api/sessions", {"id": "one"})
+        assert (status, answer["code"]) == (503, "store_unavailable")
+        assert (await bot.call("GET", "/api/sessions/one"))[0] == 404
+        assert bot.pool.calls == []
+        broken = False
+        await bot.app[keys.STORE].flush()
+        assert await bot.app[keys.STORE].load() == []
+        status, view = await bot.call("POST", "/api/sessions", {"id": "one"})
+        assert (status, view["state"]) == (201, "STARTING")
+        await is_in(bot, "one", State.PAIRING)
