@@ -200,7 +200,7 @@ async def run(args: argparse.Namespace) -> None:
         if "many" in args.only:
             await many(folder, args)
         if "cleanup" in args.only:
-            await cleanup(folder, args.sessions, args.sessions // 100)
+            await cleanup(folder, args.sessions, 100)
         if "restore" in args.only:
             await restore(folder, args.restore)
 
