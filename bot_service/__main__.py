@@ -12,6 +12,7 @@ from aiohttp import web
 
 from bot_service import keys
 from bot_service.app import build_app, say_goodbye
+from bot_service.dashboard.desk import DESK
 from bot_service.dashboard.welcome import welcome
 from bot_service.engines.pool import WorkerPool
 from bot_service.engines.pool_policy import DEFAULT_COMMAND, PoolPolicy
@@ -44,7 +45,9 @@ async def _run(settings: BotSettings, sockets: list[socket.socket], turns: LoopT
         guard.stop()
 
 
-async def _settled(_app: web.Application) -> AsyncIterator[None]:
+async def _settled(app: web.Application) -> AsyncIterator[None]:
+    # The last before the first request: what would take long while others wait is done now.
+    app[DESK].pages.warm()
     heap.settle()
     yield
 

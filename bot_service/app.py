@@ -42,6 +42,7 @@ from bot_service.store.database import open_database
 from bot_service.store.sessions import SessionStore, StoreUnavailable
 from shared import logs
 from shared.clock import Clock, SystemClock
+from shared.heap import HeapCare
 from shared.loop_guard import LoopGuard
 from shared.secret_files import read_or_create
 from shared.tasks import TaskGroupOfLoops
@@ -208,6 +209,7 @@ async def _loops(app: web.Application) -> AsyncIterator[None]:
     loops.start("probe", app[keys.PROBE].run)
     loops.start("cleanup", app[keys.CLEANUP].run)
     loops.start("heartbeat", app[keys.PULSE].run)
+    loops.start("heap", HeapCare(app[keys.CLOCK], lambda: len(app[keys.REGISTRY])).run)
     yield
     await loops.stop()
 

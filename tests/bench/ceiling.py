@@ -21,7 +21,8 @@ async def requests_a_second(url: str, seconds: int, connections: int = 32) -> fl
     process = await asyncio.create_subprocess_exec(*line, stdout=subprocess.PIPE)
     out, _ = await process.communicate()
     found = re.search(r"Requests/sec:\s+([\d.]+)", out.decode())
-    assert found is not None and "Non-2xx" not in out.decode(), out.decode()
+    assert found is not None, out.decode()
+    assert "Non-2xx" not in out.decode(), out.decode()
     return float(found[1])
 
 
@@ -45,7 +46,9 @@ async def run(args: argparse.Namespace) -> None:
             for program in programs.values():
                 program.close()
     ours, bare = (statistics.median(each) for each in rates.values())
-    print(f"| `/health` a second, median of {args.rounds} | {ours:.0f}; bare aiohttp {bare:.0f}: {ours / bare:.2f} | >= 0.8 |")
+    print(
+        f"| `/health` a second, median of {args.rounds} | {ours:.0f}; bare aiohttp {bare:.0f}: {ours / bare:.2f} | >= 0.8 |"
+    )
 
 
 if __name__ == "__main__":

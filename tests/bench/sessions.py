@@ -20,7 +20,7 @@ import psutil
 
 from bot_service import keys
 from shared import logs
-from tests.bench import inside, load
+from tests.bench import inside, load, pages
 from tests.bench.asking import Asking, told
 from tests.support.bot_app import running
 from tests.support.fake_pool import FakePool
@@ -112,6 +112,7 @@ async def many(folder: Path, args: argparse.Namespace) -> None:
             _, health = await client.call("GET", "/health")
             show("sessions READY after it", f"{health['sessions']['ready']} of {count}")
             show("messages stored", f"{figures['messages']['received']}", f"{args.rate * args.storm}")
+            await pages.measure(program, f"s{count // 2}", lambda what, took: show(what, told(took), "< 50 ms"))
     finally:
         program.close()
 

@@ -51,6 +51,11 @@ class Pages:
         self._clock = clock
         self.assets = Assets([HERE / "static", folder / "static"])
 
+    def warm(self) -> None:
+        """Compile every template now: the first reader of a page would otherwise hold everybody up meanwhile."""
+        for template in self._environment.list_templates():
+            self._environment.get_template(template)
+
     def words(self, request: web.Request) -> Words:
         """The reader's language: cookie first, then ``Accept-Language``."""
         return Words(language_of(request.cookies.get("lang"), request.headers.get("Accept-Language", "")), self._french)
