@@ -209,7 +209,7 @@ async def _loops(app: web.Application) -> AsyncIterator[None]:
     loops.start("probe", app[keys.PROBE].run)
     loops.start("cleanup", app[keys.CLEANUP].run)
     loops.start("heartbeat", app[keys.PULSE].run)
-    loops.start("heap", HeapCare(app[keys.CLOCK], lambda: len(app[keys.REGISTRY])).run)
+    loops.start("heap", HeapCare(app[keys.CLOCK]).run)
     yield
     await loops.stop()
 

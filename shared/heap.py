@@ -7,11 +7,11 @@ tens of milliseconds, in which nobody is answered, and it finds nothing, because
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
 
 from shared.clock import Clock
 
-LEAST = 500
+# A full collection of so many takes a few milliseconds.
+MANY = 10_000
 
 
 def settle() -> None:
@@ -21,29 +21,31 @@ def settle() -> None:
 
 
 class HeapCare:
-    """Leaves out what has come since, whenever the number of long-lived things, ``count()``, has grown by a quarter.
+    """Leaves out what has come to live for long since: when there is much of it, and none of it is garbage.
 
-    Things that are left out are still freed when nothing refers to them; only a cycle among them stays. So this is done
-    rarely: some thirty times on the way to a million.
+    What is left out is still freed when nothing refers to it; only a cycle that becomes garbage later stays. That is why
+    growth alone is no reason: half of it must have survived a collection.
     """
 
-    def __init__(self, clock: Clock, count: Callable[[], int], *, every_s: float = 1.0) -> None:
-        self._clock, self._count, self._every_s = clock, count, every_s
-        self._settled = 0
+    def __init__(self, clock: Clock, *, many: int = MANY, every_s: float = 1.0) -> None:
+        self._clock, self._many, self._every_s = clock, many, every_s
 
     async def run(self) -> None:
         """The loop."""
-        self._settled = self._count()
         while True:
             await self._clock.sleep(self._every_s)
             self.look()
 
     def look(self) -> bool:
-        """Whether the time had come."""
-        count = self._count()
-        if count - self._settled < max(LEAST, self._settled // 4):
+        """Whether anything was left out."""
+        if _old() < self._many:
             return False
-        self._settled = count
-        gc.collect(1)  # the young ones only: what is garbage already should go
+        gc.collect()
+        if _old() < self._many // 2:
+            return False
         gc.freeze()
         return True
+
+
+def _old() -> int:
+    return len(gc.get_objects(generation=2))
