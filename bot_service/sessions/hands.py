@@ -14,6 +14,7 @@ from bot_service.domain.states import LIVE, Wanted
 from bot_service.engines.base import EngineError
 from bot_service.sessions.leases import Leases
 from shared import logs
+from shared.breath import SharedBreath
 from shared.tasks import spawn
 
 log = logs.get(__name__)
@@ -39,6 +40,7 @@ class Hands:
         self._pool, self._leases, self._proxy = pool, leases, proxy
         self._start_timeout_s = start_timeout_s
         self._gate = asyncio.Semaphore(concurrency)
+        self._breath = SharedBreath()
         self._queues: dict[str, deque[EffectKind]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._floor: dict[str, int] = {}
@@ -99,6 +101,8 @@ class Hands:
                 told.signal(session, Signal(SignalKind.CONNECT_ERROR, {"reason": failed.code}))
         else:
             async with self._gate:
+                # What an adopted worker kept running is claimed without a wait: hundreds of these must not be one turn.
+                await self._breath.turn()
                 await self._start(told, session, kind)
             self.tried(session)
 

@@ -7,7 +7,7 @@ import time
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from shared.breath import Breath
+from shared.breath import Breath, SharedBreath
 from shared.loop_turns import BOUNDS_S, LoopTurns, TurnsOfLoop
 
 
@@ -58,3 +58,22 @@ async def test_a_breath_is_spent_after_its_time_and_whole_after_a_turn_of_others
     await breath.take()
     assert (others, breath.spent) == (1, False)
     await task
+
+
+async def test_many_tasks_at_once_share_turns_and_keep_their_order() -> None:
+    breath, done, turns = SharedBreath(0.005), [], 0
+
+    async def work(number: int) -> None:
+        await breath.turn()
+        time.sleep(0.002)  # noqa: ASYNC251  work
+        done.append(number)
+
+    tasks = [asyncio.create_task(work(number)) for number in range(12)]
+    while len(done) < len(tasks):
+        before = len(done)
+        await asyncio.sleep(0)
+        # At most what fits in the budget, and the piece that began within it.
+        assert len(done) - before <= 3
+        turns += 1
+    assert done == list(range(12))
+    assert turns >= 4
