@@ -17,7 +17,7 @@ from bot_service.engines.base import EngineError
 from bot_service.sessions.codes import Shown
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.supervisor import Supervisor
-from bot_service.store.sessions import SessionStore
+from bot_service.store.sessions import SessionStore, StoreUnavailable
 from shared import logs
 
 log = logs.get(__name__)
@@ -72,8 +72,13 @@ class Sessions:
             self._store.mark(begun.after, begun.change)
             await self._store.flush()
             self._supervisor.admit(begun)
-        except BaseException:
+        except StoreUnavailable:
             self._store.drop(session)
+            raise
+        except asyncio.CancelledError:
+            if not self._store.drop(session):
+                # Who asked has gone away, and the session is there: it must not come up only at the next start.
+                self._supervisor.admit(begun)
             raise
         finally:
             self._creating.discard(session)

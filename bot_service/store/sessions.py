@@ -118,12 +118,25 @@ class SessionStore:
         while self._written < mine:
             async with self._turn:
                 if self._written < mine:
-                    await self._write_batch()
+                    await self._write_for_all()
 
-    def drop(self, session: str) -> None:
-        """What was marked of ``session`` is not to be written after all: nobody was told of it."""
-        self._dirty.pop(session, None)
+    async def _write_for_all(self) -> None:
+        # Others wait for this transaction too: whoever goes away in the middle of it stays until it has ended.
+        batch = asyncio.create_task(self._write_batch(), name="store.batch")
+        try:
+            await asyncio.shield(batch)
+        except asyncio.CancelledError:
+            await asyncio.wait({batch})
+            if not batch.cancelled():
+                batch.exception()  # looked at: what failed is kept and told by the next
+            raise
+
+    def drop(self, session: str) -> bool:
+        """What was marked of ``session`` is not to be written after all; False when it is written, or being written."""
+        if self._dirty.pop(session, None) is None:
+            return False
         self._changes = [change for change in self._changes if change.session != session]
+        return True
 
     async def _write_batch(self) -> None:
         begun = self._marked
@@ -148,10 +161,6 @@ class SessionStore:
         except (SQLAlchemyError, OSError) as error:
             self._keep_for_later(records, changes)
             self._fail(error)
-        except asyncio.CancelledError:
-            # Who waited has gone away; what is to be written has not.
-            self._keep_for_later(records, changes)
-            raise
         else:
             if everything:
                 self._written = begun

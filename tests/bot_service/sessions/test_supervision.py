@@ -14,6 +14,7 @@ from bot_service.domain.record import Command, CommandKind
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import State, Wanted
 from bot_service.engines.base import EngineError
+from bot_service.sessions.service import NewSession
 from tests.support.bot_app import Bot, running
 from tests.support.fake_pool import FakePool
 from tests.support.waiting import eventually
@@ -184,3 +185,17 @@ async def test_a_session_that_could_not_be_stored_does_not_exist_and_starts_noth
         status, view = await bot.call("POST", "/api/sessions", {"id": "one"})
         assert (status, view["state"]) == (201, "STARTING")
         await is_in(bot, "one", State.PAIRING)
+
+
+async def test_a_session_whose_maker_goes_away_is_there_at_once_or_never(tmp_path: Path) -> None:
+    async with running(tmp_path) as bot:
+        sessions, store, registry = bot.app[keys.SESSIONS], bot.app[keys.STORE], bot.app[keys.REGISTRY]
+        for patience in range(12):
+            name = f"s{patience}"
+            making = asyncio.create_task(sessions.create(NewSession("main", name), start=True))
+            for _ in range(patience):
+                await asyncio.sleep(0)
+            making.cancel()
+            await asyncio.gather(making, return_exceptions=True)
+            await store.flush()
+            assert (name in registry) == (name in {record.id for record in await store.load()}), patience
