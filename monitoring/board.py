@@ -134,6 +134,14 @@ ROWS: dict[str, list[Panel]] = {
             "Loop lag", "Of both programs.",
             [Query("veilleur_bot_loop_lag_seconds", "bot"), Query("veilleur_watchdog_loop_lag_seconds", "watchdog")], unit="s",
         ),
+        Panel(
+            "Turns of the bot's loop", "What whoever asks may have to wait; every turn is counted.",
+            [
+                Query("histogram_quantile(0.99, sum by (le) (rate(veilleur_bot_loop_turn_seconds_bucket[$__rate_interval])))", "p99"),
+                Query("histogram_quantile(1, sum by (le) (rate(veilleur_bot_loop_turn_seconds_bucket[$__rate_interval])))", "longest"),
+            ],
+            unit="s",
+        ),
     ],
     "Messages": [
         Panel(
