@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from itertools import islice
 from typing import Any
@@ -232,7 +233,10 @@ class SessionStore:
                 self._succeed()
 
     async def transitions(self, session: str) -> list[Transition]:
-        """The kept transitions, newest first."""
+        """The kept transitions, newest first; up to the state that is told now, unless the store takes no writes."""
+        if self._failing is None:
+            with contextlib.suppress(StoreUnavailable):
+                await self.flush()
         own = sa.select(transitions).where(transitions.c.session == session)
         query = own.order_by(transitions.c.seq.desc()).limit(self._kept)
         async with self._database.read() as connection:

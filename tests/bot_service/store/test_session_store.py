@@ -64,6 +64,12 @@ async def test_those_who_wait_together_share_transactions_and_all_is_committed(t
         assert len(await store.load()) == 3 * BATCH
 
 
+async def test_transitions_are_never_behind_what_was_marked(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (store, _):
+        store.mark(session(1), change(session(1)))
+        assert len(await store.transitions("s00001")) == 1
+
+
 async def test_a_waiter_that_goes_away_takes_nothing_of_others_with_it(tmp_path: Path) -> None:
     async with opened(tmp_path) as (store, _):
         store.mark(session(1), change(session(1)))
