@@ -60,6 +60,10 @@ class EnginePool(Protocol):
         """Replace the worker that holds ``session``; its sessions come back in the new one."""
         ...
 
+    def may_recycle_worker_of(self, session: str) -> bool:
+        """Whether that may be asked for now: no session of the worker went through it within the last hour."""
+        ...
+
     async def move_session(self, session: str) -> None:
         """The next start of a stopped ``session`` happens in another worker than the one that held it."""
         ...

@@ -45,6 +45,8 @@ class Entry:
     last_worker: str | None = None
     avoid: str | None = None
     """The worker in which the next start must not happen."""
+    recycled_at: float | None = None
+    """When its worker was last replaced because somebody asked for it; monotonic seconds."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def place(self, worker: WorkerHandle | None) -> None:

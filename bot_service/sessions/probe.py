@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bot_service.domain.ladder import TOP
 from bot_service.domain.message import PROBE_ID, OutgoingMessage
 from bot_service.domain.ports import EnginePool
 from bot_service.domain.record import Record
@@ -103,7 +104,7 @@ class Probe:
         if record.state is not State.READY and not (record.state is State.DEGRADED and record.suspicion is not None):
             return False
         heard_ms = self._heard_ms(record)
-        repaired = record.rung > 0 and heard_ms < record.rung_ms
+        repaired = 0 < record.rung < TOP and heard_ms < record.rung_ms
         wait_ms = min(AFTER_REPAIR_MS, self._policy.interval_ms) if repaired else self._policy.interval_ms
         return self._supervisor.now_ms() - max(record.linked_ms, heard_ms) >= wait_ms
 

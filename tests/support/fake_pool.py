@@ -19,6 +19,7 @@ class FakePool:
     def __init__(self, *, online: bool = False) -> None:
         self.online = online
         self.watched = True
+        self.may_recycle = True
         self.calls: list[tuple[str, str]] = []
         self.sent: list[tuple[str, OutgoingMessage]] = []
         self.running: dict[str, int] = {}
@@ -103,6 +104,9 @@ class FakePool:
 
     async def recycle_worker_of(self, session: str) -> None:
         await self._call("recycle", session)
+
+    def may_recycle_worker_of(self, session: str) -> bool:
+        return self.may_recycle
 
     async def move_session(self, session: str) -> None:
         await self._call("move", session)

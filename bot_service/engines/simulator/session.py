@@ -214,7 +214,8 @@ class SimulatedSession:
         if silence is None:
             return
         another_process = silence["heals"] == "worker" and silence["pid"] != os.getpid()
-        if silence["heals"] == "reconnect" or another_process:
+        fresh_process = silence["heals"] == "fresh" and self.world.born_ms > silence["atMs"]
+        if silence["heals"] == "reconnect" or another_process or fresh_process:
             self.clear_condition("silence")
 
     def poisoned(self) -> None:
