@@ -31,6 +31,7 @@ from bot_service.sessions.cleanup import Cleanup
 from bot_service.sessions.hands import Hands
 from bot_service.sessions.leases import FolderLease
 from bot_service.sessions.outage import upstream_outage
+from bot_service.sessions.patterns import PatternKeeper
 from bot_service.sessions.probe import Probe, ProbePolicy
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.service import Sessions
@@ -40,6 +41,7 @@ from bot_service.sessions.timers import Timers
 from bot_service.settings import BotSettings
 from bot_service.store.database import open_database
 from bot_service.store.sessions import SessionStore, StoreUnavailable
+from bot_service.store.watch import StoreWatch
 from shared import logs
 from shared.clock import Clock, SystemClock
 from shared.heap import HeapCare
@@ -184,9 +186,11 @@ async def _sessions(app: web.Application) -> AsyncIterator[None]:
     )
     app[keys.CLEANUP] = Cleanup(supervisor, registry, clock, expiry, interval_ms=settings.session_cleanup_interval_ms)
     app[keys.RESTORE] = Restore(supervisor, registry, hands, stagger_ms=settings.boot_stagger_ms)
+    app[keys.PATTERNS] = PatternKeeper(supervisor, app[keys.DATABASE], clock)
     pool.on_signal(supervisor.on_signal)
     yield
     await hands.close()
+    await app[keys.PATTERNS].save()
     try:
         await store.flush()
     except StoreUnavailable as error:
@@ -204,12 +208,14 @@ async def _loops(app: web.Application) -> AsyncIterator[None]:
     loops, timers = app[keys.LOOPS], app[keys.SUPERVISOR].timers
     assert timers is not None  # noqa: S101  built just above
     loops.start("store", app[keys.STORE].run)
+    loops.start("store-watch", StoreWatch(app[keys.DATABASE], app[keys.CLOCK]).run)
     loops.start("timers", timers.run)
     loops.start("sweep", app[keys.SWEEP].run)
     loops.start("probe", app[keys.PROBE].run)
     loops.start("cleanup", app[keys.CLEANUP].run)
     loops.start("heartbeat", app[keys.PULSE].run)
     loops.start("heap", HeapCare(app[keys.CLOCK]).run)
+    loops.start("patterns", app[keys.PATTERNS].run)
     yield
     await loops.stop()
 
@@ -217,6 +223,7 @@ async def _loops(app: web.Application) -> AsyncIterator[None]:
 async def _restore(app: web.Application) -> AsyncIterator[None]:
     restore, pool, clock = app[keys.RESTORE], app[keys.POOL], app[keys.CLOCK]
     await restore.begin(await app[keys.STORE].load())
+    await app[keys.PATTERNS].restore()
 
     async def end_strays() -> None:
         """What workers kept running and nobody wants any more ends once every wanted session was claimed."""

@@ -12,7 +12,7 @@ from bot_service.delivery.batches import BatchWriter
 from bot_service.domain.ladder import SUSPECTED
 from bot_service.domain.record import Record, Transition
 from bot_service.sessions.bus import Event
-from bot_service.store import deliveries, events, messages
+from bot_service.store import deliveries, events, messages, patterns
 from shared.clock import Clock, from_ms, iso
 
 
@@ -57,6 +57,7 @@ class SessionEvents:
         await messages.forget_session(connection, session)
         await deliveries.forget_session(connection, session)
         await events.forget_session(connection, session)
+        await patterns.forget(connection, [session])
         owner = record.owner if record is not None else None
         data: dict[str, object] = {"session": session, "name": record.name if record is not None else session}
         await self._announcer.stage(connection, [Draft("session.deleted", session, owner, self._clock.now(), data)])

@@ -106,7 +106,7 @@ class Sent(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class JournalRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One record of a worker's journal: exactly one of the two is set."""
+    """One record of a worker's journal: one of the two is set, none in one that only tried whether the disk takes it."""
 
     message: InboundMessage | None = None
     receipt: Receipt | None = None

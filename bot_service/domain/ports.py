@@ -80,6 +80,10 @@ class EnginePool(Protocol):
         """False when nobody looks after the workers any more: the service is not healthy then."""
         ...
 
+    def journalling(self) -> bool:
+        """False when a worker's disk refuses its journal: what arrives there is not acknowledged and waits."""
+        ...
+
     def journals_in_use(self) -> set[str]:
         """Names of the journal files that a living worker may still append to; all others are complete."""
         ...

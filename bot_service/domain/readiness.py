@@ -15,6 +15,7 @@ from bot_service.domain.record import HOUR_MS, Record
 from bot_service.domain.states import LINKED
 
 SLOTS = 24  # one for each hour of the day, UTC
+LEAST_LISTENED_MS = 10 * 60_000  # what came in less time says nothing about an hour
 
 
 class Suspicion(StrEnum):
@@ -68,16 +69,26 @@ class Pattern:
             return self.rates[slot]
         # An hour that was never seen before: what came in the newest one so far stands in.
         seen_ms = min(now_ms - self.slot_began_ms, HOUR_MS)
-        return self.counted * HOUR_MS / max(seen_ms, 10 * 60_000)
+        return self.counted * HOUR_MS / max(seen_ms, LEAST_LISTENED_MS)
 
     def _turn(self, now_ms: int) -> None:
-        slot = now_ms // HOUR_MS % SLOTS
-        if slot == self.slot and now_ms - self.slot_began_ms < HOUR_MS:
+        hour, began_hour = now_ms // HOUR_MS, self.slot_began_ms // HOUR_MS
+        if self.slot >= 0 and hour == began_hour:
             return
-        if self.slot >= 0:
-            known = self.rates[self.slot]
-            self.rates[self.slot] = self.counted if not known else 0.7 * known + 0.3 * self.counted
-        self.slot, self.slot_began_ms, self.counted = slot, now_ms, 0
+        if self.slot < 0:
+            began_ms = now_ms  # the service has just begun to listen
+        else:
+            began_ms = hour * HOUR_MS
+            listened_ms = (began_hour + 1) * HOUR_MS - self.slot_began_ms
+            if listened_ms >= LEAST_LISTENED_MS:
+                self._learn(self.slot, self.counted * HOUR_MS / listened_ms)
+            for silent in range(began_hour + 1, min(hour, began_hour + SLOTS)):
+                self._learn(silent % SLOTS, 0.0)
+        self.slot, self.slot_began_ms, self.counted = hour % SLOTS, began_ms, 0
+
+    def _learn(self, slot: int, rate: float) -> None:
+        known = self.rates[slot]
+        self.rates[slot] = rate if not known else 0.7 * known + 0.3 * rate
 
 
 @dataclass(slots=True)

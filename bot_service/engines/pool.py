@@ -74,6 +74,12 @@ class WorkerPool:
         """False when the loop that watches the workers has died: the service is not healthy then."""
         return self._watch is not None and not self._watch.done()
 
+    def journalling(self) -> bool:
+        """False when a worker cannot journal: what arrives there waits at the server."""
+        return not any(
+            worker.pulse is not None and worker.pulse.journal_failing for worker in self.fleet.workers.values()
+        )
+
     # --- the port ---
 
     async def start_session(self, session: str, *, jid: str | None, proxy: str | None) -> int:

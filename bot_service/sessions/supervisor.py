@@ -11,7 +11,7 @@ import msgspec
 
 from bot_service.domain.ladder import forget_rung, gave_up
 from bot_service.domain.ports import EngineSignal
-from bot_service.domain.readiness import Evidence
+from bot_service.domain.readiness import Evidence, Pattern
 from bot_service.domain.record import (
     Command,
     CommandKind,
@@ -90,6 +90,10 @@ class Supervisor:
 
     def evidence(self, session: str) -> Evidence:
         return self._evidence.setdefault(session, Evidence())
+
+    def patterns(self) -> list[tuple[str, Pattern]]:
+        """What each session usually receives."""
+        return [(session, evidence.pattern) for session, evidence in self._evidence.items()]
 
     # --- what happens ---
 

@@ -18,7 +18,7 @@ class FakePool:
 
     def __init__(self, *, online: bool = False) -> None:
         self.online = online
-        self.watched = True
+        self.watched = self.journals_well = True
         self.may_recycle = True
         self.calls: list[tuple[str, str]] = []
         self.sent: list[tuple[str, OutgoingMessage]] = []
@@ -119,6 +119,9 @@ class FakePool:
 
     def watching(self) -> bool:
         return self.watched
+
+    def journalling(self) -> bool:
+        return self.journals_well
 
     def journals_in_use(self) -> set[str]:
         return set()

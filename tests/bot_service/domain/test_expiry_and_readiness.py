@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from array import array
+
 import pytest
 
 from bot_service.domain.expiry import ExpiryAction, ExpiryPolicy, Verdict, judge
-from bot_service.domain.readiness import DoubtPolicy, Evidence, Suspicion, doubt, parts
+from bot_service.domain.readiness import DoubtPolicy, Evidence, Pattern, Suspicion, doubt, parts
 from bot_service.domain.reconnect import HerdLimit
 from bot_service.domain.record import HOUR_MS, Record, Seen
 from bot_service.domain.states import State, Wanted
@@ -79,6 +81,23 @@ def test_silence_of_a_quiet_session_is_no_reason_to_doubt() -> None:
         evidence.heard(NOW - (60 - number) * 6 * HOUR_MS)
     record = linked(inbound_ms=NOW - 6 * HOUR_MS)
     assert doubt(record, evidence, DoubtPolicy(), NOW) is None
+
+
+def test_an_hour_is_learned_by_the_time_that_was_listened() -> None:
+    pattern = Pattern()
+    begun = NOW + 40 * MINUTE  # the service starts in the middle of an hour
+    for minute in range(40, 60):
+        pattern.heard(begun + (minute - 40) * MINUTE)
+    pattern.heard(NOW + HOUR_MS)
+    assert pattern.expected(NOW + DAY_MS, NOW + DAY_MS + HOUR_MS) == pytest.approx(60, rel=0.01)
+
+
+def test_hours_without_a_message_are_forgotten_slowly() -> None:
+    pattern = Pattern(array("f", [10.0]) * 24)
+    pattern.heard(NOW)
+    pattern.heard(NOW + 6 * HOUR_MS)
+    night = pattern.expected(NOW + DAY_MS + HOUR_MS, NOW + DAY_MS + 6 * HOUR_MS)
+    assert night == pytest.approx(5 * 7.0, rel=0.01)
 
 
 def test_sends_to_three_chats_without_a_receipt_raise_doubt_until_one_comes() -> None:
