@@ -94,10 +94,11 @@ class JournalWriter:
         self._grew(name, end)
 
     def try_again(self) -> None:
-        """After a failure: an empty record tells whether the disk takes one again, though no message comes."""
+        """After a failure: a record without a message tells whether the disk takes one again, though nothing arrives."""
         if self.failing:
             try:
-                self.append(JournalRecord(meta={"why": "the disk was full"}))
+                # Longer than what may be left of the file's last block on a disk that is full.
+                self.append(JournalRecord(meta={"filler": " " * 8192}))
             except JournalError:
                 pass
 

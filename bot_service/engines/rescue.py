@@ -122,15 +122,17 @@ class Rescue:
         """Move every session of ``old`` and end it."""
         old.leaving = old.leaving or reason
         gate = asyncio.Semaphore(self._policy.row.start_concurrency)
+        # Who asks wants a new process, not a place in an old one that has room.
+        fresh = self._fleet.make() if reason == ASKED and old.sessions else None
 
         async def move(entry: Entry) -> None:
             async with gate, entry.lock:
-                await self._move_one(entry, old)
+                await self._move_one(entry, old, fresh)
 
         await asyncio.gather(*(move(entry) for entry in self._placement.entries_in(old)))
         await self._fleet.end(old, self._policy.stop_timeout_s + 2.0)
 
-    async def _move_one(self, entry: Entry, old: WorkerHandle) -> None:
+    async def _move_one(self, entry: Entry, old: WorkerHandle, fresh: WorkerHandle | None) -> None:
         if entry.worker is not old or not entry.wanted:
             return
         entry.moving = True
@@ -143,4 +145,4 @@ class Rescue:
         if entry.finished or entry.unclaimed is not None:
             self._placement.remove(entry)
         else:
-            await self._start(entry, None)
+            await self._start(entry, fresh if fresh is not None and fresh.room > 0 else None)
