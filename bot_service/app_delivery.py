@@ -208,6 +208,8 @@ def _connect(app: web.Application, built: Delivery) -> None:
         metrics.took_in(batch, clock.now())
         for receipt in batch.receipts:
             supervisor.receipt(receipt.session)
+        for session in batch.probed:
+            supervisor.rang(session)
         if batch.messages:
             built.handlers.wake()
 

@@ -14,8 +14,9 @@ MessageType = Literal[
 MEDIA_TYPES = frozenset({"image", "document", "audio", "video", "sticker"})
 
 
-# How the ids of our own receive probes begin: they prove the receive path and are told to nobody.
+# How the ids of our own receive probes begin, and all they say: they prove the receive path and are told to nobody.
 PROBE_ID = "VEILLEURPROBE"
+PROBE_TEXT = "·"
 
 
 class Media(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -86,6 +87,11 @@ class InboundMessage(msgspec.Struct, frozen=True, rename="camel", omit_defaults=
     longitude: float | None = None
     name: str | None = None
     contact_phone: str | None = None
+
+
+def is_probe(message: InboundMessage) -> bool:
+    """Whether this is a probe of ours. An id alone proves nothing, its sender chooses it: a text of its own is kept."""
+    return message.id.startswith(PROBE_ID) and message.text == PROBE_TEXT
 
 
 class Receipt(msgspec.Struct, frozen=True, rename="camel"):

@@ -97,9 +97,11 @@ class Evidence:
 
     pattern: Pattern = field(default_factory=Pattern)
     sent_to: dict[str, int] = field(default_factory=dict)  # chats written to since the last receipt, and when first
+    probe_sent_ms: int | None = None
     probe_failed_ms: int | None = None
     probe_returned_ms: int | None = None
     probe_round_trip_ms: int | None = None
+    rang_ms: int | None = None  # when it last sent the probe of another session
     receipt_ms: int | None = None
 
     def linked(self) -> None:

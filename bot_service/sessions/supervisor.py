@@ -177,6 +177,12 @@ class Supervisor:
         evidence.proven()
         self.touch(session)
 
+    def rang(self, session: str) -> None:
+        """A receive probe arrived as a message: receiving works, and no person has shown a sign of life."""
+        evidence = self.evidence(session)
+        evidence.probe_returned_ms = self.now_ms()
+        evidence.proven()
+
     def proven(self, session: str) -> None:
         """Receiving is proven without a sign of life of a person: a probe came back."""
         record = self._registry.get(session)
