@@ -41,6 +41,7 @@ class SimulatedSession:
         "_epoch",
         "_sent",
         "attempts",
+        "heard",
         "keepalive_dead",
         "link",
         "logged_in_once",
@@ -74,6 +75,8 @@ class SimulatedSession:
         self._sent: deque[OutgoingMessage] | None = None
         self.marks: list[dict[str, Any]] = []
         self.typing_state: str | None = None
+        self.heard: set[str] = set()
+        """Chats that wrote since the start: those are no new ones for a time lock."""
 
     # --- small things others use ---
 

@@ -75,6 +75,38 @@ async def test_an_owner_sees_and_replays_its_own_deliveries_only(bot: Bot) -> No
     assert (await bot.call("POST", "/api/deliveries/replay", {"webhook": hook["id"]}, key=ann))[0] == 202
 
 
+async def test_a_stream_whose_key_is_revoked_hears_nothing_more_and_ends(bot: Bot) -> None:
+    _, made = await bot.call("POST", "/api/keys", {"name": "r", "owner": "ann", "scopes": ["read"]})
+    async with bot.client.get("/api/events", headers={"Authorization": f"Bearer {made['key']}"}) as stream:
+        await bot.call("POST", "/api/sessions", {"id": "before", "owner": "ann", "start": False})
+        await bot.call("DELETE", "/api/sessions/before")
+        while b"session.deleted" not in await stream.content.readline():
+            pass
+        assert (await bot.call("DELETE", f"/api/keys/{made['id']}"))[0] == 204
+        await bot.call("POST", "/api/sessions", {"id": "after", "owner": "ann", "start": False})
+        await bot.call("DELETE", "/api/sessions/after")
+        assert b"after" not in await stream.content.read(), "read to the end, which came"
+
+
+async def test_an_administrator_replays_alerts_that_did_not_arrive_and_nobody_else_does(tmp_path: Path) -> None:
+    async with running(tmp_path / "other", ALERT_URLS="http://127.0.0.1:9/alerts") as bot:
+        ann = await key_of(bot, "ann")
+        await bot.app[keys.DELIVERY].alerts.raise_("test", "for the operator", about="one")
+
+        async def waiting() -> list[Any]:
+            _, listed = await bot.call("GET", "/api/deliveries?state=pending")
+            return list(listed["deliveries"])
+
+        (row,) = await eventually(waiting, what="the alert's delivery")
+        path = f"/api/deliveries/{row['webhook']}/{row['event']}"
+        status, one = await bot.call("GET", path)
+        assert (status, one["body"]["data"]["session"]) == (200, "one")
+        assert (await bot.call("GET", path, key=ann))[0] == 404
+        assert (await bot.call("POST", "/api/deliveries/replay", {"webhook": row["webhook"]}))[0] == 202
+        assert (await bot.call("POST", "/api/deliveries/replay", {"webhook": row["webhook"]}, key=ann))[0] == 404
+        assert bot.app[keys.DELIVERY].alerts.raised == {"test"}, "kinds only: this is public"
+
+
 async def test_a_deleted_session_leaves_nothing_behind(bot: Bot, tmp_path: Path) -> None:
     await bot.call("POST", "/api/sessions", {"id": "a1"})
     _, hook = await bot.call("POST", "/api/webhooks", {"url": "http://nowhere.invalid/x", "session": "a1"})
