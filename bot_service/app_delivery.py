@@ -223,6 +223,7 @@ def _connect(app: web.Application, built: Delivery) -> None:
     built.handlers.add(signs_of_life)
     built.journal.on_commit(took_in)
     supervisor.observers.append(changed)
+    supervisor.signal_observers.append(lambda _session, kind: metrics.signal(kind))
     app[keys.POOL].on_journal(built.journal.notice)
     app[keys.BUS].subscribe(built.session_events.on_event)
     app[keys.STORE].transition_sinks.append(built.session_events.on_transitions)

@@ -199,3 +199,13 @@ async def test_a_session_whose_maker_goes_away_is_there_at_once_or_never(tmp_pat
             await asyncio.gather(making, return_exceptions=True)
             await store.flush()
             assert (name in registry) == (name in {record.id for record in await store.load()}), patience
+
+
+async def test_what_cannot_be_read_is_counted_and_changes_nothing(tmp_path: Path) -> None:
+    async with running(tmp_path) as bot:
+        await paired(bot, "one")
+        for number in range(3):
+            bot.pool.emit("one", SignalKind.UNDECRYPTABLE, chat="x@s.whatsapp.net", messageId=f"M{number}")
+        _, metrics = await bot.call("GET", "/metrics", key=None)
+        assert 'veilleur_bot_engine_signals_total{kind="undecryptable"} 3.0' in metrics
+        await is_in(bot, "one", State.READY)
