@@ -11,6 +11,7 @@ from bot_service import keys
 from bot_service.api.delivery_schemas import MarkRead, SendMedia, SendMessage, ShowTyping
 from bot_service.api.lookup import integer, problems, session_of
 from bot_service.api.schemas import moment
+from bot_service.api.waiting import waits_for
 from bot_service.delivery import wire
 from bot_service.delivery.batches import STORE_ERRORS
 from bot_service.delivery.compose import Unsendable, address, missing
@@ -92,7 +93,10 @@ async def index(request: web.Request) -> web.Response:
 
 
 async def read(request: web.Request) -> web.Response:
-    return json_response(wire.shown(await _message(request)))
+    """One that is queued says why it waits: a freeze with its end, the connection, the last error, or its turn."""
+    row = await _message(request)
+    reason = await waits_for(request, row) if row.state == "queued" else None
+    return json_response(wire.shown(row) | ({} if reason is None else {"waitsFor": reason}))
 
 
 async def media(request: web.Request) -> web.StreamResponse:

@@ -15,7 +15,6 @@ import msgspec
 from bot_service.domain.message import OutgoingMessage, Sent
 from bot_service.domain.ports import EngineSignal
 from bot_service.domain.signals import SignalKind
-from bot_service.engines.base import EngineError
 from bot_service.engines.fleet import Fleet
 from bot_service.engines.listeners import Listeners
 from bot_service.engines.placement import Placement
@@ -122,13 +121,13 @@ class WorkerPool:
         return await self._command(session, "simulate", {**args, "action": action})
 
     async def recycle_worker_of(self, session: str) -> None:
-        await self._rescue.recycle(self._placement.worker_of(session), ASKED)
+        entry = self._placement.running(session)
+        if not entry.is_between:  # on its way into another worker already
+            await self._rescue.recycle(self._placement.worker_of(session), ASKED)
 
     def may_recycle_worker_of(self, session: str) -> bool:
-        try:
-            return self._rescue.may_recycle(self._placement.worker_of(session))
-        except EngineError:
-            return False  # between two workers: it is getting another one already
+        entry = self._placement.entries.get(session)
+        return entry is None or entry.is_between or self._rescue.may_recycle(self._placement.worker_of(session))
 
     async def move_session(self, session: str) -> None:
         entry = self._placement.entry(session)

@@ -112,7 +112,7 @@ class Rescue:
         """Whether the budget allows a recycle that was asked for: one bad session must not take its neighbours down again
         and again, in whatever worker they are by then."""
         if worker.leaving is not None:
-            return worker.leaving == ASKED  # it is under way: whoever asks gets what another one asked for
+            return True  # it is being replaced already: whoever asks gets that
         since = self._clock.monotonic() - self._policy.recycle_asked_every_s
         return all(
             entry.recycled_at is None or entry.recycled_at <= since for entry in self._placement.entries_in(worker)

@@ -75,6 +75,34 @@ async def test_the_same_idempotency_key_sends_once_and_another_message_under_it_
     assert len(sent_by(bot)) == 1
 
 
+async def test_a_message_that_waits_says_why(bot: Bot) -> None:
+    bot.pool.emit("one", SignalKind.DISCONNECTED)
+    await in_state(bot, "RECONNECTING")
+    _, queued = await bot.call("POST", "/api/sessions/one/messages", {"to": TO, "text": "x"})
+
+    async def why() -> tuple[Any, bool]:
+        _, found = await bot.call("GET", f"/api/sessions/one/messages/{queued['id']}")
+        return found["waitsFor"]["reason"], found["waitsFor"]["until"] is not None
+
+    assert (await why())[0] == "not_connected"
+    bot.pool.emit("one", SignalKind.TEMP_BANNED, code=101, expiresInMs=3_600_000)
+    await in_state(bot, "TEMP_BANNED")
+    assert await why() == ("temp_banned", True)
+
+
+async def test_a_message_that_the_engine_could_not_send_says_what_it_was(bot: Bot) -> None:
+    bot.pool.fail["send"] = EngineError("timeout", "the server did not answer", retryable=True)
+    _, queued = await bot.call("POST", "/api/sessions/one/messages", {"to": TO, "text": "x"})
+
+    async def told() -> bool:
+        _, found = await bot.call("GET", f"/api/sessions/one/messages/{queued['id']}")
+        return bool(found.get("waitsFor", {}).get("reason") == "timeout")
+
+    await eventually(told, what="the reason")
+    del bot.pool.fail["send"]
+    assert "waitsFor" not in await message_in_state(bot, queued["id"], "sent")
+
+
 async def test_a_lost_connection_delays_a_message_and_sends_it_once_it_is_back(bot: Bot) -> None:
     bot.pool.emit("one", SignalKind.DISCONNECTED)
     await in_state(bot, "RECONNECTING")
