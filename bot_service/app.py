@@ -190,9 +190,9 @@ async def _sessions(app: web.Application) -> AsyncIterator[None]:
     pool.on_signal(supervisor.on_signal)
     yield
     await hands.close()
-    await app[keys.PATTERNS].save()
     try:
         await store.flush()
+        await app[keys.PATTERNS].save(pause_s=0)
     except StoreUnavailable as error:
         log.error(f"The last changes could not be stored: {error}", event_name="store.lost_at_stop")
 

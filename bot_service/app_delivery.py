@@ -202,7 +202,7 @@ def _connect(app: web.Application, built: Delivery) -> None:
 
     async def signs_of_life(batch: Sequence[InboundMessage]) -> None:
         for message in batch:
-            supervisor.heard(message.session, from_me=message.from_me)
+            supervisor.heard(message.session, sent_ms=message.at_ms)
 
     def took_in(batch: Batch) -> None:
         metrics.took_in(batch, clock.now())

@@ -15,6 +15,7 @@ from bot_service.domain.record import HOUR_MS, Record
 from bot_service.domain.states import LINKED
 
 SLOTS = 24  # one for each hour of the day, UTC
+FRESH_MS = 5 * 60_000
 LEAST_LISTENED_MS = 10 * 60_000  # what came in less time says nothing about an hour
 
 
@@ -109,9 +110,10 @@ class Evidence:
         self.sent_to.clear()
         self.probe_failed_ms = None
 
-    def heard(self, now_ms: int) -> None:
-        """An inbound message: the receive path works."""
-        self.pattern.heard(now_ms)
+    def heard(self, now_ms: int, sent_ms: int | None = None) -> None:
+        """An inbound message: the receive path works. One that waited somewhere is not learned as usual for this hour."""
+        if sent_ms is None or now_ms - sent_ms < FRESH_MS:
+            self.pattern.heard(now_ms)
         self.proven()
 
     def proven(self) -> None:

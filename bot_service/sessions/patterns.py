@@ -46,7 +46,7 @@ class PatternKeeper:
             await self._clock.sleep(self._every_s)
             await self.save()
 
-    async def save(self) -> None:
+    async def save(self, *, pause_s: float = PAUSE_S) -> None:
         """Write what was learned since the last time. A store that refuses gets it the next time."""
         learned = [(name, pattern) for name, pattern in self._supervisor.patterns() if self._is_news(name, pattern)]
         for begin in range(0, len(learned), SLICE):
@@ -60,7 +60,8 @@ class PatternKeeper:
                 )
                 return
             self._saved.update((name, pattern.learned) for name, pattern in piece)
-            await self._clock.sleep(PAUSE_S)
+            if pause_s > 0:
+                await self._clock.sleep(pause_s)
         self._saved = {name: count for name, count in self._saved.items() if self._supervisor.record(name) is not None}
 
     def _is_news(self, session: str, pattern: Pattern) -> bool:

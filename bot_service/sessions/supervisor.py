@@ -157,13 +157,13 @@ class Supervisor:
         if record is not None:
             self._touched(record, {"active_ms": self.now_ms()})
 
-    def heard(self, session: str, *, from_me: bool = False) -> None:
-        """An inbound message was journalled: receiving works."""
+    def heard(self, session: str, *, sent_ms: int | None = None) -> None:
+        """An inbound message, sent at ``sent_ms``, was journalled: receiving works."""
         record = self._registry.get(session)
         if record is None:
             return
         now_ms = self.now_ms()
-        self.evidence(session).heard(now_ms)
+        self.evidence(session).heard(now_ms, sent_ms)
         if record.state is State.READY and (after := forget_rung(record)) is not record:
             self._store.mark(after)
             self._tell_of_cure(record, after)

@@ -92,6 +92,15 @@ def test_an_hour_is_learned_by_the_time_that_was_listened() -> None:
     assert pattern.expected(NOW + DAY_MS, NOW + DAY_MS + HOUR_MS) == pytest.approx(60, rel=0.01)
 
 
+def test_what_waited_at_the_server_is_not_learned_as_usual_for_the_hour_in_which_it_came() -> None:
+    evidence = Evidence()
+    for number in range(500):
+        evidence.heard(NOW + number, sent_ms=NOW - HOUR_MS)
+    assert evidence.pattern.learned == 0
+    evidence.heard(NOW + 1000, sent_ms=NOW)
+    assert evidence.pattern.learned == 1
+
+
 def test_hours_without_a_message_are_forgotten_slowly() -> None:
     pattern = Pattern(array("f", [10.0]) * 24)
     pattern.heard(NOW)
