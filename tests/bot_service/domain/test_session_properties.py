@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bot_service.domain.ladder import gave_up
@@ -64,8 +64,17 @@ def fact_of(item: Any, record: Record, now_ms: int) -> Fact | None:
     return item  # type: ignore[no-any-return]
 
 
+def seen(*items: Any) -> Any:
+    """A sequence that broke a promise once."""
+    return example([(item, 0) for item in items], Policy())
+
+
 @settings(max_examples=400, deadline=None)
 @given(steps, fleets)
+@seen(Command(CommandKind.START), Signal(SignalKind.TEMP_BANNED, DATA), Command(CommandKind.LOGGED_OUT))
+@seen(Command(CommandKind.START), Signal(SignalKind.CONNECTED, DATA), Signal(SignalKind.QR, DATA))
+@seen(Command(CommandKind.START), Signal(SignalKind.CONNECTED, DATA), Signal(SignalKind.PAIR_ERROR, DATA))
+@seen(Command(CommandKind.START), Signal(SignalKind.CONNECTED, DATA), Signal(SignalKind.QR_EXHAUSTED, DATA))
 def test_any_sequence_of_facts_keeps_the_promises(sequence: list[tuple[Any, int]], policy: Policy) -> None:
     now_ms = START
     record = Record(id="s", owner="o", name="s", created_ms=now_ms, since_ms=now_ms, active_ms=now_ms)
