@@ -130,4 +130,4 @@ async def locked(folder: Path) -> Row:
     return Row(reaction, noticed_s, "health 503", asked.told())
 
 
-FAULTS = [Fault("disk full", full), Fault("store locked", locked)]
+FAULTS = [Fault("disk full", full, long=True), Fault("store locked", locked, long=True)]

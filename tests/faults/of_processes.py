@@ -39,7 +39,7 @@ async def leaking(folder: Path) -> Row:
     """The worker is replaced at its limit of memory while messages arrive; none is lost, none comes twice."""
     async with service(folder, WORKER_MAX_RSS_MB="200") as scene, scene.watched() as asked:
         workers, before = set(scene.program.worker_pids()), len(await scene.told())
-        told = await scene.simulate("message", count=1200, rate=15, text="n")
+        told = await scene.simulate("message", count=1000, rate=15, text="n")
         began = time.monotonic()
         await scene.simulate("leak", megabytes=250)
 
@@ -56,7 +56,7 @@ async def leaking(folder: Path) -> Row:
         changed = await scene.story(before)
         _, metrics = await scene.client.call("GET", "/metrics")
         assert 'veilleur_bot_worker_restarts_total{reason="memory"} 1.0' in metrics
-    reaction = f"recycled at its limit once it is a minute old; {changed}; 1200 messages meanwhile: 0 lost, 0 twice"
+    reaction = f"recycled at its limit once it is a minute old; {changed}; 1000 messages meanwhile: 0 lost, 0 twice"
     return Row(reaction, took_s, "old worker gone", asked.told())
 
 
@@ -82,7 +82,7 @@ async def api_killed(folder: Path) -> Row:
 
 FAULTS = [
     heals("worker killed", "crashWorker", ("RECONNECTING", "worker_lost"), READY),
-    Fault("worker wedged (SIGSTOP)", wedged),
-    Fault("worker leaking 250 MB", leaking),
-    Fault("API process killed", api_killed),
+    Fault("worker wedged (SIGSTOP)", wedged, long=True),
+    Fault("worker leaking 250 MB", leaking, long=True),
+    Fault("API process killed", api_killed, long=True),
 ]

@@ -20,7 +20,7 @@ def heals(
     name: str,
     action: str,
     *wanted: tuple[str, str],
-    within_s: float = 60.0,
+    within_s: float = 25.0,
     env: dict[str, str] | None = None,
     **args: Any,
 ) -> Fault:
@@ -38,7 +38,7 @@ def heals(
             told = await scene.story(before)
         return Row(told, took_s, "READY again", asked.told())
 
-    return Fault(name, run)
+    return Fault(name, run, long=within_s >= 30)
 
 
 def ends(name: str, action: str, state: str, acts: str) -> Fault:
@@ -210,36 +210,40 @@ async def silence_that_nothing_heals(folder: Path) -> Row:
 
 FAULTS = [
     heals("drop", "drop", ("RECONNECTING", "disconnected"), READY),
-    heals("server unavailable for 10 s", "serverUnavailable", ("RECONNECTING", "server_unavailable"), READY),
+    heals(
+        "server unavailable for 10 s", "serverUnavailable", ("RECONNECTING", "server_unavailable"), READY, within_s=40
+    ),
     heals("stream error", "streamError", ("RECONNECTING", "stream_error"), READY),
     heals("event pump died", "pumpDied", ("RECONNECTING", "pump_died"), READY),
     heals(
         "keepalive time-out", "keepaliveTimeout",
         ("DEGRADED", "keepalive_timeout"), ("RECONNECTING", "keepalive_timeout_reconnect"), READY, within_s=120,
     ),
-    heals("one-way silence, a reconnect heals", "silence", DOUBTED, ("RECONNECTING", "reconnect"), READY),
+    heals("one-way silence, a reconnect heals", "silence", DOUBTED, ("RECONNECTING", "reconnect"), READY, within_s=60),
     heals(
         "one-way silence, another worker heals", "silence",
         DOUBTED, ("RECONNECTING", "reconnect"), DOUBTED, ("RECONNECTING", "rebuild"), READY,
         within_s=120, heals="worker",
     ),
-    Fault("one-way silence, only a new worker heals", silence_that_a_fresh_worker_heals),
-    Fault("one-way silence, nothing heals", silence_that_nothing_heals),
+    Fault("one-way silence, only a new worker heals", silence_that_a_fresh_worker_heals, long=True),
+    Fault("one-way silence, nothing heals", silence_that_nothing_heals, long=True),
     Fault(
         "one-way silence at the defaults, a reconnect heals (clock 20 times as fast)",
         lambda folder: silence_at_the_defaults(folder, "reconnect"),
+        long=True,
     ),
     Fault(
         "one-way silence at the defaults, only a new worker heals (clock 20 times as fast)",
         lambda folder: silence_at_the_defaults(folder, "fresh"),
+        long=True,
     ),
-    Fault("poison stanza every 2 s", poison),
+    Fault("poison stanza every 2 s", poison, long=True),
     ends("logged out", "logout", "LOGGED_OUT", "user"),
     ends("phone gone", "primaryGone", "LOGGED_OUT", "user"),
     ends("banned", "ban", "BANNED", "owner"),
     ends("temporary ban", "tempBan", "TEMP_BANNED", "nobody"),
     ends("client outdated", "outdated", "OUTDATED", "operator"),
-    Fault("replaced by another client", replaced),
+    Fault("replaced by another client", replaced, long=True),
     Fault("connect refused", refused),
     Fault("time lock", timelocked),
 ]  # fmt: skip

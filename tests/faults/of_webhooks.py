@@ -182,8 +182,8 @@ async def down_for_an_hour(folder: Path) -> Row:
 
 
 FAULTS = [
-    Fault("webhook receiver down for an hour", down_for_an_hour),
-    Fault("webhook receiver answers 500", answers_500),
+    Fault("webhook receiver down for an hour", down_for_an_hour, long=True),
+    Fault("webhook receiver answers 500", answers_500, long=True),
     Fault("webhook receiver slow", slow),
     Fault("webhook receiver redirects", redirecting),
     Fault("webhook receiver answers 20 MB", huge),

@@ -38,10 +38,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Fault:
-    """``run(folder)`` brings the fault about, asserts what must follow, and tells it."""
+    """``run(folder)`` brings the fault about, asserts what must follow, and tells it. ``long``: ten seconds or more."""
 
     name: str
     run: Callable[[Path], Awaitable[Row]]
+    long: bool = False
 
 
 @dataclass
