@@ -6,6 +6,7 @@ reconnect, start the client in another worker, recycle the worker, tell a person
 from __future__ import annotations
 
 from bot_service.domain.reactions import due, move, replace
+from bot_service.domain.readiness import Suspicion
 from bot_service.domain.record import DueKind, Effect, EffectKind, Look, Policy, Record, Step
 from bot_service.domain.states import LIVE, Actor, State, Wanted
 
@@ -50,7 +51,8 @@ def climb(record: Record, policy: Policy, now_ms: int, *, may_recycle: bool = Tr
             return replace(record, actor=Actor.OPERATOR, due=again), ()
         return _tell(record, policy, now_ms)
     step = RUNGS[record.rung]
-    if step == "recycle_worker" and not may_recycle:
+    if step == "recycle_worker" and (not may_recycle or record.suspicion == Suspicion.SIGNATURE):
+        # A stanza that cannot be digested is none the worker's fault: an upgrade cures it, not a new process.
         step = "tell_a_person"
     if step == "tell_a_person":
         return _tell(record, policy, now_ms)

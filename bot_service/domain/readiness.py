@@ -135,7 +135,9 @@ def doubt(record: Record, evidence: Evidence, policy: DoubtPolicy, now_ms: int) 
     if old >= policy.sends_unanswered:
         return Suspicion.NO_RECEIPTS
     since = max(record.linked_ms, record.inbound_ms or 0, evidence.receipt_ms or 0, evidence.probe_returned_ms or 0)
-    if _poisoned(record, max(record.inbound_ms or 0, evidence.probe_returned_ms or 0), policy, now_ms):
+    heard_ms = max(record.inbound_ms or 0, evidence.probe_returned_ms or 0)
+    # Old errors say nothing of a new link until it had the time to hear something.
+    if now_ms - record.linked_ms >= policy.silence_least_ms and _poisoned(record, heard_ms, policy, now_ms):
         return Suspicion.SIGNATURE
     learned = evidence.pattern.learned >= policy.silence_learned and now_ms - since >= policy.silence_least_ms
     silent = learned and evidence.pattern.expected(since, now_ms) >= policy.silence_expected

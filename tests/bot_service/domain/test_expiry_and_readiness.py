@@ -133,6 +133,13 @@ def test_one_signature_again_and_again_raises_doubt_until_something_is_heard() -
     assert doubt(linked(errors=errors[:2]), Evidence(), DoubtPolicy(), NOW) is None
 
 
+def test_old_stream_errors_are_no_reason_to_doubt_a_link_that_has_just_come_up() -> None:
+    errors = tuple(Seen("ack", NOW - minutes * MINUTE) for minutes in (60, 30, 1))
+    fresh = session(State.READY, linked_ms=NOW, errors=errors)
+    assert doubt(fresh, Evidence(), DoubtPolicy(), NOW + 119_000) is None
+    assert doubt(fresh, Evidence(), DoubtPolicy(), NOW + 120_000) is Suspicion.SIGNATURE
+
+
 def test_every_part_of_readiness_has_its_age() -> None:
     seen = parts(linked(inbound_ms=NOW - 5000), Evidence(), None, 1200, 60_000, NOW)
     assert {name: (part.ok, part.age_ms) for name, part in seen.items()} == {

@@ -270,6 +270,14 @@ def test_a_worker_whose_budget_is_spent_is_not_recycled_and_a_person_is_told() -
     assert (step[0].state, step[0].rung, kinds(step)) == (State.DEGRADED, 4, [EffectKind.ATTENTION])
 
 
+def test_no_worker_is_replaced_for_a_stanza_that_cannot_be_digested() -> None:
+    record = session(
+        State.DEGRADED, reason="receive_suspected", suspicion="repeated_stream_errors", rung=2, rung_ms=NOW
+    )
+    step = fire(replace(record, due=Due(DueKind.LADDER, NOW)))
+    assert (step[0].state, step[0].rung, kinds(step)) == (State.DEGRADED, 4, [EffectKind.ATTENTION])
+
+
 def test_time_alone_does_not_lead_back_to_the_foot_of_the_ladder() -> None:
     record = session(State.DEGRADED, reason="receive_suspected", suspicion="silence_pattern", rung=1, rung_ms=0)
     after, _ = fire(replace(record, due=Due(DueKind.LADDER, NOW)))
