@@ -28,11 +28,16 @@ class Suspicion(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DoubtPolicy:
-    """``silence_expected`` messages that should have come and did not are too many: one chance in e^8 of being chance."""
+    """``silence_expected`` messages that should have come and did not are too many: one chance in e^8 of being chance.
+
+    Chance is not the only reason: a Sunday, a holiday. So silence alone is answered by ``silence_steps`` of the ladder,
+    which disturb no other session, and never by replacing a worker or calling a person.
+    """
 
     silence_expected: float = 8.0
     silence_learned: int = 50
     silence_least_ms: int = 120_000
+    silence_steps: int = 2
     sends_unanswered: int = 3
     sends_wait_ms: int = 150_000
     signature_limit: int = 3
@@ -139,8 +144,10 @@ def doubt(record: Record, evidence: Evidence, policy: DoubtPolicy, now_ms: int) 
     # Old errors say nothing of a new link until it had the time to hear something.
     if now_ms - record.linked_ms >= policy.silence_least_ms and _poisoned(record, heard_ms, policy, now_ms):
         return Suspicion.SIGNATURE
-    learned = evidence.pattern.learned >= policy.silence_learned and now_ms - since >= policy.silence_least_ms
-    silent = learned and evidence.pattern.expected(since, now_ms) >= policy.silence_expected
+    # Two new links in two workers got nothing either, and a new link gets what was held back: it is quiet, not deaf.
+    in_question = record.rung < policy.silence_steps and now_ms - since >= policy.silence_least_ms
+    learned = evidence.pattern.learned >= policy.silence_learned
+    silent = in_question and learned and evidence.pattern.expected(since, now_ms) >= policy.silence_expected
     return Suspicion.SILENCE if silent else None
 
 

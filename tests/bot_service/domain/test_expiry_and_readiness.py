@@ -109,6 +109,15 @@ def test_hours_without_a_message_are_forgotten_slowly() -> None:
     assert night == pytest.approx(5 * 7.0, rel=0.01)
 
 
+def test_silence_alone_is_asked_twice_and_then_believed_but_a_probe_is_not() -> None:
+    later = NOW + 10 * MINUTE
+    for rung, wanted in ((0, Suspicion.SILENCE), (1, Suspicion.SILENCE), (2, None)):
+        assert doubt(linked(inbound_ms=NOW, rung=rung), busy(), DoubtPolicy(), later) is wanted
+    evidence = busy()
+    evidence.probe_failed_ms = NOW
+    assert doubt(linked(inbound_ms=NOW, rung=2), evidence, DoubtPolicy(), later) is Suspicion.PROBE
+
+
 def test_sends_to_three_chats_without_a_receipt_raise_doubt_until_one_comes() -> None:
     evidence = Evidence()
     for chat in ("a", "b", "c"):
