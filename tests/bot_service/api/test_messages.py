@@ -10,8 +10,12 @@ from typing import Any
 import aiohttp
 import pytest
 
+from bot_service.api.messages import _FROZEN
+from bot_service.delivery.limits import Freeze, frozen
 from bot_service.domain.signals import SignalKind
+from bot_service.domain.states import ENDS, State, Wanted
 from bot_service.engines.base import EngineError
+from tests.bot_service.domain.sessions import NOW, session
 from tests.support.bot_app import Bot, running
 from tests.support.processes import API_KEY
 from tests.support.waiting import eventually
@@ -235,3 +239,12 @@ async def test_events_resume_where_a_reader_left(bot: Bot) -> None:
     assert again == everything[2:]
     status, problem = await bot.call("GET", "/api/events", headers={"Last-Event-ID": "nonsense"})
     assert (status, problem["code"]) == (422, "invalid")
+
+
+def test_every_freeze_has_words_and_every_state_that_cannot_send_has_a_freeze() -> None:
+    assert set(_FROZEN) == set(Freeze)
+    for state in ENDS | {State.STOPPED}:
+        wanted = Wanted.STOP if state in (State.STOPPED, State.CLOSED) else Wanted.RUN
+        found = frozen(session(state, wanted=wanted), NOW, known_chat=True)
+        assert found is not None, state
+        assert found.reason.value == ("not_running" if state is State.STOPPED else state.value.lower())
