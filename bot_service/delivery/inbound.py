@@ -23,12 +23,13 @@ STATE_OF_RECEIPT = {"server": "sent", "delivered": "delivered", "read": "read", 
 
 
 class ReplyTo(msgspec.Struct, frozen=True, rename="camel"):
-    """Where an answer to a message goes."""
+    """Where an answer to a message goes. ``owner`` is whose the session was: an answer is not sent for anybody else."""
 
     session: str
     chat: str
     id: str
     sender: str
+    owner: str | None = None
 
 
 @dataclass(slots=True)
@@ -111,7 +112,7 @@ def _row(message: InboundMessage, body: bytes, now_ms: int) -> dict[str, Any]:
 
 def _draft(message: InboundMessage, body: bytes, now: datetime, owner: str | None) -> Draft:
     answerable = not message.from_me and owner is not None
-    reply_to = ReplyTo(message.session, message.chat, message.id, message.sender) if answerable else None
+    reply_to = ReplyTo(message.session, message.chat, message.id, message.sender, owner) if answerable else None
     return Draft(
         type="message",
         session=message.session,

@@ -10,6 +10,8 @@ import msgspec
 import pytest
 
 from bot_service import keys
+from bot_service.delivery.inbound import ReplyTo
+from bot_service.domain.states import State
 from tests.support.bot_app import Bot, running
 from tests.support.processes import API_KEY
 from tests.support.waiting import eventually
@@ -73,6 +75,24 @@ async def test_an_owner_sees_and_replays_its_own_deliveries_only(bot: Bot) -> No
     assert (await bot.call("GET", f"/api/deliveries/{hook['id']}/{rows[0]['event']}", key=bob))[0] == 404
     assert (await bot.call("POST", "/api/deliveries/replay", {"webhook": hook["id"]}, key=bob))[0] == 404
     assert (await bot.call("POST", "/api/deliveries/replay", {"webhook": hook["id"]}, key=ann))[0] == 202
+
+
+async def test_an_answer_is_not_sent_for_another_owner_than_the_message_came_to(bot: Bot) -> None:
+    await bot.call("POST", "/api/sessions", {"id": "a1", "owner": "ann"})
+    await eventually(lambda: (r := bot.app[keys.REGISTRY].get("a1")) and r.state is State.PAIRING, what="a code")
+    bot.pool.pair("a1")
+    chat = "33612345678@s.whatsapp.net"
+    outbox, database = bot.app[keys.DELIVERY].outbox, bot.app[keys.DATABASE]
+
+    async def answer(message: str) -> None:
+        async with database.write() as connection:
+            await outbox.reply(connection, msgspec.json.encode(ReplyTo("a1", chat, message, chat, "ann")), "late")
+
+    await answer("M1")
+    assert (await bot.call("PATCH", "/api/sessions/a1", {"owner": "bob"}))[0] == 200
+    await answer("M2")
+    _, listed = await bot.call("GET", "/api/sessions/a1/messages")
+    assert len(listed["messages"]) == 1
 
 
 async def test_a_stream_whose_key_is_revoked_hears_nothing_more_and_ends(bot: Bot) -> None:
