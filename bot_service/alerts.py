@@ -16,7 +16,7 @@ from bot_service.delivery.directory import Target
 from bot_service.delivery.signing import lenient_key
 from bot_service.pushes import WatchdogPushes
 from shared import logs
-from shared.clock import Clock, iso
+from shared.clock import Clock, from_ms, iso
 from shared.settings import Secret
 
 log = logs.get(__name__)
@@ -76,6 +76,10 @@ class ServiceAlerts:
             # Not told, so not raised: the next look raises it again.
             del self._since[kind, about]
             raise
+
+    def reopen(self, kind: str, since_ms: int, *, about: str | None = None) -> None:
+        """What was told before this start, and is not over: not told again, but its end will be."""
+        self._since.setdefault((kind, about), iso(from_ms(since_ms)))
 
     async def resolve(self, kind: str, text: str, *, about: str | None = None) -> None:
         """Tell once that ``kind`` is over."""

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from bot_service import keys
+from bot_service.alerts import NOT_RECEIVING
 from bot_service.api import document, routes
 from bot_service.api.access import Scope, Tokens, gate
 from bot_service.api.figures import Rates
@@ -19,6 +20,7 @@ from bot_service.dashboard import routes as dashboard
 from bot_service.dashboard.desk import DESK, new_desk
 from bot_service.dashboard.stream import end_streams
 from bot_service.domain.expiry import ExpiryAction, ExpiryPolicy
+from bot_service.domain.ladder import gave_up
 from bot_service.domain.ports import EnginePool
 from bot_service.domain.readiness import DoubtPolicy
 from bot_service.domain.reconnect import HerdLimit
@@ -224,6 +226,9 @@ async def _restore(app: web.Application) -> AsyncIterator[None]:
     restore, pool, clock = app[keys.RESTORE], app[keys.POOL], app[keys.CLOCK]
     await restore.begin(await app[keys.STORE].load())
     await app[keys.PATTERNS].restore()
+    for record in app[keys.REGISTRY]:
+        if gave_up(record):
+            app[keys.DELIVERY].alerts.reopen(NOT_RECEIVING, record.rung_ms, about=record.id)
 
     async def end_strays() -> None:
         """What workers kept running and nobody wants any more ends once every wanted session was claimed."""
