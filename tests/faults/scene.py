@@ -19,7 +19,7 @@ from tests.support.waiting import eventually
 FAST = {
     "RECEIVE_PROBE": "self",
     "RECEIVE_PROBE_INTERVAL": "3000",
-    "RECEIVE_PROBE_TIMEOUT": "1500",
+    "RECEIVE_PROBE_TIMEOUT": "2000",
     "SIMULATOR_OPTIONS": "auto_pair_ms=50,reconnect_ms=300,frame_ms=1000",
     "WEBHOOK_ALLOW_PRIVATE": "true",
 }
