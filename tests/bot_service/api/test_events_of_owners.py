@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from bot_service import keys
+from bot_service.delivery.announce import Draft
 from bot_service.delivery.inbound import ReplyTo
 from bot_service.domain.states import State
 from tests.support.bot_app import Bot, running
@@ -133,6 +134,36 @@ async def test_a_deleted_session_leaves_nothing_behind(bot: Bot, tmp_path: Path)
     assert (await bot.call("DELETE", "/api/sessions/a1"))[0] == 204
     _, listed = await bot.call("GET", "/api/webhooks")
     assert hook["id"] not in [each["id"] for each in listed["webhooks"]]
+
+
+async def test_a_reader_that_was_away_for_too_long_is_told_of_the_gap(tmp_path: Path) -> None:
+    async with running(tmp_path / "other", EVENTS_KEPT="100") as bot:
+        delivery = bot.app[keys.DELIVERY]
+        now = bot.app[keys.CLOCK].now()
+        await delivery.announcer.tell(
+            [Draft("session.attention", "a1", "ann", now, {"number": number}) for number in range(150)]
+        )
+        async with bot.client.get(
+            "/api/events", headers={"Authorization": f"Bearer {API_KEY}", "Last-Event-ID": "0" * 18}
+        ) as stream:
+            first = await lines(stream, 1)
+        await delivery.retention.sweep()
+        last = next(line[4:].decode() for line in first if line.startswith(b"id: "))
+        async with bot.client.get(
+            "/api/events", headers={"Authorization": f"Bearer {API_KEY}", "Last-Event-ID": last}
+        ) as stream:
+            resumed = await lines(stream, 2)
+        named = [line for line in resumed if line.startswith((b"event: ", b"data: "))]
+        assert named[0] == b"event: gap"
+        assert msgspec.json.decode(named[3][6:])["data"] == {"number": 50}
+
+
+async def lines(stream: Any, events: int) -> list[bytes]:
+    """The lines of a stream up to the data of its ``events``-th event."""
+    found: list[bytes] = []
+    while sum(line.startswith(b"data: ") for line in found) < events:
+        found.append((await stream.content.readline()).rstrip())
+    return found
 
 
 async def test_an_open_stream_ends_quietly_when_the_service_stops(tmp_path: Path) -> None:
