@@ -29,13 +29,17 @@ class PatternKeeper:
 
     async def restore(self) -> None:
         """Once, when the sessions are in memory. Rows of sessions that are gone are deleted."""
-        async with self._database.read() as connection:
-            found = await patterns.load(connection)
-        gone = {session for session in found if self._supervisor.record(session) is None}
-        for session, pattern in found.items():
-            if session not in gone:
-                self._supervisor.evidence(session).pattern = pattern
-                self._saved[session] = pattern.learned
+        gone, after, more = set(), "", True
+        while more:
+            async with self._database.read() as connection:
+                found = await patterns.page(connection, after, SLICE)
+            for session, pattern in found.items():
+                if self._supervisor.record(session) is None:
+                    gone.add(session)
+                else:
+                    self._supervisor.evidence(session).pattern = pattern
+                    self._saved[session] = pattern.learned
+            after, more = max(found, default=""), len(found) == SLICE
         if gone:
             async with self._database.write() as connection:
                 await patterns.forget(connection, gone)

@@ -89,7 +89,7 @@ class Probe:
             if record is None or session in self._asked or not self._is_due(record):
                 continue
             if self._policy.kind == "ring" and ringers is None:
-                ringers = self._ringers()
+                ringers = await self._ringers()
             sender = record if ringers is None else _another(ringers.get(record.owner, []), record)
             if sender is None:
                 continue
@@ -127,12 +127,16 @@ class Probe:
         message = OutgoingMessage(PROBE_ID + secrets.token_hex(8).upper(), record.jid, "text", text=PROBE_TEXT)
         spawn(self._send(sender.id, record.id, message), name="probe.send")
 
-    def _ringers(self) -> dict[str, list[Record]]:
+    async def _ringers(self) -> dict[str, list[Record]]:
         """By owner, the sessions that are READY and have not rung within the interval."""
         found: dict[str, list[Record]] = {}
         now_ms = self._supervisor.now_ms()
-        for record in self._registry:
-            if record.state is State.READY:
+        breath = Breath()
+        for session in self._registry.ids():
+            if breath.spent:
+                await breath.take()
+            record = self._registry.get(session)
+            if record is not None and record.state is State.READY:
                 rang_ms = self._supervisor.evidence(record.id).rang_ms
                 if rang_ms is None or now_ms - rang_ms >= self._policy.interval_ms:
                     found.setdefault(record.owner, []).append(record)

@@ -26,14 +26,12 @@ async def save(connection: AsyncConnection, rows: Iterable[tuple[str, Pattern]],
         await connection.execute(upsert(connection.dialect.name, patterns, ["session"]), values)
 
 
-async def load(connection: AsyncConnection) -> dict[str, Pattern]:
-    """Every pattern; a row that cannot be read is as good as none."""
-    rows = (await connection.execute(sa.select(patterns.c.session, patterns.c.learned, patterns.c.rates))).all()
-    return {
-        session: Pattern(array("f", _RATES.unpack(rates)), learned)
-        for session, learned, rates in rows
-        if len(rates) == _RATES.size
-    }
+async def page(connection: AsyncConnection, after: str, limit: int) -> dict[str, Pattern]:
+    """The next ``limit`` patterns by session behind ``after``."""
+    columns = sa.select(patterns.c.session, patterns.c.learned, patterns.c.rates)
+    query = columns.where(patterns.c.session > after).order_by(patterns.c.session).limit(limit)
+    rows = (await connection.execute(query)).all()
+    return {session: Pattern(array("f", _RATES.unpack(rates)), learned) for session, learned, rates in rows}
 
 
 async def forget(connection: AsyncConnection, sessions: Iterable[str]) -> None:

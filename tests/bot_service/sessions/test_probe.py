@@ -65,6 +65,7 @@ async def test_a_ring_between_two_own_sessions_proves_that_both_receive(tmp_path
 
         for session in ("one", "two"):
             await eventually(lambda session=session: proven(session), what=f"a ring that reached {session}")
+        for session in ("one", "two"):
             sent = await inbox(bot, session)
             assert sent
             assert all(message["id"].startswith(PROBE_ID) for message in sent)
