@@ -14,7 +14,7 @@ UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generat
 
 .DEFAULT_GOAL := help
 .PHONY: help venv up test check static lint types imports security deploy-check audit lock sbom soak test-wire \
-	bench-detection bench-sessions bench-wire docs images screenshots compose-test clean
+	bench-detection bench-sessions bench-wire bench-faults docs images screenshots compose-test clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ bench-sessions: $(VENV)/.tests ## Measure memory and latency by number of sessio
 
 bench-wire: $(VENV)/.tests ## Measure the real engine against the fake WhatsApp server
 	$(BIN)/python -m tests.bench.wire
+
+bench-faults: $(VENV)/.tests ## Bring every fault about on the running service and print what followed
+	$(BIN)/python -m tests.faults
 
 # --- checks ---
 

@@ -16,13 +16,14 @@ from bot_service.delivery.directory import Target
 from bot_service.delivery.signing import lenient_key
 from bot_service.pushes import WatchdogPushes
 from shared import logs
-from shared.clock import Clock, iso
+from shared.clock import Clock, from_ms, iso
 from shared.settings import Secret
 
 log = logs.get(__name__)
 
 WATCHDOG_SILENT = "watchdog_silent"
 CLIENT_OUTDATED = "client_outdated"
+NOT_RECEIVING = "session_not_receiving"
 
 _SCHEMES = {"http": "http", "https": "https", "webhook": "http", "webhooks": "https"}
 _LOOK_EVERY_S = 1.0
@@ -51,42 +52,48 @@ def targets(urls: Iterable[Secret], secret: Secret | None) -> list[Target]:
 
 
 class ServiceAlerts:
-    """``raised`` names what is open now."""
+    """``raised`` names what is open now. An alert of one session carries it as ``about``, and is told for each once."""
 
     def __init__(self, clock: Clock, announcer: Announcer) -> None:
         self._clock, self._announcer = clock, announcer
-        self._since: dict[str, str] = {}
+        self._since: dict[tuple[str, str | None], str] = {}
 
     @property
     def raised(self) -> frozenset[str]:
-        return frozenset(self._since)
+        """Kinds only: no session is named."""
+        return frozenset(kind for kind, _ in self._since)
 
-    async def raise_(self, kind: str, text: str) -> None:
+    async def raise_(self, kind: str, text: str, *, about: str | None = None) -> None:
         """Tell once that ``kind`` began."""
-        if kind in self._since:
+        if (kind, about) in self._since:
             return
         now = self._clock.now()
-        self._since[kind] = iso(now)
-        log.error(f"ALERT: {text}", event_name="service.alert", kind=kind)
+        self._since[kind, about] = iso(now)
+        log.error(f"ALERT: {text}", event_name="service.alert", kind=kind, session=about)
         try:
-            await self._announcer.tell([_draft(self._clock, "service.alert", kind, text, self._since[kind])])
+            await self._announcer.tell([_draft(self._clock, "service.alert", kind, text, iso(now), about)])
         except STORE_ERRORS:
             # Not told, so not raised: the next look raises it again.
-            del self._since[kind]
+            del self._since[kind, about]
             raise
 
-    async def resolve(self, kind: str, text: str) -> None:
+    def reopen(self, kind: str, since_ms: int, *, about: str | None = None) -> None:
+        """What was told before this start, and is not over: not told again, but its end will be."""
+        self._since.setdefault((kind, about), iso(from_ms(since_ms)))
+
+    async def resolve(self, kind: str, text: str, *, about: str | None = None) -> None:
         """Tell once that ``kind`` is over."""
-        since = self._since.get(kind)
+        since = self._since.get((kind, about))
         if since is None:
             return
-        log.info(text, event_name="service.recovered", kind=kind)
-        await self._announcer.tell([_draft(self._clock, "service.recovered", kind, text, since)])
-        self._since.pop(kind, None)
+        log.info(text, event_name="service.recovered", kind=kind, session=about)
+        await self._announcer.tell([_draft(self._clock, "service.recovered", kind, text, since, about)])
+        self._since.pop((kind, about), None)
 
 
-def _draft(clock: Clock, type_: str, kind: str, text: str, since: str) -> Draft:
-    return Draft(type_, None, None, clock.now(), {"kind": kind, "text": text, "since": since})
+def _draft(clock: Clock, type_: str, kind: str, text: str, since: str, about: str | None) -> Draft:
+    data = {"kind": kind, "text": text, "since": since}
+    return Draft(type_, None, None, clock.now(), data if about is None else data | {"session": about})
 
 
 class WatchdogSilence:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from bot_service import keys
+from bot_service.alerts import NOT_RECEIVING
 from bot_service.api import document, routes
 from bot_service.api.access import Scope, Tokens, gate
 from bot_service.api.figures import Rates
@@ -19,6 +20,7 @@ from bot_service.dashboard import routes as dashboard
 from bot_service.dashboard.desk import DESK, new_desk
 from bot_service.dashboard.stream import end_streams
 from bot_service.domain.expiry import ExpiryAction, ExpiryPolicy
+from bot_service.domain.ladder import gave_up
 from bot_service.domain.ports import EnginePool
 from bot_service.domain.readiness import DoubtPolicy
 from bot_service.domain.reconnect import HerdLimit
@@ -31,6 +33,7 @@ from bot_service.sessions.cleanup import Cleanup
 from bot_service.sessions.hands import Hands
 from bot_service.sessions.leases import FolderLease
 from bot_service.sessions.outage import upstream_outage
+from bot_service.sessions.patterns import PatternKeeper
 from bot_service.sessions.probe import Probe, ProbePolicy
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.service import Sessions
@@ -40,6 +43,7 @@ from bot_service.sessions.timers import Timers
 from bot_service.settings import BotSettings
 from bot_service.store.database import open_database
 from bot_service.store.sessions import SessionStore, StoreUnavailable
+from bot_service.store.watch import StoreWatch
 from shared import logs
 from shared.clock import Clock, SystemClock
 from shared.heap import HeapCare
@@ -184,11 +188,13 @@ async def _sessions(app: web.Application) -> AsyncIterator[None]:
     )
     app[keys.CLEANUP] = Cleanup(supervisor, registry, clock, expiry, interval_ms=settings.session_cleanup_interval_ms)
     app[keys.RESTORE] = Restore(supervisor, registry, hands, stagger_ms=settings.boot_stagger_ms)
+    app[keys.PATTERNS] = PatternKeeper(supervisor, app[keys.DATABASE], clock)
     pool.on_signal(supervisor.on_signal)
     yield
     await hands.close()
     try:
         await store.flush()
+        await app[keys.PATTERNS].save(pause_s=0)
     except StoreUnavailable as error:
         log.error(f"The last changes could not be stored: {error}", event_name="store.lost_at_stop")
 
@@ -204,12 +210,14 @@ async def _loops(app: web.Application) -> AsyncIterator[None]:
     loops, timers = app[keys.LOOPS], app[keys.SUPERVISOR].timers
     assert timers is not None  # noqa: S101  built just above
     loops.start("store", app[keys.STORE].run)
+    loops.start("store-watch", StoreWatch(app[keys.DATABASE], app[keys.CLOCK]).run)
     loops.start("timers", timers.run)
     loops.start("sweep", app[keys.SWEEP].run)
     loops.start("probe", app[keys.PROBE].run)
     loops.start("cleanup", app[keys.CLEANUP].run)
     loops.start("heartbeat", app[keys.PULSE].run)
     loops.start("heap", HeapCare(app[keys.CLOCK]).run)
+    loops.start("patterns", app[keys.PATTERNS].run)
     yield
     await loops.stop()
 
@@ -217,6 +225,10 @@ async def _loops(app: web.Application) -> AsyncIterator[None]:
 async def _restore(app: web.Application) -> AsyncIterator[None]:
     restore, pool, clock = app[keys.RESTORE], app[keys.POOL], app[keys.CLOCK]
     await restore.begin(await app[keys.STORE].load())
+    await app[keys.PATTERNS].restore()
+    for record in app[keys.REGISTRY]:
+        if gave_up(record):
+            app[keys.DELIVERY].alerts.reopen(NOT_RECEIVING, record.rung_ms, about=record.id)
 
     async def end_strays() -> None:
         """What workers kept running and nobody wants any more ends once every wanted session was claimed."""

@@ -202,12 +202,14 @@ def _connect(app: web.Application, built: Delivery) -> None:
 
     async def signs_of_life(batch: Sequence[InboundMessage]) -> None:
         for message in batch:
-            supervisor.heard(message.session, from_me=message.from_me)
+            supervisor.heard(message.session, sent_ms=message.at_ms)
 
     def took_in(batch: Batch) -> None:
         metrics.took_in(batch, clock.now())
         for receipt in batch.receipts:
             supervisor.receipt(receipt.session)
+        for session in batch.probed:
+            supervisor.rang(session)
         if batch.messages:
             built.handlers.wake()
 
@@ -221,6 +223,7 @@ def _connect(app: web.Application, built: Delivery) -> None:
     built.handlers.add(signs_of_life)
     built.journal.on_commit(took_in)
     supervisor.observers.append(changed)
+    supervisor.signal_observers.append(lambda _session, kind: metrics.signal(kind))
     app[keys.POOL].on_journal(built.journal.notice)
     app[keys.BUS].subscribe(built.session_events.on_event)
     app[keys.STORE].transition_sinks.append(built.session_events.on_transitions)

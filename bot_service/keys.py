@@ -16,6 +16,7 @@ from bot_service.sessions.boot import Restore
 from bot_service.sessions.bus import EventBus
 from bot_service.sessions.cleanup import Cleanup
 from bot_service.sessions.leases import FolderLease
+from bot_service.sessions.patterns import PatternKeeper
 from bot_service.sessions.probe import Probe
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.service import Sessions
@@ -50,6 +51,7 @@ REGISTRY: web.AppKey[SessionRegistry] = web.AppKey("registry", SessionRegistry)
 SUPERVISOR: web.AppKey[Supervisor] = web.AppKey("supervisor", Supervisor)
 SESSIONS: web.AppKey[Sessions] = web.AppKey("sessions", Sessions)
 SWEEP: web.AppKey[Sweep] = web.AppKey("sweep", Sweep)
+PATTERNS: web.AppKey[PatternKeeper] = web.AppKey("patterns", PatternKeeper)
 PROBE: web.AppKey[Probe] = web.AppKey("probe", Probe)
 CLEANUP: web.AppKey[Cleanup] = web.AppKey("cleanup", Cleanup)
 RESTORE: web.AppKey[Restore] = web.AppKey("restore", Restore)

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from bot_service.delivery.batches import STORE_ERRORS
 from bot_service.delivery.ids import at_ms
 from bot_service.delivery.inbound import Batch
+from bot_service.domain.signals import SignalKind
 from bot_service.store import deliveries, sends
 from bot_service.store.database import Database
 from shared import logs
@@ -63,6 +64,7 @@ class BotMetrics:
         self.webhook_deliveries = counter("webhook_deliveries_total", "Attempts at webhooks by result", ("result",))
         self.dead_letters = gauge("dead_letters", "Webhook deliveries that were given up")
         self.outbox_oldest = gauge("outbox_oldest_seconds", "Age of the oldest message that waits to be sent")
+        self._signals = counter("engine_signals_total", "What the engine said of sessions, by kind", ("kind",))
         self._worker_restarts = counter("worker_restarts_total", "Engine workers replaced, by reason", ("reason",))
         self.loop_lag = gauge("loop_lag_seconds", "How late the event loop last was")
         self.push_age = gauge("watchdog_push_age_seconds", "Time since the watchdog's last push, -1 before the first")
@@ -73,6 +75,10 @@ class BotMetrics:
         self._transitions.labels(self._bounded(reason)).inc()
         if reconnect:
             self._reconnects.labels(self._bounded(reason)).inc()
+
+    def signal(self, kind: SignalKind) -> None:
+        """One signal of the engine: messages that cannot be read, missed keepalives, refusals and all the others."""
+        self._signals.labels(kind.value).inc()
 
     def took_in(self, batch: Batch, now: datetime) -> None:
         """One commit of the journal."""

@@ -180,7 +180,7 @@ class BotSettings(CommonSettings):
         "ALERT_URLS",
         secret_urls(),
         default=(),
-        about="Where the bot service tells of a silent watchdog or an outdated client: http(s):// or webhook(s)://",
+        about="Where the bot service tells of a silent watchdog, an outdated client or a session that nothing heals: http(s):// or webhook(s)://",
     )
     alert_webhook_secret: Secret | None = setting(
         "ALERT_WEBHOOK_SECRET", secret(), default=None, about="Signs those alerts (Standard Webhooks headers)"

@@ -18,13 +18,35 @@ _SYMBOLS = {"debug": "·", "info": "✅", "warning": "⚠️ ", "error": "❌", 
 _KEPT = frozenset({"level", "time", "event"})
 
 
+class Unbreakable:
+    """A stream that drops lines nobody takes: a full disk or a closed pipe must not end a program that has something to say."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except (OSError, ValueError):
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            pass
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+
 def configure(log_format: str = "auto", level: str = "info", stream: TextIO | None = None) -> None:
     """Set up structlog and the standard library's logging once per process.
 
     ``log_format`` is ``auto`` (console on a terminal, JSON otherwise), ``console`` or ``json``.
     Everything goes to standard output: platforms read standard error as errors.
     """
-    out = stream or sys.stdout
+    out: Any = Unbreakable(stream or sys.stdout)
     console = log_format == "console" or (log_format == "auto" and out.isatty())
     processors: list[Any] = [
         structlog.contextvars.merge_contextvars,

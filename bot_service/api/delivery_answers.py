@@ -20,6 +20,13 @@ class FileView(msgspec.Struct, frozen=True, rename="camel"):
     voice: bool = False
 
 
+class WaitsForView(msgspec.Struct, frozen=True):
+    """``reason``: a freeze as a send is refused with, ``not_connected``, the last error, or ``its_turn``. ``until`` where known."""
+
+    reason: str
+    until: str | None = None
+
+
 class MessageView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """A message, in or out. What its type does not have is left out."""
 
@@ -32,6 +39,7 @@ class MessageView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     state: State
     state_at: str
     error: str | None = None
+    waits_for: WaitsForView | None = None
     duplicates: int = 0
     text: str | None = None
     media: FileView | None = None

@@ -9,11 +9,11 @@ from fnmatch import fnmatchcase
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.api.access import principal
+from bot_service.api.access import ADMINISTRATOR, Scope, principal
 from bot_service.delivery.directory import unknown_patterns
 from bot_service.delivery.ids import is_event_id
 from bot_service.store.events import StoredEvent
-from shared.web import errors
+from shared.web import auth, errors
 
 KEEP_ALIVE_S = 15.0
 READERS = 500
@@ -51,12 +51,22 @@ async def _follow(request: web.Request, response: web.StreamResponse, begin: str
                 page = await steps.next(KEEP_ALIVE_S)
             except StopAsyncIteration:  # the program ends
                 return
+            if not await _still_may(request):
+                return
             if page is None:
                 await response.write(b": still here\n\n")
                 continue
             wanted = [event for event in page if _is_for(event, who.owner, session, patterns)]
             if wanted:
                 await response.write(b"".join(_frame(event) for event in wanted))
+
+
+async def _still_may(request: web.Request) -> bool:
+    """A stream lasts for days: a key that was revoked or has expired meanwhile hears nothing more."""
+    if principal(request) is ADMINISTRATOR:
+        return True
+    now = await request.app[keys.KEYRING].principal(auth.bearer(request) or "")
+    return now is not None and now.may(Scope.READ)
 
 
 class _Steps:

@@ -13,8 +13,10 @@ def reasons(app: web.Application) -> list[str]:
     """Why this process is unhealthy; empty when it is well. No session is ever a reason."""
     found = [f"loop:{name}" for name in sorted(app[keys.LOOPS].dead())]
     found += [f"loop:{name}" for name in sorted(app[keys.DELIVERY_LOOPS].dead())]
-    if app[keys.STORE].failing is not None:
+    if app[keys.STORE].failing is not None or app[keys.DATABASE].failing is not None:
         found.append("store")
+    if not app[keys.POOL].journalling():
+        found.append("journal")
     if not app[keys.POOL].watching():
         found.append("engine_pool")
     return found

@@ -11,6 +11,7 @@ from bot_service import keys
 from bot_service.api.delivery_schemas import MarkRead, SendMedia, SendMessage, ShowTyping
 from bot_service.api.lookup import integer, problems, session_of
 from bot_service.api.schemas import moment
+from bot_service.api.waiting import waits_for
 from bot_service.delivery import wire
 from bot_service.delivery.batches import STORE_ERRORS
 from bot_service.delivery.compose import Unsendable, address, missing
@@ -34,6 +35,10 @@ _FROZEN = {
     Freeze.TIMELOCKED: "WhatsApp lets this account write only to chats that wrote to it, for a time",
     Freeze.LOGGED_OUT: "the phone is not linked any more",
     Freeze.NOT_PAIRED: "no phone is linked yet",
+    Freeze.OUTDATED: "WhatsApp refuses this version of the client: the operator has to upgrade it",
+    Freeze.FENCED: "another client has taken this account over",
+    Freeze.FAILED: "the session has failed and waits for a person",
+    Freeze.CLOSED: "the session was closed because it was not used or had its age",
     Freeze.NOT_RUNNING: "the session does not run",
 }
 
@@ -92,7 +97,10 @@ async def index(request: web.Request) -> web.Response:
 
 
 async def read(request: web.Request) -> web.Response:
-    return json_response(wire.shown(await _message(request)))
+    """One that is queued says why it waits: a freeze with its end, the connection, the last error, or its turn."""
+    row = await _message(request)
+    reason = await waits_for(request, row) if row.state == "queued" else None
+    return json_response(wire.shown(row) | ({} if reason is None else {"waitsFor": reason}))
 
 
 async def media(request: web.Request) -> web.StreamResponse:

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot_service.delivery.announce import Draft
 from bot_service.delivery.wire import inbound_data
-from bot_service.domain.message import PROBE_ID, InboundMessage, JournalRecord, Receipt
+from bot_service.domain.message import InboundMessage, JournalRecord, Receipt, is_probe
 from bot_service.store import messages
 from shared.clock import from_ms, iso, to_ms
 
@@ -23,21 +23,23 @@ STATE_OF_RECEIPT = {"server": "sent", "delivered": "delivered", "read": "read", 
 
 
 class ReplyTo(msgspec.Struct, frozen=True, rename="camel"):
-    """Where an answer to a message goes."""
+    """Where an answer to a message goes. ``owner`` is whose the session was: an answer is not sent for anybody else."""
 
     session: str
     chat: str
     id: str
     sender: str
+    owner: str | None = None
 
 
 @dataclass(slots=True)
 class Batch:
-    """What one transaction took in. ``messages`` are the new ones only."""
+    """What one transaction took in. ``messages`` are the new ones only; ``probed`` sessions got a receive probe of ours."""
 
     messages: list[InboundMessage] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
     drafts: list[Draft] = field(default_factory=list)
+    probed: set[str] = field(default_factory=set)
     duplicates: int = 0
     oldest_ms: int | None = None
     moved: dict[str, int] = field(default_factory=dict)
@@ -52,7 +54,12 @@ async def take_in(
     """Write the batch inside the caller's transaction. Records of one chat keep their order."""
     batch = Batch()
     told = (record.message for record in records if record.message is not None)
-    arrived = [message for message in told if not message.id.startswith(PROBE_ID)]
+    arrived = []
+    for message in told:
+        if is_probe(message):
+            batch.probed.add(message.session)
+        else:
+            arrived.append(message)
     await _take_messages(connection, arrived, now, owner_of, batch)
     batch.receipts = [record.receipt for record in records if record.receipt is not None]
     for receipt in batch.receipts:
@@ -105,7 +112,7 @@ def _row(message: InboundMessage, body: bytes, now_ms: int) -> dict[str, Any]:
 
 def _draft(message: InboundMessage, body: bytes, now: datetime, owner: str | None) -> Draft:
     answerable = not message.from_me and owner is not None
-    reply_to = ReplyTo(message.session, message.chat, message.id, message.sender) if answerable else None
+    reply_to = ReplyTo(message.session, message.chat, message.id, message.sender, owner) if answerable else None
     return Draft(
         type="message",
         session=message.session,

@@ -17,7 +17,19 @@ class Freeze(StrEnum):
     TIMELOCKED = "timelocked"
     LOGGED_OUT = "logged_out"
     NOT_PAIRED = "not_paired"
+    OUTDATED = "outdated"
+    FENCED = "fenced"
+    FAILED = "failed"
+    CLOSED = "closed"
     NOT_RUNNING = "not_running"
+
+
+_ENDED = {
+    State.OUTDATED: Freeze.OUTDATED,
+    State.FENCED: Freeze.FENCED,
+    State.FAILED: Freeze.FAILED,
+    State.CLOSED: Freeze.CLOSED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +50,9 @@ def frozen(record: Record, now_ms: int, *, known_chat: bool) -> Frozen | None:
         return Frozen(Freeze.LOGGED_OUT, None)
     if record.jid is None:
         return Frozen(Freeze.NOT_PAIRED, None)
-    if record.wanted is Wanted.STOP or record.state in (State.FAILED, State.FENCED, State.OUTDATED, State.CLOSED):
+    if record.state in _ENDED:
+        return Frozen(_ENDED[record.state], None)
+    if record.wanted is Wanted.STOP:
         return Frozen(Freeze.NOT_RUNNING, None)
     until = record.timelocked_until_ms
     if until is not None and now_ms < until and not known_chat:

@@ -109,7 +109,9 @@ class Outbox:
             id=reply_message_id(to.session, to.chat, to.id), to=to.chat, type="text", text=text[:4096]
         )
         record = self._record_of(to.session)
-        if record is None or await messages.get(connection, to.session, message.id) is not None:
+        if record is None or (to.owner is not None and to.owner != record.owner):
+            return  # the session is gone, or belongs to somebody else by now
+        if await messages.get(connection, to.session, message.id) is not None:
             return
         if frozen(record, to_ms(self._clock.now()), known_chat=True) is not None:
             log.info("An answer was not sent: the session may not send", event_name="reply.frozen", session=to.session)

@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot_service.alerts import CLIENT_OUTDATED, ServiceAlerts
+from bot_service.alerts import CLIENT_OUTDATED, NOT_RECEIVING, ServiceAlerts
 from bot_service.delivery.announce import Announcer, Draft
 from bot_service.delivery.batches import BatchWriter
+from bot_service.domain.ladder import SUSPECTED
 from bot_service.domain.record import Record, Transition
 from bot_service.sessions.bus import Event
-from bot_service.store import deliveries, events, messages
+from bot_service.store import deliveries, events, messages, patterns
 from shared.clock import Clock, from_ms, iso
 
 
@@ -38,7 +39,9 @@ class SessionEvents:
         """States are left out here: they come with their transaction."""
         if event.kind in ("session.qr", "session.attention"):
             self._drafts.add(Draft(event.kind, event.session, event.owner, event.at, event.data))
-        elif event.kind in ("fleet.outdated", "fleet.recovered"):
+        if event.kind in ("fleet.outdated", "fleet.recovered", "session.cured") or (
+            event.kind == "session.attention" and event.data["attention"] == SUSPECTED
+        ):
             self._drafts.add(event)
 
     async def on_transitions(
@@ -54,6 +57,7 @@ class SessionEvents:
         await messages.forget_session(connection, session)
         await deliveries.forget_session(connection, session)
         await events.forget_session(connection, session)
+        await patterns.forget(connection, [session])
         owner = record.owner if record is not None else None
         data: dict[str, object] = {"session": session, "name": record.name if record is not None else session}
         await self._announcer.stage(connection, [Draft("session.deleted", session, owner, self._clock.now(), data)])
@@ -73,13 +77,23 @@ class SessionEvents:
         if drafts:
             await self._announcer.tell(drafts)
         for item in items:
-            if isinstance(item, Draft):
-                continue
-            if item.kind == "fleet.outdated":
+            if isinstance(item, Event):
+                await self._alert(item)
+
+    async def _alert(self, event: Event) -> None:
+        """What the operator hears of too, on ALERT_URLS."""
+        match event.kind:
+            case "fleet.outdated":
                 text = "WhatsApp refuses this version of the client: all sessions wait, upgrade the engine"
                 await self._alerts.raise_(CLIENT_OUTDATED, text)
-            else:
+            case "fleet.recovered":
                 await self._alerts.resolve(CLIENT_OUTDATED, "WhatsApp takes this version of the client again")
+            case "session.attention":
+                text = f"Session {event.session} is connected and receives nothing; nothing that may be tried helped"
+                await self._alerts.raise_(NOT_RECEIVING, text, about=event.session)
+            case _:
+                text = f"Session {event.session} does not wait for a person any more"
+                await self._alerts.resolve(NOT_RECEIVING, text, about=event.session)
 
     def _draft(self, change: Transition, record: Record | None) -> Draft:
         at = from_ms(change.at_ms)

@@ -13,7 +13,8 @@ from shared.retry import full_jitter
 
 @dataclass(frozen=True, slots=True)
 class WebhookPolicy:
-    """Waits are random between 0 and a ceiling that doubles from ``first_s`` to ``cap_s``.
+    """Waits are random between 0 and a ceiling that doubles from ``first_s`` to ``cap_s``, to ``pause_cap_s`` while the
+    receiver itself is down.
 
     ``aside_after`` refusals by a receiver that answers, a delivery steps aside. ``pause_after`` failures in a row, the
     receiver is asked by single attempts, apart by a wait of its own.
@@ -66,7 +67,9 @@ def judge(
     if now_ms - delivery.created_ms >= policy.retry_for_ms:
         return Verdict(Next.DEAD, now_ms, pause_until_ms)
     attempts = delivery.attempts + 1
-    wait_s = full_jitter(attempts - 1, first_s=policy.first_s, cap_s=policy.cap_s, pick=pick)
+    # A receiver that is down is asked by one attempt at a time: the whole of what waits must not wait an hour for it.
+    cap_s = policy.pause_cap_s if attempt.down else policy.cap_s
+    wait_s = full_jitter(attempts - 1, first_s=policy.first_s, cap_s=cap_s, pick=pick)
     next_ms = now_ms + int(1000 * max(wait_s, asked_s))
     if aside or (not attempt.down and attempts >= policy.aside_after):
         return Verdict(Next.ASIDE, next_ms, pause_until_ms)

@@ -14,8 +14,9 @@ MessageType = Literal[
 MEDIA_TYPES = frozenset({"image", "document", "audio", "video", "sticker"})
 
 
-# How the ids of our own receive probes begin: they prove the receive path and are told to nobody.
+# How the ids of our own receive probes begin, and all they say: they prove the receive path and are told to nobody.
 PROBE_ID = "VEILLEURPROBE"
+PROBE_TEXT = "·"
 
 
 class Media(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -88,6 +89,11 @@ class InboundMessage(msgspec.Struct, frozen=True, rename="camel", omit_defaults=
     contact_phone: str | None = None
 
 
+def is_probe(message: InboundMessage) -> bool:
+    """Whether this is a probe of ours. An id alone proves nothing, its sender chooses it: a text of its own is kept."""
+    return message.id.startswith(PROBE_ID) and message.text == PROBE_TEXT
+
+
 class Receipt(msgspec.Struct, frozen=True, rename="camel"):
     """A mark on messages that we sent: ``server``, ``delivered``, ``read``, ``played`` or ``failed``."""
 
@@ -106,7 +112,7 @@ class Sent(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class JournalRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One record of a worker's journal: exactly one of the two is set."""
+    """One record of a worker's journal: one of the two is set, none in one that only tried whether the disk takes it."""
 
     message: InboundMessage | None = None
     receipt: Receipt | None = None

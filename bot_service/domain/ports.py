@@ -60,6 +60,10 @@ class EnginePool(Protocol):
         """Replace the worker that holds ``session``; its sessions come back in the new one."""
         ...
 
+    def may_recycle_worker_of(self, session: str) -> bool:
+        """Whether that may be asked for now: no session of the worker went through it within the last hour."""
+        ...
+
     async def move_session(self, session: str) -> None:
         """The next start of a stopped ``session`` happens in another worker than the one that held it."""
         ...
@@ -74,6 +78,10 @@ class EnginePool(Protocol):
 
     def watching(self) -> bool:
         """False when nobody looks after the workers any more: the service is not healthy then."""
+        ...
+
+    def journalling(self) -> bool:
+        """False when a worker's disk refuses its journal: what arrives there is not acknowledged and waits."""
         ...
 
     def journals_in_use(self) -> set[str]:

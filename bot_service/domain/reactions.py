@@ -124,9 +124,14 @@ def _end_at(state: State, reason: str, actor: Actor, *, unpair: bool) -> Reactio
 # --- pairing ---
 
 
+def _has_phone(record: Record) -> bool:
+    """Paired, or logged in though nobody told of the pairing: either way no code is to be scanned."""
+    return record.jid is not None or record.state in LINKED
+
+
 def _pairing(reason: str) -> Reaction:
     def then(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:
-        if record.jid is not None:
+        if _has_phone(record):
             return record, ()  # a code for a phone that is paired already is not shown
         valid = signal.data.get("expiresInMs")
         until = now_ms + (valid if isinstance(valid, int) else 5 * MINUTE_MS) + policy.codes_margin_ms
@@ -138,7 +143,7 @@ def _pairing(reason: str) -> Reaction:
 
 def codes_ran_out(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:
     """A round of codes ended without a scan: a few rounds, then it waits for a person; never for ever."""
-    if record.jid is not None or (record.due is not None and record.due.kind is DueKind.RETRY):
+    if _has_phone(record) or (record.due is not None and record.due.kind is DueKind.RETRY):
         return record, ()
     rounds = record.qr_rounds + 1
     if rounds >= policy.qr_rounds:
@@ -148,7 +153,7 @@ def codes_ran_out(record: Record, signal: Signal, policy: Policy, now_ms: int) -
 
 
 def _pair_error(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:
-    if record.jid is not None:
+    if _has_phone(record):
         return record, ()
     rounds = record.qr_rounds + 1
     if rounds >= policy.qr_rounds:

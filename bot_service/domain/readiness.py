@@ -15,6 +15,8 @@ from bot_service.domain.record import HOUR_MS, Record
 from bot_service.domain.states import LINKED
 
 SLOTS = 24  # one for each hour of the day, UTC
+FRESH_MS = 5 * 60_000
+LEAST_LISTENED_MS = 10 * 60_000  # what came in less time says nothing about an hour
 
 
 class Suspicion(StrEnum):
@@ -26,11 +28,16 @@ class Suspicion(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DoubtPolicy:
-    """``silence_expected`` messages that should have come and did not are too many: one chance in e^8 of being chance."""
+    """``silence_expected`` messages that should have come and did not are too many: one chance in e^8 of being chance.
+
+    Chance is not the only reason: a Sunday, a holiday. So silence alone is answered by ``silence_steps`` of the ladder,
+    which disturb no other session, and never by replacing a worker or calling a person.
+    """
 
     silence_expected: float = 8.0
     silence_learned: int = 50
     silence_least_ms: int = 120_000
+    silence_steps: int = 2
     sends_unanswered: int = 3
     sends_wait_ms: int = 150_000
     signature_limit: int = 3
@@ -68,16 +75,26 @@ class Pattern:
             return self.rates[slot]
         # An hour that was never seen before: what came in the newest one so far stands in.
         seen_ms = min(now_ms - self.slot_began_ms, HOUR_MS)
-        return self.counted * HOUR_MS / max(seen_ms, 10 * 60_000)
+        return self.counted * HOUR_MS / max(seen_ms, LEAST_LISTENED_MS)
 
     def _turn(self, now_ms: int) -> None:
-        slot = now_ms // HOUR_MS % SLOTS
-        if slot == self.slot and now_ms - self.slot_began_ms < HOUR_MS:
+        hour, began_hour = now_ms // HOUR_MS, self.slot_began_ms // HOUR_MS
+        if self.slot >= 0 and hour == began_hour:
             return
-        if self.slot >= 0:
-            known = self.rates[self.slot]
-            self.rates[self.slot] = self.counted if not known else 0.7 * known + 0.3 * self.counted
-        self.slot, self.slot_began_ms, self.counted = slot, now_ms, 0
+        if self.slot < 0:
+            began_ms = now_ms  # the service has just begun to listen
+        else:
+            began_ms = hour * HOUR_MS
+            listened_ms = (began_hour + 1) * HOUR_MS - self.slot_began_ms
+            if listened_ms >= LEAST_LISTENED_MS:
+                self._learn(self.slot, self.counted * HOUR_MS / listened_ms)
+            for silent in range(began_hour + 1, min(hour, began_hour + SLOTS)):
+                self._learn(silent % SLOTS, 0.0)
+        self.slot, self.slot_began_ms, self.counted = hour % SLOTS, began_ms, 0
+
+    def _learn(self, slot: int, rate: float) -> None:
+        known = self.rates[slot]
+        self.rates[slot] = rate if not known else 0.7 * known + 0.3 * rate
 
 
 @dataclass(slots=True)
@@ -86,9 +103,11 @@ class Evidence:
 
     pattern: Pattern = field(default_factory=Pattern)
     sent_to: dict[str, int] = field(default_factory=dict)  # chats written to since the last receipt, and when first
+    probe_sent_ms: int | None = None
     probe_failed_ms: int | None = None
     probe_returned_ms: int | None = None
     probe_round_trip_ms: int | None = None
+    rang_ms: int | None = None  # when it last sent the probe of another session
     receipt_ms: int | None = None
 
     def linked(self) -> None:
@@ -96,9 +115,10 @@ class Evidence:
         self.sent_to.clear()
         self.probe_failed_ms = None
 
-    def heard(self, now_ms: int) -> None:
-        """An inbound message: the receive path works."""
-        self.pattern.heard(now_ms)
+    def heard(self, now_ms: int, sent_ms: int | None = None) -> None:
+        """An inbound message: the receive path works. One that waited somewhere is not learned as usual for this hour."""
+        if sent_ms is None or now_ms - sent_ms < FRESH_MS:
+            self.pattern.heard(now_ms)
         self.proven()
 
     def proven(self) -> None:
@@ -120,10 +140,14 @@ def doubt(record: Record, evidence: Evidence, policy: DoubtPolicy, now_ms: int) 
     if old >= policy.sends_unanswered:
         return Suspicion.NO_RECEIPTS
     since = max(record.linked_ms, record.inbound_ms or 0, evidence.receipt_ms or 0, evidence.probe_returned_ms or 0)
-    if _poisoned(record, max(record.inbound_ms or 0, evidence.probe_returned_ms or 0), policy, now_ms):
+    heard_ms = max(record.inbound_ms or 0, evidence.probe_returned_ms or 0)
+    # Old errors say nothing of a new link until it had the time to hear something.
+    if now_ms - record.linked_ms >= policy.silence_least_ms and _poisoned(record, heard_ms, policy, now_ms):
         return Suspicion.SIGNATURE
-    learned = evidence.pattern.learned >= policy.silence_learned and now_ms - since >= policy.silence_least_ms
-    silent = learned and evidence.pattern.expected(since, now_ms) >= policy.silence_expected
+    # Two new links in two workers got nothing either, and a new link gets what was held back: it is quiet, not deaf.
+    in_question = record.rung < policy.silence_steps and now_ms - since >= policy.silence_least_ms
+    learned = evidence.pattern.learned >= policy.silence_learned
+    silent = in_question and learned and evidence.pattern.expected(since, now_ms) >= policy.silence_expected
     return Suspicion.SILENCE if silent else None
 
 

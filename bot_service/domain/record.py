@@ -145,7 +145,7 @@ class Policy:
     fleet_probe_ms: int = 30 * MINUTE_MS
     frame_fresh_ms: int = 60_000
     ladder_delay_ms: int = 5000
-    ladder_window_ms: int = HOUR_MS
+    ladder_rest_ms: int = HOUR_MS
     codes_margin_ms: int = MINUTE_MS
 
     fleet_outdated: bool = False
@@ -187,9 +187,10 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """The time of ``record.due`` has come."""
+    """The time of ``record.due`` has come. ``may_recycle``: the budget of the session's worker allows to replace it."""
 
     kind: DueKind
+    may_recycle: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ def advance(record: Record, fact: Fact, policy: Policy, now_ms: int) -> Step:
         case Signal():
             return _signal(record, fact, policy, now_ms)
         case Fired():
-            return _fired(record, fact.kind, policy, now_ms)
+            return _fired(record, fact, policy, now_ms)
         case Look():
             return look(record, fact, policy, now_ms)
         case FleetRecovered():
@@ -110,7 +110,7 @@ def _command(record: Record, command: Command, policy: Policy, now_ms: int) -> S
             return _stop(record, reason, now_ms)
         case CommandKind.LOGGED_OUT:
             if record.jid is None and record.state not in LIVE:
-                return replace(record, wanted=Wanted.STOP), ()
+                return replace(record, wanted=Wanted.STOP, due=None), ()
             return REACTIONS[SignalKind.UNLINKED].then(record, Signal(SignalKind.UNLINKED), policy, now_ms)
         case CommandKind.CLOSE:
             if record.state not in LIVE:
@@ -180,7 +180,8 @@ def _signal(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step
 # --- time ---
 
 
-def _fired(record: Record, kind: DueKind, policy: Policy, now_ms: int) -> Step:
+def _fired(record: Record, fired: Fired, policy: Policy, now_ms: int) -> Step:
+    kind = fired.kind
     if record.due is None or record.due.kind is not kind or record.wanted is Wanted.STOP:
         return record, ()
     match kind:
@@ -198,7 +199,7 @@ def _fired(record: Record, kind: DueKind, policy: Policy, now_ms: int) -> Step:
         case DueKind.CODES:
             return codes_ran_out(record, Signal(SignalKind.QR_EXHAUSTED), policy, now_ms)
         case DueKind.LADDER:
-            return climb(record, policy, now_ms)
+            return climb(record, policy, now_ms, may_recycle=fired.may_recycle)
         case DueKind.LINK:
             return _renew(record, f"{record.reason}_reconnect", now_ms), ()
 

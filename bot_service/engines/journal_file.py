@@ -51,6 +51,8 @@ class JournalWriter:
         self._fd = -1
         self._end = 0
         self._torn = False
+        self.failing = False
+        """Whether the last record was refused by the disk."""
         self._file = ""
         self._retired: list[int] = []
         self._dirty = threading.Event()
@@ -84,10 +86,21 @@ class JournalWriter:
                     self._rotate()
                 self._write(data)
             except OSError as error:
+                self.failing = True
                 raise JournalError(f"the journal cannot be written: {error.strerror}") from error
+            self.failing = False
             name, end = self._file, self._end
         self._dirty.set()
         self._grew(name, end)
+
+    def try_again(self) -> None:
+        """After a failure: a record without a message tells whether the disk takes one again, though nothing arrives."""
+        if self.failing:
+            try:
+                # Longer than what may be left of the file's last block on a disk that is full.
+                self.append(JournalRecord(meta={"filler": " " * 8192}))
+            except JournalError:
+                pass
 
     def close(self) -> None:
         """Force everything to the disk and close the file; an append after it raises."""
@@ -117,6 +130,7 @@ class JournalWriter:
             self._torn = True
             os.ftruncate(self._fd, self._end)
             self._torn = False
+            self.failing = True
             raise JournalError("the journal cannot be written: no space for the whole record")
         self._end += written
 

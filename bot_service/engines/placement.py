@@ -41,7 +41,7 @@ class Placement:
     def worker_of(self, session: str) -> WorkerHandle:
         """Where commands for the session go. Raises :class:`EngineError` while it is nowhere."""
         entry = self.running(session)
-        if entry.worker is None or entry.moving or entry.worker.is_lost:
+        if entry.worker is None or entry.is_between:
             raise EngineError("not_connected", "the session is between two workers", retryable=True)
         return entry.worker
 

@@ -20,7 +20,7 @@ from bot_service.engines.listeners import Listeners
 from bot_service.engines.placement import Placement
 from bot_service.engines.pool_policy import PoolPolicy
 from bot_service.engines.protocol import Pulse, SessionSnapshot, Signal, Snapshot
-from bot_service.engines.rescue import Rescue
+from bot_service.engines.rescue import ASKED, Rescue
 from bot_service.engines.roster import FINAL, Entry, story
 from bot_service.engines.table import files_of
 from bot_service.engines.worker_handle import WorkerFigures, WorkerHandle
@@ -36,7 +36,7 @@ HEARD = frozenset(
     {SignalKind.CONNECTED, SignalKind.KEEPALIVE_RESTORED, SignalKind.OFFLINE_SYNC_COMPLETED, SignalKind.RECEIPT}
 )
 # Ends of a worker that are no fault of its own.
-ORDERLY = frozenset({"stopped", "asked", "memory", "descriptors", "paired"})
+ORDERLY = frozenset({"stopped", ASKED, "memory", "descriptors", "paired"})
 
 
 class WorkerPool:
@@ -49,7 +49,7 @@ class WorkerPool:
         chance = chance or random.Random()  # noqa: S311
         self.fleet = Fleet(policy, clock, self, recycle=self._begin_recycle, chance=chance)
         self._placement = Placement(policy, self.fleet, first_incarnation=int(clock.now().timestamp() * 1000))
-        self._rescue = Rescue(policy, self.fleet, self._placement, self._listeners)
+        self._rescue = Rescue(policy, clock, self.fleet, self._placement, self._listeners)
         self._watch: asyncio.Task[None] | None = None
 
     # --- life ---
@@ -72,6 +72,12 @@ class WorkerPool:
     def watching(self) -> bool:
         """False when the loop that watches the workers has died: the service is not healthy then."""
         return self._watch is not None and not self._watch.done()
+
+    def journalling(self) -> bool:
+        """False when a worker cannot journal: what arrives there waits at the server."""
+        return not any(
+            worker.pulse is not None and worker.pulse.journal_failing for worker in self.fleet.workers.values()
+        )
 
     # --- the port ---
 
@@ -115,7 +121,13 @@ class WorkerPool:
         return await self._command(session, "simulate", {**args, "action": action})
 
     async def recycle_worker_of(self, session: str) -> None:
-        await self._rescue.recycle(self._placement.worker_of(session), "asked")
+        entry = self._placement.running(session)
+        if not entry.is_between:  # on its way into another worker already
+            await self._rescue.recycle(self._placement.worker_of(session), ASKED)
+
+    def may_recycle_worker_of(self, session: str) -> bool:
+        entry = self._placement.entries.get(session)
+        return entry is None or entry.is_between or self._rescue.may_recycle(self._placement.worker_of(session))
 
     async def move_session(self, session: str) -> None:
         entry = self._placement.entry(session)

@@ -37,6 +37,8 @@ class PoolPolicy:
     healthy_after_s: float = 60.0
     split_after_crashes: int = 3
     recycle_min_age_s: float = 60.0
+    recycle_asked_every_s: float = 3600.0
+    """No session is moved more often than this because somebody asks to replace its worker."""
     link_limit_bytes: int = 8 * 1024 * 1024
     journal_rotate_bytes: int = 64 * 1024 * 1024
     pairs_apart: bool | None = None

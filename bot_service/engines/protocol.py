@@ -87,6 +87,7 @@ class Pulse(Frame, frozen=True, tag="pulse"):
 
     ``frames`` maps session to (milliseconds since the last frame or None, milliseconds since the last inbound or None);
     it holds the sessions that had a frame since the pulse before, and all of them in the first pulse of a connection.
+    ``journal_failing``: the disk refuses records, so nothing that arrives is acknowledged.
     """
 
     rss_bytes: int
@@ -95,6 +96,7 @@ class Pulse(Frame, frozen=True, tag="pulse"):
     loop_lag_ms: int
     sessions: int
     frames: dict[str, tuple[int | None, int | None]] = {}
+    journal_failing: bool = False
 
 
 class SessionSnapshot(msgspec.Struct, frozen=True):

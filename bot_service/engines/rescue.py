@@ -15,16 +15,23 @@ from bot_service.engines.roster import Entry
 from bot_service.engines.worker_handle import WorkerHandle
 from shared import logs
 from shared.breath import Breath
+from shared.clock import Clock
 from shared.tasks import spawn
 
 log = logs.get(__name__)
+
+# Why a worker is replaced that neither died nor outgrew its limits.
+ASKED = "asked"
 
 
 class Rescue:
     """``restore`` after a death, ``move`` before an end. Nothing here raises."""
 
-    def __init__(self, policy: PoolPolicy, fleet: Fleet, placement: Placement, listeners: Listeners) -> None:
-        self._policy, self._fleet, self._placement, self._listeners = policy, fleet, placement, listeners
+    def __init__(
+        self, policy: PoolPolicy, clock: Clock, fleet: Fleet, placement: Placement, listeners: Listeners
+    ) -> None:
+        self._policy, self._clock = policy, clock
+        self._fleet, self._placement, self._listeners = fleet, placement, listeners
 
     async def after_death(self, entries: list[Entry], old: WorkerHandle, *, crashes: int) -> None:
         """Tell WORKER_LOST, then start ``entries`` again.
@@ -96,21 +103,36 @@ class Rescue:
             worker=worker.id,
             sessions=len(worker.sessions),
         )
+        if reason == ASKED:
+            for entry in self._placement.entries_in(worker):
+                entry.recycled_at = self._clock.monotonic()
         await self.move_all(worker, reason)
+
+    def may_recycle(self, worker: WorkerHandle) -> bool:
+        """Whether the budget allows a recycle that was asked for: one bad session must not take its neighbours down again
+        and again, in whatever worker they are by then."""
+        if worker.leaving is not None:
+            return True  # it is being replaced already: whoever asks gets that
+        since = self._clock.monotonic() - self._policy.recycle_asked_every_s
+        return all(
+            entry.recycled_at is None or entry.recycled_at <= since for entry in self._placement.entries_in(worker)
+        )
 
     async def move_all(self, old: WorkerHandle, reason: str) -> None:
         """Move every session of ``old`` and end it."""
         old.leaving = old.leaving or reason
         gate = asyncio.Semaphore(self._policy.row.start_concurrency)
+        # Who asks wants a new process, not a place in an old one that has room.
+        fresh = self._fleet.make() if reason == ASKED and old.sessions else None
 
         async def move(entry: Entry) -> None:
             async with gate, entry.lock:
-                await self._move_one(entry, old)
+                await self._move_one(entry, old, fresh)
 
         await asyncio.gather(*(move(entry) for entry in self._placement.entries_in(old)))
         await self._fleet.end(old, self._policy.stop_timeout_s + 2.0)
 
-    async def _move_one(self, entry: Entry, old: WorkerHandle) -> None:
+    async def _move_one(self, entry: Entry, old: WorkerHandle, fresh: WorkerHandle | None) -> None:
         if entry.worker is not old or not entry.wanted:
             return
         entry.moving = True
@@ -123,4 +145,4 @@ class Rescue:
         if entry.finished or entry.unclaimed is not None:
             self._placement.remove(entry)
         else:
-            await self._start(entry, None)
+            await self._start(entry, fresh if fresh is not None and fresh.room > 0 else None)

@@ -45,7 +45,14 @@ class Entry:
     last_worker: str | None = None
     avoid: str | None = None
     """The worker in which the next start must not happen."""
+    recycled_at: float | None = None
+    """When its worker was last replaced because somebody asked for it; monotonic seconds."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def is_between(self) -> bool:
+        """In no worker now, or leaving one: whatever was asked of its worker, it gets another one."""
+        return self.worker is None or self.moving or self.worker.is_lost
 
     def place(self, worker: WorkerHandle | None) -> None:
         """Leave the worker it is in and enter ``worker``."""

@@ -12,7 +12,7 @@ import asyncio
 import os
 import sys
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from bot_service.engines.give_way import give_way
 from bot_service.engines.table import ENGINES
@@ -45,37 +45,15 @@ def parse(argv: list[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-class _Unbreakable:
-    """Standard output that drops lines when nobody reads it any more: the API process that owned the pipe may be gone."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        try:
-            return self._stream.write(text)
-        except (OSError, ValueError):
-            return len(text)
-
-    def flush(self) -> None:
-        try:
-            self._stream.flush()
-        except (OSError, ValueError):
-            pass
-
-    def isatty(self) -> bool:
-        return self._stream.isatty()
-
-
 def main(argv: list[str]) -> None:
     args = parse(argv)
     give_way()
-    out: Any = _Unbreakable(_own_standard_output())
+    out = _own_standard_output()
     logs.configure(args.log_format, args.log_level, out)
 
     async def run() -> None:
         await Worker(args, SystemClock()).run()
-        out.flush()
+        logs.Unbreakable(out).flush()
         # A native thread that hangs must not keep the process: everything is closed and flushed here, and the end of
         # asyncio.run would wait for such a thread.
         os._exit(0)

@@ -170,6 +170,7 @@ class Worker:
                 self._link.offer_latest("pulse", self._pulse(everything=False))
 
     def _pulse(self, *, everything: bool) -> Pulse:
+        self._journal.try_again()
         return Pulse(
             rss_bytes=measure.rss_bytes(),
             descriptors=measure.descriptors(),
@@ -177,6 +178,7 @@ class Worker:
             loop_lag_ms=self._lag_ms,
             sessions=len(self._sink.sessions()),
             frames=self._sink.ages_ms(everything=everything),
+            journal_failing=self._journal.failing,
         )
 
     async def _watch_orphan(self) -> None:

@@ -58,6 +58,10 @@ class Hands:
         self._floor.pop(session, None)
         self._newest.pop(session, None)
 
+    def may_recycle(self, session: str) -> bool:
+        """Whether the budget of the session's worker allows to replace it."""
+        return self._pool.may_recycle_worker_of(session)
+
     def do(self, told: Told, session: str, kind: EffectKind) -> None:
         """Returns at once. A stop or start that was not begun is replaced by a newer one."""
         queue = self._queues.setdefault(session, deque())

@@ -1,7 +1,8 @@
 """The active receive probe: causes something that must come back, and doubts the session when it does not.
 
-``self`` writes to the own account and waits for its receipt, ``ring`` writes to another own session of the same owner
-and waits for the message there. Only sessions that heard nothing else are asked, a few a second over all.
+``self`` writes to the own account and waits for its receipt; with ``ring`` another session of the same owner writes to
+the one in question, which must get the message. Only sessions that heard nothing else are asked, each at most once in the
+interval, and a few a second over all; a session rings for others at most once in the interval too.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bot_service.domain.message import PROBE_ID, OutgoingMessage
+from bot_service.domain.ladder import TOP
+from bot_service.domain.message import PROBE_ID, PROBE_TEXT, OutgoingMessage
 from bot_service.domain.ports import EnginePool
 from bot_service.domain.record import Record
 from bot_service.domain.states import State
@@ -47,6 +49,7 @@ class _Asked:
     """A probe on its way to ``session``."""
 
     session: str
+    sender: str
     sent_ms: int
     misses: int = 0
 
@@ -77,7 +80,7 @@ class Probe:
     async def once(self) -> None:
         for asked in list(self._asked.values()):
             self._judge(asked)
-        room = AT_ONCE
+        room, ringers = AT_ONCE, None
         breath = Breath()
         for session in self._registry.ids():
             if breath.spent:
@@ -85,7 +88,12 @@ class Probe:
             record = self._registry.get(session)
             if record is None or session in self._asked or not self._is_due(record):
                 continue
-            self._ask(record, 0)
+            if self._policy.kind == "ring" and ringers is None:
+                ringers = await self._ringers()
+            sender = record if ringers is None else _another(ringers.get(record.owner, []), record)
+            if sender is None:
+                continue
+            self._ask(record, sender, 0)
             room -= 1
             if room == 0:
                 return
@@ -103,24 +111,36 @@ class Probe:
         if record.state is not State.READY and not (record.state is State.DEGRADED and record.suspicion is not None):
             return False
         heard_ms = self._heard_ms(record)
-        repaired = record.rung > 0 and heard_ms < record.rung_ms
+        repaired = 0 < record.rung < TOP and heard_ms < record.rung_ms
         wait_ms = min(AFTER_REPAIR_MS, self._policy.interval_ms) if repaired else self._policy.interval_ms
-        return self._supervisor.now_ms() - max(record.linked_ms, heard_ms) >= wait_ms
+        # One that could not be sent or did not return is no reason to ask again at once.
+        asked_ms = self._supervisor.evidence(record.id).probe_sent_ms or 0
+        return self._supervisor.now_ms() - max(record.linked_ms, heard_ms, asked_ms) >= wait_ms
 
-    def _ask(self, record: Record, misses: int) -> None:
-        sender = record if self._policy.kind == "self" else self._neighbour(record)
-        if sender is None or record.jid is None:
+    def _ask(self, record: Record, sender: Record, misses: int) -> None:
+        if record.jid is None:
             return
-        self._asked[record.id] = _Asked(record.id, self._supervisor.now_ms(), misses)
-        message = OutgoingMessage(PROBE_ID + secrets.token_hex(8).upper(), record.jid, "text", text="·")
+        now_ms = self._supervisor.now_ms()
+        self._supervisor.evidence(record.id).probe_sent_ms = now_ms
+        self._supervisor.evidence(sender.id).rang_ms = now_ms
+        self._asked[record.id] = _Asked(record.id, sender.id, now_ms, misses)
+        message = OutgoingMessage(PROBE_ID + secrets.token_hex(8).upper(), record.jid, "text", text=PROBE_TEXT)
         spawn(self._send(sender.id, record.id, message), name="probe.send")
 
-    def _neighbour(self, record: Record) -> Record | None:
-        """Another session of the same owner that is READY and not doubted itself."""
-        for other in self._registry:
-            if other.id != record.id and other.owner == record.owner and other.state is State.READY:
-                return other
-        return None
+    async def _ringers(self) -> dict[str, list[Record]]:
+        """By owner, the sessions that are READY and have not rung within the interval."""
+        found: dict[str, list[Record]] = {}
+        now_ms = self._supervisor.now_ms()
+        breath = Breath()
+        for session in self._registry.ids():
+            if breath.spent:
+                await breath.take()
+            record = self._registry.get(session)
+            if record is not None and record.state is State.READY:
+                rang_ms = self._supervisor.evidence(record.id).rang_ms
+                if rang_ms is None or now_ms - rang_ms >= self._policy.interval_ms:
+                    found.setdefault(record.owner, []).append(record)
+        return found
 
     async def _send(self, sender: str, session: str, message: OutgoingMessage) -> None:
         try:
@@ -141,7 +161,7 @@ class Probe:
             self._returned(record, asked, now_ms)
         elif now_ms - asked.sent_ms >= self._policy.timeout_ms:
             del self._asked[asked.session]
-            self._missed(record, asked.misses + 1, now_ms)
+            self._missed(record, asked, now_ms)
 
     def _returned(self, record: Record, asked: _Asked, now_ms: int) -> None:
         evidence = self._supervisor.evidence(record.id)
@@ -151,9 +171,19 @@ class Probe:
         self._supervisor.proven(record.id)
         self._round_trip(took_ms / 1000)
 
-    def _missed(self, record: Record, misses: int, now_ms: int) -> None:
-        if misses < MISSES:
-            self._ask(record, misses)
+    def _missed(self, record: Record, asked: _Asked, now_ms: int) -> None:
+        misses = asked.misses + 1
+        sender = self._registry.get(asked.sender)
+        if misses < MISSES and sender is not None:
+            self._ask(record, sender, misses)
             return
         self._supervisor.evidence(record.id).probe_failed_ms = now_ms
         log.warning("A receive probe did not come back", event_name="probe.missed", session=record.id, misses=misses)
+
+
+def _another(ringers: list[Record], record: Record) -> Record | None:
+    """Takes one that is not ``record`` from the end of ``ringers``."""
+    for place in range(len(ringers) - 1, max(-1, len(ringers) - 3), -1):
+        if ringers[place].id != record.id:
+            return ringers.pop(place)
+    return None

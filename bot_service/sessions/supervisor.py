@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from bot_service.domain.ladder import forget_rung
+from bot_service.domain.ladder import forget_rung, gave_up
 from bot_service.domain.ports import EngineSignal
-from bot_service.domain.readiness import Evidence
+from bot_service.domain.readiness import Evidence, Pattern
 from bot_service.domain.record import (
     Command,
     CommandKind,
@@ -91,6 +91,10 @@ class Supervisor:
     def evidence(self, session: str) -> Evidence:
         return self._evidence.setdefault(session, Evidence())
 
+    def patterns(self) -> list[tuple[str, Pattern]]:
+        """What each session usually receives."""
+        return [(session, evidence.pattern) for session, evidence in self._evidence.items()]
+
     # --- what happens ---
 
     def apply(self, session: str, fact: Fact, *, admitted: bool = False) -> Record | None:
@@ -142,7 +146,8 @@ class Supervisor:
 
     def fired(self, session: str, kind: DueKind) -> None:
         """The timers' listener."""
-        self.apply(session, Fired(kind))
+        may_recycle = kind is not DueKind.LADDER or self._hands.may_recycle(session)
+        self.apply(session, Fired(kind, may_recycle))
 
     # --- signs of life ---
 
@@ -152,16 +157,18 @@ class Supervisor:
         if record is not None:
             self._touched(record, {"active_ms": self.now_ms()})
 
-    def heard(self, session: str, *, from_me: bool = False) -> None:
-        """An inbound message was journalled: receiving works."""
+    def heard(self, session: str, *, sent_ms: int | None = None) -> None:
+        """An inbound message, sent at ``sent_ms``, was journalled: receiving works."""
         record = self._registry.get(session)
         if record is None:
             return
         now_ms = self.now_ms()
-        self.evidence(session).heard(now_ms)
-        self._touched(
-            forget_rung(record) if record.state is State.READY else record, {"active_ms": now_ms, "inbound_ms": now_ms}
-        )
+        self.evidence(session).heard(now_ms, sent_ms)
+        if record.state is State.READY and (after := forget_rung(record)) is not record:
+            self._store.mark(after)
+            self._tell_of_cure(record, after)
+            record = after
+        self._touched(record, {"active_ms": now_ms, "inbound_ms": now_ms})
 
     def receipt(self, session: str) -> None:
         """A receipt came in: receiving works."""
@@ -169,6 +176,12 @@ class Supervisor:
         evidence.receipt_ms = self.now_ms()
         evidence.proven()
         self.touch(session)
+
+    def rang(self, session: str) -> None:
+        """A receive probe arrived as a message: receiving works, and no person has shown a sign of life."""
+        evidence = self.evidence(session)
+        evidence.probe_returned_ms = self.now_ms()
+        evidence.proven()
 
     def proven(self, session: str) -> None:
         """Receiving is proven without a sign of life of a person: a probe came back."""
@@ -178,6 +191,7 @@ class Supervisor:
             if after is not record:
                 self._registry.put(after)
                 self._store.mark(after)
+                self._tell_of_cure(record, after)
 
     def sent(self, session: str, chat: str) -> None:
         """A message went out; receipts are expected."""
@@ -217,6 +231,9 @@ class Supervisor:
         self._store.mark(record)
 
     def remove(self, session: str) -> None:
+        record = self._registry.get(session)
+        if record is not None and gave_up(record):
+            self._tell(record, "session.cured", {"session": session})
         self._registry.remove(session)
         self._hands.forget(session)
         self.codes.hide(session)
@@ -235,6 +252,7 @@ class Supervisor:
 
     def _keep(self, before: Record, after: Record, now_ms: int, *, admitted: bool) -> None:
         self._registry.put(after)
+        self._tell_of_cure(before, after)
         change = transition(before, after, now_ms)
         if (
             change is not None
@@ -286,6 +304,11 @@ class Supervisor:
             reason=reason,
             acts=record.actor.value,
         )
+
+    def _tell_of_cure(self, before: Record, after: Record) -> None:
+        """What a person was told of is over: receiving is proven, or a person has taken it in hand."""
+        if gave_up(before) and not gave_up(after):
+            self._tell(after, "session.cured", {"session": after.id})
 
     def _tell(self, record: Record, kind: str, data: dict[str, object]) -> None:
         self._bus.publish(Event(kind, record.id, record.owner, self._clock.now(), data))

@@ -16,7 +16,7 @@ from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from bot_service.store import sqlite_thread
@@ -38,6 +38,8 @@ class Database:
         self.engine = engine
         self._turn = asyncio.Lock()
         self._after_commit: list[Callable[[], None]] = []
+        self.failing: str | None = None
+        """Why the store refused a write, until :class:`bot_service.store.watch.StoreWatch` has seen it take one again."""
 
     @property
     def dialect(self) -> str:
@@ -48,8 +50,14 @@ class Database:
         """A transaction that is committed at the end of the block, rolled back on any error."""
         async with self._turn:
             self._after_commit = []
-            async with self.engine.begin() as connection:
-                yield connection
+            try:
+                async with self.engine.begin() as connection:
+                    yield connection
+            except (IntegrityError, ProgrammingError):
+                raise  # the statement was wrong, not the store
+            except DBAPIError as error:
+                self.failing = str(error.orig)[:200]
+                raise
             after, self._after_commit = self._after_commit, []
         for call in after:
             call()

@@ -75,6 +75,15 @@ async def sessions_waiting(connection: AsyncConnection) -> list[str]:
     return [row[0] for row in await connection.execute(sa.select(send_outbox.c.session).distinct())]
 
 
+async def standing(connection: AsyncConnection, session: str, message_id: str) -> tuple[bool, str | None] | None:
+    """(whether its chat wrote to us, why the last attempt failed) of a message that waits; None when it does not."""
+    query = sa.select(send_outbox.c.known_chat, send_outbox.c.last_error).where(
+        send_outbox.c.session == session, send_outbox.c.message_id == message_id
+    )
+    row = (await connection.execute(query)).first()
+    return None if row is None else (bool(row[0]), row[1])
+
+
 async def depth(connection: AsyncConnection, session: str) -> int:
     found = await connection.execute(
         sa.select(sa.func.count()).select_from(send_outbox).where(send_outbox.c.session == session)

@@ -34,3 +34,21 @@ transitions = sa.Table(
     sa.Column("actor", sa.String(16), nullable=False),
     sa.Index("transitions_by_session", "session", "seq"),
 )
+
+patterns = sa.Table(
+    "patterns",
+    metadata,
+    sa.Column("session", sa.String(64), primary_key=True),
+    sa.Column("learned", sa.BigInteger, nullable=False),
+    sa.Column("updated_ms", sa.BigInteger, nullable=False),
+    # Messages an hour by hour of the day, UTC: 24 numbers, read whole, never searched.
+    sa.Column("rates", sa.LargeBinary, nullable=False),
+)
+
+# One row, written after a failure to see whether the store takes writes again.
+store_checks = sa.Table(
+    "store_checks",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+)

@@ -75,3 +75,12 @@ def test_records_of_libraries_go_through_the_same_redaction() -> None:
     line = json.loads(out.getvalue())
     assert line["message"] == "refused for [redacted]"
     assert line["source"] == "some.library"
+
+
+def test_a_stream_that_refuses_lines_does_no_harm() -> None:
+    class Full(io.StringIO):
+        def write(self, _text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    logs.configure("json", "info", Full())
+    logs.get("x").error("nobody reads this", event_name="a.b")

@@ -18,7 +18,8 @@ class FakePool:
 
     def __init__(self, *, online: bool = False) -> None:
         self.online = online
-        self.watched = True
+        self.watched = self.journals_well = True
+        self.may_recycle = True
         self.calls: list[tuple[str, str]] = []
         self.sent: list[tuple[str, OutgoingMessage]] = []
         self.running: dict[str, int] = {}
@@ -104,6 +105,9 @@ class FakePool:
     async def recycle_worker_of(self, session: str) -> None:
         await self._call("recycle", session)
 
+    def may_recycle_worker_of(self, session: str) -> bool:
+        return self.may_recycle
+
     async def move_session(self, session: str) -> None:
         await self._call("move", session)
 
@@ -115,6 +119,9 @@ class FakePool:
 
     def watching(self) -> bool:
         return self.watched
+
+    def journalling(self) -> bool:
+        return self.journals_well
 
     def journals_in_use(self) -> set[str]:
         return set()

@@ -3,10 +3,7 @@ twenty times as fast, the service notices by sends that nobody receives, takes t
 
 from __future__ import annotations
 
-import asyncio
 import sys
-import time
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,6 +15,7 @@ from bot_service.engines.pool_policy import PoolPolicy
 from shared.clock import SystemClock
 from tests.fake_whatsapp.remote import Remote
 from tests.support import bot_app
+from tests.support.fast_clock import FastClock
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.wire, pytest.mark.system, pytest.mark.timeout(300)]
@@ -27,22 +25,6 @@ FACTOR = 20
 NOTICED_S, HEALED_S = 200.0, 300.0
 
 
-class FastClock:
-    """Real time, but more of it."""
-
-    def __init__(self) -> None:
-        self._begun, self._wall = time.monotonic(), datetime.now(UTC)
-
-    def now(self) -> datetime:
-        return self._wall + timedelta(seconds=self.monotonic() - self._begun)
-
-    def monotonic(self) -> float:
-        return self._begun + (time.monotonic() - self._begun) * FACTOR
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds / FACTOR)
-
-
 async def test_one_way_silence_is_noticed_and_healed(tmp_path: Path, server: Remote) -> None:
     policy = PoolPolicy(
         engine="neonize",
@@ -50,7 +32,7 @@ async def test_one_way_silence_is_noticed_and_healed(tmp_path: Path, server: Rem
         command=(sys.executable, "-m", "tests.fake_whatsapp.worker"),
         environment=server.environment(),
     )
-    clock = FastClock()
+    clock = FastClock(FACTOR)
     env = {"ENGINE": "neonize", "WHATSAPP_PROXY": server.proxy, "FRAME_FRESH_FOR": "1h"}
     app = build_app(bot_app.settings(tmp_path, **env), pool=WorkerPool(policy, SystemClock()), clock=clock)
     async with TestClient(TestServer(app)) as http:

@@ -34,12 +34,13 @@ def offline(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
 def silence(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
     """One-way silence: the link is alive, pings are answered, sends are taken, and nothing is handed over.
 
-    ``heals`` says what ends it: a reconnect, a new worker process, or nothing but ``heal``; ``seconds`` limits it.
+    ``heals`` says what ends it: a reconnect, another worker process, one that is started after the fault (``fresh``), or
+    nothing but ``heal``; ``seconds`` limits it.
     """
-    heals = args.choice("heals", "reconnect", "reconnect", "worker", "never")
+    heals = args.choice("heals", "reconnect", "reconnect", "worker", "fresh", "never")
     until_ms = args.until_ms(session.world.now_ms())
     args.end()
-    session.set_condition("silence", heals=heals, pid=os.getpid(), untilMs=until_ms)
+    session.set_condition("silence", heals=heals, pid=os.getpid(), atMs=session.world.now_ms(), untilMs=until_ms)
     if until_ms is not None:
         session.later(until_ms - session.world.now_ms() + 1, session.pump)
     return {"heals": heals, "untilMs": until_ms}

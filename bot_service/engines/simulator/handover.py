@@ -71,6 +71,7 @@ def _hand_over(session: SimulatedSession, held: Held) -> bool:
         # Journalled and not acknowledged: it comes a second time, marked as a duplicate by whoever reads it.
         log.warning("A message stays unacknowledged", event_name="simulator.unacknowledged", reason=str(error))
         return False
+    session.heard.add(held.message.chat)
     if session.syncing is not None:
         session.syncing += 1
     return True

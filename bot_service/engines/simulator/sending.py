@@ -41,7 +41,7 @@ async def send(session: SimulatedSession, message: OutgoingMessage) -> Sent:
 
 
 def _knows(session: SimulatedSession, chat: str) -> bool:
-    return any(jid_of(message.to) == chat for message in session.sent)
+    return chat in session.heard or any(jid_of(message.to) == chat for message in session.sent)
 
 
 def _remember(session: SimulatedSession, message: OutgoingMessage) -> bool:

@@ -41,6 +41,7 @@ class SimulatedSession:
         "_epoch",
         "_sent",
         "attempts",
+        "heard",
         "keepalive_dead",
         "link",
         "logged_in_once",
@@ -74,6 +75,8 @@ class SimulatedSession:
         self._sent: deque[OutgoingMessage] | None = None
         self.marks: list[dict[str, Any]] = []
         self.typing_state: str | None = None
+        self.heard: set[str] = set()
+        """Chats that wrote since the start: those are no new ones for a time lock."""
 
     # --- small things others use ---
 
@@ -214,7 +217,8 @@ class SimulatedSession:
         if silence is None:
             return
         another_process = silence["heals"] == "worker" and silence["pid"] != os.getpid()
-        if silence["heals"] == "reconnect" or another_process:
+        fresh_process = silence["heals"] == "fresh" and self.world.born_ms > silence["atMs"]
+        if silence["heals"] == "reconnect" or another_process or fresh_process:
             self.clear_condition("silence")
 
     def poisoned(self) -> None:

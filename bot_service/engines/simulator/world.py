@@ -29,8 +29,12 @@ class World:
     files: Files
     media_dir: Path
     numbers: dict[str, SimulatedSession] = field(default_factory=dict)
+    born_ms: int = field(init=False)
     leaked: list[bytearray] = field(default_factory=list)
     leaked_descriptors: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.born_ms = self.now_ms()
 
     def now_ms(self) -> int:
         """Wall time in ms since the epoch."""

@@ -10,8 +10,12 @@ from typing import Any
 import aiohttp
 import pytest
 
+from bot_service.api.messages import _FROZEN
+from bot_service.delivery.limits import Freeze, frozen
 from bot_service.domain.signals import SignalKind
+from bot_service.domain.states import ENDS, State, Wanted
 from bot_service.engines.base import EngineError
+from tests.bot_service.domain.sessions import NOW, session
 from tests.support.bot_app import Bot, running
 from tests.support.processes import API_KEY
 from tests.support.waiting import eventually
@@ -73,6 +77,34 @@ async def test_the_same_idempotency_key_sends_once_and_another_message_under_it_
     assert (status, problem["code"]) == (409, "idempotency_key_reused")
     await message_in_state(bot, first[1]["id"], "sent")
     assert len(sent_by(bot)) == 1
+
+
+async def test_a_message_that_waits_says_why(bot: Bot) -> None:
+    bot.pool.emit("one", SignalKind.DISCONNECTED)
+    await in_state(bot, "RECONNECTING")
+    _, queued = await bot.call("POST", "/api/sessions/one/messages", {"to": TO, "text": "x"})
+
+    async def why() -> tuple[Any, bool]:
+        _, found = await bot.call("GET", f"/api/sessions/one/messages/{queued['id']}")
+        return found["waitsFor"]["reason"], found["waitsFor"]["until"] is not None
+
+    assert (await why())[0] == "not_connected"
+    bot.pool.emit("one", SignalKind.TEMP_BANNED, code=101, expiresInMs=3_600_000)
+    await in_state(bot, "TEMP_BANNED")
+    assert await why() == ("temp_banned", True)
+
+
+async def test_a_message_that_the_engine_could_not_send_says_what_it_was(bot: Bot) -> None:
+    bot.pool.fail["send"] = EngineError("timeout", "the server did not answer", retryable=True)
+    _, queued = await bot.call("POST", "/api/sessions/one/messages", {"to": TO, "text": "x"})
+
+    async def told() -> bool:
+        _, found = await bot.call("GET", f"/api/sessions/one/messages/{queued['id']}")
+        return bool(found.get("waitsFor", {}).get("reason") == "timeout")
+
+    await eventually(told, what="the reason")
+    del bot.pool.fail["send"]
+    assert "waitsFor" not in await message_in_state(bot, queued["id"], "sent")
 
 
 async def test_a_lost_connection_delays_a_message_and_sends_it_once_it_is_back(bot: Bot) -> None:
@@ -207,3 +239,12 @@ async def test_events_resume_where_a_reader_left(bot: Bot) -> None:
     assert again == everything[2:]
     status, problem = await bot.call("GET", "/api/events", headers={"Last-Event-ID": "nonsense"})
     assert (status, problem["code"]) == (422, "invalid")
+
+
+def test_every_freeze_has_words_and_every_state_that_cannot_send_has_a_freeze() -> None:
+    assert set(_FROZEN) == set(Freeze)
+    for state in ENDS | {State.STOPPED}:
+        wanted = Wanted.STOP if state in (State.STOPPED, State.CLOSED) else Wanted.RUN
+        found = frozen(session(state, wanted=wanted), NOW, known_chat=True)
+        assert found is not None, state
+        assert found.reason.value == ("not_running" if state is State.STOPPED else state.value.lower())

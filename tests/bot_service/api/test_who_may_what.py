@@ -1,4 +1,7 @@
-"""Every route x key scope x owner with the expected status, made from the routes themselves: a new route must have a row."""
+"""Every route x key scope x owner with the expected answer; a route of the running application without a row fails.
+
+The scope of a route stands here a second time on purpose: one that was opened by mistake must not open the table with it.
+"""
 
 from __future__ import annotations
 
@@ -7,65 +10,95 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 
 from bot_service.api.access import Scope
-from bot_service.api.routes import Route, table
+from bot_service.dashboard.desk import DESK
+from bot_service.dashboard.login import COOKIE
 from tests.support.bot_app import Bot, running
 from tests.support.processes import API_KEY, WATCHDOG_TOKEN
 
 # Who calls: nobody, an unknown key, one key per scope of each of two owners, administrators, the watchdog.
 SCOPES = ("session", "read", "send")
+PUBLIC, STATS, METRICS, WATCHDOG = Scope.PUBLIC, Scope.STATS, Scope.METRICS, Scope.WATCHDOG
+ADMIN, SESSION, READ, SEND = Scope.ADMIN, Scope.SESSION, Scope.READ, Scope.SEND
 CALLERS = (
     "nobody", "unknown", "revoked", "administrator", "admin key", "watchdog",
     *(f"{owner} {scope}" for owner in ("ann", "bob") for scope in SCOPES),
 )  # fmt: skip
 
 # What a call without a body, or with this one, gives to somebody who may make it. Everything belongs to ann.
-PASSES: dict[tuple[str, str], tuple[int, Any]] = {
-    ("GET", "/health"): (200, None),
-    ("GET", "/readyz"): (200, None),
-    ("GET", "/livez"): (200, None),
-    ("GET", "/metrics"): (200, None),
-    ("GET", "/api/heartbeat"): (200, None),
-    ("POST", "/api/repair"): (422, {"action": "unknown"}),
-    ("GET", "/api/keepalive"): (200, None),
-    ("POST", "/api/keepalive"): (422, {}),
-    ("GET", "/api/metrics"): (200, None),
-    ("GET", "/api/sessions"): (200, None),
-    ("POST", "/api/sessions"): (422, {"id": "not a valid id"}),
-    ("GET", "/api/sessions/{id}"): (200, None),
-    ("PATCH", "/api/sessions/{id}"): (200, {}),
-    ("DELETE", "/api/sessions/{id}"): (204, None),
-    ("POST", "/api/sessions/{id}/start"): (200, None),
-    ("POST", "/api/sessions/{id}/stop"): (200, None),
-    ("POST", "/api/sessions/{id}/restart"): (200, None),
-    ("POST", "/api/sessions/{id}/logout"): (200, None),
-    ("GET", "/api/sessions/{id}/qr"): (409, None),
-    ("POST", "/api/sessions/{id}/pairing-code"): (409, {"phone": "33612345678"}),
-    ("GET", "/api/sessions/{id}/health"): (200, None),
-    ("GET", "/api/sessions/{id}/transitions"): (200, None),
-    ("POST", "/api/sessions/{id}/simulate"): (422, {}),
-    ("POST", "/api/sessions/{id}/messages"): (409, {"to": "33612345678", "text": "x"}),
-    ("GET", "/api/sessions/{id}/messages"): (200, None),
-    ("GET", "/api/sessions/{id}/messages/{messageId}"): (404, None),
-    ("GET", "/api/sessions/{id}/messages/{messageId}/media"): (404, None),
-    ("POST", "/api/sessions/{id}/read"): (422, {}),
-    ("POST", "/api/sessions/{id}/typing"): (422, {}),
-    ("GET", "/api/events"): (200, None),
-    ("GET", "/api/webhooks"): (200, None),
-    ("POST", "/api/webhooks"): (422, {"url": "no url"}),
-    ("GET", "/api/webhooks/{webhookId}"): (200, None),
-    ("PATCH", "/api/webhooks/{webhookId}"): (200, {}),
-    ("DELETE", "/api/webhooks/{webhookId}"): (204, None),
-    ("POST", "/api/webhooks/{webhookId}/secret"): (200, None),
-    ("GET", "/api/deliveries"): (200, None),
-    ("POST", "/api/deliveries/replay"): (422, {}),
-    ("GET", "/api/deliveries/{webhookId}/{eventId}"): (404, None),
-    ("GET", "/api/keys"): (200, None),
-    ("POST", "/api/keys"): (422, {}),
-    ("DELETE", "/api/keys/{keyId}"): (404, None),
-    ("POST", "/api/login-links"): (201, None),
-    ("GET", "/api/openapi.json"): (200, None),
+API: dict[tuple[str, str], tuple[Scope, int, Any]] = {
+    ("GET", "/health"): (PUBLIC, 200, None),
+    ("GET", "/readyz"): (PUBLIC, 200, None),
+    ("GET", "/livez"): (PUBLIC, 200, None),
+    ("GET", "/metrics"): (METRICS, 200, None),
+    ("GET", "/api/heartbeat"): (WATCHDOG, 200, None),
+    ("POST", "/api/repair"): (WATCHDOG, 422, {"action": "unknown"}),
+    ("GET", "/api/keepalive"): (STATS, 200, None),
+    ("POST", "/api/keepalive"): (WATCHDOG, 422, {}),
+    ("GET", "/api/metrics"): (STATS, 200, None),
+    ("GET", "/api/sessions"): (READ, 200, None),
+    ("POST", "/api/sessions"): (SESSION, 422, {"id": "not a valid id"}),
+    ("GET", "/api/sessions/{id}"): (READ, 200, None),
+    ("PATCH", "/api/sessions/{id}"): (SESSION, 200, {}),
+    ("DELETE", "/api/sessions/{id}"): (SESSION, 204, None),
+    ("POST", "/api/sessions/{id}/start"): (SESSION, 200, None),
+    ("POST", "/api/sessions/{id}/stop"): (SESSION, 200, None),
+    ("POST", "/api/sessions/{id}/restart"): (SESSION, 200, None),
+    ("POST", "/api/sessions/{id}/logout"): (SESSION, 200, None),
+    ("GET", "/api/sessions/{id}/qr"): (SESSION, 409, None),
+    ("POST", "/api/sessions/{id}/pairing-code"): (SESSION, 409, {"phone": "33612345678"}),
+    ("GET", "/api/sessions/{id}/health"): (READ, 200, None),
+    ("GET", "/api/sessions/{id}/transitions"): (READ, 200, None),
+    ("POST", "/api/sessions/{id}/simulate"): (SESSION, 422, {}),
+    ("POST", "/api/sessions/{id}/messages"): (SEND, 409, {"to": "33612345678", "text": "x"}),
+    ("GET", "/api/sessions/{id}/messages"): (READ, 200, None),
+    ("GET", "/api/sessions/{id}/messages/{messageId}"): (READ, 404, None),
+    ("GET", "/api/sessions/{id}/messages/{messageId}/media"): (READ, 404, None),
+    ("POST", "/api/sessions/{id}/read"): (SEND, 422, {}),
+    ("POST", "/api/sessions/{id}/typing"): (SEND, 422, {}),
+    ("GET", "/api/events"): (READ, 200, None),
+    ("GET", "/api/webhooks"): (READ, 200, None),
+    ("POST", "/api/webhooks"): (SESSION, 422, {"url": "no url"}),
+    ("GET", "/api/webhooks/{webhookId}"): (READ, 200, None),
+    ("PATCH", "/api/webhooks/{webhookId}"): (SESSION, 200, {}),
+    ("DELETE", "/api/webhooks/{webhookId}"): (SESSION, 204, None),
+    ("POST", "/api/webhooks/{webhookId}/secret"): (SESSION, 200, None),
+    ("GET", "/api/deliveries"): (READ, 200, None),
+    ("POST", "/api/deliveries/replay"): (SESSION, 422, {}),
+    ("GET", "/api/deliveries/{webhookId}/{eventId}"): (READ, 404, None),
+    ("GET", "/api/keys"): (ADMIN, 200, None),
+    ("POST", "/api/keys"): (ADMIN, 422, {}),
+    ("DELETE", "/api/keys/{keyId}"): (ADMIN, 404, None),
+    ("POST", "/api/login-links"): (ADMIN, 201, None),
+    ("GET", "/api/openapi.json"): (PUBLIC, 200, None),
+}
+
+# The dashboard's pages look at the cookie of a login. A page answers with a status, a form leads on: ``done=…`` or
+# ``problem=…`` in the address, or the page of what was made. None: open to everybody.
+FORMS: dict[tuple[str, str], tuple[Scope | None, int | str, dict[str, str]]] = {
+    ("GET", "/"): (READ, 200, {}),
+    ("GET", "/new"): (SESSION, 200, {}),
+    ("POST", "/new"): (SESSION, "problem=invalid", {"id": "not a valid id"}),
+    ("GET", "/sessions/{id}"): (READ, 200, {}),
+    ("POST", "/sessions/{id}/start"): (SESSION, "done=start", {}),
+    ("POST", "/sessions/{id}/stop"): (SESSION, "done=stop", {}),
+    ("POST", "/sessions/{id}/restart"): (SESSION, "done=restart", {}),
+    ("POST", "/sessions/{id}/logout"): (SESSION, "done=logout", {}),
+    ("POST", "/sessions/{id}/delete"): (SESSION, "done=delete", {}),
+    ("POST", "/sessions/{id}/pairing-code"): (SESSION, "problem=wrong_state", {"phone": "33612345678"}),
+    ("POST", "/sessions/{id}/messages"): (SEND, "problem=wrong_state", {"to": "33612345678", "text": "x"}),
+    ("GET", "/deliveries"): (READ, 200, {}),
+    ("POST", "/deliveries/replay"): (SESSION, "problem=not_found", {"delivery": "none/none"}),
+    ("GET", "/live"): (READ, 200, {}),
+    ("GET", "/events"): (READ, 200, {}),
+    ("GET", "/login"): (None, 200, {}),
+    ("POST", "/login"): (None, 403, {"key": "wrong"}),
+    ("POST", "/logout"): (None, "/login", {}),
+    ("GET", "/docs"): (None, 200, {}),
+    ("GET", "/docs/files/{name}"): (None, 404, {}),
+    ("GET", "/static/{digest}/{name}"): (None, 404, {}),
 }
 
 
@@ -109,48 +142,104 @@ class World:
             found = [hook["id"]]
         return {"id": "of-ann", "webhookId": found[0], "messageId": "none", "eventId": "none", "keyId": "none"}
 
-    async def status(self, route: Route, caller: str) -> int:
-        path = route.path
-        names = await self.names()
-        for name, value in names.items():
-            path = path.replace(f"{{{name}}}", value)
-        body = PASSES[route.method, route.path][1]
+    async def call(self, method: str, path: str, caller: str) -> int:
+        """The status of one call of the API with the caller's key."""
+        body = API[method, path][2]
         headers = {"Authorization": f"Bearer {self.tokens[caller]}"} if self.tokens[caller] else {}
-        async with self.bot.client.request(route.method, path, json=body, headers=headers) as response:
+        async with self.bot.client.request(
+            method, filled(path, await self.names()), json=body, headers=headers
+        ) as response:
             return response.status  # a stream is left as soon as it has begun
 
+    async def open_page(self, method: str, path: str, caller: str) -> int | str:
+        """The status of a page, or where a form led, for a browser in which the caller has signed in if that is possible."""
+        fields = dict(FORMS[method, path][2])
+        names = await self.names()
+        cookie = await self._signed_in(caller)
+        headers = {"Sec-Fetch-Site": "same-origin"} | ({"Cookie": f"{COOKIE}={cookie}"} if cookie else {})
+        if cookie:
+            request = make_mocked_request("GET", "/", headers=headers, app=self.bot.app)
+            login = await self.bot.app[DESK].logins.read(request)
+            assert login is not None
+            fields["token"] = login.form_token
+        self.bot.client.session.cookie_jar.clear()
+        async with self.bot.client.request(
+            method,
+            filled(path, {**names, "name": "none", "digest": "none"}),
+            data=fields if method == "POST" else None,
+            headers=headers,
+            allow_redirects=False,
+        ) as response:
+            if response.status != 303:
+                return response.status
+            target = response.headers["Location"]
+            return target.partition("?")[2] if "done=" in target or "problem=" in target else target.partition("?")[0]
 
-def expected(route: Route, caller: str) -> int:
-    """The rules of the house, in one place."""
-    passes = PASSES[route.method, route.path][0]
-    if route.scope in (Scope.PUBLIC, Scope.STATS, Scope.METRICS):
+    async def _signed_in(self, caller: str) -> str | None:
+        token = self.tokens[caller]
+        self.bot.client.session.cookie_jar.clear()
+        async with self.bot.client.post(
+            "/login", data={"key": token or ""}, headers={"Sec-Fetch-Site": "same-origin"}, allow_redirects=False
+        ) as response:
+            return response.cookies[COOKIE].value if response.status == 303 else None
+
+
+def filled(path: str, names: dict[str, str]) -> str:
+    for name, value in names.items():
+        path = path.replace(f"{{{name}}}", value)
+    return path
+
+
+def expected(method: str, path: str, caller: str) -> int:
+    """The rules of the house for a call of the API, in one place."""
+    scope, passes, _ = API[method, path]
+    if scope in (PUBLIC, STATS, METRICS):
         return passes
     if caller == "nobody":
         return 401
-    if route.scope is Scope.WATCHDOG:
+    if scope is WATCHDOG:
         return passes if caller == "watchdog" else 403
     if caller in ("unknown", "revoked", "watchdog"):
         return 403
     if caller in ("administrator", "admin key"):
         return passes
-    owner, scope = caller.split()
-    if scope != route.scope.value:
+    owner, held = caller.split()
+    if held != scope.value:
         return 403
     # Whose it is comes after what the key may do: what belongs to ann does not exist for bob.
-    names_something = "{id}" in route.path or "{webhookId}" in route.path
+    names_something = "{id}" in path or "{webhookId}" in path
     return 404 if owner == "bob" and names_something else passes
 
 
-async def test_every_route_has_a_row(bot: Bot) -> None:
-    mounted = {
+def expected_page(method: str, path: str, caller: str) -> int | str:
+    """The rules of the house for a page or a form."""
+    scope, passes, _ = FORMS[method, path]
+    if scope is None:
+        return passes
+    if caller in ("nobody", "unknown", "revoked", "watchdog"):
+        return "/login"
+    if caller in ("administrator", "admin key"):
+        return passes
+    owner, held = caller.split()
+    if held != scope.value:
+        return 403 if method == "GET" else "problem=forbidden"
+    if owner == "bob" and "{id}" in path:
+        return 404 if method == "GET" else "problem=not_found"
+    return passes
+
+
+def mounted(bot: Bot) -> set[tuple[str, str]]:
+    """Every (method, path) that the running application answers."""
+    return {
         (route.method, route.resource.canonical)
         for route in bot.app.router.routes()
-        if route.resource is not None
-        and route.method != "HEAD"
-        and (route.resource.canonical.startswith("/api/") or route.resource.canonical in ("/health", "/metrics"))
+        if route.resource is not None and route.method != "HEAD"
     }
-    rows = {row for row in PASSES if row[1].startswith("/api/") or row[1] in ("/health", "/metrics")}
-    assert rows == mounted, "a route without a row, or a row without a route"
+
+
+async def test_every_route_has_a_row(bot: Bot) -> None:
+    assert {*API, *FORMS} == mounted(bot), "a route without a row, or a row without a route"
+    assert not {*API} & {*FORMS}
 
 
 @pytest.mark.timeout(180)
@@ -158,14 +247,26 @@ async def test_every_route_gives_every_caller_what_the_table_says(bot: Bot) -> N
     world = World(bot)
     await world.make_keys()
     wrong = []
-    routes = table(bot.app)
-    for route in routes:
+    for method, path in API:
         for caller in CALLERS:
-            got, wanted = await world.status(route, caller), expected(route, caller)
+            got, wanted = await world.call(method, path, caller), expected(method, path, caller)
             if got != wanted:
-                wrong.append(f"{caller}: {route.method} {route.path} gave {got}, the table says {wanted}")
+                wrong.append(f"{caller}: {method} {path} gave {got}, the table says {wanted}")
     assert not wrong, "\n".join(wrong)
-    assert len(routes) * len(CALLERS) > 500
+    assert len(API) * len(CALLERS) > 500
+
+
+@pytest.mark.timeout(180)
+async def test_every_page_gives_everybody_what_the_table_says(bot: Bot) -> None:
+    world = World(bot)
+    await world.make_keys()
+    wrong = []
+    for method, path in FORMS:
+        for caller in CALLERS:
+            got, wanted = await world.open_page(method, path, caller), expected_page(method, path, caller)
+            if got != wanted:
+                wrong.append(f"{caller}: {method} {path} gave {got}, the table says {wanted}")
+    assert not wrong, "\n".join(wrong)
 
 
 async def test_public_statistics_can_be_closed(tmp_path: Path) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
-from bot_service.domain.ladder import forget_rung
+from bot_service.domain.ladder import forget_rung, gave_up
 from bot_service.domain.record import (
     Command,
     CommandKind,
@@ -240,6 +241,54 @@ def test_the_ladder_climbs_reconnect_rebuild_recycle_and_a_person() -> None:
     step = fire(record)
     assert (step[0].state, step[0].actor, kinds(step)) == (State.DEGRADED, Actor.OPERATOR, [EffectKind.ATTENTION])
     assert due_in(step[0], DueKind.LADDER, record.due.at_ms if record.due else 0) == 60 * MINUTE
+    assert gave_up(step[0])
+
+
+def told() -> Record:
+    """A session for which nothing helped and a person was told."""
+    record = session(State.DEGRADED, reason="receive_suspected", suspicion="probe_not_returned", rung=3, rung_ms=NOW)
+    return fire(replace(record, due=Due(DueKind.LADDER, NOW)))[0]
+
+
+def test_after_a_person_was_told_nothing_is_restarted_and_nobody_told_again_however_long_it_lasts() -> None:
+    record = told()
+    for _ in range(48):
+        record, effects = fire(record)
+        assert (record.state, record.actor, record.rung, effects) == (State.DEGRADED, Actor.OPERATOR, 4, ())
+
+
+def test_a_link_that_was_renewed_and_is_doubted_again_is_told_again_only_after_a_rest() -> None:
+    for minutes, effects in ((10, []), (61, [EffectKind.ATTENTION])):
+        step = fire(doubt_again(on(told(), SignalKind.DISCONNECTED)[0], NOW + minutes * MINUTE))
+        assert (step[0].state, step[0].actor, kinds(step)) == (State.DEGRADED, Actor.OPERATOR, effects)
+
+
+def test_a_worker_whose_budget_is_spent_is_not_recycled_and_a_person_is_told() -> None:
+    record = session(State.DEGRADED, reason="receive_suspected", suspicion="probe_not_returned", rung=2, rung_ms=NOW)
+    record = replace(record, due=Due(DueKind.LADDER, NOW))
+    step = advance(record, Fired(DueKind.LADDER, may_recycle=False), POLICY, NOW)
+    assert (step[0].state, step[0].rung, kinds(step)) == (State.DEGRADED, 4, [EffectKind.ATTENTION])
+
+
+def test_no_worker_is_replaced_for_a_stanza_that_cannot_be_digested() -> None:
+    record = session(
+        State.DEGRADED, reason="receive_suspected", suspicion="repeated_stream_errors", rung=2, rung_ms=NOW
+    )
+    step = fire(replace(record, due=Due(DueKind.LADDER, NOW)))
+    assert (step[0].state, step[0].rung, kinds(step)) == (State.DEGRADED, 4, [EffectKind.ATTENTION])
+
+
+def test_time_alone_does_not_lead_back_to_the_foot_of_the_ladder() -> None:
+    record = session(State.DEGRADED, reason="receive_suspected", suspicion="silence_pattern", rung=1, rung_ms=0)
+    after, _ = fire(replace(record, due=Due(DueKind.LADDER, NOW)))
+    assert (after.reason, after.rung) == ("rebuild", 2)
+
+
+def test_what_is_heard_or_what_a_person_starts_is_the_end_of_giving_up() -> None:
+    assert not gave_up(look(told())[0])
+    assert not gave_up(do(told(), CommandKind.RESTART)[0])
+    assert not gave_up(do(told(), CommandKind.STOP)[0])
+    assert not gave_up(forget_rung(told()))
 
 
 def test_a_proof_of_receiving_sets_the_ladder_to_its_foot() -> None:

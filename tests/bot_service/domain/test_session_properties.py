@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from bot_service.domain.ladder import gave_up
 from bot_service.domain.record import (
     Command,
     CommandKind,
+    DueKind,
     EffectKind,
     Fact,
     Fired,
@@ -39,22 +41,40 @@ DATA: dict[str, Any] = {
 signals = st.builds(lambda kind, ours: Signal(kind, DATA, lease_ours=ours), st.sampled_from(SignalKind), st.booleans())
 commands = st.builds(Command, st.sampled_from(CommandKind))
 looks = st.builds(Look, st.sampled_from([0, 30_000, 90_000]), st.sampled_from([None, "silence_pattern"]))
-facts = st.one_of(signals, signals, commands, looks, st.just("due"), st.just("due"), st.just(FleetRecovered()))
+facts = st.one_of(
+    signals,
+    signals,
+    commands,
+    looks,
+    st.sampled_from(["due", "due, worker spent"]),
+    st.just("due"),
+    st.just(FleetRecovered()),
+)
 steps = st.lists(st.tuples(facts, st.sampled_from([0, 1000, 60_000, 400_000, 4_000_000])), max_size=60)
 fleets = st.sampled_from([Policy(), Policy(fleet_outdated=True, canary="s"), Policy(fleet_outdated=True, canary="x")])
 
 
 def fact_of(item: Any, record: Record, now_ms: int) -> Fact | None:
     """``due`` is the record's own wait once its time has come; a command is one that would not be refused."""
-    if item == "due":
-        return Fired(record.due.kind) if record.due is not None and record.due.at_ms <= now_ms else None
+    if isinstance(item, str):
+        waits = record.due is None or record.due.at_ms > now_ms
+        return None if waits or record.due is None else Fired(record.due.kind, may_recycle=item == "due")
     if isinstance(item, Command) and refusal(record, item.kind, now_ms) is not None:
         return None
     return item  # type: ignore[no-any-return]
 
 
+def seen(*items: Any) -> Any:
+    """A sequence that broke a promise once."""
+    return example([(item, 0) for item in items], Policy())
+
+
 @settings(max_examples=400, deadline=None)
 @given(steps, fleets)
+@seen(Command(CommandKind.START), Signal(SignalKind.TEMP_BANNED, DATA), Command(CommandKind.LOGGED_OUT))
+@seen(Command(CommandKind.START), Signal(SignalKind.CONNECTED, DATA), Signal(SignalKind.QR, DATA))
+@seen(Command(CommandKind.START), Signal(SignalKind.CONNECTED, DATA), Signal(SignalKind.PAIR_ERROR, DATA))
+@seen(Command(CommandKind.START), Signal(SignalKind.CONNECTED, DATA), Signal(SignalKind.QR_EXHAUSTED, DATA))
 def test_any_sequence_of_facts_keeps_the_promises(sequence: list[tuple[Any, int]], policy: Policy) -> None:
     now_ms = START
     record = Record(id="s", owner="o", name="s", created_ms=now_ms, since_ms=now_ms, active_ms=now_ms)
@@ -77,6 +97,11 @@ def test_any_sequence_of_facts_keeps_the_promises(sequence: list[tuple[Any, int]
             assert record.state not in LIVE, (before.state, fact)
         if record.state in FINAL:
             assert record.due is None
+
+        # A ladder that ended with a person restarts nothing by itself, and no worker is replaced over its budget.
+        if isinstance(fact, Fired) and fact.kind is DueKind.LADDER:
+            assert not (gave_up(before) and kinds & STARTS)
+            assert fact.may_recycle or EffectKind.RECYCLE_WORKER not in kinds
 
         # What is wanted changes by command only, our own logout aside, and is honoured.
         wanted = _wish(wanted, before, fact)

@@ -109,17 +109,49 @@ async def test_a_stopped_worker_is_killed_and_replaced(bench: Bench) -> None:
     assert pool.fleet.replaced == {"wedged": 1}
 
 
-async def test_a_leaking_worker_is_recycled_without_losing_a_message(bench: Bench) -> None:
-    pool = await bench.open(max_rss_mb=200)
+@pytest.mark.parametrize(
+    ("limit", "leak", "reason"),
+    [
+        ({"max_rss_mb": 200}, {"megabytes": 250}, "memory"),
+        ({"max_descriptors": 200}, {"descriptors": 250}, "descriptors"),
+    ],
+    ids=["memory", "descriptors"],
+)
+async def test_a_leaking_worker_is_recycled_without_losing_a_message(
+    bench: Bench, limit: dict[str, int], leak: dict[str, int], reason: str
+) -> None:
+    pool = await bench.open(**limit)
     await bench.pair("s1")
     accepted = await pool.simulate("s1", "message", {"count": 1000, "rate": 700})
-    await pool.simulate("s1", "leak", {"megabytes": 250})
+    await pool.simulate("s1", "leak", leak)
     await bench.until_told("s1", "connected", times=2)
     await bench.until(lambda: len(bench.messages()) >= 1000, "all messages")
     assert [message.id for message in bench.messages()] == accepted["messageIds"]
     assert "worker_lost" not in bench.kinds("s1")
     assert "stopped" not in bench.kinds("s1")
-    await bench.until(lambda: pool.fleet.replaced == {"memory": 1}, "the end of the old worker")
+    await bench.until(lambda: pool.fleet.replaced == {reason: 1}, "the end of the old worker")
+
+
+async def test_one_bad_session_does_not_take_its_neighbours_down_again_and_again(bench: Bench) -> None:
+    pool = await bench.open()
+    for name in ("bad", "well"):
+        await bench.pair(name)
+    assert pool.may_recycle_worker_of("bad")
+    await pool.recycle_worker_of("bad")
+    for name in ("bad", "well"):
+        await bench.until_told(name, "connected", times=2)
+    await bench.until(lambda: pool.fleet.replaced == {"asked": 1}, "the end of the old worker")
+    # The budget goes with the sessions: it holds whoever of them asks, in whatever worker they are.
+    assert not pool.may_recycle_worker_of("bad")
+    assert not pool.may_recycle_worker_of("well")
+
+
+async def test_the_budget_of_a_worker_comes_back_with_time(bench: Bench) -> None:
+    pool = await bench.open(recycle_asked_every_s=0.5)
+    await bench.pair("s1")
+    await pool.recycle_worker_of("s1")
+    await bench.until_told("s1", "connected", times=2)
+    await bench.until(lambda: pool.may_recycle_worker_of("s1"), "the budget coming back")
 
 
 async def test_workers_left_by_a_killed_api_process_are_adopted_with_what_happened_meanwhile(bench: Bench) -> None:

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from bot_service import keys
-from bot_service.domain.record import Command, CommandKind
+from bot_service.domain.record import Command, CommandKind, DueKind, Look
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import State, Wanted
 from bot_service.engines.base import EngineError
 from bot_service.sessions.service import NewSession
 from tests.support.bot_app import Bot, running
 from tests.support.fake_pool import FakePool
+from tests.support.receiver import Receiver
 from tests.support.waiting import eventually
 
 
@@ -199,3 +200,40 @@ async def test_a_session_whose_maker_goes_away_is_there_at_once_or_never(tmp_pat
             await asyncio.gather(making, return_exceptions=True)
             await store.flush()
             assert (name in registry) == (name in {record.id for record in await store.load()}), patience
+
+
+async def test_what_cannot_be_read_is_counted_and_changes_nothing(tmp_path: Path) -> None:
+    async with running(tmp_path) as bot:
+        await paired(bot, "one")
+        for number in range(3):
+            bot.pool.emit("one", SignalKind.UNDECRYPTABLE, chat="x@s.whatsapp.net", messageId=f"M{number}")
+        _, metrics = await bot.call("GET", "/metrics", key=None)
+        assert 'veilleur_bot_engine_signals_total{kind="undecryptable"} 3.0' in metrics
+        await is_in(bot, "one", State.READY)
+
+
+async def test_a_session_that_nothing_healed_is_told_to_the_operator_once_and_so_is_its_end_after_a_restart(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    env = {"ALERT_URLS": receiver.url}
+
+    def told() -> list[tuple[str, str]]:
+        return [(got.json["type"], got.json["data"].get("session")) for got in receiver.requests]
+
+    async with running(tmp_path, **env) as bot:
+        await paired(bot, "deaf")
+        supervisor = bot.app[keys.SUPERVISOR]
+        bot.pool.may_recycle = False
+        for suspected in range(3):  # two steps, and the third may not be taken
+            supervisor.apply("deaf", Look(0, "probe_not_returned"))
+            supervisor.fired("deaf", DueKind.LADDER)
+            if suspected < 2:
+                await is_in(bot, "deaf", State.READY)
+        assert ("recycle", "deaf") not in bot.pool.calls
+        await eventually(lambda: told() == [("service.alert", "deaf")], what="the alert")
+    async with running(tmp_path, **env) as bot:
+        await is_in(bot, "deaf", State.READY)
+        assert bot.app[keys.DELIVERY].alerts.raised == {"session_not_receiving"}
+        bot.app[keys.SUPERVISOR].heard("deaf")
+        await eventually(lambda: told()[1:] == [("service.recovered", "deaf")], what="the end of the alert")
+    assert len(receiver.requests) == 2

@@ -1,0 +1,29 @@
+"""What each session usually receives, and the row that tells whether the store takes writes."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "patterns",
+        sa.Column("session", sa.String(64), primary_key=True),
+        sa.Column("learned", sa.BigInteger, nullable=False),
+        sa.Column("updated_ms", sa.BigInteger, nullable=False),
+        sa.Column("rates", sa.LargeBinary, nullable=False),
+    )
+    op.create_table(
+        "store_checks",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("at_ms", sa.BigInteger, nullable=False),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("store_checks")
+    op.drop_table("patterns")

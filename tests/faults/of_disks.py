@@ -1,0 +1,133 @@
+"""Faults of the disk: full, and a store that somebody else holds locked."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import sqlite3
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tests.faults.scene import Fault, Row, Scene, service
+from tests.support.processes import Program
+from tests.support.waiting import eventually
+
+DISK_BYTES = 24 * 2**20
+
+
+@asynccontextmanager
+async def _small_disk(folder: Path) -> AsyncIterator[bool]:
+    """``folder`` as a disk of its own, where the system lets us mount one; False where it does not."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES},mode=0700", "none", str(folder)]
+    try:
+        mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    except OSError:
+        mounted = False
+    try:
+        yield mounted
+    finally:
+        if mounted:
+            subprocess.run(["umount", "--lazy", str(folder)], capture_output=True, check=False)
+
+
+def _fill(folder: Path) -> Callable[[], None]:
+    """Takes all the space that is left; the answer gives it back."""
+    filler = folder / "filler"
+    with filler.open("wb", buffering=0) as file:
+        try:
+            while file.write(b"\0" * 4096):
+                pass
+        except OSError:
+            pass
+    return filler.unlink
+
+
+def _forbid_growth(program: Program) -> Callable[[], None]:
+    """The kernel refuses every write of the service's processes that makes a file longer; the answer allows them again."""
+    pids = [program.pid, *program.worker_pids()]
+    before = {pid: resource.prlimit(pid, resource.RLIMIT_FSIZE) for pid in pids}
+    for pid, (_, hard) in before.items():
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, hard))
+
+    def allow() -> None:
+        for pid, limits in before.items():
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
+
+    return allow
+
+
+async def _unhealthy(scene: Scene, *, reasons: set[str], within_s: float) -> None:
+    async def look() -> bool:
+        status, answer = await scene.client.call("GET", "/health")
+        return status == 503 and reasons <= set(answer["reasons"])
+
+    await eventually(look, within_s=within_s, every_s=0.1, what=f"health naming {reasons}")
+
+
+async def full(folder: Path) -> Row:
+    """Nothing is acknowledged that cannot be kept; health names the reason, writes are refused with 503, reads go on."""
+    disk = folder / "disk"
+    async with (
+        _small_disk(disk) as mounted,
+        service(folder, DATA_DIR=str(disk / "data")) as scene,
+        scene.watched() as asked,
+    ):
+        told = await scene.simulate("message", count=60, rate=6, text="x" * 3000)
+        await eventually(scene.stored, within_s=20, what="the first messages")
+        began = time.monotonic()
+        restore = _fill(disk) if mounted else _forbid_growth(scene.program)
+        try:
+            await _unhealthy(scene, reasons={"journal"}, within_s=40)
+            noticed_s = time.monotonic() - began
+            status, answer = await scene.client.call("POST", "/api/sessions", {"id": "new", "start": False})
+            assert (status, answer["code"]) == (503, "store_unavailable"), answer
+            await _unhealthy(scene, reasons={"journal", "store"}, within_s=20)
+            assert (await scene.client.get("/api/sessions/one"))["state"] == "READY", "reading goes on"
+            await asyncio.sleep(2.0)
+            assert len(await scene.stored()) < 60
+        finally:
+            restore()
+        freed = time.monotonic()
+        await scene.well(within_s=40)
+        recovered_s = time.monotonic() - freed
+        await scene.all_stored(told["messageIds"])
+    how = "a tmpfs without space" if mounted else "RLIMIT_FSIZE"
+    reaction = (
+        f"({how}) health 503 after {noticed_s:.1f} s, create answers 503 store_unavailable, reads go on; 200 again"
+        f" {recovered_s:.1f} s after there is space; 60 messages meanwhile: 0 lost, 0 twice"
+    )
+    return Row(reaction, noticed_s, "health 503", asked.told())
+
+
+async def locked(folder: Path) -> Row:
+    """Somebody else holds the store: messages wait in journals, changes in memory, and both are stored afterwards."""
+    async with service(folder) as scene, scene.watched() as asked:
+        lock = sqlite3.connect(scene.folder / "bot-data" / "bot.db", isolation_level=None)
+        lock.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        try:
+            told = await scene.simulate("message", count=40, rate=10, text="n")
+            await scene.simulate("drop", "other")
+            await _unhealthy(scene, reasons={"store"}, within_s=40)
+            noticed_s = time.monotonic() - began
+            assert await scene.stored() == []
+        finally:
+            lock.execute("ROLLBACK")
+            lock.close()
+        freed = time.monotonic()
+        await scene.well(within_s=40)
+        recovered_s = time.monotonic() - freed
+        await scene.all_stored(told["messageIds"])
+        await scene.passes("other", ("RECONNECTING", "disconnected"), ("READY", "synced"))
+    reaction = (
+        f"health 503 store after {noticed_s:.1f} s (5 s are waited for the lock); 200 again {recovered_s:.1f} s after it"
+        " is free; 40 messages meanwhile: 0 lost, every transition stored"
+    )
+    return Row(reaction, noticed_s, "health 503", asked.told())
+
+
+FAULTS = [Fault("disk full", full, long=True), Fault("store locked", locked, long=True)]

@@ -1,0 +1,27 @@
+"""Each fault by command, on the real service with the simulator: the reaction, its time, and what the API said meanwhile."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.faults.catalogue import FAULTS
+from tests.faults.scene import Fault
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(
+            fault, id=re.sub(r"\W+", "-", fault.name).strip("-"), marks=[pytest.mark.long] if fault.long else []
+        )
+        for fault in FAULTS
+    ],
+)
+async def test_a_fault_has_its_reaction(tmp_path: Path, fault: Fault) -> None:
+    row = await fault.run(tmp_path)
+    print(f"{fault.name}: {row.reaction} [{row.took_s} s, {row.until}] {row.answers}")
