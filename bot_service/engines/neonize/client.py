@@ -7,7 +7,8 @@ notice it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
@@ -20,6 +21,7 @@ from bot_service.engines.neonize.gate import ReceiptGate
 from bot_service.engines.neonize.maps import MapRule
 from bot_service.engines.neonize.marks import Marks
 from bot_service.engines.neonize.sent import SentMessage, SentMessages
+from bot_service.engines.neonize.turns import SendTurn
 from shared import logs
 from shared.clock import Clock
 from shared.redact import redact_text
@@ -68,6 +70,7 @@ class Client:
         self.dials = 0
         self.showed_code = threading.Event()
         self.sending: SentMessage | None = None
+        self._send_turn: SendTurn | None = None
         self.last_event_at = around.clock.monotonic()
         self._around = around
         self.proxy, self._pairing = proxy, pairing
@@ -168,6 +171,8 @@ class Client:
                 self.gate.before_decrypt()
             elif (ignored := lines.ignored_message(text)) is not None:
                 self.gate.part_handled(ignored)
+            elif lines.is_passed_over(text):
+                self.gate.passed_over()
         elif logger == "Client/Socket" and text.startswith(lines.DIALING):
             self._dials()
         if level in ("WARN", "ERROR"):
@@ -198,6 +203,19 @@ class Client:
             if stanza is not None and self.sent.theirs(stanza.id) is None:
                 self.sending = SentMessage(self.sending.id, stanza.id, self.sending.chat)
                 self.sent.note(self.sending)
+                if self._send_turn is not None:
+                    self.gate.end_send(self._send_turn)
+
+    @contextmanager
+    def sends(self, message: SentMessage) -> Iterator[None]:
+        """Inside, this message of ours is sent: no message is decrypted until its frame is seen to leave, or the send ends."""
+        turn = self.gate.begin_send()
+        self.sending, self._send_turn = message, turn
+        try:
+            yield
+        finally:
+            self.sending = self._send_turn = None
+            self.gate.end_send(turn)
 
     def _code(self, text: str) -> None:
         if not self._pairing:
@@ -235,7 +253,7 @@ class Client:
             else:
                 self._tell(*sign)
             if sign[0] is SignalKind.UNDECRYPTABLE:
-                self.gate.part_handled(event.Info.ID)
+                self.gate.part_handled(event.Info.ID, last=True)
 
     def _dials(self) -> None:
         self.dials += 1
@@ -273,6 +291,7 @@ class Client:
 
     def _message(self, event: Any) -> None:
         message_id = event.Info.ID
+        self.gate.reading(message_id)
         try:
             found = inbound.message(self.session, event, own_id=self.sent.own_id, fetch=self._fetch)
             if found is not None:

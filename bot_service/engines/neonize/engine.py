@@ -97,13 +97,12 @@ class NeonizeEngine:
 
     def _mend(self, session: str, files: DeviceFiles) -> None:
         marks = Marks(files.marks)
-        unfinished = marks.unfinished()
-        lost = self._stores.prepare(session, files, unfinished)
-        if unfinished is not None:
-            marks.done(unfinished)
-        marks.close()
-        if lost is not None:
-            self._sink.signal(session, SignalKind.UNDECRYPTABLE, {"chat": "", "messageId": lost})
+        try:
+            for lost in self._stores.prepare(session, files, marks):
+                data = {"messageId": lost.message_id, "reason": lost.reason}
+                self._sink.signal(session, SignalKind.MESSAGE_LOST, data)
+        finally:
+            marks.close()
 
     def _show_as_active(self, client: Client) -> None:
         try:
@@ -131,12 +130,13 @@ class NeonizeEngine:
         await self._forget(client)
 
     async def _forget(self, client: Client) -> None:
-        if client.gate.overdue:
+        if client.gate.overdue or client.gate.crowded:
             log.warning(
-                "Receipts left before their messages were seen to be kept",
+                "Receipts left before their messages were seen to be kept, or sends and messages crossed",
                 event_name="engine.gate.overdue",
                 session=client.session,
-                count=client.gate.overdue,
+                overdue=client.gate.overdue,
+                crowded=client.gate.crowded,
             )
         # A thread that shows codes nobody scanned never ends: the library leaves it behind, and the pairing process ends soon.
         abandoned = client.showed_code.is_set() and not client.paired
@@ -214,15 +214,13 @@ class NeonizeEngine:
 
         try:
             body = outgoing.build(message, chat, upload, client.sent.whatsapp_id, now_ms)
-            client.sending = SentMessage(message.id, "", chat)
-            _, at_s = client.call(self._library.send, target, body)
+            with client.sends(SentMessage(message.id, "", chat)):
+                _, at_s = client.call(self._library.send, target, body)
         except LibraryError as error:
             failure = translate(str(error))
             if failure.code == "timelocked":
                 self._sink.signal(client.session, SignalKind.TIMELOCK, {"untilMs": None})
             raise failure from error
-        finally:
-            client.sending = None
         client.sent.taken(message.id, at_s * 1000)
         return Sent(message.id, at_s * 1000)
 
