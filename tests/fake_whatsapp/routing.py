@@ -107,7 +107,8 @@ class Router:
             await connection.send(Node("ack", {**ack, "error": refusal}))
             return
         self._world.stats["messages from devices"] += 1
-        await connection.send(Node("ack", ack))
+        if not faults.hits(faults.lost_acks, number):
+            await connection.send(Node("ack", ack))
         await self._spread(companion, node)
 
     async def _spread(self, companion: Companion, node: Node) -> None:

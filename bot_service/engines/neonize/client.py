@@ -23,7 +23,7 @@ from bot_service.engines.neonize.marks import Marks
 from bot_service.engines.neonize.sent import SentMessage, SentMessages
 from bot_service.engines.neonize.turns import SendTurn
 from shared import logs
-from shared.clock import Clock
+from shared.clock import Clock, to_ms
 from shared.redact import redact_text
 
 log = logs.get(__name__)
@@ -69,7 +69,11 @@ class Client:
         self.paired = self.connected = self.stopping = self.over = False
         self.dials = 0
         self.showed_code = threading.Event()
+        # Everything that waited at the server has come: a mark on an older message of ours would have been seen.
+        self.caught_up = threading.Event()
         self.sending: SentMessage | None = None
+        # Also those whose caller waits no more: the library sends on.
+        self.in_flight: set[str] = set()
         self._send_turn: SendTurn | None = None
         self.last_event_at = around.clock.monotonic()
         self._around = around
@@ -189,6 +193,9 @@ class Client:
             self._was_online = True
         elif stanza.tag == "iq" and stanza.offered_codes:
             self._offered = stanza.offered_codes
+        elif (proof := signs.taken(stanza)) is not None:
+            for whatsapp_id in proof:
+                self.sent.seen_taken(whatsapp_id, to_ms(self._around.clock.now()))
         sign = signs.of_stanza(stanza, pairing=not self._was_online)
         if sign is not None:
             self._tell(*sign)
@@ -209,13 +216,16 @@ class Client:
     @contextmanager
     def sends(self, message: SentMessage) -> Iterator[None]:
         """Inside, this message of ours is sent: no message is decrypted until its frame is seen to leave, or the send ends."""
+        self.in_flight.add(message.id)
         turn = self.gate.begin_send()
         self.sending, self._send_turn = message, turn
         try:
             yield
         finally:
-            self.sending = self._send_turn = None
+            if self._send_turn is turn:
+                self.sending = self._send_turn = None
             self.gate.end_send(turn)
+            self.in_flight.discard(message.id)
 
     def _code(self, text: str) -> None:
         if not self._pairing:
@@ -252,12 +262,15 @@ class Client:
                 self._held_back.append(sign)
             else:
                 self._tell(*sign)
+            if sign[0] is SignalKind.OFFLINE_SYNC_COMPLETED:
+                self.caught_up.set()
             if sign[0] is SignalKind.UNDECRYPTABLE:
                 self.gate.part_handled(event.Info.ID, last=True)
 
     def _dials(self) -> None:
         self.dials += 1
         self._held_back.clear()
+        self.caught_up.clear()
         self.gate.new_connection()
         if self.connected:
             # The event of the loss is still on its way through the pump; told now, the order is right.

@@ -42,6 +42,7 @@ SEND_S, CALL_S, DISCONNECT_S, FORGET_S, FETCH_S = 45.0, 20.0, 3.0, 2.0, 20.0
 DRAIN_S, QUIET_S = 2.0, 0.15
 LINGER_S, RESTART_S = 1.0, 4.0
 FIRST_CODE_S = 20.0
+CATCH_UP_S, PROOF_S = 10.0, 3.0
 PAIRING_CODE_LIVES_MS = 160_000
 
 
@@ -194,9 +195,11 @@ class NeonizeEngine:
 
     async def send(self, session: str, message: OutgoingMessage) -> Sent:
         client = self._client(session)
+        if message.id in client.in_flight:
+            raise EngineError("timeout", "the server has not answered yet", retryable=True)
         known = client.sent.ours(message.id)
-        if known is not None and known.taken_at_ms is not None:
-            return Sent(message.id, known.taken_at_ms)
+        if known is not None and (taken_at_ms := await self._taken_at_ms(client, message.id)) is not None:
+            return Sent(message.id, taken_at_ms)
         try:
             target = jids.to_library(message.to)
         except ValueError as error:
@@ -204,6 +207,26 @@ class NeonizeEngine:
         # The library sends one message of a session at a time; waiting here keeps its threads for the others.
         async with self._sending.setdefault(session, asyncio.Lock()):
             return await within(SEND_S, self._calls, self._send, client, target, message)
+
+    async def _taken_at_ms(self, client: Client, message_id: str) -> int | None:
+        """When the server took a message that left before; None when nothing proves that it did, so that it must be sent again.
+
+        The answer may have been lost with a worker. Then the receiver's mark tells, which waits at the server at worst.
+        """
+        until = self._clock.monotonic() + CATCH_UP_S
+        proof_until: float | None = None
+        while not client.over:
+            known = client.sent.ours(message_id)
+            if known is not None and known.taken_at_ms is not None:
+                return known.taken_at_ms
+            now = self._clock.monotonic()
+            if proof_until is None and (client.caught_up.is_set() or now >= until):
+                proof_until = now + PROOF_S
+            if proof_until is not None and now >= proof_until:
+                break
+            await asyncio.sleep(0.05)
+        log.info("A message is sent again, nothing proves that it was taken", event_name="message.sent_again")
+        return None
 
     def _send(self, client: Client, target: Any, message: OutgoingMessage) -> Sent:
         chat = jids.to_text(target)
