@@ -1,8 +1,9 @@
 """Measures the whole bot service with the real engine against the fake WhatsApp server: `python -m tests.bench.wire [50 200 500]`.
 
 For each number of sessions: memory of all processes (proportional set size, divided), idle CPU, time until all are READY again after
-`kill -9` of everything, messages in and out with percentiles, and the worst lag of the API process's event loop. All sessions are
-paired beforehand in workers of their own; the fake server runs on the same cores, so every figure is a floor.
+`kill -9` of everything, messages in and out with percentiles, the lag of the API process's event loop (p99 and worst of stamps half a
+second apart), and who used the CPU meanwhile. All sessions are paired beforehand in workers of their own; the fake server and this
+measurement run on the same cores, so every figure is a floor.
 """
 
 from __future__ import annotations
@@ -81,10 +82,10 @@ def insert(data_dir: Path, jids: dict[str, str]) -> None:
 
 
 class Watcher:
-    """Listens to the heartbeat and keeps the worst lag of the API process's loop, in milliseconds, and who is ready."""
+    """Listens to the heartbeat, which beats as often as the loop guard stamps, and keeps every lag of the API's loop in milliseconds."""
 
     def __init__(self, url: str) -> None:
-        self.url, self.worst_ms = url, 0
+        self.url = url
         self.lags: list[int] = []
         self._task = asyncio.create_task(self._listen())
 
@@ -101,7 +102,6 @@ class Watcher:
 
     def _take(self, beat: dict[str, Any]) -> None:
         self.lags.append(int(beat.get("loopLagMs", 0)))
-        self.worst_ms = max(self.worst_ms, self.lags[-1])
 
     def fresh(self) -> list[int]:
         """The lags since this was last asked."""
@@ -111,6 +111,46 @@ class Watcher:
     async def stop(self) -> None:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+
+
+def lag(values: list[int]) -> str:
+    """p99 and worst of these lags."""
+    if not values:
+        return "no beat"
+    ordered = sorted(values)
+    p99 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
+    return f"p99 {p99} ms, worst {ordered[-1]} ms of {len(ordered)} stamps"
+
+
+class Shares:
+    """Who used the CPU since the last look, in percent of one core; and what the whole machine had left."""
+
+    def __init__(self, bot: Program, server_pid: int) -> None:
+        self._groups = {
+            "API": [bot.pid],
+            "workers": bot.worker_pids(),
+            "fake server": [server_pid],
+            "measurement": [os.getpid()],
+        }
+        self.told()
+
+    def told(self) -> str:
+        now = {name: cpu_s(pids) for name, pids in self._groups.items()}
+        at, (idle_s, _) = time.monotonic(), _machine_s()
+        if not hasattr(self, "_before"):
+            self._before, self._at, self._idle_s = now, at, idle_s
+        spent = max(at - self._at, 0.001)
+        parts = [f"{name} {(now[name] - self._before[name]) / spent * 100:.0f} %" for name in now]
+        free = (idle_s - self._idle_s) / spent * 100
+        self._before, self._at, self._idle_s = now, at, idle_s
+        return f"{', '.join(parts)}, nobody {free:.0f} % (of {(os.cpu_count() or 1) * 100} %)"
+
+
+def _machine_s() -> tuple[float, float]:
+    """(idle seconds, all seconds) of all cores together."""
+    fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
+    ticks = os.sysconf("SC_CLK_TCK")
+    return (fields[3] + fields[4]) / ticks, sum(fields[:8]) / ticks
 
 
 async def ready_after(client: Client, count: int, begun: float) -> float:
@@ -236,6 +276,7 @@ async def measure(count: int) -> None:
                     SEND_NEW_CHATS_PER_HOUR="0",
                     WEBHOOK_CONCURRENCY="16",
                     WEBHOOK_ALLOW_PRIVATE="true",
+                    HEARTBEAT_INTERVAL="500",
                 )
                 data_dir = Path(bot.env["DATA_DIR"])
                 data_dir.mkdir(parents=True)
@@ -247,51 +288,58 @@ async def measure(count: int) -> None:
                 bot.process.terminate()  # type: ignore[union-attr]
                 await bot.exit_code()
                 insert(data_dir, jids)
-                await _with_bot(bot, server, receiver, count)
+                await _with_bot(bot, server, process.pid, receiver, count)
         finally:
             if bot is not None:
                 bot.close()
             process.stop()
 
 
-async def _with_bot(bot: Program, server: Remote, receiver: Receiver, count: int) -> None:
+async def _with_bot(bot: Program, server: Remote, server_pid: int, receiver: Receiver, count: int) -> None:
     begun = time.monotonic()
+    lags: list[int] = []
+
+    def lag_of_phase(watcher: Watcher) -> str:
+        fresh = watcher.fresh()
+        lags.extend(fresh)
+        return lag(fresh)
+
     bot.start()
+    watcher = Watcher(bot.url)
     async with Client(bot.url) as client:
         print(f"  started, all READY after {await ready_after(client, count, begun):.1f} s", flush=True)
-        watcher = Watcher(bot.url)
+        print(f"  API loop lag meanwhile: {lag_of_phase(watcher)}", flush=True)
         await asyncio.sleep(3)
         watcher.fresh()
         pids = [bot.pid, *bot.worker_pids()]
+        shares = Shares(bot, server_pid)
         before, at = cpu_s(pids), time.monotonic()
         await asyncio.sleep(IDLE_S)
         idle = (cpu_s(pids) - before) / (time.monotonic() - at) * 100
         memory = proportional_mb(pids)
         print(f"  idle: {memory:.0f} MB in {len(pids)} processes = {memory / count:.2f} MB a session, CPU {idle:.1f} %")
-        print(f"  API loop lag idle: worst {max(watcher.fresh(), default=0)} ms", flush=True)
+        print(f"  API loop lag idle: {lag_of_phase(watcher)}; {shares.told()}", flush=True)
         status, answer = await client.call(
             "POST", "/api/webhooks", {"url": receiver.url + "/hook", "events": ["message"]}
         )
-        if 200 <= status < 300:
-            print(f"  in: {await inbound(client, server, receiver, count)}")
-            print(f"  API loop lag meanwhile: worst {max(watcher.fresh(), default=0)} ms", flush=True)
-            print(f"  out: {await outbound(client, server, count)}")
-            print(f"  API loop lag meanwhile: worst {max(watcher.fresh(), default=0)} ms", flush=True)
-        else:
-            print(f"  no webhook could be made: {status} {answer}")
-        await watcher.stop()
+        if not 200 <= status < 300:
+            raise RuntimeError(f"no webhook could be made: {status} {answer}")
+        shares.told()
+        print(f"  in: {await inbound(client, server, receiver, count)}")
+        print(f"  API loop lag meanwhile: {lag_of_phase(watcher)}; {shares.told()}", flush=True)
+        print(f"  out: {await outbound(client, server, count)}")
+        print(f"  API loop lag meanwhile: {lag_of_phase(watcher)}; {shares.told()}", flush=True)
         memory = proportional_mb([bot.pid, *bot.worker_pids()])
         print(f"  after traffic: {memory:.0f} MB = {memory / count:.2f} MB a session", flush=True)
         bot.kill()
         bot.kill_workers()
         begun = time.monotonic()
         bot.start()
-        await asyncio.sleep(0.2)
-        watcher = Watcher(bot.url)
         print(f"  killed with -9, all READY again after {await ready_after(client, count, begun):.1f} s")
         await asyncio.sleep(2.5)
-        print(f"  API loop lag meanwhile: worst {watcher.worst_ms} ms", flush=True)
+        print(f"  API loop lag meanwhile: {lag_of_phase(watcher)}", flush=True)
         await watcher.stop()
+        print(f"  API loop lag throughout: {lag(lags)}; load {os.getloadavg()[0]:.1f}", flush=True)
 
 
 async def run(counts: list[int]) -> None:

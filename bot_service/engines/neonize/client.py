@@ -175,6 +175,8 @@ class Client:
                 self.gate.before_decrypt()
             elif (ignored := lines.ignored_message(text)) is not None:
                 self.gate.part_handled(ignored)
+            elif (unreadable := lines.unreadable_message(text)) is not None:
+                self.gate.unreadable(unreadable)
             elif lines.is_passed_over(text):
                 self.gate.passed_over()
         elif logger == "Client/Socket" and text.startswith(lines.DIALING):
@@ -203,8 +205,15 @@ class Client:
     def _frame_out(self, text: str) -> None:
         if text.startswith("<receipt "):
             stanza = lines.parse(text)
-            if stanza is not None and stanza.attrs.get("type") not in ("read", "played", "retry"):
+            kind = stanza.attrs.get("type") if stanza is not None else None
+            if stanza is not None and kind == "retry":
+                self.gate.asked_again(stanza.id)
+            elif stanza is not None and kind not in ("read", "played"):
                 self.gate.before_receipt(stanza.ids)
+        elif text.startswith('<ack class="message"'):
+            stanza = lines.parse(text)
+            if stanza is not None and "error" not in stanza.attrs:
+                self.gate.before_ack(stanza.id)
         elif text.startswith("<message ") and self.sending is not None and not self.sending.whatsapp_id:
             stanza = lines.parse(text)
             if stanza is not None and self.sent.theirs(stanza.id) is None:

@@ -25,13 +25,15 @@ TICK_S = 0.005
 # The library queues 2,048 stanzas in order; what comes beyond is handled in any order.
 MAX_WAITING = 256
 BACK_PRESSURE_S = 1.0
+ASK_S = 2.0
 UNKNOWN = "?"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Message:
     id: str
     parts_left: int
+    is_open: bool = True
     reading: bool = False
     touched: bool = False
 
@@ -48,12 +50,14 @@ class ReceiptGate:
         self._hold_s, self._rest_s, self._turn_s = hold_s, rest_s, turn_s
         self._changed = threading.Condition()
         self._turns = Turns()
-        # Every message that came and is not finished; `_order` is how they came, `_begun` the one that may be decrypted now.
-        self._open: dict[str, _Message] = {}
-        self._order: deque[str] = deque()
+        # Every message that came and is not finished; one that could not be read comes again, perhaps before the first try is over.
+        # `_order` is how they came, `_begun` the one that may be decrypted now.
+        self._open: dict[str, deque[_Message]] = {}
+        self._order: deque[_Message] = deque()
         self._begun: _Message | None = None
         self._begun_mark: Mark | None = None
         self._doubtful = ""
+        self._to_ask: set[str] = set()
         # When the ratchet moved last for something that is finished.
         self._moved_ms = 0
         self._broken = False
@@ -64,8 +68,9 @@ class ReceiptGate:
         """A message with so many encrypted parts came in and waits to be decrypted. Holds while too many wait: past its own queue the
         library would decrypt in any order."""
         with self._changed:
-            self._open[message_id] = _Message(message_id, parts)
-            self._order.append(message_id)
+            message = _Message(message_id, parts)
+            self._open.setdefault(message_id, deque()).append(message)
+            self._order.append(message)
             if len(self._order) > MAX_WAITING:
                 self._changed.wait_for(self._has_room, BACK_PRESSURE_S)
 
@@ -114,14 +119,31 @@ class ReceiptGate:
         """Hold until all these messages are finished."""
         with self._changed:
             for message_id in message_ids:
-                message = self._open.get(message_id)
+                message = self._oldest(message_id)
                 if message is not None:
                     self._wait_for(message)
+
+    def before_ack(self, message_id: str) -> None:
+        """Hold until the sender is asked for an unreadable message again: the server forgets what is acknowledged."""
+        with self._changed:
+            self._changed.wait_for(lambda: message_id not in self._to_ask or self._over, ASK_S)
+            self._to_ask.discard(message_id)
+
+    def unreadable(self, message_id: str) -> None:
+        """The message cannot be decrypted; its sender is asked again next."""
+        with self._changed:
+            self._to_ask.add(message_id)
+
+    def asked_again(self, message_id: str) -> None:
+        """The frame that asks the sender for this message leaves."""
+        with self._changed:
+            self._to_ask.discard(message_id)
+            self._changed.notify_all()
 
     def reading(self, message_id: str) -> None:
         """A part of the message is being read: it will be handled, however long that takes."""
         with self._changed:
-            message = self._open.get(message_id)
+            message = self._oldest(message_id)
             if message is not None:
                 message.reading = True
 
@@ -137,7 +159,7 @@ class ReceiptGate:
             self._part_handled(message_id, last)
 
     def _part_handled(self, message_id: str, last: bool = False) -> None:
-        message = self._open.get(message_id)
+        message = self._oldest(message_id)
         if message is not None:
             message.touched, message.reading = True, False
             message.parts_left = 0 if last else message.parts_left - 1
@@ -158,10 +180,10 @@ class ReceiptGate:
     def new_connection(self) -> None:
         """What came on an older socket and was not begun will come again."""
         with self._changed:
+            self._to_ask.clear()
             self._order.clear()
-            self._open = (
-                {self._begun.id: self._begun} if self._begun is not None and self._begun.id in self._open else {}
-            )
+            for message in [one for same in self._open.values() for one in same if one is not self._begun]:
+                self._close(message)
             self._changed.notify_all()
 
     def let_go(self) -> None:
@@ -177,7 +199,7 @@ class ReceiptGate:
             return not self._is_decrypting()
 
     def _is_decrypting(self) -> bool:
-        return self._begun is not None and self._open.get(self._begun.id) is self._begun
+        return self._begun is not None and self._begun.is_open
 
     def _may_send(self) -> bool:
         return not self._is_decrypting() and self._turns.send_may_begin()
@@ -188,15 +210,26 @@ class ReceiptGate:
 
     def _next(self) -> _Message | None:
         while self._order:
-            message = self._open.get(self._order.popleft())
-            if message is not None:
+            message = self._order.popleft()
+            if message.is_open:
                 return message
         return None
+
+    def _oldest(self, message_id: str) -> _Message | None:
+        same = self._open.get(message_id)
+        return same[0] if same else None
+
+    def _close(self, message: _Message) -> None:
+        message.is_open = False
+        same = self._open[message.id]
+        same.remove(message)
+        if not same:
+            del self._open[message.id]
 
     def _wait_for(self, message: _Message, patience_s: float = STUCK_HOLD_S) -> None:
         begin = self._clock.monotonic()
         rest_until = None
-        while self._open.get(message.id) is message and not self._over:
+        while message.is_open and not self._over:
             now = self._clock.monotonic()
             if message.touched:
                 # The parts of one message are decrypted before its receipt is tried, so the rest comes at once or never.
@@ -214,17 +247,17 @@ class ReceiptGate:
     def _give_up(self, message: _Message) -> None:
         # Not marked as done: if it is read after all, its end will still be seen. Until then it may be lost by a kill.
         self.overdue += 1
-        self._open.pop(message.id, None)
+        self._close(message)
         self._doubtful = message.id
         self._marks.doubt(Mark(message.id, self._now_ms()))
         self._changed.notify_all()
 
     def _finish(self, message: _Message) -> None:
-        del self._open[message.id]
+        self._close(message)
         begun, mark = self._begun, self._begun_mark
-        if begun is not None and mark is not None and begun is not message and begun.id in self._open:
+        if begun is not None and mark is not None and begun is not message and begun.is_open:
             # Only one is decrypted at a time, so it was this one and not the one that the order told.
-            self._order.appendleft(begun.id)
+            self._order.appendleft(begun)
             self._begun = None
             self._marks.begin(Mark(message.id, mark.at_ms))
         self._mark_done(message.id)

@@ -239,6 +239,37 @@ def test_messages_that_are_decrypted_in_another_order_are_still_held_one_by_one(
     assert released(first_of_a)
 
 
+def test_a_message_that_comes_again_before_its_first_try_is_over_mixes_nothing_up(tmp_path: Path) -> None:
+    door, marks = gate(tmp_path, hold_s=3.0)
+    door.received("A", 1)
+    door.received("B", 1)
+    door.before_decrypt()
+    door.received("A", 1)  # it could not be read, and the sender was fast
+    door.part_handled("A", last=True)
+    for message_id in ("B", "A"):
+        door.before_decrypt()
+        unfinished = marks.unfinished()
+        assert unfinished is not None
+        assert unfinished.message_id == message_id
+        receipt = aside(door.before_receipt, [message_id])
+        assert held(receipt)
+        door.part_handled(message_id)
+        assert released(receipt)
+    assert door.overdue == 0
+    assert door.is_idle
+
+
+def test_what_nobody_could_read_is_acknowledged_after_it_was_asked_for_again(tmp_path: Path) -> None:
+    door, _ = gate(tmp_path)
+    door.before_ack("of no interest")
+    door.unreadable("A")
+    ack = aside(door.before_ack, "A")
+    assert held(ack)
+    door.asked_again("A")
+    assert released(ack)
+    assert released(aside(door.before_ack, "A"))
+
+
 def test_receipts_of_unknown_messages_pass(tmp_path: Path) -> None:
     door, _ = gate(tmp_path)
     begun = time.monotonic()
