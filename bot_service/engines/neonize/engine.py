@@ -72,6 +72,8 @@ class NeonizeEngine:
         self._incarnations = itertools.count(1)
         self._lifecycle = ThreadPoolExecutor(2, thread_name_prefix="lifecycle")
         self._calls = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="call")
+        # Apart, because a send waits for its turn and for the server: nothing else may wait for that.
+        self._sends = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="send")
         self._fetches = ThreadPoolExecutor(FETCHES_AT_ONCE, thread_name_prefix="fetch")
 
     # --- the life of a session ---
@@ -175,7 +177,7 @@ class NeonizeEngine:
     async def close(self) -> None:
         clients, self._clients = list(self._clients.values()), {}
         await asyncio.gather(*(self._wind_down(client) for client in clients))
-        for executor in (self._lifecycle, self._calls, self._fetches):
+        for executor in (self._lifecycle, self._calls, self._sends, self._fetches):
             executor.shutdown(wait=False, cancel_futures=True)
 
     # --- pairing ---
@@ -206,7 +208,7 @@ class NeonizeEngine:
             raise EngineError("invalid", "no such address") from error
         # The library sends one message of a session at a time; waiting here keeps its threads for the others.
         async with self._sending.setdefault(session, asyncio.Lock()):
-            return await within(SEND_S, self._calls, self._send, client, target, message)
+            return await within(SEND_S, self._sends, self._send, client, target, message)
 
     async def _taken_at_ms(self, client: Client, message_id: str) -> int | None:
         """When the server took a message that left before; None when nothing proves that it did, so that it must be sent again.
