@@ -1,4 +1,5 @@
-"""The active receive probe with the real engine: own sessions write to each other, and one that hears nothing is doubted and mended."""
+"""The active receive probe with the real engine: sessions write to each other or to their own account, and one that hears nothing is
+doubted and mended."""
 
 from __future__ import annotations
 
@@ -16,9 +17,12 @@ pytestmark = [pytest.mark.wire, pytest.mark.system, pytest.mark.timeout(300)]
 ONE, TWO = "15557001", "15557002"
 
 
-async def test_sessions_ring_each_other_and_a_silent_one_is_found_and_mended(tmp_path: Path, server: Remote) -> None:
+@pytest.mark.parametrize("kind", ["ring", "self"])
+async def test_probes_come_back_and_a_silent_session_is_found_and_mended(
+    tmp_path: Path, server: Remote, kind: str
+) -> None:
     program = programs.bot(
-        tmp_path, server, RECEIVE_PROBE="ring", RECEIVE_PROBE_INTERVAL="1000", RECEIVE_PROBE_TIMEOUT="2000"
+        tmp_path, server, RECEIVE_PROBE=kind, RECEIVE_PROBE_INTERVAL="1000", RECEIVE_PROBE_TIMEOUT="2000"
     )
     program.start()
     try:
@@ -33,6 +37,9 @@ async def test_sessions_ring_each_other_and_a_silent_one_is_found_and_mended(tmp
 
             for session in ("one", "two"):
                 await eventually(lambda name=session: proven(name), within_s=20, what=f"a probe of {session}")  # type: ignore[misc]
+            for session in ("one", "two"):
+                found = await client.get(f"/api/sessions/{session}/transitions")
+                assert "receive_suspected" not in [change["reason"] for change in found["transitions"]]
             await server("hush", number=TWO)
 
             async def reasons() -> list[Any]:

@@ -145,9 +145,12 @@ def receipt(session: str, event: Any, *, own_id: OwnId, chat_of: Callable[[str],
     `chat_of(WhatsApp's id)` is the chat we sent that message to: the mark itself may come from the hidden address.
     """
     kind = RECEIPT_TYPES.get(event.Type, "")
-    if not kind or event.MessageSource.IsFromMe:
-        return None
     ids = list(event.MessageIDs)
+    if event.MessageSource.IsFromMe:
+        # The own phone marks what this device wrote. That tells nobody anything, except when a probe was written to the own account.
+        kind = "delivered" if any(own_id(whatsapp_id).startswith(PROBE_ID) for whatsapp_id in ids) else ""
+    if not kind:
+        return None
     source = event.MessageSource
     chat = chat_of(ids[0]) if ids else None
     return Receipt(
