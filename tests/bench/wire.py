@@ -132,25 +132,25 @@ class Shares:
             "fake server": [server_pid],
             "measurement": [os.getpid()],
         }
-        self.told()
+        self._before = self._now()
 
     def told(self) -> str:
-        now = {name: cpu_s(pids) for name, pids in self._groups.items()}
-        at, (idle_s, _) = time.monotonic(), _machine_s()
-        if not hasattr(self, "_before"):
-            self._before, self._at, self._idle_s = now, at, idle_s
-        spent = max(at - self._at, 0.001)
-        parts = [f"{name} {(now[name] - self._before[name]) / spent * 100:.0f} %" for name in now]
-        free = (idle_s - self._idle_s) / spent * 100
-        self._before, self._at, self._idle_s = now, at, idle_s
-        return f"{', '.join(parts)}, nobody {free:.0f} % (of {(os.cpu_count() or 1) * 100} %)"
+        """Since it was last told."""
+        before, now = self._before, self._now()
+        self._before = now
+        spent = max(now["time"] - before["time"], 0.001)
+        parts = [f"{name} {(now[name] - before[name]) / spent * 100:.0f} %" for name in (*self._groups, "nobody")]
+        return f"{', '.join(parts)} (of {(os.cpu_count() or 1) * 100} %)"
+
+    def _now(self) -> dict[str, float]:
+        used = {name: cpu_s(pids) for name, pids in self._groups.items()}
+        return {**used, "nobody": _idle_s(), "time": time.monotonic()}
 
 
-def _machine_s() -> tuple[float, float]:
-    """(idle seconds, all seconds) of all cores together."""
+def _idle_s() -> float:
+    """Seconds that the cores had nothing to do, together."""
     fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
-    ticks = os.sysconf("SC_CLK_TCK")
-    return (fields[3] + fields[4]) / ticks, sum(fields[:8]) / ticks
+    return (fields[3] + fields[4]) / os.sysconf("SC_CLK_TCK")
 
 
 async def ready_after(client: Client, count: int, begun: float) -> float:
