@@ -2,7 +2,7 @@
 
 For each number of sessions: memory of all processes (proportional set size, divided), idle CPU, time until all are READY again after
 `kill -9` of everything, messages in and out with percentiles, the lag of the API process's event loop (p99 and worst of stamps half a
-second apart), and who used the CPU meanwhile. All sessions are paired beforehand in workers of their own; the fake server and this
+second apart, and of all turns), and who used the CPU meanwhile. All sessions are paired beforehand in workers of their own; the fake server and this
 measurement run on the same cores, so every figure is a floor.
 """
 
@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import sqlite3
 import statistics
 import sys
@@ -120,6 +121,27 @@ def lag(values: list[int]) -> str:
     ordered = sorted(values)
     p99 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
     return f"p99 {p99} ms, worst {ordered[-1]} ms of {len(ordered)} stamps"
+
+
+class Turns:
+    """Every turn of the API's loop, from the histogram that it keeps: none is left out, but lengths are known to a bucket only."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._before: dict[float, float] = {}
+
+    async def told(self) -> str:
+        """The turns since this was last asked."""
+        async with aiohttp.ClientSession() as http, http.get(f"{self._url}/metrics") as response:
+            found = {float(le): float(count) for le, count in _TURNS.findall(await response.text())}
+        fresh = {bound: count - self._before.get(bound, 0.0) for bound, count in found.items()}
+        self._before = found
+        total = max(fresh.values(), default=0.0)
+        p99, worst = (min((b for b, n in fresh.items() if n >= total * part), default=0.0) for part in (0.99, 1.0))
+        return f"{total:.0f} turns, p99 within {p99 * 1000:g} ms, worst within {worst * 1000:g} ms"
+
+
+_TURNS = re.compile(r'^veilleur_bot_loop_turn_seconds_bucket\{le="([^"]+)"\} (\S+)$', re.MULTILINE)
 
 
 class Shares:
@@ -299,16 +321,18 @@ async def _with_bot(bot: Program, server: Remote, server_pid: int, receiver: Rec
     begun = time.monotonic()
     lags: list[int] = []
 
-    def lag_of_phase(watcher: Watcher) -> str:
+    turns = Turns(bot.url)
+
+    async def lag_of_phase(watcher: Watcher) -> str:
         fresh = watcher.fresh()
         lags.extend(fresh)
-        return lag(fresh)
+        return f"{lag(fresh)}; {await turns.told()}"
 
     bot.start()
     watcher = Watcher(bot.url)
     async with Client(bot.url) as client:
         print(f"  started, all READY after {await ready_after(client, count, begun):.1f} s", flush=True)
-        print(f"  API loop lag meanwhile: {lag_of_phase(watcher)}", flush=True)
+        print(f"  API loop lag meanwhile: {await lag_of_phase(watcher)}", flush=True)
         await asyncio.sleep(3)
         watcher.fresh()
         pids = [bot.pid, *bot.worker_pids()]
@@ -318,7 +342,7 @@ async def _with_bot(bot: Program, server: Remote, server_pid: int, receiver: Rec
         idle = (cpu_s(pids) - before) / (time.monotonic() - at) * 100
         memory = proportional_mb(pids)
         print(f"  idle: {memory:.0f} MB in {len(pids)} processes = {memory / count:.2f} MB a session, CPU {idle:.1f} %")
-        print(f"  API loop lag idle: {lag_of_phase(watcher)}; {shares.told()}", flush=True)
+        print(f"  API loop lag idle: {await lag_of_phase(watcher)}; {shares.told()}", flush=True)
         status, answer = await client.call(
             "POST", "/api/webhooks", {"url": receiver.url + "/hook", "events": ["message"]}
         )
@@ -326,18 +350,18 @@ async def _with_bot(bot: Program, server: Remote, server_pid: int, receiver: Rec
             raise RuntimeError(f"no webhook could be made: {status} {answer}")
         shares.told()
         print(f"  in: {await inbound(client, server, receiver, count)}")
-        print(f"  API loop lag meanwhile: {lag_of_phase(watcher)}; {shares.told()}", flush=True)
+        print(f"  API loop lag meanwhile: {await lag_of_phase(watcher)}; {shares.told()}", flush=True)
         print(f"  out: {await outbound(client, server, count)}")
-        print(f"  API loop lag meanwhile: {lag_of_phase(watcher)}; {shares.told()}", flush=True)
+        print(f"  API loop lag meanwhile: {await lag_of_phase(watcher)}; {shares.told()}", flush=True)
         memory = proportional_mb([bot.pid, *bot.worker_pids()])
         print(f"  after traffic: {memory:.0f} MB = {memory / count:.2f} MB a session", flush=True)
         bot.kill()
         bot.kill_workers()
-        begun = time.monotonic()
+        begun, turns = time.monotonic(), Turns(bot.url)
         bot.start()
         print(f"  killed with -9, all READY again after {await ready_after(client, count, begun):.1f} s")
         await asyncio.sleep(2.5)
-        print(f"  API loop lag meanwhile: {lag_of_phase(watcher)}", flush=True)
+        print(f"  API loop lag meanwhile: {await lag_of_phase(watcher)}", flush=True)
         await watcher.stop()
         print(f"  API loop lag throughout: {lag(lags)}; load {os.getloadavg()[0]:.1f}", flush=True)
 

@@ -208,7 +208,7 @@ async def test_a_server_in_trouble_is_tried_with_patience_until_it_works(
     await server("drop", number=number)
 
     async def again() -> bool:
-        return len((await server("account", number=number))["logins"]) >= 2
+        return await tries(server, number) >= before + 3
 
     await server.wait(again, within_s=30)
     found, at = await seen(client, session, "READY")
