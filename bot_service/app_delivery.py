@@ -30,7 +30,9 @@ from bot_service.delivery.verdict import WebhookPolicy
 from bot_service.delivery.webhook_results import WebhookResults
 from bot_service.delivery.webhooks import WebhookDispatcher
 from bot_service.domain.message import InboundMessage
+from bot_service.domain.ports import EngineSignal
 from bot_service.domain.record import Record, Transition
+from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import LINKED, State
 from bot_service.keyring import KeyRing
 from bot_service.metrics import AgesOfSessions, QueueWatch
@@ -218,6 +220,10 @@ def _connect(app: web.Application, built: Delivery) -> None:
         if record.state in LINKED:
             built.sender.poke(record.id)
 
+    def signalled(signal: EngineSignal) -> None:
+        if signal.kind == SignalKind.MESSAGE_LOST:
+            metrics.lost(str(signal.data.get("reason", "")))
+
     built.announcer.on_commit(built.dispatcher.offer)
     built.announcer.on_commit(built.feed.wake)
     built.handlers.add(signs_of_life)
@@ -225,6 +231,7 @@ def _connect(app: web.Application, built: Delivery) -> None:
     supervisor.observers.append(changed)
     supervisor.signal_observers.append(lambda _session, kind: metrics.signal(kind))
     app[keys.POOL].on_journal(built.journal.notice)
+    app[keys.POOL].on_signal(signalled)
     app[keys.BUS].subscribe(built.session_events.on_event)
     app[keys.STORE].transition_sinks.append(built.session_events.on_transitions)
     app[keys.STORE].delete_sinks.append(built.session_events.on_delete)

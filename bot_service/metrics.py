@@ -26,6 +26,7 @@ log = logs.get(__name__)
 
 PREFIX = "veilleur_bot_"
 AGE_BUCKETS_S = (1, 5, 15, 30, 60, 120, 300, 900, 3600, 21_600, 86_400)
+LOST_REASONS = ("sent_between", "too_much", "doubtful", "store", "other")
 _REASONS = 100  # a label value beyond these counts as "other": reasons may come from the outside
 
 
@@ -59,6 +60,11 @@ class BotMetrics:
         self.journal_behind = gauge("journal_behind_bytes", "Bytes in journals that are not in the store yet")
         self.messages_in = counter("messages_in_total", "Inbound messages stored")
         self.duplicates = counter("messages_duplicate_total", "Inbound messages dropped as duplicates")
+        self._lost = counter(
+            "messages_lost_total", "Inbound messages that a kill may have lost, by reason", ("reason",)
+        )
+        for reason in LOST_REASONS:
+            self._lost.labels(reason)  # from 0 on, so that the first one is seen as a rise
         self.messages_out = counter("messages_out_total", "Messages of ours by the state they reached", ("state",))
         self.webhook_oldest = gauge("webhook_outbox_oldest_seconds", "Age of the oldest webhook delivery that waits")
         self.webhook_deliveries = counter("webhook_deliveries_total", "Attempts at webhooks by result", ("result",))
@@ -90,6 +96,10 @@ class BotMetrics:
             self.messages_out.labels(state).inc(count)
         if batch.oldest_ms is not None:
             self.journal_lag.set(max(0.0, (to_ms(now) - batch.oldest_ms) / 1000))
+
+    def lost(self, reason: str) -> None:
+        """An engine decrypted a message and may not have kept it; its log names the message."""
+        self._lost.labels(reason if reason in LOST_REASONS else "other").inc()
 
     def ended(self, state: str) -> None:
         """A message of ours left the queue as ``sent`` or ``failed``."""

@@ -367,6 +367,7 @@ REACTIONS: dict[K, Row] = {
     K.REPLACED: Row(_replaced, "once after 30-60 s when the lease is ours", Actor.OWNER),
     K.TIMELOCK: Row(_timelocked, "none: still connected, new chats wait", Actor.OWNER),
     K.UNDECRYPTABLE: Row(_stay, "none: counted, the sender is asked again"),
+    K.MESSAGE_LOST: Row(_stay, "none: named in the log and counted"),
     K.STARTED: Row(_dialling("started"), "ours, when no connection follows"),
     K.STOPPED: Row(_stopped, "ours, when nobody starts it again"),
     K.UNLINKED: Row(_own_logout, "never", Actor.USER),

@@ -25,6 +25,7 @@ PASSING = frozenset(
         SignalKind.RECEIPT,
         SignalKind.PRESENCE,
         SignalKind.UNDECRYPTABLE,
+        SignalKind.MESSAGE_LOST,
         SignalKind.TIMELOCK,
         SignalKind.PAIRING_CODE,
         SignalKind.OFFLINE_SYNC_PREVIEW,

@@ -1,8 +1,9 @@
 """Measures the whole bot service with the real engine against the fake WhatsApp server: `python -m tests.bench.wire [50 200 500]`.
 
 For each number of sessions: memory of all processes (proportional set size, divided), idle CPU, time until all are READY again after
-`kill -9` of everything, messages in and out with percentiles, and the worst lag of the API process's event loop. All sessions are
-paired beforehand in workers of their own; the fake server runs on the same cores, so every figure is a floor.
+`kill -9` of everything, messages in and out with percentiles, the lag of the API process's event loop (p99 and worst of stamps half a
+second apart, and of all turns), and who used the CPU meanwhile. All sessions are paired beforehand in workers of their own; the fake server and this
+measurement run on the same cores, so every figure is a floor.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import sqlite3
 import statistics
 import sys
@@ -81,10 +83,10 @@ def insert(data_dir: Path, jids: dict[str, str]) -> None:
 
 
 class Watcher:
-    """Listens to the heartbeat and keeps the worst lag of the API process's loop, in milliseconds, and who is ready."""
+    """Listens to the heartbeat, which beats as often as the loop guard stamps, and keeps every lag of the API's loop in milliseconds."""
 
     def __init__(self, url: str) -> None:
-        self.url, self.worst_ms = url, 0
+        self.url = url
         self.lags: list[int] = []
         self._task = asyncio.create_task(self._listen())
 
@@ -101,7 +103,6 @@ class Watcher:
 
     def _take(self, beat: dict[str, Any]) -> None:
         self.lags.append(int(beat.get("loopLagMs", 0)))
-        self.worst_ms = max(self.worst_ms, self.lags[-1])
 
     def fresh(self) -> list[int]:
         """The lags since this was last asked."""
@@ -111,6 +112,67 @@ class Watcher:
     async def stop(self) -> None:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+
+
+def lag(values: list[int]) -> str:
+    """p99 and worst of these lags."""
+    if not values:
+        return "no beat"
+    ordered = sorted(values)
+    p99 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
+    return f"p99 {p99} ms, worst {ordered[-1]} ms of {len(ordered)} stamps"
+
+
+class Turns:
+    """Every turn of the API's loop, from the histogram that it keeps: none is left out, but lengths are known to a bucket only."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._before: dict[float, float] = {}
+
+    async def told(self) -> str:
+        """The turns since this was last asked."""
+        async with aiohttp.ClientSession() as http, http.get(f"{self._url}/metrics") as response:
+            found = {float(le): float(count) for le, count in _TURNS.findall(await response.text())}
+        fresh = {bound: count - self._before.get(bound, 0.0) for bound, count in found.items()}
+        self._before = found
+        total = max(fresh.values(), default=0.0)
+        p99, worst = (min((b for b, n in fresh.items() if n >= total * part), default=0.0) for part in (0.99, 1.0))
+        return f"{total:.0f} turns, p99 within {p99 * 1000:g} ms, worst within {worst * 1000:g} ms"
+
+
+_TURNS = re.compile(r'^veilleur_bot_loop_turn_seconds_bucket\{le="([^"]+)"\} (\S+)$', re.MULTILINE)
+
+
+class Shares:
+    """Who used the CPU since the last look, in percent of one core; and what the whole machine had left."""
+
+    def __init__(self, bot: Program, server_pid: int) -> None:
+        self._groups = {
+            "API": [bot.pid],
+            "workers": bot.worker_pids(),
+            "fake server": [server_pid],
+            "measurement": [os.getpid()],
+        }
+        self._before = self._now()
+
+    def told(self) -> str:
+        """Since it was last told."""
+        before, now = self._before, self._now()
+        self._before = now
+        spent = max(now["time"] - before["time"], 0.001)
+        parts = [f"{name} {(now[name] - before[name]) / spent * 100:.0f} %" for name in (*self._groups, "nobody")]
+        return f"{', '.join(parts)} (of {(os.cpu_count() or 1) * 100} %)"
+
+    def _now(self) -> dict[str, float]:
+        used = {name: cpu_s(pids) for name, pids in self._groups.items()}
+        return {**used, "nobody": _idle_s(), "time": time.monotonic()}
+
+
+def _idle_s() -> float:
+    """Seconds that the cores had nothing to do, together."""
+    fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
+    return (fields[3] + fields[4]) / os.sysconf("SC_CLK_TCK")
 
 
 async def ready_after(client: Client, count: int, begun: float) -> float:
@@ -162,7 +224,7 @@ async def inbound(client: Client, server: Remote, receiver: Receiver, count: int
         "flood", sender=SENDER, chats=numbers(min(count, 50)), count=total // min(count, 50), per_second=INBOUND_PER_S
     )
     until = time.monotonic() + INBOUND_S + 30
-    while len(_texts(receiver)) < total and time.monotonic() < until:  # noqa: ASYNC110  another server fills the list
+    while len(receiver.requests) < total and time.monotonic() < until:  # noqa: ASYNC110  another server fills the list
         await asyncio.sleep(0.2)
     delays = [at - float(text.split()[0]) for at, text in _texts(receiver)]
     return f"{len(delays)} of {total} at the webhook, {percentiles(delays)}"
@@ -236,6 +298,7 @@ async def measure(count: int) -> None:
                     SEND_NEW_CHATS_PER_HOUR="0",
                     WEBHOOK_CONCURRENCY="16",
                     WEBHOOK_ALLOW_PRIVATE="true",
+                    HEARTBEAT_INTERVAL="500",
                 )
                 data_dir = Path(bot.env["DATA_DIR"])
                 data_dir.mkdir(parents=True)
@@ -247,51 +310,60 @@ async def measure(count: int) -> None:
                 bot.process.terminate()  # type: ignore[union-attr]
                 await bot.exit_code()
                 insert(data_dir, jids)
-                await _with_bot(bot, server, receiver, count)
+                await _with_bot(bot, server, process.pid, receiver, count)
         finally:
             if bot is not None:
                 bot.close()
             process.stop()
 
 
-async def _with_bot(bot: Program, server: Remote, receiver: Receiver, count: int) -> None:
+async def _with_bot(bot: Program, server: Remote, server_pid: int, receiver: Receiver, count: int) -> None:
     begun = time.monotonic()
+    lags: list[int] = []
+
+    turns = Turns(bot.url)
+
+    async def lag_of_phase(watcher: Watcher) -> str:
+        fresh = watcher.fresh()
+        lags.extend(fresh)
+        return f"{lag(fresh)}; {await turns.told()}"
+
     bot.start()
+    watcher = Watcher(bot.url)
     async with Client(bot.url) as client:
         print(f"  started, all READY after {await ready_after(client, count, begun):.1f} s", flush=True)
-        watcher = Watcher(bot.url)
+        print(f"  API loop lag meanwhile: {await lag_of_phase(watcher)}", flush=True)
         await asyncio.sleep(3)
         watcher.fresh()
         pids = [bot.pid, *bot.worker_pids()]
+        shares = Shares(bot, server_pid)
         before, at = cpu_s(pids), time.monotonic()
         await asyncio.sleep(IDLE_S)
         idle = (cpu_s(pids) - before) / (time.monotonic() - at) * 100
         memory = proportional_mb(pids)
         print(f"  idle: {memory:.0f} MB in {len(pids)} processes = {memory / count:.2f} MB a session, CPU {idle:.1f} %")
-        print(f"  API loop lag idle: worst {max(watcher.fresh(), default=0)} ms", flush=True)
+        print(f"  API loop lag idle: {await lag_of_phase(watcher)}; {shares.told()}", flush=True)
         status, answer = await client.call(
             "POST", "/api/webhooks", {"url": receiver.url + "/hook", "events": ["message"]}
         )
-        if 200 <= status < 300:
-            print(f"  in: {await inbound(client, server, receiver, count)}")
-            print(f"  API loop lag meanwhile: worst {max(watcher.fresh(), default=0)} ms", flush=True)
-            print(f"  out: {await outbound(client, server, count)}")
-            print(f"  API loop lag meanwhile: worst {max(watcher.fresh(), default=0)} ms", flush=True)
-        else:
-            print(f"  no webhook could be made: {status} {answer}")
-        await watcher.stop()
+        if not 200 <= status < 300:
+            raise RuntimeError(f"no webhook could be made: {status} {answer}")
+        shares.told()
+        print(f"  in: {await inbound(client, server, receiver, count)}")
+        print(f"  API loop lag meanwhile: {await lag_of_phase(watcher)}; {shares.told()}", flush=True)
+        print(f"  out: {await outbound(client, server, count)}")
+        print(f"  API loop lag meanwhile: {await lag_of_phase(watcher)}; {shares.told()}", flush=True)
         memory = proportional_mb([bot.pid, *bot.worker_pids()])
         print(f"  after traffic: {memory:.0f} MB = {memory / count:.2f} MB a session", flush=True)
         bot.kill()
         bot.kill_workers()
-        begun = time.monotonic()
+        begun, turns = time.monotonic(), Turns(bot.url)
         bot.start()
-        await asyncio.sleep(0.2)
-        watcher = Watcher(bot.url)
         print(f"  killed with -9, all READY again after {await ready_after(client, count, begun):.1f} s")
         await asyncio.sleep(2.5)
-        print(f"  API loop lag meanwhile: worst {watcher.worst_ms} ms", flush=True)
+        print(f"  API loop lag meanwhile: {await lag_of_phase(watcher)}", flush=True)
         await watcher.stop()
+        print(f"  API loop lag throughout: {lag(lags)}; load {os.getloadavg()[0]:.1f}", flush=True)
 
 
 async def run(counts: list[int]) -> None:

@@ -41,7 +41,7 @@ async def run(rounds: int, only: str) -> int:
                 finally:
                     process.stop()
             print(f"{name}: {loss}", flush=True)
-            bad += len(loss.acknowledged) + loss.acknowledged_early
+            bad += len(loss.acknowledged) + loss.acknowledged_early + len(loss.unnamed)
     return 1 if bad else 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import zlib
 
 from pyaileys.wabinary.constants import DOUBLE_BYTE_TOKENS, SINGLE_BYTE_TOKENS
@@ -110,6 +111,11 @@ def _binary(value: bytes) -> bytes:
     return bytes((BINARY_32,)) + size.to_bytes(4, "big") + value
 
 
+@functools.lru_cache(4096)
+def _string(value: str) -> bytes:
+    return _binary(value.encode())
+
+
 def _list_head(size: int) -> bytes:
     if size == 0:
         return bytes((LIST_EMPTY,))
@@ -118,9 +124,9 @@ def _list_head(size: int) -> bytes:
 
 def _jid(jid: JID) -> bytes:
     if jid.device and jid.server in DOMAIN_OF_SERVER:
-        return bytes((DEVICE_JID, DOMAIN_OF_SERVER[jid.server], jid.device)) + _binary(jid.user.encode())
-    user = _binary(jid.user.encode()) if jid.user else bytes((LIST_EMPTY,))
-    return bytes((JID_PAIR,)) + user + _binary(jid.server.encode())
+        return bytes((DEVICE_JID, DOMAIN_OF_SERVER[jid.server], jid.device)) + _string(jid.user)
+    user = _string(jid.user) if jid.user else bytes((LIST_EMPTY,))
+    return bytes((JID_PAIR,)) + user + _string(jid.server)
 
 
 def _value(value: Attr | list[Node] | bytes) -> bytes:
@@ -128,13 +134,13 @@ def _value(value: Attr | list[Node] | bytes) -> bytes:
         return _jid(value)
     if isinstance(value, list):
         return _list_head(len(value)) + b"".join(map(_node, value))
-    return _binary(value if isinstance(value, bytes) else str(value).encode())
+    return _binary(value) if isinstance(value, bytes) else _string(str(value))
 
 
 def _node(node: Node) -> bytes:
-    parts = [_list_head(1 + 2 * len(node.attrs) + (node.content is not None)), _binary(node.tag.encode())]
+    parts = [_list_head(1 + 2 * len(node.attrs) + (node.content is not None)), _string(node.tag)]
     for name, value in node.attrs.items():
-        parts += [_binary(name.encode()), _value(value)]
+        parts += [_string(name), _value(value)]
     if node.content is not None:
         parts.append(_value(node.content))
     return b"".join(parts)

@@ -13,7 +13,7 @@ class Faults:
 
     `ignore_pings`: pings stay unanswered. `silent`: acks and pings are answered but nothing is delivered, until removed.
     `silent_logins`: the same, but only for so many more logins per number. `half_dead`: the socket stays open and nothing is read or
-    sent. `no_message_ack`: sent messages are swallowed. `latency_ms`: every frame to the client waits so long.
+    sent. `no_message_ack`: sent messages are swallowed. `lost_acks`: they arrive, only the answer is lost. `latency_ms`: every frame to the client waits so long.
     `login_failures`: one failure per login attempt until the list is empty (`forever` keeps the last).
     `refuse_proxy`: CONNECT is answered 403. `hold_handshake`: the hello is never answered. `reject_sends`: error code of the ack.
     `hasty`: a stream that ends is closed at once, perhaps before the client has read why.
@@ -24,6 +24,7 @@ class Faults:
     silent_logins: dict[str, int] = field(default_factory=dict)
     half_dead: set[str] = field(default_factory=set)
     no_message_ack: set[str] = field(default_factory=set)
+    lost_acks: set[str] = field(default_factory=set)
     reject_sends: dict[str, int] = field(default_factory=dict)
     login_failures: dict[str, list[Attrs]] = field(default_factory=dict)
     forever: set[str] = field(default_factory=set)

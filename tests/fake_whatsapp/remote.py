@@ -36,6 +36,10 @@ class ServerProcess:
             raise RuntimeError("no output to read")
         self.told: dict[str, str] = json.loads(self._process.stdout.readline())
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def stop(self) -> None:
         self._process.terminate()
         self._process.wait(timeout=WAIT_S)

@@ -107,7 +107,8 @@ class Router:
             await connection.send(Node("ack", {**ack, "error": refusal}))
             return
         self._world.stats["messages from devices"] += 1
-        await connection.send(Node("ack", ack))
+        if not faults.hits(faults.lost_acks, number):
+            await connection.send(Node("ack", ack))
         await self._spread(companion, node)
 
     async def _spread(self, companion: Companion, node: Node) -> None:
@@ -133,8 +134,10 @@ class Router:
     async def _to_phone(self, sender: Companion, number: str, chat: JID, node: Node, envelopes: list[Node]) -> None:
         phone = self._world.account(number).phone
         read = phone.read(sender.jid, chat, node.text("id"), self._world.now_s(), envelopes)
-        if read and phone.sends_receipts and number != sender.number:
-            await self.phone_marks(number, chat, sender.number, node.text("id"), "")
+        if read and phone.sends_receipts:
+            # A phone also tells its own devices that it has what they wrote.
+            kind = "sender" if number == sender.number else ""
+            await self.phone_marks(number, phone.jid if kind else chat, sender.number, node.text("id"), kind)
 
     async def _to_companion(self, sender: Companion, target: JID, chat: JID, node: Node, envelopes: list[Node]) -> None:
         reader = self._world.directory.companion(target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import signal
 import time
 from collections import Counter
@@ -17,6 +18,7 @@ from tests.wire.worker_driver import WorkerDriver
 SENDER = "15550002"
 GROUP = "120363@g.us"
 SETTLE_S = 90.0
+_NAMED = re.compile(r'"event":"message\.lost".*"message_id":"(\w+)"')
 
 
 @dataclass
@@ -29,14 +31,19 @@ class Loss:
     acknowledged: list[str] = field(default_factory=list)
     acknowledged_early: int = 0
     repeated: int = 0
-    named: int = 0
+    named: list[str] = field(default_factory=list)
     unreadable: int = 0
     seconds: float = 0.0
+
+    @property
+    def unnamed(self) -> list[str]:
+        """Lost, and the log does not say so: that must never be either."""
+        return [message_id for message_id in self.lost if message_id not in self.named]
 
     def __str__(self) -> str:
         return (
             f"{self.kills} kills, {self.sent} messages: {len(self.lost)} lost, {len(self.acknowledged)} of them acknowledged, "
-            f"{self.acknowledged_early} receipts before the journal, {self.repeated} journalled twice, {self.named} named as lost, "
+            f"{self.acknowledged_early} receipts before the journal, {self.repeated} journalled twice, {len(self.named)} named as lost, {len(self.unnamed)} lost without a name, "
             f"{self.unreadable} unreadable replies, {self.seconds:.0f} s"
         )
 
@@ -98,7 +105,7 @@ async def measure(
             loss.acknowledged.append(message_id)
         loss.repeated += counted[message_id] - (per_id - missing)
     log = (data_dir / "workers.log").read_text(errors="replace")
-    loss.named = log.count('"message.lost"')
+    loss.named = _NAMED.findall(log)
     loss.unreadable = len((await server("phone", number=SENDER))["unreadable"])
     loss.seconds = time.monotonic() - begun
     return loss
@@ -121,9 +128,9 @@ async def _talk(worker: WorkerDriver, names: list[str]) -> None:
 
 
 async def _settle(server: Remote, worker: WorkerDriver) -> None:
-    """Wait until the flood is over and nothing more comes."""
+    """Wait until the flood is over, nothing is owed and nothing more comes. Raises ``TimeoutError``: what is owed then is not lost."""
     until = time.monotonic() + SETTLE_S
-    last, since = -1, time.monotonic()
+    last, since, stats = -1, time.monotonic(), {"owed": -1}
     while time.monotonic() < until:
         stats = await server("stats")
         count = len(worker.messages())
@@ -132,6 +139,7 @@ async def _settle(server: Remote, worker: WorkerDriver) -> None:
         elif time.monotonic() - since > 1.0:
             return
         await asyncio.sleep(0.25)
+    raise TimeoutError(f"{stats['owed']} stanzas are owed after {SETTLE_S:.0f} s")
 
 
 def _ids(worker: WorkerDriver) -> set[str]:

@@ -1,5 +1,5 @@
 """Rows of the reaction table with the real engine and the whole bot service: the wire's cause, the API's answer, the tries that the
-server counts, and the time it took (printed with `-s`)."""
+server counts, and the time it took (`pytest -n 0 -s tests/wire/test_reactions.py` prints them as a table)."""
 
 from __future__ import annotations
 
@@ -47,10 +47,31 @@ async def tries(server: Remote, number: str) -> int:
     return len((await server("account", number=number))["attempts"])
 
 
-async def seen(client: Client, session: str, state: str, begun: float) -> dict[str, Any]:
+class Table:
+    """What was seen, one row a cause."""
+
+    def __init__(self) -> None:
+        self.rows: list[str] = []
+
+    def row(self, cause: str, found: dict[str, Any], tries: int, within: str, begun: float, at: float) -> None:
+        """`found` is the API's answer at `at`, `tries` what the server counted since the cause until `within` later."""
+        answer = f"{found['state']}, {found['reason'] or '-'}, acts: {found['acts']}"
+        following = "at " + found["nextTryAt"][11:19] if found["nextTryAt"] else "-"
+        self.rows.append(f"| {cause} | {answer} | {tries} {within} | {following} | {at - begun:.2f} s |")
+
+
+@pytest.fixture(scope="module")
+def table() -> Iterator[Table]:
+    made = Table()
+    yield made
+    print("\n| cause on the wire | API | logins tried | next try | seen after |\n|---|---|---|---|---|")
+    print("\n".join(made.rows))
+
+
+async def seen(client: Client, session: str, state: str) -> tuple[dict[str, Any], float]:
+    """The API's answer once it shows this state, and when it did."""
     found: dict[str, Any] = await programs.until_state(client, session, state)
-    print(f"{state} after {time.monotonic() - begun:.2f} s, reason {found['reason']}, next try {found['nextTryAt']}")
-    return found
+    return found, time.monotonic()
 
 
 @pytest.mark.parametrize(
@@ -69,6 +90,7 @@ async def seen(client: Client, session: str, state: str, begun: float) -> dict[s
 async def test_a_refused_login_ends_in_its_state_and_is_tried_once_only(
     client: Client,
     server: Remote,
+    table: Table,
     number: str,
     failure: dict[str, str],
     state: str,
@@ -88,15 +110,17 @@ async def test_a_refused_login_ends_in_its_state_and_is_tried_once_only(
         return found if (found["state"], found["reason"]) == (state, reason) else None
 
     found = await server.wait(settled)
-    print(f"{failure} -> {state} ({reason}) after {time.monotonic() - begun:.2f} s, next try {found['nextTryAt']}")
+    at = time.monotonic()
     assert (found["acts"], found["paired"]) == (acts, not unpaired)
     await asyncio.sleep(STILL_S)
-    assert await tries(server, number) == before + 1
+    counted = await tries(server, number) - before
+    table.row(f"login refused {failure['reason']}", found, counted, f"in {STILL_S:g} s", begun, at)
+    assert counted == 1
     assert (await client.get(f"/api/sessions/{session}"))["state"] == state
 
 
 async def test_an_outdated_client_is_one_fault_of_the_fleet_and_tried_once(
-    tmp_path: Path, server: Remote, number: str
+    tmp_path: Path, server: Remote, table: Table, number: str
 ) -> None:
     program = programs.bot(tmp_path, server)
     program.start()
@@ -106,11 +130,14 @@ async def test_an_outdated_client_is_one_fault_of_the_fleet_and_tried_once(
             await programs.pair(client, server, "old", number)
             before = await tries(server, number)
             await server("faults", login_failures={number: [{"reason": "405"}]}, forever=[number])
+            begun = time.monotonic()
             await server("drop", number=number)
-            found = await programs.until_state(client, "old", "OUTDATED")
+            found, at = await seen(client, "old", "OUTDATED")
             assert (found["reason"], found["acts"], found["paired"]) == ("client_outdated", "operator", True)
             await asyncio.sleep(STILL_S)
-            assert await tries(server, number) == before + 1
+            counted = await tries(server, number) - before
+            table.row("login refused 405", found, counted, f"in {STILL_S:g} s", begun, at)
+            assert counted == 1
     finally:
         program.close()
 
@@ -123,22 +150,31 @@ async def test_an_outdated_client_is_one_fault_of_the_fleet_and_tried_once(
     ],
 )
 async def test_a_stream_that_ends_for_good_stays_down(
-    client: Client, server: Remote, number: str, attrs: dict[str, str], conflict: str, state: str, reason: str
+    client: Client,
+    server: Remote,
+    table: Table,
+    number: str,
+    attrs: dict[str, str],
+    conflict: str,
+    state: str,
+    reason: str,
 ) -> None:
     session = f"row-{number}"
     await programs.pair(client, server, session, number)
     before = await tries(server, number)
     begun = time.monotonic()
     await server("stream_error", number=number, attrs=attrs, conflict=conflict)
-    found = await seen(client, session, state, begun)
+    found, at = await seen(client, session, state)
     assert found["reason"] == reason
     await asyncio.sleep(STILL_S)
-    assert await tries(server, number) == before
+    counted = await tries(server, number) - before
+    table.row(f"stream ended, {conflict}", found, counted, f"in {STILL_S:g} s", begun, at)
+    assert counted == 0
 
 
 @pytest.mark.parametrize("cause", ["drop", "503", "515", "777"])
 async def test_a_stream_that_ends_for_now_is_ready_again(
-    client: Client, server: Remote, number: str, cause: str
+    client: Client, server: Remote, table: Table, number: str, cause: str
 ) -> None:
     session = f"row-{number}"
     await programs.pair(client, server, session, number)
@@ -153,28 +189,34 @@ async def test_a_stream_that_ends_for_now_is_ready_again(
         return await tries(server, number) > before
 
     await server.wait(again)
-    await seen(client, session, "READY", begun)
-    assert await tries(server, number) <= before + 2
+    found, at = await seen(client, session, "READY")
+    counted = await tries(server, number) - before
+    table.row(
+        "socket dropped" if cause == "drop" else f"stream ended, {cause}", found, counted, "until READY", begun, at
+    )
+    assert counted <= 2
 
 
 async def test_a_server_in_trouble_is_tried_with_patience_until_it_works(
-    client: Client, server: Remote, number: str
+    client: Client, server: Remote, table: Table, number: str
 ) -> None:
     session = f"row-{number}"
     await programs.pair(client, server, session, number)
+    before = await tries(server, number)
     await server("faults", login_failures={number: [{"reason": "503"}] * 2})
     begun = time.monotonic()
     await server("drop", number=number)
 
     async def again() -> bool:
-        return len((await server("account", number=number))["logins"]) >= 2
+        return await tries(server, number) >= before + 3
 
     await server.wait(again, within_s=30)
-    await seen(client, session, "READY", begun)
+    found, at = await seen(client, session, "READY")
+    table.row("login refused 503, twice", found, await tries(server, number) - before, "until READY", begun, at)
 
 
 async def test_a_proxy_that_refuses_is_tried_with_backoff_until_it_works(
-    client: Client, server: Remote, number: str
+    client: Client, server: Remote, table: Table, number: str
 ) -> None:
     session = f"row-{number}"
     await programs.pair(client, server, session, number)
@@ -182,28 +224,33 @@ async def test_a_proxy_that_refuses_is_tried_with_backoff_until_it_works(
     await programs.until_state(client, session, "STOPPED")
     await server("faults", refuse_proxy=True)
     connects = (await server("stats"))["proxy"]["connects"]
+    begun = time.monotonic()
     await client.post(f"/api/sessions/{session}/start")
-    found = await programs.until_state(client, session, "RECONNECTING")
+    found, at = await seen(client, session, "RECONNECTING")
     assert found["reason"] == "connect_error"
     await asyncio.sleep(STILL_S)
-    assert 1 <= (await server("stats"))["proxy"]["connects"] - connects <= 12
+    counted = (await server("stats"))["proxy"]["connects"] - connects
+    table.row("the proxy refuses", found, counted, f"in {STILL_S:g} s", begun, at)
+    assert 1 <= counted <= 12
     await server("heal")
     await programs.until_state(client, session, "READY")
 
 
 async def test_an_event_pump_that_dies_is_a_new_start_and_nothing_is_lost(
-    client: Client, server: Remote, number: str
+    client: Client, server: Remote, table: Table, number: str
 ) -> None:
     session = f"row-{number}"
     await programs.pair(client, server, session, number)
     before = await tries(server, number)
+    begun = time.monotonic()
     await server("mark", number="15550002", chat="15550002", author=number, id="X", kind="server-error")
 
     async def again() -> bool:
         return await tries(server, number) > before
 
     await server.wait(again)
-    await programs.until_state(client, session, "READY")
+    found, at = await seen(client, session, "READY")
+    table.row("a mark that kills the pump", found, await tries(server, number) - before, "until READY", begun, at)
     await server("send", sender="15550002", chat=number, body="still there?")
 
     async def marked() -> bool:

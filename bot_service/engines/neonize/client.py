@@ -7,7 +7,8 @@ notice it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
@@ -20,8 +21,9 @@ from bot_service.engines.neonize.gate import ReceiptGate
 from bot_service.engines.neonize.maps import MapRule
 from bot_service.engines.neonize.marks import Marks
 from bot_service.engines.neonize.sent import SentMessage, SentMessages
+from bot_service.engines.neonize.turns import SendTurn
 from shared import logs
-from shared.clock import Clock
+from shared.clock import Clock, to_ms
 from shared.redact import redact_text
 
 log = logs.get(__name__)
@@ -67,7 +69,12 @@ class Client:
         self.paired = self.connected = self.stopping = self.over = False
         self.dials = 0
         self.showed_code = threading.Event()
+        # Everything that waited at the server has come: a mark on an older message of ours would have been seen.
+        self.caught_up = threading.Event()
         self.sending: SentMessage | None = None
+        # Also those whose caller waits no more: the library sends on.
+        self.in_flight: set[str] = set()
+        self._send_turn: SendTurn | None = None
         self.last_event_at = around.clock.monotonic()
         self._around = around
         self.proxy, self._pairing = proxy, pairing
@@ -168,6 +175,10 @@ class Client:
                 self.gate.before_decrypt()
             elif (ignored := lines.ignored_message(text)) is not None:
                 self.gate.part_handled(ignored)
+            elif (unreadable := lines.unreadable_message(text)) is not None:
+                self.gate.unreadable(unreadable)
+            elif lines.is_passed_over(text):
+                self.gate.passed_over()
         elif logger == "Client/Socket" and text.startswith(lines.DIALING):
             self._dials()
         if level in ("WARN", "ERROR"):
@@ -184,6 +195,9 @@ class Client:
             self._was_online = True
         elif stanza.tag == "iq" and stanza.offered_codes:
             self._offered = stanza.offered_codes
+        elif (proof := signs.taken(stanza)) is not None:
+            for whatsapp_id in proof:
+                self.sent.seen_taken(whatsapp_id, to_ms(self._around.clock.now()))
         sign = signs.of_stanza(stanza, pairing=not self._was_online)
         if sign is not None:
             self._tell(*sign)
@@ -191,13 +205,36 @@ class Client:
     def _frame_out(self, text: str) -> None:
         if text.startswith("<receipt "):
             stanza = lines.parse(text)
-            if stanza is not None and stanza.attrs.get("type") not in ("read", "played", "retry"):
+            kind = stanza.attrs.get("type") if stanza is not None else None
+            if stanza is not None and kind == "retry":
+                self.gate.asked_again(stanza.id)
+            elif stanza is not None and kind not in ("read", "played"):
                 self.gate.before_receipt(stanza.ids)
+        elif text.startswith('<ack class="message"'):
+            stanza = lines.parse(text)
+            if stanza is not None and "error" not in stanza.attrs:
+                self.gate.before_ack(stanza.id)
         elif text.startswith("<message ") and self.sending is not None and not self.sending.whatsapp_id:
             stanza = lines.parse(text)
             if stanza is not None and self.sent.theirs(stanza.id) is None:
                 self.sending = SentMessage(self.sending.id, stanza.id, self.sending.chat)
                 self.sent.note(self.sending)
+                if self._send_turn is not None:
+                    self.gate.end_send(self._send_turn)
+
+    @contextmanager
+    def sends(self, message: SentMessage) -> Iterator[None]:
+        """Inside, this message of ours is sent: no message is decrypted until its frame is seen to leave, or the send ends."""
+        self.in_flight.add(message.id)
+        turn = self.gate.begin_send()
+        self.sending, self._send_turn = message, turn
+        try:
+            yield
+        finally:
+            if self._send_turn is turn:
+                self.sending = self._send_turn = None
+            self.gate.end_send(turn)
+            self.in_flight.discard(message.id)
 
     def _code(self, text: str) -> None:
         if not self._pairing:
@@ -234,12 +271,15 @@ class Client:
                 self._held_back.append(sign)
             else:
                 self._tell(*sign)
+            if sign[0] is SignalKind.OFFLINE_SYNC_COMPLETED:
+                self.caught_up.set()
             if sign[0] is SignalKind.UNDECRYPTABLE:
-                self.gate.part_handled(event.Info.ID)
+                self.gate.part_handled(event.Info.ID, last=True)
 
     def _dials(self) -> None:
         self.dials += 1
         self._held_back.clear()
+        self.caught_up.clear()
         self.gate.new_connection()
         if self.connected:
             # The event of the loss is still on its way through the pump; told now, the order is right.
@@ -273,6 +313,7 @@ class Client:
 
     def _message(self, event: Any) -> None:
         message_id = event.Info.ID
+        self.gate.reading(message_id)
         try:
             found = inbound.message(self.session, event, own_id=self.sent.own_id, fetch=self._fetch)
             if found is not None:

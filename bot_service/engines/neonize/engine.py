@@ -42,6 +42,7 @@ SEND_S, CALL_S, DISCONNECT_S, FORGET_S, FETCH_S = 45.0, 20.0, 3.0, 2.0, 20.0
 DRAIN_S, QUIET_S = 2.0, 0.15
 LINGER_S, RESTART_S = 1.0, 4.0
 FIRST_CODE_S = 20.0
+CATCH_UP_S, PROOF_S = 10.0, 3.0
 PAIRING_CODE_LIVES_MS = 160_000
 
 
@@ -71,6 +72,8 @@ class NeonizeEngine:
         self._incarnations = itertools.count(1)
         self._lifecycle = ThreadPoolExecutor(2, thread_name_prefix="lifecycle")
         self._calls = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="call")
+        # Apart, because a send waits for its turn and for the server: nothing else may wait for that.
+        self._sends = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="send")
         self._fetches = ThreadPoolExecutor(FETCHES_AT_ONCE, thread_name_prefix="fetch")
 
     # --- the life of a session ---
@@ -97,13 +100,12 @@ class NeonizeEngine:
 
     def _mend(self, session: str, files: DeviceFiles) -> None:
         marks = Marks(files.marks)
-        unfinished = marks.unfinished()
-        lost = self._stores.prepare(session, files, unfinished)
-        if unfinished is not None:
-            marks.done(unfinished)
-        marks.close()
-        if lost is not None:
-            self._sink.signal(session, SignalKind.UNDECRYPTABLE, {"chat": "", "messageId": lost})
+        try:
+            for lost in self._stores.prepare(session, files, marks):
+                data = {"messageId": lost.message_id, "reason": lost.reason}
+                self._sink.signal(session, SignalKind.MESSAGE_LOST, data)
+        finally:
+            marks.close()
 
     def _show_as_active(self, client: Client) -> None:
         try:
@@ -131,12 +133,13 @@ class NeonizeEngine:
         await self._forget(client)
 
     async def _forget(self, client: Client) -> None:
-        if client.gate.overdue:
+        if client.gate.overdue or client.gate.crowded:
             log.warning(
-                "Receipts left before their messages were seen to be kept",
+                "Receipts left before their messages were seen to be kept, or sends and messages crossed",
                 event_name="engine.gate.overdue",
                 session=client.session,
-                count=client.gate.overdue,
+                overdue=client.gate.overdue,
+                crowded=client.gate.crowded,
             )
         # A thread that shows codes nobody scanned never ends: the library leaves it behind, and the pairing process ends soon.
         abandoned = client.showed_code.is_set() and not client.paired
@@ -174,7 +177,7 @@ class NeonizeEngine:
     async def close(self) -> None:
         clients, self._clients = list(self._clients.values()), {}
         await asyncio.gather(*(self._wind_down(client) for client in clients))
-        for executor in (self._lifecycle, self._calls, self._fetches):
+        for executor in (self._lifecycle, self._calls, self._sends, self._fetches):
             executor.shutdown(wait=False, cancel_futures=True)
 
     # --- pairing ---
@@ -194,16 +197,38 @@ class NeonizeEngine:
 
     async def send(self, session: str, message: OutgoingMessage) -> Sent:
         client = self._client(session)
+        if message.id in client.in_flight:
+            raise EngineError("timeout", "the server has not answered yet", retryable=True)
         known = client.sent.ours(message.id)
-        if known is not None and known.taken_at_ms is not None:
-            return Sent(message.id, known.taken_at_ms)
+        if known is not None and (taken_at_ms := await self._taken_at_ms(client, message.id)) is not None:
+            return Sent(message.id, taken_at_ms)
         try:
             target = jids.to_library(message.to)
         except ValueError as error:
             raise EngineError("invalid", "no such address") from error
         # The library sends one message of a session at a time; waiting here keeps its threads for the others.
         async with self._sending.setdefault(session, asyncio.Lock()):
-            return await within(SEND_S, self._calls, self._send, client, target, message)
+            return await within(SEND_S, self._sends, self._send, client, target, message)
+
+    async def _taken_at_ms(self, client: Client, message_id: str) -> int | None:
+        """When the server took a message that left before; None when nothing proves that it did, so that it must be sent again.
+
+        The answer may have been lost with a worker. Then the receiver's mark tells, which waits at the server at worst.
+        """
+        until = self._clock.monotonic() + CATCH_UP_S
+        proof_until: float | None = None
+        while not client.over:
+            known = client.sent.ours(message_id)
+            if known is not None and known.taken_at_ms is not None:
+                return known.taken_at_ms
+            now = self._clock.monotonic()
+            if proof_until is None and (client.caught_up.is_set() or now >= until):
+                proof_until = now + PROOF_S
+            if proof_until is not None and now >= proof_until:
+                break
+            await asyncio.sleep(0.05)
+        log.info("A message is sent again, nothing proves that it was taken", event_name="message.sent_again")
+        return None
 
     def _send(self, client: Client, target: Any, message: OutgoingMessage) -> Sent:
         chat = jids.to_text(target)
@@ -214,15 +239,13 @@ class NeonizeEngine:
 
         try:
             body = outgoing.build(message, chat, upload, client.sent.whatsapp_id, now_ms)
-            client.sending = SentMessage(message.id, "", chat)
-            _, at_s = client.call(self._library.send, target, body)
+            with client.sends(SentMessage(message.id, "", chat)):
+                _, at_s = client.call(self._library.send, target, body)
         except LibraryError as error:
             failure = translate(str(error))
             if failure.code == "timelocked":
                 self._sink.signal(client.session, SignalKind.TIMELOCK, {"untilMs": None})
             raise failure from error
-        finally:
-            client.sending = None
         client.sent.taken(message.id, at_s * 1000)
         return Sent(message.id, at_s * 1000)
 

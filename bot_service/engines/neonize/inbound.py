@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from bot_service.domain.message import InboundMessage, Media, MessageType, Receipt
+from bot_service.domain.message import PROBE_ID, InboundMessage, Media, MessageType, Receipt
 from bot_service.engines.neonize import jids
 
 MEDIA_FIELDS: tuple[tuple[str, MessageType], ...] = (
@@ -64,7 +64,7 @@ def message(session: str, event: Any, *, own_id: OwnId, fetch: Fetch) -> Inbound
     return InboundMessage(
         session=session,
         chat=chat,
-        id=info.ID,
+        id=_probe_id(body) or info.ID,
         sender=jids.known_by_number(source.Sender, source.SenderAlt),
         at_ms=_milliseconds(info.Timestamp),
         push_name=info.Pushname or None,
@@ -72,6 +72,14 @@ def message(session: str, event: Any, *, own_id: OwnId, fetch: Fetch) -> Inbound
         is_group=source.IsGroup,
         **parts,
     )
+
+
+def _probe_id(body: Any) -> str | None:
+    """The id of one of our own receive probes, which `outgoing` hides in the message; None for everything else."""
+    if not body.HasField("extendedTextMessage"):
+        return None
+    source = str(body.extendedTextMessage.contextInfo.conversionSource)
+    return source if source.startswith(PROBE_ID) else None
 
 
 def _parts(body: Any, own_id: OwnId, fetch: Fetch, message_id: str) -> dict[str, Any]:
@@ -137,9 +145,12 @@ def receipt(session: str, event: Any, *, own_id: OwnId, chat_of: Callable[[str],
     `chat_of(WhatsApp's id)` is the chat we sent that message to: the mark itself may come from the hidden address.
     """
     kind = RECEIPT_TYPES.get(event.Type, "")
-    if not kind or event.MessageSource.IsFromMe:
-        return None
     ids = list(event.MessageIDs)
+    if event.MessageSource.IsFromMe:
+        # The own phone marks what this device wrote. That tells nobody anything, except when a probe was written to the own account.
+        kind = "delivered" if any(own_id(whatsapp_id).startswith(PROBE_ID) for whatsapp_id in ids) else ""
+    if not kind:
+        return None
     source = event.MessageSource
     chat = chat_of(ids[0]) if ids else None
     return Receipt(

@@ -12,6 +12,8 @@ _TAG = re.compile(r"<([a-z:]+)")
 _ATTRIBUTE = re.compile(r' ([a-z_]+)="([^"]*)"')
 _ENVELOPE = re.compile(r"<enc ")
 _ITEM = re.compile(r'<item id="([^"]+)"/>')
+_PASSED_OVER = ("Unhandled encrypted message ", "Error unmarshaling decrypted message ", "Unknown version ")
+_UNREADABLE = re.compile(r"Error decrypting message (\S+) from ")
 _IGNORED = re.compile(r"Ignoring message (\S+) from ")
 DECRYPTING = "Decrypting message from "
 DIALING = "Dialing "
@@ -57,6 +59,17 @@ def parse(text: str) -> Stanza | None:
         attrs.setdefault(attribute[1], attribute[2])
         at = attribute.end()
     return Stanza(found[1], attrs, text[at:])
+
+
+def is_passed_over(text: str) -> bool:
+    """Whether the library drops what it decrypts now without an event. Such a line does not name the message."""
+    return text.startswith(_PASSED_OVER)
+
+
+def unreadable_message(text: str) -> str | None:
+    """The id of a message that cannot be decrypted, when the line says so: its sender will be asked for it again."""
+    found = _UNREADABLE.match(text)
+    return found[1] if found else None
 
 
 def ignored_message(text: str) -> str | None:

@@ -1,4 +1,5 @@
-"""Two lines in a small file: which message the engine began to decrypt last, and which one is journalled last. Survives a kill."""
+"""Three lines in a small file: which message the engine began to decrypt last, which one is journalled last, and whose end it gave up
+waiting for. Survives a kill."""
 
 from __future__ import annotations
 
@@ -31,18 +32,29 @@ class Marks:
         """The message is in the journal, or there is nothing to journal."""
         self._write(SLOT_BYTES, mark)
 
+    def doubt(self, mark: Mark | None) -> None:
+        """The end of this message was not seen in time; None: it was seen after all."""
+        self._write(2 * SLOT_BYTES, mark)
+
     def unfinished(self) -> Mark | None:
-        """The message that was begun and not finished before this process, if there is one."""
+        """The message that was begun and not finished before this process, if there is one. One that was finished and begun again
+        (it came again) is unfinished."""
         begun, done = self._read(0), self._read(SLOT_BYTES)
-        return begun if begun is not None and (done is None or done.message_id != begun.message_id) else None
+        if begun is None or (done is not None and done.message_id == begun.message_id and done.at_ms >= begun.at_ms):
+            return None
+        return begun
+
+    def doubtful(self) -> Mark | None:
+        """The message whose end was not seen before this process ended, if there is one."""
+        return self._read(2 * SLOT_BYTES)
 
     def close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
         self._fd = -1
 
-    def _write(self, offset: int, mark: Mark) -> None:
-        line = f"{mark.at_ms} {mark.message_id}".encode()[: SLOT_BYTES - 1]
+    def _write(self, offset: int, mark: Mark | None) -> None:
+        line = f"{mark.at_ms} {mark.message_id}".encode()[: SLOT_BYTES - 1] if mark is not None else b""
         if self._fd >= 0:
             os.pwrite(self._fd, line.ljust(SLOT_BYTES - 1) + b"\n", offset)
 

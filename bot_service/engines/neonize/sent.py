@@ -51,6 +51,12 @@ class SentMessages:
         if known is not None:
             self.note(replace(known, taken_at_ms=at_ms))
 
+    def seen_taken(self, whatsapp_id: str, at_ms: int) -> None:
+        """The wire proves that the server has this message, if it is one of ours whose answer was not seen yet."""
+        known = self.theirs(whatsapp_id)
+        if known is not None and known.taken_at_ms is None:
+            self.note(replace(known, taken_at_ms=at_ms))
+
     def ours(self, message_id: str) -> SentMessage | None:
         with self._lock:
             return self._by_ours.get(message_id)

@@ -23,6 +23,8 @@ ENDS = frozenset(
         SignalKind.QR_EXHAUSTED,
     }
 )
+# After these somebody still waits for a message that can be read.
+NO_PROOF = frozenset({"retry", "server-error"})
 _CONFLICT = re.compile(r'<conflict type="([a-z_]+)"')
 _CHILD = re.compile(r"<([a-z_-]+)")
 
@@ -33,6 +35,16 @@ def of_stanza(stanza: Stanza, *, pairing: bool) -> Sign | None:
         return _of_failure(stanza.attrs)
     if stanza.tag == "stream:error":
         return _of_stream_error(stanza, pairing)
+    return None
+
+
+def taken(stanza: Stanza) -> list[str] | None:
+    """The ids of messages of ours that the server has taken, when the stanza proves that."""
+    kind = stanza.attrs.get("type", "")
+    if stanza.tag == "ack" and stanza.attrs.get("class") == "message" and "error" not in stanza.attrs:
+        return [stanza.id]
+    if stanza.tag == "receipt" and kind not in NO_PROOF:
+        return stanza.ids
     return None
 
 

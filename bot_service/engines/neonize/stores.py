@@ -6,15 +6,26 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 from bot_service.engines.neonize import undo
 from bot_service.engines.neonize.files import DeviceFiles
-from bot_service.engines.neonize.marks import Mark
+from bot_service.engines.neonize.marks import Mark, Marks
 from shared import logs
 
 log = logs.get(__name__)
 APART_S = 20.0
+# Why a message may be lost, besides the outcomes of the undo.
+STORE, DOUBTFUL = "store", "doubtful"
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A message that was decrypted and may never reach the journal."""
+
+    message_id: str
+    reason: str
 
 
 class Stores:
@@ -24,8 +35,27 @@ class Stores:
         self._opened: set[Path] = set()
         self._lock = threading.Lock()
 
-    def prepare(self, session: str, files: DeviceFiles, unfinished: Mark | None) -> str | None:
-        """Returns the id of a message that may be lost, None when none is."""
+    def prepare(self, session: str, files: DeviceFiles, marks: Marks) -> list[Lost]:
+        """Undo what the process before this one did not finish. Returns the messages that may be lost, each of them named in the log."""
+        unfinished, doubtful = marks.unfinished(), marks.doubtful()
+        lost = self._undo(session, files, unfinished)
+        if unfinished is not None:
+            marks.done(unfinished)
+        if doubtful is not None:
+            if unfinished is None or doubtful.message_id != unfinished.message_id:
+                lost.append(Lost(doubtful.message_id, DOUBTFUL))
+            marks.doubt(None)
+        for one in lost:
+            log.error(
+                "A message may be lost",
+                event_name="message.lost",
+                session=session,
+                message_id=one.message_id,
+                outcome=one.reason,
+            )
+        return lost
+
+    def _undo(self, session: str, files: DeviceFiles, unfinished: Mark | None) -> list[Lost]:
         with self._lock:
             first = files.store not in self._opened
             self._opened.add(files.store)
@@ -35,23 +65,22 @@ class Stores:
             elif unfinished is not None:
                 outcome = self._apart(files.store, unfinished)
             else:
-                return None
+                return []
         except (sqlite3.Error, OSError, subprocess.SubprocessError, ValueError) as error:
             log.error("The store of a session cannot be prepared", event_name="engine.store", reason=str(error))
-            return unfinished.message_id if unfinished else None
+            return [Lost(unfinished.message_id, STORE)] if unfinished else []
         if unfinished is None:
-            return None
-        lost = outcome in (undo.Undone.SENT_BETWEEN, undo.Undone.TOO_MUCH)
-        tell = log.error if lost else log.info
-        sentence = "A message may be lost" if lost else "An unfinished message will be read again"
-        tell(
-            sentence,
-            event_name="message.lost" if lost else "message.again",
+            return []
+        if outcome in (undo.Undone.SENT_BETWEEN, undo.Undone.TOO_MUCH):
+            return [Lost(unfinished.message_id, outcome.value)]
+        log.info(
+            "An unfinished message will be read again",
+            event_name="message.again",
             session=session,
             message_id=unfinished.message_id,
             outcome=outcome.value,
         )
-        return unfinished.message_id if lost else None
+        return []
 
     @staticmethod
     def _apart(store: Path, unfinished: Mark) -> undo.Undone:

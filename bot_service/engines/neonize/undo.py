@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+from collections.abc import Iterable
 from contextlib import closing
 from enum import StrEnum
+from itertools import pairwise
 from pathlib import Path
 
 from bot_service.engines.neonize.marks import Mark
@@ -76,40 +78,38 @@ def _undo(db: sqlite3.Connection, unfinished: Mark) -> Undone:
         return Undone.NOTHING
     if len(rows) >= KEPT_ROWS:
         return Undone.TOO_MUCH
-    first: dict[tuple[str, str, str, str], bytes | None] = {}
-    changes: dict[tuple[str, str, str, str], int] = {}
+    before: dict[tuple[str, str, str, str], list[bytes | None]] = {}
     for table, k1, k2, k3, old in rows:
-        key = (table, k1, k2, k3)
-        first.setdefault(key, old)
-        changes[key] = changes.get(key, 0) + 1
+        before.setdefault((table, k1, k2, k3), []).append(old)
     own = _own_users(db)
     back, kept = 0, 0
-    for key, old in first.items():
+    for key, olds in before.items():
         table, k1, k2, k3 = key
         if table == SENDER_KEYS and k3.replace("_", ":").split(":")[0] in own:
             continue
-        if table == SESSIONS and not _may_go_back(db, k1, k2, old, changes[key]):
+        if table == SESSIONS and not _may_go_back(db, k1, k2, olds):
             kept += 1
             continue
-        _put_back(db, table, (k1, k2, k3), old)
+        _put_back(db, table, (k1, k2, k3), olds[0])
         back += 1
     if kept and not back:
         return Undone.SENT_BETWEEN
-    return Undone.SENT_BETWEEN if kept and _is_receiving_kept(first) else Undone.BACK
+    return Undone.SENT_BETWEEN if kept and _is_receiving_kept(before) else Undone.BACK
 
 
-def _is_receiving_kept(first: dict[tuple[str, str, str, str], bytes | None]) -> bool:
+def _is_receiving_kept(before: Iterable[tuple[str, str, str, str]]) -> bool:
     # With a group message the sender's key went back although a session did not: the text can still be read again.
-    return not any(table == SENDER_KEYS for table, *_ in first)
+    return not any(table == SENDER_KEYS for table, *_ in before)
 
 
-def _may_go_back(db: sqlite3.Connection, our_jid: str, their_id: str, old: bytes | None, changes: int) -> bool:
+def _may_go_back(db: sqlite3.Connection, our_jid: str, their_id: str, olds: list[bytes | None]) -> bool:
     query = "SELECT session FROM whatsmeow_sessions WHERE our_jid=? AND their_id=?"
     row = db.execute(query, (our_jid, their_id)).fetchone()
-    if row is None or changes > 1:
+    if row is None:
         return False
+    steps = [*olds, row[0]]
     try:
-        return only_received(old, row[0])
+        return all(after is not None and only_received(before, after) for before, after in pairwise(steps))
     except ValueError:
         return False
 

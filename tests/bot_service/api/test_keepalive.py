@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from bot_service.domain.signals import SignalKind
 from shared.clock import iso
 from tests.support.bot_app import Bot, running
 from tests.support.fake_clock import FakeClock
@@ -149,7 +150,7 @@ async def test_metrics_have_the_promised_names_and_no_label_of_a_person(tmp_path
     promised = {
         "sessions", "sessions_wanted", "sessions_ready", "session_transitions_total", "session_reconnects_total",
         "session_silence_suspected", "seconds_since_last_frame", "seconds_since_last_inbound",
-        "probe_round_trip_seconds", "journal_lag_seconds", "messages_in_total", "messages_out_total",
+        "probe_round_trip_seconds", "journal_lag_seconds", "messages_in_total", "messages_lost_total", "messages_out_total",
         "webhook_outbox_oldest_seconds", "webhook_deliveries_total", "dead_letters", "outbox_oldest_seconds",
         "worker_restarts_total", "loop_lag_seconds", "watchdog_push_age_seconds",
         "watchdog_silent", "http_requests_total", "http_request_seconds", "info",
@@ -166,3 +167,17 @@ async def test_metrics_have_the_promised_names_and_no_label_of_a_person(tmp_path
         assert status == 200
         assert figures["sessions"]["total"] == 1
         assert figures["memory"]["rssBytes"] > 0
+
+
+async def test_messages_that_may_be_lost_are_counted_by_a_bounded_reason(tmp_path: Path) -> None:
+    async with running(tmp_path) as bot:
+        await bot.call("POST", "/api/sessions", {"id": "one"})
+        _, before = await bot.call("GET", "/metrics", key=None)
+        assert 'veilleur_bot_messages_lost_total{reason="sent_between"} 0.0' in before.splitlines()
+        bot.pool.emit("one", SignalKind.MESSAGE_LOST, messageId="M1", reason="sent_between")
+        bot.pool.emit("one", SignalKind.MESSAGE_LOST, messageId="M2", reason="+4915100000001")
+        _, after = await bot.call("GET", "/metrics", key=None)
+        lines = after.splitlines()
+        assert 'veilleur_bot_messages_lost_total{reason="sent_between"} 1.0' in lines
+        assert 'veilleur_bot_messages_lost_total{reason="other"} 1.0' in lines
+        assert "4915100000001" not in after

@@ -265,6 +265,11 @@ def test_undecryptable_changes_nothing() -> None:
     assert on(before, K.UNDECRYPTABLE, chat="c", messageId="m") == (before, ())
 
 
+def test_message_lost_changes_nothing() -> None:
+    before = session(State.READY)
+    assert on(before, K.MESSAGE_LOST, messageId="m", reason="sent_between") == (before, ())
+
+
 # --- of our own making ---
 
 

@@ -42,10 +42,42 @@ def test_a_receipt_speaks_of_all_its_ids() -> None:
     assert stanza(text).ids == ["A", "B", "C"]
 
 
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ('<ack class="message" from="1@s.whatsapp.net" id="A" t="1"/>', ["A"]),
+        ('<ack class="message" error="463" from="1@s.whatsapp.net" id="A" t="1"/>', None),
+        ('<ack class="receipt" from="1@s.whatsapp.net" id="A"/>', None),
+        ('<receipt from="1@s.whatsapp.net" id="A" t="1"/>', ["A"]),
+        ('<receipt from="1@s.whatsapp.net" id="A" t="1" type="read"><list><item id="B"/></list></receipt>', ["A", "B"]),
+        ('<receipt from="1@s.whatsapp.net" id="A" t="1" type="retry"><retry/></receipt>', None),
+        ('<message from="1@s.whatsapp.net" id="A" t="1"/>', None),
+    ],
+)
+def test_acks_and_marks_prove_that_a_message_was_taken(text: str, ids: list[str] | None) -> None:
+    assert signs.taken(stanza(text)) == ids
+
+
+def test_what_was_seen_to_be_taken_is_remembered_with_its_first_time(tmp_path: Path) -> None:
+    sent = SentMessages(tmp_path / "s.sent")
+    sent.note(SentMessage("ours", "3EB0", "1@s.whatsapp.net"))
+    sent.seen_taken("3EB0", 1000)
+    sent.seen_taken("3EB0", 2000)
+    sent.seen_taken("of another", 3000)
+    sent.close()
+    again = SentMessages(tmp_path / "s.sent").ours("ours")
+    assert again is not None
+    assert again.taken_at_ms == 1000
+
+
 def test_other_lines_are_no_stanzas() -> None:
     assert lines.parse("Got 515 code, reconnecting...") is None
     assert lines.ignored_message("Ignoring message 3A01 from 1@s.whatsapp.net: old counter") == "3A01"
     assert lines.ignored_message("Decrypting message from 1@s.whatsapp.net") is None
+    assert lines.unreadable_message("Error decrypting message 3A01 from 1@s.whatsapp.net: no valid sessions") == "3A01"
+    assert lines.unreadable_message("Ignoring message 3A01 from 1@s.whatsapp.net: old counter") is None
+    assert lines.is_passed_over("Unhandled encrypted message (type new) from 1@s.whatsapp.net")
+    assert not lines.is_passed_over("Decrypting message from 1@s.whatsapp.net")
     assert stanza('<iq id="1"><pair-device><ref>2@a</ref><ref>2@b</ref></pair-device></iq>').offered_codes == 2
 
 

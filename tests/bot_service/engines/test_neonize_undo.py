@@ -103,6 +103,15 @@ def test_two_changes_of_one_session_are_left_alone(store: Store) -> None:
     assert store.session() == record("r2", 0)
 
 
+def test_two_changes_without_a_send_between_them_go_back_together(store: Store) -> None:
+    store.do(PUT, OWN, ANN, record("r1", 3))
+    mark = now()
+    store.do(PUT, OWN, ANN, record("r1", 3, received=1))
+    store.do(PUT, OWN, ANN, record("r2", 0, received=2))
+    assert undo.prepare(store.path, mark) is Undone.BACK
+    assert store.session() == record("r1", 3)
+
+
 def test_a_group_message_is_undone_but_the_own_sender_key_is_not(store: Store) -> None:
     store.do(PUT_KEY, OWN, GROUP, ANN, b"old")
     store.do(PUT_KEY, OWN, GROUP, "91555_1:1", b"own old")
