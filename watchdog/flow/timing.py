@@ -16,16 +16,25 @@ def epoch_ms(clock: Clock) -> int:
     return int(clock.now().timestamp() * 1000)
 
 
-async def either(clock: Clock, event: asyncio.Event, seconds: float) -> None:
-    """Return when ``event`` is set or ``seconds`` have passed, whichever comes first; clears ``event``."""
-    waits = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(clock.sleep(seconds))]
-    try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
-        await asyncio.gather(*waits, return_exceptions=True)
-        event.clear()
+async def either(clock: Clock, event: asyncio.Event, seconds: float) -> bool:
+    """Return when ``event`` is set (True) or ``seconds`` have passed (False), whichever comes first; clears ``event``."""
+    came = event.is_set()
+    if not came:
+        alarm = asyncio.ensure_future(clock.sleep(seconds))
+
+        def ring(_: asyncio.Future[None]) -> None:
+            event.set()
+
+        alarm.add_done_callback(ring)
+        try:
+            await event.wait()
+            came = not alarm.done()
+        finally:
+            # Silenced before it is cancelled: a cancelled alarm rings too, and would wake the next wait for nothing.
+            alarm.remove_done_callback(ring)
+            alarm.cancel()
+    event.clear()
+    return came
 
 
 async def within(clock: Clock, work: Coroutine[Any, Any, T], seconds: float) -> T:

@@ -64,7 +64,8 @@ class Meter:
 
     def attempt(self, target: str) -> Callable[[Attempt], None]:
         """Counts one attempt of ``target``; attempts are counted when they are made, even when nothing is decided."""
-        return lambda attempt: self._attempts.labels(target, attempt.outcome).inc()
+        by_outcome = {outcome: self._attempts.labels(target, outcome) for outcome in Outcome}
+        return lambda attempt: by_outcome[attempt.outcome].inc()
 
     def pushed(self, result: str) -> None:
         """``result`` is ok or failed."""
