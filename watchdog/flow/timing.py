@@ -20,19 +20,20 @@ async def either(clock: Clock, event: asyncio.Event, seconds: float) -> bool:
     """Return when ``event`` is set (True) or ``seconds`` have passed (False), whichever comes first; clears ``event``."""
     came = event.is_set()
     if not came:
-        alarm = asyncio.ensure_future(clock.sleep(seconds))
+        rung = False
 
-        def ring(_: asyncio.Future[None]) -> None:
+        def ring() -> None:
+            nonlocal rung
+            rung = True
             event.set()
 
-        alarm.add_done_callback(ring)
+        # No task for the alarm: these waits are what an idle watchdog consists of.
+        silence = clock.alarm(seconds, ring)
         try:
             await event.wait()
-            came = not alarm.done()
+            came = not rung
         finally:
-            # Silenced before it is cancelled: a cancelled alarm rings too, and would wake the next wait for nothing.
-            alarm.remove_done_callback(ring)
-            alarm.cancel()
+            silence()
     event.clear()
     return came
 
