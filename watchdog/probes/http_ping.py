@@ -49,7 +49,13 @@ def fresh_session() -> aiohttp.ClientSession:
     # The limit for all attempts is the pinger's; aiohttp's own would only cut it short.
     unlimited = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
     headers = {"User-Agent": "veilleur-watchdog", "Accept": "application/json", "Cache-Control": "no-cache"}
-    session = aiohttp.ClientSession(connector=connector, timeout=unlimited, headers=headers, auto_decompress=False)
+    session = aiohttp.ClientSession(
+        connector=connector,
+        timeout=unlimited,
+        headers=headers,
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),  # one ping must not depend on what another was given
+    )
     # aiohttp repeats a GET whose connection broke, once and silently; an attempt that nobody sees must not be made.
     session._retry_connection = False
     return session
