@@ -16,7 +16,7 @@ from shared.tasks import TaskGroupOfLoops
 from watchdog.domain.alert import AlertPolicy
 from watchdog.domain.ports import Delivered, Notifier
 from watchdog.domain.states import Notice
-from watchdog.flow.timing import StepWatch, either, epoch_ms, within
+from watchdog.flow.timing import StepWatch, either, epoch_ms, to_next, within
 from watchdog.ledger import claiming, outbox, settling
 from watchdog.ledger.claiming import Claim
 from watchdog.ledger.outbox import Channels, Depth
@@ -159,7 +159,7 @@ class Dispatcher:
             # Whatever makes work for this loop comes with a call: a notice is enqueued with the incident it tells of.
             # Without one only the clock is looked at: a step that is noticed late would move what came after it too.
             while not (called or step_ms) and self._clock.monotonic() - looked_s < _IDLE_S:
-                called = await either(self._clock, self._keeper_call, _KEEP_S) or busy
+                called = await either(self._clock, self._keeper_call, to_next(self._clock, _KEEP_S)) or busy
                 step_ms = steps.take_ms()
 
     async def keep(self, step_ms: int = 0) -> bool:

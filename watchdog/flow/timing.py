@@ -16,6 +16,11 @@ def epoch_ms(clock: Clock) -> int:
     return int(clock.now().timestamp() * 1000)
 
 
+def to_next(clock: Clock, every_s: float) -> float:
+    """Seconds until the next whole multiple of ``every_s``: loops that look regularly then wake together, not one by one."""
+    return every_s - clock.monotonic() % every_s
+
+
 async def either(clock: Clock, event: asyncio.Event, seconds: float) -> bool:
     """Return when ``event`` is set (True) or ``seconds`` have passed (False), whichever comes first; clears ``event``."""
     came = event.is_set()
