@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -23,6 +24,10 @@ class Clock(Protocol):
         """Return after ``seconds`` of monotonic time."""
         ...
 
+    def alarm(self, seconds: float, ring: Callable[[], object]) -> Callable[[], object]:
+        """Call ``ring`` once after ``seconds`` of monotonic time, unless the function returned is called before."""
+        ...
+
 
 class SystemClock:
     """The machine's clock."""
@@ -35,6 +40,9 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    def alarm(self, seconds: float, ring: Callable[[], object]) -> Callable[[], object]:
+        return asyncio.get_running_loop().call_later(seconds, ring).cancel
 
 
 def iso(moment: datetime) -> str:

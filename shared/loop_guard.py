@@ -83,7 +83,8 @@ class LoopGuard:
         self._worst_lag_s = max(self._worst_lag_s, self._lag_s)
         if self._lag_s > 0.05:
             self._stalls.append((self._stamp, self._lag_s))
-        next_due = loop.time() + self._stamp_s
+        # On whole multiples, so that other loops that wake regularly can wake together with this one.
+        next_due = (loop.time() // self._stamp_s + 1) * self._stamp_s
         self._handle = loop.call_at(next_due, self._tick, loop, next_due)
 
     def _watch(self) -> None:

@@ -26,6 +26,7 @@ from shared.settings import (
 
 _DAY_MS = 86_400_000
 _REPLICAS = 20
+_CONTAINER = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,9 +155,9 @@ class WatchdogSettings(CommonSettings):
     )
     docker_container: str = setting(
         "DOCKER_CONTAINER",
-        text(r"[A-Za-z0-9][A-Za-z0-9_.-]*", "a container's name"),
+        text(rf"{_CONTAINER}(\s*,\s*{_CONTAINER})*", "a container's name, or one for each of BOT_URLS with commas"),
         default="bot",
-        about="What REMEDIATION=docker restarts: a container's name, or a compose service's",
+        about="What REMEDIATION=docker restarts: a container's name, or a compose service's; one for each of BOT_URLS",
     )
     railway_api_token: Secret | None = setting(
         "RAILWAY_API_TOKEN",
@@ -174,7 +175,10 @@ class WatchdogSettings(CommonSettings):
         "RAILWAY_API_URL", url(), default="https://backboard.railway.com/graphql/v2", about="Railway's API"
     )
     railway_service_id: str | None = setting(
-        "RAILWAY_BOT_SERVICE_ID", text(), default=None, about="The bot's service on Railway"
+        "RAILWAY_BOT_SERVICE_ID",
+        text(),
+        default=None,
+        about="The bot's service on Railway; with commas one for each of BOT_URLS",
     )
     railway_environment_id: str | None = setting(
         "RAILWAY_ENVIRONMENT_ID", text(), default=None, about="The environment on Railway; Railway sets it"
@@ -197,11 +201,26 @@ class WatchdogSettings(CommonSettings):
         return {("bot" if at == 0 else f"bot-{at + 1}"): address for at, address in enumerate(addresses)}
 
     @property
+    def docker_containers(self) -> dict[str, str]:
+        """The container of each target, in the order of the addresses."""
+        return dict(zip(self.targets, _listed(self.docker_container), strict=False))
+
+    @property
+    def railway_services(self) -> dict[str, str]:
+        """The Railway service of each target, in the order of the addresses."""
+        return dict(zip(self.targets, _listed(self.railway_service_id), strict=False))
+
+    @property
     def database_path(self) -> Path:
         return self.data_dir / "watchdog.db"
 
     def _railway(self) -> str | None:
         return f"https://{self.railway_public_domain}" if self.railway_public_domain else None
+
+    def _one_each(self, value: str) -> bool:
+        """Whether ``value`` names something else for every target: a repair must never hit the wrong bot."""
+        names = _listed(value)
+        return len(names) == len(set(names)) == len(self.targets)
 
     def faults(self) -> list[Fault]:
         """What is wrong between variables."""
@@ -223,6 +242,18 @@ class WatchdogSettings(CommonSettings):
             found += [
                 Fault(name, None, "required by REMEDIATION=railway") for name, value in needed.items() if not value
             ]
+        for name, value, of in (
+            ("DOCKER_CONTAINER", self.docker_container, "docker"),
+            ("RAILWAY_BOT_SERVICE_ID", self.railway_service_id, "railway"),
+        ):
+            if of in self.remediation and value and not self._one_each(value):
+                count = len(self.targets)
+                wanted = "one name" if count == 1 else f"{count} different names with commas, one for each of BOT_URLS"
+                found.append(Fault(name, value, f"{wanted}, for REMEDIATION={of}"))
         if self.deadman_url is not None and not re.match(r"https?://[^/\s]+", self.deadman_url.reveal()):
             found.append(Fault("DEADMAN_URL", None, "a URL that begins with http:// or https://"))
         return found
+
+
+def _listed(value: str | None) -> list[str]:
+    return [name.strip() for name in (value or "").split(",") if name.strip()]

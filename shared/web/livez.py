@@ -52,7 +52,8 @@ class StallAnswerer:
             sock.close()
 
     def _run(self) -> None:
-        while not self._stopped.wait(0.25):
+        # Sleeps until the stall could be long enough: a loop that turns costs next to nothing.
+        while not self._stopped.wait(max(0.1, self._after_s - self._guard.age_s)):
             while self._guard.age_s >= self._after_s and not self._stopped.is_set():
                 ready, _, _ = select.select(self._sockets, [], [], 0.25)
                 for sock in ready:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -45,6 +46,12 @@ class FakeClock:
         wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (self._elapsed_s + seconds, next(self._order), wake))
         await wake
+
+    def alarm(self, seconds: float, ring: Callable[[], object]) -> Callable[[], object]:
+        wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        wake.add_done_callback(lambda done: done.cancelled() or ring())
+        heapq.heappush(self._sleepers, (self._elapsed_s + max(0.0, seconds), next(self._order), wake))
+        return wake.cancel
 
     @property
     def elapsed_s(self) -> float:

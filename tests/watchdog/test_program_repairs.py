@@ -102,3 +102,35 @@ async def test_a_bot_that_says_goodbye_before_it_stops_is_neither_told_nor_repai
             assert _alerts(receiver) == []
         finally:
             program.close()
+
+
+async def test_of_several_bots_the_one_that_is_dead_is_restarted_and_no_other(tmp_path: Path) -> None:
+    async with FakeBot() as first, FakeBot() as second, FakeDocker(tmp_path / "docker.sock") as docker:
+        docker.add("bot-a", service="bot-a")
+        docker.add("bot-b", service="bot-b")
+        program = watchdog(
+            tmp_path,
+            "",
+            BOT_URLS=f"{first.url},{second.url}",
+            REMEDIATION="docker",
+            DOCKER_SOCKET=str(docker.socket),
+            DOCKER_CONTAINER="bot-a,bot-b",
+            KEEP_ALIVE_RETRY_INTERVAL="100",
+            KEEP_ALIVE_DOWN_INTERVAL="200",
+            HEARTBEAT_INTERVAL="200",
+        )
+        del program.env["BOT_URL"]
+        program.start()
+        try:
+            await program.ready()
+            async with Client(program.url, WATCHDOG_TOKEN) as client:
+
+                async def both_up() -> bool:
+                    return [one["state"] for one in (await client.get("/api/status"))["targets"]] == ["UP", "UP"]
+
+                await eventually(both_up, within_s=20, what="both UP")
+            await second.stop()
+            await eventually(lambda: docker.restarts, within_s=30, what="the restart of the container")
+            assert docker.restarts == [("bot-b", "10")]
+        finally:
+            program.close()

@@ -44,6 +44,14 @@ def test_every_fault_is_told_at_once_and_secrets_are_not_shown() -> None:
     assert "'soon'" in str(caught.value)
 
 
+_RAILWAY = {
+    "REMEDIATION": "railway",
+    "RAILWAY_API_TOKEN": "a-token-of-tests",
+    "RAILWAY_BOT_SERVICE_ID": "service-1",
+    "RAILWAY_ENVIRONMENT_ID": "environment-1",
+}
+
+
 @pytest.mark.parametrize(
     ("environ", "named"),
     [
@@ -52,9 +60,25 @@ def test_every_fault_is_told_at_once_and_secrets_are_not_shown() -> None:
         ({"REMEDIATION": "none,bot"}, "REMEDIATION"),
         ({"REMEDIATION": "railway"}, "RAILWAY_API_TOKEN"),
         ({"DEADMAN_URL": "not-a-url-at-all"}, "DEADMAN_URL"),
+        ({"BOT_URLS": "http://a,http://b", "REMEDIATION": "docker"}, "DOCKER_CONTAINER"),
+        ({"BOT_URLS": "http://a,http://b", "REMEDIATION": "docker", "DOCKER_CONTAINER": "a,a"}, "DOCKER_CONTAINER"),
+        ({"REMEDIATION": "docker", "DOCKER_CONTAINER": "a,b"}, "DOCKER_CONTAINER"),
+        ({**_RAILWAY, "BOT_URLS": "http://a,http://b"}, "RAILWAY_BOT_SERVICE_ID"),
     ],
 )
 def test_variables_that_do_not_go_together_are_named(environ: dict[str, str], named: str) -> None:
     with pytest.raises(SettingsError) as caught:
         load(WatchdogSettings, environ)
     assert named in {fault.name for fault in caught.value.faults}
+
+
+def test_every_replica_has_a_container_and_a_service_of_its_own() -> None:
+    replicas = {"BOT_URLS": "http://a,http://b", "DOCKER_CONTAINER": "bot-a, bot-b"}
+    settings = load(WatchdogSettings, {**_RAILWAY, **replicas, "RAILWAY_BOT_SERVICE_ID": "s1,s2"})
+    assert settings.docker_containers == {"bot": "bot-a", "bot-2": "bot-b"}
+    assert settings.railway_services == {"bot": "s1", "bot-2": "s2"}
+
+
+def test_replicas_without_a_container_each_are_told_what_is_accepted() -> None:
+    with pytest.raises(SettingsError, match="2 different names with commas, one for each of BOT_URLS"):
+        load(WatchdogSettings, {"BOT_URLS": "http://a,http://b", "REMEDIATION": "bot,docker"})

@@ -43,6 +43,7 @@ class Why(StrEnum):
 
     NEWS = "news"
     BOTH_WAITED = "both_waited"
+    OPENER_NEVER_MEANT = "opener_never_meant"  # for this channel: it is told the whole story at once
     OPENER_IN_FLIGHT = "opener_in_flight"
     OPENER_MUTED = "opener_muted"
     OPENER_STILL_WAITS = "opener_still_waits"
@@ -111,6 +112,9 @@ def judge(notice: Notice, around: Surroundings, policy: AlertPolicy) -> Judged:
 
 
 def _judge_end(notice: Notice, around: Surroundings) -> Judged:
+    if around.opener is None and notice.kind is NoticeKind.UP:
+        # A fallback channel that is needed only now: "is UP again" would be the end of a story it never heard.
+        return Judged(Verdict.MERGE, Why.OPENER_NEVER_MEANT)
     if around.opener in ("muted", "expired"):
         return _mute(Why.OPENER_MUTED)
     if around.opener == "leased":

@@ -45,7 +45,9 @@ def _threshold(state: TargetState, policy: Policy, now: Now) -> TargetState:
     """Enough failures in a row are DOWN, unless the stop was announced and its deadline has not passed."""
     if state.reach is not State.SUSPECT or state.failures < policy.threshold or state.planned(now.steady_ms):
         return state
-    state = replace(state, reach=State.DOWN, recent=(), successes=0, planned_until_steady=None)
+    state = replace(
+        state, reach=State.DOWN, down_steady=now.steady_ms, recent=(), successes=0, planned_until_steady=None
+    )
     return state if policy.paused(state.target, now) else flapping.with_change(state, now)
 
 
@@ -64,7 +66,7 @@ def _shown(state: TargetState, policy: Policy, now: Now) -> tuple[State, str, in
         return State.PAUSED, "maintenance", now.wall_ms
     if state.blind:
         return State.BLIND, f"cannot_see:{state.blind_reason}", state.blind_since_ms
-    if state.flapping:
+    if state.flapping and state.incident_of(IncidentKind.DOWN) is None:
         return State.FLAPPING, state.flapping_reason, now.wall_ms
     if state.reach is State.DOWN:
         return State.DOWN, f"{policy.threshold}_failures:{state.last_reason}", state.failing_since_ms

@@ -33,7 +33,7 @@ def reconcile(
     closed: list[Incident] = []
     for kind in IncidentKind:
         known = state.incident_of(kind)
-        wanted = _wanted(state, kind)
+        wanted = _wanted(state, kind, policy, now)
         if wanted and known is None:
             incident = _new(state, kind, now)
             opened.append(incident)
@@ -46,11 +46,12 @@ def reconcile(
     return state, tuple(opened), tuple(closed)
 
 
-def _wanted(state: TargetState, kind: IncidentKind) -> bool:
+def _wanted(state: TargetState, kind: IncidentKind, policy: Policy, now: Now) -> bool:
     match kind:
         case IncidentKind.DOWN:
-            # One trouble, one incident: a target that flaps is told as flapping until it is stable.
-            return state.reach is State.DOWN and not state.flapping
+            # A target that flaps is told as flapping, unless it goes down and stays there.
+            stays = now.steady_ms - state.down_steady >= policy.flap_down_ms
+            return state.reach is State.DOWN and (stays or not state.flapping)
         case IncidentKind.FLAPPING:
             return state.flapping and state.incident_of(IncidentKind.DOWN) is None
         case IncidentKind.BLIND:

@@ -167,6 +167,7 @@ def _restored(state: TargetState, fact: WatchdogStarted, now: Now) -> Seen:
         recent=(),
         changes=tuple(past(at) for at in state.changes),
         unstable_steady=past(state.unstable_steady),
+        down_steady=past(state.down_steady),
         self_fail_steady=0,
         last_ok_start_steady=0,
         degraded_pending_steady=None,

@@ -44,6 +44,8 @@ class Policy(msgspec.Struct, frozen=True):
     flap_changes: int = 4
     flap_window_ms: int = 900_000
     flap_stable_ms: int = 600_000
+    # A flapping target that has been down for so long is told as DOWN all the same.
+    flap_down_ms: int = 45_000
     degraded_share: float = 0.5
     degraded_after_ms: int = 60_000
     degraded_recovery_ms: int = 30_000

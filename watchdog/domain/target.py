@@ -31,6 +31,7 @@ class TargetState(msgspec.Struct, frozen=True):
     failing_since_ms: int = 0
     ok_since_ms: int = 0
     last_reason: str = ""
+    down_steady: int = 0  # when the threshold was reached last
     last_ok_start_steady: int = 0
     # (when, whether it failed) of the last pings while the target counted as up
     recent: tuple[tuple[int, bool], ...] = ()

@@ -16,7 +16,7 @@ from shared.tasks import TaskGroupOfLoops
 from watchdog.domain.alert import AlertPolicy
 from watchdog.domain.ports import Delivered, Notifier
 from watchdog.domain.states import Notice
-from watchdog.flow.timing import StepWatch, either, epoch_ms, within
+from watchdog.flow.timing import StepWatch, either, epoch_ms, to_next, within
 from watchdog.ledger import claiming, outbox, settling
 from watchdog.ledger.claiming import Claim
 from watchdog.ledger.outbox import Channels, Depth
@@ -27,7 +27,8 @@ log = logs.get(__name__)
 
 SEND_LIMIT_S = 15.0
 _LEASE_MS = 60_000  # longer than a send may take
-_IDLE_S = 5.0  # a look at the outbox even when nobody called
+_IDLE_S = 60.0  # a look at an empty outbox even when nobody called
+_WAIT_S = 5.0  # and at one that holds something, whatever it says: the wall clock may have been set
 _KEEP_S = 1.0
 
 
@@ -54,6 +55,7 @@ class Dispatcher:
         second = tuple(dict.fromkeys(notifier.channel for notifier in fallback))
         self.channels = Channels(first, tuple(channel for channel in second if channel not in first))
         self._calls = {channel: asyncio.Event() for channel in self.channels.all}
+        self._keeper_call = asyncio.Event()
         self.depth = Depth(0, 0)
 
     @property
@@ -63,7 +65,7 @@ class Dispatcher:
 
     def kick(self) -> None:
         """Something was enqueued: look at once."""
-        for call in self._calls.values():
+        for call in (*self._calls.values(), self._keeper_call):
             call.set()
 
     async def mend(self) -> None:
@@ -84,7 +86,7 @@ class Dispatcher:
             look_again_at_ms = await self.deliver_next(channel)
             now_ms = epoch_ms(self._clock)
             if look_again_at_ms is None or look_again_at_ms > now_ms:
-                wait_s = _IDLE_S if look_again_at_ms is None else min(_IDLE_S, (look_again_at_ms - now_ms) / 1000)
+                wait_s = _IDLE_S if look_again_at_ms is None else min(_WAIT_S, (look_again_at_ms - now_ms) / 1000)
                 await either(self._clock, self._calls[channel], wait_s)
 
     async def deliver_next(self, channel: str) -> int | None:
@@ -117,6 +119,7 @@ class Dispatcher:
         tried = settling.Try(claim, notifier.label, delivered, took_ms, self._pick())
         settled = await self._ledger.write(lambda c: settling.settle(c, tried, self.channels, now_ms, self._policy))
         self._tell(claim, notifier.label, delivered, settled, now_ms)
+        self._keeper_call.set()  # what waits has changed
         if settled.escalated or settled.reported is not None:
             self.kick()
 
@@ -149,23 +152,32 @@ class Dispatcher:
             log.error(settled.reported.text, event_name="channel.failing", channel=label)
 
     async def _keep(self) -> None:
-        steps = StepWatch(self._clock)
+        steps, step_ms = StepWatch(self._clock), 0
         while True:
-            await self.keep(steps.take_ms())
-            await self._clock.sleep(_KEEP_S)
+            busy = await self.keep(step_ms)
+            looked_s, called, step_ms = self._clock.monotonic(), False, 0
+            # Whatever makes work for this loop comes with a call: a notice is enqueued with the incident it tells of.
+            # Without one only the clock is looked at: a step that is noticed late would move what came after it too.
+            while not (called or step_ms) and self._clock.monotonic() - looked_s < _IDLE_S:
+                called = await either(self._clock, self._keeper_call, to_next(self._clock, _KEEP_S)) or busy
+                step_ms = steps.take_ms()
 
-    async def keep(self, step_ms: int = 0) -> None:
-        """Reminders, overdue rows to the fallback channels, a step of the wall clock, the figures."""
+    async def keep(self, step_ms: int = 0) -> bool:
+        """Reminders, overdue rows to the fallback channels, a step of the wall clock, the figures.
+
+        Whether there is anything that time alone may make due: a notice that waits, an incident that is open.
+        """
         if step_ms:
             log.info("Waiting alerts move with the wall clock", event_name="outbox.shifted", step_ms=step_ms)
             await self._ledger.write(lambda c: settling.shift(c, step_ms))
         now_ms = epoch_ms(self._clock)
         policy, channels = self._policy, self.channels
-        reminders, overdue, depth = await self._ledger.read(
+        reminders, overdue, depth, busy = await self._ledger.read(
             lambda c: (
                 outbox.reminders_due(c, now_ms, policy),
                 bool(channels.fallback) and outbox.overdue(c, now_ms, policy) != [],
                 outbox.depth(c, now_ms),
+                outbox.busy(c),
             )
         )
         if reminders:
@@ -176,3 +188,4 @@ class Dispatcher:
             self.kick()
         self.depth = depth
         self._meter.outbox(depth.rows, depth.oldest_ms)
+        return busy

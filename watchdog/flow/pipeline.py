@@ -98,12 +98,15 @@ class Pipeline:
             now = self._moments.now()
             before = self._states[target]
             step = fold(before, fact, self.policy, now)
-            quiet = not (step.flip or step.opened or step.closed or step.happened or isinstance(fact, ProbeResult))
-            if quiet and not isinstance(fact, WatchdogStarted):
+            news = bool(step.flip or step.opened or step.closed or step.happened)
+            if not news and not isinstance(fact, ProbeResult | WatchdogStarted):
                 self._states[target] = step.state
                 return step
             try:
-                opened, closed, told = await self._ledger.write(lambda c: self._keep(c, fact, before, step, now))
+                # A ping that changed nothing is told to nobody: it need not wait for the disk.
+                opened, closed, told = await self._ledger.write(
+                    lambda c: self._keep(c, fact, before, step, now), durable=news
+                )
             except sqlite3.Error as error:
                 # An alert that is not in the ledger could be lost or told twice; the next ping decides anew.
                 self.fault = f"{type(error).__name__}: {error}"

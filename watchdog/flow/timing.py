@@ -16,16 +16,31 @@ def epoch_ms(clock: Clock) -> int:
     return int(clock.now().timestamp() * 1000)
 
 
-async def either(clock: Clock, event: asyncio.Event, seconds: float) -> None:
-    """Return when ``event`` is set or ``seconds`` have passed, whichever comes first; clears ``event``."""
-    waits = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(clock.sleep(seconds))]
-    try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
-        await asyncio.gather(*waits, return_exceptions=True)
-        event.clear()
+def to_next(clock: Clock, every_s: float) -> float:
+    """Seconds until the next whole multiple of ``every_s``: loops that look regularly then wake together, not one by one."""
+    return every_s - clock.monotonic() % every_s
+
+
+async def either(clock: Clock, event: asyncio.Event, seconds: float) -> bool:
+    """Return when ``event`` is set (True) or ``seconds`` have passed (False), whichever comes first; clears ``event``."""
+    came = event.is_set()
+    if not came:
+        rung = False
+
+        def ring() -> None:
+            nonlocal rung
+            rung = True
+            event.set()
+
+        # No task for the alarm: these waits are what an idle watchdog consists of.
+        silence = clock.alarm(seconds, ring)
+        try:
+            await event.wait()
+            came = not rung
+        finally:
+            silence()
+    event.clear()
+    return came
 
 
 async def within(clock: Clock, work: Coroutine[Any, Any, T], seconds: float) -> T:

@@ -7,6 +7,7 @@ from shared.clock import Clock
 from watchdog.domain.facts import Tick
 from watchdog.flow.moments import Moments
 from watchdog.flow.pipeline import Pipeline
+from watchdog.flow.timing import to_next
 from watchdog.ledger import decisions, runs
 from watchdog.ledger.sqlite import Ledger
 
@@ -31,7 +32,7 @@ class Upkeep:
         due_prune = self._clock.monotonic() + TICK_S * 10
         last = self._moments.now()
         while True:
-            await self._clock.sleep(TICK_S)
+            await self._clock.sleep(to_next(self._clock, TICK_S))
             now = self._moments.now()
             jump_ms = (now.wall_ms - last.wall_ms) - (now.steady_ms - last.steady_ms)
             if abs(jump_ms) > CLOCK_STEP_MS:

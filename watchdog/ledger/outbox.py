@@ -130,6 +130,15 @@ def remind(connection: sqlite3.Connection, channels: Channels, now_ms: int, poli
     return made
 
 
+def busy(connection: sqlite3.Connection) -> bool:
+    """Whether any row waits, held ones included, or any incident is open and may need a reminder."""
+    found = connection.execute(
+        f"SELECT EXISTS (SELECT 1 FROM outbox WHERE {_OPEN})"  # noqa: S608
+        " OR EXISTS (SELECT 1 FROM incident WHERE closed_at IS NULL)"
+    )
+    return bool(found.fetchone()[0])
+
+
 class Depth(msgspec.Struct, frozen=True):
     """How much waits, and for how long the oldest has (ms); rows that are held on purpose do not count."""
 

@@ -27,21 +27,23 @@ class LedgerRefused(Exception):
 class Ledger:
     """``await write(fn)`` runs ``fn(connection)`` in one transaction, ``await read(fn)`` beside it on a snapshot.
 
-    Whatever ``fn`` raises rolls the transaction back and is raised again. Calls may come from any task.
+    A write that is not ``durable`` survives the end of the process like any other, but a power cut may take it; it is on
+    the disk with the next durable one at the latest. Whatever ``fn`` raises rolls the transaction back and is raised again. Calls may come from any task.
     """
 
     def __init__(
         self, writer: sqlite3.Connection, reader: sqlite3.Connection, lock: int | None, *, inline: bool
     ) -> None:
         self._writer, self._reader, self._lock = writer, reader, lock
+        self._durable = True
         self._threads = (
             None if inline else (ThreadPoolExecutor(1, "ledger-writer"), ThreadPoolExecutor(1, "ledger-reader"))
         )
 
-    async def write(self, fn: Callable[[sqlite3.Connection], T]) -> T:
+    async def write(self, fn: Callable[[sqlite3.Connection], T], *, durable: bool = True) -> T:
         if self._threads is None:
-            return self._transact(fn)
-        return await asyncio.get_running_loop().run_in_executor(self._threads[0], self._transact, fn)
+            return self._transact(fn, durable)
+        return await asyncio.get_running_loop().run_in_executor(self._threads[0], self._transact, fn, durable)
 
     async def read(self, fn: Callable[[sqlite3.Connection], T]) -> T:
         if self._threads is None:
@@ -59,7 +61,10 @@ class Ledger:
             os.close(self._lock)
             self._lock = None
 
-    def _transact(self, fn: Callable[[sqlite3.Connection], T]) -> T:
+    def _transact(self, fn: Callable[[sqlite3.Connection], T], durable: bool) -> T:
+        if durable is not self._durable:
+            self._writer.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._durable = durable
         self._writer.execute("BEGIN IMMEDIATE")
         try:
             value = fn(self._writer)

@@ -14,6 +14,7 @@ from shared.clock import Clock
 from shared.contract import heartbeat
 from shared.retry import full_jitter
 from shared.settings import Secret
+from watchdog.flow.timing import either
 from watchdog.probes import reasons
 
 log = logs.get(__name__)
@@ -57,6 +58,7 @@ class HeartbeatLink:
         self._heard: float | None = None
         self._heard_ms = 0
         self._up = False
+        self._retuned = asyncio.Event()
         self.state = "connecting"
 
     @property
@@ -133,7 +135,7 @@ class HeartbeatLink:
     async def _event(self, name: str, data: str) -> None:
         if name == heartbeat.BEAT:
             beat = msgspec.json.decode(data, type=heartbeat.Beat)
-            self._interval_s = max(0.05, beat.interval_ms / 1000)
+            self._tune(max(0.05, beat.interval_ms / 1000))
             self._hear()
             if not self._up:
                 self._up = True
@@ -143,6 +145,11 @@ class HeartbeatLink:
         elif name == heartbeat.STOPPING:
             self._hear()
             await self._listener.stopping(msgspec.json.decode(data, type=heartbeat.Stopping))
+
+    def _tune(self, interval_s: float) -> None:
+        if interval_s != self._interval_s:
+            self._interval_s = interval_s
+            self._retuned.set()
 
     def _hear(self) -> None:
         self._heard = self._clock.monotonic()
@@ -158,11 +165,10 @@ class HeartbeatLink:
             now = self._clock.monotonic()
             if now >= due:
                 raise _Silent
-            # Short steps: a step that took much longer than asked for means that we were not awake, and what the
-            # bot said meanwhile still waits in the socket. It then gets a full period from now.
-            step_s = min(due - now, self._interval_s / 4)
-            await self._clock.sleep(step_s)
-            if self._clock.monotonic() - now > step_s + self._interval_s / 2:
+            await either(self._clock, self._retuned, due - now)
+            # Waking much later than asked for means that we were not awake, and what the bot said meanwhile still
+            # waits in the socket. It then gets a full period from now.
+            if self._clock.monotonic() - due > self._interval_s / 2:
                 grace_from = self._clock.monotonic()
 
     def _lost(self, reason: str) -> None:

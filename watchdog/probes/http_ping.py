@@ -35,6 +35,10 @@ class _Answer(msgspec.Struct, frozen=True):
     failure: Failure | None = None
 
 
+# What one attempt got, and what was wrong with it.
+_Tried = tuple[_Answer | None, Failure | None]
+
+
 class _AnswerBody(msgspec.Struct, rename="camel"):
     boot_id: str | None = None
 
@@ -45,7 +49,13 @@ def fresh_session() -> aiohttp.ClientSession:
     # The limit for all attempts is the pinger's; aiohttp's own would only cut it short.
     unlimited = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
     headers = {"User-Agent": "veilleur-watchdog", "Accept": "application/json", "Cache-Control": "no-cache"}
-    session = aiohttp.ClientSession(connector=connector, timeout=unlimited, headers=headers, auto_decompress=False)
+    session = aiohttp.ClientSession(
+        connector=connector,
+        timeout=unlimited,
+        headers=headers,
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),  # one ping must not depend on what another was given
+    )
     # aiohttp repeats a GET whose connection broke, once and silently; an attempt that nobody sees must not be made.
     session._retry_connection = False
     return session
@@ -75,30 +85,9 @@ class HttpPinger:
     async def ping(self, cause: Cause) -> ProbeResult:
         started, started_at_ms = self._clock.monotonic(), self._wall_ms()
         attempts: list[Attempt] = []
-        answer: _Answer | None = None
-        failure: Failure | None = None
-
-        async def once() -> None:
-            nonlocal answer, failure
-            answer, failure = await self._attempt(attempts, started)
-            if failure is not None and failure.retry:
-                raise _AttemptFailed
-
-        # A confirmation is a repetition itself and decides when the alert leaves: its attempts follow close on each other.
-        first_s = min(0.25, self._retry_s / 4) if cause is Cause.SCHEDULE else min(0.1, self._retry_s / 20)
-        retrier = retrying(
-            self._clock,
-            on=_AttemptFailed,
-            attempts=ATTEMPTS,
-            # No new attempt that would have no time left to be answered.
-            total_s=0.9 * self._timeout_s,
-            first_s=first_s,
-            cap_s=min(1.0, self._retry_s / 2, self._timeout_s / 10),
-        )
-        try:
-            await retrier(once)
-        except _AttemptFailed:
-            pass
+        answer, failure = await self._attempt(attempts, started)
+        if failure is not None and failure.retry:
+            answer, failure = await self._again(attempts, started, cause, (answer, failure))
         if failure is None:
             outcome, reason = Outcome.OK, "ok"
         elif answer is not None and answer.status in REFUSALS:
@@ -129,7 +118,37 @@ class HttpPinger:
             since_ms=self._since() if cause is not Cause.SCHEDULE else None,
         )
 
-    async def _attempt(self, attempts: list[Attempt], ping_started: float) -> tuple[_Answer | None, Failure | None]:
+    async def _again(self, attempts: list[Attempt], started: float, cause: Cause, first: _Tried) -> _Tried:
+        """The last of all attempts; ``first``, which has failed already, counts as the first of them.
+
+        Only a ping that failed comes here: the retrier is nothing that a healthy bot should cost.
+        """
+        tried, made = first, False
+
+        async def once() -> None:
+            nonlocal tried, made
+            tried, made = (await self._attempt(attempts, started) if made else first), True
+            if tried[1] is not None and tried[1].retry:
+                raise _AttemptFailed
+
+        # A confirmation is a repetition itself and decides when the alert leaves: its attempts follow close on each other.
+        first_s = min(0.25, self._retry_s / 4) if cause is Cause.SCHEDULE else min(0.1, self._retry_s / 20)
+        retrier = retrying(
+            self._clock,
+            on=_AttemptFailed,
+            attempts=ATTEMPTS,
+            # No new attempt that would have no time left to be answered.
+            total_s=0.9 * self._timeout_s - (self._clock.monotonic() - started),
+            first_s=first_s,
+            cap_s=min(1.0, self._retry_s / 2, self._timeout_s / 10),
+        )
+        try:
+            await retrier(once)
+        except _AttemptFailed:
+            pass
+        return tried
+
+    async def _attempt(self, attempts: list[Attempt], ping_started: float) -> _Tried:
         begun, begun_ms = self._clock.monotonic(), self._wall_ms()
         left_s = max(0.05, self._timeout_s - (begun - ping_started))
         answer: _Answer | None = None

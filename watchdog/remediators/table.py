@@ -13,33 +13,32 @@ from watchdog.settings import WatchdogSettings
 def build(
     settings: WatchdogSettings, target: str, url: str, http: aiohttp.ClientSession, token: Secret
 ) -> list[Remediator]:
-    """The remediators of ``target`` at ``url``. Docker and Railway restart the first target only: they know one name."""
+    """The remediators of ``target`` at ``url``; each restarts what belongs to that target and nothing else."""
     made: list[Remediator] = []
-    first = target == next(iter(settings.targets))
     if "bot" in settings.remediation:
         from watchdog.remediators.bot_api import BotApiRemediator
 
         made.append(BotApiRemediator(http, url, token))
-    if "docker" in settings.remediation and first:
+    if "docker" in settings.remediation:
         from watchdog.remediators.docker import DockerRemediator
 
-        made.append(DockerRemediator(settings.docker_socket, settings.docker_container))
-    if "railway" in settings.remediation and first:
-        made.append(_railway(settings, http))
+        made.append(DockerRemediator(settings.docker_socket, settings.docker_containers[target]))
+    if "railway" in settings.remediation:
+        made.append(_railway(settings, target, http))
     return made or [NoRemediator()]
 
 
-def _railway(settings: WatchdogSettings, http: aiohttp.ClientSession) -> Remediator:
+def _railway(settings: WatchdogSettings, target: str, http: aiohttp.ClientSession) -> Remediator:
     from watchdog.remediators.railway import RailwayRemediator
 
     token = settings.railway_api_token or settings.railway_token
-    if token is None or settings.railway_service_id is None or settings.railway_environment_id is None:
+    if token is None or target not in settings.railway_services or settings.railway_environment_id is None:
         raise ValueError("REMEDIATION=railway without its variables")  # the settings have refused this already
     return RailwayRemediator(
         http,
         url=settings.railway_api_url,
         token=token,
-        service_id=settings.railway_service_id,
+        service_id=settings.railway_services[target],
         environment_id=settings.railway_environment_id,
         project_token=settings.railway_api_token is None,
     )

@@ -55,16 +55,18 @@ class Meter:
         self._pushes = Counter(f"{PREFIX}_pushes_total", "Statistics pushed to the bot", ["result"], registry=registry)
         for result in ("ok", "failed"):
             self._pushes.labels(result)
+        # Looked up once: every ping is counted.
+        self._pings_of = {(name, outcome): self._pings.labels(name, outcome) for name in targets for outcome in Outcome}
+        self._seconds_of = {name: self._seconds.labels(name) for name in targets}
         for target in targets:
-            for outcome in Outcome:
-                self._pings.labels(target, outcome)
-                self._attempts.labels(target, outcome)
             self._restarts.labels(target)
-            self._seconds.labels(target)
+            for outcome in Outcome:
+                self._attempts.labels(target, outcome)
 
     def attempt(self, target: str) -> Callable[[Attempt], None]:
         """Counts one attempt of ``target``; attempts are counted when they are made, even when nothing is decided."""
-        return lambda attempt: self._attempts.labels(target, attempt.outcome).inc()
+        by_outcome = {outcome: self._attempts.labels(target, outcome) for outcome in Outcome}
+        return lambda attempt: by_outcome[attempt.outcome].inc()
 
     def pushed(self, result: str) -> None:
         """``result`` is ok or failed."""
@@ -74,9 +76,9 @@ class Meter:
         """A teller of the pipeline."""
         target = decided.step.state.target
         if isinstance(decided.fact, ProbeResult):
-            self._pings.labels(target, decided.fact.outcome).inc()
+            self._pings_of[target, decided.fact.outcome].inc()
             if decided.fact.outcome is Outcome.OK and decided.fact.latency_ms is not None:
-                self._seconds.labels(target).observe(decided.fact.latency_ms / 1000)
+                self._seconds_of[target].observe(decided.fact.latency_ms / 1000)
         if decided.step.flip is not None:
             self._flips.labels(target, decided.step.flip.new).inc()
         for happening in decided.step.happened:

@@ -21,7 +21,7 @@ log = logs.get(__name__)
 ATTEMPTS = 3
 TIMEOUT_S = 5.0
 # A ping a second needs no push a second: figures may be this old, a change of state may not.
-GAP_S = 5.0
+GAP_S = 10.0
 
 
 class _NotTaken(Exception):
@@ -45,7 +45,7 @@ class Pusher:
         self._clock, self._build, self._on_result = clock, build, on_result
         self._wanted = asyncio.Event()
         self._urgent = asyncio.Event()
-        self._gap_s = min(GAP_S, interval_s / 6)
+        self._gap_s = min(GAP_S, interval_s / 3)
         self._sequence = 0
         self._failing: str | None = None
         self.last_ok_at: float | None = None

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import msgspec
 
 from shared.clock import Clock
+from shared.contract.keepalive import LastPing
 from shared.loop_guard import LoopGuard
 from watchdog.boot import Boot
 from watchdog.domain.bars import daily
@@ -32,6 +33,7 @@ _FRESH_S = 2.0
 _INCIDENTS = 20
 _FLIPS = 20
 _NOTICES = 20
+_TRIES = 3
 
 
 class Gather:
@@ -56,20 +58,30 @@ class Gather:
         self._watches, self._cycle, self._guard = watches, cycle, guard
         self._turn = asyncio.Lock()
         self._made: tuple[float, view.StatusView] | None = None
+        self._changes = 0
 
     def forget(self) -> None:
-        """Something was changed by a person, who wants to see it at once."""
+        """Something has changed that a reader wants to see at once: what was gathered before is shown to nobody."""
+        self._changes += 1
         self._made = None
 
     async def status(self) -> view.StatusView:
         async with self._turn:
-            began_s = self._clock.monotonic()
-            if self._made is None or began_s >= self._made[0]:
-                made = await self._make()
-                ended_s = self._clock.monotonic()
+            if self._made is None or self._clock.monotonic() >= self._made[0]:
+                return await self._gathered()
+            return self._made[1]
+
+    async def _gathered(self) -> view.StatusView:
+        for _ in range(_TRIES):
+            began_s, changes = self._clock.monotonic(), self._changes
+            made = await self._make()
+            ended_s = self._clock.monotonic()
+            if changes == self._changes:
                 # A long history may cost half a second: then it is gathered less often, never more than a tenth of the time.
                 self._made = (ended_s + max(_FRESH_S, 10 * (ended_s - began_s)), made)
-            return self._made[1]
+                break
+        # Changes that come faster than a view can be gathered: the newest one is shown, and kept for nobody.
+        return made
 
     async def incidents(
         self, *, limit: int, before_ms: int | None = None, target: str | None = None
@@ -80,9 +92,12 @@ class Gather:
 
     async def _make(self) -> view.StatusView:
         now_ms = epoch_ms(self._clock)
-        kept = await self._ledger.read(lambda c: self._read(c, now_ms))
+        # What is in memory was committed before it got there. Looked at first, it never claims what the ledger's
+        # snapshot does not hold yet: an answered bot without a ping, an end without its incident.
         states = self._pipeline.states
-        targets = tuple(self._target(states[name], kept.targets[name]) for name in states)
+        last_pings = {name: self._watches[name].counts.last for name in states}
+        kept = await self._ledger.read(lambda c: self._read(c, now_ms))
+        targets = tuple(self._target(states[name], last_pings[name], kept.targets[name]) for name in states)
         return view.StatusView(
             generated_at_ms=now_ms,
             state=view.gravest([target.state for target in targets]),
@@ -115,9 +130,9 @@ class Gather:
             dry_run=settings.remediation_dry_run,
         )
 
-    def _target(self, state: TargetState, kept: _KeptTarget) -> view.TargetView:
+    def _target(self, state: TargetState, last: LastPing | None, kept: _KeptTarget) -> view.TargetView:
         watch = self._watches[state.target]
-        age_s, last = watch.link.age_s, watch.counts.last
+        age_s = watch.link.age_s
         repairs_on = bool(set(self._settings.remediation) - {"none"})
         return view.TargetView(
             name=state.target,
@@ -204,7 +219,8 @@ def _read_target(connection: sqlite3.Connection, name: str, now_ms: int) -> _Kep
             view.DayView(bar.day, bar.gap, uptime_view(bar.uptime), opened.get(bar.from_ms // DAY_MS, 0))
             for bar in daily(spans, now_ms, DAYS)
         ],
-        curve=timeline.curve(connection, name, now_ms - DAY_MS, now_ms, CURVE_SLOTS),
+        # Up to this very millisecond, which a ping may have ended in.
+        curve=timeline.curve(connection, name, now_ms + 1 - DAY_MS, now_ms + 1, CURVE_SLOTS),
         flips=[
             view.FlipView(flip.at_ms, flip.since_ms, flip.old, flip.new, flip.reason)
             for flip in history.flips(connection, name, 0, 1 << 62, limit=_FLIPS)

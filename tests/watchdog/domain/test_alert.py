@@ -39,7 +39,7 @@ def _notice(kind: NoticeKind) -> Notice:
         ("down", Surroundings(OVER, closer="waiting"), "merge", "both_waited"),
         ("down", Surroundings(OVER, closer="done"), "send", "news"),
         ("up", Surroundings(OVER, opener="done"), "send", "news"),
-        ("up", Surroundings(OVER, opener=None), "send", "news"),
+        ("up", Surroundings(OVER, opener=None), "merge", "opener_never_meant"),
         ("up", Surroundings(OVER, opener="waiting"), "merge", "both_waited"),
         ("up", Surroundings(OVER, opener="leased"), "hold", "opener_in_flight"),
         ("up", Surroundings(OVER, opener="muted"), "mute", "opener_muted"),

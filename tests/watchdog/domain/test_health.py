@@ -231,15 +231,19 @@ def test_ups_and_downs_become_one_flapping_until_it_is_stable(bot: Folded) -> No
     assert bot.state.state is State.UP
 
 
-def test_a_flapping_target_that_stays_down_is_told_as_down_in_the_end(bot: Folded) -> None:
+def test_a_flapping_target_that_stays_down_is_told_as_down_after_a_short_hold(bot: Folded) -> None:
     for _ in range(3):
         bot.wait(20)
         bot.go_down()
         bot.recover()
     bot.go_down()
-    for _ in range(125):
+    bot.wait(40).fail()
+    assert (bot.kinds[-1], bot.state.state) == ("flapping", State.FLAPPING)
+    bot.wait(5).fail()
+    assert (bot.kinds[-2:], bot.state.state) == (["flapping", "down"], State.DOWN)
+    for _ in range(120):
         bot.wait(5).fail()
-    assert bot.kinds[-2:] == ["-flapping", "down"]
+    assert bot.kinds[-2:] == ["down", "-flapping"]
 
 
 def test_too_many_sessions_not_ready_is_degraded_after_a_while(bot: Folded) -> None:

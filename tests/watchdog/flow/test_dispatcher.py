@@ -179,6 +179,33 @@ async def test_a_fallback_that_was_told_of_the_incident_is_told_of_its_end_at_on
         assert first.kinds == ["down", "up"]
 
 
+async def test_a_fallback_needed_only_at_the_end_is_told_the_whole_story(clock: FakeClock) -> None:
+    first, second = FakeNotifier(clock, "aaaa"), FakeNotifier(clock, "ffff")
+    async with desk(clock, first, fallback=(second,)) as at:
+        incident = await at.open()
+        await clock.advance(60)
+        first.answer = lambda _: FAILS
+        await at.close(incident)
+        await clock.advance(10)
+        assert second.ids == [f"{incident.id}:was_down"]
+        first.answer = None
+        await clock.advance(300)
+        assert first.kinds == ["down", "up"]
+
+
+async def test_an_idle_outbox_is_left_alone(clock: FakeClock) -> None:
+    channel = FakeNotifier(clock)
+    async with desk(clock, channel) as at:
+        incident = await at.open()
+        await at.close(incident)
+        await clock.advance(120)
+        statements: list[str] = []
+        at.ledger._writer.set_trace_callback(statements.append)
+        await clock.advance(600)
+        begun = sum(statement.startswith("BEGIN") for statement in statements)
+        assert begun <= 11, "one look of the channel's loop a minute, none of them for nothing more often"
+
+
 async def test_a_channel_that_keeps_failing_is_reported_once_on_the_others(clock: FakeClock) -> None:
     bad, good = FakeNotifier(clock, "aaaa", answer=lambda _: FAILS), FakeNotifier(clock, "bbbb")
     async with desk(clock, bad, good) as at:

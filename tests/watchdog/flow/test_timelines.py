@@ -55,6 +55,29 @@ async def test_flapping_is_told_once_and_its_end_once() -> None:
     await line.run(2000)
 
 
+async def test_a_flapping_bot_that_then_stays_dead_is_told_as_down_within_a_minute() -> None:
+    line = Timeline(quick())
+    for turn in range(3):
+        line.at(100 + 60 * turn, line.bot.dies).at(130 + 60 * turn, line.bot.wakes)
+    line.notice("down", 104, 106).notice("up", 130, 140).notice("down", 164, 166).notice("up", 190, 200)
+    line.notice("flapping", 190, 200)
+    line.at(300, line.bot.dies).notice("down", 345, 360)
+    line.at(500, line.bot.wakes).notice("up", 500, 510)
+    line.notice("reminder", 1090, 1100).notice("flapping_over", 1100, 1115)
+    await line.run(2000)
+
+
+async def test_a_bot_that_dies_at_every_start_and_then_starts_no_more_is_told_as_down_within_a_minute() -> None:
+    line = Timeline()
+    for turn in range(5):
+        line.at(100 + 7 * turn, line.bot.dies).at(102 + 7 * turn, line.bot.starts)
+    line.notice("restarted", 100, 106).notice("restarted", 107, 113).notice("restarted", 114, 120)
+    line.notice("flapping", 121, 128)
+    line.at(135, line.bot.dies).notice("down", 184, 195)
+    line.at(400, line.bot.starts).notice("up", 402, 410).notice("flapping_over", 1000, 1020)
+    await line.run(1500)
+
+
 async def test_a_bot_that_starts_and_dies_after_five_seconds_again_and_again_is_flapping() -> None:
     line = Timeline()
     at = 100.0
