@@ -89,8 +89,8 @@ class SessionStore:
 
     @property
     def failing(self) -> str | None:
-        """Why the last write failed; None when it went well."""
-        return self._failing
+        """Why what was marked could not be written; None when it was, or is not wanted any more."""
+        return self._failing if self._dirty or self._changes else None
 
     def mark(self, record: Record, change: Transition | None = None) -> None:
         """To be written soon."""
