@@ -14,7 +14,7 @@ UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generat
 
 .DEFAULT_GOAL := help
 .PHONY: help venv up test check static lint types imports security deploy-check audit lock sbom soak test-wire \
-	bench-detection bench-sessions bench-wire bench-faults docs images screenshots compose-test clean
+	bench-detection bench-sessions bench-wire bench-faults docs images screenshots containers clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -117,9 +117,8 @@ images: ## Build both images
 	docker build -f Dockerfile.bot -t veilleur-bot .
 	docker build -f Dockerfile.watchdog -t veilleur-watchdog .
 
-compose-test: ## Prove the compose file on a real Docker engine (DOCKER_HOST or the default one)
-	tests/system/images.sh
-	tests/system/compose.sh
+containers: $(VENV)/.tests ## Test images and compose file on a Docker engine: the one there is, or one brought up (Debian, root)
+	.ci/containers
 
 docs: $(VENV)/.tests ## Write again what is made from code: .env.example, README's table, the Grafana board
 	$(BIN)/python -m tests.deploy.documents --write

@@ -35,7 +35,7 @@ async def _run(settings: BotSettings, sockets: list[socket.socket], turns: LoopT
     app[keys.METRICS].register(MemoryOfWorkers(lambda: [worker.rss_bytes for worker in pool.workers()]))
     app[keys.METRICS].register(TurnsOfLoop(turns, "veilleur_bot_loop_turn_seconds"))
     pool.on_replaced(app[keys.FIGURES].worker_restarted)
-    app.cleanup_ctx.append(welcome(sockets[0].getsockname()[1]))
+    app.cleanup_ctx.append(welcome(settings.public_url or f"http://localhost:{sockets[0].getsockname()[1]}"))
     app.cleanup_ctx.append(_settled)
     guard = StallAnswerer(app[keys.GUARD], sockets)
     guard.start()

@@ -73,6 +73,13 @@ class BotSettings(CommonSettings):
         default=None,
         about="Administrator's key for /api; made at first start in SECRETS_DIR when unset",
     )
+    public_url: str | None = setting(
+        "PUBLIC_URL",
+        url(),
+        default=None,
+        shown_default="http://localhost:PORT",
+        about="Address at which people reach the dashboard, for login links",
+    )
     database_url: Secret | None = setting(
         "DATABASE_URL",
         database_url(),

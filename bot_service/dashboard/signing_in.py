@@ -68,5 +68,6 @@ async def make_link(request: web.Request) -> web.Response:
     """``POST /api/login-links``: an address that signs the administrator in once."""
     code = request.app[DESK].links.make()
     until = request.app[keys.CLOCK].now() + timedelta(seconds=LINK_LASTS_S)
-    base = f"{request.scheme}://{request.host}"
+    # Asked from inside a container, the request's own address is not the one that people open.
+    base = request.app[keys.SETTINGS].public_url or f"{request.scheme}://{request.host}"
     return json_response(LoginLink(f"{base}/login?code={code}", iso(until)), status=201)

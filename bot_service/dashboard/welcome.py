@@ -12,14 +12,14 @@ from aiohttp import web
 from bot_service.dashboard.desk import DESK
 
 
-def welcome(port: int) -> Callable[[web.Application], AsyncIterator[None]]:
-    """For ``cleanup_ctx``, behind everything else: by then the service answers."""
+def welcome(address: str) -> Callable[[web.Application], AsyncIterator[None]]:
+    """For ``cleanup_ctx``, behind everything else: by then the service answers. ``address`` is where people reach it."""
 
     async def greet(app: web.Application) -> AsyncIterator[None]:
         desk = app[DESK]
         if not desk.signed_in_once.exists():
             print(  # noqa: T201
-                f"\n    Dashboard: http://localhost:{port}/login?code={desk.links.make()}\n"
+                f"\n    Dashboard: {address}/login?code={desk.links.make()}\n"
                 "    The link signs you in once, within an hour. For another one: veilleur login-link\n",
                 flush=True,
             )

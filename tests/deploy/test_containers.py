@@ -95,14 +95,15 @@ def test_an_image_gets_its_own_package_and_shared_only(name: str, package: str, 
 def test_every_script_passes_shellcheck() -> None:
     if shutil.which("shellcheck") is None:
         pytest.skip("not installed: shellcheck (.ci/run does)")
-    scripts = [".ci/run", *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "tests").rglob("*.sh")))]
+    scripts = [".ci/run", ".ci/containers", ".ci/docker-engine.sh"]
+    scripts += [str(path.relative_to(ROOT)) for path in sorted((ROOT / "tests").rglob("*.sh"))]
     done = _run("shellcheck", *scripts)
     assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.docker
 @pytest.mark.timeout(600)
-@pytest.mark.skipif(not _engine(), reason="no Docker engine answers (make compose-test runs the long one)")
+@pytest.mark.skipif(not _engine(), reason="no Docker engine answers (make containers brings one up)")
 def test_the_images_run_as_root_on_a_root_owned_volume_and_as_10001_on_their_own() -> None:
     done = _run("tests/system/images.sh", timeout=590)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -105,6 +105,12 @@ async def test_a_login_link_works_once_and_looking_at_it_does_not_use_it_up(bot:
     assert (await browser.post("/login", code=code))[0] == 403
 
 
+async def test_links_name_the_address_that_people_reach_when_it_is_set(tmp_path: Path) -> None:
+    async with running(tmp_path / "data", PUBLIC_URL="https://bot.example.com/") as bot:
+        _, made = await bot.call("POST", "/api/login-links")
+    assert made["url"].startswith("https://bot.example.com/login?code=")
+
+
 @pytest.mark.parametrize(
     "target", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"]
 )
@@ -225,7 +231,7 @@ async def test_the_first_start_prints_a_link_until_somebody_has_signed_in(
     from bot_service.dashboard.welcome import welcome
 
     async with running(tmp_path / "data") as bot:
-        greet = welcome(3000)
+        greet = welcome("http://localhost:3000")
         async for _ in greet(bot.app):
             pass
         address = re.search(r"http://localhost:3000(/login\?code=\S+)", capsys.readouterr().out)

@@ -2,7 +2,8 @@
 # Proves docker-compose.yml on a real Docker engine, from nothing to nothing: cold start, crash, hang, clean stop, kept data,
 # monitoring. Usage: tests/system/compose.sh [keep]. Needs docker with compose and root (it signals processes from the host).
 # Touches only its own project (random name) and the images of the two programs. PULL=1 takes the official monitoring images;
-# otherwise, where they are missing, Debian's packages stand in for Prometheus and Alertmanager.
+# otherwise, where they are missing, Debian's packages stand in for Prometheus and Alertmanager. BUILD_NETWORK is the network
+# that builds use: host for an engine whose containers cannot reach the outside (.ci/docker-engine.sh).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -22,8 +23,10 @@ export PORT WATCHDOG_PORT PROMETHEUS_PORT ALERTMANAGER_PORT GRAFANA_PORT ALERTMA
 cat > "$work/test.yml" <<'YAML'
 services:
   bot:
+    build: {network: "${BUILD_NETWORK:-default}"}
     environment: {ENGINE: simulator}
   watchdog:
+    build: {network: "${BUILD_NETWORK:-default}"}
     environment: {KEEP_ALIVE_START_DELAY: "1000", FLAP_CHANGES: "1000", ALERT_URLS: "webhook://receiver:3001/alerts"}
   receiver:
     image: veilleur-watchdog
@@ -84,7 +87,7 @@ compose build -q bot watchdog
 docker image inspect -f '  {{index .RepoTags 0}}: {{.Size}} bytes' veilleur-bot veilleur-watchdog
 monitoring=(prometheus alertmanager)
 stand_in() { # name package program data-folder
-  docker build -q -t "$1" - >/dev/null <<DOCKERFILE
+  docker build -q --network "${BUILD_NETWORK:-default}" -t "$1" - >/dev/null <<DOCKERFILE
 FROM python:3.13-slim-trixie
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends $2 && install -d -o 65534 -g 65534 $4
 ENTRYPOINT ["$3"]
@@ -124,6 +127,12 @@ for service in bot watchdog; do
 done
 ok "uid 10001, read-only root, no capability"
 [ "$(compose exec -T bot sha256sum < /dev/null /secrets/watchdog-token)" = "$(compose exec -T watchdog sha256sum /secrets/watchdog-token)" ] || fail "two tokens"
+
+link=$(docker logs "$(container bot)" 2>&1 | grep -o 'http://[^ ]*/login?code=[^ ]*')
+[[ $link == "http://localhost:$PORT/"* ]] || fail "the printed link is $link"
+[[ $(compose exec -T bot veilleur login-link) == "http://localhost:$PORT/login?code="* ]] || fail "another address from veilleur login-link"
+curl -fsS -m 5 "$link" | grep -q 'name="code"' || fail "the printed link does not open"
+ok "the printed login link opens on the published port"
 
 step "a session, paired in the simulator"
 api /api/sessions -d '{"id": "alice"}' >/dev/null

@@ -34,7 +34,7 @@ for pid in (7, 1, *range(2, 60)):
 
 for program in bot watchdog; do
   image=veilleur-$program
-  docker image inspect "$image" >/dev/null 2>&1 || docker build -q -f "Dockerfile.$program" -t "$image" . >/dev/null
+  docker image inspect "$image" >/dev/null 2>&1 || docker build -q --network "${BUILD_NETWORK:-default}" -f "Dockerfile.$program" -t "$image" . >/dev/null
   printf '\n== %s: %s bytes\n' "$image" "$(docker image inspect -f '{{.Size}}' "$image")"
   docker volume create "$volume" >/dev/null
 

@@ -1,0 +1,134 @@
+#!/bin/bash
+# A Docker engine for the tests of this project, on a Debian machine that has none, and without an image registry.
+#   .ci/docker-engine.sh start DIR   brings it up; then `. DIR/env` makes docker and docker compose speak to it
+#   .ci/docker-engine.sh base DIR    puts a stand-in for the Dockerfiles' BASE_IMAGE into it: Debian's own Python
+#   .ci/docker-engine.sh stop DIR    removes its containers, ends it and deletes DIR
+# Everything it makes lies in DIR, apart from four Debian packages. It leaves the firewall and ip_forward alone and makes no
+# bridge of its own: containers of one compose project reach each other, the machine reaches their published ports, and
+# nothing reaches outside. Builds need `--network host` (BUILD_NETWORK=host).
+set -euo pipefail
+verb=${1:?start, base or stop} dir=$(realpath -m "${2:?a folder for the engine}")
+project=$(realpath "$(dirname "$0")/..")
+# The release whose engine (26), compose (2.26) and buildx the compose file needs. They run on older releases too.
+release=trixie
+from_the_machine=(containerd runc iptables mmdebstrap)
+from_the_release=(docker.io docker-cli docker-compose docker-buildx tini)
+
+say() { printf 'docker-engine: %s\n' "$1" >&2; }
+# shellcheck source=/dev/null
+use() { . "$dir/env"; }
+answers() { docker info >/dev/null 2>&1; }
+
+refuse_elsewhere() {
+  [ "$(id -u)" = 0 ] || { say "only root can start one"; exit 3; }
+  grep -qx 'ID=debian' /etc/os-release 2>/dev/null || { say "made for Debian only"; exit 3; }
+}
+
+# Where this machine gets its Debian from.
+# shellcheck disable=SC2016
+mirror() {
+  apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' | head -1 | grep .
+}
+
+install_what_the_machine_lacks() {
+  local missing=() package policy=/usr/sbin/policy-rc.d made='' status=0
+  for package in "${from_the_machine[@]}"; do
+    dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  say "installing ${missing[*]}"
+  # Installed, not started: no service of the machine's own is to run.
+  [ -e "$policy" ] || { made=yes; printf '#!/bin/sh\nexit 101\n' > "$policy"; chmod 0755 "$policy"; }
+  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2 || status=$?
+  [ -z "$made" ] || rm -f "$policy"
+  return "$status"
+}
+
+# The engine's own packages are unpacked beside the machine's, not installed: an engine that is there stays as it is.
+unpack_engine() {
+  local apt=$dir/apt package
+  mkdir -p "$apt"/{lists,cache}/partial "$apt"/{debs,parts} "$dir/root"
+  printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n' "$(mirror)" "$release" > "$apt/sources.list"
+  local options=(-qq -o "Dir::Etc::SourceList=$apt/sources.list" -o "Dir::Etc::SourceParts=$apt/parts" -o "Dir::State::Lists=$apt/lists"
+    -o "Dir::Cache=$apt/cache" -o "Dir::Cache::Archives=$apt/cache" -o APT::Sandbox::User=root -o Acquire::Languages=none)
+  apt-get "${options[@]}" update
+  (cd "$apt/debs" && apt-get "${options[@]}" download "${from_the_release[@]}")
+  for package in "$apt"/debs/*.deb; do dpkg-deb -x "$package" "$dir/root"; done
+  rm -rf "$apt"
+}
+
+write_env() {
+  local root=$dir/root
+  mkdir -p "$dir/config/cli-plugins"
+  ln -sfn "$root"/usr/libexec/docker/cli-plugins/* "$dir/config/cli-plugins/"
+  [ -e "$root/usr/bin/docker-init" ] || ln -s tini "$root/usr/bin/docker-init"
+  cat > "$dir/env" <<ENV
+export DOCKER_HOST=unix://$dir/docker.sock DOCKER_CONFIG=$dir/config BUILD_NETWORK=host
+export PATH=$root/usr/bin:$root/usr/sbin:/usr/local/sbin:/usr/sbin:/sbin:\$PATH
+ENV
+}
+
+start() {
+  refuse_elsewhere
+  mkdir -p "$dir"
+  install_what_the_machine_lacks
+  [ -x "$dir/root/usr/sbin/dockerd" ] || unpack_engine
+  write_env
+  use
+  if answers; then say "it runs already"; return; fi
+  setsid dockerd --host "$DOCKER_HOST" --data-root "$dir/data" --exec-root "$dir/exec" --pidfile "$dir/engine.pid" \
+    --bridge=none --iptables=false --ip6tables=false --ip-masq=false --ip-forward=false > "$dir/engine.log" 2>&1 < /dev/null &
+  local engine=$! tries
+  for ((tries = 0; tries < 150; tries++)); do
+    if answers; then
+      docker version --format 'docker-engine: engine {{.Server.Version}}, client {{.Client.Version}}' >&2
+      return
+    fi
+    kill -0 "$engine" 2>/dev/null || break
+    sleep 0.2
+  done
+  say "it does not start:"
+  tail -5 "$dir/engine.log" >&2
+  return 1
+}
+
+base() {
+  refuse_elsewhere
+  use
+  local image certificates=/etc/ssl/certs/ca-certificates.crt
+  image=$(sed -n 's/^ARG BASE_IMAGE=//p' "$project/Dockerfile.bot")
+  if docker image inspect "$image" >/dev/null 2>&1; then say "$image is there already"; return; fi
+  # The package index and the mirror may be reached through certificates that only this machine knows, so its bundle goes in:
+  # what is built on the stand-in is for tests on this machine and for nothing else.
+  # shellcheck disable=SC2016
+  mmdebstrap --quiet --mode=root --variant=minbase --include=python3,python3-venv,python3-pip,ca-certificates,tzdata \
+    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+    --customize-hook='rm -f "$1"/usr/lib/python3.*/EXTERNALLY-MANAGED && ln -s python3 "$1/usr/bin/python"' \
+    --customize-hook="cp -L $certificates \"\$1$certificates\"" \
+    "$release" - "$(mirror)" \
+    | docker import --change 'ENV LANG=C.UTF-8' --change "ENV PIP_CERT=$certificates" --change 'CMD ["python3"]' - "$image" >/dev/null
+  docker image inspect --format "docker-engine: stand-in for $image, {{.Size}} bytes" "$image" >&2
+}
+
+stop() {
+  [ -e "$dir/env" ] || { rm -rf "$dir"; return; }
+  use
+  local pid tries mounted
+  if answers; then
+    docker ps -aq | xargs -r docker rm -f >/dev/null || true
+    docker network prune -f >/dev/null || true
+  fi
+  pid=$(cat "$dir/engine.pid" 2>/dev/null || true)
+  if [ -n "$pid" ] && kill "$pid" 2>/dev/null; then
+    for ((tries = 0; tries < 100; tries++)); do kill -0 "$pid" 2>/dev/null || break; sleep 0.2; done
+    ! kill -0 "$pid" 2>/dev/null || { say "process $pid does not end"; return 1; }
+  fi
+  # Deepest first: nothing below DIR may still be mounted when it is deleted.
+  awk -v top="$dir/" 'index($2, top) == 1 { print $2 }' /proc/mounts | sort -r | while read -r mounted; do umount "$mounted"; done
+  rm -rf "$dir"
+}
+
+case $verb in
+  start | base | stop) "$verb" ;;
+  *) say "start, base or stop, not $verb"; exit 2 ;;
+esac
