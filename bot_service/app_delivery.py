@@ -26,6 +26,7 @@ from bot_service.delivery.outbox import Outbox
 from bot_service.delivery.retention import Retention, RetentionPolicy
 from bot_service.delivery.sender import Sender, SenderPolicy
 from bot_service.delivery.session_events import SessionEvents
+from bot_service.delivery.trial import WebhookTrial
 from bot_service.delivery.verdict import WebhookPolicy
 from bot_service.delivery.webhook_results import WebhookResults
 from bot_service.delivery.webhooks import WebhookDispatcher
@@ -49,6 +50,7 @@ class Delivery:
     announcer: Announcer
     directory: WebhookDirectory
     dispatcher: WebhookDispatcher
+    trial: WebhookTrial
     feed: EventFeed
     handlers: InboundHandlers
     journal: JournalIngest
@@ -166,6 +168,7 @@ async def _build(app: web.Application, http: aiohttp.ClientSession, trusted: aio
         announcer=announcer,
         directory=directory,
         dispatcher=dispatcher,
+        trial=WebhookTrial(clock, ids, one_call),
         feed=EventFeed(clock, database),
         handlers=InboundHandlers(clock, database),
         journal=journal,

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from aiohttp import web
 
 from bot_service import keys
+from bot_service.api.delivery_answers import KeyList, key_view, new_key
 from bot_service.api.delivery_schemas import CreateKey
-from bot_service.api.schemas import moment
-from bot_service.store.keys import StoredKey
+from bot_service.keyring import MadeKey
 from shared.clock import to_ms
 from shared.web import body, errors
 from shared.web.body import json_response
 
 
 async def create(request: web.Request) -> web.Response:
-    wish, app = await body.read(request, CreateKey), request.app
+    made = await make(request.app, await body.read(request, CreateKey))
+    return json_response(new_key(made.key, made.token), status=201)
+
+
+async def make(app: web.Application, wish: CreateKey) -> MadeKey:
+    """For the API and the dashboard alike."""
     expires_ms = None if wish.expires_in is None else to_ms(app[keys.CLOCK].now()) + wish.expires_in
-    made = await app[keys.KEYRING].make(
+    return await app[keys.KEYRING].make(
         name=wish.name, owner=wish.owner, scopes=tuple(dict.fromkeys(wish.scopes)), expires_ms=expires_ms
     )
-    return json_response({**view(made.key), "key": made.token}, status=201)
 
 
 async def index(request: web.Request) -> web.Response:
-    return json_response({"keys": [view(key) for key in await request.app[keys.KEYRING].listed()]})
+    return json_response(KeyList([key_view(key) for key in await request.app[keys.KEYRING].listed()]))
 
 
 async def revoke(request: web.Request) -> web.Response:
@@ -33,16 +35,3 @@ async def revoke(request: web.Request) -> web.Response:
     if not await request.app[keys.KEYRING].revoke(request.match_info["keyId"]):
         raise errors.not_found("this key")
     return web.Response(status=204)
-
-
-def view(key: StoredKey) -> dict[str, Any]:
-    return {
-        "id": key.id,
-        "name": key.name,
-        "owner": key.owner,
-        "scopes": key.scopes,
-        "createdAt": moment(key.created_ms),
-        "expiresAt": moment(key.expires_ms),
-        "lastUsedAt": moment(key.last_used_ms),
-        "revokedAt": moment(key.revoked_ms),
-    }

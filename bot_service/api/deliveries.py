@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
 from aiohttp import web
 
 from bot_service import keys
 from bot_service.api.access import principal
+from bot_service.api.delivery_answers import DeliveryPage, Replayed, delivery_view, delivery_with_body
 from bot_service.api.delivery_schemas import ReplayDeliveries
 from bot_service.api.lookup import integer
-from bot_service.api.schemas import moment
 from bot_service.api.webhooks import seen
 from bot_service.store import deliveries
-from bot_service.store.deliveries import Delivery
 from shared.clock import to_ms
 from shared.web import body, errors
 from shared.web.body import json_response
@@ -35,7 +31,7 @@ async def index(request: web.Request) -> web.Response:
     async with request.app[keys.DATABASE].read() as connection:
         rows = await deliveries.page(connection, ids, state=state, limit=limit, before=query.get("before"))
     following = rows[-1].event if len(rows) == limit else None
-    return json_response({"deliveries": [view(row) for row in rows], "next": following})
+    return json_response(DeliveryPage([delivery_view(row) for row in rows], following))
 
 
 async def read(request: web.Request) -> web.Response:
@@ -47,7 +43,7 @@ async def read(request: web.Request) -> web.Response:
         found = await deliveries.get(connection, webhook, request.match_info["eventId"])
     if found is None:
         raise errors.not_found("this delivery")
-    return json_response({**view(found), "body": msgspec.Raw(found.body)})
+    return json_response(delivery_with_body(found))
 
 
 async def replay(request: web.Request) -> web.Response:
@@ -58,7 +54,7 @@ async def replay(request: web.Request) -> web.Response:
     async with app[keys.DATABASE].write() as connection:
         count = await deliveries.replay(connection, wish.webhook, wish.events, to_ms(app[keys.CLOCK].now()))
     app[keys.DELIVERY].dispatcher.retry_asides(wish.webhook)
-    return json_response({"replayed": count}, status=202)
+    return json_response(Replayed(count), status=202)
 
 
 def _seen_ids(request: web.Request) -> list[str]:
@@ -67,19 +63,3 @@ def _seen_ids(request: web.Request) -> list[str]:
     if principal(request).owner is None:
         ids += request.app[keys.DELIVERY].directory.fixed_ids()
     return ids
-
-
-def view(row: Delivery) -> dict[str, Any]:
-    return {
-        "webhook": row.webhook,
-        "event": row.event,
-        "type": row.type,
-        "session": row.lane or None,
-        "state": "pending" if row.state == "aside" else row.state,
-        "createdAt": moment(row.created_ms),
-        "attempts": row.attempts,
-        "nextAttemptAt": moment(row.next_ms) if row.finished_ms is None else None,
-        "lastStatus": row.last_status,
-        "lastError": row.last_error,
-        "finishedAt": moment(row.finished_ms),
-    }

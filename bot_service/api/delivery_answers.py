@@ -1,15 +1,25 @@
-"""What the API of messages, webhooks, deliveries and keys gives, in camelCase."""
+"""What the API of messages, webhooks, deliveries and keys gives, in camelCase: these types are rendered and described alike."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
-State = Literal["queued", "sent", "delivered", "read", "failed", "received", "handled", "unhandled"]
+from bot_service.api.schemas import moment
+from bot_service.delivery import wire
+from bot_service.delivery.trial import Trial
+from bot_service.domain.message import InboundMessage, Media, MessageType
+from bot_service.store.deliveries import Delivery, Webhook
+from bot_service.store.keys import StoredKey
+from bot_service.store.messages import StoredMessage
+from shared.clock import from_ms, iso
+
+MessageState = Literal["queued", "sent", "delivered", "read", "failed", "received", "handled", "unhandled"]
+DeliveryState = Literal["pending", "delivered", "dead"]
 
 
-class FileView(msgspec.Struct, frozen=True, rename="camel"):
+class FileView(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """A file of a message; ``url`` is where to fetch it, when it is kept."""
 
     mime_type: str
@@ -27,16 +37,16 @@ class WaitsForView(msgspec.Struct, frozen=True):
     until: str | None = None
 
 
-class MessageView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """A message, in or out. What its type does not have is left out."""
+class MessageView(msgspec.Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
+    """A message, in or out. What it does not have is left out."""
 
     id: str
     session: str
     chat: str
     direction: Literal["in", "out"]
-    type: str
+    type: MessageType
     at: str
-    state: State
+    state: MessageState
     state_at: str
     error: str | None = None
     waits_for: WaitsForView | None = None
@@ -47,6 +57,10 @@ class MessageView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     push_name: str | None = None
     from_me: bool = False
     is_group: bool = False
+    latitude: float | None = None
+    longitude: float | None = None
+    name: str | None = None
+    contact_phone: str | None = None
     reply_to: str | None = None
     reaction_to: str | None = None
 
@@ -65,7 +79,7 @@ class WebhookView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     owner: str | None
     session: str | None
     url: str
-    events: list[str]
+    events: tuple[str, ...]
     active: bool
     created_at: str
     updated_at: str
@@ -81,6 +95,16 @@ class WebhookList(msgspec.Struct, frozen=True):
     webhooks: list[WebhookView]
 
 
+class WebhookTest(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """What came of one call, signed like every other. ``error`` is None when the receiver took it."""
+
+    event: str
+    delivered: bool
+    status: int | None
+    error: str | None
+    duration_ms: int
+
+
 class DeliveryView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """One event on its way to one webhook."""
 
@@ -88,7 +112,7 @@ class DeliveryView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     event: str
     type: str
     session: str | None
-    state: Literal["pending", "delivered", "dead"]
+    state: DeliveryState
     created_at: str
     attempts: int
     next_attempt_at: str | None
@@ -100,7 +124,7 @@ class DeliveryView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 class DeliveryWithBody(DeliveryView, frozen=True, rename="camel", kw_only=True):
     """``body`` is what is sent."""
 
-    body: Any
+    body: msgspec.Raw
 
 
 class DeliveryPage(msgspec.Struct, frozen=True):
@@ -122,7 +146,7 @@ class KeyView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     id: str
     name: str
     owner: str
-    scopes: list[Literal["admin", "session", "read", "send"]]
+    scopes: tuple[Literal["admin", "session", "read", "send"], ...]
     created_at: str
     expires_at: str | None
     last_used_at: str | None
@@ -139,15 +163,107 @@ class KeyList(msgspec.Struct, frozen=True):
     keys: list[KeyView]
 
 
-class Figures(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """Durations in milliseconds, memory in bytes, rates a minute."""
+def message_view(row: StoredMessage, waits_for: WaitsForView | None = None) -> MessageView:
+    """A stored message: no path of ours, no bytes of a file."""
+    message = wire.message_of(row)
+    arrived = message if isinstance(message, InboundMessage) else None
+    return MessageView(
+        id=row.message_id,
+        session=row.session,
+        chat=row.chat,
+        direction="in" if row.direction == "in" else "out",
+        type=message.type,
+        at=_at(row.at_ms),
+        state=msgspec.convert(row.state, MessageState),
+        state_at=_at(row.state_ms),
+        error=row.error,
+        waits_for=waits_for,
+        duplicates=row.duplicates,
+        text=message.text,
+        media=_file_view(row, message.media) if message.media is not None else None,
+        sender=arrived.sender if arrived else None,
+        push_name=arrived.push_name if arrived else None,
+        from_me=arrived.from_me if arrived else False,
+        is_group=arrived.is_group if arrived else False,
+        latitude=message.latitude,
+        longitude=message.longitude,
+        name=message.name,
+        contact_phone=message.contact_phone,
+        reply_to=message.reply_to,
+        reaction_to=message.reaction_to,
+    )
 
-    version: str
-    boot_id: str
-    uptime: int
-    loop_lag_ms: int
-    memory: dict[str, int]
-    sessions: dict[str, Any]
-    messages: dict[str, float]
-    webhooks: dict[str, int]
-    alerts: list[str]
+
+def _file_view(row: StoredMessage, media: Media) -> FileView:
+    url = wire.media_url(row.session, row.message_id) if media.path is not None else None
+    return FileView(media.mime_type, url, media.file_name, media.size, media.seconds, media.voice)
+
+
+def webhook_view(webhook: Webhook) -> WebhookView:
+    return WebhookView(
+        id=webhook.id,
+        owner=webhook.owner,
+        session=webhook.session,
+        url=webhook.url,
+        events=webhook.events,
+        active=webhook.active,
+        created_at=_at(webhook.created_ms),
+        updated_at=_at(webhook.updated_ms),
+    )
+
+
+def new_webhook(webhook: Webhook) -> NewWebhook:
+    """With the secret: for the one answer that shows it."""
+    return NewWebhook(**msgspec.structs.asdict(webhook_view(webhook)), secret=webhook.secret)
+
+
+def webhook_test(trial: Trial) -> WebhookTest:
+    return WebhookTest(
+        event=trial.event,
+        delivered=trial.attempt.error is None,
+        status=trial.attempt.status,
+        error=trial.attempt.error,
+        duration_ms=trial.duration_ms,
+    )
+
+
+def delivery_view(row: Delivery) -> DeliveryView:
+    return DeliveryView(
+        webhook=row.webhook,
+        event=row.event,
+        type=row.type,
+        session=row.lane or None,
+        state=msgspec.convert("pending" if row.state == "aside" else row.state, DeliveryState),
+        created_at=_at(row.created_ms),
+        attempts=row.attempts,
+        next_attempt_at=moment(row.next_ms) if row.finished_ms is None else None,
+        last_status=row.last_status,
+        last_error=row.last_error,
+        finished_at=moment(row.finished_ms),
+    )
+
+
+def delivery_with_body(row: Delivery) -> DeliveryWithBody:
+    return DeliveryWithBody(**msgspec.structs.asdict(delivery_view(row)), body=msgspec.Raw(row.body))
+
+
+def key_view(key: StoredKey) -> KeyView:
+    return KeyView(
+        id=key.id,
+        name=key.name,
+        owner=key.owner,
+        scopes=msgspec.convert(key.scopes, tuple[Literal["admin", "session", "read", "send"], ...]),
+        created_at=_at(key.created_ms),
+        expires_at=moment(key.expires_ms),
+        last_used_at=moment(key.last_used_ms),
+        revoked_at=moment(key.revoked_ms),
+    )
+
+
+def new_key(key: StoredKey, token: str) -> NewKey:
+    """With the key itself: for the one answer that shows it."""
+    return NewKey(**msgspec.structs.asdict(key_view(key)), key=token)
+
+
+def _at(at_ms: int) -> str:
+    return iso(from_ms(at_ms))

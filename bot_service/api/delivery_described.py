@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bot_service.api import delivery_answers as answers
 from bot_service.api import delivery_schemas as schemas
+from bot_service.api import figures
 from bot_service.api.openapi import Answer, Operation, Parameter
 from shared.contract import keepalive
 
@@ -109,6 +110,12 @@ EVENTS = [
         {204: Answer("It is gone.")},
     ),
     Operation(
+        "POST", f"{WEBHOOK}/test", "Events", "Test a webhook",
+        "One event of the type `webhook.test` now, signed like every other, tried once and kept nowhere.",
+        {200: Answer("What came of it.", answers.WebhookTest,
+                     example={"event": "06E9ZQ4WJ000000A1B", "delivered": True, "status": 200, "error": None, "durationMs": 45})},
+    ),
+    Operation(
         "POST", f"{WEBHOOK}/secret", "Events", "Rotate a webhook's secret", "A new one, in force at once.",
         {200: Answer("The webhook, with its new secret.", answers.NewWebhook)},
     ),
@@ -162,7 +169,7 @@ STATISTICS = [
         },
     ),
     Operation("GET", "/api/metrics", "Service", "Figures for people", "As JSON; Prometheus reads `/metrics`.",
-              {200: Answer("The figures.", answers.Figures)}),
+              {200: Answer("The figures.", figures.Figures)}),
 ]  # fmt: skip
 
 OPERATIONS = [*MESSAGES, *EVENTS, *KEYS, *STATISTICS]

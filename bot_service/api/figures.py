@@ -7,6 +7,7 @@ import resource
 from collections import deque
 from pathlib import Path
 
+import msgspec
 from aiohttp import web
 
 from bot_service import keys
@@ -16,8 +17,55 @@ from shared.web.body import json_response
 _RATE_WINDOW_S = 60.0
 
 
+class Memory(msgspec.Struct, frozen=True, rename="camel"):
+    rss_bytes: int
+    peak_rss_bytes: int
+
+
+class SessionFigures(msgspec.Struct, frozen=True, rename="camel"):
+    """``byState`` names only states that some session is in."""
+
+    total: int
+    wanted: int
+    ready: int
+    need_person: int
+    by_state: dict[State, int]
+
+
+class MessageFigures(msgspec.Struct, frozen=True, rename="camel"):
+    received: int
+    duplicates: int
+    sent: int
+    failed: int
+    received_per_minute: float
+    sent_per_minute: float
+    waiting_to_be_stored_bytes: int
+    oldest_to_send_ms: int
+
+
+class WebhookFigures(msgspec.Struct, frozen=True, rename="camel"):
+    count: int
+    receivers_down: int
+    dead_letters: int
+    oldest_waiting_ms: int
+
+
+class Figures(msgspec.Struct, frozen=True, rename="camel"):
+    """Durations in milliseconds, memory in bytes, rates a minute. ``alerts`` are those of the service itself."""
+
+    version: str
+    boot_id: str
+    uptime: int
+    memory: Memory
+    loop_lag_ms: int
+    sessions: SessionFigures
+    messages: MessageFigures
+    webhooks: WebhookFigures
+    alerts: list[str]
+
+
 async def read(request: web.Request) -> web.Response:
-    """From memory only. Durations in milliseconds, memory in bytes, rates a minute."""
+    """From memory only."""
     app = request.app
     boot, registry, metrics = app[keys.BOOT], app[keys.REGISTRY], app[keys.FIGURES]
     built, clock = app[keys.DELIVERY], app[keys.CLOCK]
@@ -25,39 +73,39 @@ async def read(request: web.Request) -> web.Response:
     received, sent = metrics.received_total, metrics.sent_total
     rate = app[keys.RATES]
     rate.note(clock.monotonic(), received, sent)
-    per_minute = rate.per_minute(clock.monotonic(), received, sent)
+    received_per_minute, sent_per_minute = rate.per_minute(clock.monotonic(), received, sent)
     return json_response(
-        {
-            "version": boot.version,
-            "bootId": boot.boot_id,
-            "uptime": boot.age_ms(clock),
-            "memory": {"rssBytes": resident_bytes(), "peakRssBytes": _peak_bytes()},
-            "loopLagMs": int(app[keys.GUARD].lag_s * 1000),
-            "sessions": {
-                "total": len(registry),
-                "wanted": registry.wanted,
-                "ready": registry.ready,
-                "needPerson": registry.waiting_for_people,
-                "byState": {state.value: count for state, count in registry.by_state.items() if count},
-            },
-            "messages": {
-                "received": received,
-                "duplicates": metrics.duplicates_total,
-                "sent": sent,
-                "failed": metrics.failed_total,
-                "receivedPerMinute": per_minute[0],
-                "sentPerMinute": per_minute[1],
-                "waitingToBeStoredBytes": built.journal.behind_bytes(),
-                "oldestToSendMs": int(queues.send_oldest_s * 1000),
-            },
-            "webhooks": {
-                "count": len(built.directory.all()),
-                "receiversDown": len(built.dispatcher.paused()),
-                "deadLetters": queues.dead_letters,
-                "oldestWaitingMs": int(queues.webhook_oldest_s * 1000),
-            },
-            "alerts": sorted(built.alerts.raised),
-        }
+        Figures(
+            version=boot.version,
+            boot_id=boot.boot_id,
+            uptime=boot.age_ms(clock),
+            memory=Memory(resident_bytes(), _peak_bytes()),
+            loop_lag_ms=int(app[keys.GUARD].lag_s * 1000),
+            sessions=SessionFigures(
+                total=len(registry),
+                wanted=registry.wanted,
+                ready=registry.ready,
+                need_person=registry.waiting_for_people,
+                by_state={state: count for state, count in registry.by_state.items() if count},
+            ),
+            messages=MessageFigures(
+                received=received,
+                duplicates=metrics.duplicates_total,
+                sent=sent,
+                failed=metrics.failed_total,
+                received_per_minute=received_per_minute,
+                sent_per_minute=sent_per_minute,
+                waiting_to_be_stored_bytes=built.journal.behind_bytes(),
+                oldest_to_send_ms=int(queues.send_oldest_s * 1000),
+            ),
+            webhooks=WebhookFigures(
+                count=len(built.directory.all()),
+                receivers_down=len(built.dispatcher.paused()),
+                dead_letters=queues.dead_letters,
+                oldest_waiting_ms=int(queues.webhook_oldest_s * 1000),
+            ),
+            alerts=sorted(built.alerts.raised),
+        )
     )
 
 

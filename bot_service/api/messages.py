@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import BodyPartReader, hdrs, web
 
 from bot_service import keys
+from bot_service.api.delivery_answers import MessagePage, message_view
 from bot_service.api.delivery_schemas import MarkRead, SendMedia, SendMessage, ShowTyping
 from bot_service.api.lookup import integer, problems, session_of
 from bot_service.api.schemas import moment
@@ -55,7 +56,7 @@ async def send(request: web.Request) -> web.Response:
         if key is not None and print_ is not None:
             earlier = await outbox.earlier(record.id, key, print_)
             if earlier is not None:
-                return json_response(wire.shown(earlier))
+                return json_response(message_view(earlier))
         if message.media is not None:
             stored_file = await _stored(request, record.id, message, wish, content)
             message = msgspec.structs.replace(message, media=stored_file)
@@ -72,7 +73,7 @@ async def send(request: web.Request) -> web.Response:
     request.app[keys.SUPERVISOR].touch(record.id)
     location = f"/api/sessions/{record.id}/messages/{accepted.message.message_id}"
     return json_response(
-        wire.shown(accepted.message), status=200 if accepted.repeated else 202, headers={"Location": location}
+        message_view(accepted.message), status=200 if accepted.repeated else 202, headers={"Location": location}
     )
 
 
@@ -93,14 +94,13 @@ async def index(request: web.Request) -> web.Response:
             connection, record.id, limit=limit, before=before, chat=chat, direction=direction, state=query.get("state")
         )
     following = rows[-1].seq if len(rows) == limit else None
-    return json_response({"messages": [wire.shown(row) for row in rows], "next": following})
+    return json_response(MessagePage([message_view(row) for row in rows], following))
 
 
 async def read(request: web.Request) -> web.Response:
     """One that is queued says why it waits: a freeze with its end, the connection, the last error, or its turn."""
     row = await _message(request)
-    reason = await waits_for(request, row) if row.state == "queued" else None
-    return json_response(wire.shown(row) | ({} if reason is None else {"waitsFor": reason}))
+    return json_response(message_view(row, await waits_for(request, row) if row.state == "queued" else None))
 
 
 async def media(request: web.Request) -> web.StreamResponse:

@@ -86,6 +86,7 @@ def table(app: web.Application) -> list[Route]:
         Route("GET", WEBHOOK, webhooks.read, Scope.READ),
         Route("PATCH", WEBHOOK, webhooks.change, Scope.SESSION),
         Route("DELETE", WEBHOOK, webhooks.delete, Scope.SESSION),
+        Route("POST", f"{WEBHOOK}/test", webhooks.test, Scope.SESSION),
         Route("POST", f"{WEBHOOK}/secret", webhooks.rotate, Scope.SESSION),
         Route("GET", "/api/deliveries", deliveries.index, Scope.READ),
         Route("POST", "/api/deliveries/replay", deliveries.replay, Scope.SESSION),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from bot_service import keys
+from bot_service.api.delivery_answers import WaitsForView
 from bot_service.api.lookup import session_of
 from bot_service.api.schemas import moment
 from bot_service.delivery.limits import frozen
@@ -13,7 +14,7 @@ from bot_service.store import sends
 from bot_service.store.messages import StoredMessage
 
 
-async def waits_for(request: web.Request, row: StoredMessage) -> dict[str, str | None] | None:
+async def waits_for(request: web.Request, row: StoredMessage) -> WaitsForView | None:
     """A freeze with its end, the connection, the last error, or its turn; None when it has just gone."""
     record, app = session_of(request), request.app
     async with app[keys.DATABASE].read() as connection:
@@ -23,7 +24,7 @@ async def waits_for(request: web.Request, row: StoredMessage) -> dict[str, str |
     known_chat, last_error = standing
     stop = frozen(record, app[keys.SUPERVISOR].now_ms(), known_chat=known_chat)
     if stop is not None:
-        return {"reason": stop.reason.value, "until": moment(stop.until_ms)}
+        return WaitsForView(stop.reason.value, moment(stop.until_ms))
     if record.state not in LINKED:
-        return {"reason": "not_connected", "until": None}
-    return {"reason": last_error or "its_turn", "until": None}
+        return WaitsForView("not_connected")
+    return WaitsForView(last_error or "its_turn")

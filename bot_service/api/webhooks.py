@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from typing import Any
 
 from aiohttp import web
 
 from bot_service import keys
 from bot_service.api.access import Principal, principal
+from bot_service.api.delivery_answers import WebhookList, new_webhook, webhook_test, webhook_view
 from bot_service.api.delivery_schemas import ChangeWebhook, CreateWebhook
 from bot_service.api.lookup import may_see
-from bot_service.api.schemas import moment
 from bot_service.delivery import signing
 from bot_service.delivery.addresses import refusal_of_url
 from bot_service.delivery.directory import unknown_patterns
@@ -24,7 +23,12 @@ from shared.web.body import json_response
 
 
 async def create(request: web.Request) -> web.Response:
-    wish, who, app = await body.read(request, CreateWebhook), principal(request), request.app
+    webhook = await make(request.app, principal(request), await body.read(request, CreateWebhook))
+    return json_response(new_webhook(webhook), status=201, headers={"Location": f"/api/webhooks/{webhook.id}"})
+
+
+async def make(app: web.Application, who: Principal, wish: CreateWebhook) -> Webhook:
+    """For the API and the dashboard alike. Raises :class:`errors.Problem` when ``who`` may not, or a field cannot be used."""
     owner = _owner(app, wish, who)
     _check(app, wish.url, wish.events)
     secret = wish.secret or signing.new_secret()
@@ -45,20 +49,18 @@ async def create(request: web.Request) -> web.Response:
         updated_ms=now_ms,
     )
     await _save(app, webhook)
-    return json_response(
-        {**view(webhook), "secret": secret}, status=201, headers={"Location": f"/api/webhooks/{webhook.id}"}
-    )
+    return webhook
 
 
 async def index(request: web.Request) -> web.Response:
     """``?session=`` narrows the list to those of one session."""
     session = request.query.get("session")
     found = [webhook for webhook in seen(request) if session is None or webhook.session == session]
-    return json_response({"webhooks": [view(webhook) for webhook in found]})
+    return json_response(WebhookList([webhook_view(webhook) for webhook in found]))
 
 
 async def read(request: web.Request) -> web.Response:
-    return json_response(view(webhook_of(request)))
+    return json_response(webhook_view(webhook_of(request)))
 
 
 async def change(request: web.Request) -> web.Response:
@@ -73,16 +75,24 @@ async def change(request: web.Request) -> web.Response:
         updated_ms=to_ms(app[keys.CLOCK].now()),
     )
     await _save(app, changed)
-    return json_response(view(changed))
+    return json_response(webhook_view(changed))
 
 
 async def delete(request: web.Request) -> web.Response:
     """What was on its way to it is dropped."""
-    webhook, app = webhook_of(request), request.app
+    await remove(request.app, webhook_of(request))
+    return web.Response(status=204)
+
+
+async def remove(app: web.Application, webhook: Webhook) -> None:
     async with app[keys.DATABASE].write() as connection:
         await deliveries.delete_webhook(connection, webhook.id)
     app[keys.DELIVERY].directory.remove(webhook.id)
-    return web.Response(status=204)
+
+
+async def test(request: web.Request) -> web.Response:
+    """One call now, whether the webhook is active or not; what came of it is the answer."""
+    return json_response(webhook_test(await request.app[keys.DELIVERY].trial.run(webhook_of(request))))
 
 
 async def rotate(request: web.Request) -> web.Response:
@@ -91,20 +101,7 @@ async def rotate(request: web.Request) -> web.Response:
         webhook_of(request), secret=signing.new_secret(), updated_ms=to_ms(request.app[keys.CLOCK].now())
     )
     await _save(request.app, webhook)
-    return json_response({**view(webhook), "secret": webhook.secret})
-
-
-def view(webhook: Webhook) -> dict[str, Any]:
-    return {
-        "id": webhook.id,
-        "owner": webhook.owner,
-        "session": webhook.session,
-        "url": webhook.url,
-        "events": webhook.events,
-        "active": webhook.active,
-        "createdAt": moment(webhook.created_ms),
-        "updatedAt": moment(webhook.updated_ms),
-    }
+    return json_response(new_webhook(webhook))
 
 
 def seen(request: web.Request) -> list[Webhook]:

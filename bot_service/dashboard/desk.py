@@ -15,6 +15,7 @@ from bot_service.api.access import PRINCIPAL, Principal, Scope
 from bot_service.dashboard import wording
 from bot_service.dashboard.french import FRENCH
 from bot_service.dashboard.login import COOKIE, Login, LoginLinks, Logins, from_here, inside, same_token
+from bot_service.dashboard.once import Once
 from bot_service.sessions.bus import Event
 from bot_service.sessions.codes import Shown
 from shared.clock import Clock
@@ -37,6 +38,7 @@ class Desk:
     links: LoginLinks
     signed_in_once: Path
     codes: dict[str, Shown] = field(default_factory=dict)
+    once: Once = field(default_factory=Once)
     streams: set[asyncio.Queue[Event | None]] = field(default_factory=set)
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bot_service.dashboard.french_integration import INTEGRATION
+
 FRENCH: Mapping[str, str] = {
+    **INTEGRATION,
     # Navigation
     "Sessions": "Sessions",
     "Deliveries": "Livraisons",
@@ -36,7 +39,8 @@ FRENCH: Mapping[str, str] = {
     "A session is one WhatsApp account linked to this service.": "Une session est un compte WhatsApp lié à ce service.",
     "{n} session, ready": "{n} session, prête",
     "All {n} sessions are ready": "Les {n} sessions sont prêtes",
-    "{ready} of {total} sessions are ready": "{ready} sessions prêtes sur {total}",
+    "{n} of {total} sessions is ready": "{n} session prête sur {total}",
+    "{n} of {total} sessions are ready": "{n} sessions prêtes sur {total}",
     "New session": "Nouvelle session",
     "All sessions": "Toutes les sessions",
     "Search by name or id": "Chercher par nom ou identifiant",

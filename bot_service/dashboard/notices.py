@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
+from bot_service.api.access import Scope
 from bot_service.dashboard import wording
 from bot_service.dashboard.desk import DESK
 from bot_service.dashboard.login import Login
@@ -24,7 +25,9 @@ def base_context(request: web.Request, login: Login) -> dict[str, Any]:
     return {
         "form_token": login.form_token,
         "signed_in": login.principal.name if login.principal.owner is not None else t("administrator"),
+        "administrator": login.principal.may(Scope.ADMIN),
         "notice": notice(request, t),
+        "once": request.app[DESK].once.take(login, request.query.get("once", "")),
     }
 
 

@@ -10,12 +10,14 @@ from bot_service.dashboard import (
     commands,
     deliveries_page,
     docs_page,
+    keys_page,
     list_page,
     live_page,
     new_page,
     session_page,
     signing_in,
     stream,
+    webhooks_page,
 )
 from bot_service.dashboard.desk import DESK, command, page
 from bot_service.domain.record import CommandKind
@@ -40,6 +42,13 @@ def table(app: web.Application) -> list[Route]:
         Route("POST", "/sessions/{id}/messages", command(SEND, commands.send), Scope.PUBLIC),
         Route("GET", "/deliveries", page(READ, deliveries_page.show), Scope.PUBLIC),
         Route("POST", "/deliveries/replay", command(SESSION, deliveries_page.replay), Scope.PUBLIC),
+        Route("GET", "/webhooks", page(READ, webhooks_page.show), Scope.PUBLIC),
+        Route("POST", "/webhooks", command(SESSION, webhooks_page.create), Scope.PUBLIC),
+        Route("POST", "/webhooks/{webhookId}/test", command(SESSION, webhooks_page.test), Scope.PUBLIC),
+        Route("POST", "/webhooks/{webhookId}/delete", command(SESSION, webhooks_page.delete), Scope.PUBLIC),
+        Route("GET", "/keys", page(Scope.ADMIN, keys_page.show), Scope.PUBLIC),
+        Route("POST", "/keys", command(Scope.ADMIN, keys_page.create), Scope.PUBLIC),
+        Route("POST", "/keys/{keyId}/revoke", command(Scope.ADMIN, keys_page.revoke), Scope.PUBLIC),
         Route("GET", "/live", page(READ, live_page.show), Scope.PUBLIC),
         Route("GET", "/events", page(READ, stream.events), Scope.PUBLIC, stream=True),
         Route("GET", "/login", signing_in.show, Scope.PUBLIC),

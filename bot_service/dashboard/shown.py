@@ -73,7 +73,9 @@ def summary(by_state: Mapping[State, int], t: Words) -> Summary:
     if ready == total:
         sentence = t.many(total, "{n} session, ready", "All {n} sessions are ready")
     else:
-        sentence = t("{ready} of {total} sessions are ready", ready=t.number(ready), total=t.number(total))
+        sentence = t.many(
+            ready, "{n} of {total} sessions is ready", "{n} of {total} sessions are ready", total=t.number(total)
+        )
     others = [
         f"{t.number(count)} {t(wording.STATE[state]).lower()}"
         for state, count in by_state.items()

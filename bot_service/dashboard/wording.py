@@ -107,6 +107,8 @@ DONE = {
     "send": "The message is on its way.",
     "pairing-code": "Type the code on the phone.",
     "replay": "The letters are sent again.",
+    "webhook-deleted": "The webhook is deleted. What was on its way to it is dropped.",
+    "key-revoked": "The key is revoked. Whoever uses it is refused from now on.",
 }
 
 PROBLEM = {
@@ -121,6 +123,22 @@ PROBLEM = {
     "other": "It did not work. The log says why.",
 }
 
+# Why a webhook's receiver gave no answer, by the code of the attempt.
+NO_ANSWER = {
+    "timeout": "no answer in time",
+    "connect": "nothing listens there",
+    "dns": "the name is not known",
+    "tls": "its certificate is not good",
+    "private_address": "private addresses are not allowed here",
+}
+
+# What a key may do, from the least to the most.
+SCOPE = {
+    "read": "look at sessions, messages, webhooks",
+    "send": "send messages",
+    "session": "make, pair, start, stop, delete sessions and webhooks",
+    "admin": "everything, for every owner, and keys",
+}
 
 MESSAGE_STATE = ("queued", "sent", "delivered", "read", "failed", "received", "handled")
 

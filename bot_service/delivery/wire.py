@@ -1,4 +1,4 @@
-"""Messages as receivers, the event stream and the API show them: no path of ours, no bytes of a file."""
+"""Messages as receivers and the event stream show them: no path of ours, no bytes of a file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import msgspec
 
 from bot_service.domain.message import InboundMessage, Media, OutgoingMessage
 from bot_service.store.messages import StoredMessage
-from shared.clock import from_ms, iso
 
 _INBOUND = msgspec.json.Decoder(InboundMessage)
 _OUTGOING = msgspec.json.Decoder(OutgoingMessage)
@@ -36,36 +35,13 @@ def _with_url(data: dict[str, Any], media: Media, session: str, message_id: str)
     return {**data, "media": shown}
 
 
-def shown(row: StoredMessage) -> dict[str, Any]:
-    """One stored message for the API."""
-    message: InboundMessage | OutgoingMessage
-    message = _INBOUND.decode(row.body) if row.direction == "in" else _OUTGOING.decode(row.body)
-    content = msgspec.to_builtins(message)
-    if message.media is not None:
-        content = _with_url(content, message.media, row.session, row.message_id)
-    for key in ("session", "chat", "id", "to", "type", "atMs"):
-        content.pop(key, None)
-    value: dict[str, Any] = {
-        "id": row.message_id,
-        "session": row.session,
-        "chat": row.chat,
-        "direction": row.direction,
-        "type": row.type,
-        "at": iso(from_ms(row.at_ms)),
-        "state": row.state,
-        "stateAt": iso(from_ms(row.state_ms)),
-    }
-    if row.error is not None:
-        value["error"] = row.error
-    if row.duplicates:
-        value["duplicates"] = row.duplicates
-    return {**value, **content}
+def message_of(row: StoredMessage) -> InboundMessage | OutgoingMessage:
+    """A stored message as it came in or went out."""
+    return _INBOUND.decode(row.body) if row.direction == "in" else _OUTGOING.decode(row.body)
 
 
 def media_of(row: StoredMessage) -> Media | None:
-    message: InboundMessage | OutgoingMessage
-    message = _INBOUND.decode(row.body) if row.direction == "in" else _OUTGOING.decode(row.body)
-    return message.media
+    return message_of(row).media
 
 
 def sender_of(row: StoredMessage) -> str | None:

@@ -166,6 +166,10 @@ async def test_every_page_is_clean_in_light_and_dark_for_every_reader(
     await paired(bot, "Boutique Lyon", "Support", "Newsletter")
     async with Client(bot.url) as api:
         await api.post("/api/sessions", {"id": "garage", "name": "Garage Martin"})
+        await api.post("/api/webhooks", {"url": "https://shop.example.com/hook", "session": "support"})
+        events = ["message", "session.*"]
+        await api.post("/api/webhooks", {"url": "https://crm.example.com/in", "events": events, "active": False})
+        await api.post("/api/keys", {"name": "Shop", "owner": "shop", "scopes": ["read", "send"]})
         await api.post("/api/sessions/newsletter/stop")
         await reaches(api, "garage", "PAIRING")
     for scheme in ("light", "dark"):
@@ -190,6 +194,8 @@ PAGES = {
     "/sessions/boutique-lyon": "one-session",
     "/sessions/garage": "pairing",
     "/deliveries": "deliveries",
+    "/webhooks": "webhooks",
+    "/keys": "keys",
     "/new": "new",
     "/live": "live",
 }
@@ -217,6 +223,8 @@ async def test_a_telephone_and_a_french_reader(browser: Browser, both: tuple[Pro
             (f"{bot.url}/", "telephone"),
             (f"{bot.url}/sessions/support", "telephone-session"),
             (f"{bot.url}/new", "telephone-new"),
+            (f"{bot.url}/webhooks", "telephone-webhooks"),
+            (f"{bot.url}/keys", "telephone-keys"),
             (f"{watchdog.url}/", "telephone-status"),
         ):
             await seen.page.goto(address)
@@ -244,3 +252,37 @@ async def test_the_dashboard_works_by_keyboard_and_without_script(
         await page.get_by_role("button", name="Stop").press("Enter")
         await expect(page.get_by_text("The session is stopped.")).to_be_visible()
         await expect(page.locator("[data-live=facts] .state")).to_have_text("Stopped")
+
+
+async def test_a_webhook_and_a_key_by_keyboard_their_secrets_shown_once(
+    browser: Browser, both: tuple[Program, Program]
+) -> None:
+    bot, _ = both
+    async with tab(browser) as seen:
+        page = seen.page
+        await sign_in(seen, bot)
+        await page.get_by_role("link", name="Webhooks").press("Enter")
+        await page.get_by_label("Address").fill("https://receiver.invalid/hook")
+        await page.get_by_label("session.qr").press("Space")
+        await page.get_by_label("Address").press("Enter")
+        secret = page.get_by_label("Secret")
+        await expect(secret).to_have_value(re.compile("^whsec_"))
+        assert await seen.axe() == []
+        row = page.get_by_role("row").filter(has_text="receiver.invalid")
+        await expect(row).not_to_contain_text("session.qr")
+        await page.reload()
+        await expect(secret).to_have_count(0)
+        await page.get_by_label("Delete https://receiver.invalid/hook").press("Enter")
+        await page.get_by_role("button", name="Delete for good").press("Enter")
+        await expect(page.get_by_text("No webhook yet")).to_be_visible()
+
+        await page.get_by_role("link", name="Keys").press("Enter")
+        await page.get_by_label("Name").fill("Shop")
+        await page.get_by_label("send messages").press("Space")
+        await page.get_by_role("button", name="Make and show the key").press("Enter")
+        await expect(page.get_by_label("Key", exact=True)).to_have_value(re.compile("^vk_"))
+        assert await seen.axe() == []
+        await page.get_by_label("Revoke Shop").press("Enter")
+        await page.get_by_role("button", name="Revoke for good").press("Enter")
+        await expect(page.get_by_role("row").filter(has_text="Shop")).to_contain_text("revoked")
+        assert await seen.faults() == []

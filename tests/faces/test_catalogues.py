@@ -10,6 +10,7 @@ import pytest
 
 from bot_service.dashboard import watchdog_strip, wording
 from bot_service.dashboard.french import FRENCH as DASHBOARD
+from bot_service.delivery.directory import EVENT_TYPES
 from bot_service.domain.states import State
 from shared.web.ui import words
 from tests.faces.catalogue import of_python, of_templates
@@ -30,6 +31,7 @@ def texts(folder: Path) -> set[str]:
 def worded() -> set[str]:
     found = {*wording.STATE.values(), *wording.REASON.values(), *wording.ADVICE.values()}
     found |= {*wording.DONE.values(), *wording.PROBLEM.values(), *wording.MESSAGE_STATE}
+    found |= {*wording.NO_ANSWER.values(), *wording.SCOPE.values(), *EVENT_TYPES.values()}
     return (found | set(watchdog_strip._SENTENCE.values())) - {""}
 
 

@@ -42,9 +42,14 @@ class Browser:
             self.token = found[1] if found else self.token
             return answer.status, page
 
-    async def post(self, path: str, headers: dict[str, str] | None = None, **fields: str) -> tuple[int, str]:
-        """(status, where it leads)."""
-        data = {"token": self.token, **fields}
+    async def post(
+        self, path: str, headers: dict[str, str] | None = None, **fields: str | list[str]
+    ) -> tuple[int, str]:
+        """(status, where it leads). A list is one field several times, as ticked boxes send it."""
+        given = {"token": self.token, **fields}
+        data = [
+            (name, each) for name, value in given.items() for each in ([value] if isinstance(value, str) else value)
+        ]
         headers = HERE if headers is None else headers
         async with self.bot.client.post(path, data=data, headers=headers, allow_redirects=False) as answer:
             return answer.status, answer.headers.get("Location", "")
@@ -69,7 +74,7 @@ async def state(bot: Bot, session: str, wanted: State) -> None:
 
 
 async def test_without_a_login_every_page_leads_to_the_login_page(bot: Bot) -> None:
-    for path in ("/", "/new", "/sessions/some-one", "/deliveries", "/live", "/events"):
+    for path in ("/", "/new", "/sessions/some-one", "/deliveries", "/webhooks", "/keys", "/live", "/events"):
         async with bot.client.get(path, allow_redirects=False) as answer:
             assert (answer.status, answer.headers["Location"].split("?")[0]) == (303, "/login"), path
 

@@ -19,8 +19,8 @@ from tests.support.processes import API_KEY, WATCHDOG_TOKEN
 from tests.support.waiting import eventually
 
 # Pages for people, not part of the API.
-PAGES = {"/", "/new", "/login", "/logout", "/live", "/events", "/docs", "/deliveries"}
-UNDER_PAGES = ("/docs/", "/sessions/", "/deliveries/", "/static/")
+PAGES = {"/", "/new", "/login", "/logout", "/live", "/events", "/docs", "/deliveries", "/webhooks", "/keys"}
+UNDER_PAGES = ("/docs/", "/sessions/", "/deliveries/", "/webhooks/", "/keys/", "/static/")
 
 
 @pytest.fixture

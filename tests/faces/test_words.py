@@ -40,7 +40,13 @@ def test_a_text_without_translation_stays_english_and_counting_follows_the_langu
 
 @pytest.mark.parametrize(
     ("milliseconds", "expected"),
-    [(45, "45 ms"), (12_300, "12 s"), (200_000, "3 min 20 s"), (187_200_000, "2 d 4 h"), (3_600_000, "1 h")],
+    [
+        (45, "45\u00a0ms"),
+        (12_300, "12\u00a0s"),
+        (200_000, "3\u00a0min 20\u00a0s"),
+        (187_200_000, "2\u00a0d 4\u00a0h"),
+        (3_600_000, "1\u00a0h"),
+    ],
 )
 def test_durations_have_at_most_two_units(milliseconds: float, expected: str) -> None:
     assert EN.span(milliseconds) == expected
@@ -55,8 +61,8 @@ def test_a_ratio_is_never_rounded_up_to_a_hundred_per_cent() -> None:
 
 def test_moments_are_told_relative_to_now() -> None:
     now = datetime(2026, 11, 23, 9, 16, tzinfo=UTC)
-    assert EN.ago(now - timedelta(seconds=75), now) == "1 min ago"
-    assert FR.ago(now - timedelta(seconds=75), now) == "il y a 1 min"
-    assert EN.ago(now + timedelta(hours=2), now) == "in 2 h"
+    assert EN.ago(now - timedelta(seconds=75), now) == "1\u00a0min ago"
+    assert FR.ago(now - timedelta(seconds=75), now) == "il y a 1\u00a0min"
+    assert EN.ago(now + timedelta(hours=2), now) == "in 2\u00a0h"
     assert EN.ago(None, now) == "never"
     assert FR.when(now) == "23 nov. 2026, 09:16 UTC"

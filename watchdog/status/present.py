@@ -165,7 +165,14 @@ def _lines(target: TargetView, now_ms: int, t: Words) -> list[str]:
         found.append(text)
     if target.sessions_wanted and target.state not in ("DOWN", "BLIND", "UNKNOWN"):
         ready = target.sessions_wanted - target.sessions_not_ready
-        found.append(t("{ready} of {wanted} sessions are ready.", ready=ready, wanted=target.sessions_wanted))
+        found.append(
+            t.many(
+                ready,
+                "{n} of {wanted} sessions is ready.",
+                "{n} of {wanted} sessions are ready.",
+                wanted=t.number(target.sessions_wanted),
+            )
+        )
     return found
 
 

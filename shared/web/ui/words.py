@@ -92,14 +92,14 @@ class Words:
         return self.number(value, 0 if value == 100 else digits) + ("\u202f%" if self.lang == "fr" else "%")
 
     def span(self, milliseconds: float, parts: int = 2) -> str:
-        """A duration for people: ``45 ms``, ``12 s``, ``3 min 20 s``, ``2 d 4 h``."""
+        """A duration for people: ``45 ms``, ``12 s``, ``3 min 20 s``, ``2 d 4 h``; no line breaks before a unit."""
         if milliseconds < 1000:
-            return f"{milliseconds:.0f} ms"
+            return f"{milliseconds:.0f}\u00a0ms"
         left, words = int(milliseconds), []
         for name, size in _UNITS[self.lang]:
             count, left = divmod(left, size)
             if count:
-                words.append(f"{count} {name}")
+                words.append(f"{count}\u00a0{name}")
             if len(words) == parts:
                 break
         return " ".join(words)

@@ -64,6 +64,7 @@ API: dict[tuple[str, str], tuple[Scope, int, Any]] = {
     ("GET", "/api/webhooks/{webhookId}"): (READ, 200, None),
     ("PATCH", "/api/webhooks/{webhookId}"): (SESSION, 200, {}),
     ("DELETE", "/api/webhooks/{webhookId}"): (SESSION, 204, None),
+    ("POST", "/api/webhooks/{webhookId}/test"): (SESSION, 200, None),
     ("POST", "/api/webhooks/{webhookId}/secret"): (SESSION, 200, None),
     ("GET", "/api/deliveries"): (READ, 200, None),
     ("POST", "/api/deliveries/replay"): (SESSION, 422, {}),
@@ -91,6 +92,13 @@ FORMS: dict[tuple[str, str], tuple[Scope | None, int | str, dict[str, str]]] = {
     ("POST", "/sessions/{id}/messages"): (SEND, "problem=wrong_state", {"to": "33612345678", "text": "x"}),
     ("GET", "/deliveries"): (READ, 200, {}),
     ("POST", "/deliveries/replay"): (SESSION, "problem=not_found", {"delivery": "none/none"}),
+    ("GET", "/webhooks"): (READ, 200, {}),
+    ("POST", "/webhooks"): (SESSION, "problem=invalid", {"url": "no url"}),
+    ("POST", "/webhooks/{webhookId}/test"): (SESSION, "/webhooks", {}),
+    ("POST", "/webhooks/{webhookId}/delete"): (SESSION, "done=webhook-deleted", {}),
+    ("GET", "/keys"): (ADMIN, 200, {}),
+    ("POST", "/keys"): (ADMIN, "problem=invalid", {"name": ""}),
+    ("POST", "/keys/{keyId}/revoke"): (ADMIN, "problem=not_found", {}),
     ("GET", "/live"): (READ, 200, {}),
     ("GET", "/events"): (READ, 200, {}),
     ("GET", "/login"): (None, 200, {}),
@@ -138,7 +146,9 @@ class World:
         _, listed = await self.bot.call("GET", "/api/webhooks")
         found = [hook["id"] for hook in listed["webhooks"] if hook["owner"] == "ann"]
         if not found:
-            _, hook = await self.bot.call("POST", "/api/webhooks", {"url": "https://example.com", "session": "of-ann"})
+            _, hook = await self.bot.call(
+                "POST", "/api/webhooks", {"url": "https://receiver.invalid", "session": "of-ann"}
+            )
             found = [hook["id"]]
         return {"id": "of-ann", "webhookId": found[0], "messageId": "none", "eventId": "none", "keyId": "none"}
 
@@ -223,7 +233,7 @@ def expected_page(method: str, path: str, caller: str) -> int | str:
     owner, held = caller.split()
     if held != scope.value:
         return 403 if method == "GET" else "problem=forbidden"
-    if owner == "bob" and "{id}" in path:
+    if owner == "bob" and ("{id}" in path or "{webhookId}" in path):
         return 404 if method == "GET" else "problem=not_found"
     return passes
 

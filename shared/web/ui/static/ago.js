@@ -7,7 +7,7 @@ function words(seconds) {
   if (Math.abs(seconds) < 1) return french ? "à l’instant" : "now";
   const size = Math.abs(seconds);
   const [name, unit] = units.find(([, each]) => size >= each) ?? units[3];
-  const text = `${Math.floor(size / unit)} ${name}`;
+  const text = `${Math.floor(size / unit)}\u00a0${name}`;
   if (seconds > 0) return french ? `il y a ${text}` : `${text} ago`;
   return french ? `dans ${text}` : `in ${text}`;
 }
