@@ -9,7 +9,7 @@ from aiohttp import web
 
 from bot_service import keys
 from bot_service.api.lookup import problems, session_of
-from bot_service.api.schemas import session_view
+from bot_service.api.schemas import Simulated, session_view
 from bot_service.domain.record import CommandKind
 from shared.web import body, errors
 from shared.web.body import json_response
@@ -44,4 +44,4 @@ async def simulate(request: web.Request) -> web.Response:
         raise errors.invalid("action", "is needed, as a text")
     with problems():
         result = await request.app[keys.SESSIONS].simulate(session, action, wish)
-    return json_response({"result": msgspec.to_builtins(result)})
+    return json_response(Simulated(msgspec.to_builtins(result)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from bot_service import keys
+from bot_service.api.schemas import Status
 from shared.contract.health import Healthy, SessionCounts, Unhealthy
 from shared.web.body import json_response
 
@@ -36,4 +37,4 @@ async def health(request: web.Request) -> web.Response:
 
 async def readyz(request: web.Request) -> web.Response:
     well = not reasons(request.app)
-    return json_response({"status": "ok" if well else "unhealthy"}, status=200 if well else 503)
+    return json_response(Status("ok" if well else "unhealthy"), status=200 if well else 503)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from bot_service.api.described import OPERATIONS
 from bot_service.api.openapi import TAGS
 from tests.support.bot_app import Bot, running
-from tests.support.processes import API_KEY, WATCHDOG_TOKEN
+from tests.support.processes import API_KEY, ROOT, WATCHDOG_TOKEN
 from tests.support.waiting import eventually
 
 # Pages for people, not part of the API.
@@ -60,6 +61,13 @@ def test_every_operation_says_what_it_does_and_has_a_known_tag() -> None:
         assert each.tag in TAGS
         assert all(answer.about for answer in each.answers.values())
     assert len({each.id for each in OPERATIONS}) == len(OPERATIONS)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "bot_service" / "api").glob("*.py")), ids=lambda path: path.stem)
+def test_no_handler_renders_what_no_type_describes(path: Path) -> None:
+    for call in (each for each in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(each, ast.Call)):
+        if isinstance(call.func, ast.Name) and call.func.id == "json_response":
+            assert not isinstance(call.args[0], ast.Dict), f"{path.name}:{call.lineno}"
 
 
 async def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
