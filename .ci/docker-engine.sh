@@ -1,13 +1,13 @@
 #!/bin/bash
 # A Docker engine for the tests of this project, on a Debian machine that has none, and without an image registry.
-#   .ci/docker-engine.sh start DIR   brings it up; then `. DIR/env` makes docker and docker compose speak to it
-#   .ci/docker-engine.sh base DIR    puts a stand-in for the Dockerfiles' BASE_IMAGE into it: Debian's own Python
+#   .ci/docker-engine.sh start DIR   brings it up, with a stand-in for the Dockerfiles' BASE_IMAGE in it: Debian's own Python;
+#                                    then `. DIR/env` makes docker and docker compose speak to it
 #   .ci/docker-engine.sh stop DIR    removes its containers, ends it and deletes DIR
 # Everything it makes lies in DIR, apart from four Debian packages. It leaves the firewall and ip_forward alone and makes no
 # bridge of its own: containers of one compose project reach each other, the machine reaches their published ports, and
 # nothing reaches outside. Builds need `--network host` (BUILD_NETWORK=host).
 set -euo pipefail
-verb=${1:?start, base or stop} dir=$(realpath -m "${2:?a folder for the engine}")
+verb=${1:?start or stop} dir=$(realpath -m "${2:?a folder for the engine}")
 project=$(realpath "$(dirname "$0")/..")
 # The release whose engine (26), compose (2.26) and buildx the compose file needs. They run on older releases too.
 release=trixie
@@ -68,13 +68,7 @@ export PATH=$root/usr/bin:$root/usr/sbin:/usr/local/sbin:/usr/sbin:/sbin:\$PATH
 ENV
 }
 
-start() {
-  refuse_elsewhere
-  mkdir -p "$dir"
-  install_what_the_machine_lacks
-  [ -x "$dir/root/usr/sbin/dockerd" ] || unpack_engine
-  write_env
-  use
+run_engine() {
   if answers; then say "it runs already"; return; fi
   setsid dockerd --host "$DOCKER_HOST" --data-root "$dir/data" --exec-root "$dir/exec" --pidfile "$dir/engine.pid" \
     --bridge=none --iptables=false --ip6tables=false --ip-masq=false --ip-forward=false > "$dir/engine.log" 2>&1 < /dev/null &
@@ -92,21 +86,35 @@ start() {
   return 1
 }
 
-base() {
-  refuse_elsewhere
-  use
-  local image certificates=/etc/ssl/certs/ca-certificates.crt
-  image=$(sed -n 's/^ARG BASE_IMAGE=//p' "$project/Dockerfile.bot")
-  if docker image inspect "$image" >/dev/null 2>&1; then say "$image is there already"; return; fi
-  # The package index and the mirror may be reached through certificates that only this machine knows, so its bundle goes in:
-  # what is built on the stand-in is for tests on this machine and for nothing else.
-  # shellcheck disable=SC2016
+certificates=/etc/ssl/certs/ca-certificates.crt
+
+# The package index and the mirror may be reached through certificates that only this machine knows, so its bundle goes in:
+# what is built on the stand-in is for tests on this machine and for nothing else.
+# shellcheck disable=SC2016
+make_base() {
   mmdebstrap --quiet --mode=root --variant=minbase --include=python3,python3-venv,python3-pip,ca-certificates,tzdata \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --customize-hook='rm -f "$1"/usr/lib/python3.*/EXTERNALLY-MANAGED && ln -s python3 "$1/usr/bin/python"' \
     --customize-hook="cp -L $certificates \"\$1$certificates\"" \
-    "$release" - "$(mirror)" \
-    | docker import --change 'ENV LANG=C.UTF-8' --change "ENV PIP_CERT=$certificates" --change 'CMD ["python3"]' - "$image" >/dev/null
+    "$release" "$dir/base.tar" "$(mirror)"
+}
+
+start() {
+  refuse_elsewhere
+  mkdir -p "$dir"
+  install_what_the_machine_lacks
+  local image base=''
+  image=$(sed -n 's/^ARG BASE_IMAGE=//p' "$project/Dockerfile.bot")
+  [ -e "$dir/base.is-in" ] || { make_base & base=$!; }  # it and the engine wait for the same mirror: side by side
+  [ -x "$dir/root/usr/sbin/dockerd" ] || unpack_engine
+  write_env
+  use
+  run_engine
+  [ -n "$base" ] || return 0
+  wait "$base" || { say "no base image could be made"; return 1; }
+  docker import --change 'ENV LANG=C.UTF-8' --change "ENV PIP_CERT=$certificates" --change 'CMD ["python3"]' "$dir/base.tar" "$image" >/dev/null
+  rm "$dir/base.tar"
+  touch "$dir/base.is-in"
   docker image inspect --format "docker-engine: stand-in for $image, {{.Size}} bytes" "$image" >&2
 }
 
@@ -129,6 +137,6 @@ stop() {
 }
 
 case $verb in
-  start | base | stop) "$verb" ;;
-  *) say "start, base or stop, not $verb"; exit 2 ;;
+  start | stop) "$verb" ;;
+  *) say "start or stop, not $verb"; exit 2 ;;
 esac
