@@ -105,7 +105,13 @@ start() {
   install_what_the_machine_lacks
   local image base=''
   image=$(sed -n 's/^ARG BASE_IMAGE=//p' "$project/Dockerfile.bot")
-  [ -e "$dir/base.is-in" ] || { make_base & base=$!; }  # it and the engine wait for the same mirror: side by side
+  [ -e "$dir/base.is-in" ] || {
+    # It and the engine wait for the same mirror, so both come at once.
+    make_base &
+    base=$!
+    # shellcheck disable=SC2064
+    trap "kill $base 2>/dev/null || true" EXIT
+  }
   [ -x "$dir/root/usr/sbin/dockerd" ] || unpack_engine
   write_env
   use
