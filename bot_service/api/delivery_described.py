@@ -5,7 +5,9 @@ from __future__ import annotations
 from bot_service.api import delivery_answers as answers
 from bot_service.api import delivery_schemas as schemas
 from bot_service.api import figures
-from bot_service.api.openapi import Answer, Operation, Parameter
+from bot_service.api.openapi import Answer, Operation, Parameter, Told
+from bot_service.delivery.announce import Envelope
+from bot_service.delivery.directory import EVENT_TYPES
 from shared.contract import keepalive
 
 ONE = "/api/sessions/{id}"
@@ -171,5 +173,24 @@ STATISTICS = [
     Operation("GET", "/api/metrics", "Service", "Figures for people", "As JSON; Prometheus reads `/metrics`.",
               {200: Answer("The figures.", figures.Figures)}),
 ]  # fmt: skip
+
+TOLD = Told(
+    "Standard Webhooks: check the signature before anything else, and use `webhook-id` to know what came twice. Events of "
+    "one session come in order. The types of events, and `webhook.test` for a test:",
+    Envelope,
+    EVENT_TYPES,
+    {
+        "webhook-id": "The event's id, the same at every try.",
+        "webhook-timestamp": "Of this try, in seconds since the epoch.",
+        "webhook-signature": "`v1,` and the signature of id, timestamp and body by the webhook's secret.",
+    },
+    {
+        "id": "06E9ZQ4WJ000000A1B", "type": "session.state", "timestamp": "2026-11-23T09:16:02.000Z", "session": "boutique",
+        "data": {
+            "session": "boutique", "name": "Boutique", "state": "READY", "previous": "SYNCING", "wanted": "run",
+            "reason": "synced", "detail": None, "acts": "nobody", "since": "2026-11-23T09:16:02.000Z",
+        },
+    },
+)  # fmt: skip
 
 OPERATIONS = [*MESSAGES, *EVENTS, *KEYS, *STATISTICS]

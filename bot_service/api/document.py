@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 
 from bot_service.api.access import Scope
+from bot_service.api.delivery_described import TOLD
 from bot_service.api.described import OPERATIONS
 from bot_service.api.openapi import document
 from shared.web.middleware import Handler
@@ -17,7 +18,7 @@ from shared.web.middleware import Handler
 def made(scopes: Mapping[tuple[str, str], Scope], version: str) -> bytes:
     """The document as JSON; operations whose route is not mounted are left out."""
     described = [(each, scopes[each.method, each.path]) for each in OPERATIONS if (each.method, each.path) in scopes]
-    return msgspec.json.encode(document(described, version=version))
+    return msgspec.json.encode(document(described, version=version, told=TOLD))
 
 
 def handler(scopes: Mapping[tuple[str, str], Scope], version: Callable[[], str]) -> Handler:

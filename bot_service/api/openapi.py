@@ -99,9 +99,24 @@ _PROBLEMS = {
 }
 
 
-def document(operations: Sequence[tuple[Operation, Scope]], *, version: str) -> dict[str, Any]:
-    """The whole description; every type of ``operations`` becomes a component, once."""
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is posted to webhooks: ``body`` is the type of it, ``names`` the types of events, each with what it tells."""
+
+    about: str
+    body: Any
+    names: Mapping[str, str]
+    headers: Mapping[str, str]
+    example: Any
+
+
+def document(
+    operations: Sequence[tuple[Operation, Scope]], *, version: str, told: Told | None = None
+) -> dict[str, Any]:
+    """The whole description; every type of ``operations`` and of ``told`` becomes a component, once."""
     kinds: dict[Any, None] = {ProblemDocument: None}
+    if told is not None:
+        kinds[told.body] = None
     for operation, _ in operations:
         kinds |= dict.fromkeys(_kinds(operation))
     schemas, components = msgspec.json.schema_components(list(kinds), ref_template="#/components/schemas/{name}")
@@ -123,6 +138,7 @@ def document(operations: Sequence[tuple[Operation, Scope]], *, version: str) -> 
         "security": [{"bearer": []}, {"header": []}],
         "tags": [{"name": name, "description": about} for name, about in TAGS.items()],
         "paths": paths,
+        "webhooks": {"event": {"post": _told(told, schema_of)}} if told is not None else {},
         "components": {
             "schemas": components,
             "responses": {str(status): _problem_answer(about) for status, about in _PROBLEMS.items()},
@@ -147,6 +163,26 @@ _ABOUT = (
     "JSON in camelCase; times are ISO 8601 in UTC, durations are milliseconds unless the name says otherwise. "
     "Errors are problem documents (RFC 9457) with a stable `code`. Send a key as `Authorization: Bearer <key>`."
 )
+
+
+def _told(told: Told, schema_of: Mapping[Any, Any]) -> dict[str, Any]:
+    names = "\n".join(f"- `{name}`: {about}" for name, about in told.names.items())
+    return {
+        "operationId": "webhook_event",
+        "tags": ["Events"],
+        "summary": "What a webhook gets",
+        "description": f"{told.about}\n\n{names}",
+        "security": [],
+        "parameters": [
+            {"name": name, "in": "header", "description": about, "schema": {"type": "string"}}
+            for name, about in told.headers.items()
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {JSON: {"schema": schema_of[told.body], "example": told.example}},
+        },
+        "responses": {"2XX": {"description": "Taken. Anything else, or no answer, and it comes again."}},
+    }
 
 
 def _kinds(operation: Operation) -> list[Any]:

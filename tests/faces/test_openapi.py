@@ -15,6 +15,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from bot_service.api.described import OPERATIONS
 from bot_service.api.openapi import TAGS
+from bot_service.delivery.directory import EVENT_TYPES
 from tests.support.bot_app import Bot, running
 from tests.support.processes import API_KEY, ROOT, WATCHDOG_TOKEN
 from tests.support.waiting import eventually
@@ -88,6 +89,15 @@ async def test_every_example_fits_its_schema(document: dict[str, Any]) -> None:
                     assert faults == [], (method, path, faults)
                     checked += 1
     assert checked > 10
+
+
+async def test_what_webhooks_get_is_described_with_every_type_of_event(document: dict[str, Any]) -> None:
+    told = document["webhooks"]["event"]["post"]
+    assert all(f"`{name}`" in told["description"] for name in EVENT_TYPES)
+    [content] = told["requestBody"]["content"].values()
+    schema = {**content["schema"], "components": document["components"]}
+    assert list(Draft202012Validator(schema).iter_errors(content["example"])) == []
+    assert {each["name"] for each in told["parameters"]} == {"webhook-id", "webhook-timestamp", "webhook-signature"}
 
 
 # What must wait for a phone when its example is run; every other one has a linked phone.
