@@ -67,7 +67,9 @@ more_received() { [ "$(received "$1")" -gt "$2" ]; }
 api() { curl -fsS -m 5 -H "Authorization: Bearer $key" -H 'Content-Type: application/json' "http://127.0.0.1:$PORT$1" "${@:2}"; }
 session_state() { api /api/sessions/alice | python3 -c 'import json,sys; print(json.load(sys.stdin)["state"])'; }
 session_is() { [ "$(session_state)" = "$1" ]; }
-keepalive_has() { curl -fsS -m 5 "http://127.0.0.1:$PORT/api/keepalive" | grep -q -- "$1"; }
+# Reads all of what it is given: a writer that meets a closed pipe would fail the line.
+has() { grep -e "$1" >/dev/null; }
+keepalive_has() { curl -fsS -m 5 "http://127.0.0.1:$PORT/api/keepalive" | has "$1"; }
 healthy() { [ "$(docker inspect -f '{{.State.Health.Status}}' "$(container "$1")")" = healthy ]; }
 
 cleanup() {
@@ -117,7 +119,7 @@ begun=$SECONDS
 compose up -d --wait bot watchdog receiver
 ok "both healthy $((SECONDS - begun)) s after up"
 until_true 15 "isRunning true" keepalive_has '"isRunning":true'
-curl -fsS "http://127.0.0.1:$WATCHDOG_PORT/metrics" | grep -q '^veilleur_watchdog_' || fail "no metrics of the watchdog"
+curl -fsS "http://127.0.0.1:$WATCHDOG_PORT/metrics" | has '^veilleur_watchdog_' || fail "no metrics of the watchdog"
 key=$(compose exec -T bot cat /secrets/bot-api-key)
 for service in bot watchdog; do
   docker inspect -f '{{.Config.User}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}} {{.HostConfig.RestartPolicy.Name}}' \
@@ -131,7 +133,7 @@ ok "uid 10001, read-only root, no capability"
 link=$(docker logs "$(container bot)" 2>&1 | grep -o 'http://[^ ]*/login?code=[^ ]*')
 [[ $link == "http://localhost:$PORT/"* ]] || fail "the printed link is $link"
 [[ $(compose exec -T bot veilleur login-link) == "http://localhost:$PORT/login?code="* ]] || fail "another address from veilleur login-link"
-curl -fsS -m 5 "$link" | grep -q 'name="code"' || fail "the printed link does not open"
+curl -fsS -m 5 "$link" | has 'name="code"' || fail "the printed link does not open"
 ok "the printed login link opens on the published port"
 
 step "a session, paired in the simulator"
@@ -189,7 +191,7 @@ docker volume rm "$project-restored" >/dev/null
 
 step "monitoring"
 compose up -d "${monitoring[@]}"
-prometheus() { curl -fsS -m 5 -G "http://127.0.0.1:$PROMETHEUS_PORT/api/v1/query" --data-urlencode "query=$1" | grep -q -- "$2"; }
+prometheus() { curl -fsS -m 5 -G "http://127.0.0.1:$PROMETHEUS_PORT/api/v1/query" --data-urlencode "query=$1" | has "$2"; }
 until_true 90 "all four targets up" prometheus 'count(up == 1)' '"4"\]'
 until_true 60 "the always-firing alert through Alertmanager" more_received /dead-mans-switch 0
 docker update --restart=no "$(container bot)" >/dev/null
