@@ -19,7 +19,9 @@ print(*(s.getsockname()[1] for s in held))'; }
 read -r PORT WATCHDOG_PORT PROMETHEUS_PORT ALERTMANAGER_PORT GRAFANA_PORT < <(free_ports)
 export PORT WATCHDOG_PORT PROMETHEUS_PORT ALERTMANAGER_PORT GRAFANA_PORT ALERTMANAGER_CONFIG=$work/alertmanager.yml
 
-# What a test adds: the simulator, a short wait before the first ping, and a receiver of webhooks beside the programs.
+# What a test adds: the simulator, a short wait before the first ping, and a receiver of webhooks beside the programs. It is
+# the watchdog's name server too, and knows no name: that of a container that ended is asked outside, and outside may be away.
+export TEST_NET=198.18.$(($$ % 250))
 cat > "$work/test.yml" <<'YAML'
 services:
   bot:
@@ -27,15 +29,24 @@ services:
     environment: {ENGINE: simulator}
   watchdog:
     build: {network: "${BUILD_NETWORK:-default}"}
+    dns: ["${TEST_NET}.250"]
     environment: {KEEP_ALIVE_START_DELAY: "1000", FLAP_CHANGES: "1000", ALERT_URLS: "webhook://receiver:3001/alerts"}
   receiver:
     image: veilleur-watchdog
     init: true
     healthcheck: {interval: 1s}
+    networks: {default: {ipv4_address: "${TEST_NET}.250"}}
     entrypoint: [python3, -uc]
     command:
       - |
-        import http.server, os
+        import http.server, os, socket, threading
+        names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        names.bind(("", 53))
+        def no_such_name():
+            while True:
+                question, who = names.recvfrom(512)
+                names.sendto(question[:2] + b"\x81\x83" + question[4:6] + bytes(6) + question[12:], who)
+        threading.Thread(target=no_such_name, daemon=True).start()
         class Take(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
@@ -44,6 +55,10 @@ services:
             def do_GET(self): self.send_response(200); self.end_headers()
             def log_message(self, *_): pass
         http.server.ThreadingHTTPServer(("", int(os.environ["PORT"])), Take).serve_forever()
+networks:
+  default:
+    ipam:
+      config: [{subnet: "${TEST_NET}.0/24"}]
 YAML
 
 compose() { docker compose -p "$project" -f docker-compose.yml -f "$work/test.yml" --profile monitoring "$@"; }
