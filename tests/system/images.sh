@@ -32,6 +32,10 @@ for pid in (7, 1, *range(2, 60)):
         print("dropped" if not kept and not int(fields["CapEff"], 16) else fields)
         break'
 
+base=$(sed -n 's/^ARG BASE_IMAGE=//p' Dockerfile.bot)
+# MB over the base: 160 and 330 in all, with a base of 128 MB.
+declare -A limit=([bot]=200 [watchdog]=32)
+
 for program in bot watchdog; do
   image=veilleur-$program
   docker image inspect "$image" >/dev/null 2>&1 || docker build -q --network "${BUILD_NETWORK:-default}" -f "Dockerfile.$program" -t "$image" . >/dev/null
@@ -71,5 +75,26 @@ compilers = [name for name in ('gcc', 'cc', 'make', 'curl') if any(pathlib.Path(
 writable = [str(path) for path in pathlib.Path('/app').rglob('*') if path.stat().st_uid == 10001]
 sys.exit(f'{found} {compilers} {writable[:3]}' if found or compilers or writable else 0)" || fail "the image holds too much"
   ok "its own package and shared only, no compiler, nothing of it writable"
+  # What the image leaves out (docs/decisions/0086) nothing in it may miss.
+  docker run --rm --network none --entrypoint python3 "$image" -c "
+import io
+from rich.console import Console
+try:
+    1 / 0
+except ZeroDivisionError:
+    Console(file=io.StringIO(), force_terminal=True).print_exception()
+import shared.cli.main
+if '$program' == 'bot':
+    from neonize._binder import gocode
+else:
+    import apprise
+    told = apprise.Apprise()
+    assert told.add('tgram://123456789:abcdefg_hijklmnop/12315544/') and told.add('mailtos://a:b@example.com')
+" || fail "something is missing in the image"
+  over=$(($(docker image inspect -f '{{.Size}}' "$image") - $(docker image inspect -f '{{.Size}}' "$base" 2>/dev/null || echo 0)))
+  if docker image inspect "$base" >/dev/null 2>&1; then
+    [ "$over" -le "$((${limit[$program]} * 1000000))" ] || fail "$over bytes over the base, ${limit[$program]} MB at most"
+    ok "nothing is missed, $over bytes over the base"
+  fi
   docker inspect -f '{{.Config.User}} {{.Config.Healthcheck.Test}}' "$image" | grep -q '^10001:10001 .*http.client' || fail "user or health check"
 done
