@@ -37,8 +37,8 @@ class Desk:
     logins: Logins
     links: LoginLinks
     signed_in_once: Path
+    once: Once
     codes: dict[str, Shown] = field(default_factory=dict)
-    once: Once = field(default_factory=Once)
     streams: set[asyncio.Queue[Event | None]] = field(default_factory=set)
 
 
@@ -47,7 +47,7 @@ DESK: web.AppKey[Desk] = web.AppKey("dashboard", Desk)
 
 def new_desk(administrator: Secret, clock: Clock, data_dir: Path) -> Desk:
     pages = Pages(Path(__file__).parent, french=FRENCH, clock=clock)
-    return Desk(pages, Logins(administrator, clock), LoginLinks(clock), data_dir / "signed-in")
+    return Desk(pages, Logins(administrator, clock), LoginLinks(clock), data_dir / "signed-in", Once(clock))
 
 
 def page(scope: Scope, handler: Callable[[web.Request, Login], Awaitable[web.StreamResponse]]) -> Handler:

@@ -6,8 +6,10 @@ import secrets
 from dataclasses import dataclass
 
 from bot_service.dashboard.login import Login, same_token
+from shared.clock import Clock
 
 _KEPT = 50
+_KEPT_FOR_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,23 +26,30 @@ class Said:
 
 
 class Once:
-    """Each thing is for the login that brought it about, and gone once it was shown."""
+    """Each thing is for the login that brought it about, and gone once it was shown, or after five minutes."""
 
-    def __init__(self) -> None:
-        self._kept: dict[str, tuple[str, Said]] = {}
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._kept: dict[str, tuple[float, str, Said]] = {}
 
     def keep(self, login: Login, said: Said) -> str:
         """The word to ask for it with. The oldest is forgotten when too many are kept."""
+        self._forget_old()
         while len(self._kept) >= _KEPT:
             self._kept.pop(next(iter(self._kept)))
         word = secrets.token_urlsafe(12)
-        self._kept[word] = (login.form_token, said)
+        self._kept[word] = (self._clock.monotonic() + _KEPT_FOR_S, login.form_token, said)
         return word
 
     def take(self, login: Login, word: str) -> Said | None:
         """What was kept under ``word`` for this login; from now on it is gone."""
+        self._forget_old()
         kept = self._kept.get(word)
-        if kept is None or not same_token(kept[0], login):
+        if kept is None or not same_token(kept[1], login):
             return None
         del self._kept[word]
-        return kept[1]
+        return kept[2]
+
+    def _forget_old(self) -> None:
+        now = self._clock.monotonic()
+        self._kept = {word: kept for word, kept in self._kept.items() if kept[0] > now}
