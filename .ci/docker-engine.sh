@@ -90,13 +90,10 @@ certificates=/etc/ssl/certs/ca-certificates.crt
 
 # The package index and the mirror may be reached through certificates that only this machine knows, so its bundle goes in:
 # what is built on the stand-in is for tests on this machine and for nothing else.
-# shellcheck disable=SC2016
 make_base() {
-  mmdebstrap --quiet --mode=root --variant=minbase --include=python3,python3-venv,python3-pip,ca-certificates,tzdata \
-    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
-    --customize-hook='rm -f "$1"/usr/lib/python3.*/EXTERNALLY-MANAGED && ln -s python3 "$1/usr/bin/python"' \
-    --customize-hook="cp -L $certificates \"\$1$certificates\"" \
-    "$release" "$dir/base.tar" "$(mirror)"
+  local options=(--quiet --mode=root --variant=minbase --customize-hook="upload $certificates $certificates") folder
+  for folder in doc locale man; do options+=("--dpkgopt=path-exclude=/usr/share/$folder/*"); done
+  mmdebstrap "${options[@]}" --include=ca-certificates,python3-pip,python3-venv,tzdata "$release" "$dir/base.tar" "$(mirror)"
 }
 
 start() {
