@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 
-from shared import logs
+from shared import heap, logs
 from shared.settings import load_or_exit
 from shared.web.server import bind_or_exit, serve
 from watchdog.app import build_app
@@ -21,7 +21,9 @@ def main() -> int:
     sockets = bind_or_exit(settings.host, settings.port)
     try:
         ledger = open_ledger(settings.database_path)
-        asyncio.run(serve(build_app(settings, ledger, sockets=sockets), sockets))
+        app = build_app(settings, ledger, sockets=sockets)
+        heap.settle()
+        asyncio.run(serve(app, sockets))
     except LedgerRefused as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1

@@ -98,3 +98,16 @@ async def test_a_ledger_in_memory_behaves_the_same() -> None:
     await ledger.write(lambda c: c.execute("INSERT INTO meta VALUES ('a', 'b')"))
     assert await ledger.read(lambda c: c.execute("SELECT count(*) FROM meta").fetchone()[0]) == 1
     ledger.close()
+
+
+async def test_only_a_durable_write_waits_for_the_disk(tmp_path: Path) -> None:
+    ledger = open_ledger(tmp_path / "watchdog.db")
+
+    def level(connection: sqlite3.Connection) -> int:
+        return int(connection.execute("PRAGMA synchronous").fetchone()[0])
+
+    normal, full = 1, 2
+    assert await ledger.write(level) == full
+    assert await ledger.write(level, durable=False) == normal
+    assert await ledger.write(level) == full
+    ledger.close()

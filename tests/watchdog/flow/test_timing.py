@@ -1,0 +1,55 @@
+"""Waits for an event or a time: whichever comes first, and nothing of the other is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from shared.clock import SystemClock
+from tests.support.fake_clock import FakeClock
+from watchdog.flow.timing import either, to_next
+
+
+async def test_the_event_comes_first_and_the_alarm_never_rings() -> None:
+    clock, event = FakeClock(), asyncio.Event()
+    waiting = asyncio.create_task(either(clock, event, 5))
+    await clock.advance(1)
+    event.set()
+    assert await waiting is True
+    await clock.advance(10)
+    assert not event.is_set()
+
+
+async def test_the_time_passes_first() -> None:
+    clock, event = FakeClock(), asyncio.Event()
+    waiting = asyncio.create_task(either(clock, event, 5))
+    await clock.advance(4.9)
+    assert not waiting.done()
+    await clock.advance(0.1)
+    assert await waiting is False
+    assert not event.is_set()
+
+
+async def test_a_wait_that_is_cancelled_leaves_no_alarm() -> None:
+    clock, event = FakeClock(), asyncio.Event()
+    waiting = asyncio.create_task(either(clock, event, 5))
+    await clock.advance(1)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    await clock.advance(10)
+    assert not event.is_set()
+
+
+async def test_the_machines_clock_rings_too() -> None:
+    event = asyncio.Event()
+    assert await either(SystemClock(), event, 0.01) is False
+    event.set()
+    assert await either(SystemClock(), event, 60) is True
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.3, 0.999])
+async def test_regular_looks_fall_on_the_same_moments(late_s: float) -> None:
+    clock = FakeClock()
+    await clock.advance(late_s)
+    assert clock.monotonic() + to_next(clock, 1.0) == pytest.approx(1001.0)
