@@ -7,8 +7,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
 PYTEST := $(BIN)/python -m pytest
 PYTEST_ARGS ?=
-# Many tests wait for real processes: twice as many at a time as there are cores.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
+# Many tests wait for real processes: three times as many at a time as there are cores.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(3 * (os.cpu_count() or 1))')
+# The tests start hundreds of programs; where this is set, each of them would compile every module anew.
+export PYTHONDONTWRITEBYTECODE :=
 MINUTES ?= 60
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 

@@ -41,6 +41,7 @@ async def _all_ready(client: Client, *, within_s: float) -> None:
     await eventually(look, within_s=within_s, every_s=0.2, what="every session READY")
 
 
+@pytest.mark.long
 async def test_sessions_that_stay_unready_are_mended_by_the_bot_at_the_watchdogs_word(
     tmp_path: Path, bot: Program
 ) -> None:

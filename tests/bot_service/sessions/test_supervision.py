@@ -131,7 +131,7 @@ async def test_a_locked_store_is_told_by_health_and_nothing_is_lost(tmp_path: Pa
 
         await eventually(healthy, within_s=20, what="health after the lock")
         _, answer = await bot.call("GET", "/api/sessions/one/transitions")
-        assert answer["transitions"][0]["to"] == "RECONNECTING"
+        assert "RECONNECTING" in [change["to"] for change in answer["transitions"]]
 
 
 @pytest.mark.parametrize("action", ["auto", "close"])
