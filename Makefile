@@ -15,7 +15,7 @@ MINUTES ?= 60
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help venv up test check static lint types imports security deploy-check audit lock sbom soak test-wire \
+.PHONY: help venv up test check static lint types imports security deploy-check audit lock sbom soak test-deep test-wire \
 	bench-detection bench-sessions bench-wire bench-faults docs images screenshots containers clean
 
 help: ## Show what can be made
@@ -50,8 +50,11 @@ up: $(VENV)/.runs ## Start the bot service and the watchdog; Ctrl-C stops both
 
 # --- tests ---
 
-test: $(VENV)/.tests ## Run every test
-	$(PYTEST) -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+test: $(VENV)/.tests ## Run the tests: all but the few that take longest
+	$(PYTEST) -n $(WORKERS) --dist worksteal -m "not deep" $(PYTEST_ARGS)
+
+test-deep: $(VENV)/.tests ## Run those that take longest: every fault on the running service, a kill at every line
+	$(PYTEST) -n $(WORKERS) --dist worksteal -m deep $(PYTEST_ARGS)
 
 test-wire: $(VENV)/.tests ## Run the tests of the real engine against the fake WhatsApp server
 	$(PYTEST) -n $(WORKERS) --dist worksteal tests/wire tests/contracts/engines tests/fake_whatsapp_tests $(PYTEST_ARGS)

@@ -17,7 +17,9 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
     "fault",
     [
         pytest.param(
-            fault, id=re.sub(r"\W+", "-", fault.name).strip("-"), marks=[pytest.mark.long] if fault.long else []
+            fault,
+            id=re.sub(r"\W+", "-", fault.name).strip("-"),
+            marks=[pytest.mark.long, pytest.mark.deep] if fault.long else [],
         )
         for fault in FAULTS
     ],

@@ -111,6 +111,7 @@ async def test_kill_9_at_every_sql_statement_and_around_every_send_loses_nothing
 @pytest.mark.system
 @pytest.mark.timeout(900)
 @pytest.mark.long
+@pytest.mark.deep
 async def test_kill_9_at_every_line_of_our_code_loses_nothing(
     crashes: CrashServer, receiver: Receiver, folder: Path
 ) -> None:
