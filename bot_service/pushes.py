@@ -9,22 +9,25 @@ import msgspec
 from bot_service.store import pushes
 from bot_service.store.database import Database
 from bot_service.store.pushes import StoredPush
+from shared import logs
 from shared.clock import Clock, from_ms, to_ms
-from shared.contract.keepalive import KeepAlive, Push, hours, success_rate
+from shared.contract.keepalive import DEFAULT_PUSH_INTERVAL_MS, KeepAlive, Push, hours, success_rate
 
-DEFAULT_PUSH_INTERVAL_MS = 30_000
 SILENT_AFTER_INTERVALS = 3
 
 _ENCODER = msgspec.json.Encoder()
 
+log = logs.get(__name__)
+
 
 class WatchdogPushes:
-    """The newest push of the newest boot of the watchdog counts."""
+    """The newest push of the newest boot of the watchdog counts; once that boot is silent, of any that still pushes."""
 
     def __init__(self, clock: Clock, database: Database) -> None:
         self._clock, self._database = clock, database
         self._sequences: dict[str, int] = {}
         self._push: Push | None = None
+        self._started_ms = 0
         self._received_at: datetime | None = None
         self._started = clock.monotonic()
         self._heard: float | None = None
@@ -36,8 +39,13 @@ class WatchdogPushes:
         self._sequences = {push.boot_id: push.sequence for push in stored}
         if stored:
             newest = max(stored, key=lambda push: (push.started_ms, push.received_ms))
-            self._push = msgspec.json.decode(newest.body, type=Push)
-            self._received_at = from_ms(newest.received_ms)
+            try:
+                self._push = msgspec.json.decode(newest.body, type=Push)
+            except msgspec.ValidationError as error:
+                # Statistics of the past are no reason not to serve: the next push is at most an interval away.
+                log.warning(f"The last push cannot be read: {error}", event_name="push.unreadable")
+                return
+            self._started_ms, self._received_at = newest.started_ms, from_ms(newest.received_ms)
 
     async def accept(self, push: Push) -> bool:
         """Store ``push``; False when a newer one, or the same, of that boot was stored before."""
@@ -46,7 +54,8 @@ class WatchdogPushes:
                 self._heard = self._clock.monotonic()
             return False
         now = self._clock.now()
-        row = StoredPush(push.boot_id, push.sequence, to_ms(push.started_at), to_ms(now), _ENCODER.encode(push))
+        started_ms = to_ms(push.started_at) if push.started_at is not None else max(0, to_ms(now) - push.uptime)
+        row = StoredPush(push.boot_id, push.sequence, started_ms, to_ms(now), _ENCODER.encode(push))
         # Taken before the write is awaited: a repeat that comes meanwhile must find it.
         before, self._sequences[push.boot_id] = self._sequences.get(push.boot_id), push.sequence
         try:
@@ -58,9 +67,18 @@ class WatchdogPushes:
             else:
                 self._sequences[push.boot_id] = before
             raise
-        if self._push is None or _is_newer(push, self._push):
-            self._push, self._received_at, self._heard = push, now, self._clock.monotonic()
+        if self._counts(push, started_ms):
+            self._push, self._started_ms = push, started_ms
+            self._received_at, self._heard = now, self._clock.monotonic()
         return True
+
+    def _counts(self, push: Push, started_ms: int) -> bool:
+        """Whether ``push`` is what the world reads from now on."""
+        shown = self._push
+        if shown is None or push.boot_id == shown.boot_id:
+            return shown is None or push.sequence > shown.sequence
+        # A boot that began under a clock that went ahead must not hide its successors for ever.
+        return started_ms >= self._started_ms or self.stale()
 
     @property
     def limit_s(self) -> float:
@@ -109,9 +127,3 @@ class WatchdogPushes:
             recent=push.recent,
             uptime_ratio=push.uptime_ratio,
         )
-
-
-def _is_newer(push: Push, than: Push) -> bool:
-    if push.boot_id == than.boot_id:
-        return push.sequence > than.sequence
-    return push.started_at >= than.started_at

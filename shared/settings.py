@@ -256,9 +256,15 @@ def _raw(source: Mapping[str, str], name: str, kind: Kind) -> tuple[str | None, 
     if value is not None:
         return None, Fault(f"{name}_FILE", file, f"either {name} or {name}_FILE, not both")
     try:
-        return Path(file).read_text(encoding="utf-8").strip() or None, None
+        read = Path(file).read_text(encoding="utf-8").strip()
     except OSError as error:
         return None, Fault(f"{name}_FILE", file, f"a readable file ({error.strerror})")
+    except ValueError:  # not UTF-8, or a NUL in the path
+        return None, Fault(f"{name}_FILE", file, "a readable file of UTF-8 text")
+    if not read:
+        # Somebody meant to give a secret: going on without one could open what it should close.
+        return None, Fault(f"{name}_FILE", file, "a file that is not empty")
+    return read, None
 
 
 def environment() -> dict[str, str]:

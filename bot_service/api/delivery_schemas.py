@@ -10,10 +10,10 @@ from msgspec import Meta
 from bot_service.api.schemas import Name, Owner, Phone, SessionId
 
 Chat = Annotated[str, Meta(min_length=5, max_length=128)]
-MessageId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,128}$")]
+MessageId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,128}(?!\n)$")]
 Text = Annotated[str, Meta(min_length=1, max_length=65_536)]
-Url = Annotated[str, Meta(pattern=r"^https?://[^\s]+$", max_length=2000)]
-EventPattern = Annotated[str, Meta(pattern=r"^[a-z.*]{1,40}$")]
+Url = Annotated[str, Meta(pattern=r"^https?://[^\s]+(?!\n)$", max_length=2000)]
+EventPattern = Annotated[str, Meta(pattern=r"^[a-z.*]{1,40}(?!\n)$")]
 KeyScope = Literal["admin", "session", "read", "send"]
 SendType = Literal["text", "image", "document", "audio", "video", "location", "contact", "reaction"]
 
@@ -21,7 +21,7 @@ SendType = Literal["text", "image", "document", "audio", "video", "location", "c
 class SendMedia(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     """A file, its bytes in base64. In a multipart form the bytes are the part ``file`` instead."""
 
-    mime_type: Annotated[str, Meta(pattern=r"^[\w.+-]+/[\w.+-]+$", max_length=100)]
+    mime_type: Annotated[str, Meta(pattern=r"^[\w.+-]+/[\w.+-]+(?!\n)$", max_length=100)]
     data: str
     file_name: Annotated[str, Meta(max_length=200)] | None = None
     seconds: Annotated[int, Meta(ge=0, le=86_400)] | None = None

@@ -64,6 +64,8 @@ def integer(request: web.Request, name: str, default: int, low: int, high: int) 
     raw = request.query.get(name)
     if raw is None:
         return default
-    if not raw.isascii() or not raw.isdigit() or not low <= int(raw[:12]) <= high:
+    # More digits than the upper bound has are not even read: Python refuses to convert thousands of them.
+    digits = raw.lstrip("0") or "0"
+    if not raw.isascii() or not raw.isdigit() or len(digits) > len(str(high)) or not low <= int(digits) <= high:
         raise errors.invalid(name, f"must be a whole number from {low} to {high}")
-    return int(raw)
+    return int(digits)

@@ -37,18 +37,29 @@ async def qr(request: web.Request) -> web.Response:
 def _format(request: web.Request) -> str:
     asked = request.query.get("format")
     if asked is not None:
-        if asked not in FORMATS:
+        if asked.lower() not in FORMATS:
             raise errors.invalid("format", "must be one of " + ", ".join(FORMATS))
-        return asked
-    accept = request.headers.get("Accept", "*/*")
-    offers = [part.split(";")[0].strip() for part in accept.split(",")]
-    for offer in offers:
+        return asked.lower()
+    for wanted in _wanted(request.headers.get("Accept", "") or "*/*"):
         for name, kind in FORMATS.items():
-            if offer == kind or (offer == "image/*" and name == "png"):
+            if wanted in (kind, kind.split("/")[0] + "/*", "*/*"):
                 return name
-    if any(offer in ("*/*", "application/*", "") for offer in offers):
-        return "json"
     raise errors.Problem(406, "not_acceptable", "offered are " + ", ".join(FORMATS.values()))
+
+
+def _wanted(accept: str) -> list[str]:
+    """The media types of an ``Accept`` header: the most wanted first, named ones before patterns, refused ones left out."""
+    found = []
+    for part in accept.lower().split(","):
+        kind, *parameters = (piece.strip() for piece in part.split(";"))
+        quality = next((value[2:] for value in parameters if value.startswith("q=")), "1")
+        try:
+            weight = float(quality)
+        except ValueError:
+            weight = 1.0
+        if weight > 0:
+            found.append((-weight, kind.count("*"), kind))
+    return [kind for _, _, kind in sorted(found, key=lambda each: each[:2])]
 
 
 def _picture(shown: Shown, kind: str) -> bytes:

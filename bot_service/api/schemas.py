@@ -12,10 +12,11 @@ from bot_service.domain.record import DueKind, Record, Transition
 from bot_service.domain.states import Actor, State, Wanted
 from shared.clock import iso
 
-SessionId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
-Owner = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")]
+# ``$`` alone would let one line break at the end through.
+SessionId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}(?!\n)$")]
+Owner = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}(?!\n)$")]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
-Phone = Annotated[str, Meta(pattern=r"^\+?[0-9]{6,15}$")]
+Phone = Annotated[str, Meta(pattern=r"^\+?[0-9]{6,15}(?!\n)$")]
 Metadata = Annotated[
     dict[Annotated[str, Meta(min_length=1, max_length=64)], Annotated[str, Meta(max_length=500)]], Meta(max_length=32)
 ]

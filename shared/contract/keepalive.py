@@ -6,70 +6,80 @@ The first eight keys of the answer, their order and their types are the original
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 SCHEMA_VERSION = 1
 PATH = "/api/keepalive"
+DEFAULT_PUSH_INTERVAL_MS = 30_000
+
+# What every reader of JSON and every store holds without loss, and what nobody could have counted past.
+Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+Interval = Annotated[int, Meta(ge=1, le=30 * 86_400_000)]
+Moment = Annotated[datetime, Meta(tz=True)]
+ShortText = Annotated[str, Meta(max_length=200)]
 
 
 class LastPing(msgspec.Struct, frozen=True, rename="camel"):
     """The newest decided ping. ``latency_ms`` is None when nothing answered; ``reason`` a short code, never a text."""
 
-    at: datetime
-    outcome: str
+    at: Moment
+    outcome: ShortText
     latency_ms: float | None = None
-    reason: str | None = None
-    attempts: int = 1
+    reason: ShortText | None = None
+    attempts: Count = 1
 
 
 class OpenIncident(msgspec.Struct, frozen=True, rename="camel"):
     """The incident that is open now."""
 
-    id: str
-    state: str
-    since: datetime
-    reason: str
+    id: ShortText
+    state: ShortText
+    since: Moment
+    reason: ShortText
 
 
 class Lifetime(msgspec.Struct, frozen=True, rename="camel"):
     """Totals over all restarts of the watchdog. ``uptime`` is the watchdog's running time in milliseconds."""
 
-    uptime: int
-    ping_count: int
-    failed_pings: int
-    success_rate: str
-    since: datetime | None = None
+    uptime: Count
+    ping_count: Count
+    failed_pings: Count
+    success_rate: ShortText
+    since: Moment | None = None
 
 
 class Push(msgspec.Struct, frozen=True, rename="camel"):
     """What the watchdog sends after each ping and at least every ``push_interval`` milliseconds.
 
-    Idempotent by (``boot_id``, ``sequence``); ``boot_id`` and ``uptime`` (ms) are the watchdog's own.
+    Idempotent by (``boot_id``, ``sequence``); ``boot_id`` and ``uptime`` (ms) are the watchdog's own. The identity and
+    the keys of the original are needed; everything else may be left out, so that another watchdog can push too.
     """
 
-    boot_id: str
-    sequence: int
-    sent_at: datetime
-    started_at: datetime
-    push_interval: int
+    boot_id: Annotated[str, Meta(min_length=1, max_length=64)]
+    sequence: Count
     is_running: bool
-    uptime: int
-    ping_count: int
-    failed_pings: int
-    consecutive_failures: int
-    health_url: str
-    ping_interval: int
-    state: str
+    uptime: Count
+    ping_count: Count
+    failed_pings: Count
+    health_url: Annotated[str, Meta(max_length=2000)]
+    ping_interval: Count
+    consecutive_failures: Count = 0
+    state: ShortText = "UNKNOWN"
+    sent_at: Moment | None = None
+    started_at: Moment | None = None
+    push_interval: Interval = DEFAULT_PUSH_INTERVAL_MS
     last_ping: LastPing | None = None
     open_incident: OpenIncident | None = None
     lifetime: Lifetime | None = None
-    cycle: int = 0
-    outbox_depth: int = 0
-    outbox_oldest_ms: int = 0
-    loop_lag_ms: int = 0
-    recent: list[int | None] = []
-    uptime_ratio: dict[str, float | None] = {}
+    cycle: Count = 0
+    outbox_depth: Count = 0
+    outbox_oldest_ms: Count = 0
+    loop_lag_ms: Count = 0
+    recent: Annotated[list[Count | None], Meta(max_length=1000)] = []
+    uptime_ratio: Annotated[dict[ShortText, float | None], Meta(max_length=20)] = {}
     schema_version: int = SCHEMA_VERSION
 
 

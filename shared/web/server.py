@@ -61,13 +61,16 @@ def bind_or_exit(host: str | None, port: int) -> list[socket.socket]:
     try:
         return listening_sockets(host, port)
     except OSError as error:
-        why = (
-            "is already in use by another program"
-            if error.errno == errno.EADDRINUSE
-            else f"cannot be used ({error.strerror})"
-        )
-        print(f"Port {port} {why}: stop it or set PORT to another one", file=sys.stderr)  # noqa: T201
+        print(_why_not(error, host, port), file=sys.stderr)  # noqa: T201
         raise SystemExit(1) from None
+
+
+def _why_not(error: OSError, host: str | None, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"Port {port} is already in use by another program: stop it or set PORT to another one"
+    if host is not None and (isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL):
+        return f"HOST {host} is no address of this machine ({error.strerror}): set it to one, or leave it empty for all"
+    return f"Port {port} cannot be used ({error.strerror}): set PORT to another one"
 
 
 async def serve(

@@ -110,6 +110,15 @@ def test_a_secret_is_read_from_a_file(tmp_path: Path) -> None:
     assert token == Secret("a-token-from-a-file-0123")
 
 
+@pytest.mark.parametrize("content", [b"", b" \n", b"\xff\xfe\x00a-token-that-is-long-enough"])
+def test_a_secret_file_without_a_text_is_a_fault_and_not_a_secret_left_out(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "token"
+    file.write_bytes(content)
+    with pytest.raises(SettingsError) as caught:
+        load(Example, {"METRICS_TOKEN_FILE": str(file), "PORT": "x"})
+    assert [fault.name for fault in caught.value.faults] == ["METRICS_TOKEN_FILE", "PORT"]
+
+
 def test_a_secret_given_twice_or_by_a_missing_file_is_a_fault(tmp_path: Path) -> None:
     file = tmp_path / "missing"
     with pytest.raises(SettingsError, match="a readable file"):

@@ -17,7 +17,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 
 from shared.clock import SystemClock
 from shared.settings import Secret
-from shared.web import auth, body, metrics, middleware, server
+from shared.web import auth, body, errors, metrics, middleware, server
 from tests.support.processes import ROOT, free_port
 
 
@@ -65,6 +65,7 @@ async def client(aiohttp_client: AiohttpClient) -> TestClient[web.Request, web.A
         (b'{"to": ""}', 422, "to"),
         (b'{"to": "x", "count": "2"}', 422, "count"),
         (b'{"to": "x", "nope": 1}', 422, "nope"),
+        (b'{"to":' * 100_000, 413, None),
         (b'{"to": "' + b"x" * 2000 + b'"}', 413, None),
     ],
 )
@@ -79,9 +80,25 @@ async def test_a_wrong_body_names_its_field(
     assert [error["field"] for error in problem.get("errors", [])] == ([field] if field else [])
 
 
-async def test_a_body_of_another_type_is_415(client: TestClient[web.Request, web.Application]) -> None:
-    answer = await client.post("/orders/7", data=b"to=x", headers={"Content-Type": "application/x-www-form-urlencoded"})
-    assert answer.status == 415
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain", "application/json; charset=utf-8"])
+async def test_a_body_is_judged_by_what_it_is_and_not_by_its_name(
+    client: TestClient[web.Request, web.Application], kind: str
+) -> None:
+    answer = await client.post("/orders/7", data=b"to=x", headers={"Content-Type": kind})
+    assert (answer.status, answer.content_type) == (400, "application/problem+json")
+    answer = await client.post("/orders/7", data=b'{"to": "x"}', headers={"Content-Type": kind})
+    assert answer.status == 201
+
+
+async def test_a_body_that_cannot_be_unpacked_is_400(client: TestClient[web.Request, web.Application]) -> None:
+    answer = await client.post("/orders/7", data=b"not gzip", headers={"Content-Encoding": "gzip"})
+    assert (answer.status, answer.content_type) == (400, "application/problem+json")
+
+
+def test_a_body_that_is_nested_too_deeply_is_400() -> None:
+    with pytest.raises(errors.Problem) as caught:
+        body.decode(b'{"a":' * 100_000, dict)
+    assert caught.value.status == 400
 
 
 async def test_unknown_paths_and_methods_are_problem_documents(
@@ -141,6 +158,15 @@ async def test_the_default_address_serves_ipv4_and_ipv6() -> None:
                     assert answer.status == 200
     finally:
         await runner.cleanup()
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
+def test_a_host_that_is_not_ours_is_one_line_that_names_it(host: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        server.bind_or_exit(host, 0)
+    assert caught.value.code == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"HOST {host} is no address of this machine")
 
 
 def test_a_port_in_use_is_one_clear_line_and_exit_code_1() -> None:

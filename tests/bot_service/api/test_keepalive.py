@@ -110,8 +110,41 @@ async def test_wrong_pushes_are_refused_with_the_field(tmp_path: Path) -> None:
     async with running(tmp_path, clock=clock) as bot:
         assert (await post(bot, push(clock), key=None))[0] == 401
         assert (await post(bot, push(clock), key=API_KEY))[0] == 403
-        status, problem = await post(bot, push(clock, uptime="long"))
-        assert (status, problem["errors"][0]["field"]) == (422, "uptime")
+        for field, value in (
+            ("uptime", "long"), ("uptime", -1), ("sequence", -1), ("sequence", 2**63), ("sequence", True), ("bootId", ""),
+            ("bootId", "b" * 65), ("pushInterval", 0), ("startedAt", "2026-01-01T00:00:00"), ("failedPings", -1),
+        ):  # fmt: skip
+            status, problem = await post(bot, push(clock, **{field: value}))
+            assert (status, problem["errors"][0]["field"]) == (422, field)
+        assert (await view(bot))["lastPushAt"] is None, "nothing wrong was taken"
+
+
+async def test_another_watchdog_needs_only_its_identity_and_the_keys_of_the_original(tmp_path: Path) -> None:
+    clock = FakeClock()
+    seed = {
+        "isRunning": True, "uptime": 3_600_000, "uptimeHours": "1.0", "pingCount": 6, "failedPings": 0,
+        "successRate": "100.0", "healthUrl": "https://bot.example/health", "pingInterval": 600_000,
+    }  # fmt: skip
+    async with running(tmp_path, clock=clock) as bot:
+        assert (await post(bot, seed | {"bootId": "w", "sequence": 1})) == (200, {"accepted": True, "sequence": 1})
+        found = await view(bot)
+        assert {key: found[key] for key in FIRST_KEYS} == seed
+        assert found["stale"] is False
+        assert (await post(bot, seed | {"bootId": "w"}))[1]["errors"][0]["field"] == "sequence"
+    async with running(tmp_path, clock=clock) as bot:
+        assert {key: (await view(bot))[key] for key in FIRST_KEYS} == seed
+
+
+async def test_a_watchdog_whose_clock_went_ahead_hides_its_successor_only_until_it_is_silent(tmp_path: Path) -> None:
+    clock = FakeClock()
+    async with running(tmp_path, clock=clock) as bot:
+        await post(bot, push(clock, boot="ahead", started_ago_s=-86_400, pingCount=1))
+        await post(bot, push(clock, boot="right", sequence=1, started_ago_s=0, pingCount=2))
+        assert (await view(bot))["pingCount"] == 1
+        await clock.advance(91)
+        await post(bot, push(clock, boot="right", sequence=2, started_ago_s=91, pingCount=3))
+        found = await view(bot)
+        assert (found["pingCount"], found["isRunning"], found["stale"]) == (3, True, False)
 
 
 async def test_a_silent_watchdog_is_told_once_after_its_grace_and_its_return_too(

@@ -189,12 +189,19 @@ async def test_a_file_that_is_too_large_is_413(tmp_path: Path) -> None:
         ({"to": TO, "type": "reaction", "text": "x"}, "reactionTo"),
         ({"to": TO, "type": "image", "media": {"mimeType": "image/png", "data": "%%"}}, "media.data"),
         ({"to": TO, "text": 3}, "text"),
+        ({"to": TO, "text": "x", "replyTo": "A1\n"}, "replyTo"),
         ({"to": TO, "text": "x", "colour": 1}, "colour"),
     ],
 )
 async def test_a_message_that_cannot_be_sent_names_the_field(bot: Bot, body: Any, field: str) -> None:
     status, problem = await bot.call("POST", "/api/sessions/one/messages", body)
     assert (status, problem["errors"][0]["field"]) == (422, field)
+
+
+@pytest.mark.parametrize("before", ["-1", "x", "9" * 20, "0" * 12 + "9" * 20])
+async def test_a_page_out_of_bounds_is_named(bot: Bot, before: str) -> None:
+    status, problem = await bot.call("GET", f"/api/sessions/one/messages?before={before}")
+    assert (status, problem["errors"][0]["field"]) == (422, "before")
 
 
 async def test_new_chats_wait_longer_than_others(tmp_path: Path) -> None:

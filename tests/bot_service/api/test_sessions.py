@@ -12,7 +12,7 @@ import pytest
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.base import EngineError
 from tests.support.bot_app import Bot, running
-from tests.support.processes import WATCHDOG_TOKEN
+from tests.support.processes import API_KEY, WATCHDOG_TOKEN
 from tests.support.waiting import eventually
 
 
@@ -78,6 +78,28 @@ async def test_the_code_comes_as_a_picture_or_text_when_asked(bot: Bot) -> None:
     assert status == 200
     status, problem = await bot.call("GET", "/api/sessions/one/qr", headers={"Accept": "audio/mpeg"})
     assert (status, problem["code"]) == (406, "not_acceptable")
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("", "application/json"),
+        ("*/*", "application/json"),
+        ("IMAGE/PNG", "image/png"),
+        ("image/*", "image/png"),
+        ("text/*", "text/plain"),
+        ("application/json;q=0.1, image/png", "image/png"),
+        ("*/*, image/svg+xml", "image/svg+xml"),
+        ("application/json;q=0, text/plain;q=0.2", "text/plain"),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,image/png,*/*;q=0.8", "image/png"),
+    ],
+)
+async def test_the_form_of_the_code_is_the_most_wanted_one(bot: Bot, accept: str, kind: str) -> None:
+    await made(bot)
+    await in_state(bot, "PAIRING")
+    headers = {"Authorization": f"Bearer {API_KEY}", "Accept": accept}
+    async with bot.client.get("/api/sessions/one/qr", headers=headers) as response:
+        assert (response.status, response.content_type) == (200, kind)
     status, problem = await bot.call("GET", "/api/sessions/one/qr?format=gif")
     assert (status, problem["errors"][0]["field"]) == (422, "format")
 
@@ -180,7 +202,9 @@ async def test_the_list_is_paged_searched_and_narrowed(bot: Bot) -> None:
     assert page["total"] == 0
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=501", "limit=x", "limit=-1", "state=ASLEEP"])
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=501", "limit=x", "limit=-1", f"limit={10**11}9", f"limit={'9' * 5000}", "state=ASLEEP"]
+)
 async def test_a_wrong_parameter_of_the_list_is_named(bot: Bot, query: str) -> None:
     status, problem = await bot.call("GET", f"/api/sessions?{query}")
     assert (status, problem["errors"][0]["field"]) == (422, query.split("=")[0])
@@ -205,6 +229,8 @@ async def test_an_id_that_is_taken_answers_409(bot: Bot) -> None:
     [
         ({"id": "../etc"}, "id"),
         ({"id": ""}, "id"),
+        ({"id": "one\n"}, "id"),
+        ({"owner": "one\n"}, "owner"),
         ({"id": "x" * 65}, "id"),
         ({"id": 7}, "id"),
         ({"name": ""}, "name"),
@@ -232,7 +258,7 @@ async def test_a_body_that_is_not_json_answers_400_and_one_too_large_413(bot: Bo
     )
     assert (status, problem["code"]) == (413, "too_large")
     status, problem = await bot.call("POST", "/api/sessions", data=b"a=b", headers={"Content-Type": "text/csv"})
-    assert status == 415
+    assert (status, problem["code"]) == (400, "bad_request")
 
 
 @pytest.mark.parametrize(
