@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError, SQLAlch
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from bot_service.store import sqlite_thread
+from shared.sqlite_look import looking_at
 
 _MAGIC = b"SQLite format 3\0"
 # A full check reads the whole file: above this size only the schema is read, so that a start stays short.
@@ -131,7 +132,7 @@ def _check_file(file: Path) -> None:
         if stream.read(len(_MAGIC)) != _MAGIC:
             raise StoreRefused(f"The database {file} is corrupt (not an SQLite file): {advice}")
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=5)) as connection:
+        with looking_at(file, timeout_s=5) as connection:
             if file.stat().st_size < _CHECK_WHOLE_BELOW_BYTES:
                 found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
                 if found != "ok":
@@ -143,7 +144,7 @@ def _check_file(file: Path) -> None:
                 version = row[0] if row else None
     except sqlite3.DatabaseError as error:
         raise StoreRefused(f"The database {file} is corrupt ({error}): {advice}") from None
-    if tables and version is None and "sessions" in tables:
+    if version is None and tables - {"alembic_version"}:
         raise StoreRefused(f"The database {file} has tables of an unknown program: {advice}")
     if version is not None and not _known(version):
         raise StoreRefused(

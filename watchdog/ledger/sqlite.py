@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from shared.sqlite_look import looking_at
 from watchdog.ledger import schema
 
 T = TypeVar("T")
@@ -143,13 +144,10 @@ def _refuse_unusable(path: Path) -> None:
     if not path.exists() or path.stat().st_size == 0:
         return
     try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S)
-        try:
+        with looking_at(path, BUSY_TIMEOUT_S) as connection:
             version = int(connection.execute("PRAGMA user_version").fetchone()[0])
             verdict = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
             tables = int(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
-        finally:
-            connection.close()
     except sqlite3.Error as error:
         raise LedgerRefused(
             f"The database {path} is damaged ({error}). Nothing was changed: restore a backup, or move it away to start anew"

@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine
 
 from bot_service.store import tables_delivery  # noqa: F401  (its tables join the metadata)
-from bot_service.store.database import _config, open_database
+from bot_service.store.database import StoreRefused, _config, open_database
 from bot_service.store.tables import metadata
 
 
@@ -62,3 +62,48 @@ async def test_a_store_of_an_older_version_is_brought_up_with_its_sessions(tmp_p
         assert connection.execute("SELECT id FROM sessions").fetchone() == ("one",)
         assert connection.execute("SELECT count(*) FROM patterns").fetchone() == (0,)
     connection.close()
+
+
+@pytest.mark.parametrize(
+    ("statement", "why"),
+    [
+        ("UPDATE alembic_version SET version_num = '9999'", "newer than this program"),
+        ("DROP TABLE alembic_version", "tables of an unknown program"),
+    ],
+)
+async def test_a_store_that_is_refused_is_left_as_it_was_with_nothing_beside_it(
+    tmp_path: Path, statement: str, why: str
+) -> None:
+    file = tmp_path / "bot.db"
+    await (await open_database(f"sqlite:///{file}")).close()
+    with sqlite3.connect(file) as connection:
+        connection.execute(statement)
+    connection.close()
+    before = file.read_bytes()
+    with pytest.raises(StoreRefused, match=why):
+        await open_database(f"sqlite:///{file}")
+    assert file.read_bytes() == before
+    assert [found.name for found in tmp_path.iterdir()] == ["bot.db"]
+
+
+async def test_a_database_of_another_program_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "bot.db"
+    with sqlite3.connect(file) as connection:
+        connection.execute("CREATE TABLE theirs (a)")
+    connection.close()
+    with pytest.raises(StoreRefused, match="tables of an unknown program"):
+        await open_database(f"sqlite:///{file}")
+
+
+async def test_the_log_that_a_killed_program_left_is_read_before_the_store_is_judged(tmp_path: Path) -> None:
+    database = await open_database(f"sqlite:///{tmp_path / 'bot.db'}")
+    with sqlite3.connect(tmp_path / "bot.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    for name in ("bot.db", "bot.db-wal"):
+        (killed / name).write_bytes((tmp_path / name).read_bytes())
+    connection.close()
+    await database.close()
+    with pytest.raises(StoreRefused, match="newer than this program"):
+        await open_database(f"sqlite:///{killed / 'bot.db'}")

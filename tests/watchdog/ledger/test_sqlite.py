@@ -74,6 +74,9 @@ def test_a_newer_database_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
     with pytest.raises(LedgerRefused, match="newer version"):
         open_ledger(path)
     assert path.read_bytes() == before
+    assert {file.name for file in tmp_path.iterdir()} == {"watchdog.db", "watchdog.db.lock"}, (
+        "nothing was left beside it"
+    )
 
 
 def test_a_database_of_another_program_is_refused(tmp_path: Path) -> None:
