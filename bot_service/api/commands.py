@@ -19,7 +19,7 @@ from shared.web.middleware import Handler
 def command(kind: CommandKind) -> Handler:
     async def handler(request: web.Request) -> web.StreamResponse:
         session = session_of(request).id
-        with problems():
+        with problems(request):
             record = await request.app[keys.SESSIONS].command(session, kind)
         return json_response(session_view(record))
 
@@ -28,7 +28,7 @@ def command(kind: CommandKind) -> Handler:
 
 async def logout(request: web.Request) -> web.Response:
     session = session_of(request).id
-    with problems():
+    with problems(request):
         record = await request.app[keys.SESSIONS].logout(session)
     return json_response(session_view(record))
 
@@ -42,6 +42,6 @@ async def simulate(request: web.Request) -> web.Response:
     action = wish.pop("action", None)
     if not isinstance(action, str) or not action:
         raise errors.invalid("action", "is needed, as a text")
-    with problems():
+    with problems(request):
         result = await request.app[keys.SESSIONS].simulate(session, action, wish)
     return json_response(Simulated(msgspec.to_builtins(result)))

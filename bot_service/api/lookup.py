@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 from aiohttp import web
 
@@ -41,8 +42,8 @@ def session_of(request: web.Request) -> Record:
 
 
 @contextlib.contextmanager
-def problems() -> Iterator[None]:
-    """Around calls below the API: their errors become answers."""
+def problems(request: web.Request | None = None) -> Iterator[None]:
+    """Around calls below the API: their errors become answers. With ``request`` a 409 tells the state of its session."""
     try:
         yield
     except Refused as refused:
@@ -52,9 +53,13 @@ def problems() -> Iterator[None]:
             503, "store_unavailable", f"the store does not take writes: {error}", headers={"Retry-After": "5"}
         ) from None
     except EngineError as error:
-        raise errors.Problem(
-            _STATUS.get(error.code, 502), error.code, error.detail, retryable=error.retryable
-        ) from None
+        status = _STATUS.get(error.code, 502)
+        record = request.app[keys.REGISTRY].get(request.match_info["id"]) if request is not None else None
+        extra: dict[str, Any] = {"retryable": error.retryable}
+        if status == 409 and record is not None:
+            extra["state"] = record.state.value
+        fields = {error.field: error.detail} if error.field is not None else None
+        raise errors.Problem(status, error.code, error.detail, fields=fields, **extra) from None
     except TimeoutError:
         raise errors.Problem(504, "timeout", "the engine did not answer in time", retryable=True) from None
 

@@ -21,6 +21,7 @@ from bot_service.delivery.limits import Freeze
 from bot_service.delivery.media import MediaRefused
 from bot_service.delivery.outbox import KeyReused, QueueFull, SendFrozen, fingerprint
 from bot_service.domain.message import Media, OutgoingMessage
+from bot_service.domain.record import Record
 from bot_service.store import messages
 from bot_service.store.messages import StoredMessage
 from shared.web import body, errors
@@ -67,7 +68,7 @@ async def send(request: web.Request) -> web.Response:
     except (SendFrozen, KeyReused, QueueFull) as refused:
         if stored_file is not None:
             await media.delete(stored_file)
-        raise _refusal(refused) from None
+        raise _refusal(refused, record) from None
     if accepted.repeated and stored_file is not None:
         await media.delete(stored_file)
     request.app[keys.SUPERVISOR].touch(record.id)
@@ -122,7 +123,7 @@ async def mark_read(request: web.Request) -> web.Response:
     wish = await body.read(request, MarkRead)
     chat = _address(wish.chat, "chat")
     sender = _address(wish.sender, "sender") if wish.sender is not None else chat
-    with problems():
+    with problems(request):
         async with asyncio.timeout(ENGINE_TIMEOUT_S):
             await request.app[keys.POOL].mark_read(record.id, chat, sender, wish.message_ids)
     request.app[keys.SUPERVISOR].touch(record.id)
@@ -132,7 +133,7 @@ async def mark_read(request: web.Request) -> web.Response:
 async def typing(request: web.Request) -> web.Response:
     record = session_of(request)
     wish = await body.read(request, ShowTyping)
-    with problems():
+    with problems(request):
         async with asyncio.timeout(ENGINE_TIMEOUT_S):
             await request.app[keys.POOL].typing(record.id, _address(wish.chat, "chat"), wish.state)
     request.app[keys.SUPERVISOR].touch(record.id)
@@ -244,11 +245,12 @@ def _address(text: str, field: str) -> str:
         raise errors.invalid(field, error.why) from None
 
 
-def _refusal(refused: SendFrozen | KeyReused | QueueFull) -> errors.Problem:
+def _refusal(refused: SendFrozen | KeyReused | QueueFull, record: Record) -> errors.Problem:
     if isinstance(refused, SendFrozen):
         reason = refused.frozen.reason
         until = moment(refused.frozen.until_ms)
-        return errors.conflict("sending_frozen", _FROZEN[reason], reason=reason.value, until=until)
+        state = record.state.value
+        return errors.conflict("sending_frozen", _FROZEN[reason], reason=reason.value, until=until, state=state)
     if isinstance(refused, KeyReused):
         return errors.conflict("idempotency_key_reused", str(refused))
     return errors.Problem(429, "queue_full", str(refused), headers={"Retry-After": "30"})

@@ -84,6 +84,6 @@ def _no_code(record: Record) -> errors.Problem:
 async def pairing_code(request: web.Request) -> web.Response:
     session = session_of(request).id
     wish = await body.read(request, PairByCode)
-    with problems():
+    with problems(request):
         shown = await request.app[keys.SESSIONS].pairing_code(session, wish.phone.lstrip("+"))
     return json_response(PairingCodeView(shown.code, moment(shown.expires_ms)))

@@ -57,7 +57,9 @@ class Commands:
             async with asyncio.timeout(self._limits_s.get(command.op, DEFAULT_LIMIT_S)):
                 return Reply(command.id, await self._execute(command))
         except EngineError as error:
-            return Reply(command.id, error=error.code, detail=error.detail, retryable=error.retryable)
+            return Reply(
+                command.id, error=error.code, detail=error.detail, retryable=error.retryable, field=error.field
+            )
         except TimeoutError:
             return Reply(command.id, error="timeout", detail=f"{command.op} took too long", retryable=True)
         except (KeyError, TypeError, ValueError) as error:

@@ -51,13 +51,15 @@ class Command(Frame, frozen=True, tag="cmd"):
 
 
 class Reply(Frame, frozen=True, tag="reply"):
-    """The end of a command: ``value`` when ``error`` is None. ``error`` is a stable code, ``detail`` for people."""
+    """The end of a command: ``value`` when ``error`` is None. ``error`` is a stable code, ``detail`` for people, ``field``
+    the argument that is wrong."""
 
     id: int
     value: Any = None
     error: str | None = None
     detail: str = ""
     retryable: bool = False
+    field: str | None = None
 
 
 class Signal(Frame, frozen=True, tag="signal"):

@@ -141,7 +141,7 @@ class WorkerHandle:
         finally:
             self._waiting.pop(number, None)
         if reply.error is not None:
-            raise EngineError(reply.error, reply.detail, retryable=reply.retryable)
+            raise EngineError(reply.error, reply.detail, retryable=reply.retryable, field=reply.field)
         return reply.value
 
     async def greeted_within(self, timeout_s: float) -> bool:

@@ -66,7 +66,7 @@ async def run(world: World, session: SimulatedSession | None, name: str, given: 
     """Do one action. Raises :class:`EngineError` ``unknown_action``, ``invalid`` or what the action meets."""
     action = ACTIONS.get(name)
     if action is None:
-        raise EngineError("unknown_action", f"no action {name}; there are {', '.join(sorted(ACTIONS))}")
+        raise EngineError("unknown_action", f"no action {name}; there are {', '.join(sorted(ACTIONS))}", field="action")
     arguments = Arguments(name, given)
     if action.run_process is not None:
         return action.run_process(world, arguments)

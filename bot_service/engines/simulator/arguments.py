@@ -68,7 +68,8 @@ class Arguments:
     def end(self) -> None:
         """Everything was read; what is left over is an error of the caller."""
         if self._left:
-            raise EngineError("invalid", f"{self._action} takes no argument {', '.join(sorted(self._left))}")
+            wrong = sorted(self._left)
+            raise EngineError("invalid", f"{self._action} takes no argument {', '.join(wrong)}", field=wrong[0])
 
     def _wrong(self, name: str, accepted: str) -> EngineError:
-        return EngineError("invalid", f"{self._action}: {name} must be {accepted}")
+        return EngineError("invalid", f"{self._action}: {name} must be {accepted}", field=name)

@@ -143,6 +143,8 @@ async def test_a_freeze_is_told_with_its_reason(bot: Bot, kind: SignalKind, data
     problem = await eventually(refused, what="the refusal")
     assert (problem["code"], problem["reason"]) == ("sending_frozen", reason)
     assert (problem["until"] is not None) == (reason in ("temp_banned", "timelocked"))
+    _, view = await bot.call("GET", "/api/sessions/one")
+    assert problem["state"] == view["state"]
 
 
 async def test_files_come_as_base64_or_as_a_form_and_can_be_fetched(bot: Bot) -> None:

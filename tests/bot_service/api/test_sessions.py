@@ -338,6 +338,12 @@ async def test_simulate_reaches_the_engine_and_is_unknown_with_any_other(bot: Bo
     await in_state(bot, "READY")
     status, problem = await bot.call("POST", "/api/sessions/one/simulate", {"n": 1})
     assert (status, problem["errors"][0]["field"]) == (422, "action")
+    bot.pool.fail["simulate"] = EngineError("invalid", "scan: n must be a text", field="n")
+    status, problem = await bot.call("POST", "/api/sessions/one/simulate", {"action": "scan", "n": 1})
+    assert (status, problem["errors"]) == (422, [{"field": "n", "message": "scan: n must be a text"}])
+    bot.pool.fail["simulate"] = EngineError("not_connected", "no link", retryable=True)
+    status, problem = await bot.call("POST", "/api/sessions/one/simulate", {"action": "scan"})
+    assert (status, problem["state"], problem["retryable"]) == (409, "READY", True)
     async with running(tmp_path / "other", ENGINE="neonize") as other:
         await made(other, start=False)
         status, problem = await other.call("POST", "/api/sessions/one/simulate", {"action": "scan"})
