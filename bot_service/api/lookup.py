@@ -12,7 +12,7 @@ from bot_service import keys
 from bot_service.api.access import Principal, principal
 from bot_service.domain.record import Record
 from bot_service.engines.base import EngineError
-from bot_service.sessions.service import Refused
+from bot_service.sessions.service import Refused, SessionGone
 from bot_service.store.sessions import StoreUnavailable
 from shared.web import errors
 
@@ -20,6 +20,7 @@ from shared.web import errors
 _STATUS = {
     "not_started": 409,
     "not_connected": 409,
+    "not_pairing": 409,
     "timelocked": 409,
     "timeout": 504,
     "rejected": 502,
@@ -48,6 +49,8 @@ def problems(request: web.Request | None = None) -> Iterator[None]:
         yield
     except Refused as refused:
         raise errors.conflict(refused.code, refused.detail, state=refused.record.state.value) from None
+    except SessionGone:
+        raise errors.not_found("this session") from None
     except StoreUnavailable as error:
         raise errors.Problem(
             503, "store_unavailable", f"the store does not take writes: {error}", headers={"Retry-After": "5"}

@@ -11,8 +11,9 @@ from bot_service.domain.signals import SignalKind
 
 class EngineError(Exception):
     """A command that failed. ``code`` is stable: ``not_started``, ``not_connected``, ``timeout``, ``rejected``,
-    ``not_supported``, ``unknown_action``, ``invalid``, ``timelocked``; of the worker: ``journal`` (a message could not be
-    journalled), ``internal``; of the pool: ``worker_lost`` (the outcome of the command is unknown), ``no_worker``.
+    ``not_supported``, ``not_pairing``, ``unknown_action``, ``invalid``, ``timelocked``; of the worker: ``journal`` (a
+    message could not be journalled), ``internal``; of the pool: ``worker_lost`` (the outcome of the command is unknown),
+    ``no_worker``.
     ``field`` is the argument that is wrong, where it is one."""
 
     def __init__(self, code: str, detail: str, *, retryable: bool = False, field: str | None = None) -> None:

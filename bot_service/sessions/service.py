@@ -30,6 +30,10 @@ class SessionExists(Exception):
     """The id is taken."""
 
 
+class SessionGone(Exception):
+    """There is no such session, or it was deleted meanwhile."""
+
+
 class Refused(Exception):
     """The state of the session does not allow it. ``code`` is stable."""
 
@@ -47,7 +51,7 @@ class NewSession:
 
 
 class Sessions:
-    """Raises :class:`Refused`, ``StoreUnavailable`` and ``EngineError``; ids must exist."""
+    """Raises :class:`SessionGone`, :class:`Refused`, ``StoreUnavailable`` and ``EngineError``."""
 
     def __init__(
         self, supervisor: Supervisor, registry: SessionRegistry, store: SessionStore, pool: EnginePool
@@ -165,7 +169,7 @@ class Sessions:
     def _known(self, session: str) -> Record:
         record = self._registry.get(session)
         if record is None:
-            raise KeyError(session)
+            raise SessionGone(session)
         return record
 
 

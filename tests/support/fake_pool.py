@@ -25,6 +25,7 @@ class FakePool:
         self.running: dict[str, int] = {}
         self.fail: dict[str, EngineError] = {}
         self.hang: set[str] = set()
+        self._released = asyncio.Event()
         self.ages: dict[str, tuple[int | None, int | None]] = {}
         self._listeners: list[Callable[[EngineSignal], None]] = []
         self._journals: list[Callable[[str, int], None]] = []
@@ -52,10 +53,15 @@ class FakePool:
         self.emit(session, SignalKind.CONNECTED)
         self.emit(session, SignalKind.OFFLINE_SYNC_COMPLETED, count=0)
 
+    def release(self) -> None:
+        """What hangs goes on, and nothing hangs any more."""
+        self.hang.clear()
+        self._released.set()
+
     async def _call(self, name: str, session: str) -> None:
         self.calls.append((name, session))
         if name in self.hang:
-            await asyncio.Event().wait()
+            await self._released.wait()
         if name in self.fail:
             raise self.fail[name]
 

@@ -49,7 +49,7 @@ def _show(session: SimulatedSession, index: int) -> None:
 def scan(session: SimulatedSession, *, number: str | None = None, push_name: str | None = None) -> dict[str, str]:
     """The phone scans the code that is shown. Raises :class:`EngineError` ``invalid`` when none is."""
     if session.link is not Link.PAIRING:
-        raise EngineError("invalid", "no code is shown to scan")
+        raise EngineError("not_pairing", "no code is shown to scan")
     chance = session.world.random_for(session.name, "number")
     digits = digits_of(number) if number else "49" + "".join(str(chance.randrange(10)) for _ in range(11))
     device = chance.randrange(1, 90)
@@ -69,7 +69,7 @@ def scan(session: SimulatedSession, *, number: str | None = None, push_name: str
 def pairing_code(session: SimulatedSession, number: str) -> str:
     """A code to type on the phone ``number``. Raises :class:`EngineError`."""
     if session.link is not Link.PAIRING:
-        raise EngineError("invalid", "the session is not waiting to be paired", retryable=True)
+        raise EngineError("not_pairing", "the session is not waiting to be paired", retryable=True)
     if not 7 <= len(digits_of(number)) <= 15:
         raise EngineError("invalid", "a telephone number has 7 to 15 digits")
     chance = session.world.random_for(session.name, "code", session.world.now_ms())
@@ -82,8 +82,8 @@ def pairing_code(session: SimulatedSession, number: str) -> str:
 def enter_code(session: SimulatedSession, code: str, *, number: str | None = None) -> dict[str, str]:
     """The person types ``code`` on the phone. A wrong one is told as the server tells it."""
     if session.pairing_code is None:
-        raise EngineError("invalid", "no pairing code was asked for")
+        raise EngineError("not_pairing", "no pairing code was asked for")
     if code.replace("-", "").upper() != session.pairing_code.replace("-", ""):
         session.tell(SignalKind.PAIR_ERROR, reason="wrong pairing code")
-        raise EngineError("invalid", "the code is wrong")
+        raise EngineError("invalid", "the code is wrong", field="code")
     return scan(session, number=number)

@@ -42,7 +42,7 @@ def scan(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
     if outcome == "paired":
         return dict(pairing.scan(session, number=number, push_name=push_name))
     if session.qr_code is None:
-        raise EngineError("invalid", "no code is shown to scan")
+        raise EngineError("not_pairing", "no code is shown to scan")
     if outcome == "noMultidevice":
         session.tell(SignalKind.MULTIDEVICE_OFF)
     elif outcome == "passkey":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -328,6 +329,17 @@ async def test_health_of_a_session_shows_each_part_with_its_age(bot: Bot) -> Non
     assert set(health["parts"]) == {"connected", "authenticated", "frames", "receiving"}
     assert all(part["ok"] for part in health["parts"].values())
     assert health["parts"]["frames"]["ageMs"] == 0
+
+
+async def test_a_command_for_a_session_that_is_deleted_meanwhile_answers_404(bot: Bot) -> None:
+    await paired(bot)
+    bot.pool.hang.add("logout")
+    logout = asyncio.create_task(bot.call("POST", "/api/sessions/one/logout"))
+    await eventually(lambda: ("logout", "one") in bot.pool.calls, what="the logout at the engine")
+    assert (await bot.call("DELETE", "/api/sessions/one"))[0] == 204
+    bot.pool.release()
+    status, problem = await logout
+    assert (status, problem["code"]) == (404, "not_found")
 
 
 async def test_simulate_reaches_the_engine_and_is_unknown_with_any_other(bot: Bot, tmp_path: Path) -> None:
