@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from shared import logs
+from shared.web.door import BACKLOG, listen
 
 log = logs.get(__name__)
 
@@ -48,7 +49,7 @@ def _bound(family: socket.AddressFamily, address: str, port: int) -> socket.sock
             # One socket per family: an IPv6 socket that also took IPv4 would collide with the other.
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind((address, port))
-        sock.listen(1024)
+        sock.listen(BACKLOG)
         sock.setblocking(False)
     except OSError:
         sock.close()
@@ -87,14 +88,16 @@ async def serve(
         loop.add_signal_handler(name, stop.set)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_timeout_s, handler_cancellation=True)
     await runner.setup()
+    doors: list[asyncio.Server] = []
     try:
-        for sock in sockets:
-            await web.SockSite(runner, sock).start()
+        doors = await listen(runner, sockets)
         log.info(f"Server running on port {sockets[0].getsockname()[1]}", event_name="server.started")
         await stop.wait()
         log.info("Stopping", event_name="server.stopping")
         if before_stop is not None:
             await before_stop()
     finally:
+        for door in doors:
+            door.close()
         await runner.cleanup()
         log.info("Stopped", event_name="server.stopped")

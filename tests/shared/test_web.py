@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 from shared.clock import SystemClock
 from shared.settings import Secret
 from shared.web import auth, body, errors, metrics, middleware, server
+from shared.web.door import listen
 from tests.support.processes import ROOT, free_port
 
 
@@ -140,6 +142,42 @@ async def test_every_answer_carries_the_safe_headers(client: TestClient[web.Requ
     answer = await client.get("/nowhere")
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["X-Frame-Options"] == "DENY"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"GARBAGE\r\n\r\n",
+        b"BREW / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"a" * 9000 + b"\r\n\r\n",
+        b"GET /?" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n",
+    ],
+)
+async def test_what_is_no_http_is_a_problem_document_and_no_error_of_ours(
+    raw: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    [sock] = server.listening_sockets("127.0.0.1", 0)
+    app = web.Application()
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    doors = await listen(runner, [sock])
+    try:
+        reader, writer = await asyncio.open_connection(*sock.getsockname())
+        writer.write(raw)
+        answer = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+    finally:
+        for door in doors:
+            door.close()
+        await runner.cleanup()
+    head, _, document = answer.partition(b"\r\n\r\n")
+    assert b" 400 " in head.splitlines()[0]
+    assert b"Content-Type: application/problem+json" in head
+    assert msgspec.json.decode(document)["code"] == "bad_request"
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 async def test_the_default_address_serves_ipv4_and_ipv6() -> None:
