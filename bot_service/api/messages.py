@@ -6,6 +6,7 @@ import asyncio
 
 import msgspec
 from aiohttp import BodyPartReader, hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from bot_service import keys
 from bot_service.api.delivery_answers import MessagePage, message_view
@@ -157,6 +158,23 @@ async def _wish(request: web.Request) -> tuple[SendMessage, bytes | None]:
     if "boundary=" not in request.headers.get(hdrs.CONTENT_TYPE, ""):
         raise errors.bad_request("a multipart form needs a boundary")
     limit = request.app[keys.DELIVERY].media.limit_bytes
+    try:
+        form, content = await _form(request, limit)
+    except (ValueError, RuntimeError, HttpProcessingError, web.RequestPayloadError) as error:
+        raise errors.bad_request(f"the multipart form is broken: {_first_line(error)}") from None
+    try:
+        # Every field of a form is text: numbers and booleans are read from it.
+        return msgspec.convert(form, SendMessage, strict=False), content
+    except msgspec.ValidationError as error:
+        raise body.invalid_from(error) from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+async def _form(request: web.Request, limit: int) -> tuple[dict[str, object], bytes | None]:
+    """The fields of a multipart form, and the bytes of its file. Raises ``ValueError`` and aiohttp's errors."""
     form: dict[str, object] = {}
     content: bytes | None = None
     file: dict[str, object] = {}
@@ -176,11 +194,7 @@ async def _wish(request: web.Request) -> tuple[SendMessage, bytes | None]:
     extra = {name: form.pop(name) for name in ("seconds", "voice") if name in form}
     if content is not None:
         form["media"] = file | extra
-    try:
-        # Every field of a form is text: numbers and booleans are read from it.
-        return msgspec.convert(form, SendMessage, strict=False), content
-    except msgspec.ValidationError as error:
-        raise body.invalid_from(error) from None
+    return form, content
 
 
 async def _file_bytes(part: BodyPartReader, limit: int) -> bytes:

@@ -13,7 +13,7 @@ from bot_service.api.delivery_answers import WebhookList, new_webhook, webhook_t
 from bot_service.api.delivery_schemas import ChangeWebhook, CreateWebhook
 from bot_service.api.lookup import may_see
 from bot_service.delivery import signing
-from bot_service.delivery.addresses import refusal_of_url
+from bot_service.delivery.addresses import is_reachable_url, refusal_of_url
 from bot_service.delivery.directory import unknown_patterns
 from bot_service.store import deliveries
 from bot_service.store.deliveries import Webhook
@@ -133,6 +133,8 @@ def _check(app: web.Application, url: str, patterns: list[str]) -> None:
     unknown = unknown_patterns(patterns)
     if unknown:
         raise errors.invalid("events", f"no event is called {unknown[0]}")
+    if not is_reachable_url(url):
+        raise errors.invalid("url", "must be a whole http or https address")
     why = None if app[keys.SETTINGS].webhook_allow_private else refusal_of_url(url)
     if why is not None:
         raise errors.invalid("url", f"{why}; WEBHOOK_ALLOW_PRIVATE=true allows it")

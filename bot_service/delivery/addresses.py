@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import TCPConnector
+from yarl import URL
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -45,6 +46,15 @@ def _inside(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     if address in _NAT64 or address in _IPV4_COMPATIBLE:
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return None
+
+
+def is_reachable_url(url: str) -> bool:
+    """Whether ``url`` is one that a client can call at all: http or https, with a host and a port that exists."""
+    try:
+        parts = URL(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.host)
 
 
 def refusal_of_url(url: str) -> str | None:

@@ -200,6 +200,25 @@ async def test_a_message_that_cannot_be_sent_names_the_field(bot: Bot, body: Any
     assert (status, problem["errors"][0]["field"]) == (422, field)
 
 
+_PART = b'--x\r\nContent-Disposition: form-data; name="'
+
+
+@pytest.mark.parametrize(
+    ("raw", "boundary"),
+    [
+        (b"no form", "x"),
+        (_PART + b'to"\r\n\r\n4915112345678', "x"),
+        (_PART + b'file"; filename="a\x00"\r\n\r\nDATA\r\n--x--\r\n', "x"),
+        (_PART + b'to"\r\nContent-Transfer-Encoding: rot13\r\n\r\nabc\r\n--x--\r\n', "x"),
+        (b"--", "b" * 100),
+    ],
+)
+async def test_a_broken_form_is_400(bot: Bot, raw: bytes, boundary: str) -> None:
+    headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    status, problem = await bot.call("POST", "/api/sessions/one/messages", data=raw, headers=headers)
+    assert (status, problem["code"]) == (400, "bad_request"), problem
+
+
 @pytest.mark.parametrize("before", ["-1", "x", "9" * 20, "0" * 12 + "9" * 20])
 async def test_a_page_out_of_bounds_is_named(bot: Bot, before: str) -> None:
     status, problem = await bot.call("GET", f"/api/sessions/one/messages?before={before}")

@@ -6,7 +6,13 @@ import ipaddress
 
 import pytest
 
-from bot_service.delivery.addresses import RefusedAddress, is_public, public_socket, refusal_of_url
+from bot_service.delivery.addresses import (
+    RefusedAddress,
+    is_public,
+    is_reachable_url,
+    public_socket,
+    refusal_of_url,
+)
 
 PRIVATE = [
     "127.0.0.1", "127.8.8.8", "0.0.0.0", "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "169.254.169.254",
@@ -37,3 +43,10 @@ def test_a_url_with_a_private_address_is_refused_when_it_is_given() -> None:
     assert refusal_of_url("http://[::1]:80/")
     assert refusal_of_url("https://10.1.2.3/")
     assert refusal_of_url("https://example.com/") is None
+
+
+def test_an_address_that_no_client_can_call_is_known_as_such() -> None:
+    assert is_reachable_url("https://example.com:8443/hook?x=1")
+    assert is_reachable_url("http://[2001:db8::1]/")
+    for url in ("https://[::1", "https://example.com:99999/", "https:///x", "ftp://example.com/", "example.com"):
+        assert not is_reachable_url(url), url
