@@ -105,6 +105,7 @@ def watch(app: web.Application, target: str, url: str) -> Watch:
         target=target,
         counts=counts,
         stats_every=settings.stats_every,
+        threshold=settings.failure_threshold,
         uptime_ms=lambda: boot.age_ms(clock),
         several=len(settings.targets) > 1,
     )

@@ -88,6 +88,21 @@ async def test_the_sentences_of_the_original_stand_word_for_word(tmp_path: Path,
         assert any(m.startswith("Keep-alive ping #") and m.endswith(" failed: http_500") for m in run.messages)
 
 
+async def test_the_sentence_is_the_same_when_an_announced_stop_made_the_run_longer(
+    tmp_path: Path, bot: FakeBot
+) -> None:
+    async with running(tmp_path, bot) as run:
+        await run.says("Heartbeat link is up")
+        await run.says("Keep-alive ping #1 successful (")
+        await bot.announce_stop(deadline_ms=500)
+        await run.says("Bot announces a planned stop")
+        await bot.stop()
+        await run.says("ALERT: 3 consecutive keep-alive failures!")
+        alert = next(m for m in run.messages if m.startswith("ALERT: "))
+        failed = [m for m in run.messages[: run.messages.index(alert)] if " failed: " in m]
+        assert len(failed) > 3
+
+
 async def test_statistics_are_pushed_after_pings_with_the_token_and_in_order(tmp_path: Path, bot: FakeBot) -> None:
     async with running(tmp_path, bot):
         bot.health = "500"

@@ -54,9 +54,9 @@ def length(duration_ms: int) -> str:
     return f"{seconds} s"
 
 
-def keep_alive_sentence(failures: int) -> str:
+def keep_alive_sentence(threshold: int) -> str:
     """The sentence that users of the original search their log for; logged when DOWN is decided."""
-    return f"ALERT: {failures} consecutive keep-alive failures!"
+    return f"ALERT: {threshold} consecutive keep-alive failures!"
 
 
 def opened(incident: Incident, **fields: Any) -> Notice:

@@ -20,9 +20,16 @@ class Story:
     """The story of one target. ``several`` names the target in every sentence, when there is more than one."""
 
     def __init__(
-        self, *, target: str, counts: Counts, stats_every: int, uptime_ms: Callable[[], int], several: bool = False
+        self,
+        *,
+        target: str,
+        counts: Counts,
+        stats_every: int,
+        threshold: int,
+        uptime_ms: Callable[[], int],
+        several: bool = False,
     ) -> None:
-        self._target, self._counts, self._stats_every = target, counts, stats_every
+        self._target, self._counts, self._stats_every, self._threshold = target, counts, stats_every, threshold
         self._uptime_ms, self._several = uptime_ms, several
 
     def take(self, decided: Decided) -> None:
@@ -94,7 +101,8 @@ class Story:
 
     def _opened(self, incident: Incident, failures: int) -> None:
         if incident.kind is IncidentKind.DOWN:
-            sentence = keep_alive_sentence(failures)
+            # Word for word what people search for: after a planned stop the run is longer than what decides.
+            sentence = keep_alive_sentence(self._threshold)
         else:
             sentence = f"ALERT: {incident.kind} ({incident.reason})"
         log.error(
@@ -104,6 +112,7 @@ class Story:
             incident=incident.id,
             kind=incident.kind,
             reason=incident.reason,
+            failures=failures,
         )
 
     def _statistics(self) -> None:
