@@ -113,8 +113,8 @@ class WatchdogSettings(CommonSettings):
     flap_changes: int = setting(
         "FLAP_CHANGES",
         integer(2, 1000),
-        default=4,
-        about="FLAPPING after so many ups, downs and restarts in 15 minutes",
+        default=12,
+        about="FLAPPING after so many ups and downs in 15 minutes; an unannounced restart is both",
     )
     flap_stable_ms: int = setting(
         "FLAP_STABLE", duration(1000, _DAY_MS), default=600_000, about="FLAPPING ends when nothing moved for so long"

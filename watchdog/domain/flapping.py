@@ -10,8 +10,13 @@ from watchdog.domain.target import TargetState
 
 
 def with_change(state: TargetState, now: Now) -> TargetState:
-    """The target went down, came up or restarted unannounced."""
+    """The target went down or came up."""
     return replace(state, changes=(*state.changes, now.steady_ms)[-32:], unstable_steady=now.steady_ms)
+
+
+def with_restart(state: TargetState, now: Now) -> TargetState:
+    """The target restarted unannounced: it went down and came up, too fast for pings."""
+    return with_change(with_change(state, now), now)
 
 
 def with_ping(state: TargetState, failed: bool, policy: Policy, now: Now) -> TargetState:
@@ -21,7 +26,7 @@ def with_ping(state: TargetState, failed: bool, policy: Policy, now: Now) -> Tar
 
 
 def without_last_run(state: TargetState) -> TargetState:
-    """Forget the failures at the end: they were a restart, and that is counted as one change already."""
+    """Forget the failures at the end: they were a restart, and that is counted already."""
     kept = list(state.recent)
     while kept and kept[-1][1]:
         kept.pop()

@@ -49,7 +49,7 @@ def _boot(
     failures = state.failures if state.reach is State.DOWN else 0
     state = replace(flapping.without_last_run(state), planned_until_steady=None, failures=failures)
     if state.reach is not State.DOWN and not planned and not paused:
-        state = flapping.with_change(state, now)
+        state = flapping.with_restart(state, now)
     quiet = planned or paused or state.flapping or state.incident_of(IncidentKind.DOWN) is not None
     told = Happening(state.target, HappeningKind.RESTARTED, now.wall_ms, boot_id, planned, quiet, since)
     return state, (told,)

@@ -41,7 +41,7 @@ class Policy(msgspec.Struct, frozen=True):
     window_pings: int = 20
     window_failures: int = 5
     window_ms: int = 3_600_000
-    flap_changes: int = 4
+    flap_changes: int = 12
     flap_window_ms: int = 900_000
     flap_stable_ms: int = 600_000
     # A flapping target that has been down for so long is told as DOWN all the same.

@@ -219,6 +219,7 @@ def test_every_other_ping_failing_is_caught_although_never_three_in_a_row(bot: F
 
 
 def test_ups_and_downs_become_one_flapping_until_it_is_stable(bot: Folded) -> None:
+    bot.policy = Policy(flap_changes=4)
     for _ in range(6):
         bot.wait(20)
         bot.go_down()
@@ -232,6 +233,7 @@ def test_ups_and_downs_become_one_flapping_until_it_is_stable(bot: Folded) -> No
 
 
 def test_a_flapping_target_that_stays_down_is_told_as_down_after_a_short_hold(bot: Folded) -> None:
+    bot.policy = Policy(flap_changes=4)
     for _ in range(3):
         bot.wait(20)
         bot.go_down()

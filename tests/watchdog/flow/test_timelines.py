@@ -6,6 +6,7 @@ import pytest
 
 from shared.contract.heartbeat import SessionShares
 from tests.support.timeline import Timeline, quick
+from watchdog.domain.policy import Policy
 from watchdog.domain.states import State
 
 
@@ -46,8 +47,18 @@ async def test_a_hang_without_heartbeat_is_confirmed_by_overlapping_pings() -> N
     await line.run(1500)
 
 
-async def test_flapping_is_told_once_and_its_end_once() -> None:
+async def test_six_outages_in_a_quarter_of_an_hour_are_each_told_and_then_the_bot_is_flapping() -> None:
     line = Timeline(quick())
+    for turn in range(8):
+        line.at(100 + 60 * turn, line.bot.dies).at(130 + 60 * turn, line.bot.wakes)
+        if turn < 6:
+            line.notice("down", 104 + 60 * turn, 106 + 60 * turn).notice("up", 130 + 60 * turn, 140 + 60 * turn)
+    line.notice("flapping", 430, 440).notice("flapping_over", 1140, 1170)
+    await line.run(2000)
+
+
+async def test_flapping_is_told_once_and_its_end_once() -> None:
+    line = Timeline(quick(flap_changes=4))
     for turn in range(8):
         line.at(100 + 60 * turn, line.bot.dies).at(130 + 60 * turn, line.bot.wakes)
     line.notice("down", 104, 106).notice("up", 130, 140).notice("down", 164, 166).notice("up", 190, 200)
@@ -56,7 +67,7 @@ async def test_flapping_is_told_once_and_its_end_once() -> None:
 
 
 async def test_a_flapping_bot_that_then_stays_dead_is_told_as_down_within_a_minute() -> None:
-    line = Timeline(quick())
+    line = Timeline(quick(flap_changes=4))
     for turn in range(3):
         line.at(100 + 60 * turn, line.bot.dies).at(130 + 60 * turn, line.bot.wakes)
     line.notice("down", 104, 106).notice("up", 130, 140).notice("down", 164, 166).notice("up", 190, 200)
@@ -68,7 +79,7 @@ async def test_a_flapping_bot_that_then_stays_dead_is_told_as_down_within_a_minu
 
 
 async def test_a_bot_that_dies_at_every_start_and_then_starts_no_more_is_told_as_down_within_a_minute() -> None:
-    line = Timeline()
+    line = Timeline(Policy(flap_changes=8))
     for turn in range(5):
         line.at(100 + 7 * turn, line.bot.dies).at(102 + 7 * turn, line.bot.starts)
     line.notice("restarted", 100, 106).notice("restarted", 107, 113).notice("restarted", 114, 120)
@@ -85,7 +96,7 @@ async def test_a_bot_that_starts_and_dies_after_five_seconds_again_and_again_is_
         line.at(at, line.bot.dies).at(at + 2, line.bot.starts)
         at += 7
     line.notice("restarted", 100, 106).notice("restarted", 107, 113).notice("restarted", 114, 120)
-    line.notice("flapping", 121, 128).notice("flapping_over", 830, 860)
+    line.notice("flapping", 135, 142).notice("flapping_over", 830, 860)
     await line.run(2000)
 
 
