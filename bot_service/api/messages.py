@@ -70,7 +70,7 @@ async def send(request: web.Request) -> web.Response:
         raise _refusal(refused) from None
     if accepted.repeated and stored_file is not None:
         await media.delete(stored_file)
-    request.app[keys.SUPERVISOR].touch(record.id)
+    request.app[keys.SUPERVISOR].life.touch(record.id)
     location = f"/api/sessions/{record.id}/messages/{accepted.message.message_id}"
     return json_response(
         message_view(accepted.message), status=200 if accepted.repeated else 202, headers={"Location": location}
@@ -125,7 +125,7 @@ async def mark_read(request: web.Request) -> web.Response:
     with problems():
         async with asyncio.timeout(ENGINE_TIMEOUT_S):
             await request.app[keys.POOL].mark_read(record.id, chat, sender, wish.message_ids)
-    request.app[keys.SUPERVISOR].touch(record.id)
+    request.app[keys.SUPERVISOR].life.touch(record.id)
     return web.Response(status=204)
 
 
@@ -135,7 +135,7 @@ async def typing(request: web.Request) -> web.Response:
     with problems():
         async with asyncio.timeout(ENGINE_TIMEOUT_S):
             await request.app[keys.POOL].typing(record.id, _address(wish.chat, "chat"), wish.state)
-    request.app[keys.SUPERVISOR].touch(record.id)
+    request.app[keys.SUPERVISOR].life.touch(record.id)
     return web.Response(status=204)
 
 
