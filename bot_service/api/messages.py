@@ -175,11 +175,8 @@ async def _wish(request: web.Request) -> tuple[SendMessage, bytes | None]:
     extra = {name: form.pop(name) for name in ("seconds", "voice") if name in form}
     if content is not None:
         form["media"] = file | extra
-    try:
-        # Every field of a form is text: numbers and booleans are read from it.
-        return msgspec.convert(form, SendMessage, strict=False), content
-    except msgspec.ValidationError as error:
-        raise body.invalid_from(error) from None
+    # Every field of a form is text.
+    return body.convert(form, SendMessage, strict=False), content
 
 
 async def _file_bytes(part: BodyPartReader, limit: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Reads a JSON body into a typed value: 400 when it is not JSON, 413 when too large, 422 with the field when wrong."""
+"""Reads a body into a typed value: 400 when it is not JSON, 413 when too large, 422 with the field when wrong."""
 
 from __future__ import annotations
 
@@ -36,6 +36,14 @@ def decode(raw: bytes, kind: type[T]) -> T:
         raise invalid_from(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise errors.bad_request(f"the body is not JSON: {error}") from None
+
+
+def convert(values: object, kind: type[T], *, strict: bool = True) -> T:
+    """The values of a form as ``kind``; without ``strict`` numbers and booleans are read from text. Raises :class:`errors.Problem` 422."""
+    try:
+        return msgspec.convert(values, kind, strict=strict)
+    except msgspec.ValidationError as error:
+        raise invalid_from(error) from None
 
 
 def invalid_from(error: msgspec.ValidationError) -> errors.Problem:
