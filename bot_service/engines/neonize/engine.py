@@ -30,7 +30,7 @@ from bot_service.engines.neonize.sent import SentMessage
 from bot_service.engines.neonize.stores import Stores
 from bot_service.engines.neonize.threads import on, within
 from shared import logs
-from shared.clock import Clock, SystemClock
+from shared.clock import Clock, SystemClock, to_ms
 from shared.tasks import spawn
 
 log = logs.get(__name__)
@@ -232,7 +232,7 @@ class NeonizeEngine:
 
     def _send(self, client: Client, target: Any, message: OutgoingMessage) -> Sent:
         chat = jids.to_text(target)
-        now_ms = int(self._clock.now().timestamp() * 1000)
+        now_ms = to_ms(self._clock.now())
 
         def upload(data: bytes, kind: str) -> Any:
             return client.call(self._library.upload, data, kind)
