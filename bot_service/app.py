@@ -32,6 +32,8 @@ from bot_service.sessions.bus import EventBus
 from bot_service.sessions.cleanup import Cleanup
 from bot_service.sessions.hands import Hands
 from bot_service.sessions.leases import FolderLease
+from bot_service.sessions.life import SignsOfLife
+from bot_service.sessions.news import News
 from bot_service.sessions.outage import upstream_outage
 from bot_service.sessions.patterns import PatternKeeper
 from bot_service.sessions.probe import Probe, ProbePolicy
@@ -165,7 +167,9 @@ async def _sessions(app: web.Application) -> AsyncIterator[None]:
         start_timeout_s=settings.session_start_timeout_ms / 1000,
         proxy=settings.whatsapp_proxy,
     )
-    supervisor = Supervisor(registry, store, hands, app[keys.BUS], app[keys.LEASE], clock, _policy(settings))
+    news = News(app[keys.BUS], clock)
+    life = SignsOfLife(registry, store, news, clock)
+    supervisor = Supervisor(registry, store, hands, life, news, app[keys.LEASE], clock, _policy(settings))
     supervisor.timers = Timers(
         clock,
         HerdLimit(settings.reconnect_per_minute),

@@ -121,7 +121,7 @@ async def _build(app: web.Application, http: aiohttp.ClientSession, trusted: aio
         app[keys.POOL],
         SenderPolicy(_rates(settings), settings.send_expire_ms),
         record_of=registry.get,
-        on_sent=lambda session, chat: app[keys.SUPERVISOR].sent(session, chat),
+        on_sent=lambda session, chat: app[keys.SUPERVISOR].life.sent(session, chat),
         observe=metrics.ended,
     )
     outbox = Outbox(
@@ -207,14 +207,14 @@ def _connect(app: web.Application, built: Delivery) -> None:
 
     async def signs_of_life(batch: Sequence[InboundMessage]) -> None:
         for message in batch:
-            supervisor.heard(message.session, sent_ms=message.at_ms)
+            supervisor.life.heard(message.session, sent_ms=message.at_ms)
 
     def took_in(batch: Batch) -> None:
         metrics.took_in(batch, clock.now())
         for receipt in batch.receipts:
-            supervisor.receipt(receipt.session)
+            supervisor.life.receipt(receipt.session)
         for session in batch.probed:
-            supervisor.rang(session)
+            supervisor.life.rang(session)
         if batch.messages:
             built.handlers.wake()
 

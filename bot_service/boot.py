@@ -4,17 +4,9 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from importlib import metadata
 
 from shared.clock import Clock
-
-
-def installed_version() -> str:
-    """The version of the installed project, or of the source tree when it runs uninstalled."""
-    try:
-        return metadata.version("veilleur")
-    except metadata.PackageNotFoundError:
-        return "0.1.0"
+from shared.version import installed_version
 
 
 @dataclass(frozen=True, slots=True)

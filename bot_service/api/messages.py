@@ -72,7 +72,7 @@ async def send(request: web.Request) -> web.Response:
         raise _refusal(refused, record) from None
     if accepted.repeated and stored_file is not None:
         await media.delete(stored_file)
-    request.app[keys.SUPERVISOR].touch(record.id)
+    request.app[keys.SUPERVISOR].life.touch(record.id)
     location = f"/api/sessions/{record.id}/messages/{accepted.message.message_id}"
     return json_response(
         message_view(accepted.message), status=200 if accepted.repeated else 202, headers={"Location": location}
@@ -127,7 +127,7 @@ async def mark_read(request: web.Request) -> web.Response:
     with problems(request):
         async with asyncio.timeout(ENGINE_TIMEOUT_S):
             await request.app[keys.POOL].mark_read(record.id, chat, sender, wish.message_ids)
-    request.app[keys.SUPERVISOR].touch(record.id)
+    request.app[keys.SUPERVISOR].life.touch(record.id)
     return web.Response(status=204)
 
 
@@ -137,7 +137,7 @@ async def typing(request: web.Request) -> web.Response:
     with problems(request):
         async with asyncio.timeout(ENGINE_TIMEOUT_S):
             await request.app[keys.POOL].typing(record.id, _address(wish.chat, "chat"), wish.state)
-    request.app[keys.SUPERVISOR].touch(record.id)
+    request.app[keys.SUPERVISOR].life.touch(record.id)
     return web.Response(status=204)
 
 
@@ -162,11 +162,8 @@ async def _wish(request: web.Request) -> tuple[SendMessage, bytes | None]:
         form, content = await _form(request, limit)
     except (ValueError, RuntimeError, HttpProcessingError, web.RequestPayloadError) as error:
         raise errors.bad_request(f"the multipart form is broken: {_first_line(error)}") from None
-    try:
-        # Every field of a form is text: numbers and booleans are read from it.
-        return msgspec.convert(form, SendMessage, strict=False), content
-    except msgspec.ValidationError as error:
-        raise body.invalid_from(error) from None
+    # Every field of a form is text.
+    return body.convert(form, SendMessage, strict=False), content
 
 
 def _first_line(error: Exception) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -10,7 +9,7 @@ from msgspec import Meta
 
 from bot_service.domain.record import DueKind, Record, Transition
 from bot_service.domain.states import Actor, State, Wanted
-from shared.clock import iso
+from shared.clock import from_ms, iso
 
 # ``$`` alone would let one line break at the end through.
 SessionId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}(?!\n)$")]
@@ -51,7 +50,7 @@ class Repair(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 
 
 def moment(at_ms: int | None) -> str | None:
-    return None if at_ms is None else iso(datetime.fromtimestamp(at_ms / 1000, UTC))
+    return None if at_ms is None else iso(from_ms(at_ms))
 
 
 class SessionView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):

@@ -6,7 +6,6 @@ import re
 from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
-import msgspec
 from aiohttp import web
 
 from bot_service import keys
@@ -20,8 +19,7 @@ from bot_service.delivery.outbox import KeyReused, QueueFull, SendFrozen, finger
 from bot_service.domain.message import OutgoingMessage
 from bot_service.domain.record import CommandKind
 from bot_service.sessions.service import NewSession, SessionExists
-from shared.web import errors
-from shared.web.body import invalid_from
+from shared.web import body, errors
 
 Act = Callable[[web.Request, Login, Form], Awaitable[str]]
 
@@ -53,7 +51,7 @@ async def delete(request: web.Request, _login: Login, _form: Form) -> str:
 
 async def create(request: web.Request, login: Login, form: Form) -> str:
     given = {name: str(form.get(name, "")).strip() for name in ("id", "name", "owner")}
-    wish = _checked({name: value for name, value in given.items() if value})
+    wish = body.convert({name: value for name, value in given.items() if value}, CreateSession)
     who = login.principal
     if who.owner is not None and wish.owner not in (None, who.owner):
         raise errors.forbidden("only an administrator makes sessions for another owner")
@@ -64,13 +62,6 @@ async def create(request: web.Request, login: Login, form: Form) -> str:
         except SessionExists:
             raise errors.conflict("conflict", "a session with this id exists already") from None
     return f"/sessions/{quote(record.id, safe='')}"
-
-
-def _checked(given: dict[str, str]) -> CreateSession:
-    try:
-        return msgspec.convert(given, CreateSession)
-    except msgspec.ValidationError as error:
-        raise invalid_from(error) from None
 
 
 async def pairing_code(request: web.Request, _login: Login, form: Form) -> str:
@@ -102,5 +93,5 @@ async def send(request: web.Request, _login: Login, form: Form) -> str:
         raise errors.conflict("expired", "this form was sent before, with another text") from None
     except QueueFull:
         raise errors.Problem(429, "limited", "so many messages wait already") from None
-    request.app[keys.SUPERVISOR].touch(session)
+    request.app[keys.SUPERVISOR].life.touch(session)
     return done(back(request, form), "send")

@@ -8,6 +8,7 @@ from bot_service import keys
 from bot_service.api.access import ADMINISTRATOR, Principal, Scope
 from bot_service.store import keys as stored_keys
 from bot_service.store.keys import StoredKey
+from shared.clock import to_ms
 from shared.settings import Secret
 from shared.web import auth
 
@@ -40,4 +41,4 @@ def _principal(key: StoredKey) -> Principal:
 
 
 def _now_ms(request: web.Request) -> int:
-    return int(request.app[keys.CLOCK].now().timestamp() * 1000)
+    return to_ms(request.app[keys.CLOCK].now())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-import msgspec
 from aiohttp import web
 
 from bot_service import keys
@@ -21,8 +20,7 @@ from bot_service.dashboard.once import Said
 from bot_service.dashboard.shown import moment
 from bot_service.store.keys import StoredKey
 from shared.clock import to_ms
-from shared.web import errors
-from shared.web.body import invalid_from
+from shared.web import body, errors
 from shared.web.ui.words import Words
 
 DAY_MS = 86_400_000
@@ -92,16 +90,9 @@ async def create(request: web.Request, login: Login, form: Form) -> str:
         if days not in {str(each) for each in LIFETIMES}:
             raise errors.invalid("days", "must be one of those offered")
         given["expiresIn"] = int(days) * DAY_MS
-    made = await api_keys.make(request.app, _checked(given))
+    made = await api_keys.make(request.app, body.convert(given, CreateKey))
     text = t("The key {name} is made. It is shown now and never again.", name=made.key.name)
     return f"/keys?once={desk.once.keep(login, Said('good', text, made.token, t('Key')))}"
-
-
-def _checked(given: dict[str, object]) -> CreateKey:
-    try:
-        return msgspec.convert(given, CreateKey)
-    except msgspec.ValidationError as error:
-        raise invalid_from(error) from None
 
 
 async def revoke(request: web.Request, _login: Login, _form: Form) -> str:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from bot_service.dashboard import wording
 from bot_service.domain.record import Record, Transition
 from bot_service.domain.states import LINKED, LIVE, Actor, State, Wanted
+from shared.clock import from_ms
 from shared.web.ui.words import Words
 
 
 def moment(at_ms: int | None) -> datetime | None:
-    return None if at_ms is None else datetime.fromtimestamp(at_ms / 1000, UTC)
+    return None if at_ms is None else from_ms(at_ms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
 
-import msgspec
 from aiohttp import web
 
 from bot_service import keys
@@ -22,7 +21,7 @@ from bot_service.dashboard.shown import moment
 from bot_service.delivery.directory import EVENT_TYPES
 from bot_service.delivery.trial import Trial
 from bot_service.store.deliveries import Webhook
-from shared.web.body import invalid_from
+from shared.web import body
 from shared.web.ui.words import Words
 
 FOR_ADMINISTRATORS = "service."
@@ -94,7 +93,7 @@ async def create(request: web.Request, login: Login, form: Form) -> str:
     session = str(form.get("session", "")).strip()
     if session:
         given["session"] = session
-    webhook = await webhooks.make(request.app, login.principal, _checked(given))
+    webhook = await webhooks.make(request.app, login.principal, body.convert(given, CreateWebhook))
     word = desk.once.keep(
         login,
         Said(
@@ -105,13 +104,6 @@ async def create(request: web.Request, login: Login, form: Form) -> str:
         ),
     )
     return _with_once(_here(session), word)
-
-
-def _checked(given: dict[str, object]) -> CreateWebhook:
-    try:
-        return msgspec.convert(given, CreateWebhook)
-    except msgspec.ValidationError as error:
-        raise invalid_from(error) from None
 
 
 async def test(request: web.Request, login: Login, form: Form) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bot_service.store.deliveries import Delivery
 
@@ -56,6 +56,12 @@ class Lane:
         head = self.rows.popleft()
         self.after = max(self.after, head.event)
         return head
+
+    def hasten(self, now_ms: int) -> None:
+        """Everything in it is due at ``now_ms`` at the latest, unless the webhook is switched off."""
+        self.rows = deque(replace(row, next_ms=min(row.next_ms, now_ms)) for row in self.rows)
+        if self.due_ms < NEVER_MS:
+            self.due_ms = 0
 
 
 @dataclass(slots=True)

@@ -8,7 +8,6 @@ failures in a row it is asked by single attempts, ever further apart, until one 
 from __future__ import annotations
 
 import dataclasses
-import heapq
 import random
 from collections.abc import Awaitable, Callable
 
@@ -16,10 +15,11 @@ from bot_service.delivery.announce import Staged
 from bot_service.delivery.batches import STORE_ERRORS
 from bot_service.delivery.call import Attempt
 from bot_service.delivery.directory import Target, WebhookDirectory
+from bot_service.delivery.lane_alarms import LaneAlarms
+from bot_service.delivery.lane_rows import LaneRows
 from bot_service.delivery.lane_tasks import LaneTasks
 from bot_service.delivery.lanes import ASIDE, NEVER_MS, Lane, ReceiverState
 from bot_service.delivery.verdict import Next, WebhookPolicy, judge
-from bot_service.delivery.wake import Wake
 from bot_service.delivery.webhook_results import WebhookResults
 from bot_service.store import deliveries
 from bot_service.store.database import Database
@@ -29,7 +29,6 @@ from shared.clock import Clock, to_ms
 
 log = logs.get(__name__)
 
-_FETCH = 50
 _TURN = 20  # deliveries of one lane before others of the same webhook get the slot
 
 
@@ -55,9 +54,8 @@ class WebhookDispatcher:
         self._call, self._results, self._observe, self._pick = call, results, observe, pick
         self._tasks = LaneTasks()
         self._receivers: dict[str, ReceiverState] = {}
-        self._timers: list[tuple[int, int, str, str]] = []
-        self._timer_count = 0
-        self._wake = Wake(clock)
+        self._alarms = LaneAlarms(clock)
+        self._rows = LaneRows(clock, database, results)
         self._loaded = False
         self._early: list[Staged] = []
         directory.on_change(self._webhook_changed)
@@ -84,7 +82,7 @@ class WebhookDispatcher:
 
     def paused(self) -> list[str]:
         """Webhooks whose receiver is taken to be down."""
-        return [item.webhook for item in self._receivers.values() if item.failures >= self._policy.pause_after]
+        return [item.webhook for item in self._receivers.values() if self._is_down(item)]
 
     async def close(self) -> None:
         """Stop delivering and store what is known; the loops have ended before."""
@@ -92,19 +90,18 @@ class WebhookDispatcher:
         await self._results.flush()
 
     async def run(self) -> None:
-        """The loop of timers; attempts run in tasks of their own."""
+        """The loop of alarms; attempts run in tasks of their own."""
         if not self._loaded:
             await self._load()
         while True:
             now_ms = self._now_ms()
-            while self._timers and self._timers[0][0] <= now_ms:
-                _, _, webhook, name = heapq.heappop(self._timers)
+            for webhook, name in self._alarms.ringing(now_ms):
                 receiver = self._receivers.get(webhook)
                 if receiver is not None:
                     if name in receiver.lanes:
                         self._ready(receiver, receiver.lanes[name])
                     self._pump(receiver)
-            await self._wake.wait((self._timers[0][0] - now_ms) / 1000 if self._timers else None)
+            await self._alarms.sleep(now_ms)
 
     # --- lanes and slots ---
 
@@ -138,28 +135,20 @@ class WebhookDispatcher:
         if lane.due_ms > self._now_ms():
             if lane.alarm_ms != lane.due_ms:
                 lane.alarm_ms = lane.due_ms
-                self._at(lane.due_ms, lane)
+                self._alarms.set(lane.due_ms, lane)
             return
         lane.busy = True
         receiver.line.append(lane)
         self._pump(receiver)
 
-    def _at(self, due_ms: int, lane: Lane) -> None:
-        if due_ms >= NEVER_MS:
-            return
-        self._timer_count += 1
-        heapq.heappush(self._timers, (due_ms, self._timer_count, lane.webhook, lane.name))
-        if self._timers[0][1] == self._timer_count:
-            self._wake.set()
-
     def _pump(self, receiver: ReceiverState) -> None:
         if receiver.line and receiver.paused_until_ms > self._now_ms():
             if receiver.alarm_ms != receiver.paused_until_ms:
                 receiver.alarm_ms = receiver.paused_until_ms
-                self._at(receiver.paused_until_ms, receiver.line[0])
+                self._alarms.set(receiver.paused_until_ms, receiver.line[0])
             return
         # A receiver that failed again and again is asked by one attempt at a time.
-        limit = 1 if receiver.failures >= self._policy.pause_after else self._policy.concurrency
+        limit = 1 if self._is_down(receiver) else self._policy.concurrency
         while receiver.line and receiver.active < limit:
             receiver.active += 1
             self._tasks.start(self._work(receiver, receiver.line.popleft()), name="webhook-lane")
@@ -186,7 +175,7 @@ class WebhookDispatcher:
     async def _take_turn(self, receiver: ReceiverState, lane: Lane) -> None:
         lane.due_ms = 0
         for _ in range(_TURN):
-            delivery = await self._next(lane)
+            delivery = await self._rows.next(lane)
             if delivery is None:
                 return
             if delivery.next_ms > self._now_ms() and not lane.is_aside:
@@ -200,31 +189,6 @@ class WebhookDispatcher:
             attempt = await self._call(target, delivery.event, delivery.body)
             if not await self._settle(receiver, lane, delivery, attempt):
                 return
-
-    async def _next(self, lane: Lane) -> Delivery | None:
-        if not lane.rows and lane.more:
-            lane.more = False
-            async with self._database.read() as connection:
-                if lane.is_aside:
-                    now_ms = self._now_ms()
-                    fetched = await deliveries.asides_due(connection, lane.webhook, now_ms, _FETCH)
-                    if not fetched:
-                        due_ms = await deliveries.next_aside_ms(connection, lane.webhook)
-                        if due_ms is not None:
-                            # Results still being written may make the stored time an old one: no hot loop over them.
-                            lane.more, lane.due_ms = True, max(due_ms, now_ms + 250)
-                        return None
-                    lane.rows.extend(fetched)
-                    lane.more = True
-                else:
-                    fetched = await deliveries.in_lane(connection, lane.webhook, lane.name, lane.after, _FETCH)
-                    lane.merge(fetched, _FETCH)
-            lane.rows = type(lane.rows)(
-                row for row in lane.rows if (row.webhook, row.event) not in self._results.unsaved
-            )
-            if lane.is_aside and not lane.rows:
-                lane.due_ms = self._now_ms() + 250
-        return lane.pop()
 
     def _park(self, receiver: ReceiverState, lane: Lane, delivery: Delivery) -> None:
         """The webhook is switched off (its lanes wait) or gone (they are dropped with it)."""
@@ -252,7 +216,7 @@ class WebhookDispatcher:
         """Record what came of an attempt; whether the lane may go on."""
         now_ms = self._now_ms()
         if attempt.error is None:
-            was_down = receiver.failures >= self._policy.pause_after
+            was_down = self._is_down(receiver)
             receiver.failures = receiver.paused_until_ms = 0
             self._observe("delivered")
             await self._results.add(delivery, attempt, "delivered", now_ms)
@@ -297,10 +261,11 @@ class WebhookDispatcher:
 
     def _all_due(self, receiver: ReceiverState, now_ms: int) -> None:
         for lane in list(receiver.lanes.values()):
-            lane.rows = type(lane.rows)(dataclasses.replace(row, next_ms=min(row.next_ms, now_ms)) for row in lane.rows)
-            if lane.due_ms < NEVER_MS:
-                lane.due_ms = 0
+            lane.hasten(now_ms)
             self._ready(receiver, lane)
+
+    def _is_down(self, receiver: ReceiverState) -> bool:
+        return receiver.failures >= self._policy.pause_after
 
     def _now_ms(self) -> int:
         return to_ms(self._clock.now())

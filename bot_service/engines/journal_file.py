@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from bot_service.domain.message import JournalRecord
-from shared.clock import Clock
+from shared.clock import Clock, to_ms
 
 HEADER = struct.Struct(">II")
 MAX_RECORD_BYTES = 8 * 1024 * 1024
@@ -135,7 +135,7 @@ class JournalWriter:
         self._end += written
 
     def _begin_file(self) -> None:
-        started_ms = int(self._clock.now().timestamp() * 1000)
+        started_ms = to_ms(self._clock.now())
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         while True:
             name = f"{self._worker_id}-{started_ms}{SUFFIX}"

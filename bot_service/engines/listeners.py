@@ -8,7 +8,7 @@ from typing import Any
 from bot_service.domain.ports import EngineSignal
 from bot_service.engines.roster import Entry
 from shared import logs
-from shared.clock import Clock
+from shared.clock import Clock, to_ms
 
 log = logs.get(__name__)
 
@@ -27,7 +27,7 @@ class Listeners:
         """Tell ``kind`` of the session's present incarnation; ``at_ms`` is now when it is not given."""
         if self.muted:
             return
-        when = at_ms if at_ms is not None else int(self._clock.now().timestamp() * 1000)
+        when = at_ms if at_ms is not None else to_ms(self._clock.now())
         told = EngineSignal(entry.session, entry.incarnation, str(kind), when, data or {})
         for listener in self.signals:
             try:

@@ -26,7 +26,7 @@ from bot_service.engines.table import files_of
 from bot_service.engines.worker_handle import WorkerFigures, WorkerHandle
 from bot_service.engines.worker_sink import PASSING
 from shared import logs
-from shared.clock import Clock
+from shared.clock import Clock, to_ms
 from shared.tasks import spawn
 
 log = logs.get(__name__)
@@ -48,7 +48,7 @@ class WorkerPool:
         self._frames: dict[str, tuple[float | None, float | None]] = {}
         chance = chance or random.Random()  # noqa: S311
         self.fleet = Fleet(policy, clock, self, recycle=self._begin_recycle, chance=chance)
-        self._placement = Placement(policy, self.fleet, first_incarnation=int(clock.now().timestamp() * 1000))
+        self._placement = Placement(policy, self.fleet, first_incarnation=to_ms(clock.now()))
         self._rescue = Rescue(policy, clock, self.fleet, self._placement, self._listeners)
         self._watch: asyncio.Task[None] | None = None
 

@@ -17,7 +17,7 @@ from bot_service.domain.signals import SignalKind
 from bot_service.engines.base import EngineError
 from bot_service.engines.journal_file import JournalError, JournalWriter
 from bot_service.engines.protocol import SessionSnapshot, Signal
-from shared.clock import Clock
+from shared.clock import Clock, to_ms
 
 # Signals that say nothing about where the session stands.
 PASSING = frozenset(
@@ -138,7 +138,7 @@ class WorkerSink:
             raise EngineError("journal", str(error), retryable=True) from error
 
     def _now_ms(self) -> int:
-        return int(self._clock.now().timestamp() * 1000)
+        return to_ms(self._clock.now())
 
 
 def _age_ms(at: float | None, now: float) -> int | None:

@@ -37,7 +37,7 @@ class PatternKeeper:
                 if self._supervisor.record(session) is None:
                     gone.add(session)
                 else:
-                    self._supervisor.evidence(session).pattern = pattern
+                    self._supervisor.life.evidence(session).pattern = pattern
                     self._saved[session] = pattern.learned
             after, more = max(found, default=""), len(found) == SLICE
         if gone:
@@ -52,7 +52,9 @@ class PatternKeeper:
 
     async def save(self, *, pause_s: float = PAUSE_S) -> None:
         """Write what was learned since the last time. A store that refuses gets it the next time."""
-        learned = [(name, pattern) for name, pattern in self._supervisor.patterns() if self._is_news(name, pattern)]
+        learned = [
+            (name, pattern) for name, pattern in self._supervisor.life.patterns() if self._is_news(name, pattern)
+        ]
         for begin in range(0, len(learned), SLICE):
             piece = learned[begin : begin + SLICE]
             try:

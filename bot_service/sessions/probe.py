@@ -100,7 +100,7 @@ class Probe:
 
     def _heard_ms(self, record: Record) -> int:
         """When something last proved that this session receives."""
-        evidence = self._supervisor.evidence(record.id)
+        evidence = self._supervisor.life.evidence(record.id)
         _, inbound_age = self._pool.frame_ages_ms(record.id)
         told = 0 if inbound_age is None else self._supervisor.now_ms() - inbound_age
         return max(told, record.inbound_ms or 0, evidence.receipt_ms or 0, evidence.probe_returned_ms or 0)
@@ -114,15 +114,15 @@ class Probe:
         repaired = 0 < record.rung < TOP and heard_ms < record.rung_ms
         wait_ms = min(AFTER_REPAIR_MS, self._policy.interval_ms) if repaired else self._policy.interval_ms
         # One that could not be sent or did not return is no reason to ask again at once.
-        asked_ms = self._supervisor.evidence(record.id).probe_sent_ms or 0
+        asked_ms = self._supervisor.life.evidence(record.id).probe_sent_ms or 0
         return self._supervisor.now_ms() - max(record.linked_ms, heard_ms, asked_ms) >= wait_ms
 
     def _ask(self, record: Record, sender: Record, misses: int) -> None:
         if record.jid is None:
             return
         now_ms = self._supervisor.now_ms()
-        self._supervisor.evidence(record.id).probe_sent_ms = now_ms
-        self._supervisor.evidence(sender.id).rang_ms = now_ms
+        self._supervisor.life.evidence(record.id).probe_sent_ms = now_ms
+        self._supervisor.life.evidence(sender.id).rang_ms = now_ms
         self._asked[record.id] = _Asked(record.id, sender.id, now_ms, misses)
         message = OutgoingMessage(PROBE_ID + secrets.token_hex(8).upper(), record.jid, "text", text=PROBE_TEXT)
         spawn(self._send(sender.id, record.id, message), name="probe.send")
@@ -137,7 +137,7 @@ class Probe:
                 await breath.take()
             record = self._registry.get(session)
             if record is not None and record.state is State.READY:
-                rang_ms = self._supervisor.evidence(record.id).rang_ms
+                rang_ms = self._supervisor.life.evidence(record.id).rang_ms
                 if rang_ms is None or now_ms - rang_ms >= self._policy.interval_ms:
                     found.setdefault(record.owner, []).append(record)
         return found
@@ -164,11 +164,11 @@ class Probe:
             self._missed(record, asked, now_ms)
 
     def _returned(self, record: Record, asked: _Asked, now_ms: int) -> None:
-        evidence = self._supervisor.evidence(record.id)
+        evidence = self._supervisor.life.evidence(record.id)
         took_ms = max(0, self._heard_ms(record) - asked.sent_ms)
         evidence.proven()
         evidence.probe_returned_ms, evidence.probe_round_trip_ms = now_ms, took_ms
-        self._supervisor.proven(record.id)
+        self._supervisor.life.proven(record.id)
         self._round_trip(took_ms / 1000)
 
     def _missed(self, record: Record, asked: _Asked, now_ms: int) -> None:
@@ -177,7 +177,7 @@ class Probe:
         if misses < MISSES and sender is not None:
             self._ask(record, sender, misses)
             return
-        self._supervisor.evidence(record.id).probe_failed_ms = now_ms
+        self._supervisor.life.evidence(record.id).probe_failed_ms = now_ms
         log.warning("A receive probe did not come back", event_name="probe.missed", session=record.id, misses=misses)
 
 

@@ -135,7 +135,7 @@ class Sessions:
 
     def code(self, session: str) -> Shown | None:
         """The QR code to scan now, if there is one."""
-        self._supervisor.touch(session)
+        self._supervisor.life.touch(session)
         shown = self._supervisor.codes.valid(session, self._supervisor.now_ms())
         return shown if shown is not None and shown.kind == SignalKind.QR.value else None
 

@@ -34,7 +34,7 @@ class Sweep:
             await self.once()
 
     async def once(self) -> None:
-        self._supervisor.check_canary()
+        self._supervisor.fleet.check_canary()
         breath = Breath()
         for session in self._registry.ids():
             if breath.spent:
@@ -50,5 +50,5 @@ class Sweep:
         return since_link if age is None else min(age, since_link)
 
     def _look(self, record: Record) -> None:
-        suspicion = doubt(record, self._supervisor.evidence(record.id), self.policy, self._supervisor.now_ms())
+        suspicion = doubt(record, self._supervisor.life.evidence(record.id), self.policy, self._supervisor.now_ms())
         self._supervisor.apply(record.id, Look(self.frame_age_ms(record), suspicion.value if suspicion else None))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from bot_service.domain.reconnect import HerdLimit
 from bot_service.domain.record import Due, DueKind
 from shared.breath import Breath
-from shared.clock import Clock
+from shared.clock import Clock, to_ms
 
 SLICE = 100
 LOOK_EVERY = 10
@@ -41,7 +41,7 @@ class Timers:
 
     async def run(self) -> None:
         while True:
-            full = self.fire_due(int(self._clock.now().timestamp() * 1000))
+            full = self.fire_due(to_ms(self._clock.now()))
             await self._clock.sleep(0 if full else LONGEST_SLEEP_S)
 
     def fire_due(self, now_ms: int) -> bool:

@@ -1,4 +1,4 @@
-"""Reads a JSON body into a typed value: 400 when it is not JSON, 413 when too large, 422 with the field when wrong.
+"""Reads a body into a typed value: 400 when it is not JSON, 413 when too large, 422 with the field when wrong.
 
 What the body is called does not matter, only what it is: ``curl -d`` and ``fetch`` name other types by default.
 """
@@ -41,6 +41,14 @@ def decode(raw: bytes, kind: type[T]) -> T:
         raise errors.bad_request(f"the body is not JSON: {error}") from None
     except RecursionError:
         raise errors.bad_request("the body is nested too deeply") from None
+
+
+def convert(values: object, kind: type[T], *, strict: bool = True) -> T:
+    """The values of a form as ``kind``; without ``strict`` numbers and booleans are read from text. Raises :class:`errors.Problem` 422."""
+    try:
+        return msgspec.convert(values, kind, strict=strict)
+    except msgspec.ValidationError as error:
+        raise invalid_from(error) from None
 
 
 def invalid_from(error: msgspec.ValidationError) -> errors.Problem:

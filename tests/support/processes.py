@@ -10,8 +10,9 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 
@@ -74,6 +75,16 @@ class Program:
                 stderr=out,
                 stdin=subprocess.DEVNULL,
             )
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[Self]:
+        """Inside, it is started and ready; afterwards it is ended for good."""
+        self.start()
+        try:
+            await self.ready()
+            yield self
+        finally:
+            self.close()
 
     async def ready(self, path: str = "/health", *, within_s: float = 30.0) -> None:
         """Wait until ``path`` answers 200; a program that ended says so at once, with its output."""

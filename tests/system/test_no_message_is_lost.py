@@ -25,12 +25,8 @@ COUNT, RATE = 1000, 500
 @asynccontextmanager
 async def service(tmp_path: Path, **env: str) -> AsyncIterator[Program]:
     program = bot(tmp_path, WEBHOOK_ALLOW_PRIVATE="true", SEND_PER_MINUTE="0", SEND_NEW_CHATS_PER_HOUR="0", **env)
-    program.start()
-    try:
-        await program.ready()
+    async with program.running():
         yield program
-    finally:
-        program.close()
 
 
 async def ready_session(client: Client, session: str = "one") -> None:

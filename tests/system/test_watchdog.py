@@ -39,24 +39,16 @@ async def hook() -> AsyncIterator[Receiver]:
 @pytest.fixture
 async def bot(tmp_path: Path) -> AsyncIterator[Program]:
     program = processes.bot(tmp_path, HEARTBEAT_INTERVAL="500")
-    program.start()
-    try:
-        await program.ready()
+    async with program.running():
         yield program
-    finally:
-        program.close()
 
 
 @pytest.fixture
 async def dog(tmp_path: Path, bot: Program, hook: Receiver) -> AsyncIterator[Program]:
     program = processes.watchdog(tmp_path, bot.url, ALERT_URLS=hook.url, **QUICK)
-    program.start()
-    try:
-        await program.ready()
+    async with program.running():
         await heard(program)
         yield program
-    finally:
-        program.close()
 
 
 async def heard(dog: Program) -> None:

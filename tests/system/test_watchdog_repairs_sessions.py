@@ -22,12 +22,8 @@ SICK = ("one", "two")
 @pytest.fixture
 async def bot(tmp_path: Path) -> AsyncIterator[Program]:
     program = processes.bot(tmp_path, HEARTBEAT_INTERVAL="500", SIMULATOR_OPTIONS="auto_pair_ms=50")
-    program.start()
-    try:
-        await program.ready()
+    async with program.running():
         yield program
-    finally:
-        program.close()
 
 
 async def _states(client: Client) -> dict[str, str]:

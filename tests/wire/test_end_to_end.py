@@ -24,12 +24,8 @@ BOT, ANN = "15550001", "15550002"
 async def bot(tmp_path: Path, server: Remote) -> AsyncIterator[Program]:
     """A running bot service."""
     program = programs.bot(tmp_path, server, WEBHOOK_ALLOW_PRIVATE="true", HEARTBEAT_INTERVAL="500")
-    program.start()
-    try:
-        await program.ready()
+    async with program.running():
         yield program
-    finally:
-        program.close()
 
 
 @pytest.fixture

@@ -7,21 +7,22 @@ notice it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
 from bot_service.domain.message import Media
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.base import EngineError, EngineSink
-from bot_service.engines.neonize import events, inbound, jids, library, lines, signs
+from bot_service.engines.neonize import events, gate_lines, jids, library, lines, signs
+from bot_service.engines.neonize.connection import Connection
 from bot_service.engines.neonize.files import DeviceFiles
 from bot_service.engines.neonize.gate import ReceiptGate
+from bot_service.engines.neonize.intake import Intake
 from bot_service.engines.neonize.maps import MapRule
 from bot_service.engines.neonize.marks import Marks
-from bot_service.engines.neonize.sent import SentMessage, SentMessages
-from bot_service.engines.neonize.turns import SendTurn
+from bot_service.engines.neonize.sending import Sending
+from bot_service.engines.neonize.sent import SentMessages
 from shared import logs
 from shared.clock import Clock, to_ms
 from shared.redact import redact_text
@@ -66,24 +67,19 @@ class Client:
         self.marks = Marks(files.marks)
         self.gate = ReceiptGate(self.marks, around.clock)
         self.sent = SentMessages(files.sent)
-        self.paired = self.connected = self.stopping = self.over = False
-        self.dials = 0
+        self.sending = Sending(self.gate, self.sent)
+        self.connection = Connection(self._tell)
+        self._intake = Intake(
+            session, self.gate, self.sent, around.sink, fetch=self._fetch, broken=self._journal_broken
+        )
+        self.paired = self.stopping = self.over = False
         self.showed_code = threading.Event()
-        # Everything that waited at the server has come: a mark on an older message of ours would have been seen.
-        self.caught_up = threading.Event()
-        self.sending: SentMessage | None = None
-        # Also those whose caller waits no more: the library sends on.
-        self.in_flight: set[str] = set()
-        self._send_turn: SendTurn | None = None
         self.last_event_at = around.clock.monotonic()
         self._around = around
         self.proxy, self._pairing = proxy, pairing
         self._code_round, self._codes, self._offered = code_round, 0, 0
-        self._was_online = self._loss_told = False
         self._lid: str | None = None
         self._mapped, self._pumping, self._finished = threading.Event(), threading.Event(), threading.Event()
-        self._held_back: list[tuple[SignalKind, dict[str, Any]]] = []
-        self._journal_broken = False
         self._thread = threading.Thread(target=self._run, name=f"session-{name.decode()}", daemon=True)
 
     # --- driven by the engine, on threads of its own ---
@@ -142,7 +138,7 @@ class Client:
             self._ended_by_itself(reason)
 
     def _ended_by_itself(self, reason: str) -> None:
-        if self._codes or self._was_online:
+        if self._codes or self.connection.was_online:
             # The library stays online without a pump and would acknowledge what nobody gets: leave at once.
             self.gate.journal_failed()
             self._tell(SignalKind.PUMP_DIED, {"reason": reason})
@@ -169,18 +165,13 @@ class Client:
         if logger == "Client/Recv":
             self._frame_in(text)
         elif logger == "Client/Send":
-            self._frame_out(text)
+            gate_lines.of_frame_out(self.gate, text)
+            self.sending.frame_out(text)
         elif logger == "Client":
-            if text.startswith(lines.DECRYPTING):
-                self.gate.before_decrypt()
-            elif (ignored := lines.ignored_message(text)) is not None:
-                self.gate.part_handled(ignored)
-            elif (unreadable := lines.unreadable_message(text)) is not None:
-                self.gate.unreadable(unreadable)
-            elif lines.is_passed_over(text):
-                self.gate.passed_over()
+            gate_lines.of_client(self.gate, text)
         elif logger == "Client/Socket" and text.startswith(lines.DIALING):
-            self._dials()
+            self.gate.new_connection()
+            self.connection.dialing()
         if level in ("WARN", "ERROR"):
             log.debug("The library warns", event_name="engine.library", session=self.session, text=redact_text(text))
 
@@ -192,49 +183,15 @@ class Client:
         if stanza.tag == "message" and stanza.envelopes:
             self.gate.received(stanza.id, stanza.envelopes)
         elif stanza.tag == "success":
-            self._was_online = True
+            self.connection.logged_in()
         elif stanza.tag == "iq" and stanza.offered_codes:
             self._offered = stanza.offered_codes
         elif (proof := signs.taken(stanza)) is not None:
             for whatsapp_id in proof:
                 self.sent.seen_taken(whatsapp_id, to_ms(self._around.clock.now()))
-        sign = signs.of_stanza(stanza, pairing=not self._was_online)
+        sign = signs.of_stanza(stanza, pairing=not self.connection.was_online)
         if sign is not None:
             self._tell(*sign)
-
-    def _frame_out(self, text: str) -> None:
-        if text.startswith("<receipt "):
-            stanza = lines.parse(text)
-            kind = stanza.attrs.get("type") if stanza is not None else None
-            if stanza is not None and kind == "retry":
-                self.gate.asked_again(stanza.id)
-            elif stanza is not None and kind not in ("read", "played"):
-                self.gate.before_receipt(stanza.ids)
-        elif text.startswith('<ack class="message"'):
-            stanza = lines.parse(text)
-            if stanza is not None and "error" not in stanza.attrs:
-                self.gate.before_ack(stanza.id)
-        elif text.startswith("<message ") and self.sending is not None and not self.sending.whatsapp_id:
-            stanza = lines.parse(text)
-            if stanza is not None and self.sent.theirs(stanza.id) is None:
-                self.sending = SentMessage(self.sending.id, stanza.id, self.sending.chat)
-                self.sent.note(self.sending)
-                if self._send_turn is not None:
-                    self.gate.end_send(self._send_turn)
-
-    @contextmanager
-    def sends(self, message: SentMessage) -> Iterator[None]:
-        """Inside, this message of ours is sent: no message is decrypted until its frame is seen to leave, or the send ends."""
-        self.in_flight.add(message.id)
-        turn = self.gate.begin_send()
-        self.sending, self._send_turn = message, turn
-        try:
-            yield
-        finally:
-            if self._send_turn is turn:
-                self.sending = self._send_turn = None
-            self.gate.end_send(turn)
-            self.in_flight.discard(message.id)
 
     def _code(self, text: str) -> None:
         if not self._pairing:
@@ -254,53 +211,22 @@ class Client:
     def _event(self, number: int, event: Any) -> None:
         self.last_event_at = self._around.clock.monotonic()
         if number == library.MESSAGE:
-            self._message(event)
+            self._intake.message(event)
         elif number == library.RECEIPT:
-            self._receipt(event)
+            self._intake.receipt(event)
         elif number == library.ME:
             self._lid = jids.to_text(event.LID, with_device=True) or None
             self._pumping.set()
         elif number == library.PAIR_STATUS:
             self._pair_status(event)
         elif number == library.CONNECTED:
-            self._is_connected()
+            self.connection.connected()
         elif number == library.DISCONNECTED:
-            self._is_disconnected()
+            self.connection.disconnected()
         elif (sign := events.plain(number, event, self._around.clock.now().timestamp())) is not None:
-            if sign[0] in events.AFTER_CONNECTED and not self.connected:
-                self._held_back.append(sign)
-            else:
-                self._tell(*sign)
-            if sign[0] is SignalKind.OFFLINE_SYNC_COMPLETED:
-                self.caught_up.set()
+            self.connection.sign(sign)
             if sign[0] is SignalKind.UNDECRYPTABLE:
                 self.gate.part_handled(event.Info.ID, last=True)
-
-    def _dials(self) -> None:
-        self.dials += 1
-        self._held_back.clear()
-        self.caught_up.clear()
-        self.gate.new_connection()
-        if self.connected:
-            # The event of the loss is still on its way through the pump; told now, the order is right.
-            self.connected, self._loss_told = False, True
-            self._tell(SignalKind.DISCONNECTED, {})
-        self._tell(SignalKind.CONNECTING, {})
-
-    def _is_disconnected(self) -> None:
-        self.connected = False
-        if self._loss_told:
-            self._loss_told = False
-        else:
-            self._tell(SignalKind.DISCONNECTED, {})
-
-    def _is_connected(self) -> None:
-        self.connected = True
-        self._was_online = True
-        self._tell(SignalKind.CONNECTED, {})
-        held, self._held_back = self._held_back, []
-        for kind, data in held:
-            self._tell(kind, data)
 
     def _pair_status(self, event: Any) -> None:
         if event.Status != 2:
@@ -311,22 +237,8 @@ class Client:
         self._tell(SignalKind.PAIRED, {"jid": jid, "lid": self._lid, "pushName": event.BusinessName or None})
         self._around.linked(self)
 
-    def _message(self, event: Any) -> None:
-        message_id = event.Info.ID
-        self.gate.reading(message_id)
-        try:
-            found = inbound.message(self.session, event, own_id=self.sent.own_id, fetch=self._fetch)
-            if found is not None:
-                self._around.sink.inbound(found)
-        except EngineError as error:
-            # Not journalled: hold its receipt and leave the connection, so that the server sends it again.
-            self.gate.journal_failed()
-            if not self._journal_broken:
-                self._journal_broken = True
-                log.error("A message cannot be journalled", event_name="engine.journal", reason=error.detail)
-                threading.Thread(target=self._leave, name="session-leave", daemon=True).start()
-            return
-        self.gate.part_handled(message_id)
+    def _journal_broken(self) -> None:
+        threading.Thread(target=self._leave, name="session-leave", daemon=True).start()
 
     def _leave(self) -> None:
         self.disconnect()
@@ -336,15 +248,6 @@ class Client:
 
     def _fetch(self, body: Any, media: Media, message_id: str) -> Media:
         return self._around.fetch(self, body, media, message_id)
-
-    def _receipt(self, event: Any) -> None:
-        def chat_of(whatsapp_id: str) -> str | None:
-            known = self.sent.theirs(whatsapp_id)
-            return known.chat if known else None
-
-        found = inbound.receipt(self.session, event, own_id=self.sent.own_id, chat_of=chat_of)
-        if found is not None:
-            self._around.sink.receipt(found)
 
     def _tell(self, kind: SignalKind, data: dict[str, Any]) -> None:
         if self.over:

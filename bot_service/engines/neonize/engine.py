@@ -30,7 +30,7 @@ from bot_service.engines.neonize.sent import SentMessage
 from bot_service.engines.neonize.stores import Stores
 from bot_service.engines.neonize.threads import on, within
 from shared import logs
-from shared.clock import Clock, SystemClock
+from shared.clock import Clock, SystemClock, to_ms
 from shared.tasks import spawn
 
 log = logs.get(__name__)
@@ -163,7 +163,7 @@ class NeonizeEngine:
         # After a pairing the server asks for a new connection. When it closes the old one too soon, the library takes that for its own
         # doing and never dials again: dial for it.
         await asyncio.sleep(RESTART_S)
-        idle = not (client.dials > 1 or client.connected or client.stopping or client.over)
+        idle = not (client.connection.dials > 1 or client.connection.is_up or client.stopping or client.over)
         if idle and self._clients.get(client.session) is client:
             log.info("The library did not connect after pairing, connecting", event_name="engine.paired.restart")
             await self.start(client.session, jid="known", proxy=client.proxy, pairing=False)
@@ -197,7 +197,7 @@ class NeonizeEngine:
 
     async def send(self, session: str, message: OutgoingMessage) -> Sent:
         client = self._client(session)
-        if message.id in client.in_flight:
+        if message.id in client.sending.in_flight:
             raise EngineError("timeout", "the server has not answered yet", retryable=True)
         known = client.sent.ours(message.id)
         if known is not None and (taken_at_ms := await self._taken_at_ms(client, message.id)) is not None:
@@ -222,7 +222,7 @@ class NeonizeEngine:
             if known is not None and known.taken_at_ms is not None:
                 return known.taken_at_ms
             now = self._clock.monotonic()
-            if proof_until is None and (client.caught_up.is_set() or now >= until):
+            if proof_until is None and (client.connection.caught_up.is_set() or now >= until):
                 proof_until = now + PROOF_S
             if proof_until is not None and now >= proof_until:
                 break
@@ -232,14 +232,14 @@ class NeonizeEngine:
 
     def _send(self, client: Client, target: Any, message: OutgoingMessage) -> Sent:
         chat = jids.to_text(target)
-        now_ms = int(self._clock.now().timestamp() * 1000)
+        now_ms = to_ms(self._clock.now())
 
         def upload(data: bytes, kind: str) -> Any:
             return client.call(self._library.upload, data, kind)
 
         try:
             body = outgoing.build(message, chat, upload, client.sent.whatsapp_id, now_ms)
-            with client.sends(SentMessage(message.id, "", chat)):
+            with client.sending.of(SentMessage(message.id, "", chat)):
                 _, at_s = client.call(self._library.send, target, body)
         except LibraryError as error:
             failure = translate(str(error))

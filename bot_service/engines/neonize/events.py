@@ -8,8 +8,6 @@ from bot_service.domain.signals import SignalKind
 from bot_service.engines.neonize import jids, library
 from bot_service.engines.neonize.signs import Sign
 
-# The library tells of the end of the offline messages before it says that it is connected: these wait for that.
-AFTER_CONNECTED = frozenset({SignalKind.OFFLINE_SYNC_PREVIEW, SignalKind.OFFLINE_SYNC_COMPLETED})
 LOGIN_WORDS = {
     "timeout": SignalKind.QR_EXHAUSTED,
     "passkey-request": SignalKind.PASSKEY_REQUIRED,

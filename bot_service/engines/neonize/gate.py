@@ -9,10 +9,9 @@ wait that ran out is counted in `overdue` (a message, marked as doubtful on disk
 from __future__ import annotations
 
 import threading
-from collections import deque
-from dataclasses import dataclass
 
 from bot_service.engines.neonize.marks import Mark, Marks
+from bot_service.engines.neonize.open_messages import OpenMessage, OpenMessages
 from bot_service.engines.neonize.turns import SendTurn, Turns
 from shared.clock import Clock, to_ms
 
@@ -29,15 +28,6 @@ ASK_S = 2.0
 UNKNOWN = "?"
 
 
-@dataclass(slots=True, eq=False)
-class _Message:
-    id: str
-    parts_left: int
-    is_open: bool = True
-    reading: bool = False
-    touched: bool = False
-
-
 class ReceiptGate:
     """One per client. `received`, `passed_over` and `before_…` are called on the library's threads, `reading` and `part_handled` on its
     event pump, `begin_send` and `end_send` on the thread of a send."""
@@ -50,11 +40,9 @@ class ReceiptGate:
         self._hold_s, self._rest_s, self._turn_s = hold_s, rest_s, turn_s
         self._changed = threading.Condition()
         self._turns = Turns()
-        # Every message that came and is not finished; one that could not be read comes again, perhaps before the first try is over.
-        # `_order` is how they came, `_begun` the one that may be decrypted now.
-        self._open: dict[str, deque[_Message]] = {}
-        self._order: deque[_Message] = deque()
-        self._begun: _Message | None = None
+        self._messages = OpenMessages()
+        # The one that may be decrypted now, or was decrypted last.
+        self._begun: OpenMessage | None = None
         self._begun_mark: Mark | None = None
         self._doubtful = ""
         self._to_ask: set[str] = set()
@@ -68,10 +56,8 @@ class ReceiptGate:
         """A message with so many encrypted parts came in and waits to be decrypted. Holds while too many wait: past its own queue the
         library would decrypt in any order."""
         with self._changed:
-            message = _Message(message_id, parts)
-            self._open.setdefault(message_id, deque()).append(message)
-            self._order.append(message)
-            if len(self._order) > MAX_WAITING:
+            self._messages.add(OpenMessage(message_id, parts))
+            if self._messages.waiting > MAX_WAITING:
                 self._changed.wait_for(self._has_room, BACK_PRESSURE_S)
 
     def before_decrypt(self) -> None:
@@ -85,7 +71,7 @@ class ReceiptGate:
                 self.crowded += 1
             self._turns.decryptions_waiting -= 1
             self._turns.begin_decryption()
-            self._begun = self._next()
+            self._begun = self._messages.take_next()
             # What is decrypted without having been seen to come is marked all the same: it can be undone without its name.
             self._begun_mark = Mark(self._begun.id if self._begun else UNKNOWN, self._later_than_last())
             self._marks.begin(self._begun_mark)
@@ -119,7 +105,7 @@ class ReceiptGate:
         """Hold until all these messages are finished."""
         with self._changed:
             for message_id in message_ids:
-                message = self._oldest(message_id)
+                message = self._messages.oldest(message_id)
                 if message is not None:
                     self._wait_for(message)
 
@@ -143,7 +129,7 @@ class ReceiptGate:
     def reading(self, message_id: str) -> None:
         """A part of the message is being read: it will be handled, however long that takes."""
         with self._changed:
-            message = self._oldest(message_id)
+            message = self._messages.oldest(message_id)
             if message is not None:
                 message.reading = True
 
@@ -159,7 +145,7 @@ class ReceiptGate:
             self._part_handled(message_id, last)
 
     def _part_handled(self, message_id: str, last: bool = False) -> None:
-        message = self._oldest(message_id)
+        message = self._messages.oldest(message_id)
         if message is not None:
             message.touched, message.reading = True, False
             message.parts_left = 0 if last else message.parts_left - 1
@@ -181,9 +167,7 @@ class ReceiptGate:
         """What came on an older socket and was not begun will come again."""
         with self._changed:
             self._to_ask.clear()
-            self._order.clear()
-            for message in [one for same in self._open.values() for one in same if one is not self._begun]:
-                self._close(message)
+            self._messages.close_all_but(self._begun)
             self._changed.notify_all()
 
     def let_go(self) -> None:
@@ -206,27 +190,9 @@ class ReceiptGate:
 
     def _has_room(self) -> bool:
         # A send waits for answers of the server, which come the same way as the messages that would be held here.
-        return len(self._order) <= MAX_WAITING or self._turns.is_sending or self._over
+        return self._messages.waiting <= MAX_WAITING or self._turns.is_sending or self._over
 
-    def _next(self) -> _Message | None:
-        while self._order:
-            message = self._order.popleft()
-            if message.is_open:
-                return message
-        return None
-
-    def _oldest(self, message_id: str) -> _Message | None:
-        same = self._open.get(message_id)
-        return same[0] if same else None
-
-    def _close(self, message: _Message) -> None:
-        message.is_open = False
-        same = self._open[message.id]
-        same.remove(message)
-        if not same:
-            del self._open[message.id]
-
-    def _wait_for(self, message: _Message, patience_s: float = STUCK_HOLD_S) -> None:
+    def _wait_for(self, message: OpenMessage, patience_s: float = STUCK_HOLD_S) -> None:
         begin = self._clock.monotonic()
         rest_until = None
         while message.is_open and not self._over:
@@ -244,20 +210,20 @@ class ReceiptGate:
                 return
             self._changed.wait(TICK_S if message.touched else min(self._hold_s, patience_s) / 8)
 
-    def _give_up(self, message: _Message) -> None:
+    def _give_up(self, message: OpenMessage) -> None:
         # Not marked as done: if it is read after all, its end will still be seen. Until then it may be lost by a kill.
         self.overdue += 1
-        self._close(message)
+        self._messages.close(message)
         self._doubtful = message.id
         self._marks.doubt(Mark(message.id, self._now_ms()))
         self._changed.notify_all()
 
-    def _finish(self, message: _Message) -> None:
-        self._close(message)
+    def _finish(self, message: OpenMessage) -> None:
+        self._messages.close(message)
         begun, mark = self._begun, self._begun_mark
         if begun is not None and mark is not None and begun is not message and begun.is_open:
             # Only one is decrypted at a time, so it was this one and not the one that the order told.
-            self._order.appendleft(begun)
+            self._messages.put_back(begun)
             self._begun = None
             self._marks.begin(Mark(message.id, mark.at_ms))
         self._mark_done(message.id)

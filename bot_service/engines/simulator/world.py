@@ -12,7 +12,7 @@ from bot_service.engines.base import EngineSink
 from bot_service.engines.simulator.options import SimulatorOptions
 from bot_service.engines.simulator.store import Files
 from bot_service.engines.simulator.timers import Timers
-from shared.clock import Clock
+from shared.clock import Clock, to_ms
 
 if TYPE_CHECKING:
     from bot_service.engines.simulator.session import SimulatedSession
@@ -38,7 +38,7 @@ class World:
 
     def now_ms(self) -> int:
         """Wall time in ms since the epoch."""
-        return int(self.clock.now().timestamp() * 1000)
+        return to_ms(self.clock.now())
 
     def random_for(self, *parts: object) -> random.Random:
         """A source of chance that depends on the seed and ``parts`` only."""

@@ -1,0 +1,46 @@
+"""Follows a message of ours on its way out: its turn at the gate, and the frame that tells its id on WhatsApp."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bot_service.engines.neonize import lines
+from bot_service.engines.neonize.gate import ReceiptGate
+from bot_service.engines.neonize.sent import SentMessage, SentMessages
+from bot_service.engines.neonize.turns import SendTurn
+
+
+class Sending:
+    """One per client."""
+
+    def __init__(self, gate: ReceiptGate, sent: SentMessages) -> None:
+        self._gate, self._sent = gate, sent
+        # Also those whose caller waits no more: the library sends on.
+        self.in_flight: set[str] = set()
+        self._message: SentMessage | None = None
+        self._turn: SendTurn | None = None
+
+    @contextmanager
+    def of(self, message: SentMessage) -> Iterator[None]:
+        """Inside, this message of ours is sent: no message is decrypted until its frame is seen to leave, or the send ends."""
+        self.in_flight.add(message.id)
+        turn = self._gate.begin_send()
+        self._message, self._turn = message, turn
+        try:
+            yield
+        finally:
+            if self._turn is turn:
+                self._message = self._turn = None
+            self._gate.end_send(turn)
+            self.in_flight.discard(message.id)
+
+    def frame_out(self, text: str) -> None:
+        """A frame leaves; the first one with a message that is not known is the message that is being sent."""
+        if text.startswith("<message ") and self._message is not None and not self._message.whatsapp_id:
+            stanza = lines.parse(text)
+            if stanza is not None and self._sent.theirs(stanza.id) is None:
+                self._message = SentMessage(self._message.id, stanza.id, self._message.chat)
+                self._sent.note(self._message)
+                if self._turn is not None:
+                    self._gate.end_send(self._turn)
