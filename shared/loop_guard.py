@@ -87,10 +87,15 @@ class LoopGuard:
         next_due = (loop.time() // self._stamp_s + 1) * self._stamp_s
         self._handle = loop.call_at(next_due, self._tick, loop, next_due)
 
+    def _look_in_s(self) -> float:
+        """A loop that turned lately cannot have stalled for long, and its guard need not wake up every second."""
+        first_s = min(self._dump_s, self._kill_s)
+        return first_s / 4 if self.age_s < first_s / 2 else min(1.0, first_s / 4)
+
     def _watch(self) -> None:
         dumped = False
         last_look = time.monotonic()
-        while not self._stopped.wait(min(1.0, self._dump_s / 4)):
+        while not self._stopped.wait(self._look_in_s()):
             now = time.monotonic()
             if now - last_look > self._dump_s / 2:
                 # This thread did not run either: the whole process was stopped or the machine slept.

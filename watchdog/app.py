@@ -60,7 +60,9 @@ def build_app(
     app[keys.SETTINGS], app[keys.CLOCK], app[keys.LEDGER], app[keys.REGISTRY] = settings, clock, ledger, registry
     app[keys.MOMENTS] = Moments(clock)
     app[keys.BOOT] = boot = Boot(clock.monotonic(), clock.now())
-    app[keys.GUARD] = guard or LoopGuard(dump_s=settings.stall_dump_ms / 1000, kill_s=settings.stall_exit_ms / 1000)
+    app[keys.GUARD] = guard or LoopGuard(
+        stamp_s=_stamp_s(settings), dump_s=settings.stall_dump_ms / 1000, kill_s=settings.stall_exit_ms / 1000
+    )
     app[keys.LOOPS] = TaskGroupOfLoops(clock)
     app[keys.TOKEN] = settings.watchdog_token or read_or_create(settings.secrets_path, "watchdog-token")
     app[keys.METER] = Meter(registry, version=boot.version, targets=tuple(settings.targets))
@@ -76,6 +78,11 @@ def build_app(
     api.add_routes(app)
     pages.add_routes(app, clock)
     return app
+
+
+def _stamp_s(settings: WatchdogSettings) -> float:
+    """A stall excuses a ping that timed out when it is a fifth of the time-out: no need to look more than twice in that."""
+    return min(1.0, max(0.5, settings.timeout_ms / 10_000))
 
 
 def _guarding(sockets: list[socket.socket]) -> Callable[[web.Application], AsyncIterator[None]]:

@@ -18,6 +18,7 @@ from watchdog.flow.pipeline import Pipeline
 from watchdog.flow.timing import either
 
 LONGEST_SLEEP_S = 3600.0
+WHOLE_S = 1.0
 
 
 class Schedule:
@@ -35,8 +36,9 @@ class Schedule:
     ) -> None:
         self._target, self._pinger, self._pipeline = target, pinger, pipeline
         self._clock, self._moments, self._start_delay_s = clock, moments, start_delay_s
-        self._pace = Pace(moments.now().steady_ms + start_delay_s * 1000)
+        self._pace = self._fresh_pace()
         self._wake = asyncio.Event()
+        self._sleeps_until_ms = 0.0
         self._pings: set[asyncio.Task[None]] = set()
 
     def suspect(self) -> None:
@@ -56,7 +58,7 @@ class Schedule:
 
     async def run(self) -> None:
         """Ping for ever; pings that are under way end with it."""
-        self._pace = Pace(self._moments.now().steady_ms + self._start_delay_s * 1000)
+        self._pace = self._fresh_pace()
         try:
             await self._run()
         finally:
@@ -70,12 +72,19 @@ class Schedule:
             due_ms, cause = self._pace.due(self._pipeline.state(self._target), policy, now)
             left_s = (due_ms - now.steady_ms) / 1000
             if left_s > 0:
+                self._sleeps_until_ms = due_ms
                 await either(self._clock, self._wake, min(left_s, LONGEST_SLEEP_S))
                 continue
             number = self._pace.started(cause, policy, now.steady_ms)
             ping = spawn(self._one(number, cause), name=f"ping.{self._target}.{number}")
             self._pings.add(ping)
             ping.add_done_callback(self._pings.discard)
+
+    def _fresh_pace(self) -> Pace:
+        first_ms = self._moments.now().steady_ms + self._start_delay_s * 1000
+        early_ms = 1000 * ((self._clock.monotonic() + self._start_delay_s) % WHOLE_S)
+        # After the first one, frequent pings go on whole seconds, where this program is awake anyway.
+        return Pace(first_ms, first_ms - early_ms if early_ms < self._pipeline.policy.interval_ms else None)
 
     def _ask(self, cause: Cause) -> None:
         self._pace.ask(cause)
@@ -88,4 +97,11 @@ class Schedule:
             await self._pipeline.take(self._target, result)
         finally:
             self._pace.ended(number, result, self._pipeline.state(self._target))
+            self._wake_if_sooner()
+
+    def _wake_if_sooner(self) -> None:
+        """After a ping has ended: most answers move nothing, and the loop need not wake up to see that."""
+        now, policy = self._moments.now(), self._pipeline.policy
+        due_ms, _ = self._pace.due(self._pipeline.state(self._target), policy, now)
+        if due_ms < self._sleeps_until_ms:
             self._wake.set()
