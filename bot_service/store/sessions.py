@@ -90,7 +90,7 @@ class SessionStore:
     @property
     def failing(self) -> str | None:
         """Why what was marked could not be written; None when it was, or is not wanted any more."""
-        return self._failing if self._dirty or self._changes else None
+        return self._failing if self._written < self._marked else None
 
     def mark(self, record: Record, change: Transition | None = None) -> None:
         """To be written soon."""

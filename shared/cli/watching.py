@@ -115,10 +115,11 @@ def send_test(
 
 
 def _undecided(receipt: dict[str, Any]) -> bool:
-    return receipt["state"] in ("waiting", "leased") and receipt["tries"] == 0
+    # A try that is under way is counted already; how it went is known by its reason.
+    return receipt["state"] in ("waiting", "leased") and not receipt["reason"]
 
 
 def _arrived(receipt: dict[str, Any]) -> str:
     if receipt["state"] == "done":
         return "[green]arrived[/]"
-    return f"[red]failed: {receipt['reason']}[/]" if receipt["tries"] else "[yellow]no answer yet[/]"
+    return f"[red]failed: {receipt['reason']}[/]" if receipt["reason"] else "[yellow]no answer yet[/]"

@@ -55,7 +55,7 @@ class Dispatcher:
         second = tuple(dict.fromkeys(notifier.channel for notifier in fallback))
         self.channels = Channels(first, tuple(channel for channel in second if channel not in first))
         self._calls = {channel: asyncio.Event() for channel in self.channels.all}
-        self._keeper_call = asyncio.Event()
+        self._keeper_call, self._keeper_called = asyncio.Event(), False
         self.depth = Depth(0, 0)
 
     @property
@@ -65,8 +65,14 @@ class Dispatcher:
 
     def kick(self) -> None:
         """Something was enqueued: look at once."""
-        for call in (*self._calls.values(), self._keeper_call):
+        for call in self._calls.values():
             call.set()
+        self._call_keeper()
+
+    def _call_keeper(self) -> None:
+        # Not the event alone: a call in the moment in which the keeper's time is up must not pass for the time.
+        self._keeper_called = True
+        self._keeper_call.set()
 
     async def mend(self) -> None:
         """Once, before :meth:`start`: take up what an earlier run left."""
@@ -119,7 +125,7 @@ class Dispatcher:
         tried = settling.Try(claim, notifier.label, delivered, took_ms, self._pick())
         settled = await self._ledger.write(lambda c: settling.settle(c, tried, self.channels, now_ms, self._policy))
         self._tell(claim, notifier.label, delivered, settled, now_ms)
-        self._keeper_call.set()  # what waits has changed
+        self._call_keeper()  # what waits has changed
         if settled.escalated or settled.reported is not None:
             self.kick()
 
@@ -154,13 +160,16 @@ class Dispatcher:
     async def _keep(self) -> None:
         steps, step_ms = StepWatch(self._clock), 0
         while True:
+            self._keeper_called = False
             busy = await self.keep(step_ms)
-            looked_s, called, step_ms = self._clock.monotonic(), False, 0
+            looked_s, step_ms = self._clock.monotonic(), 0
             # Whatever makes work for this loop comes with a call: a notice is enqueued with the incident it tells of.
             # Without one only the clock is looked at: a step that is noticed late would move what came after it too.
-            while not (called or step_ms) and self._clock.monotonic() - looked_s < _IDLE_S:
-                called = await either(self._clock, self._keeper_call, to_next(self._clock, _KEEP_S)) or busy
+            due = False
+            while not due:
+                await either(self._clock, self._keeper_call, to_next(self._clock, _KEEP_S))
                 step_ms = steps.take_ms()
+                due = busy or self._keeper_called or step_ms != 0 or self._clock.monotonic() - looked_s >= _IDLE_S
 
     async def keep(self, step_ms: int = 0) -> bool:
         """Reminders, overdue rows to the fallback channels, a step of the wall clock, the figures.

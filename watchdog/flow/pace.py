@@ -15,12 +15,10 @@ from watchdog.domain.target import TargetState
 
 
 class Pace:
-    """``first_ms`` is when the first regular ping is due; the others are ``policy.interval_ms`` apart, counted from
-    ``grid_ms``, which lies less than an interval before the first."""
+    """``first_ms`` is when the first regular ping is due; the others follow ``policy.interval_ms`` apart."""
 
-    def __init__(self, first_ms: float, grid_ms: float | None = None) -> None:
+    def __init__(self, first_ms: float) -> None:
         self._first_ms = first_ms
-        self._grid_ms = first_ms if grid_ms is None else grid_ms
         self._turn = 0
         self._last_start_ms: float | None = None
         self._in_flight: dict[int, float] = {}
@@ -57,7 +55,7 @@ class Pace:
             self._asked = None
         if now_ms >= self._regular_ms(policy):
             # Turns that were missed while we stood still are not made up for.
-            self._turn = max(self._turn, int((now_ms - self._grid_ms) // policy.interval_ms)) + 1
+            self._turn = max(self._turn, int((now_ms - self._first_ms) // policy.interval_ms)) + 1
         self._last_start_ms = now_ms
         self._number += 1
         self._in_flight[self._number] = now_ms
@@ -78,7 +76,7 @@ class Pace:
                 self._suspected_ms = None
 
     def _regular_ms(self, policy: Policy) -> float:
-        return max(self._first_ms, self._grid_ms + self._turn * policy.interval_ms)
+        return self._first_ms + self._turn * policy.interval_ms
 
     def _extra(self, state: TargetState, policy: Policy, now: Now) -> float:
         if self._last_start_ms is None:

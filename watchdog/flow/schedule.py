@@ -18,7 +18,6 @@ from watchdog.flow.pipeline import Pipeline
 from watchdog.flow.timing import either
 
 LONGEST_SLEEP_S = 3600.0
-WHOLE_S = 1.0
 
 
 class Schedule:
@@ -36,7 +35,7 @@ class Schedule:
     ) -> None:
         self._target, self._pinger, self._pipeline = target, pinger, pipeline
         self._clock, self._moments, self._start_delay_s = clock, moments, start_delay_s
-        self._pace = self._fresh_pace()
+        self._pace = Pace(moments.now().steady_ms + start_delay_s * 1000)
         self._wake = asyncio.Event()
         self._sleeps_until_ms = 0.0
         self._pings: set[asyncio.Task[None]] = set()
@@ -58,7 +57,7 @@ class Schedule:
 
     async def run(self) -> None:
         """Ping for ever; pings that are under way end with it."""
-        self._pace = self._fresh_pace()
+        self._pace = Pace(self._moments.now().steady_ms + self._start_delay_s * 1000)
         try:
             await self._run()
         finally:
@@ -79,12 +78,6 @@ class Schedule:
             ping = spawn(self._one(number, cause), name=f"ping.{self._target}.{number}")
             self._pings.add(ping)
             ping.add_done_callback(self._pings.discard)
-
-    def _fresh_pace(self) -> Pace:
-        first_ms = self._moments.now().steady_ms + self._start_delay_s * 1000
-        early_ms = 1000 * ((self._clock.monotonic() + self._start_delay_s) % WHOLE_S)
-        # After the first one, frequent pings go on whole seconds, where this program is awake anyway.
-        return Pace(first_ms, first_ms - early_ms if early_ms < self._pipeline.policy.interval_ms else None)
 
     def _ask(self, cause: Cause) -> None:
         self._pace.ask(cause)

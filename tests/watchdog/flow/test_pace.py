@@ -1,10 +1,6 @@
-"""When pings start: the first one as asked for, the regular ones on their grid, never later than an interval."""
+"""When pings start: the first one as asked for, the regular ones an interval apart on a clock that does not drift."""
 
 from __future__ import annotations
-
-from itertools import pairwise
-
-import pytest
 
 from watchdog.domain.outcome import Cause
 from watchdog.domain.policy import Now, Policy
@@ -29,21 +25,11 @@ def starts(pace: Pace, policy: Policy, count: int) -> list[float]:
     return begun
 
 
-def test_the_first_ping_is_on_time_and_the_others_are_on_the_grid() -> None:
-    assert starts(Pace(5_700, 5_000), POLICY, 4) == [5_700, 6_000, 7_000, 8_000]
-
-
-def test_without_a_grid_the_first_ping_is_the_grid() -> None:
-    assert starts(Pace(5_700), POLICY, 3) == [5_700, 6_700, 7_700]
-
-
-@pytest.mark.parametrize("early_ms", [0, 1, 400, 999])
-def test_no_two_regular_pings_are_more_than_an_interval_apart(early_ms: int) -> None:
-    begun = starts(Pace(5_999, 5_999 - early_ms), POLICY, 5)
-    assert all(0 < later - earlier <= 1000 for earlier, later in pairwise(begun))
+def test_the_first_ping_is_on_time_and_the_others_an_interval_apart() -> None:
+    assert starts(Pace(5_700), POLICY, 4) == [5_700, 6_700, 7_700, 8_700]
 
 
 def test_turns_that_were_missed_are_not_made_up_for() -> None:
-    pace = Pace(5_700, 5_000)
+    pace = Pace(5_700)
     pace.ended(pace.started(Cause.SCHEDULE, POLICY, 9_300), None, UP)
-    assert pace.due(UP, POLICY, Now(9_300, 9_300))[0] == 10_000
+    assert pace.due(UP, POLICY, Now(9_300, 9_300))[0] == 9_700
