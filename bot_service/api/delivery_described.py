@@ -77,7 +77,7 @@ MESSAGES = [
 EVENTS = [
     Operation(
         "GET", "/api/events", "Events", "Follow events",
-        "Server-sent events, in order; `Last-Event-ID` goes on from there. An event `gap` says that older ones are gone.",
+        "Server-sent events, in order; `Last-Event-ID` goes on from there, `0` begins with the oldest. An event `gap` says that older ones are gone.",
         {200: Answer("The stream; it has no end.", str, media=("text/event-stream",))},
         parameters=(
             Parameter("session", "Only this session's.", TEXT),

@@ -21,8 +21,8 @@ FROM_THE_BEGINNING = "0" * 18
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
-    """``?session=&types=message,session.*``. A gap that is no longer stored is told by an event ``gap``; eighteen
-    zeros as Last-Event-ID begin with the oldest event there is."""
+    """``?session=&types=message,session.*``. A gap that is no longer stored is told by an event ``gap``; ``0`` as
+    Last-Event-ID begins with the oldest event there is."""
     feed, last = request.app[keys.DELIVERY].feed, _last_event_id(request)
     if feed.readers >= READERS:
         raise errors.Problem(503, "too_many_readers", "so many readers of events are connected already")
@@ -96,6 +96,8 @@ class _Steps:
 
 def _last_event_id(request: web.Request) -> str | None:
     given = request.headers.get("Last-Event-ID") or request.query.get("lastEventId")
+    if given and set(given) == {"0"}:
+        return FROM_THE_BEGINNING
     if given is not None and not is_event_id(given):
         raise errors.invalid("Last-Event-ID", "is no id of an event of this service")
     return given
