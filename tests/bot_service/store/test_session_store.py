@@ -107,24 +107,24 @@ async def test_what_a_failing_store_did_not_take_is_written_later_but_for_what_w
 
 async def test_a_failing_store_is_failing_until_a_write_has_ended_well(tmp_path: Path) -> None:
     async with opened(tmp_path) as (store, _):
-        tried, let_go = asyncio.Event(), asyncio.Event()
+        tried, again, let_go = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
         async def locked(_connection: AsyncConnection, _changes: list[Transition], _stored: RecordOf) -> None:
             if not tried.is_set():
                 tried.set()
                 raise OperationalError("INSERT", {}, OSError("database is locked"))
+            again.set()
             await let_go.wait()
 
         store.transition_sinks.append(locked)
         store.mark(session(1), change(session(1)))
         with pytest.raises(StoreUnavailable):
             await store.flush()
-        again = asyncio.create_task(store.flush())
-        while store._dirty:  # the next try has taken up all that waits
-            await asyncio.sleep(0)
-        assert store.failing is not None
+        writing = asyncio.create_task(store.flush())
+        await again.wait()
+        assert store.failing is not None, "a try that is under way proves nothing yet"
         let_go.set()
-        await again
+        await writing
         assert store.failing is None
 
 
