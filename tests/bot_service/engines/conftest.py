@@ -36,7 +36,7 @@ class Bench:
             options=dict(FAST),
             pulse_s=0.2,
             look_every_s=0.1,
-            wedge_after_s=3.0,
+            wedge_after_s=15.0,  # a worker that waits for a busy machine is not one that hangs
             restart_base_s=0.05,
             restart_cap_s=0.5,
             recycle_min_age_s=0.0,

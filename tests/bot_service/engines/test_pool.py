@@ -101,7 +101,7 @@ async def test_every_journal_record_is_announced_even_those_of_a_killed_worker(b
 
 
 async def test_a_stopped_worker_is_killed_and_replaced(bench: Bench) -> None:
-    pool = await bench.open()
+    pool = await bench.open(wedge_after_s=3.0)
     await bench.pair("s1")
     await pool.simulate("s1", "wedgeWorker", {})
     await bench.until_told("s1", "worker_lost")
