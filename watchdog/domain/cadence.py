@@ -1,4 +1,5 @@
-"""How long until the next ping: the regular interval when all is decided, the retry interval until it is."""
+"""How long until the next ping: the regular interval when all is decided, the retry interval until it is; and whether
+anything may happen meanwhile."""
 
 from __future__ import annotations
 
@@ -28,3 +29,8 @@ def next_ping_ms(state: TargetState, policy: Policy, now: Now) -> int:
     if trouble:
         return min(policy.interval_ms, max(policy.retry_ms, policy.down_interval_ms))
     return policy.interval_ms
+
+
+def waits_for_time(state: TargetState, policy: Policy) -> bool:
+    """Whether time alone may change what is known: a window that begins or ends, a deadline, a wait for steadiness."""
+    return state.state is not State.UP or bool(state.incidents or policy.pauses)

@@ -16,7 +16,7 @@ from shared.tasks import TaskGroupOfLoops
 from watchdog.domain.alert import AlertPolicy
 from watchdog.domain.ports import Delivered, Notifier
 from watchdog.domain.states import Notice
-from watchdog.flow.timing import StepWatch, either, epoch_ms, to_next, within
+from watchdog.flow.timing import StepWatch, either, epoch_ms, until, within
 from watchdog.ledger import claiming, outbox, settling
 from watchdog.ledger.claiming import Claim
 from watchdog.ledger.outbox import Channels, Depth
@@ -55,7 +55,7 @@ class Dispatcher:
         second = tuple(dict.fromkeys(notifier.channel for notifier in fallback))
         self.channels = Channels(first, tuple(channel for channel in second if channel not in first))
         self._calls = {channel: asyncio.Event() for channel in self.channels.all}
-        self._keeper_call, self._keeper_called = asyncio.Event(), False
+        self._keeper_call = asyncio.Event()
         self.depth = Depth(0, 0)
 
     @property
@@ -67,11 +67,6 @@ class Dispatcher:
         """Something was enqueued: look at once."""
         for call in self._calls.values():
             call.set()
-        self._call_keeper()
-
-    def _call_keeper(self) -> None:
-        # Not the event alone: a call in the moment in which the keeper's time is up must not pass for the time.
-        self._keeper_called = True
         self._keeper_call.set()
 
     async def mend(self) -> None:
@@ -125,7 +120,7 @@ class Dispatcher:
         tried = settling.Try(claim, notifier.label, delivered, took_ms, self._pick())
         settled = await self._ledger.write(lambda c: settling.settle(c, tried, self.channels, now_ms, self._policy))
         self._tell(claim, notifier.label, delivered, settled, now_ms)
-        self._call_keeper()  # what waits has changed
+        self._keeper_call.set()  # what waits has changed
         if settled.escalated or settled.reported is not None:
             self.kick()
 
@@ -158,18 +153,18 @@ class Dispatcher:
             log.error(settled.reported.text, event_name="channel.failing", channel=label)
 
     async def _keep(self) -> None:
-        steps, step_ms = StepWatch(self._clock), 0
+        steps = StepWatch(self._clock)
         while True:
-            self._keeper_called = False
+            step_ms = steps.take_ms()
             busy = await self.keep(step_ms)
-            looked_s, step_ms = self._clock.monotonic(), 0
-            # Whatever makes work for this loop comes with a call: a notice is enqueued with the incident it tells of.
-            # Without one only the clock is looked at: a step that is noticed late would move what came after it too.
-            due = False
-            while not due:
-                await either(self._clock, self._keeper_call, to_next(self._clock, _KEEP_S))
-                step_ms = steps.take_ms()
-                due = busy or self._keeper_called or step_ms != 0 or self._clock.monotonic() - looked_s >= _IDLE_S
+            looked_s = self._clock.monotonic()
+
+            def due(busy: bool = busy, looked_s: float = looked_s) -> bool:
+                # Whatever makes work for this loop comes with a call: a notice is enqueued with the incident it tells of.
+                # Without one only the clocks are looked at: a step noticed late would move what came after it too.
+                return busy or steps.seen() or self._clock.monotonic() - looked_s >= _IDLE_S
+
+            await until(self._clock, self._keeper_call, due, _KEEP_S)
 
     async def keep(self, step_ms: int = 0) -> bool:
         """Reminders, overdue rows to the fallback channels, a step of the wall clock, the figures.

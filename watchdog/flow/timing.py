@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from shared.clock import Clock
@@ -43,6 +43,32 @@ async def either(clock: Clock, event: asyncio.Event, seconds: float) -> bool:
     return came
 
 
+async def until(clock: Clock, call: asyncio.Event, look: Callable[[], bool], every_s: float) -> None:
+    """Return when ``call`` is set or ``look()`` is true, which is asked on whole multiples of ``every_s``; clears ``call``.
+
+    A look wakes no task: what finds nothing, second after second, must cost next to nothing.
+    """
+
+    silence: Callable[[], object]
+
+    def ring() -> None:
+        if look():
+            call.set()
+        else:
+            again()
+
+    def again() -> None:
+        nonlocal silence
+        silence = clock.alarm(to_next(clock, every_s), ring)
+
+    again()
+    try:
+        await call.wait()
+    finally:
+        silence()
+    call.clear()
+
+
 async def within(clock: Clock, work: Coroutine[Any, Any, T], seconds: float) -> T:
     """The value of ``work``; ``TimeoutError`` when it takes longer, and then it is cancelled and awaited."""
     task = asyncio.ensure_future(work)
@@ -67,10 +93,17 @@ class StepWatch:
         self._wall_ms = epoch_ms(clock)
         self._monotonic_s = clock.monotonic()
 
+    def seen(self) -> bool:
+        """Whether :meth:`take_ms` has a step to give."""
+        return self._step_ms() != 0
+
     def take_ms(self) -> int:
         """The step in ms since the last call, forward positive; 0 when it is smaller than what counts."""
-        wall_ms, monotonic_s = epoch_ms(self._clock), self._clock.monotonic()
-        step = (wall_ms - self._wall_ms) - int((monotonic_s - self._monotonic_s) * 1000)
-        self._wall_ms, self._monotonic_s = wall_ms, monotonic_s
+        step_ms = self._step_ms()
+        self._wall_ms, self._monotonic_s = epoch_ms(self._clock), self._clock.monotonic()
+        return step_ms
+
+    def _step_ms(self) -> int:
+        step_ms = (epoch_ms(self._clock) - self._wall_ms) - int((self._clock.monotonic() - self._monotonic_s) * 1000)
         # A clock that is slewed gains or loses far less than this between two calls.
-        return step if abs(step) >= self._least_ms else 0
+        return step_ms if abs(step_ms) >= self._least_ms else 0

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from shared import logs
 from shared.clock import Clock
+from watchdog.domain.cadence import waits_for_time
 from watchdog.domain.facts import Tick
 from watchdog.flow.moments import Moments
 from watchdog.flow.pipeline import Pipeline
-from watchdog.flow.timing import to_next
+from watchdog.flow.timing import StepWatch, until
 from watchdog.ledger import decisions, runs
 from watchdog.ledger.sqlite import Ledger
 
@@ -26,18 +29,21 @@ class Upkeep:
         self._ledger, self._pipeline, self._clock, self._moments = ledger, pipeline, clock, moments
         self._boot_id = boot_id
         self._noted = clock.monotonic()
+        self._never = asyncio.Event()  # nobody calls this loop; it looks for itself
 
     async def run(self) -> None:
+        steps = StepWatch(self._clock, least_ms=CLOCK_STEP_MS)
         due_seen = self._clock.monotonic() + SEEN_EVERY_S
         due_prune = self._clock.monotonic() + TICK_S * 10
-        last = self._moments.now()
+
+        def due() -> bool:
+            return steps.seen() or self._clock.monotonic() >= min(due_seen, due_prune) or self._waits_for_time()
+
         while True:
-            await self._clock.sleep(to_next(self._clock, TICK_S))
-            now = self._moments.now()
-            jump_ms = (now.wall_ms - last.wall_ms) - (now.steady_ms - last.steady_ms)
-            if abs(jump_ms) > CLOCK_STEP_MS:
-                await self._clock_was_set(now.wall_ms - jump_ms, now.wall_ms)
-            last = now
+            await until(self._clock, self._never, due, TICK_S)
+            if step_ms := steps.take_ms():
+                now_ms = self._moments.now().wall_ms
+                await self._clock_was_set(now_ms - step_ms, now_ms)
             for target in self._pipeline.states:
                 await self._pipeline.take(target, Tick())
             if self._clock.monotonic() >= due_seen:
@@ -46,6 +52,10 @@ class Upkeep:
             if self._clock.monotonic() >= due_prune:
                 due_prune = self._clock.monotonic() + PRUNE_EVERY_S
                 await self._prune()
+
+    def _waits_for_time(self) -> bool:
+        policy = self._pipeline.policy
+        return any(waits_for_time(state, policy) for state in self._pipeline.states.values())
 
     async def end(self) -> None:
         """Note that this run ends as it should."""

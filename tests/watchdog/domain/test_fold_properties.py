@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.fold import Folded
+from watchdog.domain.cadence import waits_for_time
 from watchdog.domain.outcome import Outcome
 from watchdog.domain.policy import Pause, Policy
 from watchdog.domain.states import IncidentKind, State
@@ -121,6 +124,23 @@ def test_the_state_survives_the_ledger_unchanged(sequence: list[tuple[str, float
     for what, wait_s, value in sequence:
         play(bot, what, wait_s, value)
     assert msgspec.json.decode(msgspec.json.encode(bot.state), type=TargetState) == bot.state
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(facts, max_size=40), st.integers(0, 7 * 86_400))
+def test_time_alone_changes_nothing_where_nothing_waits_for_it(
+    sequence: list[tuple[str, float, float]], wait_s: int
+) -> None:
+    bot = Folded()
+    for what, pause_s, value in sequence:
+        play(bot, what, pause_s, value)
+        if waits_for_time(bot.state, bot.policy):
+            continue
+        unseen, seen = replace(bot, steps=[]).wait(wait_s), replace(bot, steps=[]).wait(wait_s)
+        tick = seen.tick()
+        assert (tick.flip, tick.opened, tick.closed, tick.happened) == (None, (), (), ())
+        # Nor does it matter to the next ping whether anybody looked before it.
+        assert seen.fail() == unseen.fail()
 
 
 @settings(max_examples=200, deadline=None)
