@@ -13,7 +13,7 @@ import pytest
 from tests.support import processes
 from tests.support.processes import Client, Program
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 # Streams have no end, and one of the others is the watchdog's own (its token is used in tests of the watchdog).
 STREAMS = r"/api/(events|heartbeat)$"

@@ -70,9 +70,9 @@ async def _prepare(service: Program, guard: Program, prometheus: Prometheus) -> 
         async def is_ready() -> bool:
             return await state() == "READY"
 
-        await eventually(is_pairing, within_s=20, what="PAIRING")
+        await eventually(is_pairing, what="PAIRING")
         await client.post("/api/sessions/alice/simulate", {"action": "scan"})
-        await eventually(is_ready, within_s=20, what="READY")
+        await eventually(is_ready, what="READY")
         for number in range(3):
             await client.post(
                 "/api/sessions/alice/simulate",
@@ -84,7 +84,7 @@ async def _prepare(service: Program, guard: Program, prometheus: Prometheus) -> 
         pings = await prometheus.value("min(count_over_time(veilleur:target_known[1m]))")
         return bool(pings and pings >= 5 and await prometheus.value("sum(veilleur_bot_messages_in_total)"))
 
-    await eventually(scraped, within_s=40, every_s=0.5, what="scrapes of both programs and recorded rules")
+    await eventually(scraped, every_s=0.5, what="scrapes of both programs and recorded rules")
 
 
 async def test_both_programs_are_scraped(running: Running) -> None:
@@ -100,7 +100,7 @@ def test_promtool_accepts_what_the_programs_say(running: Running, name: str) -> 
         input=asyncio.run(_text(program.url + "/metrics")),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
@@ -174,7 +174,7 @@ async def test_a_killed_bot_reaches_a_webhook_through_prometheus_and_alertmanage
         async def seen_up() -> bool:
             return await prometheus.value('veilleur_watchdog_target_state{state="UP"}') == 1
 
-        await eventually(seen_up, within_s=30, every_s=0.2, what="UP in Prometheus")
+        await eventually(seen_up, every_s=0.2, what="UP in Prometheus")
         service.kill()
         page = await receiver.wait_for(
             lambda body: any(alert["labels"]["alertname"] == "VeilleurBotDown" for alert in body["alerts"]), within_s=60

@@ -58,7 +58,7 @@ async def test_a_stalled_program_answers_503_from_its_thread_and_200_again_after
         await eventually(lambda: _look(port)[0] == 200, what="/livez 200 after the stall")
     finally:
         process.terminate()
-        out, _ = process.communicate(timeout=10)
+        out, _ = process.communicate(timeout=60)
     assert b"Event loop has not turned" in out
     assert b"time.sleep" in out or b"Current thread" in out or b"most recent call first" in out
     assert process.returncode == 0
@@ -69,12 +69,12 @@ async def test_a_loop_that_stalls_for_too_long_ends_the_process() -> None:
         [sys.executable, "-c", _PROGRAM, str(free_port()), "30", "1"], cwd=ROOT, stdout=subprocess.DEVNULL
     )
     try:
-        await eventually(lambda: process.poll() is not None, within_s=15, what="the end of the process")
+        await eventually(lambda: process.poll() is not None, what="the end of the process")
         assert process.returncode == EXIT_STALLED
     finally:
         if process.poll() is None:
             process.kill()
-        process.wait(timeout=5)
+        process.wait(timeout=60)
 
 
 async def test_the_lag_of_a_blocked_loop_is_measured() -> None:

@@ -46,8 +46,8 @@ async def test_one_way_silence_is_noticed_and_healed(tmp_path: Path, server: Rem
         async def is_ready() -> bool:
             return bool((await bot.call("GET", "/api/sessions/s"))[1]["state"] == "READY")
 
-        await server("scan", code=await eventually(code, within_s=20, what="a code"), number=BOT)
-        await eventually(is_ready, within_s=20, what="READY")
+        await server("scan", code=await eventually(code, what="a code"), number=BOT)
+        await eventually(is_ready, what="READY")
         for friend in FRIENDS:
             await server("account", number=friend)
         await server("hush", number=BOT)
@@ -68,7 +68,7 @@ async def test_one_way_silence_is_noticed_and_healed(tmp_path: Path, server: Rem
             return "can you hear me?" in str((await bot.call("GET", "/api/sessions/s/messages"))[1])
 
         await eventually(heard, within_s=HEALED_S / FACTOR + 5, what="the message that was held back")
-        await eventually(is_ready, within_s=20, what="READY again")
+        await eventually(is_ready, what="READY again")
         healed = clock.monotonic() - begun
         print(f"noticed after {noticed:.0f} s, healed after {healed:.0f} s of the service's time")
         assert noticed <= NOTICED_S

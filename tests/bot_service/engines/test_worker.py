@@ -83,8 +83,8 @@ async def test_a_full_disk_refuses_and_goes_on_when_there_is_room(bench: Bench) 
         return expected
 
     await pool.simulate("s1", "diskFull", {"seconds": 1.0})
-    await eventually(lambda: offer(False), within_s=5, what="a disk that is full")
-    await eventually(lambda: offer(True), within_s=5, what="a disk with room")
+    await eventually(lambda: offer(False), what="a disk that is full")
+    await eventually(lambda: offer(True), what="a disk with room")
     await bench.until(lambda: [m.id for m in bench.messages()] == accepted, "every accepted message")
 
 
