@@ -170,7 +170,7 @@ async def test_a_frozen_watchdog_that_wakes_blames_nobody_but_itself(
 
 async def test_sigterm_stops_the_watchdog_cleanly_and_soon(dog: Program) -> None:
     dog.signal(signal.SIGTERM)
-    assert await dog.exit_code() == 0
+    assert await dog.exit_code(within_s=10) == 0
     assert "Stopped" in dog.output()
     with sqlite3.connect(Path(dog.env["DATA_DIR"]) / "watchdog.db") as ledger:
         assert ledger.execute("SELECT count(*) FROM run WHERE ended_at IS NULL").fetchone() == (0,)
