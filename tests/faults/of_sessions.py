@@ -10,7 +10,7 @@ from typing import Any
 from tests.faults.fast import silence_at_the_defaults
 from tests.faults.scene import Fault, Row, Scene, service
 from tests.support.receiver import Receiver
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 READY = ("READY", "synced")
 DOUBTED = ("DEGRADED", "receive_suspected")
@@ -24,13 +24,13 @@ def heals(
     env: dict[str, str] | None = None,
     **args: Any,
 ) -> Fault:
-    """A fault that ends with the session READY by itself, after ``wanted``."""
+    """A fault that ends with the session READY by itself, after ``wanted``: ``within_s`` where nothing else runs."""
 
     async def run(folder: Path) -> Row:
         async with service(folder, **(env or {})) as scene, scene.watched() as asked:
             before, began = len(await scene.told()), time.monotonic()
             await scene.simulate(action, **args)
-            await scene.passes("one", *wanted, after=before, within_s=within_s)
+            await scene.passes("one", *wanted, after=before, within_s=within_s + PATIENCE_S)
             view = await scene.reaches("one", "READY")
             took_s = time.monotonic() - began
             assert view["acts"] == "nobody"
