@@ -88,8 +88,12 @@ async def _prepare(service: Program, guard: Program, prometheus: Prometheus) -> 
 
 
 async def test_both_programs_are_scraped(running: Running) -> None:
-    ups = await running.prometheus.query("up == 1")
-    assert {sample["metric"]["job"] for sample in ups} >= {"veilleur-bot", "veilleur-watchdog"}
+    async def scraped() -> bool:
+        ups = await running.prometheus.query("up == 1")
+        return {sample["metric"]["job"] for sample in ups} >= {"veilleur-bot", "veilleur-watchdog"}
+
+    # A scrape that took longer than its second is the machine's; the next one counts as well.
+    await eventually(scraped, every_s=0.5, what="both being up")
 
 
 @pytest.mark.parametrize("name", ["bot", "watchdog"])
@@ -124,9 +128,13 @@ async def test_no_panel_of_the_board_is_empty(running: Running, panel: dict[str,
         expression = target["expr"]
         for variable, value in VARIABLES.items():
             expression = expression.replace(variable, value)
-        samples = await running.prometheus.query(expression)
-        # A quotient of nothing is NaN, which Grafana draws as nothing.
-        assert any(not math.isnan(float(sample["value"][1])) for sample in samples), f"{panel['title']}: {expression}"
+
+        async def drawn(expression: str = expression) -> bool:
+            samples = await running.prometheus.query(expression)
+            # A quotient of nothing is NaN, which Grafana draws as nothing.
+            return any(not math.isnan(float(sample["value"][1])) for sample in samples)
+
+        await eventually(drawn, every_s=0.5, what=f"{panel['title']}: {expression}")
 
 
 def _metrics_of_the_rules() -> set[str]:
@@ -145,7 +153,7 @@ async def test_every_metric_that_a_rule_looks_at_exists(running: Running, name: 
         text = await _text(f"{running.bot.url if '_bot_' in name else running.watchdog.url}/metrics")
         assert f"# TYPE {name} counter" in text
         return
-    assert await running.prometheus.query(name), name
+    await eventually(lambda: running.prometheus.query(name), every_s=0.5, what=name)
 
 
 async def test_nothing_fires_while_all_is_well_but_what_always_fires(running: Running) -> None:
@@ -176,8 +184,10 @@ async def test_a_killed_bot_reaches_a_webhook_through_prometheus_and_alertmanage
 
         await eventually(seen_up, every_s=0.2, what="UP in Prometheus")
         service.kill()
+        # What fires before Prometheus knows its Alertmanager is told a minute later.
         page = await receiver.wait_for(
-            lambda body: any(alert["labels"]["alertname"] == "VeilleurBotDown" for alert in body["alerts"]), within_s=60
+            lambda body: any(alert["labels"]["alertname"] == "VeilleurBotDown" for alert in body["alerts"]),
+            within_s=180,
         )
         assert page.path == "/page"
         assert page.json["status"] == "firing"
