@@ -45,7 +45,7 @@ async def run(bot: Program, key: str | None, phases: str, examples: int) -> str:
         *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=Path(bot.env["DATA_DIR"])
     )
     try:
-        out, _ = await asyncio.wait_for(process.communicate(), 120)
+        out, _ = await asyncio.wait_for(process.communicate(), 280)
     finally:
         if process.returncode is None:
             process.kill()
