@@ -87,14 +87,14 @@ async def test_a_kill_while_a_thousand_messages_arrive_loses_none(
         async def complete() -> bool:
             return len({row["id"] for row in await all_messages(client, direction="in")} & expected) == COUNT
 
-        await eventually(complete, within_s=60, every_s=0.25, what="every message in the store")
+        await eventually(complete, within_s=120, every_s=0.25, what="every message in the store")
         stored = await all_messages(client, direction="in")
         assert len(stored) == COUNT, "a message is stored once, however often it came"
 
         def delivered() -> bool:
             return {got.json["data"]["id"] for got in receiver.requests} == expected
 
-        await eventually(delivered, within_s=60, every_s=0.1, what="every message at the webhook")
+        await eventually(delivered, within_s=120, every_s=0.1, what="every message at the webhook")
 
     again = Counter(got.headers["webhook-id"] for got in receiver.requests)
     per_message: dict[str, set[str]] = {}
@@ -133,7 +133,7 @@ async def test_an_answer_to_a_webhook_reaches_the_chat_once_even_over_a_kill(
         async def complete() -> bool:
             return len(set(await answers())) >= 60
 
-        await eventually(complete, within_s=60, every_s=0.25, what="every answer at the phone")
+        await eventually(complete, within_s=120, every_s=0.25, what="every answer at the phone")
         assert Counter(await answers()) == Counter(f"re n {number}" for number in range(1, 61))
 
 

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 QUICK = {
     "KEEP_ALIVE_INTERVAL": "2000",
     "KEEP_ALIVE_RETRY_INTERVAL": "200",
-    "KEEP_ALIVE_TIMEOUT": "1000",
+    "KEEP_ALIVE_TIMEOUT": "2000",
     "KEEP_ALIVE_DOWN_INTERVAL": "500",
     "KEEP_ALIVE_PUSH_INTERVAL": "1000",
     "HEARTBEAT_INTERVAL": "500",

@@ -94,7 +94,7 @@ async def test_the_sentence_is_the_same_when_an_announced_stop_made_the_run_long
     async with running(tmp_path, bot) as run:
         await run.says("Heartbeat link is up")
         await run.says("Keep-alive ping #1 successful (")
-        await bot.announce_stop(deadline_ms=500)
+        await bot.announce_stop(deadline_ms=3000)
         await run.says("Bot announces a planned stop")
         await bot.stop()
         await run.says("ALERT: 3 consecutive keep-alive failures!")
