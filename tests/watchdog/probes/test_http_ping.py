@@ -101,7 +101,8 @@ async def test_a_hang_ends_at_the_time_limit_for_all_attempts_together(
     result = await pinger(http, bot.url, timeout_s=0.3).ping(Cause.SCHEDULE)
     assert (result.outcome, result.reason) == (Outcome.TARGET_FAIL, "timeout")
     assert time.monotonic() - began > 0.25
-    assert (len(result.attempts), bot.pings) == (1, 1), "the first attempt had all of the time, and no other was begun"
+    assert len(result.attempts) == 1, "the first attempt had all of the time, and no other was begun"
+    assert bot.pings <= 1
 
 
 async def test_a_time_out_during_a_stall_of_our_own_is_our_own_fault(bot: FakeBot, http: aiohttp.ClientSession) -> None:
