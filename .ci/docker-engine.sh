@@ -73,7 +73,7 @@ run_engine() {
   setsid dockerd --host "$DOCKER_HOST" --data-root "$dir/data" --exec-root "$dir/exec" --pidfile "$dir/engine.pid" \
     --bridge=none --iptables=false --ip6tables=false --ip-masq=false --ip-forward=false > "$dir/engine.log" 2>&1 < /dev/null &
   local engine=$! tries
-  for ((tries = 0; tries < 150; tries++)); do
+  for ((tries = 0; tries < 500; tries++)); do
     if answers; then
       docker version --format 'docker-engine: engine {{.Server.Version}}, client {{.Client.Version}}' >&2
       return

@@ -7,8 +7,13 @@ import shutil
 from collections.abc import AsyncIterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.receiver import Receiver
+
+# Hypothesis fails what takes longer than 200 ms once, and what is slow to make examples: both are the machine's, not the code's.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 # What a marker needs, as a program that must be found.
 _NEEDS = {"prometheus": ("prometheus", "promtool"), "browser": ("chromium",)}

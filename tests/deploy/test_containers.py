@@ -19,7 +19,7 @@ DOCKERFILES = ["Dockerfile.bot", "Dockerfile.watchdog"]
 BIN = Path(sys.executable).parent
 
 
-def _run(*command: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+def _run(*command: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False)
 
 

@@ -16,10 +16,11 @@ from tests.support.history import seed
 from tests.support.processes import API_KEY, Client, Program, free_port
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.browser, pytest.mark.system, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.system, pytest.mark.timeout(300)]
 
-STATUS_TURNS_WITHIN_S = 5.0
-STATUS_SAYS_DOWN_WITHIN_S = 8.0
+# Much sooner than the next ping of the ten minutes' interval, on any machine.
+STATUS_TURNS_WITHIN_S = 30.0
+STATUS_SAYS_DOWN_WITHIN_S = 45.0
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ async def reaches(api: Client, session: str, state: str) -> None:
     async def look() -> bool:
         return bool((await api.get(f"/api/sessions/{session}"))["state"] == state)
 
-    await eventually(look, within_s=20, every_s=0.1, what=f"{session} being {state}")
+    await eventually(look, every_s=0.1, what=f"{session} being {state}")
 
 
 @pytest.mark.long
@@ -100,15 +101,15 @@ async def test_from_the_first_run_to_a_recovered_bot(
         await page.get_by_label("Name").fill("Boutique")
         await page.get_by_role("button", name="Create and show the QR code").click()
         code = page.get_by_role("img", name="QR code to scan with WhatsApp")
-        await expect(code).to_be_visible(timeout=15_000)
+        await expect(code).to_be_visible()
         await screenshot(seen, "pairing-light", tmp_path)
         session = page.url.rpartition("/")[2].split("?")[0]
 
         # Scan: the code goes away and READY comes without a reload of the page.
         await page.evaluate("window.__same_page = true")
         await simulate(bot, session, "scan")
-        await expect(code).to_be_hidden(timeout=15_000)
-        await expect(page.locator("[data-live=facts] .state")).to_have_text("Ready", timeout=15_000)
+        await expect(code).to_be_hidden()
+        await expect(page.locator("[data-live=facts] .state")).to_have_text("Ready")
         assert await page.evaluate("window.__same_page") is True
         assert await seen.axe() == []
 
@@ -116,22 +117,22 @@ async def test_from_the_first_run_to_a_recovered_bot(
         await page.get_by_label("To", exact=True).fill("+33 6 12 34 56 78")
         await page.get_by_label("Text").fill("Your order is ready.")
         await page.get_by_role("button", name="Send").click()
-        await expect(page.locator(".message-text")).to_have_text("Your order is ready.", timeout=15_000)
-        await expect(page.locator(".message-state")).to_have_text("read", timeout=15_000)
+        await expect(page.locator(".message-text")).to_have_text("Your order is ready.")
+        await expect(page.locator(".message-state")).to_have_text("read")
         await screenshot(seen, "session-light", tmp_path)
         await page.evaluate("window.__same_page = true")
 
         # The watchdog sees it running.
         await status.page.goto(watchdog.url + "/")
-        await expect(status.page.get_by_role("status")).to_have_text("The bot service is running.", timeout=15_000)
+        await expect(status.page.get_by_role("status")).to_have_text("The bot service is running.")
 
         # Kill: the status page turns by itself.
         killed = time.monotonic()
         bot.kill()
         running = "The bot service is running."
-        await expect(status.page.get_by_role("status")).not_to_have_text(running, timeout=15_000)
+        await expect(status.page.get_by_role("status")).not_to_have_text(running)
         turned = time.monotonic() - killed
-        await expect(status.page.get_by_role("status")).to_have_text("The bot service is down.", timeout=15_000)
+        await expect(status.page.get_by_role("status")).to_have_text("The bot service is down.")
         down = time.monotonic() - killed
         print(f"after kill -9 the status page left {running!r} in {turned:.1f} s and said down in {down:.1f} s")
         assert turned < STATUS_TURNS_WITHIN_S
@@ -144,11 +145,11 @@ async def test_from_the_first_run_to_a_recovered_bot(
         # Recovery: the page turns back, the incident is in the list, the session is READY without a new code.
         bot.start()
         await bot.ready()
-        await expect(status.page.get_by_role("status")).to_have_text("The bot service is running.", timeout=30_000)
+        await expect(status.page.get_by_role("status")).to_have_text("The bot service is running.")
         newest = status.page.locator(".incident").first
         await expect(newest.locator("h3")).to_contain_text("Down for")
         await expect(newest.get_by_text("Over: ")).to_be_attached()
-        await expect(page.locator("[data-live=facts] .state")).to_have_text("Ready", timeout=30_000)
+        await expect(page.locator("[data-live=facts] .state")).to_have_text("Ready")
         assert await page.evaluate("window.__same_page") is True
 
         # What the browser says of the bot that was killed under it is expected; anything else is a fault.
@@ -214,7 +215,7 @@ async def test_the_api_page_shows_every_operation_and_breaks_no_policy(
         document = await api.get("/api/openapi.json")
         shown = [*document["paths"].values(), *document["webhooks"].values()]
         count = sum(len(operations) for operations in shown)
-        await expect(seen.page.locator(".opblock")).to_have_count(count, timeout=15_000)
+        await expect(seen.page.locator(".opblock")).to_have_count(count)
         # One is Swagger UI's own: its rows are buttons with links in them.
         assert [fault for fault in await seen.axe() if not fault.startswith("nested-interactive")] == []
         assert await seen.faults() == []
@@ -229,7 +230,7 @@ async def test_a_telephone_and_a_french_reader(browser: Browser, both: tuple[Pro
         await reaches(api, "support", "READY")
     async with tab(browser, size=TELEPHONE, locale="fr-FR") as seen:
         await sign_in(seen, bot)
-        await expect(seen.page.get_by_role("heading", name="Les 2 sessions sont prêtes")).to_be_visible(timeout=15_000)
+        await expect(seen.page.get_by_role("heading", name="Les 2 sessions sont prêtes")).to_be_visible()
         for address, name in (
             (f"{bot.url}/", "telephone"),
             (f"{bot.url}/sessions/support", "telephone-session"),
@@ -246,7 +247,7 @@ async def test_a_telephone_and_a_french_reader(browser: Browser, both: tuple[Pro
             assert await seen.axe() == [], address
             assert await seen.faults() == [], address
             await screenshot(seen, name, tmp_path)
-        await expect(seen.page.get_by_role("status")).to_have_text("Le service fonctionne.", timeout=15_000)
+        await expect(seen.page.get_by_role("status")).to_have_text("Le service fonctionne.")
 
 
 async def test_the_dashboard_works_by_keyboard_and_without_script(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -21,10 +22,12 @@ Healths = Callable[[int, dict[str, object], float], Awaitable[str]]
 @pytest.fixture
 async def health_server() -> AsyncIterator[Healths]:
     servers: list[TestServer] = []
+    over = asyncio.Event()
 
     async def start(status: int, body: dict[str, object], delay_s: float = 0.0) -> str:
         async def health(_request: web.Request) -> web.Response:
-            await asyncio.sleep(delay_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), delay_s)
             return web.json_response(body, status=status)
 
         app = web.Application()
@@ -35,6 +38,7 @@ async def health_server() -> AsyncIterator[Healths]:
         return str(server.make_url("")).rstrip("/")
 
     yield start
+    over.set()
     for server in servers:
         await server.close()
 
@@ -45,7 +49,7 @@ async def veilleur(*arguments: str, **environ: str) -> tuple[int, str, str]:
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, cwd=ROOT,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "DATA_DIR": "/nonexistent", **environ},
     )  # fmt: skip
-    out, err = await asyncio.wait_for(process.communicate(), 30)
+    out, err = await asyncio.wait_for(process.communicate(), 100)
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()
 
@@ -76,12 +80,12 @@ async def test_an_unhealthy_program_is_critical_and_says_why(health_server: Heal
 
 
 async def test_a_program_that_hangs_is_critical_within_the_timeout(health_server: Healths) -> None:
-    url = await health_server(200, WELL, 5.0)
+    url = await health_server(200, WELL, 120.0)
     began = time.monotonic()
     code, out, _ = await veilleur("check", "--url", url, "--timeout", "0.3")
     assert code == 2
     assert "no answer in time" in out
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 60
 
 
 async def test_nobody_there_is_critical_and_json_says_the_same() -> None:

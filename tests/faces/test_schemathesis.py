@@ -13,7 +13,7 @@ import pytest
 from tests.support import processes
 from tests.support.processes import Client, Program
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 # Streams have no end, and one of the others is the watchdog's own (its token is used in tests of the watchdog).
 STREAMS = r"/api/(events|heartbeat)$"
@@ -45,7 +45,7 @@ async def run(bot: Program, key: str | None, phases: str, examples: int) -> str:
         *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=Path(bot.env["DATA_DIR"])
     )
     try:
-        out, _ = await asyncio.wait_for(process.communicate(), 120)
+        out, _ = await asyncio.wait_for(process.communicate(), 500)
     finally:
         if process.returncode is None:
             process.kill()

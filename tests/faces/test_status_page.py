@@ -29,7 +29,7 @@ async def shows(watchdog: RunningWatchdog, text: str, **headers: str) -> str:
         status, page = await watchdog.call("GET", "/", token=None, **headers)
         return page if status == 200 and text in page else None
 
-    return str(await eventually(look, within_s=20, every_s=0.1, what=f"{text!r} on the page"))
+    return str(await eventually(look, every_s=0.1, what=f"{text!r} on the page"))
 
 
 async def test_the_page_says_in_one_sentence_that_the_bot_runs(watchdog: RunningWatchdog) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import aiohttp
 
-WAIT_S = 15.0
+WAIT_S = 60.0
 POLL_S = 0.03
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -45,7 +45,7 @@ async def fast_service(
         bot = Bot(app, http, None)  # type: ignore[arg-type]
         for session in sessions:
             await bot.call("POST", "/api/sessions", {"id": session})
-            await eventually(lambda session=session: _is_ready(bot, session), within_s=20, what=f"{session} READY")
+            await eventually(lambda session=session: _is_ready(bot, session), what=f"{session} READY")
         yield bot, clock
 
 
@@ -67,13 +67,13 @@ async def silence_at_the_defaults(folder: Path, heals: str) -> Row:
         async def doubted() -> bool:
             return "receive_suspected" in await reasons()
 
-        await eventually(doubted, within_s=30, what="the suspicion")
+        await eventually(doubted, what="the suspicion")
         noticed_s = clock.monotonic() - began
 
         async def heard() -> Any:
             return (await bot.call("GET", "/api/sessions/one/messages"))[1]["messages"]
 
-        await eventually(heard, within_s=60, what="the message that was held back")
+        await eventually(heard, what="the message that was held back")
         healed_s = clock.monotonic() - began
         steps = [reason for reason in await reasons() if reason in ("reconnect", "rebuild", "recycle_worker")]
         status, _ = await bot.call("GET", "/health", key=None)

@@ -60,12 +60,12 @@ def _forbid_growth(program: Program) -> Callable[[], None]:
     return allow
 
 
-async def _unhealthy(scene: Scene, *, reasons: set[str], within_s: float) -> None:
+async def _unhealthy(scene: Scene, *, reasons: set[str]) -> None:
     async def look() -> bool:
         status, answer = await scene.client.call("GET", "/health")
         return status == 503 and reasons <= set(answer["reasons"])
 
-    await eventually(look, within_s=within_s, every_s=0.1, what=f"health naming {reasons}")
+    await eventually(look, every_s=0.1, what=f"health naming {reasons}")
 
 
 async def full(folder: Path) -> Row:
@@ -77,22 +77,22 @@ async def full(folder: Path) -> Row:
         scene.watched() as asked,
     ):
         told = await scene.simulate("message", count=60, rate=6, text="x" * 3000)
-        await eventually(scene.stored, within_s=20, what="the first messages")
+        await eventually(scene.stored, what="the first messages")
         began = time.monotonic()
         restore = _fill(disk) if mounted else _forbid_growth(scene.program)
         try:
-            await _unhealthy(scene, reasons={"journal"}, within_s=40)
+            await _unhealthy(scene, reasons={"journal"})
             noticed_s = time.monotonic() - began
             status, answer = await scene.client.call("POST", "/api/sessions", {"id": "new", "start": False})
             assert (status, answer["code"]) == (503, "store_unavailable"), answer
-            await _unhealthy(scene, reasons={"journal", "store"}, within_s=20)
+            await _unhealthy(scene, reasons={"journal", "store"})
             assert (await scene.client.get("/api/sessions/one"))["state"] == "READY", "reading goes on"
             await asyncio.sleep(2.0)
             assert len(await scene.stored()) < 60
         finally:
             restore()
         freed = time.monotonic()
-        await scene.well(within_s=40)
+        await scene.well()
         recovered_s = time.monotonic() - freed
         await scene.all_stored(told["messageIds"])
     how = "a tmpfs without space" if mounted else "RLIMIT_FSIZE"
@@ -112,14 +112,14 @@ async def locked(folder: Path) -> Row:
         try:
             told = await scene.simulate("message", count=40, rate=10, text="n")
             await scene.simulate("drop", "other")
-            await _unhealthy(scene, reasons={"store"}, within_s=40)
+            await _unhealthy(scene, reasons={"store"})
             noticed_s = time.monotonic() - began
             assert await scene.stored() == []
         finally:
             lock.execute("ROLLBACK")
             lock.close()
         freed = time.monotonic()
-        await scene.well(within_s=40)
+        await scene.well()
         recovered_s = time.monotonic() - freed
         await scene.all_stored(told["messageIds"])
         await scene.passes("other", ("RECONNECTING", "disconnected"), ("READY", "synced"))

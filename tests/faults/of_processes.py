@@ -21,14 +21,14 @@ async def wedged(folder: Path) -> Row:
         async def replaced() -> bool:
             return not workers & set(scene.program.worker_pids())
 
-        await eventually(replaced, within_s=60, every_s=0.2, what="the end of the wedged worker")
+        await eventually(replaced, every_s=0.2, what="the end of the wedged worker")
 
         async def back() -> bool:
             new = (await scene.told())[before:]
             # It was not READY in between, and is again.
             return any(change["to"] != "READY" for change in new) and new[-1]["to"] == "READY"
 
-        await eventually(back, within_s=60, every_s=0.2, what="the session being READY again")
+        await eventually(back, every_s=0.2, what="the session being READY again")
         took_s = time.monotonic() - began
         await scene.reaches("other", "READY")
         told = await scene.story(before)

@@ -10,7 +10,7 @@ from typing import Any
 from tests.faults.fast import silence_at_the_defaults
 from tests.faults.scene import Fault, Row, Scene, service
 from tests.support.receiver import Receiver
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 READY = ("READY", "synced")
 DOUBTED = ("DEGRADED", "receive_suspected")
@@ -24,13 +24,13 @@ def heals(
     env: dict[str, str] | None = None,
     **args: Any,
 ) -> Fault:
-    """A fault that ends with the session READY by itself, after ``wanted``."""
+    """A fault that ends with the session READY by itself, after ``wanted``: ``within_s`` where nothing else runs."""
 
     async def run(folder: Path) -> Row:
         async with service(folder, **(env or {})) as scene, scene.watched() as asked:
             before, began = len(await scene.told()), time.monotonic()
             await scene.simulate(action, **args)
-            await scene.passes("one", *wanted, after=before, within_s=within_s)
+            await scene.passes("one", *wanted, after=before, within_s=within_s + PATIENCE_S)
             view = await scene.reaches("one", "READY")
             took_s = time.monotonic() - began
             assert view["acts"] == "nobody"
@@ -113,7 +113,7 @@ async def timelocked(folder: Path) -> Row:
             status, answer = await scene.client.call("POST", "/api/sessions/one/messages", to_new)
             return answer if status == 409 else None
 
-        answer = await eventually(locked, within_s=20, what="a refusal that names the lock")
+        answer = await eventually(locked, what="a refusal that names the lock")
         took_s = time.monotonic() - began
         assert (answer["code"], answer["reason"]) == ("sending_frozen", "timelocked")
         assert answer["until"] is not None
@@ -122,14 +122,14 @@ async def timelocked(folder: Path) -> Row:
         async def sent() -> bool:
             return bool((await scene.client.get(f"/api/sessions/one/messages/{known['id']}"))["state"] != "queued")
 
-        await eventually(sent, within_s=20, what="the answer to a known chat going out")
+        await eventually(sent, what="the answer to a known chat going out")
         assert (await scene.client.get("/api/sessions/one"))["state"] == "READY"
     reaction = "stays READY; new chats answer 409 sending_frozen (timelocked) with `until`, known chats go on"
     return Row(reaction, took_s, "told", asked.told())
 
 
 async def _ids(scene: Scene) -> list[str]:
-    return await eventually(scene.stored, within_s=20, what="the message in the store")  # type: ignore[no-any-return]
+    return await eventually(scene.stored, what="the message in the store")  # type: ignore[no-any-return]
 
 
 async def poison(folder: Path) -> Row:
@@ -202,7 +202,7 @@ async def silence_that_nothing_heals(folder: Path) -> Row:
             # It goes on sending meanwhile, and is READY by itself once something comes through.
             await scene.client.post("/api/sessions/one/messages", {"to": "33612345678", "text": "x"})
             await scene.simulate("heal")
-            await operator.wait_for(lambda event: event["type"] == "service.recovered", within_s=60)
+            await operator.wait_for(lambda event: event["type"] == "service.recovered")
             await scene.reaches("one", "READY")
     reaction = f"{words}; session.attention, ALERT_URLS session_not_receiving; then no restart; READY once it hears"
     return Row(reaction, took_s, "a person told", asked.told())

@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 
 from tests.support.processes import Client, Program, bot
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 # Probes every 3 s instead of 2 minutes, so that silence is noticed while somebody waits for it.
 FAST = {
@@ -77,7 +77,7 @@ class Scene:
         """Transitions, oldest first."""
         return list(reversed((await self.client.get(f"/api/sessions/{session}/transitions"))["transitions"]))
 
-    async def reaches(self, session: str, state: str, within_s: float = 40.0) -> dict[str, Any]:
+    async def reaches(self, session: str, state: str, within_s: float = PATIENCE_S) -> dict[str, Any]:
         async def look() -> Any:
             view = await self.client.get(f"/api/sessions/{session}")
             return view if view["state"] == state else None
@@ -85,7 +85,7 @@ class Scene:
         return dict(await eventually(look, within_s=within_s, what=f"{session} being {state}"))
 
     async def passes(
-        self, session: str, *wanted: tuple[str, str], after: int = 0, within_s: float = 60.0
+        self, session: str, *wanted: tuple[str, str], after: int = 0, within_s: float = PATIENCE_S
     ) -> list[tuple[str, str]]:
         """The (state, reason) pairs told beyond the first ``after``, once they hold ``wanted`` in this order."""
         new: list[tuple[str, str]] = []
@@ -127,7 +127,7 @@ class Scene:
                 return found[::-1]
             before = f"&before={page['next']}"
 
-    async def all_stored(self, wanted: list[str], within_s: float = 60.0) -> None:
+    async def all_stored(self, wanted: list[str], within_s: float = PATIENCE_S) -> None:
         """Until the store holds exactly ``wanted``, each once."""
 
         async def look() -> bool:
@@ -136,7 +136,7 @@ class Scene:
         await eventually(look, within_s=within_s, every_s=0.25, what="every message in the store")
         assert sorted(await self.stored()) == sorted(wanted)
 
-    async def well(self, within_s: float = 30.0) -> None:
+    async def well(self, within_s: float = PATIENCE_S) -> None:
         """Until ``/health`` answers 200."""
 
         async def look() -> bool:

@@ -10,7 +10,7 @@ import pytest
 from tests.faults.catalogue import FAULTS
 from tests.faults.scene import Fault
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 
 @pytest.mark.parametrize(

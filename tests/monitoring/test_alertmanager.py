@@ -22,7 +22,7 @@ CONFIG = f"--config.file={MONITORING / 'alertmanager.yml'}"
 
 
 def _amtool(*arguments: str) -> str:
-    done = subprocess.run(["amtool", *arguments], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(["amtool", *arguments], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.strip()
 

@@ -23,7 +23,7 @@ def _alerts() -> dict[str, dict[str, Any]]:
 
 
 def _promtool(*arguments: str) -> None:
-    done = subprocess.run(["promtool", *arguments], capture_output=True, text=True, timeout=110, check=False)
+    done = subprocess.run(["promtool", *arguments], capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -42,7 +42,7 @@ async def told(tmp_path: Path) -> AsyncIterator[tuple[Program, Program, list[str
             await program.ready()
         codes = await _use(service)
         service.kill()
-        await eventually(lambda: "ALERT" in guard.output(), within_s=20, what="the alert")
+        await eventually(lambda: "ALERT" in guard.output(), what="the alert")
         service.start()
         await service.ready()
         yield service, guard, codes
@@ -59,7 +59,7 @@ async def _use(service: Program) -> list[str]:
             status, answer = await client.call("GET", "/api/sessions/alice/qr")
             return str(answer["qr"]) if status == 200 else None
 
-        codes = [await eventually(code, within_s=20, what="a QR code")]
+        codes = [await eventually(code, what="a QR code")]
         status, answer = await client.call("POST", "/api/sessions/alice/pairing-code", {"phone": PHONE})
         codes += [str(answer["code"])] if status == 200 else []
         await client.post("/api/sessions/alice/simulate", {"action": "scan"})
@@ -67,7 +67,7 @@ async def _use(service: Program) -> list[str]:
         async def ready() -> bool:
             return bool((await client.get("/api/sessions/alice"))["state"] == "READY")
 
-        await eventually(ready, within_s=20, what="READY")
+        await eventually(ready, what="READY")
         await client.call("POST", "/api/sessions/alice/simulate", {"action": "message", "from": PHONE, "text": TEXT})
         await client.call("POST", "/api/sessions/alice/messages", {"to": PHONE, "text": TEXT})
         await client.call("POST", "/api/sessions/alice/messages", {"to": f"+{PHONE}", "text": 7})

@@ -92,7 +92,7 @@ def test_a_database_that_is_being_written_to_is_saved_whole(data: Path, tmp_path
         archives = [_saved(data) for _ in range(5)]
     finally:
         stop.set()
-        writer.join(timeout=30)
+        writer.join(timeout=120)
     for number, archive in enumerate(archives):
         restored = tmp_path / f"restored-{number}"
         restore(archive, restored)
@@ -151,7 +151,7 @@ def test_the_command_saves_to_a_private_file_and_restores_from_it(data: Path, tm
 
     def backup(*arguments: str) -> int:
         return subprocess.run(
-            [sys.executable, "-m", "shared.backup", *arguments], capture_output=True, timeout=60, check=False
+            [sys.executable, "-m", "shared.backup", *arguments], capture_output=True, timeout=120, check=False
         ).returncode
 
     assert backup("save", str(data), str(archive)) == 0

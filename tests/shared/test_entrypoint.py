@@ -28,7 +28,7 @@ def start(
         env={"PATH": os.environ["PATH"], "PYTHONPATH": os.getcwd(), **environ},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
 

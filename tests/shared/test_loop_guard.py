@@ -28,7 +28,7 @@ async def main(port, stall_s, kill_s):
     app.router.add_get("/livez", livez.handler(guard))
     async def begin(app):
         guard.start(); answerer.start()
-        asyncio.get_running_loop().call_later(0.5, time.sleep, stall_s)
+        asyncio.get_running_loop().call_later(3.0, time.sleep, stall_s)
         yield
         guard.stop(); answerer.stop()
     app.cleanup_ctx.append(begin)
@@ -49,7 +49,7 @@ def _look(port: int) -> tuple[int, dict[str, object]]:
 
 async def test_a_stalled_program_answers_503_from_its_thread_and_200_again_afterwards() -> None:
     port = free_port()
-    process = subprocess.Popen([sys.executable, "-c", _PROGRAM, str(port), "3", "60"], cwd=ROOT, stdout=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-c", _PROGRAM, str(port), "8", "60"], cwd=ROOT, stdout=subprocess.PIPE)
     try:
         await eventually(lambda: _look(port)[0] == 200, what="/livez 200")
         _, body = await eventually(lambda: (got := _look(port))[0] == 503 and got, what="/livez 503 in the stall")
@@ -58,7 +58,7 @@ async def test_a_stalled_program_answers_503_from_its_thread_and_200_again_after
         await eventually(lambda: _look(port)[0] == 200, what="/livez 200 after the stall")
     finally:
         process.terminate()
-        out, _ = process.communicate(timeout=10)
+        out, _ = process.communicate(timeout=60)
     assert b"Event loop has not turned" in out
     assert b"time.sleep" in out or b"Current thread" in out or b"most recent call first" in out
     assert process.returncode == 0
@@ -69,12 +69,12 @@ async def test_a_loop_that_stalls_for_too_long_ends_the_process() -> None:
         [sys.executable, "-c", _PROGRAM, str(free_port()), "30", "1"], cwd=ROOT, stdout=subprocess.DEVNULL
     )
     try:
-        await eventually(lambda: process.poll() is not None, within_s=15, what="the end of the process")
+        await eventually(lambda: process.poll() is not None, what="the end of the process")
         assert process.returncode == EXIT_STALLED
     finally:
         if process.poll() is None:
             process.kill()
-        process.wait(timeout=5)
+        process.wait(timeout=60)
 
 
 async def test_the_lag_of_a_blocked_loop_is_measured() -> None:
@@ -86,6 +86,6 @@ async def test_the_lag_of_a_blocked_loop_is_measured() -> None:
         time.sleep(0.15)  # noqa: ASYNC251 - blocking is what is measured here
         await asyncio.sleep(0.02)
         assert guard.take_worst_lag_s() >= 0.1
-        assert guard.take_worst_lag_s() < 0.1
+        await eventually(lambda: guard.take_worst_lag_s() < 0.1, what="a look that finds no lag any more")
     finally:
         guard.stop()

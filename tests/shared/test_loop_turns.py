@@ -19,7 +19,7 @@ def test_a_stall_is_one_long_turn_and_waiting_is_none() -> None:
     turns = LoopTurns()
 
     async def work() -> None:
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(2.0)
         time.sleep(0.06)  # noqa: ASYNC251  the stall that is to be seen
         await asyncio.sleep(0)
 
@@ -27,7 +27,7 @@ def test_a_stall_is_one_long_turn_and_waiting_is_none() -> None:
         runner.run(work())
     assert longer_than(turns, 0.05) >= 1
     # The stall and no sleep: a machine under load may make a turn longer, never the sum of all as long as the sleep.
-    assert 0.06 <= turns.total_s < 0.3
+    assert 0.06 <= turns.total_s < 2.0
 
 
 def test_the_histogram_is_cumulative_and_complete() -> None:

@@ -22,7 +22,7 @@ def test_the_second_reader_gets_the_first_one_s_secret(tmp_path: Path) -> None:
 def test_processes_that_start_together_agree(tmp_path: Path) -> None:
     code = f"from pathlib import Path; from shared.secret_files import *; print(read_or_create(Path({str(tmp_path)!r}), 't').reveal())"
     started = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(6)]
-    values = {process.communicate(timeout=30)[0] for process in started}
+    values = {process.communicate(timeout=120)[0] for process in started}
     assert len(values) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["t"]
 

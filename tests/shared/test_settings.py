@@ -143,7 +143,7 @@ def test_describe_tells_name_default_and_meaning() -> None:
 
 def test_a_program_with_wrong_settings_exits_with_2_and_prints_each_fault() -> None:
     code = "from shared.settings import *; load_or_exit(CommonSettings, {'LOG_LEVEL': 'x', 'HEARTBEAT_INTERVAL': 'y'})"
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 2
     assert "2 variable(s)" in ended.stderr
     assert "LOG_LEVEL: got 'x'" in ended.stderr

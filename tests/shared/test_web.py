@@ -167,7 +167,7 @@ async def test_what_is_no_http_is_a_problem_document_and_no_error_of_ours(
     try:
         reader, writer = await asyncio.open_connection(*sock.getsockname())
         writer.write(raw)
-        answer = await asyncio.wait_for(reader.read(), 10)
+        answer = await asyncio.wait_for(reader.read(), 60)
         writer.close()
     finally:
         for door in doors:
@@ -214,7 +214,7 @@ def test_a_port_in_use_is_one_clear_line_and_exit_code_1() -> None:
         taken.listen()
         code = f"from shared.web import server; server.bind_or_exit('127.0.0.1', {port})"
         ended = subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
         )
     assert ended.returncode == 1
     assert ended.stderr.splitlines() == [

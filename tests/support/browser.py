@@ -12,7 +12,9 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import axe_playwright_python
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+
+from tests.support.waiting import PATIENCE_S
 
 ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
@@ -20,6 +22,7 @@ ARGUMENTS = [
 ]  # fmt: skip
 AXE = next(Path(axe_playwright_python.__path__[0]).rglob("axe.min.js"))
 GRAVE = {"serious", "critical"}
+expect.set_options(timeout=PATIENCE_S * 1000)
 TELEPHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1200, "height": 860}
 
@@ -87,6 +90,7 @@ async def tab(
     )
     try:
         page = await context.new_page()
+        page.set_default_timeout(PATIENCE_S * 1000)
         made = Tab(page, context)
         await page.add_init_script(_LISTEN)
         page.on("console", lambda message: _console(made, message.type, message.text))

@@ -43,16 +43,16 @@ class Server:
                 raise RuntimeError(f"ended:\n{self.log.read_text()[-3000:]}")
             return await _status(self.url + self._ready_path) == 200
 
-        await eventually(answers, within_s=30, every_s=0.1, what=f"an answer at {self._ready_path}")
+        await eventually(answers, every_s=0.1, what=f"an answer at {self._ready_path}")
 
     def close(self) -> None:
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             try:
-                self._process.wait(timeout=10)
+                self._process.wait(timeout=30)
             except subprocess.TimeoutExpired:
                 self._process.kill()
-                self._process.wait(timeout=10)
+                self._process.wait(timeout=30)
 
 
 async def _status(url: str) -> int | None:

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import aiohttp
 
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 API_KEY = "test-api-key-0123456789abcdef"
@@ -86,7 +86,7 @@ class Program:
         finally:
             self.close()
 
-    async def ready(self, path: str = "/health", *, within_s: float = 30.0) -> None:
+    async def ready(self, path: str = "/health", *, within_s: float = PATIENCE_S) -> None:
         """Wait until ``path`` answers 200; a program that ended says so at once, with its output."""
         async with aiohttp.ClientSession() as http:
 
@@ -109,9 +109,9 @@ class Program:
         """SIGKILL, and wait until it is gone."""
         self.signal(signal.SIGKILL)
         assert self.process is not None
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=PATIENCE_S)
 
-    async def exit_code(self, *, within_s: float = 15.0) -> int:
+    async def exit_code(self, *, within_s: float = PATIENCE_S) -> int:
         """Wait for the end; asserts when it does not come."""
         process = self.process
         assert process is not None
@@ -142,10 +142,10 @@ class Program:
                 self.process.send_signal(signal.SIGCONT)
                 self.process.terminate()
             try:
-                self.process.wait(timeout=10)
+                self.process.wait(timeout=PATIENCE_S)
             except subprocess.TimeoutExpired:
                 self.process.kill()
-                self.process.wait(timeout=10)
+                self.process.wait(timeout=PATIENCE_S)
         self._end_workers()
 
     def kill_workers(self) -> list[int]:
@@ -206,7 +206,7 @@ class Client:
     def __init__(self, url: str, key: str = API_KEY) -> None:
         self.url = url
         self._http = aiohttp.ClientSession(
-            headers={"Authorization": f"Bearer {key}"}, timeout=aiohttp.ClientTimeout(total=15)
+            headers={"Authorization": f"Bearer {key}"}, timeout=aiohttp.ClientTimeout(total=PATIENCE_S)
         )
 
     async def __aenter__(self) -> Client:

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 
 @dataclass
@@ -68,7 +68,7 @@ class Receiver:
         status, body, headers = self.answer(received) if self.answer else (200, {}, {})
         return web.json_response(body, status=status, headers=headers)
 
-    async def wait_for(self, match: Callable[[Any], bool], *, within_s: float = 15.0) -> Received:
+    async def wait_for(self, match: Callable[[Any], bool], *, within_s: float = PATIENCE_S) -> Received:
         """The first request whose JSON matches."""
 
         def look() -> Received | None:

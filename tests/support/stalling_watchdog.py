@@ -1,4 +1,4 @@
-"""The watchdog with one fault built in: two seconds after its start the event loop blocks for a minute."""
+"""The watchdog with one fault built in: five seconds after its start the event loop blocks for a minute."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def main() -> int:
         async def stall(_app: web.Application) -> AsyncIterator[None]:
             import asyncio
 
-            asyncio.get_running_loop().call_later(2.0, time.sleep, 60)
+            asyncio.get_running_loop().call_later(5.0, time.sleep, 60)
             yield
 
         app.cleanup_ctx.append(stall)

@@ -8,9 +8,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+# How long a test waits for what must come. It costs nothing when it comes, and a machine that many share may take its time.
+PATIENCE_S = 60.0
+
 
 async def eventually(
-    look: Callable[[], Any], *, within_s: float = 10.0, every_s: float = 0.02, what: str = "the condition"
+    look: Callable[[], Any], *, within_s: float = PATIENCE_S, every_s: float = 0.02, what: str = "the condition"
 ) -> Any:
     """The first truthy value of ``look``, which may be a coroutine function; asserts when it has none ``within_s`` seconds.
 

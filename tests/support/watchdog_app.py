@@ -56,7 +56,7 @@ async def running_watchdog(tmp_path: Path, bot_url: str, **env: str) -> AsyncIte
             "KEEP_ALIVE_START_DELAY": "0",
             "KEEP_ALIVE_RETRY_INTERVAL": "50",
             "KEEP_ALIVE_DOWN_INTERVAL": "100",
-            "KEEP_ALIVE_TIMEOUT": "1000",
+            "KEEP_ALIVE_TIMEOUT": "5000",
             "HEARTBEAT_INTERVAL": "200",
             **env,
         },

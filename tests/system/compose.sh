@@ -79,7 +79,7 @@ container() { compose ps -aq "$1"; }
 program_pid() { pgrep -P "$(docker inspect -f '{{.State.Pid}}' "$(container "$1")")" | head -1; }
 received() { docker logs "$(container receiver)" 2>/dev/null | grep -c -- "RECEIVED $1" || true; }
 more_received() { [ "$(received "$1")" -gt "$2" ]; }
-api() { curl -fsS -m 5 -H "Authorization: Bearer $key" -H 'Content-Type: application/json' "http://127.0.0.1:$PORT$1" "${@:2}"; }
+api() { curl -fsS -m 30 -H "Authorization: Bearer $key" -H 'Content-Type: application/json' "http://127.0.0.1:$PORT$1" "${@:2}"; }
 session_state() { api /api/sessions/alice | python3 -c 'import json,sys; print(json.load(sys.stdin)["state"])'; }
 session_is() { [ "$(session_state)" = "$1" ]; }
 # Reads all of what it is given: a writer that meets a closed pipe would fail the line.
@@ -133,7 +133,7 @@ step "cold start"
 begun=$SECONDS
 compose up -d --wait bot watchdog receiver
 ok "both healthy $((SECONDS - begun)) s after up"
-until_true 15 "isRunning true" keepalive_has '"isRunning":true'
+until_true 60 "isRunning true" keepalive_has '"isRunning":true'
 curl -fsS "http://127.0.0.1:$WATCHDOG_PORT/metrics" | has '^veilleur_watchdog_' || fail "no metrics of the watchdog"
 key=$(compose exec -T bot cat /secrets/bot-api-key)
 for service in bot watchdog; do
@@ -148,34 +148,34 @@ ok "uid 10001, read-only root, no capability"
 link=$(docker logs "$(container bot)" 2>&1 | grep -o 'http://[^ ]*/login?code=[^ ]*')
 [[ $link == "http://localhost:$PORT/"* ]] || fail "the printed link is $link"
 [[ $(compose exec -T bot veilleur login-link) == "http://localhost:$PORT/login?code="* ]] || fail "another address from veilleur login-link"
-curl -fsS -m 5 "$link" | has 'name="code"' || fail "the printed link does not open"
+curl -fsS -m 30 "$link" | has 'name="code"' || fail "the printed link does not open"
 ok "the printed login link opens on the published port"
 
 step "a session, paired in the simulator"
 api /api/sessions -d '{"id": "alice"}' >/dev/null
-until_true 15 "PAIRING" session_is PAIRING
+until_true 60 "PAIRING" session_is PAIRING
 api /api/sessions/alice/simulate -d '{"action": "scan"}' >/dev/null
-until_true 20 "READY" session_is READY
+until_true 60 "READY" session_is READY
 
 step "kill -9 from the host: back by itself"
 before=$(received /alerts); kill -9 "$(program_pid bot)"
-until_true 30 "healthy again" healthy bot
-until_true 30 "session READY without a new QR" session_is READY
-until_true 30 "the watchdog told of it" more_received /alerts "$before"
-until_true 30 "state UP" keepalive_has '"state":"UP"'
+until_true 60 "healthy again" healthy bot
+until_true 60 "session READY without a new QR" session_is READY
+until_true 60 "the watchdog told of it" more_received /alerts "$before"
+until_true 60 "state UP" keepalive_has '"state":"UP"'
 
 step "kill -9 and no restart: alert, then recovery"
 docker update --restart=no "$(container bot)" >/dev/null
 before=$(received '/alerts.*"down"'); kill -9 "$(program_pid bot)"
-until_true 15 "alert at the webhook" more_received '/alerts.*"down"' "$before"
+until_true 60 "alert at the webhook" more_received '/alerts.*"down"' "$before"
 before=$(received '/alerts.*"up"'); docker start "$(container bot)" >/dev/null
 docker update --restart=unless-stopped "$(container bot)" >/dev/null
 until_true 60 "recovery at the webhook" more_received '/alerts.*"up"' "$before"
-until_true 30 "session READY without a new QR" session_is READY
+until_true 60 "session READY without a new QR" session_is READY
 
 step "SIGSTOP: alert, then recovery"
 before=$(received '/alerts.*"down"'); pid=$(program_pid bot); kill -STOP "$pid"
-until_true 25 "alert at the webhook" more_received '/alerts.*"down"' "$before"
+until_true 60 "alert at the webhook" more_received '/alerts.*"down"' "$before"
 before=$(received '/alerts.*"up"'); kill -CONT "$pid"
 until_true 60 "recovery at the webhook" more_received '/alerts.*"up"' "$before"
 
@@ -194,7 +194,7 @@ step "data kept over down and up"
 compose down
 compose up -d --wait bot watchdog receiver
 [ "$(compose exec -T bot cat /secrets/bot-api-key)" = "$key" ] || fail "another key"
-until_true 30 "session READY without a new QR" session_is READY
+until_true 60 "session READY without a new QR" session_is READY
 
 step "backup, restore into another project"
 compose exec -T bot python3 -m shared.backup save /data - > "$work/bot.tar.gz"

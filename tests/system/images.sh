@@ -8,14 +8,14 @@ trap 'docker rm -f "$name" >/dev/null 2>&1; docker volume rm -f "$volume" >/dev/
 ok() { printf '  ok: %s\n' "$1"; }
 fail() { printf '  FAILED: %s\n' "$1"; docker logs "$name" 2>&1 | tail -20; exit 1; }
 wait_healthy() {
-  for _ in $(seq 150); do
+  for _ in $(seq 450); do
     case $(docker inspect -f '{{.State.Status}} {{.State.Health.Status}}' "$name") in
       "running healthy") return ;;
       exited*) fail "it ended" ;;
     esac
     sleep 0.2
   done
-  fail "not healthy within 30 s"
+  fail "not healthy within 90 s"
 }
 in_container() { docker exec "$name" python3 -c "$1"; }
 # The program's own process: 1, or the child of the init.

@@ -18,12 +18,12 @@ from tests.support.processes import Program
 from tests.support.receiver import Receiver
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 QUICK = {
     "KEEP_ALIVE_INTERVAL": "2000",
     "KEEP_ALIVE_RETRY_INTERVAL": "200",
-    "KEEP_ALIVE_TIMEOUT": "1000",
+    "KEEP_ALIVE_TIMEOUT": "2000",
     "KEEP_ALIVE_DOWN_INTERVAL": "500",
     "KEEP_ALIVE_PUSH_INTERVAL": "1000",
     "HEARTBEAT_INTERVAL": "500",
@@ -58,7 +58,7 @@ async def heard(dog: Program) -> None:
         text = await fetch(dog.url + "/metrics")
         return 'heartbeat_up{target="bot"} 1.0' in text and 'target_state{state="UP",target="bot"} 1.0' in text
 
-    await eventually(up, within_s=40, every_s=0.1, what="UP")
+    await eventually(up, every_s=0.1, what="UP")
 
 
 async def fetch(url: str) -> Any:
@@ -75,7 +75,7 @@ async def _more_pings(dog: Program, count: int) -> None:
     async def made() -> bool:
         return await pings(dog) >= count
 
-    await eventually(made, within_s=30, every_s=0.1, what=f"{count} pings")
+    await eventually(made, every_s=0.1, what=f"{count} pings")
 
 
 def of_kind(kind: str) -> Any:
@@ -93,13 +93,13 @@ async def test_a_killed_bot_is_told_and_so_is_its_recovery_and_the_statistics_sa
     await hook.wait_for(of_kind("down"))
     bot.start()
     await bot.ready()
-    await hook.wait_for(of_kind("up"), within_s=30)
+    await hook.wait_for(of_kind("up"))
 
     async def told() -> dict[str, Any] | None:
         stats: dict[str, Any] = await fetch(bot.url + "/api/keepalive")
         return stats if stats["failedPings"] >= 3 and stats["state"] == "UP" else None
 
-    stats = await eventually(told, within_s=20, every_s=0.2, what="the failures in the statistics")
+    stats = await eventually(told, every_s=0.2, what="the failures in the statistics")
     assert list(stats)[:8] == [
         "isRunning",
         "uptime",
@@ -121,9 +121,9 @@ async def test_a_killed_bot_is_told_and_so_is_its_recovery_and_the_statistics_sa
 
 async def test_a_frozen_bot_is_told_and_so_is_its_waking(bot: Program, dog: Program, hook: Receiver) -> None:
     bot.signal(signal.SIGSTOP)
-    await hook.wait_for(of_kind("down"), within_s=20)
+    await hook.wait_for(of_kind("down"))
     bot.signal(signal.SIGCONT)
-    await hook.wait_for(of_kind("up"), within_s=20)
+    await hook.wait_for(of_kind("up"))
     assert kinds(hook) == ["down", "up"]
 
 
@@ -147,7 +147,7 @@ async def test_a_killed_watchdog_ends_the_incident_it_left_and_tells_it_once(
     await dog.ready()
     bot.start()
     await bot.ready()
-    await hook.wait_for(of_kind("up"), within_s=30)
+    await hook.wait_for(of_kind("up"))
     ids = [got.headers["webhook-id"] for got in hook.requests if of_kind("down")(got.json)]
     assert len(set(ids)) == 1, "one incident, one id, however often it was sent"
     status = await fetch(dog.url + "/health")
@@ -187,7 +187,7 @@ async def test_with_keep_alive_disabled_it_serves_pings_nothing_and_says_so(tmp_
         async def pushed() -> bool:
             return (await fetch(bot.url + "/api/keepalive"))["state"] != "" and "is disabled" in dog.output()
 
-        await eventually(pushed, within_s=10, what="the word of the disabled watchdog")
+        await eventually(pushed, what="the word of the disabled watchdog")
         stats = await fetch(bot.url + "/api/keepalive")
         assert (stats["isRunning"], stats["pingCount"]) == (False, 0)
     finally:
@@ -197,7 +197,7 @@ async def test_with_keep_alive_disabled_it_serves_pings_nothing_and_says_so(tmp_
 async def run_to_the_end(dog: Program) -> tuple[int, str]:
     dog.start()
     try:
-        return await dog.exit_code(within_s=20), dog.output()
+        return await dog.exit_code(), dog.output()
     finally:
         dog.close()
 

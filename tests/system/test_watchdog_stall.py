@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 @pytest.mark.long
 async def test_a_hanging_loop_is_answered_for_dumped_and_ended(tmp_path: Path) -> None:
     ordinary = processes.watchdog(
-        tmp_path, "http://127.0.0.1:9", LOOP_STALL_DUMP="2000", LOOP_STALL_EXIT="12000", KEEP_ALIVE_ENABLED="false"
+        tmp_path, "http://127.0.0.1:9", LOOP_STALL_DUMP="2000", LOOP_STALL_EXIT="20000", KEEP_ALIVE_ENABLED="false"
     )
     dog = Program("tests.support.stalling_watchdog", ordinary.env, log=ordinary.log)
     dog.start()
@@ -38,8 +38,8 @@ async def test_a_hanging_loop_is_answered_for_dumped_and_ended(tmp_path: Path) -
             except (aiohttp.ClientError, TimeoutError):
                 return False
 
-        await eventually(looks, within_s=14, every_s=0.2, what="the thread's answer on /livez")
-        assert await dog.exit_code(within_s=25) == EXIT_STALLED
+        await eventually(looks, every_s=0.2, what="the thread's answer on /livez")
+        assert await dog.exit_code() == EXIT_STALLED
     finally:
         dog.close()
     output = dog.output()

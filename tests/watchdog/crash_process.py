@@ -55,7 +55,7 @@ TRACED = tuple(
         "domain/notices.py",
     )
 )
-RUN_LIMIT_S = 20.0
+RUN_LIMIT_S = 60.0
 
 
 class Steps:

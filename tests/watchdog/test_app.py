@@ -29,7 +29,7 @@ QUICK = {
     "KEEP_ALIVE_INTERVAL": "100",
     "KEEP_ALIVE_RETRY_INTERVAL": "30",
     "KEEP_ALIVE_DOWN_INTERVAL": "50",
-    "KEEP_ALIVE_TIMEOUT": "500",
+    "KEEP_ALIVE_TIMEOUT": "5000",
     "KEEP_ALIVE_PUSH_INTERVAL": "500",
     "WATCHDOG_TOKEN": TOKEN,
 }
@@ -94,7 +94,7 @@ async def test_the_sentence_is_the_same_when_an_announced_stop_made_the_run_long
     async with running(tmp_path, bot) as run:
         await run.says("Heartbeat link is up")
         await run.says("Keep-alive ping #1 successful (")
-        await bot.announce_stop(deadline_ms=500)
+        await bot.announce_stop(deadline_ms=3000)
         await run.says("Bot announces a planned stop")
         await bot.stop()
         await run.says("ALERT: 3 consecutive keep-alive failures!")
@@ -177,7 +177,8 @@ async def test_it_is_unhealthy_when_its_ledger_fails_and_tells_nothing_it_could_
 
 
 async def test_a_refusal_is_told_as_one_and_a_restart_as_one(tmp_path: Path, bot: FakeBot) -> None:
-    async with running(tmp_path, bot) as run:
+    # The bot is back before three pings so far apart have missed it.
+    async with running(tmp_path, bot, KEEP_ALIVE_RETRY_INTERVAL="1000") as run:
         await run.says("Keep-alive ping #1")
         bot.health = "401"
         await run.says("ALERT: refused (refused_401)")

@@ -31,7 +31,7 @@ class CrashServer:
         assert self._process.stdout is not None
         order = {"folder": str(folder), "url": url, "steps": steps, "kill_at": kill_at}
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
-        line = await asyncio.wait_for(self._process.stdout.readline(), 60)
+        line = await asyncio.wait_for(self._process.stdout.readline(), 100)
         result: dict[str, Any] = json.loads(line)
         return result
 
@@ -62,7 +62,7 @@ async def crashes() -> AsyncIterator[CrashServer]:
     yield CrashServer(process)
     assert process.stdin is not None
     process.stdin.close()
-    await asyncio.wait_for(process.wait(), 30)
+    await asyncio.wait_for(process.wait(), 60)
 
 
 def _judge(requests: list[Received], where: str) -> None:

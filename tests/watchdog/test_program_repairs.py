@@ -54,11 +54,11 @@ async def test_a_dead_bot_is_told_restarted_and_told_again(
                 lambda: any(got.path == "/deadman" for got in receiver.requests), what="the dead man's call"
             )
             await bot.stop()
-            await eventually(lambda: docker.restarts, within_s=30, what="the restart of the container")
+            await eventually(lambda: docker.restarts, what="the restart of the container")
             assert docker.restarts == [("veilleur-bot-1", "10")]
             assert [got.json["data"]["kind"] for got in _alerts(receiver)] == ["down"]
             await bot.start()
-            await eventually(lambda: len(_alerts(receiver)) == 2, within_s=20, what="the message that it is UP")
+            await eventually(lambda: len(_alerts(receiver)) == 2, what="the message that it is UP")
             for got in _alerts(receiver):
                 Webhook(SECRET).verify(got.raw, {name.lower(): value for name, value in got.headers.items()})
             async with Client(program.url, WATCHDOG_TOKEN) as api:
@@ -128,9 +128,9 @@ async def test_of_several_bots_the_one_that_is_dead_is_restarted_and_no_other(tm
                 async def both_up() -> bool:
                     return [one["state"] for one in (await client.get("/api/status"))["targets"]] == ["UP", "UP"]
 
-                await eventually(both_up, within_s=20, what="both UP")
+                await eventually(both_up, what="both UP")
             await second.stop()
-            await eventually(lambda: docker.restarts, within_s=30, what="the restart of the container")
+            await eventually(lambda: docker.restarts, what="the restart of the container")
             assert docker.restarts == [("bot-b", "10")]
         finally:
             program.close()

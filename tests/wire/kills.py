@@ -17,7 +17,7 @@ from tests.wire.worker_driver import WorkerDriver
 
 SENDER = "15550002"
 GROUP = "120363@g.us"
-SETTLE_S = 90.0
+SETTLE_S = 180.0
 _NAMED = re.compile(r'"event":"message\.lost".*"message_id":"(\w+)"')
 
 

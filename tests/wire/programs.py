@@ -9,7 +9,7 @@ from typing import Any
 from tests.fake_whatsapp.remote import Remote
 from tests.support import processes
 from tests.support.processes import Client, Program
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 
 def bot(tmp_path: Path, server: Remote, **env: str) -> Program:
@@ -31,7 +31,7 @@ async def state_of(client: Client, session: str) -> str:
     return str((await client.get(f"/api/sessions/{session}"))["state"])
 
 
-async def until_state(client: Client, session: str, state: str, *, within_s: float = 30.0) -> Any:
+async def until_state(client: Client, session: str, state: str, *, within_s: float = PATIENCE_S) -> Any:
     """Wait until the API shows this state; returns the session."""
 
     async def look() -> Any:
@@ -53,6 +53,6 @@ async def pair(client: Client, server: Remote, session: str, number: str) -> Non
         status, body = await client.call("GET", f"/api/sessions/{session}/qr")
         return body["qr"] if status == 200 else None
 
-    shown = await eventually(code, within_s=30.0, every_s=0.05, what=f"a QR code of {session}")
+    shown = await eventually(code, every_s=0.05, what=f"a QR code of {session}")
     await server("scan", code=shown, number=number)
     await until_state(client, session, "READY")

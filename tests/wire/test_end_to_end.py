@@ -93,7 +93,7 @@ async def test_messages_that_arrive_while_only_the_api_process_is_dead_are_all_t
     async def complete() -> bool:
         return await known() == set(ids)
 
-    await eventually(complete, within_s=40, every_s=0.3, what="all 300 messages")
+    await eventually(complete, every_s=0.3, what="all 300 messages")
 
 
 async def test_a_killed_worker_is_replaced_and_its_session_is_ready_again(
@@ -106,7 +106,7 @@ async def test_a_killed_worker_is_replaced_and_its_session_is_ready_again(
     async def again() -> bool:
         return await logins(server) > before
 
-    await eventually(again, within_s=30, what="a new login")
+    await eventually(again, what="a new login")
     await programs.until_state(client, "shop", "READY")
 
 
@@ -153,10 +153,8 @@ async def test_the_whole_story_of_a_telephone_a_webhook_a_kill_and_an_alert(
         bot.kill()
         bot.kill_workers()
         await server("send", sender=ANN, chat=BOT, body="are you there?")
-        await eventually(
-            lambda: "consecutive keep-alive failures!" in watchdog.output(), within_s=30, what="the alert in the log"
-        )
-        await eventually(lambda: alerts.requests, within_s=30, what="the alert at the channel")
+        await eventually(lambda: "consecutive keep-alive failures!" in watchdog.output(), what="the alert in the log")
+        await eventually(lambda: alerts.requests, what="the alert at the channel")
         bot.start()
         await bot.ready()
         await server.message_to(ANN, text="echo: are you there?")

@@ -210,7 +210,7 @@ async def test_a_server_in_trouble_is_tried_with_patience_until_it_works(
     async def again() -> bool:
         return await tries(server, number) >= before + 3
 
-    await server.wait(again, within_s=30)
+    await server.wait(again)
     found, at = await seen(client, session, "READY")
     table.row("login refused 503, twice", found, await tries(server, number) - before, "until READY", begun, at)
 

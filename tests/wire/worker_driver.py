@@ -19,7 +19,7 @@ from bot_service.engines import journal_file, protocol
 from tests.fake_whatsapp.remote import Remote
 
 Found = TypeVar("Found")
-WAIT_S = 15.0
+WAIT_S = 60.0
 POLL_S = 0.01
 ROOT = Path(__file__).resolve().parents[2]
 _ids = itertools.count(1)

@@ -174,6 +174,6 @@ async def test_an_open_stream_ends_quietly_when_the_service_stops(tmp_path: Path
         assert await response.content.readline() == b"retry: 2000\n"
         await bot.app.shutdown()
         before = time.monotonic()
-        rest = await response.content.read()
+        rest = await response.content.read()  # for ever, if nobody ended it
         assert rest.startswith(b"\n")
-        assert time.monotonic() - before < 2
+        assert time.monotonic() - before < 30

@@ -85,7 +85,7 @@ async def test_a_planned_stop_is_announced_and_ends_the_stream(tmp_path: Path) -
         listening = asyncio.create_task(events(bot, 100))
         await eventually(lambda: bot.app[keys.PULSE].listeners)
         await say_goodbye(bot.app)
-        found = await asyncio.wait_for(listening, 5)
+        found = await asyncio.wait_for(listening, 60)
         assert found[-1][0] == "stopping"
         assert found[-1][1]["deadlineMs"] == 10_000
 

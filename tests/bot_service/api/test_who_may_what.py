@@ -250,7 +250,7 @@ async def test_every_route_has_a_row(bot: Bot) -> None:
     assert not {*API} & {*FORMS}
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 async def test_every_route_gives_every_caller_what_the_table_says(bot: Bot) -> None:
     world = World(bot)
     await world.make_keys()
@@ -264,7 +264,7 @@ async def test_every_route_gives_every_caller_what_the_table_says(bot: Bot) -> N
     assert len(API) * len(CALLERS) > 500
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 async def test_every_page_gives_everybody_what_the_table_says(bot: Bot) -> None:
     world = World(bot)
     await world.make_keys()

@@ -22,7 +22,7 @@ from bot_service.store.database import Database, open_database
 from shared.clock import SystemClock
 from shared.tasks import TaskGroupOfLoops
 from tests.bot_service.delivery.bench import webhook
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 
 def inbound(number: int, *, session: str = "one", at_ms: int = 0) -> JournalRecord:
@@ -48,7 +48,7 @@ class Road:
         async with self.database.read() as connection:
             return len(await messages.page(connection, "one", limit=100_000))
 
-    async def holds(self, count: int, within_s: float = 20.0) -> None:
+    async def holds(self, count: int, within_s: float = PATIENCE_S) -> None:
         async def look() -> bool:
             return await self.stored() == count
 
@@ -216,7 +216,7 @@ async def test_a_burst_of_three_thousand_messages_is_stored_whole_while_the_loop
             if number % 50 == 49:
                 await asyncio.sleep(0)
         async with at.database.read():
-            await eventually(lambda: sum(len(b.messages) for b in at.batches) == 3000, within_s=40, what="3000")
+            await eventually(lambda: sum(len(b.messages) for b in at.batches) == 3000, what="3000")
         took, cpu = time.monotonic() - started, time.process_time() - cpu
         running = False
         await watching

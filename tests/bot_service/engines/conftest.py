@@ -20,7 +20,7 @@ from bot_service.engines.journal_file import journal_files, read_journal
 from bot_service.engines.pool import WorkerPool
 from bot_service.engines.pool_policy import PoolPolicy
 from shared.clock import SystemClock
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 FAST = {"connect_ms": "10", "reconnect_ms": "50", "delivered_ms": "5", "read_ms": "10", "frame_ms": "200"}
 
@@ -71,10 +71,10 @@ class Bench:
     def data(self, session: str, kind: str) -> dict[str, Any]:
         return next(told.data for told in reversed(self.told) if told.session == session and told.kind == kind)
 
-    async def until(self, condition: Callable[[], bool], what: str, *, within_s: float = 15.0) -> None:
+    async def until(self, condition: Callable[[], bool], what: str, *, within_s: float = PATIENCE_S) -> None:
         await eventually(condition, within_s=within_s, every_s=0.01, what=what)
 
-    async def until_told(self, session: str, kind: str, *, times: int = 1, within_s: float = 15.0) -> None:
+    async def until_told(self, session: str, kind: str, *, times: int = 1, within_s: float = PATIENCE_S) -> None:
         await self.until(
             lambda: self.kinds(session).count(kind) >= times, f"{kind} of {session} x{times}", within_s=within_s
         )

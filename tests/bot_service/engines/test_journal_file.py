@@ -180,7 +180,7 @@ for number in range(500):
     writer.append(JournalRecord(message=InboundMessage("s", "c", f"m{number}", "x", at_ms=1, type="text")))
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], timeout=30, check=False, cwd=os.getcwd())
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], timeout=120, check=False, cwd=os.getcwd())
     assert done.returncode == -signal.SIGKILL
     ((name, _),) = journal_files(tmp_path)
     assert ids(tmp_path / name) == [f"m{n}" for n in range(500)]

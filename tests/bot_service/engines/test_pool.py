@@ -27,7 +27,6 @@ async def test_a_session_pairs_sends_and_gets_receipts(bench: Bench) -> None:
     assert sent.id == "m1"
     await eventually(
         lambda: {receipt.type for receipt in bench.receipts()} == {"server", "delivered", "read"},
-        within_s=5,
         what="three receipts in the journal",
     )
 
@@ -96,12 +95,15 @@ async def test_every_journal_record_is_announced_even_those_of_a_killed_worker(b
     os.kill(pid, signal.SIGKILL)
     await bench.until_told("s1", "connected", times=2)
     await bench.until(lambda: len({m.id for m in bench.messages()}) == 100, "all messages")
-    for name, end in bench.journals.items():
-        assert end == (bench.data_dir / "journal" / name).stat().st_size
+    assert bench.journals
+    # The files are read here before the last word of them may have come.
+    for name in bench.journals:
+        size = (bench.data_dir / "journal" / name).stat().st_size
+        await bench.until(lambda name=name, size=size: bench.journals[name] == size, f"all of {name} being announced")  # type: ignore[misc]
 
 
 async def test_a_stopped_worker_is_killed_and_replaced(bench: Bench) -> None:
-    pool = await bench.open(wedge_after_s=3.0)
+    pool = await bench.open(wedge_after_s=10.0)
     await bench.pair("s1")
     await pool.simulate("s1", "wedgeWorker", {})
     await bench.until_told("s1", "worker_lost")
@@ -183,7 +185,7 @@ async def test_what_nobody_claims_after_adoption_is_stopped(bench: Bench) -> Non
 
 
 async def test_workers_end_by_themselves_when_no_api_process_comes_back(bench: Bench) -> None:
-    pool = await bench.open(orphan_grace_s=0.5)
+    pool = await bench.open(orphan_grace_s=3.0)
     await bench.pair("s1")
     await pool.close(leave_workers=True)
     await bench.until(lambda: not bench.workers(), "the end of the workers")
@@ -224,7 +226,10 @@ async def test_a_session_that_kills_its_worker_ends_up_alone(bench: Bench) -> No
     for crash in range(1, 6):
         await pool.simulate("c", "crashWorker", {})
         await bench.until_told("c", "worker_lost", times=crash)
-        await bench.until_told("c", "connected", times=crash + 1)
+        # Everybody: who was still on the way when the next crash came would have lost nothing.
+        for name in jids:
+            times = bench.kinds(name).count("worker_lost") + 1
+            await bench.until_told(name, "offline_sync_completed", times=times)
     lost = {name: bench.kinds(name).count("worker_lost") for name in jids}
     # Together twice, then with one other, then alone: halves of halves.
     assert lost == {"a": 2, "b": 2, "c": 5, "d": 3}

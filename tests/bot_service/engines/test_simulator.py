@@ -82,11 +82,11 @@ class World:
         def found() -> list[dict[str, Any]]:
             return [data for name, told, data in self.sink.signals if (name, told) == (session, kind)]
 
-        await eventually(lambda: len(found()) >= times, within_s=5, every_s=0.005, what=f"{kind} x{times}")
+        await eventually(lambda: len(found()) >= times, every_s=0.005, what=f"{kind} x{times}")
         return found()[-1]
 
     async def until(self, condition: Any, what: str) -> None:
-        await eventually(condition, within_s=5, every_s=0.005, what=what)
+        await eventually(condition, every_s=0.005, what=what)
 
     async def restart(self) -> None:
         await self.engine.close()

@@ -23,7 +23,7 @@ async def test_an_api_process_that_does_not_read_holds_nothing_up(bench: Bench) 
     await bench.pair("s1")
     await pool.close(leave_workers=True)
     (worker_id,) = bench.workers()
-    deaf = await connect(socket_path(bench.data_dir / "run", worker_id), up_decoder(), timeout_s=5)
+    deaf = await connect(socket_path(bench.data_dir / "run", worker_id), up_decoder(), timeout_s=60)
     deaf.offer(Hello("deaf"))
     # Presence comes as frames, messages go to the journal: nobody reads, and both go on.
     deaf.offer(Command(1, "simulate", "s1", {"action": "message", "count": 1000}))
@@ -44,7 +44,7 @@ async def test_a_newer_api_process_replaces_the_older_one(bench: Bench) -> None:
     await bench.open()
     await bench.pair("s1")
     (worker_id,) = bench.workers()
-    newer = await connect(socket_path(bench.data_dir / "run", worker_id), up_decoder(), timeout_s=5)
+    newer = await connect(socket_path(bench.data_dir / "run", worker_id), up_decoder(), timeout_s=60)
     newer.offer(Hello("newer"))
     async for frame in newer.frames():
         if isinstance(frame, Snapshot):
@@ -82,9 +82,9 @@ async def test_a_full_disk_refuses_and_goes_on_when_there_is_room(bench: Bench) 
             return not expected and "cannot keep" in error.detail
         return expected
 
-    await pool.simulate("s1", "diskFull", {"seconds": 1.0})
-    await eventually(lambda: offer(False), within_s=5, what="a disk that is full")
-    await eventually(lambda: offer(True), within_s=5, what="a disk with room")
+    await pool.simulate("s1", "diskFull", {"seconds": 4.0})
+    await eventually(lambda: offer(False), what="a disk that is full")
+    await eventually(lambda: offer(True), what="a disk with room")
     await bench.until(lambda: [m.id for m in bench.messages()] == accepted, "every accepted message")
 
 

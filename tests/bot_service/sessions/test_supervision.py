@@ -122,14 +122,14 @@ async def test_a_locked_store_is_told_by_health_and_nothing_is_lost(tmp_path: Pa
             status, answer = await bot.call("GET", "/health", key=None)
             return status == 503 and "store" in answer["reasons"]
 
-        await eventually(unhealthy, within_s=20, what="health telling of the store")
+        await eventually(unhealthy, what="health telling of the store")
         lock.execute("ROLLBACK")
         lock.close()
 
         async def healthy() -> bool:
             return (await bot.call("GET", "/health", key=None))[0] == 200
 
-        await eventually(healthy, within_s=20, what="health after the lock")
+        await eventually(healthy, what="health after the lock")
         _, answer = await bot.call("GET", "/api/sessions/one/transitions")
         assert "RECONNECTING" in [change["to"] for change in answer["transitions"]]
 

@@ -59,26 +59,26 @@ async def test_beats_are_told_with_the_token_shown() -> None:
 
 
 async def test_the_end_of_the_stream_is_told_at_once_and_it_connects_again() -> None:
-    async with FakeBot(beat_s=1.0) as bot, following(bot) as (_, heard):
+    async with FakeBot(beat_s=10.0) as bot, following(bot) as (_, heard):
         await eventually(lambda: heard.beats, what="a beat")
         began = time.monotonic()
         await bot.stop()
         await eventually(lambda: heard.troubles, what="the trouble")
-        assert heard.troubles[0][1] - began < 0.9, "sooner than any silence could tell"
+        assert heard.troubles[0][1] - began < 20, "sooner than any silence could tell"
         await bot.start()
         await eventually(lambda: heard.connects == 2, what="the second connection")
         assert len(heard.troubles) == 1
 
 
 async def test_silence_is_told_after_two_and_a_half_intervals() -> None:
-    async with FakeBot(beat_s=0.2) as bot, following(bot) as (_, heard):
+    async with FakeBot(beat_s=2.0) as bot, following(bot) as (_, heard):
         await eventually(lambda: heard.beats, what="a beat")
         bot.beats = "silent"
         began = time.monotonic()
         await eventually(lambda: heard.troubles, what="the trouble")
         reason, at = heard.troubles[0]
         assert reason == "silent"
-        assert 0.25 < at - began < 1.5
+        assert 2.5 < at - began < 15
 
 
 async def test_our_own_sleep_is_not_the_bots_silence() -> None:

@@ -88,9 +88,9 @@ async def test_a_refusal_is_no_failure_and_is_not_tried_again(
 
 
 async def test_nobody_listening_is_refused_thrice_and_quickly(http: aiohttp.ClientSession) -> None:
-    result = await pinger(http, f"http://127.0.0.1:{free_port()}").ping(Cause.CONFIRM)
+    result = await pinger(http, f"http://127.0.0.1:{free_port()}", timeout_s=60.0).ping(Cause.CONFIRM)
     assert (result.outcome, result.reason, len(result.attempts)) == (Outcome.TARGET_FAIL, "connect_refused", 3)
-    assert result.duration_ms < 1000
+    assert result.duration_ms < 20_000, "much sooner than any time limit"
 
 
 async def test_a_hang_ends_at_the_time_limit_for_all_attempts_together(
@@ -100,7 +100,9 @@ async def test_a_hang_ends_at_the_time_limit_for_all_attempts_together(
     began = time.monotonic()
     result = await pinger(http, bot.url, timeout_s=0.3).ping(Cause.SCHEDULE)
     assert (result.outcome, result.reason) == (Outcome.TARGET_FAIL, "timeout")
-    assert 0.25 < time.monotonic() - began < 1.5
+    assert time.monotonic() - began > 0.25
+    assert len(result.attempts) == 1, "the first attempt had all of the time, and no other was begun"
+    assert bot.pings <= 1
 
 
 async def test_a_time_out_during_a_stall_of_our_own_is_our_own_fault(bot: FakeBot, http: aiohttp.ClientSession) -> None:
