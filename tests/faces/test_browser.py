@@ -18,9 +18,9 @@ from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.system, pytest.mark.timeout(300)]
 
-# Much sooner than the next ping of the ten minutes' interval, on any machine.
-STATUS_TURNS_WITHIN_S = 30.0
-STATUS_SAYS_DOWN_WITHIN_S = 45.0
+# What is promised of the page; a busy machine gets its second try alone.
+STATUS_TURNS_WITHIN_S = 5.0
+STATUS_SAYS_DOWN_WITHIN_S = 8.0
 
 
 @pytest.fixture
