@@ -28,15 +28,22 @@ from shared.web.livez import StallAnswerer
 from shared.web.server import bind_or_exit, serve
 
 
-async def _run(settings: BotSettings, sockets: list[socket.socket], turns: LoopTurns) -> None:
+def _built(settings: BotSettings, port: int, turns: LoopTurns) -> web.Application:
+    """The service, not started: what takes long and needs no loop is done before there is one that could be held."""
     clock = SystemClock()
     pool = WorkerPool(_pool_policy(settings), clock)
     app = build_app(settings, pool=pool, clock=clock)
     app[keys.METRICS].register(MemoryOfWorkers(lambda: [worker.rss_bytes for worker in pool.workers()]))
     app[keys.METRICS].register(TurnsOfLoop(turns, "veilleur_bot_loop_turn_seconds"))
     pool.on_replaced(app[keys.FIGURES].worker_restarted)
-    app.cleanup_ctx.append(welcome(settings.public_url or f"http://localhost:{sockets[0].getsockname()[1]}"))
+    app.cleanup_ctx.append(welcome(settings.public_url or f"http://localhost:{port}"))
     app.cleanup_ctx.append(_settled)
+    app[DESK].pages.warm()
+    heap.settle()
+    return app
+
+
+async def _run(app: web.Application, sockets: list[socket.socket]) -> None:
     guard = StallAnswerer(app[keys.GUARD], sockets)
     guard.start()
     try:
@@ -46,8 +53,7 @@ async def _run(settings: BotSettings, sockets: list[socket.socket], turns: LoopT
 
 
 async def _settled(app: web.Application) -> AsyncIterator[None]:
-    # The last before the first request: what would take long while others wait is done now.
-    app[DESK].pages.warm()
+    # The last before the first request: what was read from the store lives for long as well.
     heap.settle()
     yield
 
@@ -77,8 +83,9 @@ def main() -> int:
     sockets = bind_or_exit(settings.host, settings.port)
     try:
         turns = LoopTurns()
+        app = _built(settings, sockets[0].getsockname()[1], turns)
         with asyncio.Runner(loop_factory=turns.new_loop) as runner:
-            runner.run(_run(settings, sockets, turns))
+            runner.run(_run(app, sockets))
     except (StoreRefused, FolderTaken, OSError) as error:
         print(f"The bot service cannot start: {error}", file=sys.stderr)  # noqa: T201
         return 1

@@ -14,7 +14,6 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
-from bot_service.engines.give_way import give_way
 from bot_service.engines.table import ENGINES
 from bot_service.engines.worker_host import Worker
 from shared import logs
@@ -47,7 +46,6 @@ def parse(argv: list[str]) -> argparse.Namespace:
 
 def main(argv: list[str]) -> None:
     args = parse(argv)
-    give_way()
     out = _own_standard_output()
     logs.configure(args.log_format, args.log_level, out)
 

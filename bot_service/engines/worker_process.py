@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 from bot_service.engines import measure, run_files
+from bot_service.engines.give_way import give_way
 from bot_service.engines.pool_policy import PoolPolicy
 from shared.redact import redact_text
 
@@ -39,6 +40,7 @@ class WorkerProcess:
                 env=policy.environment,
                 start_new_session=True,
             )
+        give_way(child.pid)
         return cls(child.pid, measure.start_ticks(child.pid), child)
 
     def running(self) -> bool:
