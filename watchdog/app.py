@@ -28,7 +28,6 @@ from watchdog.ledger import outbox, runs
 from watchdog.ledger.sqlite import Ledger
 from watchdog.notifiers import table
 from watchdog.notifiers.log import LogNotifier
-from watchdog.probes.http_ping import fresh_session
 from watchdog.remediators import table as remediators
 from watchdog.settings import WatchdogSettings
 from watchdog.stats.cycle import Cycle
@@ -136,7 +135,6 @@ async def _deciding(app: web.Application) -> AsyncIterator[None]:
         boot_id=boot.boot_id,
         targets=targets,
     )
-    app[keys.PING_HTTP] = fresh_session()
     pipeline.tell(app[keys.METER].take)
     app[keys.UPKEEP] = Upkeep(
         ledger=ledger, pipeline=pipeline, clock=clock, moments=app[keys.MOMENTS], boot_id=boot.boot_id
@@ -147,7 +145,6 @@ async def _deciding(app: web.Application) -> AsyncIterator[None]:
     pipeline.tell(app[keys.CYCLE].take)
     app[keys.CYCLE].on_end.append(lambda: app[keys.METER].cycle(clock.now().timestamp()))
     yield
-    await app[keys.PING_HTTP].close()
 
 
 async def _repairing(app: web.Application) -> AsyncIterator[None]:

@@ -59,7 +59,6 @@ def watch(app: web.Application, target: str, url: str) -> Watch:
         timeout_s=settings.timeout_ms / 1000,
         retry_s=settings.retry_interval_ms / 1000,
         clock=clock,
-        http=app[keys.PING_HTTP],
         self_check=self_check,
         since=lambda: listeners[0].since_ms,
         on_attempt=meter.attempt(target),

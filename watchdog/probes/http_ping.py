@@ -6,23 +6,19 @@ A dead target is a result, never an exception.
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Callable
 from typing import Any
 
-import aiohttp
 import msgspec
 
 from shared.clock import Clock
 from shared.retry import retrying
 from watchdog.domain.outcome import REFUSALS, Attempt, Cause, Outcome, ProbeResult
-from watchdog.probes import reasons
+from watchdog.probes import http_get, reasons
 from watchdog.probes.reasons import Failure, Proof
 from watchdog.probes.self_check import SelfCheck
 
 ATTEMPTS = 3
-BODY_LIMIT = 65_536
-MAX_REDIRECTS = 3
 
 
 class _AttemptFailed(Exception):
@@ -43,27 +39,9 @@ class _AnswerBody(msgspec.Struct, rename="camel"):
     boot_id: str | None = None
 
 
-def fresh_session() -> aiohttp.ClientSession:
-    """A session whose every request has a connection of its own and asks the resolver anew."""
-    connector = aiohttp.TCPConnector(force_close=True, use_dns_cache=False, limit=0, family=socket.AF_UNSPEC)
-    # The limit for all attempts is the pinger's; aiohttp's own would only cut it short.
-    unlimited = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
-    headers = {"User-Agent": "veilleur-watchdog", "Accept": "application/json", "Cache-Control": "no-cache"}
-    session = aiohttp.ClientSession(
-        connector=connector,
-        timeout=unlimited,
-        headers=headers,
-        auto_decompress=False,
-        cookie_jar=aiohttp.DummyCookieJar(),  # one ping must not depend on what another was given
-    )
-    # aiohttp repeats a GET whose connection broke, once and silently; an attempt that nobody sees must not be made.
-    session._retry_connection = False
-    return session
-
-
 class HttpPinger:
-    """``http`` is a :func:`fresh_session`. Pings ``url`` of ``target``. ``timeout_s`` holds for all attempts together; waits between them come from
-    ``retry_s`` and stay well below it."""
+    """Pings ``url`` of ``target``. ``timeout_s`` holds for all attempts together; waits between them come from ``retry_s``
+    and stay well below it."""
 
     def __init__(
         self,
@@ -73,13 +51,12 @@ class HttpPinger:
         timeout_s: float,
         retry_s: float,
         clock: Clock,
-        http: aiohttp.ClientSession,
         self_check: SelfCheck,
         since: Callable[[], int | None] = lambda: None,
         on_attempt: Callable[[Attempt], None] = lambda _attempt: None,
     ) -> None:
         self._target, self._url, self._timeout_s, self._retry_s = target, url, timeout_s, retry_s
-        self._clock, self._http, self._self_check = clock, http, self_check
+        self._clock, self._self_check = clock, self_check
         self._since, self._on_attempt = since, on_attempt
 
     async def ping(self, cause: Cause) -> ProbeResult:
@@ -180,9 +157,8 @@ class HttpPinger:
         return answer, failure
 
     async def _get(self) -> _Answer:
-        async with self._http.get(self._url, allow_redirects=True, max_redirects=MAX_REDIRECTS) as response:
-            body = await response.content.read(BODY_LIMIT)
-            return _Answer(response.status, _boot_id(body), _failure_of(response.status))
+        answer = await http_get.get(self._url)
+        return _Answer(answer.status, _boot_id(answer.body), _failure_of(answer.status))
 
     def _wall_ms(self) -> int:
         return int(self._clock.now().timestamp() * 1000)

@@ -11,6 +11,9 @@ from enum import Enum
 import aiohttp
 import msgspec
 
+from watchdog.probes.http1 import BadHttp, CutShort
+from watchdog.probes.http_get import RedirectLoop
+
 
 class Proof(Enum):
     """What a failure proves by itself."""
@@ -56,11 +59,11 @@ def of(error: BaseException) -> Failure:
             return _BY_ERRNO[link.errno]
         if isinstance(link, OSError) and link.errno in _OWN:
             return Failure(f"own_{errno.errorcode[link.errno].lower()}", Proof.SELF, False)
-    if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError):
+    if isinstance(error, CutShort | aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError):
         return Failure("disconnected", Proof.TARGET, True)
-    if isinstance(error, aiohttp.TooManyRedirects):
+    if isinstance(error, RedirectLoop):
         return Failure("redirect_loop", Proof.TARGET, False)
-    if isinstance(error, aiohttp.ClientResponseError | aiohttp.http_exceptions.HttpProcessingError):
+    if isinstance(error, BadHttp | aiohttp.ClientResponseError | aiohttp.http_exceptions.HttpProcessingError):
         return Failure("bad_http", Proof.TARGET, True)
     if isinstance(error, aiohttp.ClientConnectionError):
         return Failure("disconnected", Proof.TARGET, True)

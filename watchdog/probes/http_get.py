@@ -1,0 +1,176 @@
+"""One HTTP GET for one ping: a connection of its own, fresh DNS, TLS where the address says so, a few redirects.
+
+Nothing is kept from one ping to the next, and nothing is repeated that nobody sees (decision 0024).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import socket
+import ssl
+from collections.abc import Sequence
+from functools import lru_cache
+from ipaddress import ip_address
+from urllib.parse import quote, unquote, urljoin, urlsplit
+
+import aiohappyeyeballs
+import msgspec
+
+from watchdog.probes.http1 import Answer, BadHttp, CutShort, Reader
+
+MAX_REDIRECTS = 3
+_REDIRECTS = {301, 302, 303, 307, 308}
+_SECOND_FAMILY_AFTER_S = 0.25  # RFC 8305
+_PORTS = {"http": 80, "https": 443}
+
+
+class RedirectLoop(Exception):
+    """The target sent us on more than :data:`MAX_REDIRECTS` times."""
+
+
+class _Request(msgspec.Struct, frozen=True):
+    """Where to connect and what to write."""
+
+    host: str
+    port: int
+    tls: bool
+    raw: bytes
+
+
+async def get(url: str) -> Answer:
+    """The answer of ``url``, redirects followed. No time limit of its own.
+
+    Raises :class:`BadHttp`, :class:`CutShort`, :class:`RedirectLoop`, ``socket.gaierror``, ``ssl.SSLError`` or ``OSError``.
+    """
+    for _ in range(MAX_REDIRECTS + 1):
+        answer = await _exchange(_request(url))
+        if answer.status not in _REDIRECTS or not answer.location:
+            return answer
+        url = _onward(url, answer.location)
+    raise RedirectLoop
+
+
+async def _exchange(request: _Request) -> Answer:
+    loop = asyncio.get_running_loop()
+    connection = await _connected(await _addresses(request.host, request.port))
+    try:
+        transport, exchange = await loop.create_connection(
+            lambda: _Exchange(request.raw, loop.create_future()),
+            sock=connection,
+            ssl=_tls() if request.tls else None,
+            server_hostname=request.host if request.tls else None,
+        )
+    except BaseException:
+        connection.close()
+        raise
+    try:
+        return await exchange.answer
+    finally:
+        transport.abort()  # a polite end of TLS would wait for a target that may hang
+
+
+async def _connected(addresses: Sequence[aiohappyeyeballs.AddrInfoType]) -> socket.socket:
+    if len(addresses) > 1:
+        return await aiohappyeyeballs.start_connection(
+            addresses, happy_eyeballs_delay=_SECOND_FAMILY_AFTER_S, interleave=1
+        )
+    family, kind, protocol, _, address = addresses[0]
+    connection = socket.socket(family, kind, protocol)
+    try:
+        connection.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(connection, address)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+async def _addresses(host: str, port: int) -> Sequence[aiohappyeyeballs.AddrInfoType]:
+    try:
+        family = socket.AF_INET6 if ip_address(host).version == 6 else socket.AF_INET
+    except ValueError:
+        # The machine's resolver, in a thread of its own; it keeps nothing for us.
+        return await asyncio.get_running_loop().getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
+        )
+    address = (host, port, 0, 0) if family is socket.AF_INET6 else (host, port)
+    return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", address)]
+
+
+class _Exchange(asyncio.Protocol):
+    """Writes the request once there is a connection, and sets ``answer``."""
+
+    def __init__(self, raw: bytes, answer: asyncio.Future[Answer]) -> None:
+        self.answer = answer
+        self._raw, self._reader = raw, Reader()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.write(self._raw)  # type: ignore[attr-defined]  # a stream's transport, always
+
+    def data_received(self, data: bytes) -> None:
+        if self.answer.done():
+            return
+        try:
+            answer = self._reader.feed(data)
+        except BadHttp as error:
+            self.answer.set_exception(error)
+            return
+        if answer is not None:
+            self.answer.set_result(answer)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.answer.done():
+            return
+        if exc is not None:
+            self.answer.set_exception(exc)
+            return
+        try:
+            self.answer.set_result(self._reader.end())
+        except CutShort as error:
+            self.answer.set_exception(error)
+
+
+def _onward(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        raise BadHttp("a redirect to no address") from None
+
+
+@lru_cache(maxsize=16)
+def _request(url: str) -> _Request:
+    try:
+        parts = urlsplit(url)
+        given = parts.port
+    except ValueError:
+        raise BadHttp("a redirect to no address") from None
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise BadHttp("a redirect to no HTTP address")
+    port = given or _PORTS[parts.scheme]
+    host = parts.hostname.encode("idna").decode() if not parts.hostname.isascii() else parts.hostname
+    shown = f"[{host}]" if ":" in host else host
+    if port != _PORTS[parts.scheme]:
+        shown += f":{port}"
+    path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
+    if parts.query:
+        path += "?" + quote(parts.query, safe="/?%:@!$&'()*+,;=~-._")
+    lines = [
+        f"GET {path} HTTP/1.1",
+        f"Host: {shown}",
+        "User-Agent: veilleur-watchdog",
+        "Accept: application/json",
+        "Cache-Control: no-cache",
+        "Connection: close",
+    ]
+    if parts.username:
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        lines.append(f"Authorization: Basic {base64.b64encode(pair.encode()).decode()}")
+    return _Request(host, port, parts.scheme == "https", "\r\n".join([*lines, "", ""]).encode())
+
+
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
