@@ -61,7 +61,9 @@ class BotMetrics:
         self.messages_in = counter("messages_in_total", "Inbound messages stored")
         self.duplicates = counter("messages_duplicate_total", "Inbound messages dropped as duplicates")
         self._lost = counter(
-            "messages_lost_total", "Inbound messages that a kill may have lost, by reason", ("reason",)
+            "messages_lost_total",
+            "Inbound messages that a kill may have lost or that stayed unreadable, by reason",
+            ("reason",),
         )
         for reason in LOST_REASONS:
             self._lost.labels(reason)  # from 0 on, so that the first one is seen as a rise

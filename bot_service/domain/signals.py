@@ -44,7 +44,7 @@ class SignalKind(StrEnum):
     TIMELOCK = "timelock"  # reach-out time lock, or 463 on a send: {"untilMs": int | None}
     UNDECRYPTABLE = "undecryptable"  # {"chat": str, "messageId": str}
 
-    MESSAGE_LOST = "message_lost"  # decrypted, and perhaps not kept before a kill: {"messageId": str, "reason": str}
+    MESSAGE_LOST = "message_lost"  # perhaps not kept before a kill, or unreadable however often it came: {"messageId": str, "reason": str}
 
     # Of our own making
     STARTED = "started"  # the engine took the start command

@@ -175,6 +175,10 @@ class Control:
         """Whether this phone tells that messages reached it."""
         self._world.account(number).phone.sends_receipts = sends_receipts
 
+    async def spoil(self, number: str, spoils: bool = True) -> None:
+        """Whether nothing that this phone writes can be read, however often it is asked again."""
+        self._world.account(number).phone.spoils = spoils
+
     async def inbox(self, number: str) -> list[Body]:
         return self._world.account(number).phone.inbox
 

@@ -39,6 +39,7 @@ class Phone:
         self.keys = DeviceKeys()
         self.inbox: list[dict[str, Any]] = []
         self.unreadable: list[dict[str, str]] = []
+        self.spoils = False  # nothing that it seals can be opened, however often it is asked again
         self.marks: dict[str, list[str]] = {}
         self.typing: list[dict[str, str]] = []
         self.written: dict[str, Outgoing] = {}
@@ -98,6 +99,8 @@ class Phone:
         if again or not session.is_open:
             session.begin(companion.take_bundle())
         kind, envelope = session.seal(message.SerializeToString())
+        if self.spoils:
+            envelope = envelope[:-1] + bytes([envelope[-1] ^ 1])
         attrs: dict[str, Attr] = {"v": ENVELOPE_VERSION, "type": kind}
         if again:
             attrs["count"] = again

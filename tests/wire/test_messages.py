@@ -55,6 +55,23 @@ async def test_a_long_talk_both_ways_loses_and_repeats_nothing(worker: WorkerDri
     assert (await server("phone", number=ANN))["unreadable"] == []
 
 
+async def test_a_message_that_stays_unreadable_is_named_as_lost_and_holds_up_nothing(
+    worker: WorkerDriver, server: Remote
+) -> None:
+    await worker.pair("s", BOT)
+    await server("account", number=ANN)
+    await server("spoil", number=ANN)
+    lost = await server("send", sender=ANN, chat=BOT, body="spoiled")
+    told = await worker.heard("s", "message_lost")
+    assert told.data == {"messageId": lost, "reason": "unreadable"}
+    log = (worker.data_dir / "workers.log").read_text()
+    assert any('"event":"message.lost"' in line and lost in line for line in log.splitlines())
+    await server("spoil", number=ANN, spoils=False)
+    await server("send", sender=ANN, chat=BOT, body="clear")
+    assert [(await worker.message(text="clear")).text] == [message.text for message in worker.messages()]
+    assert (await server("stats"))["owed"] == 0
+
+
 async def test_groups_are_read_and_written_with_sender_keys(worker: WorkerDriver, server: Remote) -> None:
     await worker.pair("s", BOT)
     await server("group", id="120363", subject="Friends", members=[ANN, BOT, BEN])

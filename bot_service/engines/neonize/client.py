@@ -28,6 +28,7 @@ from shared.clock import Clock, to_ms
 from shared.redact import redact_text
 
 log = logs.get(__name__)
+UNREADABLE = "unreadable"  # why a message is lost, besides what a kill can do to it
 P = ParamSpec("P")
 Answer = TypeVar("Answer")
 # The library shows the first code of a full round longer.
@@ -169,6 +170,8 @@ class Client:
             self.sending.frame_out(text)
         elif logger == "Client":
             gate_lines.of_client(self.gate, text)
+            if (message_id := lines.given_up_message(text)) is not None:
+                self._given_up(message_id)
         elif logger == "Client/Socket" and text.startswith(lines.DIALING):
             self.gate.new_connection()
             self.connection.dialing()
@@ -192,6 +195,18 @@ class Client:
         sign = signs.of_stanza(stanza, pairing=not self.connection.was_online)
         if sign is not None:
             self._tell(*sign)
+
+    def _given_up(self, message_id: str) -> None:
+        """Its sender was asked again and again and it cannot be read: nobody will deliver it any more."""
+        self.gate.asked_again(message_id)  # there is nothing left to wait for
+        log.error(
+            "A message is lost",
+            event_name="message.lost",
+            session=self.session,
+            message_id=message_id,
+            outcome=UNREADABLE,
+        )
+        self._tell(SignalKind.MESSAGE_LOST, {"messageId": message_id, "reason": UNREADABLE})
 
     def _code(self, text: str) -> None:
         if not self._pairing:

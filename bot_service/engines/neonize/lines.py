@@ -15,6 +15,7 @@ _ITEM = re.compile(r'<item id="([^"]+)"/>')
 _PASSED_OVER = ("Unhandled encrypted message ", "Error unmarshaling decrypted message ", "Unknown version ")
 _UNREADABLE = re.compile(r"Error decrypting message (\S+) from ")
 _IGNORED = re.compile(r"Ignoring message (\S+) from ")
+_GIVEN_UP = re.compile(r"Not sending any more retry receipts for (\S+)")
 DECRYPTING = "Decrypting message from "
 DIALING = "Dialing "
 
@@ -69,6 +70,12 @@ def is_passed_over(text: str) -> bool:
 def unreadable_message(text: str) -> str | None:
     """The id of a message that cannot be decrypted, when the line says so: its sender will be asked for it again."""
     found = _UNREADABLE.match(text)
+    return found[1] if found else None
+
+
+def given_up_message(text: str) -> str | None:
+    """The id of an unreadable message that its sender was asked for often enough, when the line says so."""
+    found = _GIVEN_UP.match(text)
     return found[1] if found else None
 
 
