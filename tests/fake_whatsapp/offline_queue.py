@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 
 from tests.fake_whatsapp.nodes import Node
@@ -18,19 +19,27 @@ class OfflineQueue:
 
     def __init__(self) -> None:
         self._stanzas: dict[int, Node] = {}
-        self._positions: dict[str, int] = {}
+        self._positions: dict[str, deque[int]] = {}
         self.end = 0
 
     def add(self, stanza: Node) -> None:
         """Owe one more stanza; the same key again replaces nothing and is owed beside the first."""
         self._stanzas[self.end] = stanza
-        self._positions[key_of(stanza.tag, stanza)] = self.end
+        self._positions.setdefault(key_of(stanza.tag, stanza), deque()).append(self.end)
         self.end += 1
 
     def settle(self, key: str) -> Node | None:
-        """The device acknowledged it: forget and return it."""
-        position = self._positions.pop(key, None)
-        return None if position is None else self._stanzas.pop(position, None)
+        """The device acknowledged it: forget and return it, the oldest when several have that key.
+
+        A message that is asked for again is owed twice until the first is acknowledged, which comes after the asking.
+        """
+        positions = self._positions.get(key)
+        if not positions:
+            return None
+        position = positions.popleft()
+        if not positions:
+            del self._positions[key]
+        return self._stanzas.pop(position, None)
 
     def get(self, position: int) -> Node | None:
         return self._stanzas.get(position)

@@ -170,7 +170,6 @@ class Router:
         if kind == "retry" and phone is not None and ids[0] in phone.written:
             self._world.stats["repeats asked"] += 1
             again = int(node.need("retry").text("count") or 1)
-            companion.queue.settle(f"message:{ids[0]}")
             await self._hand_over(self._world.account(phone.number), companion, phone.written[ids[0]], again)
 
 

@@ -27,6 +27,17 @@ def test_a_stanza_is_owed_until_it_is_acknowledged() -> None:
     assert queue.end == 3
 
 
+def test_the_acknowledgement_of_a_message_does_not_settle_its_repeat() -> None:
+    queue = OfflineQueue()
+    first, repeat = Node("message", {"id": "1"}), Node("message", {"id": "1", "t": 2})
+    queue.add(first)
+    queue.add(repeat)  # the device asked for it again, and acknowledges the first only then
+    assert queue.settle("message:1") is first
+    assert list(queue) == [repeat]
+    assert queue.settle("message:1") is repeat
+    assert len(queue) == 0
+
+
 def test_planned_failures_are_met_one_by_one_and_the_last_one_stays_when_asked() -> None:
     faults = Faults(login_failures={"1": [{"reason": "503"}, {"reason": "405"}]})
     assert faults.next_login_failure("1") == {"reason": "503"}
