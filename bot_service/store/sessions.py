@@ -137,6 +137,8 @@ class SessionStore:
         if self._dirty.pop(session, None) is None:
             return False
         self._changes = [change for change in self._changes if change.session != session]
+        if not self._dirty and not self._changes and not self._turn.locked():
+            self._written = self._marked  # nothing waits any more, so nothing fails to be written
         return True
 
     async def _write_batch(self) -> None:

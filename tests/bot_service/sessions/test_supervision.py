@@ -181,7 +181,7 @@ async def test_a_session_that_could_not_be_stored_does_not_exist_and_starts_noth
         assert (await bot.call("GET", "/api/sessions/one"))[0] == 404
         assert bot.pool.calls == []
         # Nothing waits to be written any more: health must not say so for ever.
-        assert bot.app[keys.STORE].failing is None
+        await eventually(lambda: bot.app[keys.STORE].failing is None, what="no word of a write that nobody wants")
         broken = False
         await bot.app[keys.STORE].flush()
         assert await bot.app[keys.STORE].load() == []
