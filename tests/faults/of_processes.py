@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from pathlib import Path
 
@@ -65,7 +64,7 @@ async def api_killed(folder: Path) -> Row:
     async with service(folder) as scene, scene.watched() as asked:
         workers = set(scene.program.worker_pids())
         told = await scene.simulate("message", count=500, rate=100, text="n")
-        await asyncio.sleep(1.0)
+        await eventually(scene.stored, what="the first messages")
         began = time.monotonic()
         scene.program.kill()
         scene.program.start()

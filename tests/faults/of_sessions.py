@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from pathlib import Path
 from typing import Any
@@ -193,7 +192,10 @@ async def silence_that_nothing_heals(folder: Path) -> Row:
             assert [reason for _, reason in told].count("recycle_worker") == 1
             # Three more probes fail, and another session goes through a drop: nobody restarts anything for it.
             workers = set(scene.program.worker_pids())
-            await asyncio.sleep(20)
+            missed = scene.probes_missed("one")
+            await eventually(
+                lambda: scene.probes_missed("one") >= missed + 3, every_s=0.2, what="three more failed probes"
+            )
             await scene.simulate("drop", "other")
             await scene.passes("other", ("RECONNECTING", "disconnected"), READY)
             assert await scene.passes("one", after=before) == told

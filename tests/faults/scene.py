@@ -147,6 +147,12 @@ class Scene:
 
         await eventually(look, within_s=within_s, every_s=0.05, what="health answering 200")
 
+    def probes_missed(self, session: str) -> int:
+        """How many receive probes of ``session`` did not come back so far."""
+        return sum(
+            one.get("event") == "probe.missed" and one.get("session") == session for one in self.program.events()
+        )
+
     @asynccontextmanager
     async def watched(self, *, session: bool = True) -> AsyncIterator[Asked]:
         """Somebody asks all the while; ``/health`` must say 200 in the end."""

@@ -14,7 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 from bot_service.domain.message import Media
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.base import EngineError, EngineSink
-from bot_service.engines.neonize import events, gate_lines, jids, library, lines, signs
+from bot_service.engines.neonize import events, gate_lines, jids, library, lines, lost, signs
 from bot_service.engines.neonize.connection import Connection
 from bot_service.engines.neonize.files import DeviceFiles
 from bot_service.engines.neonize.gate import ReceiptGate
@@ -28,7 +28,6 @@ from shared.clock import Clock, to_ms
 from shared.redact import redact_text
 
 log = logs.get(__name__)
-UNREADABLE = "unreadable"  # why a message is lost, besides what a kill can do to it
 P = ParamSpec("P")
 Answer = TypeVar("Answer")
 # The library shows the first code of a full round longer.
@@ -199,14 +198,7 @@ class Client:
     def _given_up(self, message_id: str) -> None:
         """Its sender was asked again and again and it cannot be read: nobody will deliver it any more."""
         self.gate.asked_again(message_id)  # there is nothing left to wait for
-        log.error(
-            "A message is lost",
-            event_name="message.lost",
-            session=self.session,
-            message_id=message_id,
-            outcome=UNREADABLE,
-        )
-        self._tell(SignalKind.MESSAGE_LOST, {"messageId": message_id, "reason": UNREADABLE})
+        lost.tell(self._around.sink, self.session, lost.Lost(message_id, lost.UNREADABLE))
 
     def _code(self, text: str) -> None:
         if not self._pairing:

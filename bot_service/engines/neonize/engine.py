@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from bot_service.domain.message import Media, OutgoingMessage, Sent
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.base import EngineError, EngineSink
-from bot_service.engines.neonize import jids, media_files, outgoing
+from bot_service.engines.neonize import jids, lost, media_files, outgoing
 from bot_service.engines.neonize.client import Client, Surroundings
 from bot_service.engines.neonize.errors import translate
 from bot_service.engines.neonize.files import DeviceFiles
@@ -101,9 +101,8 @@ class NeonizeEngine:
     def _mend(self, session: str, files: DeviceFiles) -> None:
         marks = Marks(files.marks)
         try:
-            for lost in self._stores.prepare(session, files, marks):
-                data = {"messageId": lost.message_id, "reason": lost.reason}
-                self._sink.signal(session, SignalKind.MESSAGE_LOST, data)
+            for one in self._stores.prepare(session, files, marks):
+                lost.tell(self._sink, session, one)
         finally:
             marks.close()
 

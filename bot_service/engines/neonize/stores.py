@@ -6,26 +6,16 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 
 from bot_service.engines.neonize import undo
 from bot_service.engines.neonize.files import DeviceFiles
+from bot_service.engines.neonize.lost import DOUBTFUL, STORE, Lost
 from bot_service.engines.neonize.marks import Mark, Marks
 from shared import logs
 
 log = logs.get(__name__)
 APART_S = 20.0
-# Why a message may be lost, besides the outcomes of the undo.
-STORE, DOUBTFUL = "store", "doubtful"
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """A message that was decrypted and may never reach the journal."""
-
-    message_id: str
-    reason: str
 
 
 class Stores:
@@ -36,7 +26,7 @@ class Stores:
         self._lock = threading.Lock()
 
     def prepare(self, session: str, files: DeviceFiles, marks: Marks) -> list[Lost]:
-        """Undo what the process before this one did not finish. Returns the messages that may be lost, each of them named in the log."""
+        """Undo what the process before this one did not finish. Returns the messages that may be lost."""
         unfinished, doubtful = marks.unfinished(), marks.doubtful()
         lost = self._undo(session, files, unfinished)
         if unfinished is not None:
@@ -45,14 +35,6 @@ class Stores:
             if unfinished is None or doubtful.message_id != unfinished.message_id:
                 lost.append(Lost(doubtful.message_id, DOUBTFUL))
             marks.doubt(None)
-        for one in lost:
-            log.error(
-                "A message may be lost",
-                event_name="message.lost",
-                session=session,
-                message_id=one.message_id,
-                outcome=one.reason,
-            )
         return lost
 
     def _undo(self, session: str, files: DeviceFiles, unfinished: Mark | None) -> list[Lost]:

@@ -117,7 +117,7 @@ async def test_a_locked_store_delays_and_loses_nothing(tmp_path: Path) -> None:
         lock.execute("BEGIN IMMEDIATE")
         for number in range(200):
             writer.append(inbound(number))
-        await asyncio.sleep(0.3)
+        await eventually(lambda: at.database.failing, what="a write that the lock refused")
         assert await at.stored() == 0
         lock.rollback()
         lock.close()
@@ -142,7 +142,7 @@ async def test_a_store_on_a_full_disk_delays_and_loses_nothing(tmp_path: Path) -
         writer = at.writer()
         for number in range(500):
             writer.append(inbound(number))
-        await asyncio.sleep(0.5)
+        await eventually(lambda: at.database.failing, what="a write that the disk refused")
         assert await at.stored() < 500
         for connection in [await at.database.engine.connect() for _ in range(4)]:
             await connection.exec_driver_sql("PRAGMA max_page_count = 1000000")

@@ -8,8 +8,9 @@ from contextlib import closing
 from pathlib import Path
 
 from bot_service.engines.neonize.files import DeviceFiles
+from bot_service.engines.neonize.lost import DOUBTFUL, STORE, Lost
 from bot_service.engines.neonize.marks import Mark, Marks
-from bot_service.engines.neonize.stores import DOUBTFUL, STORE, Lost, Stores
+from bot_service.engines.neonize.stores import Stores
 from tests.bot_service.engines.test_neonize_undo import ANN, OWN, PUT, TABLES, record
 
 
