@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -17,6 +17,21 @@ settings.load_profile("patient")
 
 # What a marker needs, as a program that must be found.
 _NEEDS = {"prometheus": ("prometheus", "promtool"), "browser": ("chromium",)}
+
+# Set where everything is installed that a test may need: only tests with this marker may still be skipped, all others then fail.
+_SKIPS_NOTHING_BUT = os.environ.get("SKIPS_NOTHING_BUT")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    expected = _SKIPS_NOTHING_BUT is None or any(mark.name == _SKIPS_NOTHING_BUT for mark in item.iter_markers())
+    if report.skipped and not expected and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome, report.longrepr = "failed", f"must not be skipped here. {reason}"
+    return report
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -46,6 +46,7 @@ def test_the_compose_file_has_the_shape_of_the_specification() -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.docker
 @pytest.mark.skipif(not _compose(), reason="not installed: docker with compose 2.24 or newer")
 def test_compose_accepts_the_file_without_an_env_file() -> None:
     done = _run("docker", "compose", "--profile", "monitoring", "config", "-q")

@@ -164,7 +164,7 @@ class Dispatcher:
                 # Without one only the clocks are looked at: a step noticed late would move what came after it too.
                 return busy or steps.seen() or self._clock.monotonic() - looked_s >= _IDLE_S
 
-            await until(self._clock, self._keeper_call, due, _KEEP_S)
+            await until(self._clock, due, _KEEP_S, self._keeper_call)
 
     async def keep(self, step_ms: int = 0) -> bool:
         """Reminders, overdue rows to the fallback channels, a step of the wall clock, the figures.

@@ -43,13 +43,14 @@ async def either(clock: Clock, event: asyncio.Event, seconds: float) -> bool:
     return came
 
 
-async def until(clock: Clock, call: asyncio.Event, look: Callable[[], bool], every_s: float) -> None:
-    """Return when ``call`` is set or ``look()`` is true, which is asked on whole multiples of ``every_s``; clears ``call``.
+async def until(clock: Clock, look: Callable[[], bool], every_s: float, call: asyncio.Event | None = None) -> None:
+    """Return when ``look()`` is true, which is asked on whole multiples of ``every_s``, or ``call`` is set; clears ``call``.
 
     A look wakes no task: what finds nothing, second after second, must cost next to nothing.
     """
 
     silence: Callable[[], object]
+    call = call or asyncio.Event()
 
     def ring() -> None:
         if look():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from shared import logs
 from shared.clock import Clock
 from watchdog.domain.cadence import waits_for_time
@@ -29,7 +27,6 @@ class Upkeep:
         self._ledger, self._pipeline, self._clock, self._moments = ledger, pipeline, clock, moments
         self._boot_id = boot_id
         self._noted = clock.monotonic()
-        self._never = asyncio.Event()  # nobody calls this loop; it looks for itself
 
     async def run(self) -> None:
         steps = StepWatch(self._clock, least_ms=CLOCK_STEP_MS)
@@ -40,7 +37,7 @@ class Upkeep:
             return steps.seen() or self._clock.monotonic() >= min(due_seen, due_prune) or self._waits_for_time()
 
         while True:
-            await until(self._clock, self._never, due, TICK_S)
+            await until(self._clock, due, TICK_S)
             if step_ms := steps.take_ms():
                 now_ms = self._moments.now().wall_ms
                 await self._clock_was_set(now_ms - step_ms, now_ms)

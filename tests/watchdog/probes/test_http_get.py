@@ -88,7 +88,6 @@ async def test_a_name_is_looked_up_and_both_families_are_tried(server: Scripted)
     assert b"\r\nHost: localhost:%d\r\n" % port in server.asked[0]
 
 
-@pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
 async def test_an_ipv6_address_is_asked_as_it_stands(server: Scripted) -> None:
     port = await server.listen("::1")
     assert (await http_get.get(f"http://[::1]:{port}/")).status == 200
