@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
+from typing import cast
 
 import pytest
 
-from tests.fake_whatsapp import media
+from tests.fake_whatsapp import content, media
+from tests.fake_whatsapp.accounts import Companion
+from tests.fake_whatsapp.connection import Connection
 from tests.fake_whatsapp.faults import Faults
+from tests.fake_whatsapp.jid import phone_jid
 from tests.fake_whatsapp.nodes import Node
 from tests.fake_whatsapp.offline_queue import OfflineQueue, key_of
 from tests.fake_whatsapp.remote import ControlError, Remote, ServerProcess
+from tests.fake_whatsapp.routing import Router
+from tests.fake_whatsapp.signal_session import DeviceKeys
+from tests.fake_whatsapp.world import World
 
 
 def test_a_stanza_is_owed_until_it_is_acknowledged() -> None:
@@ -36,6 +43,35 @@ def test_the_acknowledgement_of_a_message_does_not_settle_its_repeat() -> None:
     assert list(queue) == [repeat]
     assert queue.settle("message:1") is repeat
     assert len(queue) == 0
+
+
+class _Line:
+    """The connection of a device that reads by itself, and to which nothing has to be sent here."""
+
+    def __init__(self, companion: Companion) -> None:
+        self.companion = companion
+
+    async def send(self, _stanza: Node) -> None:
+        pass
+
+
+@pytest.mark.parametrize("order", [("retry", "ack"), ("ack", "retry")])
+async def test_a_message_that_is_asked_for_again_is_owed_until_its_repeat_is_acknowledged(
+    order: tuple[str, str],
+) -> None:
+    world, keys = World(), DeviceKeys()
+    router = Router(world)
+    reader = Companion("2", 1, keys.identity.public, b"", 1, (1, keys.signed_prekey.public, b""))
+    world.account("2").companions[1] = reader
+    line = cast(Connection, _Line(reader))
+    sent = await router.phone_sends("1", phone_jid("2"), content.text("hello"))
+    retry = Node("receipt", {"id": sent, "to": phone_jid("1"), "type": "retry"}, [Node("retry", {"count": 1})])
+    ack = Node("ack", {"class": "message", "id": sent})
+    for step in order:
+        await router.handle(line, retry if step == "retry" else ack)
+    assert [stanza.children()[0].text("count") for stanza in reader.queue] == ["1"], "the repeat, and nothing else"
+    await router.handle(line, ack)
+    assert len(reader.queue) == 0
 
 
 def test_planned_failures_are_met_one_by_one_and_the_last_one_stays_when_asked() -> None:
