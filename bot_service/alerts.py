@@ -63,18 +63,19 @@ class ServiceAlerts:
         """Kinds only: no session is named."""
         return frozenset(kind for kind, _ in self._since)
 
-    async def raise_(self, kind: str, text: str, *, about: str | None = None) -> None:
-        """Tell once that ``kind`` began."""
-        if (kind, about) in self._since:
+    async def raise_(self, kind: str, text: str, *, about: str | None = None, again: bool = False) -> None:
+        """Alert once that ``kind`` began. ``again``: also when it is raised already, because what is to be done has changed."""
+        known = self._since.get((kind, about))
+        if known is not None and not again:
             return
-        now = self._clock.now()
-        self._since[kind, about] = iso(now)
+        since = self._since[kind, about] = known or iso(self._clock.now())
         log.error(f"ALERT: {text}", event_name="service.alert", kind=kind, session=about)
         try:
-            await self._announcer.tell([_draft(self._clock, "service.alert", kind, text, iso(now), about)])
+            await self._announcer.tell([_draft(self._clock, "service.alert", kind, text, since, about)])
         except STORE_ERRORS:
-            # Not told, so not raised: the next look raises it again.
-            del self._since[kind, about]
+            # Not stored, so not raised: the next look raises it again.
+            if known is None:
+                del self._since[kind, about]
             raise
 
     def reopen(self, kind: str, since_ms: int, *, about: str | None = None) -> None:

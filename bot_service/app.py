@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.alerts import NOT_RECEIVING
+from bot_service.alerts import CLIENT_OUTDATED, NOT_RECEIVING
 from bot_service.api import document, routes
 from bot_service.api.access import Scope, Tokens, gate
 from bot_service.api.figures import Rates
@@ -25,11 +25,14 @@ from bot_service.domain.ports import EnginePool
 from bot_service.domain.readiness import DoubtPolicy
 from bot_service.domain.reconnect import HerdLimit
 from bot_service.domain.record import Policy
+from bot_service.engines.table import client_library
+from bot_service.engines.version_page import VersionPage
 from bot_service.keyring import KeyRing
-from bot_service.metrics import BotMetrics
+from bot_service.metrics import BotMetrics, ClientVersionFigures
 from bot_service.sessions.boot import Restore
 from bot_service.sessions.bus import EventBus
 from bot_service.sessions.cleanup import Cleanup
+from bot_service.sessions.client_version import FOLDER, ClientVersion
 from bot_service.sessions.hands import Hands
 from bot_service.sessions.leases import FolderLease
 from bot_service.sessions.life import SignsOfLife
@@ -42,6 +45,7 @@ from bot_service.sessions.service import Sessions
 from bot_service.sessions.supervisor import Supervisor
 from bot_service.sessions.sweep import Sweep
 from bot_service.sessions.timers import Timers
+from bot_service.sessions.version_recovery import VersionRecovery
 from bot_service.settings import BotSettings
 from bot_service.store.database import open_database
 from bot_service.store.sessions import SessionStore, StoreUnavailable
@@ -169,7 +173,7 @@ async def _sessions(app: web.Application) -> AsyncIterator[None]:
     )
     news = News(app[keys.BUS], clock)
     life = SignsOfLife(registry, store, news, clock)
-    supervisor = Supervisor(registry, store, hands, life, news, app[keys.LEASE], clock, _policy(settings))
+    supervisor = Supervisor(registry, store, hands, life, news, app[keys.LEASE], clock, _policy(settings), pool)
     supervisor.timers = Timers(
         clock,
         HerdLimit(settings.reconnect_per_minute),
@@ -193,6 +197,20 @@ async def _sessions(app: web.Application) -> AsyncIterator[None]:
     app[keys.CLEANUP] = Cleanup(supervisor, registry, clock, expiry, interval_ms=settings.session_cleanup_interval_ms)
     app[keys.RESTORE] = Restore(supervisor, registry, hands, stagger_ms=settings.boot_stagger_ms)
     app[keys.PATTERNS] = PatternKeeper(supervisor, app[keys.DATABASE], clock)
+    app[keys.CLIENT_VERSION] = ClientVersion(
+        settings.whatsapp_version,
+        client_library(settings.engine),
+        VersionPage(settings.whatsapp_version_url, settings.whatsapp_proxy),
+        supervisor.fleet,
+        pool,
+        app[keys.DATABASE],
+        clock,
+        folder=settings.data_dir / FOLDER,
+        checked=app[keys.FIGURES].client_version_checked,
+    )
+    app[keys.FIGURES].registry.register(ClientVersionFigures(app[keys.CLIENT_VERSION].facts))
+    app[keys.VERSION_RECOVERY] = VersionRecovery(app[keys.CLIENT_VERSION], supervisor, news, clock)
+    await app[keys.CLIENT_VERSION].load()
     pool.on_signal(supervisor.on_signal)
     yield
     await hands.close()
@@ -222,6 +240,7 @@ async def _loops(app: web.Application) -> AsyncIterator[None]:
     loops.start("heartbeat", app[keys.PULSE].run)
     loops.start("heap", HeapCare(app[keys.CLOCK]).run)
     loops.start("patterns", app[keys.PATTERNS].run)
+    loops.start("client-version", app[keys.VERSION_RECOVERY].run)
     yield
     await loops.stop()
 
@@ -230,6 +249,9 @@ async def _restore(app: web.Application) -> AsyncIterator[None]:
     restore, pool, clock = app[keys.RESTORE], app[keys.POOL], app[keys.CLOCK]
     await restore.begin(await app[keys.STORE].load())
     await app[keys.PATTERNS].restore()
+    canary = app[keys.SUPERVISOR].fleet.canary()
+    if canary is not None:
+        app[keys.DELIVERY].alerts.reopen(CLIENT_OUTDATED, canary.since_ms)
     for record in app[keys.REGISTRY]:
         if gave_up(record):
             app[keys.DELIVERY].alerts.reopen(NOT_RECEIVING, record.rung_ms, about=record.id)

@@ -15,6 +15,7 @@ from bot_service.metrics import BotMetrics
 from bot_service.sessions.boot import Restore
 from bot_service.sessions.bus import EventBus
 from bot_service.sessions.cleanup import Cleanup
+from bot_service.sessions.client_version import ClientVersion
 from bot_service.sessions.leases import FolderLease
 from bot_service.sessions.patterns import PatternKeeper
 from bot_service.sessions.probe import Probe
@@ -22,6 +23,7 @@ from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.service import Sessions
 from bot_service.sessions.supervisor import Supervisor
 from bot_service.sessions.sweep import Sweep
+from bot_service.sessions.version_recovery import VersionRecovery
 from bot_service.settings import BotSettings
 from bot_service.store.database import Database
 from bot_service.store.sessions import SessionStore
@@ -56,6 +58,8 @@ PROBE: web.AppKey[Probe] = web.AppKey("probe", Probe)
 CLEANUP: web.AppKey[Cleanup] = web.AppKey("cleanup", Cleanup)
 RESTORE: web.AppKey[Restore] = web.AppKey("restore", Restore)
 PULSE: web.AppKey[Pulse] = web.AppKey("pulse")
+VERSION_RECOVERY: web.AppKey[VersionRecovery] = web.AppKey("version-recovery", VersionRecovery)
+CLIENT_VERSION: web.AppKey[ClientVersion] = web.AppKey("client-version", ClientVersion)
 LEASE: web.AppKey[FolderLease] = web.AppKey("lease", FolderLease)
 OUTAGE: web.AppKey[Callable[[], bool]] = web.AppKey("outage")
 

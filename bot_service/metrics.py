@@ -16,6 +16,7 @@ from bot_service.delivery.batches import STORE_ERRORS
 from bot_service.delivery.ids import at_ms
 from bot_service.delivery.inbound import Batch
 from bot_service.domain.signals import SignalKind
+from bot_service.sessions.client_version import VersionFacts
 from bot_service.store import deliveries, sends
 from bot_service.store.database import Database
 from shared import logs
@@ -73,6 +74,14 @@ class BotMetrics:
         self.dead_letters = gauge("dead_letters", "Webhook deliveries that were given up")
         self.outbox_oldest = gauge("outbox_oldest_seconds", "Age of the oldest message that waits to be sent")
         self._signals = counter("engine_signals_total", "What the engine said of sessions, by kind", ("kind",))
+        self._refused = counter(
+            "client_version_refused_total", "Logins that WhatsApp refused because of the client version"
+        )
+        self._checks = counter(
+            "client_version_checks_total",
+            "Reads of the page that publishes WhatsApp's client version, by result",
+            ("result",),
+        )
         self._worker_restarts = counter("worker_restarts_total", "Engine workers replaced, by reason", ("reason",))
         self.loop_lag = gauge("loop_lag_seconds", "How late the event loop last was")
         self.push_age = gauge("watchdog_push_age_seconds", "Time since the watchdog's last push, -1 before the first")
@@ -87,6 +96,11 @@ class BotMetrics:
     def signal(self, kind: SignalKind) -> None:
         """One signal of the engine: messages that cannot be read, missed keepalives, refusals and all the others."""
         self._signals.labels(kind.value).inc()
+        if kind is SignalKind.OUTDATED:
+            self._refused.inc()
+
+    def client_version_checked(self, result: str) -> None:
+        self._checks.labels(result).inc()
 
     def took_in(self, batch: Batch, now: datetime) -> None:
         """One commit of the journal."""
@@ -130,6 +144,33 @@ class MemoryOfWorkers(Collector):
         for place, count in enumerate(self._resident_bytes()):
             family.add_metric([str(place)], count)
         yield family
+
+
+class ClientVersionFigures(Collector):
+    """What new engine workers announce to WhatsApp, as of the moment of the scrape."""
+
+    def __init__(self, facts: Callable[[], VersionFacts]) -> None:
+        self._facts = facts
+
+    def collect(self) -> Iterator[Metric]:
+        facts, name = self._facts(), PREFIX + "client_version_"
+        outdated = GaugeMetricFamily(name + "outdated", "1 while WhatsApp refuses the client version and logins wait")
+        outdated.add_metric([], float(facts.outdated))
+        yield outdated
+        builtin_used = GaugeMetricFamily(
+            name + "builtin_used", "1 while the chosen client version cannot be announced, by reason", labels=["reason"]
+        )
+        if facts.problem_reason is not None:
+            builtin_used.add_metric([facts.problem_reason], 1.0)
+        yield builtin_used
+        if facts.version is None or facts.source is None or facts.age_days is None:
+            return
+        info = GaugeMetricFamily(name + "info", "Always 1: the announced client version", labels=["version", "source"])
+        info.add_metric([facts.version, facts.source.value], 1.0)
+        yield info
+        age = GaugeMetricFamily(name + "age_days", "About how many days ago the announced client version was published")
+        age.add_metric([], facts.age_days)
+        yield age
 
 
 class AgesOfSessions(Collector):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
+from bot_service.domain import client_version
 from bot_service.engines.base import EngineError
 from bot_service.engines.simulator.options import SimulatorOptions
+from bot_service.engines.version_page import DEFAULT_URL
 from shared.settings import (
     CommonSettings,
     Fault,
@@ -47,6 +49,11 @@ def command() -> Kind:
         return words
 
     return Kind(parse, "a command line")
+
+
+def whatsapp_version() -> Kind:
+    """How the announced client version is chosen."""
+    return Kind(client_version.parse_setting, "auto, builtin, or a version such as 2.3000.1047769893")
 
 
 def simulator_options() -> Kind:
@@ -235,6 +242,19 @@ class BotSettings(CommonSettings):
         url("http", "https", "socks5"),
         default=None,
         about="Proxy through which the engine dials WhatsApp",
+    )
+    whatsapp_version: client_version.Setting = setting(
+        "WHATSAPP_VERSION",
+        whatsapp_version(),
+        default=client_version.Setting(),
+        shown_default="auto",
+        about="Client version announced to WhatsApp: auto follows the published one, builtin is the engine's own, or 2.3000.N",
+    )
+    whatsapp_version_url: str = setting(
+        "WHATSAPP_VERSION_URL",
+        url(),
+        default=DEFAULT_URL,
+        about="Page on which WhatsApp publishes its client version; read once a day and after a refusal, with WHATSAPP_VERSION=auto",
     )
 
     # Reconnecting

@@ -39,7 +39,7 @@ class SessionEvents:
         """States are left out here: they come with their transaction."""
         if event.kind in ("session.qr", "session.attention"):
             self._drafts.add(Draft(event.kind, event.session, event.owner, event.at, event.data))
-        if event.kind in ("fleet.outdated", "fleet.recovered", "session.cured") or (
+        if event.kind in ("fleet.outdated", "fleet.exhausted", "fleet.recovered", "session.cured") or (
             event.kind == "session.attention" and event.data["attention"] == SUSPECTED
         ):
             self._drafts.add(event)
@@ -84,10 +84,11 @@ class SessionEvents:
         """What the operator hears of too, on ALERT_URLS."""
         match event.kind:
             case "fleet.outdated":
-                text = "WhatsApp refuses this version of the client: all sessions wait, upgrade the engine"
-                await self._alerts.raise_(CLIENT_OUTDATED, text)
+                await self._alerts.raise_(CLIENT_OUTDATED, event.data["text"])
+            case "fleet.exhausted":
+                await self._alerts.raise_(CLIENT_OUTDATED, event.data["text"], again=True)
             case "fleet.recovered":
-                await self._alerts.resolve(CLIENT_OUTDATED, "WhatsApp takes this version of the client again")
+                await self._alerts.resolve(CLIENT_OUTDATED, event.data["text"])
             case "session.attention":
                 text = f"Session {event.session} is connected and receives nothing; nothing that may be tried helped"
                 await self._alerts.raise_(NOT_RECEIVING, text, about=event.session)

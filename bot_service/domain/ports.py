@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from bot_service.domain.message import OutgoingMessage, Sent
@@ -20,7 +21,31 @@ class EngineSignal:
     data: dict[str, Any]
 
 
-class EnginePool(Protocol):
+class ClientVersionPool(Protocol):
+    """What the pool does about the client build that its workers announce to WhatsApp."""
+
+    def announce(self, build: int, library: Path | None) -> None:
+        """New workers announce ``build`` with this copy of the native library; None is the built-in one. Running ones go on."""
+        ...
+
+    def refuse(self, builds: frozenset[int]) -> None:
+        """With these builds no session is started and no client of the engine dials by itself; the canary may. Raises ``OSError``."""
+        ...
+
+    def allow_dialing(self, build: int) -> None:
+        """A refused login of ``build`` was the trouble of one account: clients that wait for the decision may dial."""
+        ...
+
+    def build_of(self, session: str) -> int | None:
+        """What the worker of ``session`` announces; None while it has none, or when its engine announces nothing."""
+        ...
+
+    def builds_in_use(self) -> frozenset[int]:
+        """What all living workers announce."""
+        ...
+
+
+class EnginePool(ClientVersionPool, Protocol):
     """All workers of this service seen as one engine. Raises ``bot_service.engines.base.EngineError``."""
 
     async def open(self) -> None:
@@ -31,14 +56,15 @@ class EnginePool(Protocol):
         """Stop every session and end every process of the pool; pairings stay."""
         ...
 
-    async def start_session(self, session: str, *, jid: str | None, proxy: str | None) -> int:
+    async def start_session(self, session: str, *, jid: str | None, proxy: str | None, canary: bool = False) -> int:
         """Returns the incarnation of this start: signals of lower ones are to be ignored, higher ones are newer.
 
         Incarnations grow over restarts of this service too. A session that runs already is started anew, with one
         exception: the first start of a session that a worker kept running while this process was away. That one is
         taken over as it is, and the signals that tell where it stands are repeated. Signals of the new incarnation may
         arrive before this returns. After WORKER_LOST the pool starts the session again by itself, with a higher
-        incarnation; a start that cannot be done then is told as START_TIMEOUT and tried again.
+        incarnation; a start that cannot be done then is told as START_TIMEOUT and tried again. ``canary``: this start
+        finds out whether WhatsApp accepts the build that is announced now.
         """
         ...
 

@@ -217,8 +217,7 @@ def _connected(record: Record, signal: Signal, policy: Policy, now_ms: int) -> S
     after = move(
         record, State.SYNCING, "connected", now_ms, linked=True, linked_ms=now_ms, due=again, careful=0, suspicion=None
     )
-    recovered = policy.fleet_outdated and policy.canary == record.id
-    return after, (Effect(EffectKind.FLEET_RECOVERED),) if recovered else ()
+    return after, ()
 
 
 def _sync_announced(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:
@@ -278,7 +277,12 @@ def _temp_banned(record: Record, signal: Signal, policy: Policy, now_ms: int) ->
     return end(record, State.TEMP_BANNED, "temp_banned", Actor.NOBODY, now_ms, **fields)
 
 
+CLIENT_REFUSED = "client_refused"
+
+
 def _outdated(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:
+    if signal.others_accepted:
+        return _carefully(CLIENT_REFUSED)(record, signal, policy, now_ms)
     asks = not policy.fleet_outdated or policy.canary in (None, record.id)
     again = due(DueKind.FLEET_PROBE, now_ms + policy.fleet_probe_ms) if asks else None
     after = move(
@@ -296,13 +300,18 @@ def _outdated(record: Record, signal: Signal, policy: Policy, now_ms: int) -> St
     return after, (STOP,) if policy.fleet_outdated else (STOP, Effect(EffectKind.FLEET_OUTDATED, "client_outdated"))
 
 
-def _refused(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:
-    if record.careful >= len(policy.careful_ms):
-        return end(record, State.FAILED, "connect_refused", Actor.OPERATOR, now_ms, detail=_detail(signal))
-    again = due(DueKind.RETRY, now_ms + policy.careful_ms[record.careful])
-    fields: dict[str, object] = {"linked": False, "careful": record.careful + 1, "due": again}
-    fields["detail"] = _detail(signal)
-    return move(record, State.RECONNECTING, "connect_refused", now_ms, **fields), (STOP,)
+def _carefully(reason: str) -> Reaction:
+    """A few late retries, then a person: the server refuses this session, and asking often would make it worse."""
+
+    def then(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:
+        if record.careful >= len(policy.careful_ms):
+            return end(record, State.FAILED, reason, Actor.OPERATOR, now_ms, detail=_detail(signal))
+        again = due(DueKind.RETRY, now_ms + policy.careful_ms[record.careful])
+        fields: dict[str, object] = {"linked": False, "careful": record.careful + 1, "due": again}
+        fields["detail"] = _detail(signal)
+        return move(record, State.RECONNECTING, reason, now_ms, **fields), (STOP,)
+
+    return then
 
 
 def _replaced(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:
@@ -362,8 +371,8 @@ REACTIONS: dict[K, Row] = {
     K.PRIMARY_GONE: Row(_end_at(State.LOGGED_OUT, "primary_gone", Actor.USER, unpair=True), "never", Actor.USER),
     K.BANNED: Row(_end_at(State.BANNED, "banned", Actor.OWNER, unpair=True), "never", Actor.OWNER),
     K.TEMP_BANNED: Row(_temp_banned, "one, after the ban and a margin", Actor.OWNER),
-    K.OUTDATED: Row(_outdated, "one session every 30 min, for the fleet", Actor.OPERATOR),
-    K.CONNECT_REFUSED: Row(_refused, "after 5, 15 and 60 min, then FAILED", Actor.OPERATOR),
+    K.OUTDATED: Row(_outdated, "one session, the canary, for all; with another version first", Actor.OPERATOR),
+    K.CONNECT_REFUSED: Row(_carefully("connect_refused"), "after 5, 15 and 60 min, then FAILED", Actor.OPERATOR),
     K.REPLACED: Row(_replaced, "once after 30-60 s when the lease is ours", Actor.OWNER),
     K.TIMELOCK: Row(_timelocked, "none: still connected, new chats wait", Actor.OWNER),
     K.UNDECRYPTABLE: Row(_stay, "none: counted, the sender is asked again"),

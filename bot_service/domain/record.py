@@ -157,11 +157,13 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """Something the engine said. ``lease_ours`` is whether this service still owns the session."""
+    """Something the engine said. ``lease_ours`` is whether this service still owns the session; ``others_accepted``, for a
+    refused client version, whether WhatsApp accepts the same version from other accounts."""
 
     kind: SignalKind
     data: dict[str, Any] = field(default_factory=dict)
     lease_ours: bool = True
+    others_accepted: bool = False
 
 
 class CommandKind(StrEnum):
@@ -172,13 +174,15 @@ class CommandKind(StrEnum):
     CLOSE = "close"
     RECYCLE = "recycle"  # a fresh connection; the pairing stays and the age counts anew
     RESTORE = "restore"  # this service has just started
-    ASK_FOR_FLEET = "ask_for_fleet"  # this session asks from now on whether the client is still outdated
+    ASK_FOR_FLEET = (
+        "ask_for_fleet"  # this session is the canary: it tries, at ``at_ms``, whether the client is still refused
+    )
     RECONNECT = "reconnect"  # a repair asks for a fresh connection
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """``at_ms`` is when the start that follows may begin; only RESTORE looks at it."""
+    """``at_ms`` is when the start that follows may begin; only RESTORE and ASK_FOR_FLEET look at it."""
 
     kind: CommandKind
     reason: str = ""
@@ -202,11 +206,16 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class FleetOutdated:
+    """WhatsApp refuses the client version: a session that is not connected waits until another version is accepted."""
+
+
+@dataclass(frozen=True, slots=True)
 class FleetRecovered:
-    """One session got through again: the client is not outdated any more."""
+    """WhatsApp accepts the client version that is announced now: sessions that waited for that log in again."""
 
 
-Fact = Signal | Command | Fired | Look | FleetRecovered
+Fact = Signal | Command | Fired | Look | FleetOutdated | FleetRecovered
 
 
 # --- what follows ---
@@ -219,7 +228,6 @@ class EffectKind(StrEnum):
     RECYCLE_WORKER = "recycle_worker"
     ATTENTION = "attention"  # tell people; ``reason`` says what, the record says who must act
     FLEET_OUTDATED = "fleet_outdated"
-    FLEET_RECOVERED = "fleet_recovered"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot_service.domain.ladder import climb, look
-from bot_service.domain.reactions import REACTIONS, STOP, codes_ran_out, due, move, paired_fields, replace, retry_soon
-from bot_service.domain.reconnect import between_ms
+from bot_service.domain.reactions import (
+    CLIENT_REFUSED,
+    REACTIONS,
+    STOP,
+    codes_ran_out,
+    due,
+    move,
+    paired_fields,
+    replace,
+    retry_soon,
+)
 from bot_service.domain.record import (
     Command,
     CommandKind,
@@ -19,6 +28,7 @@ from bot_service.domain.record import (
     EffectKind,
     Fact,
     Fired,
+    FleetOutdated,
     FleetRecovered,
     Look,
     Policy,
@@ -62,11 +72,16 @@ def advance(record: Record, fact: Fact, policy: Policy, now_ms: int) -> Step:
             return _fired(record, fact, policy, now_ms)
         case Look():
             return look(record, fact, policy, now_ms)
+        case FleetOutdated():
+            return _hold(record, now_ms)
         case FleetRecovered():
-            if record.state is not State.OUTDATED or record.wanted is Wanted.STOP:
+            waits = record.state is State.OUTDATED or record.reason == CLIENT_REFUSED
+            if not waits or record.wanted is Wanted.STOP or record.state in FINAL:
                 return record, ()
-            again = due(DueKind.RETRY, now_ms + between_ms(record.id, now_ms, 0, 60_000))
-            return move(record, State.RECONNECTING, "fleet_recovered", now_ms, due=again), ()
+            # The herd limit spreads the starts.
+            return move(
+                record, State.RECONNECTING, "fleet_recovered", now_ms, careful=0, due=due(DueKind.RETRY, now_ms)
+            ), ()
 
 
 # --- commands ---
@@ -127,7 +142,7 @@ def _command(record: Record, command: Command, policy: Policy, now_ms: int) -> S
         case CommandKind.ASK_FOR_FLEET:
             if record.state is not State.OUTDATED or record.wanted is Wanted.STOP:
                 return record, ()
-            return replace(record, due=due(DueKind.FLEET_PROBE, now_ms + policy.fleet_probe_ms)), ()
+            return replace(record, due=due(DueKind.FLEET_PROBE, command.at_ms or now_ms + policy.fleet_probe_ms)), ()
         case CommandKind.RESTORE:
             return _restore(record, command, now_ms)
 
@@ -193,6 +208,8 @@ def _fired(record: Record, fired: Fired, policy: Policy, now_ms: int) -> Step:
             tried = replace(record, ban_tries=record.ban_tries + 1)
             return _begin(tried, "ban_over", policy, now_ms)
         case DueKind.FLEET_PROBE:
+            if policy.fleet_outdated and policy.canary != record.id:
+                return replace(record, due=None), ()  # another session is the canary now
             return _begin(record, "fleet_probe", policy, now_ms)
         case DueKind.START | DueKind.CONNECT | DueKind.PAIRED | DueKind.TAKE_OVER:
             return retry_soon(record, f"{kind.value}_timeout", policy, now_ms, detail=record.detail), ()
@@ -206,8 +223,16 @@ def _fired(record: Record, fired: Fired, policy: Policy, now_ms: int) -> Step:
 
 def _retry(record: Record, policy: Policy, now_ms: int) -> Step:
     if policy.fleet_outdated and policy.canary != record.id:
-        held = move(record, State.OUTDATED, "fleet_outdated", now_ms, actor=Actor.OPERATOR, linked=False)
-        return replace(held, engaged=False), (STOP,) if record.engaged else ()
+        return _hold(record, now_ms)
     begun = due(DueKind.START, now_ms + policy.start_timeout_ms)
     effect = EffectKind.REBUILD if record.reason == "rebuild" else EffectKind.START
     return replace(record, engaged=True, linked=False, due=begun), (Effect(effect, record.reason),)
+
+
+def _hold(record: Record, now_ms: int) -> Step:
+    """OUTDATED without a login: it waits until the canary has found a client version that is accepted."""
+    trying = record.state in (State.STARTING, State.CONNECTING, State.RECONNECTING) and not record.linked
+    if record.wanted is Wanted.STOP or not trying:
+        return record, ()
+    held = move(record, State.OUTDATED, "fleet_outdated", now_ms, actor=Actor.OPERATOR, linked=False, engaged=False)
+    return held, (STOP,) if record.engaged else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,7 +14,7 @@ class EngineError(Exception):
     """A command that failed. ``code`` is stable: ``not_started``, ``not_connected``, ``timeout``, ``rejected``,
     ``not_supported``, ``not_pairing``, ``unknown_action``, ``invalid``, ``timelocked``; of the worker: ``journal`` (a
     message could not be journalled), ``internal``; of the pool: ``worker_lost`` (the outcome of the command is unknown),
-    ``no_worker``.
+    ``no_worker``; ``outdated``: WhatsApp refuses the client version that this worker announces.
     ``field`` is the argument that is wrong, where it is one."""
 
     def __init__(self, code: str, detail: str, *, retryable: bool = False, field: str | None = None) -> None:
@@ -48,8 +49,14 @@ class Engine(Protocol):
     cancelled.
     """
 
-    async def start(self, session: str, *, jid: str | None, proxy: str | None, pairing: bool) -> None:
-        """Begin to connect and return; what follows comes as signals. ``pairing`` shows QR codes when there is no jid."""
+    async def start(
+        self, session: str, *, jid: str | None, proxy: str | None, pairing: bool, canary: bool = False
+    ) -> None:
+        """Begin to connect and return; what follows comes as signals. ``pairing`` shows QR codes when there is no jid.
+
+        ``canary``: this login finds out whether the client version is accepted, so nothing holds it. Any other one raises
+        :class:`EngineError` ``outdated`` while the version is known to be refused.
+        """
         ...
 
     async def stop(self, session: str) -> None:
@@ -76,6 +83,31 @@ class Engine(Protocol):
 
     async def close(self) -> None:
         """Stop every session; called on SIGTERM and before a recycle."""
+        ...
+
+
+class CopyError(Exception):
+    """The built-in library has to be used. ``reason`` is stable: ``not_installed``, ``not_unique``, ``not_writable``,
+    ``no_space``, ``not_executable``, ``damaged``; the text is for people."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason, self.detail = reason, detail
+
+
+class ClientLibrary(Protocol):
+    """Copies of an engine's native library that announce another client build. All block and raise :class:`CopyError`."""
+
+    def builtin_build(self) -> int:
+        """The build that the installed library announces."""
+        ...
+
+    def make(self, build: int, folder: Path) -> Path:
+        """A whole, checked copy in ``folder`` that announces ``build``."""
+        ...
+
+    def remove_others(self, folder: Path, keep: Collection[int]) -> None:
+        """Delete every copy in ``folder`` but those of the builds ``keep``. Never raises."""
         ...
 
 

@@ -105,7 +105,11 @@ class Commands:
         self._sink.begin(session, int(args["incarnation"]), args.get("jid"))
         try:
             await self._engine.start(
-                session, jid=args.get("jid"), proxy=args.get("proxy"), pairing=bool(args.get("pairing", True))
+                session,
+                jid=args.get("jid"),
+                proxy=args.get("proxy"),
+                pairing=bool(args.get("pairing", True)),
+                canary=bool(args.get("canary")),
             )
         except BaseException:
             self._sink.end(session, None)

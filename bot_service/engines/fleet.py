@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from bot_service.engines import run_files
 from bot_service.engines.journal_file import journal_files, started_ms
-from bot_service.engines.pool_policy import PoolPolicy
+from bot_service.engines.pool_policy import ClientChoice, PoolPolicy
 from bot_service.engines.protocol import PROTOCOL_VERSION
 from bot_service.engines.worker_handle import WorkerHandle, WorkerListener
 from bot_service.engines.worker_process import WorkerProcess, last_words
@@ -20,6 +20,8 @@ from shared.clock import Clock
 log = logs.get(__name__)
 
 ADOPT_TIMEOUT_S = 10.0
+# Why an idle worker ends whose client build is not the one that new workers announce.
+SUPERSEDED = "superseded"
 
 
 class Fleet:
@@ -45,11 +47,18 @@ class Fleet:
         self.replaced: Counter[str] = Counter()
         """Workers replaced since the start of this process, by reason."""
         self.on_replaced: list[Callable[[str], None]] = []
+        self.client: ClientChoice | None = None
+        """What new workers announce to WhatsApp; None when the engine announces no version that can be chosen."""
+        self.refused: frozenset[int] = frozenset()
+        """Client builds with which no session is started, unless it is the canary's turn to try one."""
 
-    def with_room(self, *, avoid: str | None = None) -> WorkerHandle:
-        """A worker other than ``avoid`` that takes one more session; a new one when all are full."""
+    def with_room(self, *, avoid: str | None = None, canary: bool = False) -> WorkerHandle:
+        """A worker other than ``avoid`` that takes one more session; a new one when all are full. A running worker may
+        announce an older client build, but no refused one; the canary's is the one that is to be tried."""
+        wanted = self.client.build if self.client is not None else 0
         for worker in self.workers.values():
-            if worker.room > 0 and not worker.pairing and worker.id != avoid:
+            fits = worker.client_build == wanted or not (canary or worker.client_build in self.refused)
+            if fits and worker.room > 0 and not worker.pairing and worker.id != avoid:
                 return worker
         return self.make()
 
@@ -64,9 +73,11 @@ class Fleet:
             boot_id=self._boot_id,
             capacity=1 if pairing else capacity or self._policy.sessions_per_worker,
             pairing=pairing,
+            client_build=self.client.build if self.client is not None else 0,
         )
         worker.crashes = crashes
         self.workers[worker.id] = worker
+        client = self.client
 
         async def spawn() -> WorkerProcess:
             if crashes:
@@ -74,7 +85,7 @@ class Fleet:
             async with self._spawning:
                 if worker.leaving is not None:
                     raise OSError("given up before it was started")
-                return await WorkerProcess.spawn(self._policy, worker.id, pairing=pairing)
+                return await WorkerProcess.spawn(self._policy, worker.id, pairing=pairing, client=client)
 
         worker.open(spawn)
         return worker
@@ -163,10 +174,17 @@ class Fleet:
             )
             worker.leaving = worker.leaving or "wedged"
             worker.kill()
+        elif worker.leaving is None and self._is_superseded(worker):
+            self._recycle(worker, SUPERSEDED)
         elif worker.leaving is None and now - worker.born > self._policy.recycle_min_age_s:
             reason = self._outgrown(worker)
             if reason is not None:
                 self._recycle(worker, reason)
+
+    def _is_superseded(self, worker: WorkerHandle) -> bool:
+        """Nothing runs in it, and it would start sessions with an older client build than a new worker."""
+        idle = worker.ready and not worker.sessions and not worker.pairing
+        return idle and self.client is not None and worker.client_build != self.client.build
 
     def _outgrown(self, worker: WorkerHandle) -> str | None:
         if worker.pulse is None:
@@ -192,7 +210,7 @@ class Fleet:
                 sessions=len(worker.sessions),
                 last_words=words[-1000:],
             )
-        if reason not in ("stopped", "paired"):
+        if reason not in ("stopped", "paired", SUPERSEDED):
             self.replaced[reason] += 1
             for listener in self.on_replaced:
                 listener(reason)

@@ -49,19 +49,19 @@ class Placement:
         """In the order of their names, so that what follows does not depend on chance."""
         return [found for name in sorted(worker.sessions) if (found := self.entries.get(name)) is not None]
 
-    def choose(self, entry: Entry) -> WorkerHandle:
-        """The worker for the next start of ``entry``."""
+    def choose(self, entry: Entry, *, canary: bool = False) -> WorkerHandle:
+        """The worker for the next start of ``entry``; for the ``canary`` one that announces the build to be tried."""
         if self.closing:
             raise EngineError("no_worker", "the service is stopping")
         if self.pairs_apart(entry):
             return self._fleet.make(pairing=True)
         avoid, entry.avoid = entry.avoid, None
-        return self._fleet.with_room(avoid=avoid)
+        return self._fleet.with_room(avoid=avoid, canary=canary)
 
     def pairs_apart(self, entry: Entry) -> bool:
         return entry.jid is None and self._policy.pairing_apart
 
-    async def start(self, entry: Entry, worker: WorkerHandle) -> None:
+    async def start(self, entry: Entry, worker: WorkerHandle, *, canary: bool = False) -> None:
         """Start it there. Raises :class:`EngineError`; not for the worker's own death, which is told elsewhere."""
         # Placed before the first wait, so that nobody else takes the room and a dying worker finds it here.
         entry.place(worker)
@@ -70,6 +70,7 @@ class Placement:
         entry.incarnation, entry.last_seq = self._incarnation, 0
         entry.wanted, entry.finished, entry.unclaimed = True, False, None
         args = {"jid": entry.jid, "proxy": entry.proxy, "pairing": entry.jid is None, "incarnation": entry.incarnation}
+        args |= {"canary": True} if canary else {}
         try:
             async with worker.starts:
                 await worker.command("start", entry.session, args)

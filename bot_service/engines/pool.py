@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,10 +16,11 @@ import msgspec
 from bot_service.domain.message import OutgoingMessage, Sent
 from bot_service.domain.ports import EngineSignal
 from bot_service.domain.signals import SignalKind
-from bot_service.engines.fleet import Fleet
+from bot_service.engines import login_gate
+from bot_service.engines.fleet import SUPERSEDED, Fleet
 from bot_service.engines.listeners import Listeners
 from bot_service.engines.placement import Placement
-from bot_service.engines.pool_policy import PoolPolicy
+from bot_service.engines.pool_policy import ClientChoice, PoolPolicy
 from bot_service.engines.protocol import Pulse, SessionSnapshot, Signal, Snapshot
 from bot_service.engines.rescue import ASKED, Rescue
 from bot_service.engines.roster import FINAL, Entry, story
@@ -36,7 +38,7 @@ HEARD = frozenset(
     {SignalKind.CONNECTED, SignalKind.KEEPALIVE_RESTORED, SignalKind.OFFLINE_SYNC_COMPLETED, SignalKind.RECEIPT}
 )
 # Ends of a worker that are no fault of its own.
-ORDERLY = frozenset({"stopped", ASKED, "memory", "descriptors", "paired"})
+ORDERLY = frozenset({"stopped", ASKED, "memory", "descriptors", "paired", SUPERSEDED})
 
 
 class WorkerPool:
@@ -81,7 +83,7 @@ class WorkerPool:
 
     # --- the port ---
 
-    async def start_session(self, session: str, *, jid: str | None, proxy: str | None) -> int:
+    async def start_session(self, session: str, *, jid: str | None, proxy: str | None, canary: bool = False) -> int:
         entry = self._placement.entry(session)
         async with entry.lock:
             if entry.unclaimed is not None:
@@ -89,7 +91,7 @@ class WorkerPool:
             if entry.wanted:
                 await self._stop(entry, quietly=True)
             entry.jid, entry.proxy = jid, proxy
-            await self._placement.start(entry, self._placement.choose(entry))
+            await self._placement.start(entry, self._placement.choose(entry, canary=canary), canary=canary)
             return entry.incarnation
 
     async def stop_session(self, session: str) -> None:
@@ -150,6 +152,27 @@ class WorkerPool:
                 async with entry.lock:
                     if entry.unclaimed is not None:
                         await self._stop(entry, quietly=True)
+
+    # --- the client version (ClientVersionPool) ---
+
+    def announce(self, build: int, library: Path | None) -> None:
+        self.fleet.client = ClientChoice(build, library)
+
+    def refuse(self, builds: frozenset[int]) -> None:
+        self.fleet.refused = builds
+        self._policy.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        login_gate.close_for(self._policy.run_dir, builds)
+
+    def allow_dialing(self, build: int) -> None:
+        login_gate.LoginGate(self._policy.run_dir, build, self._clock).released()
+
+    def build_of(self, session: str) -> int | None:
+        entry = self._placement.entries.get(session)
+        worker = entry.worker if entry is not None else None
+        return worker.client_build or None if worker is not None else None
+
+    def builds_in_use(self) -> frozenset[int]:
+        return frozenset(worker.client_build for worker in self.fleet.workers.values())
 
     def workers(self) -> list[WorkerFigures]:
         """What each living worker costs, by its last pulse."""

@@ -9,6 +9,15 @@ from pathlib import Path
 
 from bot_service.engines.table import ENGINES, EngineRow
 
+
+@dataclass(frozen=True, slots=True)
+class ClientChoice:
+    """What a new worker announces to WhatsApp; ``library`` None is the built-in library."""
+
+    build: int
+    library: Path | None = None
+
+
 DEFAULT_COMMAND = (sys.executable, "-m", "bot_service.engines.worker")
 
 
@@ -67,7 +76,7 @@ class PoolPolicy:
         ceiling = min(self.restart_cap_s, self.restart_base_s * 2.0 ** min(crashes - 1, 20))
         return chance.uniform(0.0 if crashes <= 1 else ceiling / 4, ceiling)
 
-    def arguments(self, worker_id: str, *, pairing: bool) -> list[str]:
+    def arguments(self, worker_id: str, *, pairing: bool, client: ClientChoice | None = None) -> list[str]:
         """The worker's whole command line."""
         line = [
             *self.command,
@@ -80,4 +89,7 @@ class PoolPolicy:
         ]
         for name, value in sorted(self.options.items()):
             line += ["--option", f"{name}={value}"]
+        if client is not None:
+            line += ["--client-build", str(client.build)]
+            line += ["--client-library", str(client.library)] if client.library is not None else []
         return [*line, "--pairing"] if pairing else line

@@ -36,7 +36,7 @@ class Hello(Frame, frozen=True, tag="hello"):
 class Command(Frame, frozen=True, tag="cmd"):
     """``op`` of ``session`` with ``args``; the ops and their arguments are those of ``engines/base.py:Engine``.
 
-    start {jid: str | None, proxy: str | None, pairing: bool, incarnation: int}, stop {}, logout {}, pairing_code {phone},
+    start {jid: str | None, proxy: str | None, pairing: bool, incarnation: int, canary: bool}, stop {}, logout {}, pairing_code {phone},
     send {message: OutgoingMessage as dict}, mark_read {chat, sender, messageIds}, typing {chat, state},
     simulate {action, ...}; for the whole worker (session None): snapshot {}, drain {}, shutdown {}.
     """
@@ -122,6 +122,7 @@ class Snapshot(Frame, frozen=True, tag="snapshot"):
     journal_end: int
     sessions: list[SessionSnapshot]
     protocol: int = PROTOCOL_VERSION
+    client_build: int = 0  # what its engine announces to WhatsApp; 0 when it announces none
 
 
 Down = Hello | Command

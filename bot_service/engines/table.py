@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import cast
 from urllib.parse import quote
 
-from bot_service.engines.base import EngineFactory
+from bot_service.engines.base import ClientLibrary, EngineFactory
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,10 @@ class EngineRow:
     start_concurrency: int
     """Sessions of one worker that may be starting at the same time."""
     files: tuple[str, ...]
+    library: str = ""
+    """Module of the engine's :class:`ClientLibrary`; empty for an engine that announces no client version."""
+    package: str = ""
+    """Module whose ``prepare(copy)`` makes a worker load that copy of the native library."""
 
 
 ENGINES: dict[str, EngineRow] = {
@@ -35,6 +39,8 @@ ENGINES: dict[str, EngineRow] = {
         pairs_apart=True,
         start_concurrency=4,
         files=("devices/{session}.db*",),
+        library="bot_service.engines.neonize.library_copy",
+        package="bot_service.engines.neonize.package",
     ),
     "simulator": EngineRow(
         module="bot_service.engines.simulator.engine",
@@ -55,6 +61,17 @@ def load(name: str) -> EngineFactory:
     """Import the engine. Only a worker process may call this. Raises ``KeyError`` or ``ImportError``."""
     row = ENGINES[name]
     return cast(EngineFactory, getattr(importlib.import_module(row.module), row.factory))
+
+
+def use_copy(name: str, copy: Path) -> bool:
+    """Before :func:`load`, in a worker: load ``copy`` of the native library. False when the built-in one must be used."""
+    return bool(importlib.import_module(ENGINES[name].package).prepare(copy))
+
+
+def client_library(name: str) -> ClientLibrary | None:
+    """What makes copies of the engine's native library; None for an engine that announces no client version."""
+    module = ENGINES[name].library
+    return cast(ClientLibrary, importlib.import_module(module)) if module else None
 
 
 def safe_name(session: str) -> str:

@@ -33,6 +33,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--run-dir", required=True, type=Path)
     parser.add_argument("--data-dir", required=True, type=Path)
     parser.add_argument("--option", action="append", type=option, default=[], metavar="NAME=VALUE")
+    parser.add_argument("--client-library", type=Path, help="copy of the native library to load")
+    parser.add_argument("--client-build", type=int, default=0, help="the client build that is announced")
     parser.add_argument("--pairing", action="store_true", help="a short-lived worker for one pairing")
     parser.add_argument("--orphan-grace-s", type=float, default=60.0)
     parser.add_argument("--stop-timeout-s", type=float, default=6.0)

@@ -89,8 +89,11 @@ class WorkerHandle:
         boot_id: str,
         capacity: int,
         pairing: bool = False,
+        client_build: int = 0,
     ) -> None:
         self.id, self.capacity, self.pairing = worker_id, capacity, pairing
+        self.client_build = client_build
+        """What its engine announces to WhatsApp: as ordered, and as it is once the worker has said so. 0 when unknown."""
         self.sessions: set[str] = set()
         self.crashes = 0
         self.leaving: str | None = None
@@ -248,6 +251,7 @@ class WorkerHandle:
     def _take_snapshot(self, link: Link[Up], snapshot: Snapshot) -> None:
         first, self._greeted = not self._greeted, True
         self._link = link
+        self.client_build = snapshot.client_build
         self._note_journal(snapshot.journal_file)
         self._listener.greeted(self, snapshot, first=first)
         self._listener.journal_grew(self, snapshot.journal_file, snapshot.journal_end)

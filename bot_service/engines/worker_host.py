@@ -27,7 +27,7 @@ from bot_service.engines.protocol import (
     Signal,
     Snapshot,
 )
-from bot_service.engines.table import load
+from bot_service.engines.table import client_library, load, use_copy
 from bot_service.engines.worker_sink import WorkerSink
 from shared import logs
 from shared.clock import Clock
@@ -53,9 +53,21 @@ class Worker:
             args.data_dir / "journal", args.id, clock, grew=self._journal_grew, rotate_bytes=args.journal_rotate_bytes
         )
         self._sink = WorkerSink(self._journal, clock, self._tell)
-        engine = load(args.engine)(self._sink, data_dir=args.data_dir, options=dict(args.option))
+        self._client_build = self._prepare_library()
+        options = dict(args.option)
+        if self._client_build:
+            options["client_build"] = str(self._client_build)
+        engine = load(args.engine)(self._sink, data_dir=args.data_dir, options=options)
         self._engine = engine
         self._commands = Commands(engine, self._sink)
+
+    def _prepare_library(self) -> int:
+        """The client build that the engine will announce: what was ordered, or the built-in one when its copy cannot be loaded."""
+        args = self._args
+        if args.client_library is None or use_copy(args.engine, args.client_library):
+            return int(args.client_build)
+        library = client_library(args.engine)
+        return library.builtin_build() if library is not None else 0
 
     async def run(self) -> None:
         self._journal.open()
@@ -131,7 +143,10 @@ class Worker:
 
     def _snapshot(self) -> Snapshot:
         name, end = self._journal.position
-        return Snapshot(self._args.id, self._args.engine, os.getpid(), name, end, self._sink.snapshots())
+        sessions = self._sink.snapshots()
+        return Snapshot(
+            self._args.id, self._args.engine, os.getpid(), name, end, sessions, client_build=self._client_build
+        )
 
     async def _answer(self, link: Link[Down], command: Command) -> None:
         if command.op == "shutdown":

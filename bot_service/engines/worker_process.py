@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bot_service.engines import measure, run_files
 from bot_service.engines.give_way import give_way
-from bot_service.engines.pool_policy import PoolPolicy
+from bot_service.engines.pool_policy import ClientChoice, PoolPolicy
 from shared.redact import redact_text
 
 POLL_S = 0.2
@@ -26,15 +26,17 @@ class WorkerProcess:
         self._child = child
 
     @classmethod
-    async def spawn(cls, policy: PoolPolicy, worker_id: str, *, pairing: bool) -> WorkerProcess:
+    async def spawn(
+        cls, policy: PoolPolicy, worker_id: str, *, pairing: bool, client: ClientChoice | None = None
+    ) -> WorkerProcess:
         """Start a worker in a session of its own, so that it outlives this process. Raises ``OSError``."""
-        return await asyncio.to_thread(cls._spawn, policy, worker_id, pairing)
+        return await asyncio.to_thread(cls._spawn, policy, worker_id, pairing, client)
 
     @classmethod
-    def _spawn(cls, policy: PoolPolicy, worker_id: str, pairing: bool) -> WorkerProcess:
+    def _spawn(cls, policy: PoolPolicy, worker_id: str, pairing: bool, client: ClientChoice | None) -> WorkerProcess:
         with run_files.stderr_path(policy.run_dir, worker_id).open("wb") as errors:
             child = subprocess.Popen(
-                policy.arguments(worker_id, pairing=pairing),
+                policy.arguments(worker_id, pairing=pairing, client=client),
                 stdin=subprocess.DEVNULL,
                 stderr=errors,
                 env=policy.environment,

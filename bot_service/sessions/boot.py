@@ -62,6 +62,6 @@ class Restore:
         ]
         if outdated:
             canary = next((record for record in outdated if record.due is not None), outdated[0])
-            self._supervisor.fleet.outdated(canary)
+            self._supervisor.fleet.outdated(canary, restored=True)
             if canary.due is None:
                 self._supervisor.apply(canary.id, Command(CommandKind.ASK_FOR_FLEET))

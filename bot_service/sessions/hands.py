@@ -30,6 +30,8 @@ class Told(Protocol):
 
     def record(self, session: str) -> Record | None: ...
 
+    def is_canary(self, session: str) -> bool: ...
+
 
 class Hands:
     """One short task per session that has work; none for sessions at rest."""
@@ -124,7 +126,9 @@ class Hands:
             await self._attempt(session, "move", self._pool.move_session(session))
         try:
             async with asyncio.timeout(self._start_timeout_s):
-                incarnation = await self._pool.start_session(session, jid=record.jid, proxy=self._proxy)
+                incarnation = await self._pool.start_session(
+                    session, jid=record.jid, proxy=self._proxy, canary=told.is_canary(session)
+                )
             self._floor[session] = max(self._floor.get(session, -1), incarnation - 1)
         except TimeoutError:
             told.signal(session, Signal(SignalKind.START_TIMEOUT))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bot_service.domain.client_version import version
 from bot_service.domain.ladder import gave_up
 from bot_service.domain.record import Record
 from bot_service.sessions.bus import Event, EventBus
@@ -53,20 +54,30 @@ class News:
         if gave_up(before) and (after is None or not gave_up(after)):
             self._tell(before if after is None else after, "session.cured", {"session": before.id})
 
-    def fleet_outdated(self, canary: Record) -> None:
-        """WhatsApp refuses this version of the client; only ``canary`` still asks."""
-        log.critical(
-            "WhatsApp refuses this version of the client: all reconnects have stopped, upgrade the engine",
-            event_name="fleet.outdated",
-            session=canary.id,
-        )
-        self._tell(canary, "fleet.outdated", {"canary": canary.id})
+    def fleet_outdated(self, canary: Record, build: int | None) -> None:
+        """WhatsApp refuses this client version; only ``canary`` still logs in."""
+        text = f"WhatsApp refuses {_named(build)}: all logins wait until another version is accepted"
+        log.critical(text, event_name="fleet.outdated", session=canary.id, build=build)
+        self._tell(canary, "fleet.outdated", {"canary": canary.id, "text": text})
 
-    def fleet_recovered(self, canary: Record | None) -> None:
-        """WhatsApp takes this version again. None: the session that asked is gone."""
-        log.info("WhatsApp takes this version of the client again", event_name="fleet.recovered")
+    def fleet_needs_person(self, canary: Record, tried: list[int], advice: str) -> None:
+        """Every client version that could be tried was refused."""
+        names = ", ".join(version(build) for build in tried) or "its only client version"
+        text = f"WhatsApp refuses every client version that Veilleur can announce (tried: {names}). {advice}"
+        log.critical(text, event_name="fleet.exhausted", session=canary.id, tried=tried)
+        self._tell(canary, "fleet.exhausted", {"canary": canary.id, "text": text})
+
+    def fleet_recovered(self, canary: Record | None, build: int | None) -> None:
+        """WhatsApp accepts a version again. None: no session waits for that any more."""
+        text = f"WhatsApp accepts {_named(build)}: all sessions log in again"
+        if canary is None:
+            text = "No session waits for another client version any more"
+        log.info(text, event_name="fleet.recovered", build=build)
+        data: dict[str, object] = {"text": text}
         if canary is not None:
-            self._tell(canary, "fleet.recovered", {})
+            self._tell(canary, "fleet.recovered", data)
+        else:
+            self._bus.publish(Event("fleet.recovered", "", "", self._clock.now(), data))
 
     def _tell(self, record: Record, kind: str, data: dict[str, object]) -> None:
         self._bus.publish(Event(kind, record.id, record.owner, self._clock.now(), data))
@@ -84,3 +95,7 @@ def _state_data(before: Record, after: Record) -> dict[str, object]:
         "acts": after.actor.value,
         "since": iso(from_ms(after.since_ms)),
     }
+
+
+def _named(build: int | None) -> str:
+    return "this version of the client" if build is None else f"client version {version(build)}"

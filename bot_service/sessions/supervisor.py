@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bot_service.domain.ports import EngineSignal
+from bot_service.domain.ports import ClientVersionPool, EngineSignal
 from bot_service.domain.record import (
     Command,
     DueKind,
@@ -34,7 +34,6 @@ from bot_service.sessions.timers import Timers
 from bot_service.store.sessions import SessionStore
 from shared import logs
 from shared.clock import Clock, to_ms
-from shared.tasks import spawn
 
 log = logs.get(__name__)
 
@@ -66,11 +65,12 @@ class Supervisor:
         leases: Leases,
         clock: Clock,
         policy: Policy,
+        pool: ClientVersionPool,
     ) -> None:
         self._registry, self._store, self._hands = registry, store, hands
         self._news, self._leases, self._clock = news, leases, clock
         self.life = life
-        self.fleet = SessionFleet(policy, registry, news, self.apply)
+        self.fleet = SessionFleet(policy, registry, news, self.apply, pool)
         self.codes = Codes()
         self.timers: Timers | None = None
         self.observers: list[Callable[[Record, Transition], None]] = []
@@ -88,6 +88,10 @@ class Supervisor:
 
     def record(self, session: str) -> Record | None:
         return self._registry.get(session)
+
+    def is_canary(self, session: str) -> bool:
+        """Whether this session finds out for all whether the client version is accepted."""
+        return self.policy.fleet_outdated and self.policy.canary == session
 
     # --- what happens ---
 
@@ -119,7 +123,16 @@ class Supervisor:
             return
         self._look_at(signal.session, kind, signal)
         ours = self._leases.ours(signal.session)
-        self.apply(signal.session, Signal(kind, signal.data, lease_ours=ours))
+        before = self._registry.get(signal.session)
+        others = kind is SignalKind.OUTDATED and self.fleet.others_accepted(signal.session)
+        self.apply(signal.session, Signal(kind, signal.data, lease_ours=ours, others_accepted=others))
+        if kind is SignalKind.OUTDATED:
+            self.fleet.login_refused(signal.session)
+        elif kind is SignalKind.CONNECTED and before is not None and before.reason != "restored":
+            # A restored session may have been connected by a worker that outlived the last run: no login of now.
+            self.fleet.login_accepted(signal.session)
+        elif kind is SignalKind.DISCONNECTED:
+            self.fleet.link_lost(signal.session)
 
     def _look_at(self, session: str, kind: SignalKind, signal: EngineSignal) -> None:
         if kind in (SignalKind.QR, SignalKind.PAIRING_CODE):
@@ -216,7 +229,5 @@ class Supervisor:
                 self._news.attention(record, effect.reason)
             case EffectKind.FLEET_OUTDATED:
                 self.fleet.outdated(record)
-            case EffectKind.FLEET_RECOVERED:
-                spawn(self.fleet.recovered(), name="fleet.recovered")
             case _:
                 self._hands.do(self, record.id, effect.kind)

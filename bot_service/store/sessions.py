@@ -41,10 +41,11 @@ class StoreUnavailable(Exception):
     """The store did not take a write: disk full, locked, gone. What was to be written is kept and tried again."""
 
 
-def upsert(dialect: str, table: sa.Table, keys: list[str]) -> sa.Insert:
-    """INSERT that overwrites the row with the same ``keys``; the same words for SQLite and PostgreSQL."""
+def upsert(dialect: str, table: sa.Table, keys: list[str], *, only: list[str] | None = None) -> sa.Insert:
+    """INSERT that overwrites the row with the same ``keys``, or ``only`` some of its columns; for SQLite and PostgreSQL."""
     insert = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
-    others = {column.name: insert.excluded[column.name] for column in table.columns if column.name not in keys}
+    names = only or [column.name for column in table.columns if column.name not in keys]
+    others = {name: insert.excluded[name] for name in names}
     return insert.on_conflict_do_update(index_elements=keys, set_=others)
 
 

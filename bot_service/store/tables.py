@@ -52,3 +52,12 @@ store_checks = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("at_ms", sa.BigInteger, nullable=False),
 )
+
+# Builds of WhatsApp's client: when each was last seen published, and when WhatsApp refused it (NULL when it does not).
+client_builds = sa.Table(
+    "client_builds",
+    metadata,
+    sa.Column("build", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("published_ms", sa.BigInteger),
+    sa.Column("refused_ms", sa.BigInteger),
+)

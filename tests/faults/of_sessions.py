@@ -99,6 +99,21 @@ async def refused(folder: Path) -> Row:
     return Row(f"{told}; next try in 5 min, then 15 and 60, then FAILED", took_s, "told", asked.told())
 
 
+async def version_refused(folder: Path) -> Row:
+    """WhatsApp refuses the client version of one session while another one is connected with it: no trouble of all."""
+    async with service(folder) as scene, scene.watched() as asked:
+        before, began = len(await scene.told()), time.monotonic()
+        await scene.simulate("outdated")
+        view = await scene.reaches("one", "RECONNECTING")
+        took_s = time.monotonic() - began
+        assert (view["reason"], view["nextTryAt"] is not None) == ("client_refused", True)
+        await scene.simulate("drop", "other")
+        await scene.passes("other", ("RECONNECTING", "disconnected"), READY)
+        assert (await scene.client.get("/api/metrics"))["alerts"] == []
+        told = await scene.story(before)
+    return Row(f"{told}; next try in 5 min, then 15 and 60, then FAILED", took_s, "told", asked.told())
+
+
 async def timelocked(folder: Path) -> Row:
     """New chats are locked for a time: known chats go on, the answer says why and until when."""
     async with service(folder) as scene, scene.watched() as asked:
@@ -244,7 +259,7 @@ FAULTS = [
     ends("phone gone", "primaryGone", "LOGGED_OUT", "user"),
     ends("banned", "ban", "BANNED", "owner"),
     ends("temporary ban", "tempBan", "TEMP_BANNED", "nobody"),
-    ends("client outdated", "outdated", "OUTDATED", "operator"),
+    Fault("client version refused to one account", version_refused),
     Fault("replaced by another client", replaced, long=True),
     Fault("connect refused", refused),
     Fault("time lock", timelocked),

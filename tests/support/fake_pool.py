@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from bot_service.domain.message import OutgoingMessage, Sent
@@ -31,6 +32,10 @@ class FakePool:
         self._journals: list[Callable[[str, int], None]] = []
         self._count = 0
         self.opened = False
+        self.announced: list[int] = []
+        self.refused: frozenset[int] = frozenset()
+        self.released: list[int] = []
+        self.builds: dict[str, int] = {}
 
     async def open(self) -> None:
         self.opened = True
@@ -65,8 +70,25 @@ class FakePool:
         if name in self.fail:
             raise self.fail[name]
 
-    async def start_session(self, session: str, *, jid: str | None, proxy: str | None) -> int:
+    def announce(self, build: int, library: Path | None) -> None:
+        self.announced.append(build)
+
+    def refuse(self, builds: frozenset[int]) -> None:
+        self.refused = builds
+
+    def allow_dialing(self, build: int) -> None:
+        self.released.append(build)
+
+    def build_of(self, session: str) -> int | None:
+        return self.builds.get(session)
+
+    def builds_in_use(self) -> frozenset[int]:
+        return frozenset(self.builds.values())
+
+    async def start_session(self, session: str, *, jid: str | None, proxy: str | None, canary: bool = False) -> int:
         await self._call("start", session)
+        if self.announced:
+            self.builds[session] = self.announced[-1]
         self._count += 1
         self.running[session] = self._count
         self.emit(session, SignalKind.STARTED)

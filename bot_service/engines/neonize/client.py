@@ -14,6 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 from bot_service.domain.message import Media
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.base import EngineError, EngineSink
+from bot_service.engines.login_gate import Answer, LoginAttempt, LoginGate
 from bot_service.engines.neonize import events, gate_lines, jids, library, lines, lost, signs
 from bot_service.engines.neonize.connection import Connection
 from bot_service.engines.neonize.files import DeviceFiles
@@ -29,10 +30,11 @@ from shared.redact import redact_text
 
 log = logs.get(__name__)
 P = ParamSpec("P")
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 # The library shows the first code of a full round longer.
 FULL_ROUND, FIRST_CODE_MS, NEXT_CODE_MS = 6, 60_000, 20_000
 MAPPED_S = 5.0
+GATE_POLL_S = 0.05
 PUMPING_S = 1.5
 
 
@@ -47,6 +49,7 @@ class Surroundings:
     fetch: Callable[[Client, Any, Media, str], Media]
     ended: Callable[[Client], None]
     linked: Callable[[Client], None]
+    login_gate: LoginGate | None
 
 
 class Client:
@@ -62,6 +65,7 @@ class Client:
         proxy: str | None,
         pairing: bool,
         code_round: int,
+        attempt: LoginAttempt | None = None,
     ) -> None:
         self.session, self.name, self.files = session, name, files
         self.marks = Marks(files.marks)
@@ -78,6 +82,8 @@ class Client:
         self._around = around
         self.proxy, self._pairing = proxy, pairing
         self._code_round, self._codes, self._offered = code_round, 0, 0
+        self._attempt = attempt
+        self._left = threading.Event()
         self._lid: str | None = None
         self._mapped, self._pumping, self._finished = threading.Event(), threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"session-{name.decode()}", daemon=True)
@@ -91,7 +97,7 @@ class Client:
             self._mapped.wait(MAPPED_S)
             self._pumping.wait(0.0 if self._codes else PUMPING_S)
 
-    def call(self, deed: Callable[..., Answer], *args: Any) -> Answer:
+    def call(self, deed: Callable[..., Result], *args: Any) -> Result:
         """One call of the library for this client; never for one that is not in its tables."""
         if not self._mapped.is_set() or self.over:
             raise EngineError("not_started", "the session is not started", retryable=True)
@@ -103,6 +109,8 @@ class Client:
         self.stopping = True
         if self._mapped.is_set() and not self.over:
             self.call(self._around.library.disconnect)
+        # Only now: a login that the gate holds would dial if it went on before the library knew of the end.
+        self._left.set()
 
     def forget(self, wait_s: float) -> bool:
         """Take the client out of the library; True when its thread ended within `wait_s`."""
@@ -110,8 +118,10 @@ class Client:
         with self._around.maps.alone():
             self._around.library.stop(self.name)
         self.over = True
+        self._left.set()
         self.gate.let_go()
         ended = self._finished.wait(wait_s)
+        self._end_attempt()
         self.marks.close()
         self.sent.close()
         return ended
@@ -171,6 +181,8 @@ class Client:
             gate_lines.of_client(self.gate, text)
             if (message_id := lines.given_up_message(text)) is not None:
                 self._given_up(message_id)
+            elif text.startswith(lines.REDIALING):
+                self._wait_at_gate(alone=text == lines.REDIALING_AT_ONCE)
         elif logger == "Client/Socket" and text.startswith(lines.DIALING):
             self.gate.new_connection()
             self.connection.dialing()
@@ -185,6 +197,7 @@ class Client:
         if stanza.tag == "message" and stanza.envelopes:
             self.gate.received(stanza.id, stanza.envelopes)
         elif stanza.tag == "success":
+            self._login_ended(accepted=True)
             self.connection.logged_in()
         elif stanza.tag == "iq" and stanza.offered_codes:
             self._offered = stanza.offered_codes
@@ -193,7 +206,34 @@ class Client:
                 self.sent.seen_taken(whatsapp_id, to_ms(self._around.clock.now()))
         sign = signs.of_stanza(stanza, pairing=not self.connection.was_online)
         if sign is not None:
+            if stanza.tag == "failure" and sign[0] in signs.JUDGES_BUILD:
+                self._login_ended(accepted=sign[0] is not SignalKind.OUTDATED)
             self._tell(*sign)
+
+    # --- the gate of logins ---
+
+    def _wait_at_gate(self, *, alone: bool) -> None:
+        """Before the library dials again by itself; it waits here. ``alone``: it dials at once, perhaps with all others."""
+        if self._around.login_gate is None:
+            return
+        self._end_attempt()
+        attempt = self._attempt = self._around.login_gate.attempt()
+        while attempt.ask() is not Answer.GO if alone else attempt.is_closed():
+            if self._left.wait(GATE_POLL_S):
+                break
+        if self._left.is_set():
+            attempt.end()
+
+    def _login_ended(self, *, accepted: bool) -> None:
+        attempt, gate = self._attempt, self._around.login_gate
+        if attempt is None and gate is not None:
+            attempt = gate.attempt()
+        if attempt is not None:
+            attempt.accepted() if accepted else attempt.refused()
+
+    def _end_attempt(self) -> None:
+        if self._attempt is not None:
+            self._attempt.end()
 
     def _given_up(self, message_id: str) -> None:
         """Its sender was asked again and again and it cannot be read: nobody will deliver it any more."""

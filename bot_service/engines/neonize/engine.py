@@ -19,8 +19,9 @@ from typing import Any, TypeVar
 from bot_service.domain.message import Media, OutgoingMessage, Sent
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.base import EngineError, EngineSink
+from bot_service.engines.login_gate import RECENT_S, Answer, LoginAttempt, LoginGate
 from bot_service.engines.neonize import jids, lost, media_files, outgoing
-from bot_service.engines.neonize.client import Client, Surroundings
+from bot_service.engines.neonize.client import GATE_POLL_S, Client, Surroundings
 from bot_service.engines.neonize.errors import translate
 from bot_service.engines.neonize.files import DeviceFiles
 from bot_service.engines.neonize.library import TYPING, Library, LibraryError
@@ -34,7 +35,7 @@ from shared.clock import Clock, SystemClock, to_ms
 from shared.tasks import spawn
 
 log = logs.get(__name__)
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 CALLS_AT_ONCE = 16
 FETCHES_AT_ONCE = 4
@@ -56,6 +57,8 @@ class NeonizeEngine:
         self._clock = clock or SystemClock()
         self._loop = asyncio.get_running_loop()
         self._library = Library()
+        build = int(options.get("client_build", "0"))
+        self._login_gate = LoginGate(data_dir / "run", build, self._clock) if build else None
         self._around = Surroundings(
             self._library,
             MapRule(self._clock),
@@ -64,6 +67,7 @@ class NeonizeEngine:
             self._fetch,
             self._ended_on_thread,
             self._linked_on_thread,
+            self._login_gate,
         )
         self._stores = Stores()
         self._clients: dict[str, Client] = {}
@@ -78,23 +82,56 @@ class NeonizeEngine:
 
     # --- the life of a session ---
 
-    async def start(self, session: str, *, jid: str | None, proxy: str | None, pairing: bool) -> None:
+    async def start(
+        self, session: str, *, jid: str | None, proxy: str | None, pairing: bool, canary: bool = False
+    ) -> None:
         if session in self._clients:
             await self._forget(self._clients.pop(session))
+        attempt = await self._at_gate() if jid is not None and not canary else None
         self._rounds[session] = 0 if jid else self._rounds[session] + 1
-        client = await on(self._lifecycle, self._make, session, proxy, jid is None and pairing)
+        try:
+            client = await on(self._lifecycle, self._make, session, proxy, jid is None and pairing, attempt)
+        except BaseException:
+            if attempt is not None:
+                attempt.end()
+            raise
         self._clients[session] = client
         await on(self._lifecycle, client.start)
         if not client.over:
             await on(self._calls, self._show_as_active, client)
 
-    def _make(self, session: str, proxy: str | None, pairing: bool) -> Client:
+    async def _at_gate(self) -> LoginAttempt | None:
+        """Wait until this login may go ahead."""
+        if self._login_gate is None:
+            return None
+        attempt = self._login_gate.attempt(recent_s=RECENT_S)
+        try:
+            while (answer := attempt.ask()) is Answer.WAIT:  # noqa: ASYNC110  other processes decide
+                await asyncio.sleep(GATE_POLL_S)
+        except asyncio.CancelledError:
+            attempt.end()
+            raise
+        if answer is Answer.CLOSED:
+            attempt.end()
+            raise EngineError("outdated", "WhatsApp refuses the client version of this worker", retryable=True)
+        return attempt
+
+    def _make(self, session: str, proxy: str | None, pairing: bool, attempt: LoginAttempt | None) -> Client:
         try:
             files = DeviceFiles.of(self._data_dir, session)
             self._mend(session, files)
             name = f"{next(self._incarnations)}-{session}".encode()
             code_round = self._rounds[session]
-            return Client(session, name, files, self._around, proxy=proxy, pairing=pairing, code_round=code_round)
+            return Client(
+                session,
+                name,
+                files,
+                self._around,
+                proxy=proxy,
+                pairing=pairing,
+                code_round=code_round,
+                attempt=attempt,
+            )
         except OSError as error:
             raise EngineError("internal", f"the files of the session: {error.strerror}", retryable=True) from error
 
@@ -288,6 +325,6 @@ class NeonizeEngine:
             raise EngineError("not_started", "the session is not started", retryable=True)
         return client
 
-    async def _call(self, session: str, limit_s: float, deed: Callable[..., Answer], *args: Any) -> Answer:
+    async def _call(self, session: str, limit_s: float, deed: Callable[..., Result], *args: Any) -> Result:
         client = self._client(session)
         return await within(limit_s, self._calls, client.call, deed, *args)

@@ -18,6 +18,8 @@ _IGNORED = re.compile(r"Ignoring message (\S+) from ")
 _GIVEN_UP = re.compile(r"Not sending any more retry receipts for (\S+)")
 DECRYPTING = "Decrypting message from "
 DIALING = "Dialing "
+REDIALING = "Automatically reconnecting after "
+REDIALING_AT_ONCE = REDIALING + "0s"
 
 
 @dataclass(frozen=True, slots=True)

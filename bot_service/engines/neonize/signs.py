@@ -23,6 +23,16 @@ ENDS = frozenset(
         SignalKind.QR_EXHAUSTED,
     }
 )
+# Refused logins that say whether the server accepts the client build: it looks at the account only when it does.
+JUDGES_BUILD = frozenset(
+    {
+        SignalKind.OUTDATED,
+        SignalKind.LOGGED_OUT,
+        SignalKind.PRIMARY_GONE,
+        SignalKind.BANNED,
+        SignalKind.TEMP_BANNED,
+    }
+)
 # After these somebody still waits for a message that can be read.
 NO_PROOF = frozenset({"retry", "server-error"})
 _CONFLICT = re.compile(r'<conflict type="([a-z_]+)"')

@@ -48,7 +48,9 @@ class SimulatorEngine:
         self._tick()
         self._fetch_post()
 
-    async def start(self, session: str, *, jid: str | None, proxy: str | None, pairing: bool) -> None:
+    async def start(
+        self, session: str, *, jid: str | None, proxy: str | None, pairing: bool, canary: bool = False
+    ) -> None:
         simulated = SimulatedSession(self.world, session)
         self.sessions[session] = simulated
         self._slot_of[session] = slot = self._started % FRAME_SLOTS

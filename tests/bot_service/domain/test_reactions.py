@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bot_service.domain.reactions import REACTIONS
-from bot_service.domain.record import DueKind, EffectKind, Policy, Seen
+from bot_service.domain.record import DueKind, EffectKind, Policy, Seen, Signal
+from bot_service.domain.session import advance
 from bot_service.domain.signals import SignalKind as K
 from bot_service.domain.states import Actor, State, Wanted
 from tests.bot_service.domain.sessions import JID, NOW, POLICY, due_in, kinds, on, session
@@ -222,6 +223,19 @@ def test_outdated_stops_the_fleet_with_one_alert_and_one_session_asks_slowly() -
     assert kinds(step) == [STOP, EffectKind.FLEET_OUTDATED]
     other = on(session(State.CONNECTING), K.OUTDATED, Policy(fleet_outdated=True, canary="other"), code=405)
     assert (other[0].state, other[0].due, kinds(other)) == (State.OUTDATED, None, [STOP])
+
+
+def test_a_version_refused_to_one_account_only_is_that_accounts_trouble() -> None:
+    record = session(State.CONNECTING)
+    for minutes in (5, 15, 60):
+        signal = Signal(K.OUTDATED, {"code": 405}, others_accepted=True)
+        record, effects = advance(record, signal, POLICY, NOW)
+        assert (record.state, record.reason, record.detail) == (State.RECONNECTING, "client_refused", "405")
+        assert [effect.kind for effect in effects] == [STOP]
+        assert due_in(record, DueKind.RETRY) == minutes * MINUTE
+    record, effects = advance(record, Signal(K.OUTDATED, {"code": 405}, others_accepted=True), POLICY, NOW)
+    assert (record.state, record.actor) == (State.FAILED, Actor.OPERATOR)
+    assert [effect.kind for effect in effects] == [STOP, ATTENTION]
 
 
 def test_connect_refused_is_tried_after_5_15_and_60_minutes_and_then_fails() -> None:

@@ -13,6 +13,7 @@ from bot_service.domain.record import (
     DueKind,
     EffectKind,
     Fired,
+    FleetOutdated,
     FleetRecovered,
     Look,
     Policy,
@@ -159,16 +160,42 @@ def test_no_session_but_the_canary_retries_while_the_client_is_outdated() -> Non
     canary = Policy(fleet_outdated=True, canary="s1")
     asking = fire(session(State.OUTDATED, due=Due(DueKind.FLEET_PROBE, NOW)), canary)
     assert (asking[0].state, kinds(asking)) == (State.STARTING, [EffectKind.START])
-    linked = on(session(State.CONNECTING), SignalKind.CONNECTED, canary)
-    assert kinds(linked) == [EffectKind.FLEET_RECOVERED]
+    former = fire(session(State.OUTDATED, due=Due(DueKind.FLEET_PROBE, NOW)), outdated)
+    assert (former[0].state, former[0].due, kinds(former)) == (State.OUTDATED, None, [])
 
 
-def test_the_fleet_comes_back_over_a_minute() -> None:
+def test_the_canary_tries_when_it_is_asked_to() -> None:
+    asked, _ = advance(session(State.OUTDATED), Command(CommandKind.ASK_FOR_FLEET, at_ms=NOW), POLICY, NOW)
+    assert due_in(asked, DueKind.FLEET_PROBE) == 0
+    later, _ = advance(session(State.OUTDATED), Command(CommandKind.ASK_FOR_FLEET), POLICY, NOW)
+    assert due_in(later, DueKind.FLEET_PROBE) == 30 * MINUTE
+
+
+@pytest.mark.parametrize("state", [State.STARTING, State.CONNECTING, State.RECONNECTING])
+def test_a_session_that_is_not_connected_waits_while_the_fleet_is_outdated(state: State) -> None:
+    held, effects = advance(session(state, linked=False, engaged=True), FleetOutdated(), POLICY, NOW)
+    assert (held.state, held.reason, held.due, held.engaged) == (State.OUTDATED, "fleet_outdated", None, False)
+    assert [effect.kind for effect in effects] == [EffectKind.STOP]
+
+
+@pytest.mark.parametrize(
+    "state", [State.READY, State.SYNCING, State.DEGRADED, State.PAIRING, State.BANNED, State.STOPPED]
+)
+def test_an_outdated_fleet_leaves_connected_and_ended_sessions_alone(state: State) -> None:
+    record = session(state, linked=True)
+    assert advance(record, FleetOutdated(), POLICY, NOW) == (record, ())
+
+
+def test_all_sessions_return_at_once_and_only_the_herd_limit_spreads_them() -> None:
     after, _ = advance(session(State.OUTDATED), FleetRecovered(), POLICY, NOW)
     assert after.state is State.RECONNECTING
-    assert 0 <= due_in(after, DueKind.RETRY) <= MINUTE
+    assert due_in(after, DueKind.RETRY) == 0
+    alone, _ = advance(session(State.RECONNECTING, reason="client_refused", careful=1), FleetRecovered(), POLICY, NOW)
+    assert (alone.reason, alone.careful, due_in(alone, DueKind.RETRY)) == ("fleet_recovered", 0, 0)
     stopped = session(State.OUTDATED, wanted=Wanted.STOP)
     assert advance(stopped, FleetRecovered(), POLICY, NOW) == (stopped, ())
+    failed = session(State.FAILED, reason="client_refused")
+    assert advance(failed, FleetRecovered(), POLICY, NOW) == (failed, ())
 
 
 # --- boot ---

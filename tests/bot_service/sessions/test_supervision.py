@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from bot_service import keys
-from bot_service.domain.record import Command, CommandKind, DueKind, Look
+from bot_service.domain.record import DueKind, Look
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import State, Wanted
 from bot_service.engines.base import EngineError
@@ -39,11 +38,11 @@ async def test_a_start_that_hangs_holds_up_no_other_session(tmp_path: Path) -> N
         await paired(bot, "stuck", "well")
 
     class Stuck(FakePool):
-        async def start_session(self, session: str, *, jid: str | None, proxy: str | None) -> int:
+        async def start_session(self, session: str, *, jid: str | None, proxy: str | None, canary: bool = False) -> int:
             if session == "stuck":
                 self.calls.append(("start", session))
                 await asyncio.Event().wait()
-            return await super().start_session(session, jid=jid, proxy=proxy)
+            return await super().start_session(session, jid=jid, proxy=proxy, canary=canary)
 
     async with running(tmp_path, pool=Stuck(online=True), SESSION_START_TIMEOUT="1000") as bot:
         await is_in(bot, "well", State.READY)
@@ -89,24 +88,6 @@ async def test_a_connection_that_nobody_wants_is_ended(tmp_path: Path) -> None:
         bot.pool.running["one"] = 99
         bot.pool.emit("one", SignalKind.CONNECTED)
         await eventually(lambda: "one" not in bot.pool.running, what="the stop of what nobody wants")
-
-
-async def test_an_outdated_client_stops_the_fleet_and_one_session_leads_it_back(tmp_path: Path) -> None:
-    async with running(tmp_path, RECONNECT_FIRST_DELAY="20", RECONNECT_MAX_DELAY="20") as bot:
-        await paired(bot, "canary", "other")
-        told: list[Any] = []
-        bot.app[keys.BUS].subscribe(lambda event: told.append(event.kind))
-        bot.pool.emit("canary", SignalKind.OUTDATED, code=405)
-        await is_in(bot, "canary", State.OUTDATED)
-        bot.pool.emit("other", SignalKind.STREAM_ERROR, signature="x")
-        await is_in(bot, "other", State.OUTDATED)
-        assert told.count("fleet.outdated") == 1
-        bot.app[keys.SUPERVISOR].apply("canary", Command(CommandKind.START))
-        await is_in(bot, "canary", State.READY)
-        assert "fleet.recovered" in told
-        record = bot.app[keys.REGISTRY].get("other")
-        assert record is not None
-        assert (record.state, record.reason) == (State.RECONNECTING, "fleet_recovered")
 
 
 async def test_a_locked_store_is_told_by_health_and_nothing_is_lost(tmp_path: Path) -> None:

@@ -1,0 +1,146 @@
+"""Lets one login go ahead when it is not known whether WhatsApp still accepts the client build, over all worker processes.
+
+When a refused build loses its connections, every client of every worker dials again within milliseconds. Only one of them has to
+learn that it is refused. So the first login goes alone; the others wait for its result, at most for a moment. When it is accepted
+all of them go at once, so that hundreds of sessions come back together after an ordinary loss.
+
+The state is a small file per build in ``DATA_DIR/run``: when a login was last accepted and last refused, and whether the API process
+has closed the gate. The login that goes ahead holds a lock on it, which a dead process releases. Trouble with the file never holds
+a login.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import struct
+import threading
+from collections.abc import Iterable
+from enum import Enum
+from pathlib import Path
+
+from shared.clock import Clock
+
+_STATE = struct.Struct("<qqq")
+_ACCEPTED, _REFUSED, _CLOSED = 0, 8, 16
+_NAME = "logins-"
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+
+RECENT_S = 5.0
+"""A start needs no proof when another login was accepted so long ago."""
+DECISION_S = 10.0
+"""After a refused login the others wait so long for the API process to close the gate."""
+PATIENCE_S = 3.0
+"""A login waits at most so long for another one that is under way."""
+CLOSED_FOR_S = 120.0
+"""A closed gate holds a login at most so long, in case no API process is left to stop it."""
+
+
+class Answer(Enum):
+    GO = "go"
+    WAIT = "wait"
+    CLOSED = "closed"
+
+
+class LoginGate:
+    """The gate of the build that this process announces."""
+
+    def __init__(self, run_dir: Path, build: int, clock: Clock) -> None:
+        self._path, self._clock = run_dir / f"{_NAME}{build}", clock
+
+    def attempt(self, *, recent_s: float = 0.0) -> LoginAttempt:
+        """One login of one client. A login that was accepted less than ``recent_s`` before it is proof enough."""
+        return LoginAttempt(self._path, self._clock, recent_s)
+
+    def released(self) -> None:
+        """From the API process: a refusal was the trouble of one account, the others need not wait."""
+        LoginAttempt(self._path, self._clock, 0.0).accepted()
+
+
+class LoginAttempt:
+    """Ask until it may go; then say how it ended. Safe for threads."""
+
+    def __init__(self, path: Path, clock: Clock, recent_s: float) -> None:
+        self._path, self._clock, self._recent_s = path, clock, recent_s
+        self._since = clock.monotonic()
+        self._file: int | None = None
+        self._lock = threading.RLock()
+
+    def ask(self) -> Answer:
+        """Whether the client may dial now. Returns at once; ask again after a moment."""
+        with self._lock:
+            try:
+                return self._ask(self._opened())
+            except OSError:
+                return self._go()
+
+    def is_closed(self) -> bool:
+        """Whether the API process holds every login of this build."""
+        with self._lock, contextlib.suppress(OSError):
+            return _read(self._opened())[2] and self._clock.monotonic() - self._since < CLOSED_FOR_S
+        return False
+
+    def _ask(self, file: int) -> Answer:
+        now = self._clock.monotonic()
+        waited = now - self._since
+        accepted, refused, closed = _read(file)
+        if closed and waited < CLOSED_FOR_S:
+            return Answer.CLOSED
+        # A time ahead of this clock is from before a restart of the machine.
+        if accepted > refused and self._since - self._recent_s < accepted <= now:
+            return self._go()
+        if refused > accepted and 0 <= now - refused < DECISION_S and waited < DECISION_S:
+            return Answer.WAIT
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return Answer.WAIT if waited < PATIENCE_S else self._go()
+        return Answer.GO
+
+    def _go(self) -> Answer:
+        self.end()
+        return Answer.GO
+
+    def accepted(self) -> None:
+        """The server accepted the login: the build is good."""
+        self._note(_ACCEPTED)
+
+    def refused(self) -> None:
+        """The server refused the build."""
+        self._note(_REFUSED)
+
+    def end(self) -> None:
+        """The attempt is over, whatever came of it. Idempotent."""
+        with self._lock:
+            if self._file is not None:
+                os.close(self._file)  # and with it the lock on the file
+                self._file = None
+
+    def _note(self, place: int) -> None:
+        with self._lock, contextlib.suppress(OSError):
+            os.pwrite(self._opened(), struct.pack("<q", int(self._clock.monotonic() * 1e9)), place)
+        self.end()
+
+    def _opened(self) -> int:
+        if self._file is None:
+            self._file = os.open(self._path, _FLAGS, 0o600)
+        return self._file
+
+
+def close_for(run_dir: Path, refused: Iterable[int]) -> None:
+    """From the API process: no login of these builds goes ahead, those of every other build do. Raises ``OSError``."""
+    closed = {f"{_NAME}{build}" for build in refused}
+    present = {path.name for path in run_dir.glob(f"{_NAME}*")}
+    for name in closed | present:
+        file = os.open(run_dir / name, _FLAGS, 0o600)
+        try:
+            os.pwrite(file, struct.pack("<q", name in closed), _CLOSED)
+        finally:
+            os.close(file)
+
+
+def _read(file: int) -> tuple[float, float, bool]:
+    data = os.pread(file, _STATE.size, 0).ljust(_STATE.size, b"\0")
+    accepted, refused, closed = _STATE.unpack(data)
+    return accepted / 1e9, refused / 1e9, bool(closed)

@@ -1,0 +1,113 @@
+"""Copies of the native library that announce another client build. Imports nothing of neonize: the API process uses it too.
+
+The library computes its login payload and the build hash of a pairing from one constant, three little-endian 32-bit numbers
+(2, 3000, build), when it is loaded. Memory that is changed later comes too late, so the change is made in a copy of the file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import importlib.util
+import mmap
+import os
+import struct
+from collections.abc import Collection
+from pathlib import Path
+
+from bot_service.domain.client_version import HIGHEST_BUILD, LOWEST_BUILD
+from bot_service.engines.base import CopyError
+
+_MARK = struct.pack("<II", 2, 3000)
+_PART = ".part"
+
+
+def installed() -> Path:
+    """The native library as it was installed. Raises :class:`CopyError`."""
+    spec = importlib.util.find_spec("neonize")
+    folders = list(spec.submodule_search_locations or ()) if spec is not None else []
+    found = sorted(file for folder in folders for file in Path(folder).glob("neonize-*.so"))
+    if len(found) != 1:
+        raise CopyError("not_installed", f"{len(found)} native libraries of neonize are installed, one is expected")
+    return found[0]
+
+
+def builtin_build() -> int:
+    """The build that the installed library announces. Raises :class:`CopyError`."""
+    return find_build(_read(installed()))[0]
+
+
+def find_build(library: bytes) -> tuple[int, int]:
+    """(build, offset of its four bytes). Raises :class:`CopyError` unless exactly one place looks like the version."""
+    found = []
+    at = library.find(_MARK)
+    while at >= 0:
+        if at % 4 == 0 and at + 12 <= len(library):
+            (build,) = struct.unpack_from("<I", library, at + 8)
+            if LOWEST_BUILD <= build <= HIGHEST_BUILD:
+                found.append((build, at + 8))
+        at = library.find(_MARK, at + 1)
+    if len(found) != 1:
+        raise CopyError("not_unique", f"{len(found)} places of the native library look like the client version")
+    return found[0]
+
+
+def make(build: int, folder: Path) -> Path:
+    """A library in ``folder`` that announces ``build``: the one that is there already when it is whole, or a new one.
+
+    Blocks; takes about 0.1 s. A kill at any moment leaves either no copy or a whole one. Raises :class:`CopyError`.
+    """
+    source = installed()
+    original = _read(source)
+    builtin, offset = find_build(original)
+    wanted = original[:offset] + struct.pack("<I", build) + original[offset + 4 :]
+    target = folder / f"{source.stem}-{builtin}-as-{build}.so"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not (target.exists() and target.read_bytes() == wanted):
+            _write(target, wanted)
+        _check(target, wanted, build)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise CopyError("no_space" if full else "not_writable", f"{folder}: {error.strerror}") from error
+    return target
+
+
+def remove_others(folder: Path, keep: Collection[int]) -> None:
+    """Delete every copy but those of ``keep``, and what a kill left behind. Processes that loaded one go on with it."""
+    ends = tuple(f"-as-{build}.so" for build in keep)
+    with contextlib.suppress(OSError):  # a folder that cannot be written to keeps old copies until it can
+        for file in folder.glob("neonize-*"):
+            if not file.name.endswith(ends):
+                file.unlink(missing_ok=True)
+
+
+def _write(target: Path, content: bytes) -> None:
+    part = target.with_name(target.name + _PART)
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _check(target: Path, wanted: bytes, build: int) -> None:
+    found = target.read_bytes()
+    if found != wanted or find_build(found)[0] != build:
+        raise CopyError("damaged", f"{target} does not hold what was written")
+    with target.open("rb") as file:
+        try:
+            mmap.mmap(file.fileno(), mmap.PAGESIZE, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_EXEC).close()
+        except PermissionError as error:
+            detail = f"{target.parent} is on a file system that does not allow programs (noexec)"
+            raise CopyError("not_executable", detail) from error
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise CopyError("not_installed", f"{file}: {error.strerror}") from error

@@ -1,0 +1,81 @@
+"""Reads the page on which WhatsApp publishes its client version: one request, bounded in time and size."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+
+import aiohttp
+
+from shared import logs
+
+log = logs.get(__name__)
+
+TIMEOUT_S = 10.0
+MAX_BYTES = 2 * 1024 * 1024
+DEFAULT_URL = "https://web.whatsapp.com/sw.js"
+# The page is written for browsers, and answers others differently.
+_HEADERS = {
+    "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
+    "Accept": "text/html,application/xhtml+xml,application/javascript,*/*;q=0.8",
+    "Accept-Language": "en-US,en;q=0.9",
+    "Accept-Encoding": "identity",
+    "Sec-Fetch-Dest": "document",
+    "Sec-Fetch-Mode": "navigate",
+    "Sec-Fetch-Site": "none",
+    "Sec-Fetch-User": "?1",
+}
+
+
+class PageError(Exception):
+    """The page could not be read. ``result`` is stable: ``unreachable``, ``timeout``, ``bad_answer``; the text is for people
+    and names no address, because a proxy's may hold a password."""
+
+    def __init__(self, result: str, detail: str) -> None:
+        super().__init__(detail)
+        self.result = result
+
+
+class VersionPage:
+    """``proxy`` is http://, https:// or socks5://, as for the engine."""
+
+    def __init__(self, url: str, proxy: str | None) -> None:
+        self._url, self._proxy = url, proxy
+
+    async def read(self) -> str:
+        """The text of the page. Raises :class:`PageError`."""
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                return await self._read()
+        except TimeoutError as error:
+            raise PageError("timeout", f"no whole answer within {TIMEOUT_S:g} s") from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise PageError("unreachable", type(error).__name__) from error
+
+    async def _read(self) -> str:
+        # Reading the trusted certificates takes some 20 ms.
+        trust = await asyncio.to_thread(ssl.create_default_context)
+        connector, proxy = self._connector(trust)
+        async with (
+            aiohttp.ClientSession(
+                connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
+            ) as http,
+            http.get(self._url, headers=_HEADERS, proxy=proxy, allow_redirects=False) as response,
+        ):
+            if response.status != 200:
+                raise PageError("bad_answer", f"status {response.status}")
+            if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+                raise PageError("bad_answer", "the answer is compressed, which was not asked for")
+            body = bytearray()
+            async for piece in response.content.iter_chunked(65_536):
+                body += piece
+                if len(body) > MAX_BYTES:
+                    raise PageError("bad_answer", f"more than {MAX_BYTES} bytes")
+            return body.decode(errors="replace")
+
+    def _connector(self, trust: ssl.SSLContext) -> tuple[aiohttp.BaseConnector, str | None]:
+        if self._proxy is not None and self._proxy.startswith("socks5"):
+            from aiohttp_socks import ProxyConnector  # only with such a proxy
+
+            return ProxyConnector.from_url(self._proxy, ssl=trust), None
+        return aiohttp.TCPConnector(ssl=trust), self._proxy

@@ -1,0 +1,247 @@
+"""Which client version new workers announce to WhatsApp: chosen by the setting, followed on WhatsApp's page, kept in the store."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot_service.domain.client_version import (
+    Mode,
+    Rejection,
+    Setting,
+    Source,
+    Versions,
+    age_days,
+    published_build,
+    version,
+)
+from bot_service.domain.ports import ClientVersionPool
+from bot_service.engines.base import ClientLibrary, CopyError
+from bot_service.engines.version_page import PageError
+from bot_service.sessions.fleet import NO_BUILD, SessionFleet
+from bot_service.store import client_builds
+from bot_service.store.database import Database
+from shared import logs
+from shared.clock import Clock, iso, to_ms
+
+log = logs.get(__name__)
+
+FOLDER = "engine"
+DAY_S, JITTER = 86_400.0, 0.15
+# A look that could not read the page is repeated after this time, doubled each time up to a day.
+FAILED_FIRST_S = 300.0
+
+
+class Page(Protocol):
+    """Where WhatsApp publishes its version. Raises :class:`PageError`."""
+
+    async def read(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class VersionFacts:
+    """What is announced now, for people and metrics; ``version`` is None when the engine announces none that is known.
+
+    ``problem`` says why the chosen version is not the announced one, ``problem_reason`` in one stable word.
+    """
+
+    version: str | None
+    source: Source | None
+    age_days: float | None
+    outdated: bool
+    refused: tuple[str, ...] = ()
+    published: str | None = None
+    checked_at: str | None = None
+    check_result: str | None = None
+    problem: str | None = None
+    problem_reason: str | None = None
+
+
+class ClientVersion:
+    """``checked(result)`` is called after every look, with a stable word: ``newer``, ``unchanged``, ``rejected``,
+    ``unreachable``, ``timeout``, ``bad_answer``."""
+
+    def __init__(
+        self,
+        setting: Setting,
+        library: ClientLibrary | None,
+        page: Page,
+        fleet: SessionFleet,
+        pool: ClientVersionPool,
+        database: Database,
+        clock: Clock,
+        *,
+        folder: Path,
+        checked: Callable[[str], None],
+        chance: random.Random | None = None,
+    ) -> None:
+        self.setting = setting
+        self._library, self._page, self._fleet, self._pool = library, page, fleet, pool
+        self._database, self._clock, self._folder, self._checked = database, clock, folder, checked
+        self._chance = chance or random.Random()  # noqa: S311
+        self._versions: Versions | None = None
+        self._announced = NO_BUILD
+        self._stored_refused: frozenset[int] = frozenset()
+        self._problem: CopyError | None = None
+        self._checked_at: str | None = None
+        self._check_result: str | None = None
+        self.looked_s = float("-inf")
+        """When the page was last looked at, and when it is to be: seconds of the monotonic clock."""
+        self.next_look_s = float("-inf")
+        self.failed_looks = 0
+
+    # --- what others look at ---
+
+    @property
+    def follows_page(self) -> bool:
+        return self.setting.mode is Mode.AUTO and self._versions is not None
+
+    @property
+    def announced(self) -> int:
+        """The build that new workers announce."""
+        return self._announced
+
+    @property
+    def usable(self) -> tuple[int, ...]:
+        """Every build that may be announced, the first choice first."""
+        return (NO_BUILD,) if self._versions is None else self._versions.usable
+
+    @property
+    def best(self) -> int:
+        """The first choice that is not refused."""
+        if self._versions is None:
+            return NO_BUILD
+        return replace(self._versions, refused=self._fleet.refused).best
+
+    def facts(self) -> VersionFacts:
+        """From memory only."""
+        outdated, versions = self._fleet.policy.fleet_outdated, self._versions
+        problem, reason = (self._problem.detail, self._problem.reason) if self._problem else (None, None)
+        if versions is None:
+            return VersionFacts(None, None, None, outdated, problem=problem, problem_reason=reason)
+        return VersionFacts(
+            version=version(self._announced),
+            source=versions.source(self._announced),
+            age_days=round(age_days(self._announced, self._clock.now()), 1),
+            outdated=outdated,
+            refused=tuple(version(build) for build in sorted(self._fleet.refused - {NO_BUILD})),
+            published=None if versions.published is None else version(versions.published),
+            checked_at=self._checked_at,
+            check_result=self._check_result,
+            problem=problem,
+            problem_reason=reason,
+        )
+
+    # --- what is known and announced ---
+
+    async def load(self) -> None:
+        """Before the first worker starts: what is known from before, without a look at the network."""
+        if self._library is None:
+            return
+        try:
+            builtin = await asyncio.to_thread(self._library.builtin_build)
+        except CopyError as error:
+            self._report(error)
+            return
+        async with self._database.read() as connection:
+            known = await client_builds.load(connection)
+        # A published build that is older than the built-in one is from before an upgrade.
+        published = known.published if known.published is not None and known.published > builtin else None
+        self._versions = Versions(self.setting, builtin, published)
+        self._stored_refused = known.refused
+        self._fleet.refuse(known.refused)
+        await self.announce(self.best)
+
+    async def announce(self, build: int) -> bool:
+        """New workers announce ``build`` from now on; running ones go on. False when that cannot be done: then new ones
+        announce the built-in build, and :meth:`facts` say why."""
+        if self._versions is None or self._library is None:
+            return True
+        copy, problem = None, None
+        if build != self._versions.builtin:
+            try:
+                copy = await asyncio.to_thread(self._library.make, build, self._folder)
+            except CopyError as error:
+                build, problem = self._versions.builtin, error
+        self._report(problem)
+        self._pool.announce(build, copy)
+        if build != self._announced:
+            self._announced = build
+            log.info(
+                f"New engine workers announce client version {version(build)}", event_name="client_version.announced"
+            )
+        await asyncio.to_thread(self._library.remove_others, self._folder, {build, *self._pool.builds_in_use()})
+        return problem is None
+
+    def _report(self, problem: CopyError | None) -> None:
+        if problem is not None and (self._problem is None or self._problem.reason != problem.reason):
+            log.error(
+                f"The built-in client version is announced, another one cannot be: {problem.detail}",
+                event_name="client_version.builtin_used",
+                reason=problem.reason,
+            )
+        self._problem = problem
+
+    async def look(self) -> None:
+        """One look at the page, when the setting wants that: what is published is known and stored afterwards."""
+        self.looked_s = self._clock.monotonic()
+        self.next_look_s = self.looked_s + DAY_S * self._chance.uniform(1 - JITTER, 1 + JITTER)
+        versions = self._versions
+        if not self.follows_page or versions is None:
+            return
+        try:
+            found = published_build(await self._page.read(), builtin=versions.builtin, now=self._clock.now())
+        except PageError as error:
+            self._looked(error.result)
+            self.failed_looks += 1
+            self.next_look_s = self.looked_s + min(FAILED_FIRST_S * 2 ** (self.failed_looks - 1), DAY_S)
+            log.warning(
+                f"WhatsApp's version page could not be read: {error}",
+                event_name="client_version.page",
+                result=error.result,
+            )
+            return
+        self.failed_looks = 0
+        if isinstance(found, Rejection):
+            self._looked("rejected")
+            log.warning(
+                f"The published client version is not used: {found.value}", event_name="client_version.rejected"
+            )
+            return
+        self._looked("newer" if found > self._announced else "unchanged")
+        if found != versions.published:
+            self._versions = replace(versions, published=found)
+            log.info(f"WhatsApp publishes client version {version(found)}", event_name="client_version.published")
+        await self._store(lambda connection: client_builds.save_published(connection, found, to_ms(self._clock.now())))
+
+    def _looked(self, result: str) -> None:
+        self._checked_at, self._check_result = iso(self._clock.now()), result
+        self._checked(result)
+
+    async def store_refused(self) -> None:
+        """Keep what is refused, if that has changed."""
+        refused = self._fleet.refused - {NO_BUILD}
+        if self._versions is None or refused == self._stored_refused:
+            return
+        now_ms = to_ms(self._clock.now())
+        if await self._store(lambda connection: client_builds.save_refused(connection, refused, now_ms)):
+            self._stored_refused = refused
+
+    async def _store(self, write: Callable[[AsyncConnection], Awaitable[None]]) -> bool:
+        try:
+            async with self._database.write() as connection:
+                await write(connection)
+        except (SQLAlchemyError, OSError) as error:
+            # It is in memory, and written with the next change or look; health names the store.
+            log.warning(
+                "The client version could not be stored", event_name="client_version.store", why=str(error)[:200]
+            )
+            return False
+        return True

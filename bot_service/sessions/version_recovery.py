@@ -1,0 +1,201 @@
+"""Follows the published client version, and heals a refused one by itself: a canary tries a newer build, then the built-in one.
+
+A build with which the canary is READY for some seconds brings all sessions back. When none is accepted a person is needed, and looks
+at the version page go on: a newer published build starts the canary again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from enum import Enum
+
+from bot_service.domain.client_version import Mode
+from bot_service.domain.record import Command, CommandKind, Record
+from bot_service.domain.states import FINAL, State, Wanted
+from bot_service.sessions.client_version import JITTER, ClientVersion
+from bot_service.sessions.fleet import NO_BUILD
+from bot_service.sessions.news import News
+from bot_service.sessions.supervisor import Supervisor
+from shared import logs
+from shared.clock import Clock, to_ms
+
+log = logs.get(__name__)
+
+READY_FOR_S = 10.0
+POLL_S = 0.25
+# WhatsApp may publish a build a moment after it refuses the old one, so the first looks follow quickly.
+QUICK_LOOKS_S = (3.0, 5.0, 7.0, 10.0)
+WAIT_FIRST_S, WAIT_LONGEST_S = 300.0, 3600.0
+# A page that could not be read is worth a new look sooner than one that has nothing newer.
+UNREAD_FIRST_S = 15.0
+# A refused account asks for a look, many in a row for no more than this.
+LOOK_AT_MOST_EVERY_S = 60.0
+
+
+class Verdict(Enum):
+    """What came of one try of the canary."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    GONE = "gone"  # the canary was stopped, deleted or unlinked
+
+
+class VersionRecovery:
+    """One loop. What it knows of one refusal of the fleet is forgotten when that is over."""
+
+    def __init__(
+        self,
+        client_version: ClientVersion,
+        supervisor: Supervisor,
+        news: News,
+        clock: Clock,
+        *,
+        chance: random.Random | None = None,
+    ) -> None:
+        self._version, self._supervisor, self._fleet = client_version, supervisor, supervisor.fleet
+        self._news, self._clock = news, clock
+        self._chance = chance or random.Random()  # noqa: S311
+        self._refused_alone: set[str] = set()
+        self._tried: list[int] = []
+        self._rounds = 0
+        self._person_needed = False
+
+    async def run(self) -> None:
+        """The loop."""
+        while True:
+            self._fleet.changed.clear()
+            if self._fleet.policy.fleet_outdated:
+                await self._heal()
+            else:
+                self._tried, self._rounds, self._person_needed = [], 0, False
+                await self._follow()
+            await self._version.store_refused()
+
+    # --- while the version is accepted ---
+
+    async def _follow(self) -> None:
+        """Look when it is time, or when one account was refused; then sleep until something changes."""
+        now_s, by = self._clock.monotonic(), self._fleet.refused_by
+        alone = set().union(*by.values()) if by else set()
+        asked = alone - self._refused_alone and now_s - self._version.looked_s >= LOOK_AT_MOST_EVERY_S
+        if asked or now_s >= self._version.next_look_s:
+            await self._version.look()
+        # A build that one account was refused with is left when a better one is known, before others are refused too.
+        doubted = frozenset(by) - {self._version.best, NO_BUILD}
+        if doubted:
+            self._fleet.refuse(self._fleet.refused | doubted)
+            for session in set().union(*(by[build] for build in doubted)) - self._refused_alone:
+                self._supervisor.apply(session, Command(CommandKind.RECONNECT, reason="client_refused"))
+        self._refused_alone = alone
+        if self._version.best != self._version.announced:
+            await self._version.announce(self._version.best)
+        await self._version.store_refused()
+        await self._pause(max(0.0, self._version.next_look_s - self._clock.monotonic()))
+
+    # --- after a refusal ---
+
+    async def _heal(self) -> None:
+        """One round: look, let canaries try what is worth it, and wait for something better."""
+        if self._rounds == 0 or self._clock.monotonic() - self._version.looked_s >= min(QUICK_LOOKS_S):
+            await self._version.look()
+        while self._fleet.policy.fleet_outdated and (build := self._next_build()) is not None:
+            self._tried.append(build)
+            if await self._version.announce(build) and await self._try(build) is Verdict.ACCEPTED:
+                await self._fleet.recovered()
+                return
+            await self._version.store_refused()
+        if self._fleet.policy.fleet_outdated:
+            await self._wait()
+
+    def _next_build(self) -> int | None:
+        """The next build for the canary: each once, and none that is known to be refused to everybody."""
+        for build in self._version.usable:
+            canary = self._fleet.next_canary(build)
+            if canary is None or build in self._tried:
+                continue
+            by = self._fleet.refused_by.get(build, set())
+            # Refused to one account only: another one finds out whether it is the build or the account.
+            if build not in self._fleet.refused or (len(by) == 1 and canary.id not in by):
+                return build
+        return None
+
+    async def _try(self, build: int) -> Verdict:
+        verdict = Verdict.GONE
+        while verdict is Verdict.GONE and (canary := self._fleet.next_canary(build)) is not None:
+            log.info(
+                "A session tries whether the client version is accepted",
+                event_name="fleet.try",
+                session=canary.id,
+                build=build,
+            )
+            begun_ms = self._now_ms()
+            self._fleet.try_with(canary, begun_ms)
+            verdict = await self._verdict(canary.id, begun_ms)
+        return verdict
+
+    async def _verdict(self, canary: str, begun_ms: int) -> Verdict:
+        while True:
+            await self._clock.sleep(POLL_S)
+            record = self._supervisor.record(canary)
+            if record is None or record.wanted is Wanted.STOP or record.state in FINAL:
+                return Verdict.GONE
+            if record.state is State.OUTDATED and (record.due is None or record.due.at_ms > begun_ms):
+                return Verdict.REFUSED
+            if self._is_stable(record):
+                return Verdict.ACCEPTED
+
+    def _is_stable(self, record: Record) -> bool:
+        return record.state is State.READY and self._now_ms() - record.since_ms >= READY_FOR_S * 1000
+
+    async def _wait(self) -> None:
+        """Until the next look; a canary that got through by one of its own late tries ends the refusal."""
+        quick = self._version.follows_page and self._rounds < len(QUICK_LOOKS_S)
+        if not quick:
+            self._ask_person()
+        until = self._clock.monotonic() + (QUICK_LOOKS_S[self._rounds] if quick else self._wait_s())
+        self._rounds += 1
+        while self._fleet.policy.fleet_outdated and self._clock.monotonic() < until:
+            await self._clock.sleep(POLL_S)
+            canary = self._fleet.canary()
+            if canary is not None and self._is_stable(canary):
+                await self._fleet.recovered()
+            elif self._next_build() is not None:
+                return
+
+    def _wait_s(self) -> float:
+        doubled = 2.0 ** min(max(0, self._rounds - len(QUICK_LOOKS_S)), 20)
+        wait_s = min(WAIT_FIRST_S * doubled, WAIT_LONGEST_S)
+        if self._version.failed_looks:
+            wait_s = min(wait_s, UNREAD_FIRST_S * doubled)
+        return wait_s * self._chance.uniform(1.0, 1.0 + JITTER)
+
+    def _ask_person(self) -> None:
+        canary = self._fleet.canary()
+        if canary is not None and not self._person_needed:
+            self._person_needed = True
+            refused = sorted({*self._tried, *self._fleet.refused} - {NO_BUILD})
+            self._news.fleet_needs_person(canary, refused, self._advice())
+
+    def _advice(self) -> str:
+        if self._version.setting.mode is not Mode.AUTO:
+            return "Set WHATSAPP_VERSION=auto to follow the published version, or to a newer 2.3000.N."
+        if not self._version.follows_page:
+            return "Upgrade the engine."
+        return (
+            "Veilleur goes on looking for a newer published version. Upgrade Veilleur, or set WHATSAPP_VERSION=2.3000.N "
+            "to a version that WhatsApp accepts."
+        )
+
+    async def _pause(self, seconds: float) -> None:
+        """Until something changed in the fleet, at most ``seconds``."""
+        waits = [asyncio.ensure_future(self._clock.sleep(seconds)), asyncio.ensure_future(self._fleet.changed.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+
+    def _now_ms(self) -> int:
+        return to_ms(self._clock.now())
