@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import ssl
+from typing import Any
 
 import aiohttp
 
@@ -41,6 +43,16 @@ class VersionPage:
 
     def __init__(self, url: str, proxy: str | None) -> None:
         self._url, self._proxy = url, proxy
+        self._socks: Any = None
+        self._errors: tuple[type[Exception], ...] = (aiohttp.ClientError, OSError, ValueError)
+        if proxy is not None and proxy.startswith("socks5"):
+            # Loaded for such a proxy only. Its errors share no base with others.
+            self._socks = importlib.import_module("aiohttp_socks")
+            self._errors += (
+                self._socks.ProxyError,
+                self._socks.ProxyConnectionError,
+                self._socks.ProxyTimeoutError,
+            )
 
     async def read(self) -> str:
         """The text of the page. Raises :class:`PageError`."""
@@ -49,7 +61,7 @@ class VersionPage:
                 return await self._read()
         except TimeoutError as error:
             raise PageError("timeout", f"no whole answer within {TIMEOUT_S:g} s") from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except self._errors as error:
             raise PageError("unreachable", type(error).__name__) from error
 
     async def _read(self) -> str:
@@ -74,8 +86,6 @@ class VersionPage:
             return body.decode(errors="replace")
 
     def _connector(self, trust: ssl.SSLContext) -> tuple[aiohttp.BaseConnector, str | None]:
-        if self._proxy is not None and self._proxy.startswith("socks5"):
-            from aiohttp_socks import ProxyConnector  # only with such a proxy
-
-            return ProxyConnector.from_url(self._proxy, ssl=trust), None
+        if self._socks is not None:
+            return self._socks.ProxyConnector.from_url(self._proxy, ssl=trust), None
         return aiohttp.TCPConnector(ssl=trust), self._proxy

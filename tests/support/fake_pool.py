@@ -36,6 +36,11 @@ class FakePool:
         self.refused: frozenset[int] = frozenset()
         self.released: list[int] = []
         self.builds: dict[str, int] = {}
+        self.outdated: set[int] = set()
+        """Client builds that the server refuses."""
+        self.outdated_accounts: set[str] = set()
+        """Sessions that the server refuses whatever they announce."""
+        self.logins: list[tuple[str, int]] = []
 
     async def open(self) -> None:
         self.opened = True
@@ -57,6 +62,24 @@ class FakePool:
     def connect(self, session: str) -> None:
         self.emit(session, SignalKind.CONNECTED)
         self.emit(session, SignalKind.OFFLINE_SYNC_COMPLETED, count=0)
+
+    def log_in(self, session: str) -> None:
+        """What the server answers to a login: it looks at the client build first."""
+        build = self.builds.get(session, 0)
+        self.logins.append((session, build))
+        if build in self.outdated or session in self.outdated_accounts:
+            self.emit(session, SignalKind.OUTDATED, code=405)
+        else:
+            self.connect(session)
+
+    def drop(self, *sessions: str) -> None:
+        """Connections are lost; the engine dials again by itself unless its build is refused."""
+        for session in sessions:
+            self.emit(session, SignalKind.DISCONNECTED)
+        for session in sessions:
+            if session in self.running and self.builds.get(session, 0) not in self.refused:
+                self.emit(session, SignalKind.CONNECTING)
+                self.log_in(session)
 
     def release(self) -> None:
         """What hangs goes on, and nothing hangs any more."""
@@ -93,7 +116,7 @@ class FakePool:
         self.running[session] = self._count
         self.emit(session, SignalKind.STARTED)
         if self.online and jid is not None:
-            self.connect(session)
+            self.log_in(session)
         elif self.online:
             self.emit(session, SignalKind.QR, code=f"2@{session},key", expiresInMs=60_000, round=1)
         return self._count

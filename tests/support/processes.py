@@ -180,6 +180,8 @@ def bot(tmp_path: Path, *, port: int | None = None, name: str = "bot", **env: st
         "BOT_API_KEY": API_KEY,
         "WATCHDOG_TOKEN": WATCHDOG_TOKEN,
         "LOG_FORMAT": "json",
+        # No test looks at a page outside.
+        "WHATSAPP_VERSION": "builtin",
         **env,
     }
     return Program("bot_service", settings, log=tmp_path / f"{name}.log")

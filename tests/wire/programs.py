@@ -20,6 +20,7 @@ def bot(tmp_path: Path, server: Remote, **env: str) -> Program:
         "SSL_CERT_FILE": server.ca_file,
         "FAKE_WHATSAPP_ROOT_KEY": server.root_hex,
         "WHATSAPP_PROXY": server.proxy,
+        "WHATSAPP_VERSION": "auto",
         "RECONNECT_FIRST_DELAY": "200",
         "RECONNECT_MAX_DELAY": "1000",
         **env,

@@ -85,7 +85,7 @@ def remove_others(folder: Path, keep: Collection[int]) -> None:
 def _write(target: Path, content: bytes) -> None:
     part = target.with_name(target.name + _PART)
     try:
-        with part.open("wb") as file:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
