@@ -81,15 +81,15 @@ class VersionRecovery:
         asked = alone - self._refused_alone and now_s - self._version.looked_s >= LOOK_AT_MOST_EVERY_S
         if asked or now_s >= self._version.next_look_s:
             await self._version.look()
+        if self._version.best != self._version.announced:
+            await self._version.announce(self._version.best)
         # A build that one account was refused with is left when a better one is known, before others are refused too.
-        doubted = frozenset(by) - {self._version.best, NO_BUILD}
+        doubted = frozenset(by) - {self._version.announced, NO_BUILD}
         if doubted:
             self._fleet.refuse(self._fleet.refused | doubted)
             for session in set().union(*(by[build] for build in doubted)) - self._refused_alone:
                 self._supervisor.apply(session, Command(CommandKind.RECONNECT, reason="client_refused"))
         self._refused_alone = alone
-        if self._version.best != self._version.announced:
-            await self._version.announce(self._version.best)
         await self._version.store_refused()
         await self._pause(max(0.0, self._version.next_look_s - self._clock.monotonic()))
 
