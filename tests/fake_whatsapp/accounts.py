@@ -63,6 +63,8 @@ class Account:
     next_device: int = 1
     logins: list[float] = field(default_factory=list)
     attempts: list[float] = field(default_factory=list)
+    build: int = 0
+    """The client build of its last login."""
 
     def link(
         self, identity: bytes, noise_key: bytes, registration_id: int, signed_prekey: tuple[int, bytes, bytes]

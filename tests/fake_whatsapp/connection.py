@@ -20,6 +20,7 @@ from tests.fake_whatsapp.jid import SERVER, lid_jid
 from tests.fake_whatsapp.keys import KeyPair
 from tests.fake_whatsapp.nodes import Attr, Node
 from tests.fake_whatsapp.noise import Handshake, Transport
+from tests.fake_whatsapp.versions import announced_build
 from tests.fake_whatsapp.world import World
 
 LENGTH_BYTES = 3
@@ -152,8 +153,22 @@ class Connection:
         return True
 
     async def _serve(self) -> None:
+        # The server looks at the version before it looks at the account.
+        refusal = self.world.versions.failure(self.payload)
         if self.payload.HasField("devicePairingData"):
+            if refusal is None and not self.world.versions.build_hash_fits(self.payload):
+                self.world.stats["wrong build hashes"] += 1
+                refusal = {"reason": "400"}
+            if refusal is not None:
+                await self.fail(refusal)
+                return
             await self._desk.begin(self)
+        elif refusal is not None:
+            account = self.world.directory.accounts.get(str(self.payload.username))
+            if account is not None:
+                account.attempts.append(time.monotonic())
+            await self.fail(refusal)
+            return
         elif not await self._login():
             return
         while (node := await self._receive()) is not None:
@@ -177,6 +192,7 @@ class Connection:
             await self.fail(failure or {"reason": "401"})
             return False
         account.logins.append(time.monotonic())
+        account.build = announced_build(self.payload)
         self.world.stats["logins"] += 1
         older, self.companion, companion.connection = companion.connection, companion, self
         if older is not None and older is not self:

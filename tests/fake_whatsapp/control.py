@@ -76,6 +76,26 @@ class Control:
             "downloads": self._world.media.downloads,
         }
 
+    async def versions(
+        self,
+        minimum: int | None = None,
+        refused: list[int] | None = None,
+        published: int | None = None,
+        page: str | None = None,
+    ) -> Body:
+        """Set what is given (see `Versions`); returns what is so now."""
+        versions = self._world.versions
+        versions.minimum = versions.minimum if minimum is None else minimum
+        versions.refused = versions.refused if refused is None else set(refused)
+        versions.published = versions.published if published is None else published
+        versions.page = versions.page if page is None else page
+        return {
+            "builtin": versions.builtin,
+            "announced": {str(build): count for build, count in versions.announced.items()},
+            "refusals": {str(build): count for build, count in versions.refusals.items()},
+            "looks": versions.looks,
+        }
+
     async def options(self, qr_codes: int | None = None, announced_prekeys: int | None = None) -> None:
         if qr_codes is not None:
             self._world.qr_codes = qr_codes
@@ -113,6 +133,7 @@ class Control:
             "online": sum(device.connection is not None for device in account.companions.values()),
             "owed": sum(len(device.queue) for device in account.companions.values()),
             "logins": account.logins,
+            "build": account.build,
             "attempts": account.attempts,
         }
 

@@ -48,9 +48,11 @@ def library_file() -> Path:
 
 
 def install(public: bytes) -> None:
-    """Make the engine loaded in this process trust `public` (32 bytes) instead of WhatsApp's key; raises `EngineKeyError`."""
-    file = library_file()
-    address = _base_of(file) + find(file.read_bytes())
+    """Make the engine loaded in this process trust `public` (32 bytes) instead of WhatsApp's key; raises `EngineKeyError`.
+
+    The product loads the installed library or a copy that announces another version; both have the same layout.
+    """
+    address = _base_of(library_file().stem) + find(library_file().read_bytes())
     current = ctypes.string_at(address, len(WHATSAPP_ROOT))
     if current not in (WHATSAPP_ROOT, public):
         raise EngineKeyError("other bytes than the trusted key are in memory")
@@ -59,9 +61,13 @@ def install(public: bytes) -> None:
         raise EngineKeyError("the trusted key did not change")
 
 
-def _base_of(library: Path) -> int:
-    lines = Path("/proc/self/maps").read_text().splitlines()
-    starts = [int(line.split("-")[0], 16) for line in lines if line.endswith(str(library.resolve()))]
-    if not starts:
-        raise EngineKeyError("the engine is not loaded")
-    return min(starts)
+def _base_of(stem: str) -> int:
+    starts: dict[str, int] = {}
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        place, _, file = line.partition("/")
+        if Path(file.removesuffix(" (deleted)")).name.startswith(stem):
+            start = int(place.split("-")[0], 16)
+            starts[file] = min(start, starts.get(file, start))
+    if len(starts) != 1:
+        raise EngineKeyError(f"{len(starts)} engines are loaded, one is expected")
+    return next(iter(starts.values()))

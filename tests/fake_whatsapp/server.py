@@ -50,6 +50,8 @@ class FakeWhatsApp:
     async def start(self, proxy_port: int = 0) -> None:
         app = web.Application(client_max_size=128 * 1024 * 1024)
         app.router.add_get("/ws/chat", self._websocket)
+        app.router.add_get("/", lambda request: self.world.versions.html(request))
+        app.router.add_get("/sw.js", lambda request: self.world.versions.script(request))
         self.world.media.add_routes(app)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
         await self._runner.setup()

@@ -12,6 +12,7 @@ from tests.fake_whatsapp.faults import Faults
 from tests.fake_whatsapp.media import MediaStore
 from tests.fake_whatsapp.noise import Identity
 from tests.fake_whatsapp.phone import Phone
+from tests.fake_whatsapp.versions import Versions
 
 if TYPE_CHECKING:
     from tests.fake_whatsapp.connection import Connection
@@ -28,6 +29,7 @@ class World:
         self.directory = Directory()
         self.stats: Counter[str] = Counter()
         self.connections: set[Connection] = set()
+        self.versions = Versions()
         self.qr_codes = 6
         self.announced_prekeys = 1
         self._ids = itertools.count(1)
@@ -61,3 +63,5 @@ class World:
         for name in Faults.__slots__:
             setattr(self.faults, name, getattr(healthy, name))
         self.qr_codes, self.announced_prekeys = 6, 1
+        self.versions.release()
+        self.versions = Versions()
