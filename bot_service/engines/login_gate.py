@@ -27,8 +27,8 @@ _ACCEPTED, _REFUSED, _CLOSED = 0, 8, 16
 _NAME = "logins-"
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
 
-RECENT_S = 5.0
-"""A start needs no proof when another login was accepted so long ago."""
+RECENT_S = 0.5
+"""A start needs no proof when another login was accepted so long ago: starts of many sessions follow one another closely."""
 DECISION_S = 10.0
 """After a refused login the others wait so long for the API process to close the gate."""
 PATIENCE_S = 3.0

@@ -109,7 +109,6 @@ class Client:
         self.stopping = True
         if self._mapped.is_set() and not self.over:
             self.call(self._around.library.disconnect)
-        # Only now: a login that the gate holds would dial if it went on before the library knew of the end.
         self._left.set()
 
     def forget(self, wait_s: float) -> bool:
@@ -223,6 +222,9 @@ class Client:
                 break
         if self._left.is_set():
             attempt.end()
+            # The library may dial although the client was stopped meanwhile: its wait of 0 s and the stop are a draw. So this
+            # thread never returns to it; it ends with the process.
+            threading.Event().wait()
 
     def _login_ended(self, *, accepted: bool) -> None:
         attempt, gate = self._attempt, self._around.login_gate
