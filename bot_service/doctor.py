@@ -1,4 +1,4 @@
-"""The bot service's part of ``veilleur doctor``: settings, engine, database, workers, and the check-list before deployment."""
+"""The bot service's part of ``veilleur doctor``: settings, engine, client version, database, workers, and before deployment."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
+from bot_service import doctor_version
 from bot_service.settings import BotSettings
 from shared.doctor import Check, Context, Verdict, settings_checks, sqlite_check
 
@@ -22,6 +23,7 @@ def checks(context: Context) -> Iterator[Check]:
     if not isinstance(settings, BotSettings):
         return
     yield _engine(settings)
+    yield from doctor_version.checks(GROUP, settings)
     yield _database(settings)
     yield _descriptors()
     yield from _before_deployment(settings, context)

@@ -41,6 +41,15 @@ EXAMPLE_SESSION = {
     "metadata": {"shop": "lyon-2"},
 }
 
+EXAMPLE_HEALTH = {
+    "status": "ok",
+    "uptime": 962000,
+    "version": "0.1.0",
+    "bootId": "06E9ZQ4WJ0000008K3",
+    "sessions": {"total": 12, "ready": 12},
+    "clientVersion": {"version": "2.3000.1047769893", "source": "published", "ageDays": 12.3, "outdated": False},
+}
+
 
 def _session(about: str) -> Answer:
     return Answer(about, schemas.SessionView, example=EXAMPLE_SESSION)
@@ -132,8 +141,9 @@ SESSIONS = [
 
 SERVICE = [
     Operation(
-        "GET", "/health", "Service", "Health", "From memory. 200 with zero sessions connected.",
-        {200: Answer("Well.", health.Healthy), 503: Answer("Not well, with every reason.", health.Unhealthy)},
+        "GET", "/health", "Service", "Health",
+        "From memory. 200 with zero sessions connected, and while WhatsApp refuses the client version.",
+        {200: Answer("Well.", health.Healthy, example=EXAMPLE_HEALTH), 503: Answer("Not well, with every reason.", health.Unhealthy)},
     ),
     Operation(
         "GET", "/readyz", "Service", "Readiness", "`/health` without details.",

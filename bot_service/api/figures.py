@@ -11,7 +11,10 @@ import msgspec
 from aiohttp import web
 
 from bot_service import keys
+from bot_service.domain import version_problems
+from bot_service.domain.client_version import Source
 from bot_service.domain.states import State
+from bot_service.sessions.client_version import VersionFacts
 from shared.web.body import json_response
 
 _RATE_WINDOW_S = 60.0
@@ -50,8 +53,29 @@ class WebhookFigures(msgspec.Struct, frozen=True, rename="camel"):
     oldest_waiting_ms: int
 
 
+class VersionFigures(msgspec.Struct, frozen=True, rename="camel"):
+    """The version that new logins announce to WhatsApp, and what is known of others.
+
+    ``ageDays`` is about how long ago it was published. ``outdated``: WhatsApp refuses it and all logins wait. ``refused`` are
+    versions that WhatsApp refused. ``published`` was read from WhatsApp's page, ``checkedAt`` and ``checkResult`` are of the
+    last look there. ``problem`` and ``problemReason`` say why the engine's own version is used and not the chosen one.
+    """
+
+    version: str | None
+    source: Source | None
+    age_days: float | None
+    outdated: bool
+    refused: list[str]
+    published: str | None
+    checked_at: str | None
+    check_result: str | None
+    problem: str | None
+    problem_reason: str | None
+
+
 class Figures(msgspec.Struct, frozen=True, rename="camel"):
-    """Durations in milliseconds, memory in bytes, rates a minute. ``alerts`` are those of the service itself."""
+    """Durations in milliseconds, memory in bytes, rates a minute. ``alerts`` are those of the service itself.
+    ``clientVersion`` is null when the engine announces none."""
 
     version: str
     boot_id: str
@@ -62,6 +86,7 @@ class Figures(msgspec.Struct, frozen=True, rename="camel"):
     messages: MessageFigures
     webhooks: WebhookFigures
     alerts: list[str]
+    client_version: VersionFigures | None
 
 
 async def read(request: web.Request) -> web.Response:
@@ -105,7 +130,26 @@ async def read(request: web.Request) -> web.Response:
                 oldest_waiting_ms=int(queues.webhook_oldest_s * 1000),
             ),
             alerts=sorted(built.alerts.raised),
+            client_version=_client_version(app[keys.CLIENT_VERSION].facts()),
         )
+    )
+
+
+def _client_version(facts: VersionFacts) -> VersionFigures | None:
+    if not facts.announces:
+        return None
+    return VersionFigures(
+        version=facts.version,
+        source=facts.source,
+        age_days=facts.age_days,
+        outdated=facts.outdated,
+        refused=list(facts.refused),
+        published=facts.published,
+        checked_at=facts.checked_at,
+        check_result=facts.check_result,
+        # Anybody may read this: the log has the detail, which names a folder.
+        problem=None if facts.problem_reason is None else version_problems.sentence(facts.problem_reason),
+        problem_reason=facts.problem_reason,
     )
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 from aiohttp import web
 
 from bot_service import keys
 from bot_service.api.schemas import Status
-from shared.contract.health import Healthy, SessionCounts, Unhealthy
+from bot_service.domain import version_problems
+from bot_service.sessions.client_version import VersionFacts
+from shared.contract.health import ClientVersion, Healthy, SessionCounts, Unhealthy
 from shared.web.body import json_response
 
 
@@ -31,7 +34,26 @@ async def health(request: web.Request) -> web.Response:
     boot, registry = app[keys.BOOT], app[keys.REGISTRY]
     counts = SessionCounts(total=len(registry), ready=registry.ready)
     return json_response(
-        Healthy(uptime=boot.age_ms(app[keys.CLOCK]), version=boot.version, boot_id=boot.boot_id, sessions=counts)
+        Healthy(
+            uptime=boot.age_ms(app[keys.CLOCK]),
+            version=boot.version,
+            boot_id=boot.boot_id,
+            sessions=counts,
+            client_version=_client_version(app[keys.CLIENT_VERSION].facts()),
+        )
+    )
+
+
+def _client_version(facts: VersionFacts) -> ClientVersion | msgspec.UnsetType:
+    """No reason to be unhealthy: sessions that are connected stay so."""
+    if not facts.announces:
+        return msgspec.UNSET
+    return ClientVersion(
+        version=msgspec.UNSET if facts.version is None else facts.version,
+        source=msgspec.UNSET if facts.source is None else facts.source.value,
+        age_days=msgspec.UNSET if facts.age_days is None else facts.age_days,
+        outdated=facts.outdated,
+        problem=msgspec.UNSET if facts.problem_reason is None else version_problems.sentence(facts.problem_reason),
     )
 
 

@@ -85,6 +85,35 @@ FRENCH: Mapping[str, str] = {
     "7 days": "7 jours",
     "30 days": "30 jours",
     "Answered": "Réponses",
+    # Client version
+    "WhatsApp client version {version}, {age}": "Version du client WhatsApp {version}, {age}",
+    "less than a day old": "de moins d’un jour",
+    "{n} day old": "vieille de {n} jour",
+    "{n} days old": "vieille de {n} jours",
+    "follows the published version": "suit la version publiée",
+    "the engine’s own": "celle du moteur",
+    "set by hand": "choisie à la main",
+    "WhatsApp refuses client version {version}: all logins wait until another one is accepted": (
+        "WhatsApp refuse la version {version} du client : toutes les connexions attendent qu’une autre soit acceptée"
+    ),
+    "WhatsApp refuses this client version: all logins wait until another one is accepted": (
+        "WhatsApp refuse cette version du client : toutes les connexions attendent qu’une autre soit acceptée"
+    ),
+    "Only the engine’s own version can be announced: {why}": "Seule la version du moteur peut être annoncée : {why}",
+    "its native library is not there, or is there twice": "sa bibliothèque native est absente ou présente deux fois",
+    "its native library does not hold the version where it is expected": (
+        "sa bibliothèque native ne contient pas la version à l’endroit attendu"
+    ),
+    "no copy of its library can be written to DATA_DIR/engine": (
+        "aucune copie de sa bibliothèque ne peut être écrite dans DATA_DIR/engine"
+    ),
+    "DATA_DIR has no room for a copy of its library": "DATA_DIR n’a plus de place pour une copie de sa bibliothèque",
+    "DATA_DIR is mounted with noexec, and a copy of its library is a program": (
+        "DATA_DIR est monté avec noexec, et une copie de sa bibliothèque est un programme"
+    ),
+    "a copy of its library was damaged right after it was written": (
+        "une copie de sa bibliothèque s’est abîmée juste après son écriture"
+    ),
     # A new session
     "One session is one WhatsApp account, linked like WhatsApp Web.": (
         "Une session est un compte WhatsApp, lié comme WhatsApp Web."
@@ -217,7 +246,11 @@ FRENCH: Mapping[str, str] = {
     "WhatsApp banned the account": "WhatsApp a banni le compte",
     "WhatsApp banned the account for a time": "WhatsApp a banni le compte pour un temps",
     "WhatsApp banned the account again": "WhatsApp a de nouveau banni le compte",
-    "this version is too old for WhatsApp": "cette version est trop ancienne pour WhatsApp",
+    "WhatsApp refuses the client version": "WhatsApp refuse la version du client",
+    "WhatsApp refuses this client version for this account": ("WhatsApp refuse cette version du client pour ce compte"),
+    "waits until WhatsApp accepts a client version": "attend que WhatsApp accepte une version du client",
+    "tries whether WhatsApp accepts the client version": "vérifie si WhatsApp accepte la version du client",
+    "WhatsApp accepts the client version again": "WhatsApp accepte de nouveau la version du client",
     "another program took over the connection": "un autre programme a pris la connexion",
     "two programs use the same link": "deux programmes utilisent le même lien",
     "another service owns this session": "un autre service possède cette session",
@@ -238,6 +271,9 @@ FRENCH: Mapping[str, str] = {
     ),
     "Whoever runs this service has to act: look at the log, and at the engine’s version.": (
         "C’est à l’exploitant de ce service d’agir : voir le journal et la version du moteur."
+    ),
+    "Veilleur looks by itself for a version that WhatsApp accepts, and alerts when somebody has to act.": (
+        "Veilleur cherche de lui-même une version que WhatsApp accepte, et alerte quand quelqu’un doit agir."
     ),
     # How a command ended
     "The session starts.": "La session démarre.",

@@ -1,4 +1,4 @@
-"""``GET /``: the sessions, a page of them at a time, searched on the server; the watchdog's word above them."""
+"""``GET /``: the sessions, a page of them at a time, searched on the server; the watchdog's word above them, the client version below."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ async def sessions(request: web.Request, login: Login) -> web.StreamResponse:
         **base_context(request, login),
         summary=shown.summary(_by_state(request, login.principal), t),
         watchdog=strip(request.app[keys.DELIVERY].pushes.view(), t),
+        client=shown.client_version(request.app[keys.CLIENT_VERSION].facts(), t),
         rows=[shown.row(record, last_frame_ms(request, record), t) for record in records],
         shown=_shown(number, len(records), total, t),
         search=request.query.get("search", ""),

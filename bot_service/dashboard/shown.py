@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot_service.dashboard import wording
+from bot_service.domain import version_problems
 from bot_service.domain.record import Record, Transition
 from bot_service.domain.states import LINKED, LIVE, Actor, State, Wanted
+from bot_service.sessions.client_version import VersionFacts
 from shared.clock import from_ms
 from shared.web.ui.words import Words
 
@@ -86,6 +88,40 @@ def summary(by_state: Mapping[State, int], t: Words) -> Summary:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientVersion:
+    """Sentences about the version that new logins announce to WhatsApp; each is empty when there is nothing to say."""
+
+    announced: str
+    refused: str
+    problem: str
+
+
+def client_version(facts: VersionFacts, t: Words) -> ClientVersion:
+    announced = problem = ""
+    if facts.version is not None and facts.source is not None and facts.age_days is not None:
+        announced = t("WhatsApp client version {version}, {age}", version=facts.version, age=_age(facts.age_days, t))
+        announced += f" · {t(wording.VERSION_SOURCE[facts.source])}"
+    if facts.problem_reason is not None:
+        why = t(version_problems.says(facts.problem_reason))
+        problem = t("Only the engine’s own version can be announced: {why}", why=why)
+    return ClientVersion(announced, _refused(facts, t) if facts.outdated else "", problem)
+
+
+def _refused(facts: VersionFacts, t: Words) -> str:
+    # While another version is tried, the announced one is not the refused one.
+    version = facts.version if facts.version in facts.refused or not facts.refused else facts.refused[-1]
+    if version is None:
+        return t("WhatsApp refuses this client version: all logins wait until another one is accepted")
+    return t(
+        "WhatsApp refuses client version {version}: all logins wait until another one is accepted", version=version
+    )
+
+
+def _age(days: float, t: Words) -> str:
+    return t.many(round(days), "{n} day old", "{n} days old") if days >= 1 else t("less than a day old")
+
+
+@dataclass(frozen=True, slots=True)
 class Headline:
     """The head of a session's page."""
 
@@ -105,8 +141,13 @@ def headline(record: Record, t: Words) -> Headline:
         state=t(wording.STATE[record.state]),
         kind=wording.KIND[record.state],
         reason=reason(record, t),
-        advice=t(wording.ADVICE[record.actor]) if acts and record.actor in wording.ADVICE else "",
+        advice=_advice(record, t) if acts else "",
     )
+
+
+def _advice(record: Record, t: Words) -> str:
+    words = wording.ADVICE_OF_STATE.get(record.state) or wording.ADVICE.get(record.actor)
+    return t(words) if words else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bot_service.domain.client_version import Source
 from bot_service.domain.states import Actor, State
 
 KIND = {
@@ -77,7 +78,11 @@ REASON = {
     "banned": "WhatsApp banned the account",
     "temp_banned": "WhatsApp banned the account for a time",
     "temp_banned_again": "WhatsApp banned the account again",
-    "client_outdated": "this version is too old for WhatsApp",
+    "client_outdated": "WhatsApp refuses the client version",
+    "client_refused": "WhatsApp refuses this client version for this account",
+    "fleet_outdated": "waits until WhatsApp accepts a client version",
+    "fleet_probe": "tries whether WhatsApp accepts the client version",
+    "fleet_recovered": "WhatsApp accepts the client version again",
     "replaced": "another program took over the connection",
     "replaced_twice": "two programs use the same link",
     "replaced_by_owner": "another service owns this session",
@@ -95,6 +100,17 @@ ADVICE = {
     Actor.USER: "Whoever holds the phone has to act: look at WhatsApp on it, or link it again.",
     Actor.OWNER: "Whoever answers for the WhatsApp account has to act; trying again by itself would do harm.",
     Actor.OPERATOR: "Whoever runs this service has to act: look at the log, and at the engine’s version.",
+}
+
+# Instead of the advice for the actor: Veilleur acts first.
+ADVICE_OF_STATE = {
+    State.OUTDATED: "Veilleur looks by itself for a version that WhatsApp accepts, and alerts when somebody has to act.",
+}
+
+VERSION_SOURCE = {
+    Source.PUBLISHED: "follows the published version",
+    Source.BUILTIN: "the engine’s own",
+    Source.MANUAL: "set by hand",
 }
 
 # What a command ended with, by the code in the address; an unknown code shows nothing.

@@ -63,6 +63,11 @@ class VersionFacts:
     problem: str | None = None
     problem_reason: str | None = None
 
+    @property
+    def announces(self) -> bool:
+        """False of an engine that announces no client version, such as the simulator."""
+        return self.version is not None or self.problem is not None
+
 
 class ClientVersion:
     """``checked(result)`` is called after every look, with a stable word: ``newer``, ``unchanged``, ``rejected``,

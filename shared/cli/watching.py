@@ -24,6 +24,7 @@ def status(json: show.Json = False) -> None:
         else:
             for name, value in found.items():
                 show.console().print(f"{name:9} {_status_sentence(name, value)}")
+            _print_version(found["bot"].get("clientVersion"))
         if any("error" in value for value in found.values()) or found["bot"].get("status") != "ok":
             raise typer.Exit(1)
 
@@ -48,6 +49,27 @@ def _status_sentence(name: str, value: dict[str, Any]) -> str:
             f"{sessions.get('ready')} of {sessions.get('total')} sessions ready"
         )
     return "; ".join(f"{each['name']} is {show.coloured(each['state'])}" for each in value.get("targets", []))
+
+
+def _print_version(found: Any) -> None:
+    """The client version that new logins announce to WhatsApp, from ``/health``; nothing when the engine announces none."""
+    if not isinstance(found, dict):
+        return
+    lines = []
+    if "version" in found:
+        lines.append(f"version {found['version']} ({found['source']}, {_days_old(found['ageDays'])})")
+    if found.get("outdated"):
+        lines.append("[red]refuses this client version: all logins wait until another one is accepted[/]")
+    if "problem" in found:
+        lines.append(f"[yellow]{found['problem']}[/]")
+    for line in lines:
+        show.console().print(f"{'WhatsApp':9} {line}")
+
+
+def _days_old(days: float) -> str:
+    if days < 1:
+        return "less than a day old"
+    return f"{round(days)} day{'s' if round(days) != 1 else ''} old"
 
 
 def incidents(

@@ -11,6 +11,8 @@ import pytest
 from bot_service.dashboard import watchdog_strip, wording
 from bot_service.dashboard.french import FRENCH as DASHBOARD
 from bot_service.delivery.directory import EVENT_TYPES
+from bot_service.domain import version_problems
+from bot_service.domain.client_version import Source
 from bot_service.domain.states import State
 from shared.web.ui import words
 from tests.faces.catalogue import of_python, of_templates
@@ -31,6 +33,8 @@ def texts(folder: Path) -> set[str]:
 def worded() -> set[str]:
     found = {*wording.STATE.values(), *wording.REASON.values(), *wording.ADVICE.values()}
     found |= {*wording.DONE.values(), *wording.PROBLEM.values(), *wording.MESSAGE_STATE}
+    found |= {*wording.ADVICE_OF_STATE.values(), *wording.VERSION_SOURCE.values()}
+    found |= {problem.says for problem in version_problems.PROBLEMS.values()}
     found |= {*wording.NO_ANSWER.values(), *wording.SCOPE.values(), *EVENT_TYPES.values()}
     return (found | set(watchdog_strip._SENTENCE.values())) - {""}
 
@@ -62,6 +66,12 @@ def test_translations_keep_the_names_that_are_filled_in(french: Mapping[str, str
 
 def test_every_state_has_a_word_and_a_colour_class() -> None:
     assert set(wording.STATE) == set(wording.KIND) == set(State)
+
+
+def test_every_source_of_the_client_version_and_reason_of_a_refusal_has_words() -> None:
+    assert set(wording.VERSION_SOURCE) == set(Source)
+    for reason in ("client_outdated", "client_refused", "fleet_outdated", "fleet_probe", "fleet_recovered"):
+        assert wording.REASON[reason] in DASHBOARD, reason
 
 
 def test_every_state_incident_and_notice_of_the_watchdog_has_words() -> None:

@@ -12,8 +12,10 @@ import pytest
 
 from bot_service import keys
 from bot_service.dashboard.desk import DESK
+from bot_service.domain.client_version import Source
 from bot_service.domain.record import Record
-from bot_service.domain.states import State
+from bot_service.domain.states import Actor, State, Wanted
+from bot_service.sessions.client_version import VersionFacts
 from bot_service.store import deliveries
 from shared.clock import iso
 from tests.support.bot_app import Bot, running
@@ -300,6 +302,96 @@ async def test_the_watchdogs_last_report_stands_above_the_list(bot: Bot, browser
     assert "The watchdog sees this service" in page
     assert "Last 3 pings, 1 unanswered" in page
     assert "99.99%" in page
+
+
+FRENCH = {"Accept-Language": "fr-FR"}
+VERSION, OLDER = "2.3000.1047769893", "2.3000.1041898753"
+
+
+async def test_the_client_version_is_one_line_below_the_sessions(tmp_path: Path) -> None:
+    async with running(tmp_path / "data", ENGINE="neonize", WHATSAPP_VERSION="builtin") as bot:
+        browser = Browser(bot)
+        await browser.sign_in()
+        facts = bot.app[keys.CLIENT_VERSION].facts()
+        assert facts.age_days is not None
+        _, page = await browser.get("/")
+        line = f"WhatsApp client version {facts.version}, {round(facts.age_days)} days old · the engine’s own"
+        assert page.index(line) > page.index("All sessions")
+        assert "notice warn" not in page
+        _, page = await browser.get("/", **FRENCH)
+        assert f"Version du client WhatsApp {facts.version}, vieille de {round(facts.age_days)} jours" in page
+        assert "celle du moteur" in page
+
+
+async def test_an_engine_that_announces_no_version_has_no_line(browser: Browser) -> None:
+    assert "client version" not in (await browser.get("/"))[1]
+
+
+@pytest.mark.parametrize(
+    ("facts", "lang", "expected"),
+    [
+        (VersionFacts(VERSION, Source.PUBLISHED, 0.4, False), "en", "less than a day old · follows the published"),
+        (VersionFacts(VERSION, Source.PUBLISHED, 1.2, False), "en", f"{VERSION}, 1 day old"),
+        (VersionFacts(VERSION, Source.MANUAL, 12.3, False), "en", "12 days old · set by hand"),
+        (VersionFacts(VERSION, Source.MANUAL, 12.3, False), "fr", "vieille de 12 jours · choisie à la main"),
+        (
+            VersionFacts(VERSION, Source.BUILTIN, 70.0, True, refused=(VERSION,)),
+            "en",
+            f"WhatsApp refuses client version {VERSION}: all logins wait until another one is accepted",
+        ),
+        # While another one is tried, the refused one is named.
+        (
+            VersionFacts(VERSION, Source.PUBLISHED, 1.0, True, refused=(OLDER,)),
+            "en",
+            f"WhatsApp refuses client version {OLDER}: all logins wait",
+        ),
+        (VersionFacts(VERSION, Source.BUILTIN, 70.0, True), "fr", f"WhatsApp refuse la version {VERSION} du client"),
+        (VersionFacts(None, None, None, True), "en", "WhatsApp refuses this client version: all logins wait"),
+        (
+            VersionFacts(VERSION, Source.BUILTIN, 9.0, False, problem="/data: full", problem_reason="no_space"),
+            "en",
+            "Only the engine’s own version can be announced: DATA_DIR has no room for a copy of its library",
+        ),
+        (
+            VersionFacts(None, None, None, False, problem="2 places", problem_reason="not_unique"),
+            "fr",
+            "Seule la version du moteur peut être annoncée\u00a0: sa bibliothèque native ne contient pas",
+        ),
+    ],
+)
+async def test_what_is_known_of_the_client_version_is_said_in_words(
+    bot: Bot, browser: Browser, monkeypatch: pytest.MonkeyPatch, facts: VersionFacts, lang: str, expected: str
+) -> None:
+    monkeypatch.setattr(bot.app[keys.CLIENT_VERSION], "facts", lambda: facts)
+    _, page = await browser.get("/", **{"Accept-Language": lang})
+    assert expected in page
+    assert ('class="notice warn refused"' in page) is facts.outdated
+
+
+@pytest.mark.parametrize(
+    ("state_", "reason", "expected"),
+    [
+        (State.OUTDATED, "client_outdated", "WhatsApp refuses the client version"),
+        (State.OUTDATED, "fleet_outdated", "waits until WhatsApp accepts a client version"),
+        (State.STARTING, "fleet_probe", "tries whether WhatsApp accepts the client version"),
+        (State.RECONNECTING, "fleet_recovered", "WhatsApp accepts the client version again"),
+        (State.RECONNECTING, "client_refused", "WhatsApp refuses this client version for this account"),
+    ],
+)
+async def test_a_session_says_how_the_client_version_concerns_it(
+    bot: Bot, browser: Browser, state_: State, reason: str, expected: str
+) -> None:
+    supervisor = bot.app[keys.SUPERVISOR]
+    times = dict.fromkeys(("created_ms", "since_ms", "active_ms"), supervisor.now_ms())
+    actor = Actor.OPERATOR if state_ is State.OUTDATED else Actor.NOBODY
+    record = Record(
+        id="one", owner="main", name="One", state=state_, wanted=Wanted.RUN, reason=reason, actor=actor, **times
+    )
+    supervisor.add(record)
+    _, page = await browser.get("/sessions/one")
+    assert expected in page
+    assert ("Veilleur looks by itself for a version that WhatsApp accepts" in page) is (state_ is State.OUTDATED)
+    assert expected not in (await browser.get("/sessions/one", **FRENCH))[1]
 
 
 async def test_pages_answer_in_50_ms_with_1000_sessions(bot: Bot, browser: Browser) -> None:

@@ -101,8 +101,16 @@ class FakeBot:
             return web.Response()
         if how != "ok":
             return web.json_response({"status": "unhealthy", "reasons": ["asked for"]}, status=int(how))
+        version = {"version": "2.3000.1047769893", "source": "published", "ageDays": 12.3, "outdated": False}
         return web.json_response(
-            {"status": "ok", "uptime": 1, "version": "0", "bootId": self.boot_id, "sessions": {"total": 0, "ready": 0}}
+            {
+                "status": "ok",
+                "uptime": 1,
+                "version": "0",
+                "bootId": self.boot_id,
+                "sessions": {"total": 0, "ready": 0},
+                "clientVersion": version,
+            }
         )
 
     async def _heartbeat(self, request: web.Request) -> web.StreamResponse:

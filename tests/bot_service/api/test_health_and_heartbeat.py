@@ -7,8 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bot_service import keys
 from bot_service.app import say_goodbye
+from bot_service.domain.client_version import Source
+from bot_service.sessions.client_version import VersionFacts
 from tests.support.bot_app import Bot, running
 from tests.support.processes import WATCHDOG_TOKEN
 from tests.support.waiting import eventually
@@ -43,6 +47,53 @@ async def test_health_counts_sessions_and_begins_with_its_status(tmp_path: Path)
         assert (await bot.call("GET", "/readyz", key=None))[0] == 200
         assert (await bot.call("HEAD", "/health", key=None))[0] == 200
         assert (await bot.call("GET", "/livez", key=None))[0] == 200
+
+
+KEYS = ["status", "uptime", "version", "bootId", "sessions"]
+
+
+async def test_health_ends_with_the_client_version_that_the_engine_announces(tmp_path: Path) -> None:
+    async with running(tmp_path, ENGINE="neonize", WHATSAPP_VERSION="builtin") as bot:
+        status, health = await bot.call("GET", "/health", key=None)
+        assert (status, list(health)) == (200, [*KEYS, "clientVersion"])
+        facts = bot.app[keys.CLIENT_VERSION].facts()
+        assert facts.version is not None
+        assert health["clientVersion"] == {
+            "version": facts.version, "source": "builtin", "ageDays": facts.age_days, "outdated": False,
+        }  # fmt: skip
+
+
+async def test_health_names_no_client_version_when_the_engine_announces_none(tmp_path: Path) -> None:
+    async with running(tmp_path) as bot:
+        assert list((await bot.call("GET", "/health", key=None))[1]) == KEYS
+
+
+async def test_a_refused_client_version_and_its_problem_are_shown_and_no_reason_to_be_unhealthy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path) as bot:
+        facts = VersionFacts(
+            "2.3000.1047769893", Source.MANUAL, 70.1, True,
+            problem="/data/engine: No space left on device", problem_reason="no_space",
+        )  # fmt: skip
+        monkeypatch.setattr(bot.app[keys.CLIENT_VERSION], "facts", lambda: facts)
+        status, health = await bot.call("GET", "/health", key=None)
+        assert (status, health["status"]) == (200, "ok")
+        shown = health["clientVersion"]
+        assert (shown["source"], shown["ageDays"], shown["outdated"]) == ("manual", 70.1, True)
+        # Anybody may look at this: no folder is named.
+        assert shown["problem"].endswith("DATA_DIR has no room for a copy of its library")
+        assert "/data" not in json.dumps(health)
+
+
+async def test_health_says_why_the_version_of_the_engine_is_not_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path) as bot:
+        facts = VersionFacts(None, None, None, False, problem="2 places", problem_reason="not_unique")
+        monkeypatch.setattr(bot.app[keys.CLIENT_VERSION], "facts", lambda: facts)
+        _, health = await bot.call("GET", "/health", key=None)
+        assert list(health["clientVersion"]) == ["outdated", "problem"]
 
 
 async def test_a_dead_loop_makes_the_service_unhealthy_by_name(tmp_path: Path) -> None:

@@ -1,0 +1,55 @@
+"""Why only the engine's own client version can be announced, in words and with what to do about it. Pure.
+
+The keys are the stable reasons of ``CopyError``. No text names a path: public answers show them, and the log has the detail.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """``says`` follows "only the engine's own version can be announced: "; ``todo`` is for whoever runs the service."""
+
+    says: str
+    todo: str
+
+
+PROBLEMS = {
+    "not_installed": Problem(
+        "its native library is not there, or is there twice",
+        "install the locked packages (make venv), or use the image of this release",
+    ),
+    "not_unique": Problem(
+        "its native library does not hold the version where it is expected",
+        "install the locked packages (make venv), or upgrade Veilleur",
+    ),
+    "not_writable": Problem(
+        "no copy of its library can be written to DATA_DIR/engine",
+        "make DATA_DIR and its folder engine writable for the user of the service",
+    ),
+    "no_space": Problem(
+        "DATA_DIR has no room for a copy of its library",
+        "free at least 0.5 GiB beside DATA_DIR",
+    ),
+    "not_executable": Problem(
+        "DATA_DIR is mounted with noexec, and a copy of its library is a program",
+        "mount DATA_DIR without noexec, or set DATA_DIR to a folder of another file system",
+    ),
+    "damaged": Problem(
+        "a copy of its library was damaged right after it was written",
+        "check the disk below DATA_DIR",
+    ),
+}
+
+
+def says(reason: str) -> str:
+    """The words for a reason; one that is not known is shown as it is, without underscores."""
+    known = PROBLEMS.get(reason)
+    return reason.replace("_", " ") if known is None else known.says
+
+
+def sentence(reason: str) -> str:
+    """The whole sentence in English."""
+    return f"only the engine's own version can be announced: {says(reason)}"

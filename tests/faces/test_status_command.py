@@ -1,0 +1,93 @@
+"""``veilleur status`` as a process: what it shows of the client version, for people and as JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from tests.support.processes import ROOT
+
+VERSION = {"version": "2.3000.1047769893", "source": "published", "ageDays": 12.3, "outdated": False}
+
+
+class Both:
+    """Both programs as one server; ``health`` is the bot service's answer."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.status = 200
+        self.health: dict[str, Any] = {"status": "ok", "uptime": 1000, "sessions": {"total": 2, "ready": 2}}
+
+    async def answer_health(self, _request: web.Request) -> web.Response:
+        return web.json_response(self.health, status=self.status)
+
+    async def answer_status(self, _request: web.Request) -> web.Response:
+        return web.json_response({"state": "UP", "targets": [{"name": "bot", "state": "UP"}]})
+
+    async def run(self, *arguments: str) -> tuple[int, str]:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "shared.cli.main", "status", *arguments,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=ROOT,
+            env={
+                "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "DATA_DIR": "/nonexistent", "COLUMNS": "140",
+                "BOT_URL": self.url, "WATCHDOG_URL": self.url,
+            },
+        )  # fmt: skip
+        out, _ = await asyncio.wait_for(process.communicate(), 100)
+        assert process.returncode is not None
+        return process.returncode, out.decode()
+
+
+@pytest.fixture
+async def both() -> AsyncIterator[Both]:
+    made = Both()
+    app = web.Application()
+    app.router.add_get("/health", made.answer_health)
+    app.router.add_get("/api/status", made.answer_status)
+    async with TestServer(app) as server:
+        made.url = str(server.make_url("")).rstrip("/")
+        yield made
+
+
+@pytest.mark.parametrize(("days", "words"), [(0.4, "less than a day old"), (1.2, "1 day old"), (12.3, "12 days old")])
+async def test_the_announced_version_has_a_line(both: Both, days: float, words: str) -> None:
+    both.health["clientVersion"] = VERSION | {"ageDays": days}
+    code, out = await both.run()
+    assert (code, out.splitlines()[-1]) == (0, f"WhatsApp  version 2.3000.1047769893 (published, {words})")
+
+
+async def test_a_refused_version_and_a_problem_are_warnings(both: Both) -> None:
+    both.health["clientVersion"] = VERSION | {"outdated": True, "problem": "only the engine's own: no room"}
+    code, out = await both.run()
+    assert code == 0
+    assert out.splitlines()[-3:] == [
+        "WhatsApp  version 2.3000.1047769893 (published, 12 days old)",
+        "WhatsApp  refuses this client version: all logins wait until another one is accepted",
+        "WhatsApp  only the engine's own: no room",
+    ]
+
+
+async def test_a_version_that_is_not_known_shows_its_problem_only(both: Both) -> None:
+    both.health["clientVersion"] = {"outdated": False, "problem": "no other can be announced"}
+    assert (await both.run())[1].splitlines()[-1] == "WhatsApp  no other can be announced"
+
+
+async def test_json_holds_it_and_an_engine_without_a_version_shows_none(both: Both) -> None:
+    assert "WhatsApp" not in (await both.run())[1]
+    both.health["clientVersion"] = VERSION
+    code, out = await both.run("--json")
+    assert (code, json.loads(out)["bot"]["clientVersion"]) == (0, VERSION)
+
+
+async def test_an_unhealthy_bot_shows_no_version(both: Both) -> None:
+    both.status, both.health = 503, {"status": "unhealthy", "reasons": ["store"]}
+    code, out = await both.run()
+    assert (code, "WhatsApp" in out) == (1, False)
