@@ -50,8 +50,8 @@ class FakeWhatsApp:
     async def start(self, proxy_port: int = 0) -> None:
         app = web.Application(client_max_size=128 * 1024 * 1024)
         app.router.add_get("/ws/chat", self._websocket)
-        app.router.add_get("/", lambda request: self.world.versions.html(request))
-        app.router.add_get("/sw.js", lambda request: self.world.versions.script(request))
+        app.router.add_get("/", self._version_html)
+        app.router.add_get("/sw.js", self._version_script)
         self.world.media.add_routes(app)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
         await self._runner.setup()
@@ -116,6 +116,12 @@ class FakeWhatsApp:
         finally:
             self.world.connections.discard(connection)
         return socket
+
+    async def _version_html(self, request: web.Request) -> web.StreamResponse:
+        return await self.world.versions.html(request)
+
+    async def _version_script(self, request: web.Request) -> web.StreamResponse:
+        return await self.world.versions.script(request)
 
     async def _stanza(self, connection: Connection, node: Node) -> None:
         if node.tag == "iq":

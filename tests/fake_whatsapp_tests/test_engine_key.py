@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from bot_service.engines.neonize import library_copy
 from tests.fake_whatsapp import engine_key
 from tests.fake_whatsapp.engine_key import LOADABLE, WHATSAPP_ROOT, WRITABLE, EngineKeyError
 
@@ -44,6 +47,38 @@ def test_the_address_counts_from_its_segment() -> None:
 def test_another_engine_is_refused(raw: bytes, why: str) -> None:
     with pytest.raises(EngineKeyError, match=why):
         engine_key.find(raw)
+
+
+LOAD = """
+import ctypes, os, sys
+from tests.fake_whatsapp import engine_key
+for name in sys.argv[2:]:
+    ctypes.CDLL(name)
+if sys.argv[1] == "delete":
+    os.remove(sys.argv[2])
+try:
+    engine_key.install(bytes(32))
+except engine_key.EngineKeyError as error:
+    print(error)
+else:
+    print("installed")
+"""
+
+
+def installing(what: str, *libraries: Path) -> str:
+    """What comes of it in a process that loaded these libraries."""
+    command = [sys.executable, "-c", LOAD, what, *map(str, libraries)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.mark.parametrize("what", ["keep", "delete"])
+def test_the_key_is_replaced_in_the_copy_that_was_loaded(tmp_path: Path, what: str) -> None:
+    copy = library_copy.make(1_052_000_000, tmp_path)
+    assert installing(what, copy) == "installed"
+
+
+def test_a_process_without_the_engine_is_refused() -> None:
+    assert installing("keep") == "0 engines are loaded, one is expected"
 
 
 def test_the_product_imports_nothing_of_the_fake_server() -> None:

@@ -51,9 +51,15 @@ class WorkerDriver:
     """`await driver.start()`, then commands; ``signals`` holds everything it said, in order."""
 
     def __init__(
-        self, data_dir: Path, server: Remote | None, *, engine: str = "neonize", options: dict[str, str] | None = None
+        self,
+        data_dir: Path,
+        server: Remote | None,
+        *,
+        engine: str = "neonize",
+        options: dict[str, str] | None = None,
+        arguments: tuple[str, ...] = (),
     ) -> None:
-        self.data_dir, self.server, self.engine = data_dir, server, engine
+        self.data_dir, self.server, self.engine, self._arguments = data_dir, server, engine, arguments
         self.proxy = server.proxy if server else None
         self._options = options or {}
         self.id = f"w{next(_ids)}"
@@ -81,6 +87,7 @@ class WorkerDriver:
             "--pulse-s",
             "0.5",
         ]
+        command += self._arguments
         for name, value in self._options.items():
             command += ["--option", f"{name}={value}"]
         with (self.data_dir / "workers.log").open("ab") as log:

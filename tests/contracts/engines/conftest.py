@@ -26,12 +26,13 @@ class Bench:
     worker: WorkerDriver
     outside: Outside
     jid: str = ""
+    arguments: tuple[str, ...] = ()
     _all: list[WorkerDriver] = field(default_factory=list)
 
     async def restart(self, end: int = signal.SIGKILL) -> None:
         """End the worker and start another one over the same data folder."""
         await self.worker.end(end)
-        self.worker = await new_worker(self.engine, self.data_dir, self.server)
+        self.worker = await new_worker(self.engine, self.data_dir, self.server, self.arguments)
         self._all.append(self.worker)
         if self.server is None:
             self.outside = Simulation(self.worker)
@@ -50,8 +51,10 @@ class Bench:
                 await worker.end(signal.SIGKILL)
 
 
-async def new_worker(engine: str, data_dir: Path, server: Remote | None) -> WorkerDriver:
-    worker = WorkerDriver(data_dir, server, engine=engine, options={} if server else FAST)
+async def new_worker(
+    engine: str, data_dir: Path, server: Remote | None, arguments: tuple[str, ...] = ()
+) -> WorkerDriver:
+    worker = WorkerDriver(data_dir, server, engine=engine, options={} if server else FAST, arguments=arguments)
     await worker.start()
     return worker
 

@@ -56,6 +56,10 @@ class Outside(Protocol):
         """The next send is refused because new chats are locked."""
         ...
 
+    async def announced(self) -> int:
+        """The client build of the last login, whose hash was right at the pairing; 0 for an engine that announces none."""
+        ...
+
 
 class FakeServer:
     """neonize against the fake WhatsApp server."""
@@ -109,6 +113,10 @@ class FakeServer:
     async def timelock(self) -> None:
         await self._server("account", number=ANN)
         await self._server("faults", reject_sends={BOT: 463})
+
+    async def announced(self) -> int:
+        assert "wrong build hashes" not in await self._server("stats")
+        return int((await self._server("account", number=BOT))["build"])
 
     async def _refuse(self, failure: dict[str, str]) -> None:
         await self._server("faults", login_failures={BOT: [failure]}, forever=[BOT])
@@ -169,3 +177,6 @@ class Simulation:
 
     async def timelock(self) -> None:
         await self._do("timelock")
+
+    async def announced(self) -> int:
+        return 0

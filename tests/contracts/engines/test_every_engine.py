@@ -9,6 +9,7 @@ import pytest
 
 from bot_service.domain.message import OutgoingMessage
 from bot_service.domain.signals import SignalKind
+from bot_service.engines import table
 from tests.contracts.engines.conftest import Bench
 from tests.contracts.engines.outside import ANN, BOT, SESSION
 from tests.wire.worker_driver import CommandError, eventually
@@ -253,3 +254,39 @@ async def test_a_worker_ends_cleanly_on_sigterm_with_everything_journalled(bench
     await bench.worker.message(text="number 29")
     assert await bench.worker.end(signal.SIGTERM) == 0
     assert len(bench.worker.messages()) == 30
+
+
+@pytest.mark.parametrize("chosen", [None, 1_052_000_000])
+async def test_a_worker_announces_the_client_build_that_was_ordered_and_says_so(
+    bench: Bench, chosen: int | None
+) -> None:
+    library = table.client_library(bench.engine)
+    build = 0
+    if library is not None:
+        build = chosen or library.builtin_build()
+        bench.arguments = ("--client-build", str(build))
+        if chosen is not None:
+            bench.arguments += ("--client-library", str(library.make(chosen, bench.data_dir / "engine")))
+        await bench.restart()
+    assert bench.worker.snapshot is not None
+    assert bench.worker.snapshot.client_build == build
+    await bench.pair()
+    assert await bench.outside.announced() == build
+    await bench.restart()
+    await bench.worker.begin(SESSION, bench.jid)
+    await bench.worker.heard(SESSION, "offline_sync_completed")
+    assert await bench.outside.announced() == build
+
+
+async def test_a_copy_of_the_library_that_cannot_be_loaded_is_replaced_by_the_builtin_one(bench: Bench) -> None:
+    library = table.client_library(bench.engine)
+    if library is None:
+        return
+    damaged = bench.data_dir / "damaged.so"
+    damaged.write_bytes(b"\x7fELF and nothing more")
+    bench.arguments = ("--client-build", "1052000000", "--client-library", str(damaged))
+    await bench.restart()
+    assert bench.worker.snapshot is not None
+    assert bench.worker.snapshot.client_build == library.builtin_build()
+    await bench.pair()
+    assert await bench.outside.announced() == library.builtin_build()
