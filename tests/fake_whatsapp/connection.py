@@ -193,6 +193,7 @@ class Connection:
             return False
         account.logins.append(time.monotonic())
         account.build = announced_build(self.payload)
+        self.world.versions.announced[account.build] += 1
         self.world.stats["logins"] += 1
         older, self.companion, companion.connection = companion.connection, companion, self
         if older is not None and older is not self:

@@ -43,12 +43,11 @@ class Versions:
         self._released.set()
 
     def failure(self, payload: Any) -> Attrs | None:
-        """The refusal that a login or a registration meets because of its build, if any. Counts it."""
+        """The refusal that a login or a registration meets because of its build, if any; it is counted."""
         build = announced_build(payload)
         if build < self.minimum or build in self.refused:
             self.refusals[build] += 1
             return {"reason": "405", "location": "fake"}
-        self.announced[build] += 1
         return None
 
     @staticmethod
