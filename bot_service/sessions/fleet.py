@@ -41,6 +41,8 @@ class SessionFleet:
         self.refused: frozenset[int] = frozenset()
         self.refused_by: dict[int, set[str]] = {}
         self.changed = asyncio.Event()
+        self.restored = False
+        """Whether the refusal is known from before the start, and people with it."""
         self._registry, self._news, self._apply, self._pool = registry, news, apply, pool
 
     # --- what the engine says of one session ---
@@ -101,6 +103,7 @@ class SessionFleet:
         if self.policy.fleet_outdated:
             return
         self.policy = replace(self.policy, fleet_outdated=True, canary=canary.id)
+        self.restored = restored
         self.changed.set()
         if not restored:
             self._news.fleet_outdated(canary, self._pool.build_of(canary.id))

@@ -172,7 +172,9 @@ class VersionRecovery:
 
     def _ask_person(self) -> None:
         canary = self._fleet.canary()
-        if canary is not None and not self._person_needed:
+        # After a restart people know it from before, unless something else was tried and refused since.
+        known = self._fleet.restored and not self._tried
+        if canary is not None and not self._person_needed and not known:
             self._person_needed = True
             refused = sorted({*self._tried, *self._fleet.refused} - {NO_BUILD})
             self._news.fleet_needs_person(canary, refused, self._advice())

@@ -39,6 +39,9 @@ READY_S = 240.0
 IDLE_S = 15.0
 INBOUND_PER_S, INBOUND_S = 50, 20
 OUTBOUND, OUTBOUND_AT_ONCE = 500, 20
+# With so many sessions the built-in library is compared with a copy that announces another client version.
+COMPARED, COMPARISONS, SETTLED_S = 200, 3, 8.0
+COPY = "2.3000.1052000000"
 
 
 def number_of(index: int) -> str:
@@ -311,6 +314,8 @@ async def measure(count: int) -> None:
                 await bot.exit_code()
                 insert(data_dir, jids)
                 await _with_bot(bot, server, process.pid, receiver, count)
+                if count == COMPARED:
+                    await _compare_libraries(bot, count)
         finally:
             if bot is not None:
                 bot.close()
@@ -364,6 +369,28 @@ async def _with_bot(bot: Program, server: Remote, server_pid: int, receiver: Rec
         print(f"  API loop lag meanwhile: {await lag_of_phase(watcher)}", flush=True)
         await watcher.stop()
         print(f"  API loop lag throughout: {lag(lags)}; load {os.getloadavg()[0]:.1f}", flush=True)
+
+
+async def _compare_libraries(bot: Program, count: int) -> None:
+    """Memory with the built-in library and with a copy that announces another version, in turns; the lower of each counts."""
+    found: dict[str, list[float]] = {}
+    for setting in ("builtin", COPY) * COMPARISONS:
+        if bot.process is not None and bot.process.poll() is None:
+            bot.process.terminate()
+            await bot.exit_code()
+        bot.env["WHATSAPP_VERSION"] = setting
+        begun = time.monotonic()
+        bot.start()
+        async with Client(bot.url) as client:
+            took_s = await ready_after(client, count, begun)
+            await asyncio.sleep(SETTLED_S)
+            memory = proportional_mb([bot.pid, *bot.worker_pids()])
+        found.setdefault(setting, []).append(memory)
+        print(
+            f"  WHATSAPP_VERSION={setting}: READY after {took_s:.1f} s, {memory / count:.3f} MB a session", flush=True
+        )
+    builtin, copy = min(found["builtin"]), min(found[COPY])
+    print(f"  copy against built-in library: {(copy / builtin - 1) * 100:+.2f} % memory a session", flush=True)
 
 
 async def run(counts: list[int]) -> None:

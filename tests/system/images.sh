@@ -32,6 +32,25 @@ for pid in (7, 1, *range(2, 60)):
         print("dropped" if not kept and not int(fields["CapEff"], 16) else fields)
         break'
 
+# A session makes the service start an engine worker; the answer is what that worker has loaded.
+loaded='
+import json, os, time, urllib.request
+headers = {"Authorization": "Bearer of-the-image-test-0123456789", "Content-Type": "application/json"}
+call = lambda path, body=None: urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:3000{path}", body, headers)).read()
+call("/api/sessions", json.dumps({"id": "one"}).encode())
+for _ in range(300):
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            maps = open(f"/proc/{pid}/maps").read()
+        except OSError:
+            continue
+        if "/data/engine/neonize-" in maps and "-as-1052000000.so" in maps:
+            version = json.loads(call("/health"))["clientVersion"]["version"]
+            print(f"{version} loaded by {os.stat(f'"'"'/proc/{pid}'"'"').st_uid}")
+            raise SystemExit
+    time.sleep(0.1)
+raise SystemExit("no worker has it after 30 s: " + call("/metrics").decode()[-300:])'
+
 base=$(sed -n 's/^ARG BASE_IMAGE=//p' Dockerfile.bot)
 # MB over the base: 160 and 330 in all, with a base of 128 MB.
 declare -A limit=([bot]=200 [watchdog]=32)
@@ -60,6 +79,18 @@ for program in bot watchdog; do
   [ "$(docker inspect -f '{{.State.ExitCode}}' "$name")" = 0 ] || fail "as 10001: not a clean stop"
   docker rm "$name" >/dev/null
   ok "as 10001 on a read-only root without capabilities, on the volume that root's start left"
+
+  if [ "$program" = bot ]; then
+    # Another client version, as 10001: the worker loads the copy on the volume, though root and /tmp allow nothing.
+    docker run -d --name "$name" --init --read-only --tmpfs /tmp:rw,noexec --cap-drop ALL --security-opt no-new-privileges \
+      --network none -v "$volume:/data" -e BOT_API_KEY=of-the-image-test-0123456789 -e WHATSAPP_VERSION=2.3000.1052000000 "$image" >/dev/null
+    wait_healthy
+    said=$(in_container "$loaded") || fail "the changed library is not loaded: $said"
+    [ "$said" = "2.3000.1052000000 loaded by 10001" ] || fail "the changed library is not loaded: $said"
+    docker stop "$name" >/dev/null
+    docker rm "$name" >/dev/null
+    ok "as 10001 with /tmp noexec: a worker loads the library that announces another client version"
+  fi
 
   docker run --rm -u 0 -v "$volume:/data" --entrypoint chown "$image" -R 0:0 /data
   said=$(docker run --rm --name "$name" -v "$volume:/data" "$image" 2>&1) && fail "as 10001 on a volume of root: it started"
