@@ -160,7 +160,7 @@ async def _wish(request: web.Request) -> tuple[SendMessage, bytes | None]:
     limit = request.app[keys.DELIVERY].media.limit_bytes
     try:
         form, content = await _form(request, limit)
-    except (ValueError, RuntimeError, HttpProcessingError, web.RequestPayloadError) as error:
+    except (ValueError, RuntimeError, HttpProcessingError) as error:
         raise errors.bad_request(f"the multipart form is broken: {_first_line(error)}") from None
     # Every field of a form is text.
     return body.convert(form, SendMessage, strict=False), content

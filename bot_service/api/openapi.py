@@ -89,7 +89,7 @@ _PROBLEMS = {
     406: "None of the media types that are accepted is offered.",
     409: "The state of things does not allow it; the document says which state.",
     413: "The body is too large.",
-    415: "The body is not JSON.",
+    415: "The body is encoded: it is taken without `Content-Encoding` only.",
     422: "A field or parameter cannot be used; the document names it.",
     429: "Too much for now; ``Retry-After`` says when again.",
     502: "The engine refused.",
@@ -161,7 +161,8 @@ TAGS = {
 
 _ABOUT = (
     "JSON in camelCase; times are ISO 8601 in UTC, durations are milliseconds unless the name says otherwise. "
-    "Errors are problem documents (RFC 9457) with a stable `code`. Send a key as `Authorization: Bearer <key>`."
+    "Errors are problem documents (RFC 9457) with a stable `code`. Send a key as `Authorization: Bearer <key>`, "
+    "and bodies without `Content-Encoding`."
 )
 
 

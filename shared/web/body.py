@@ -26,8 +26,6 @@ async def read(request: web.Request, kind: type[T], *, optional: bool = False) -
         raw = await request.read()
     except web.HTTPRequestEntityTooLarge:
         raise errors.too_large(request.client_max_size) from None
-    except web.RequestPayloadError as error:
-        raise errors.bad_request(f"the body cannot be read: {error}") from None
     return decode(raw or (b"{}" if optional else b""), kind)
 
 

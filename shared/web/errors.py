@@ -68,6 +68,13 @@ def too_large(limit_bytes: int) -> Problem:
     return Problem(413, "too_large", f"the body may hold at most {limit_bytes} bytes")
 
 
+def unsupported_encoding() -> Problem:
+    detail = (
+        "a body is taken only as it is: send it without Content-Encoding, and with no Transfer-Encoding but chunked"
+    )
+    return Problem(415, "unsupported_encoding", detail, headers={"Accept-Encoding": "identity"})
+
+
 def invalid(field: str, message: str) -> Problem:
     """422: ``field`` is the dotted name in the body or the name of the parameter."""
     return Problem(422, "invalid", f"{field}: {message}", fields={field: message})

@@ -1,11 +1,14 @@
-"""Around every handler: problems become documents, crashes become 500 without a detail, every request is measured."""
+"""Around every handler: problems become documents, crashes become 500 without a detail, every request is measured.
+
+A request whose body is encoded reaches no handler.
+"""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
 from shared import logs
@@ -33,6 +36,7 @@ def problems(clock: Clock, measure: Measure | None = None) -> Middleware:
         started = clock.monotonic()
         response: web.StreamResponse
         try:
+            _refuse_encoded(request)
             response = await handler(request)
         except errors.Problem as problem:
             response = problem.response()
@@ -55,6 +59,17 @@ def problems(clock: Clock, measure: Measure | None = None) -> Middleware:
         return response
 
     return middleware
+
+
+def _refuse_encoded(request: web.Request) -> None:
+    """415: no body is unpacked, and an encoded one that is read as it is would be misread.
+
+    A transfer coding is 415 too, where RFC 9112 recommends 501: what a client sends must not count as an error of ours.
+    """
+    for header, plain in ((hdrs.CONTENT_ENCODING, "identity"), (hdrs.TRANSFER_ENCODING, "chunked")):
+        codings = ",".join(request.headers.getall(header, ())).split(",")
+        if {coding.strip(" \t").lower() for coding in codings} - {"", plain}:
+            raise errors.unsupported_encoding()
 
 
 def route_of(request: web.Request) -> str:

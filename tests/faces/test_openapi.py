@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gzip
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -89,6 +90,16 @@ async def test_every_example_fits_its_schema(document: dict[str, Any]) -> None:
                     assert faults == [], (method, path, faults)
                     checked += 1
     assert checked > 10
+
+
+async def test_an_encoded_body_is_answered_as_described(bot: Bot, document: dict[str, Any]) -> None:
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            if "requestBody" in operation:
+                headers = {"Content-Encoding": "gzip"}
+                status, problem = await bot.call(method, path, data=gzip.compress(b"{}"), headers=headers)
+                assert (status, problem["code"]) == (415, "unsupported_encoding"), path
+                assert "415" in operation["responses"], path
 
 
 async def test_what_webhooks_get_is_described_with_every_type_of_event(document: dict[str, Any]) -> None:

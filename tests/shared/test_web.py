@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import socket
 import subprocess
 import sys
@@ -92,9 +93,13 @@ async def test_a_body_is_judged_by_what_it_is_and_not_by_its_name(
     assert answer.status == 201
 
 
-async def test_a_body_that_cannot_be_unpacked_is_400(client: TestClient[web.Request, web.Application]) -> None:
-    answer = await client.post("/orders/7", data=b"not gzip", headers={"Content-Encoding": "gzip"})
-    assert (answer.status, answer.content_type) == (400, "application/problem+json")
+@pytest.mark.parametrize("raw", [gzip.compress(b'{"to": "x"}'), b"not gzip", b""])
+async def test_an_encoded_body_is_415_also_where_the_server_would_unpack_it(
+    client: TestClient[web.Request, web.Application], raw: bytes
+) -> None:
+    answer = await client.post("/orders/7", data=raw, headers={"Content-Encoding": "gzip"})
+    problem = await answer.json(content_type="application/problem+json")
+    assert (answer.status, problem["code"]) == (415, "unsupported_encoding")
 
 
 def test_a_body_that_is_nested_too_deeply_is_400() -> None:
