@@ -161,7 +161,7 @@ class ClientVersion:
         published = known.published if known.published is not None and known.published > builtin else None
         self._versions = Versions(self.setting, builtin, published)
         self._stored_refused = known.refused
-        self._fleet.refuse(known.refused)
+        self._fleet.refuse(known.refused, restored=True)
         await self.announce(self.best)
 
     async def announce(self, build: int) -> bool:

@@ -83,9 +83,9 @@ class SessionFleet:
         elif self.policy.canary != session:
             self._apply(session, FleetOutdated())
 
-    def refuse(self, builds: frozenset[int]) -> None:
-        """Exactly these builds are refused from now on."""
-        if builds == self.refused:
+    def refuse(self, builds: frozenset[int], *, restored: bool = False) -> None:
+        """Exactly these builds are refused from now on. ``restored``: whatever workers of an earlier run were left with."""
+        if builds == self.refused and not restored:
             return
         self.refused = builds
         try:

@@ -20,6 +20,7 @@ from bot_service.engines.base import CopyError
 
 _MARK = struct.pack("<II", 2, 3000)
 _PART = ".part"
+_PIECE = 1 << 20
 
 
 def installed() -> Path:
@@ -37,7 +38,7 @@ def builtin_build() -> int:
     return find_build(_read(installed()))[0]
 
 
-def find_build(library: bytes) -> tuple[int, int]:
+def find_build(library: bytes | bytearray) -> tuple[int, int]:
     """(build, offset of its four bytes). Raises :class:`CopyError` unless exactly one place looks like the version."""
     found = []
     at = library.find(_MARK)
@@ -58,15 +59,17 @@ def make(build: int, folder: Path) -> Path:
     Blocks; takes about 0.1 s. A kill at any moment leaves either no copy or a whole one. Raises :class:`CopyError`.
     """
     source = installed()
-    original = _read(source)
-    builtin, offset = find_build(original)
-    wanted = original[:offset] + struct.pack("<I", build) + original[offset + 4 :]
+    wanted = bytearray(_read(source))
+    builtin, offset = find_build(wanted)
+    struct.pack_into("<I", wanted, offset, build)
     target = folder / f"{source.stem}-{builtin}-as-{build}.so"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not (target.exists() and target.read_bytes() == wanted):
+        if not _holds(target, wanted):
             _write(target, wanted)
-        _check(target, wanted, build)
+            if not _holds(target, wanted):
+                raise CopyError("damaged", f"{target} does not hold what was written")
+        _check_executable(target)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise CopyError("no_space" if full else "not_writable", f"{folder}: {error.strerror}") from error
@@ -82,7 +85,15 @@ def remove_others(folder: Path, keep: Collection[int]) -> None:
                 file.unlink(missing_ok=True)
 
 
-def _write(target: Path, content: bytes) -> None:
+def _holds(target: Path, content: bytearray) -> bool:
+    """Whether ``target`` is ``content``, the announced build and the size included; read in pieces, it is 18 MB."""
+    if not target.exists() or target.stat().st_size != len(content):
+        return False
+    with target.open("rb") as file, memoryview(content) as view:
+        return all(file.read(_PIECE) == view[at : at + _PIECE] for at in range(0, len(content), _PIECE))
+
+
+def _write(target: Path, content: bytearray) -> None:
     part = target.with_name(target.name + _PART)
     try:
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
@@ -94,10 +105,7 @@ def _write(target: Path, content: bytes) -> None:
         part.unlink(missing_ok=True)
 
 
-def _check(target: Path, wanted: bytes, build: int) -> None:
-    found = target.read_bytes()
-    if found != wanted or find_build(found)[0] != build:
-        raise CopyError("damaged", f"{target} does not hold what was written")
+def _check_executable(target: Path) -> None:
     with target.open("rb") as file:
         try:
             mmap.mmap(file.fileno(), mmap.PAGESIZE, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_EXEC).close()
