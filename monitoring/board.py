@@ -135,6 +135,17 @@ ROWS: dict[str, list[Panel]] = {
             [Query("veilleur_bot_loop_lag_seconds", "bot"), Query("veilleur_watchdog_loop_lag_seconds", "watchdog")], unit="s",
         ),
         Panel(
+            "Age of the client version", "The announced one; WhatsApp refuses versions after about two months.",
+            [
+                Query(
+                    "veilleur_bot_client_version_age_days"
+                    " * on (job, instance) group_left (version, source) veilleur_bot_client_version_info",
+                    "{{version}} {{source}}",
+                )
+            ],
+            unit="d",
+        ),
+        Panel(
             "Turns of the bot's loop", "What whoever asks may have to wait; every turn is counted.",
             [
                 Query("histogram_quantile(0.99, sum by (le) (rate(veilleur_bot_loop_turn_seconds_bucket[$__rate_interval])))", "p99"),

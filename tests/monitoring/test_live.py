@@ -25,6 +25,8 @@ pytestmark = [pytest.mark.prometheus, pytest.mark.system, pytest.mark.xdist_grou
 BOARD = json.loads((MONITORING / "grafana" / "boards" / "veilleur.json").read_text(encoding="utf-8"))
 # What Grafana fills in; the range is long enough for every rate.
 VARIABLES = {"$__rate_interval": "1m", "$__range": "5m"}
+# Gauges that have a series only while something is wrong.
+LABELLED_GAUGES = {"veilleur_bot_client_version_builtin_used"}
 
 
 @dataclass(frozen=True)
@@ -36,26 +38,37 @@ class Running:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """Both programs with one session that was paired and got a message, and a Prometheus that has scraped it."""
+    """Both programs with one session that was paired and got a message, and a Prometheus that has scraped it.
+
+    Only the real engine announces a client version, so a second bot service without sessions is scraped too.
+    """
     folder = tmp_path_factory.mktemp("live")
     service = bot(folder)
-    guard = watchdog(folder, service.url, KEEP_ALIVE_INTERVAL="1s", KEEP_ALIVE_PUSH_INTERVAL="1s", REMEDIATION="bot")
+    real = bot(folder, name="real", ENGINE="neonize", WHATSAPP_VERSION="builtin")
+    both = f"{service.url},{real.url}"
+    guard = watchdog(
+        folder, "", BOT_URLS=both, KEEP_ALIVE_INTERVAL="1s", KEEP_ALIVE_PUSH_INTERVAL="1s", REMEDIATION="bot"
+    )
     prometheus = Prometheus(
         folder / "prometheus",
-        {"veilleur-bot": f"127.0.0.1:{service.port}", "veilleur-watchdog": f"127.0.0.1:{guard.port}"},
+        {
+            "veilleur-bot": [f"127.0.0.1:{service.port}", f"127.0.0.1:{real.port}"],
+            "veilleur-watchdog": [f"127.0.0.1:{guard.port}"],
+        },
     )
-    for program in (service, guard, prometheus):
+    for program in (service, real, guard, prometheus):
         program.start()
     try:
-        asyncio.run(_prepare(service, guard, prometheus))
+        asyncio.run(_prepare(service, real, guard, prometheus))
         yield Running(service, guard, prometheus)
     finally:
-        for ended in (prometheus, guard, service):
+        for ended in (prometheus, guard, real, service):
             ended.close()
 
 
-async def _prepare(service: Program, guard: Program, prometheus: Prometheus) -> None:
+async def _prepare(service: Program, real: Program, guard: Program, prometheus: Prometheus) -> None:
     await service.ready()
+    await real.ready()
     await guard.ready()
     await prometheus.ready()
     async with Client(service.url) as client:
@@ -148,10 +161,10 @@ def _metrics_of_the_rules() -> set[str]:
 
 @pytest.mark.parametrize("name", sorted(_metrics_of_the_rules()))
 async def test_every_metric_that_a_rule_looks_at_exists(running: Running, name: str) -> None:
-    if name.endswith("_total") and not await running.prometheus.query(name):
-        # A counter with labels has no series before its first event, but it is announced.
+    if (name.endswith("_total") or name in LABELLED_GAUGES) and not await running.prometheus.query(name):
+        # With labels it has no series before its first event, but it is announced.
         text = await _text(f"{running.bot.url if '_bot_' in name else running.watchdog.url}/metrics")
-        assert f"# TYPE {name} counter" in text
+        assert f"# TYPE {name} {'counter' if name.endswith('_total') else 'gauge'}" in text
         return
     await eventually(lambda: running.prometheus.query(name), every_s=0.5, what=name)
 
@@ -169,7 +182,7 @@ async def test_a_killed_bot_reaches_a_webhook_through_prometheus_and_alertmanage
     alertmanager = Alertmanager(tmp_path / "alertmanager", receiver.url)
     prometheus = Prometheus(
         tmp_path / "prometheus",
-        {"veilleur-bot": f"127.0.0.1:{service.port}", "veilleur-watchdog": f"127.0.0.1:{guard.port}"},
+        {"veilleur-bot": [f"127.0.0.1:{service.port}"], "veilleur-watchdog": [f"127.0.0.1:{guard.port}"]},
         f"127.0.0.1:{alertmanager.port}",
     )
     everything = (service, guard, alertmanager, prometheus)

@@ -67,7 +67,7 @@ async def _status(url: str) -> int | None:
 class Prometheus(Server):
     """``monitoring/prometheus.yml`` with a scrape every second and the given addresses by job."""
 
-    def __init__(self, folder: Path, targets: dict[str, str], alertmanager: str | None = None) -> None:
+    def __init__(self, folder: Path, targets: dict[str, list[str]], alertmanager: str | None = None) -> None:
         super().__init__(folder, "/-/ready")
         config = yaml.safe_load((MONITORING / "prometheus.yml").read_text(encoding="utf-8"))
         config["global"] = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
@@ -78,10 +78,10 @@ class Prometheus(Server):
                 group["interval"] = "1s"
             (folder / f"{path.stem}.rules.yml").write_text(yaml.safe_dump(rules), encoding="utf-8")
         config["alerting"]["alertmanagers"][0]["static_configs"] = [{"targets": [alertmanager] if alertmanager else []}]
-        addresses = {**targets, "prometheus": f"127.0.0.1:{self.port}"}
+        addresses = {**targets, "prometheus": [f"127.0.0.1:{self.port}"]}
         config["scrape_configs"] = [job for job in config["scrape_configs"] if job["job_name"] in addresses]
         for job in config["scrape_configs"]:
-            job["static_configs"] = [{"targets": [addresses[job["job_name"]]]}]
+            job["static_configs"] = [{"targets": addresses[job["job_name"]]}]
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
 
     def start(self, command: list[str] | None = None) -> None:
