@@ -12,7 +12,7 @@ import importlib.util
 import mmap
 import os
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from bot_service.domain.client_version import HIGHEST_BUILD, LOWEST_BUILD
@@ -35,10 +35,10 @@ def installed() -> Path:
 
 def builtin_build() -> int:
     """The build that the installed library announces. Raises :class:`CopyError`."""
-    return find_build(_read(installed()))[0]
+    return _place_of_build(installed())[0]
 
 
-def find_build(library: bytes | bytearray) -> tuple[int, int]:
+def find_build(library: bytes | mmap.mmap) -> tuple[int, int]:
     """(build, offset of its four bytes). Raises :class:`CopyError` unless exactly one place looks like the version."""
     found = []
     at = library.find(_MARK)
@@ -59,15 +59,13 @@ def make(build: int, folder: Path) -> Path:
     Blocks; takes about 0.1 s. A kill at any moment leaves either no copy or a whole one. Raises :class:`CopyError`.
     """
     source = installed()
-    wanted = bytearray(_read(source))
-    builtin, offset = find_build(wanted)
-    struct.pack_into("<I", wanted, offset, build)
+    builtin, offset = _place_of_build(source)
     target = folder / f"{source.stem}-{builtin}-as-{build}.so"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not _holds(target, wanted):
-            _write(target, wanted)
-            if not _holds(target, wanted):
+        if not _is_whole(target, source, offset, build):
+            _write(target, source, offset, build)
+            if not _is_whole(target, source, offset, build):
                 raise CopyError("damaged", f"{target} does not hold what was written")
         _check_executable(target)
     except OSError as error:
@@ -85,21 +83,49 @@ def remove_others(folder: Path, keep: Collection[int]) -> None:
                 file.unlink(missing_ok=True)
 
 
-def _holds(target: Path, content: bytearray) -> bool:
-    """Whether ``target`` is ``content``, the announced build and the size included; read in pieces, it is 18 MB."""
-    if not target.exists() or target.stat().st_size != len(content):
+# The file is 18 MB: it is mapped and copied in pieces, so that the process that does it does not keep so much memory.
+
+
+def _place_of_build(library: Path) -> tuple[int, int]:
+    try:
+        with library.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as content:
+            return find_build(content)
+    except (OSError, ValueError) as error:
+        raise CopyError("not_installed", f"{library}: {error}") from error
+
+
+def _pieces(source: Path, offset: int, build: int) -> Iterator[bytes]:
+    """The library with ``build`` in its place."""
+    changed = struct.pack("<I", build)
+    with source.open("rb") as file:
+        at = 0
+        while piece := file.read(_PIECE):
+            if at <= offset < at + len(piece):
+                place = offset - at
+                # The number never crosses a border: both are multiples of four.
+                piece = piece[:place] + changed + piece[place + len(changed) :]
+            yield piece
+            at += _PIECE
+
+
+def _is_whole(target: Path, source: Path, offset: int, build: int) -> bool:
+    if not target.exists() or target.stat().st_size != source.stat().st_size:
         return False
-    with target.open("rb") as file, memoryview(content) as view:
-        return all(file.read(_PIECE) == view[at : at + _PIECE] for at in range(0, len(content), _PIECE))
+    with target.open("rb") as file:
+        # Page by page: what was just written, or is read ahead, lies in large pieces of the page cache, and a worker that
+        # touches one byte of such a piece maps all of it.
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
+        return all(file.read(len(piece)) == piece for piece in _pieces(source, offset, build))
 
 
-def _write(target: Path, content: bytearray) -> None:
+def _write(target: Path, source: Path, offset: int, build: int) -> None:
     part = target.with_name(target.name + _PART)
     try:
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(content)
+            file.writelines(_pieces(source, offset, build))
             file.flush()
             os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
@@ -112,10 +138,3 @@ def _check_executable(target: Path) -> None:
         except PermissionError as error:
             detail = f"{target.parent} is on a file system that does not allow programs (noexec)"
             raise CopyError("not_executable", detail) from error
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise CopyError("not_installed", f"{file}: {error.strerror}") from error
