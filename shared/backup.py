@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 # Sockets and records of running processes mean nothing elsewhere; SQLite's own side files are folded into the copy.
-_LEFT_OUT = {"run", "lost+found"}
+# Sockets, and copies of the engine's library, which are made again.
+_LEFT_OUT = {"run", "engine", "lost+found"}
 _SIDE_FILES = ("-wal", "-shm", "-journal")
 _JOURNALS = "journal"
 

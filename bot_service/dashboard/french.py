@@ -107,6 +107,9 @@ FRENCH: Mapping[str, str] = {
     "no copy of its library can be written to DATA_DIR/engine": (
         "aucune copie de sa bibliothèque ne peut être écrite dans DATA_DIR/engine"
     ),
+    "an engine worker could not load its copy of the library": (
+        "un processus du moteur n’a pas pu charger sa copie de la bibliothèque"
+    ),
     "DATA_DIR has no room for a copy of its library": "DATA_DIR n’a plus de place pour une copie de sa bibliothèque",
     "DATA_DIR is mounted with noexec, and a copy of its library is a program": (
         "DATA_DIR est monté avec noexec, et une copie de sa bibliothèque est un programme"

@@ -32,8 +32,8 @@ class ClientVersionPool(Protocol):
         """With these builds no session is started and no client of the engine dials by itself; the canary may. Raises ``OSError``."""
         ...
 
-    def allow_dialing(self, build: int) -> None:
-        """A refused login of ``build`` was the trouble of one account: clients that wait for the decision may dial."""
+    def allow_one_login(self, build: int) -> None:
+        """A refused login of ``build`` may be the trouble of one account: one of the clients that wait may dial."""
         ...
 
     def build_of(self, session: str) -> int | None:
@@ -42,6 +42,10 @@ class ClientVersionPool(Protocol):
 
     def builds_in_use(self) -> frozenset[int]:
         """What all living workers announce."""
+        ...
+
+    def copies_failed(self) -> bool:
+        """Whether a living worker could not load its copy of the native library and announces the built-in build."""
         ...
 
 

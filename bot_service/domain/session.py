@@ -76,7 +76,7 @@ def advance(record: Record, fact: Fact, policy: Policy, now_ms: int) -> Step:
             return _hold(record, now_ms)
         case FleetRecovered():
             waits = record.state is State.OUTDATED or record.reason == CLIENT_REFUSED
-            if not waits or record.wanted is Wanted.STOP or record.state in FINAL:
+            if not waits or record.wanted is Wanted.STOP:
                 return record, ()
             # The herd limit spreads the starts.
             return move(
@@ -138,6 +138,8 @@ def _command(record: Record, command: Command, policy: Policy, now_ms: int) -> S
                 return aged, ()
             return _renew(aged, reason, now_ms), ()
         case CommandKind.RECONNECT:
+            if record.wanted is Wanted.STOP or record.state not in LIVE:
+                return record, ()
             return _renew(record, reason, now_ms), ()
         case CommandKind.ASK_FOR_FLEET:
             if record.state is not State.OUTDATED or record.wanted is Wanted.STOP:
@@ -222,7 +224,8 @@ def _fired(record: Record, fired: Fired, policy: Policy, now_ms: int) -> Step:
 
 
 def _retry(record: Record, policy: Policy, now_ms: int) -> Step:
-    if policy.fleet_outdated and policy.canary != record.id:
+    # A restored session is started all the same: a worker may have kept it connected. Otherwise its start is held.
+    if policy.fleet_outdated and policy.canary != record.id and record.reason != "restored":
         return _hold(record, now_ms)
     begun = due(DueKind.START, now_ms + policy.start_timeout_ms)
     effect = EffectKind.REBUILD if record.reason == "rebuild" else EffectKind.START

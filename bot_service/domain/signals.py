@@ -23,7 +23,7 @@ class SignalKind(StrEnum):
 
     # Link
     CONNECTING = "connecting"  # {"reason": str | None}
-    CONNECTED = "connected"
+    CONNECTED = "connected"  # {"earlier": true} when it is repeated for who missed it
     OFFLINE_SYNC_PREVIEW = "offline_sync_preview"  # {"messages": int, ...}
     OFFLINE_SYNC_COMPLETED = "offline_sync_completed"  # {"count": int}
     DISCONNECTED = "disconnected"  # {"reason": str | None}

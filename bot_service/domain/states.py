@@ -74,6 +74,6 @@ LEGAL: dict[State, frozenset[State]] = {
     _S.TEMP_BANNED: frozenset({_S.STARTING, _S.STOPPED, _S.LOGGED_OUT}),
     _S.OUTDATED: frozenset({_S.STARTING, _S.STOPPED, _S.RECONNECTING, _S.LOGGED_OUT}),
     _S.FENCED: frozenset({_S.STARTING, _S.STOPPED, _S.LOGGED_OUT}),
-    _S.FAILED: frozenset({_S.STARTING, _S.STOPPED, _S.LOGGED_OUT}),
+    _S.FAILED: frozenset({_S.STARTING, _S.STOPPED, _S.LOGGED_OUT, _S.RECONNECTING}),
     _S.CLOSED: frozenset({_S.STARTING, _S.LOGGED_OUT}),
 }

@@ -33,6 +33,10 @@ PROBLEMS = {
         "DATA_DIR has no room for a copy of its library",
         "free at least 0.5 GiB beside DATA_DIR",
     ),
+    "not_loadable": Problem(
+        "an engine worker could not load its copy of the library",
+        "look into the log for engine.library.copy_failed, and check the memory and the file system of DATA_DIR",
+    ),
     "not_executable": Problem(
         "DATA_DIR is mounted with noexec, and a copy of its library is a program",
         "mount DATA_DIR without noexec, or set DATA_DIR to a folder of another file system",

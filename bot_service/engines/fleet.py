@@ -57,7 +57,9 @@ class Fleet:
         announce an older client build, but no refused one; the canary's is the one that is to be tried."""
         wanted = self.client.build if self.client is not None else 0
         for worker in self.workers.values():
-            fits = worker.client_build == wanted or not (canary or worker.client_build in self.refused)
+            # A worker whose copy could not be loaded counts as what it was ordered to be: another one would do no better.
+            ordered = worker.client_build == wanted or not worker.announces_as_ordered
+            fits = ordered or not (canary or worker.client_build in self.refused)
             if fits and worker.room > 0 and not worker.pairing and worker.id != avoid:
                 return worker
         return self.make()
@@ -184,7 +186,7 @@ class Fleet:
     def _is_superseded(self, worker: WorkerHandle) -> bool:
         """Nothing runs in it, and it would start sessions with an older client build than a new worker."""
         idle = worker.ready and not worker.sessions and not worker.pairing
-        return idle and self.client is not None and worker.client_build != self.client.build
+        return idle and self.client is not None and worker.ordered_build != self.client.build
 
     def _outgrown(self, worker: WorkerHandle) -> str | None:
         if worker.pulse is None:

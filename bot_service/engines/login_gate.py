@@ -19,11 +19,12 @@ import threading
 from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
+from typing import NamedTuple
 
 from shared.clock import Clock
 
-_STATE = struct.Struct("<qqq")
-_ACCEPTED, _REFUSED, _CLOSED = 0, 8, 16
+_STATE = struct.Struct("<qqqq")
+_ACCEPTED, _REFUSED, _CLOSED, _ONE_MORE = 0, 8, 16, 24
 _NAME = "logins-"
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
 
@@ -53,9 +54,9 @@ class LoginGate:
         """One login of one client. A login that was accepted less than ``recent_s`` before it is proof enough."""
         return LoginAttempt(self._path, self._clock, recent_s)
 
-    def released(self) -> None:
-        """From the API process: a refusal was the trouble of one account, the others need not wait."""
-        LoginAttempt(self._path, self._clock, 0.0).accepted()
+    def allow_one_more(self) -> None:
+        """From the API process: the refusal may be the trouble of one account, another one finds out."""
+        LoginAttempt(self._path, self._clock, 0.0).allow_one_more()
 
 
 class LoginAttempt:
@@ -78,19 +79,19 @@ class LoginAttempt:
     def is_closed(self) -> bool:
         """Whether the API process holds every login of this build."""
         with self._lock, contextlib.suppress(OSError):
-            return _read(self._opened())[2] and self._clock.monotonic() - self._since < CLOSED_FOR_S
+            return _read(self._opened()).closed and self._clock.monotonic() - self._since < CLOSED_FOR_S
         return False
 
     def _ask(self, file: int) -> Answer:
         now = self._clock.monotonic()
         waited = now - self._since
-        accepted, refused, closed = _read(file)
-        if closed and waited < CLOSED_FOR_S:
+        state = _read(file, now)
+        if state.closed and waited < CLOSED_FOR_S:
             return Answer.CLOSED
-        # A time ahead of this clock is from before a restart of the machine.
-        if accepted > refused and self._since - self._recent_s < accepted <= now:
+        if state.accepted > state.refused and self._since - self._recent_s < state.accepted:
             return self._go()
-        if refused > accepted and 0 <= now - refused < DECISION_S and waited < DECISION_S:
+        decided = max(state.accepted, state.one_more) > state.refused
+        if not decided and now - state.refused < DECISION_S and waited < DECISION_S:
             return Answer.WAIT
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -109,6 +110,10 @@ class LoginAttempt:
     def refused(self) -> None:
         """The server refused the build."""
         self._note(_REFUSED)
+
+    def allow_one_more(self) -> None:
+        """See :meth:`LoginGate.allow_one_more`."""
+        self._note(_ONE_MORE)
 
     def end(self) -> None:
         """The attempt is over, whatever came of it. Idempotent."""
@@ -140,7 +145,18 @@ def close_for(run_dir: Path, refused: Iterable[int]) -> None:
             os.close(file)
 
 
-def _read(file: int) -> tuple[float, float, bool]:
+class _State(NamedTuple):
+    """Seconds of the monotonic clock, 0.0 for never."""
+
+    accepted: float
+    refused: float
+    closed: bool
+    one_more: float
+
+
+def _read(file: int, now: float = 0.0) -> _State:
     data = os.pread(file, _STATE.size, 0).ljust(_STATE.size, b"\0")
-    accepted, refused, closed = _STATE.unpack(data)
-    return accepted / 1e9, refused / 1e9, bool(closed)
+    accepted, refused, closed, one_more = _STATE.unpack(data)
+    # A time ahead of this clock is from before a restart of the machine.
+    times = [stored / 1e9 if 0 < stored <= now * 1e9 else 0.0 for stored in (accepted, refused, one_more)]
+    return _State(times[0], times[1], closed == 1, times[2])

@@ -163,8 +163,8 @@ class WorkerPool:
         self._policy.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         login_gate.close_for(self._policy.run_dir, builds)
 
-    def allow_dialing(self, build: int) -> None:
-        login_gate.LoginGate(self._policy.run_dir, build, self._clock).released()
+    def allow_one_login(self, build: int) -> None:
+        login_gate.LoginGate(self._policy.run_dir, build, self._clock).allow_one_more()
 
     def build_of(self, session: str) -> int | None:
         entry = self._placement.entries.get(session)
@@ -173,6 +173,9 @@ class WorkerPool:
 
     def builds_in_use(self) -> frozenset[int]:
         return frozenset(worker.client_build for worker in self.fleet.workers.values())
+
+    def copies_failed(self) -> bool:
+        return any(worker.ready and not worker.announces_as_ordered for worker in self.fleet.workers.values())
 
     def workers(self) -> list[WorkerFigures]:
         """What each living worker costs, by its last pulse."""

@@ -65,7 +65,8 @@ class Entry:
 
 
 def story(snapshot: SessionSnapshot, *, known_jid: str | None) -> list[tuple[str, dict[str, object]]]:
-    """The signals that tell a listener who missed everything where the session stands now, in order."""
+    """The signals that tell a listener who missed everything where the session stands now, in order. ``earlier`` marks a
+    connection that was made at another time."""
     told: list[tuple[str, dict[str, object]]] = [(SignalKind.STARTED.value, {})]
     if snapshot.jid is not None and snapshot.jid != known_jid:
         told.append((SignalKind.PAIRED.value, {"jid": snapshot.jid, "lid": None, "pushName": None}))
@@ -73,10 +74,11 @@ def story(snapshot: SessionSnapshot, *, known_jid: str | None) -> list[tuple[str
     if last in (SignalKind.STARTED, SignalKind.PAIRED):
         return told
     if last in _ONLINE and last != SignalKind.CONNECTED:
-        told.append((SignalKind.CONNECTED.value, {}))
+        told.append((SignalKind.CONNECTED.value, {"earlier": True}))
     if last == SignalKind.KEEPALIVE_RESTORED:
         last, data = SignalKind.OFFLINE_SYNC_COMPLETED.value, {"count": 0}
     else:
         data = snapshot.last_signal_data
-    told.append((last, dict(data)))
+    earlier = {"earlier": True} if last == SignalKind.CONNECTED else {}
+    told.append((last, {**data, **earlier}))
     return told

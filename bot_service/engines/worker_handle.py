@@ -94,6 +94,7 @@ class WorkerHandle:
         self.id, self.capacity, self.pairing = worker_id, capacity, pairing
         self.client_build = client_build
         """What its engine announces to WhatsApp: as ordered, and as it is once the worker has said so. 0 when unknown."""
+        self.ordered_build = client_build
         self.sessions: set[str] = set()
         self.crashes = 0
         self.leaving: str | None = None
@@ -120,6 +121,11 @@ class WorkerHandle:
     @property
     def ready(self) -> bool:
         return self._link is not None and self._greeted and not self.is_lost
+
+    @property
+    def announces_as_ordered(self) -> bool:
+        """False when the worker could not load its copy of the native library."""
+        return self.ordered_build in (0, self.client_build)
 
     @property
     def room(self) -> int:

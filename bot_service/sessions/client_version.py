@@ -92,7 +92,6 @@ class ClientVersion:
         self._database, self._clock, self._folder, self._checked = database, clock, folder, checked
         self._chance = chance or random.Random()  # noqa: S311
         self._versions: Versions | None = None
-        self._announced = NO_BUILD
         self._stored_refused: frozenset[int] = frozenset()
         self._problem: CopyError | None = None
         self._checked_at: str | None = None
@@ -111,7 +110,7 @@ class ClientVersion:
     @property
     def announced(self) -> int:
         """The build that new workers announce."""
-        return self._announced
+        return self._fleet.announced
 
     @property
     def usable(self) -> tuple[int, ...]:
@@ -129,12 +128,14 @@ class ClientVersion:
         """From memory only."""
         outdated, versions = self._fleet.policy.fleet_outdated, self._versions
         problem, reason = (self._problem.detail, self._problem.reason) if self._problem else (None, None)
+        if problem is None and self._pool.copies_failed():
+            problem, reason = "a worker could not load its copy of the native library", "not_loadable"
         if versions is None:
             return VersionFacts(None, None, None, outdated, problem=problem, problem_reason=reason)
         return VersionFacts(
-            version=version(self._announced),
-            source=versions.source(self._announced),
-            age_days=round(age_days(self._announced, self._clock.now()), 1),
+            version=version(self._fleet.announced),
+            source=versions.source(self._fleet.announced),
+            age_days=round(age_days(self._fleet.announced, self._clock.now()), 1),
             outdated=outdated,
             refused=tuple(version(build) for build in sorted(self._fleet.refused - {NO_BUILD})),
             published=None if versions.published is None else version(versions.published),
@@ -161,7 +162,9 @@ class ClientVersion:
         published = known.published if known.published is not None and known.published > builtin else None
         self._versions = Versions(self.setting, builtin, published)
         self._stored_refused = known.refused
-        self._fleet.refuse(known.refused, restored=True)
+        # What a person chooses is tried, whatever came of it before.
+        chosen = () if self.follows_page else self._versions.usable
+        self._fleet.refuse(known.refused - {*chosen}, restored=True)
         await self.announce(self.best)
 
     async def announce(self, build: int) -> bool:
@@ -177,8 +180,8 @@ class ClientVersion:
                 build, problem = self._versions.builtin, error
         self._report(problem)
         self._pool.announce(build, copy)
-        if build != self._announced:
-            self._announced = build
+        if build != self._fleet.announced:
+            self._fleet.announced = build
             log.info(
                 f"New engine workers announce client version {version(build)}", event_name="client_version.announced"
             )
@@ -220,7 +223,7 @@ class ClientVersion:
                 f"The published client version is not used: {found.value}", event_name="client_version.rejected"
             )
             return
-        self._looked("newer" if found > self._announced else "unchanged")
+        self._looked("newer" if found > self._fleet.announced else "unchanged")
         if found != versions.published:
             self._versions = replace(versions, published=found)
             log.info(f"WhatsApp publishes client version {version(found)}", event_name="client_version.published")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from bot_service.domain.ports import ClientVersionPool
 from bot_service.domain.reactions import CLIENT_REFUSED
 from bot_service.domain.record import Command, CommandKind, Fact, FleetOutdated, FleetRecovered, Policy, Record
-from bot_service.domain.states import State, Wanted
+from bot_service.domain.states import FINAL, State, Wanted
 from bot_service.sessions.news import News
 from bot_service.sessions.registry import SessionRegistry
 from shared import logs
@@ -41,6 +41,8 @@ class SessionFleet:
         self.refused: frozenset[int] = frozenset()
         self.refused_by: dict[int, set[str]] = {}
         self.changed = asyncio.Event()
+        self.announced = NO_BUILD
+        """What new workers announce."""
         self.restored = False
         """Whether the refusal is known from before the start, and people with it."""
         self._registry, self._news, self._apply, self._pool = registry, news, apply, pool
@@ -60,7 +62,7 @@ class SessionFleet:
         if self.policy.fleet_outdated:
             self.refuse(self.refused | {build})
         elif build != NO_BUILD:
-            self._pool.allow_dialing(build)
+            self._pool.allow_one_login(build)
         self.changed.set()
 
     def login_accepted(self, session: str) -> None:
@@ -120,10 +122,12 @@ class SessionFleet:
     def canary(self) -> Record | None:
         return self._registry.get(self.policy.canary or "")
 
-    def next_canary(self, build: int) -> Record | None:
+    def next_canary(self, build: int, *, but: Collection[str] = ()) -> Record | None:
         """The session that can best find out whether ``build`` is accepted: one that waits, and was not refused with it."""
         waiting = [
-            record for record in self._registry if record.state is State.OUTDATED and record.wanted is Wanted.RUN
+            record
+            for record in self._registry
+            if record.state is State.OUTDATED and record.wanted is Wanted.RUN and record.id not in but
         ]
         by = self.refused_by.get(build, set())
         # Sessions that were refused with other builds come last: perhaps it is their own trouble.
@@ -134,7 +138,9 @@ class SessionFleet:
 
     def try_with(self, canary: Record, now_ms: int) -> None:
         """``canary`` logs in now, for all."""
-        self.policy = replace(self.policy, canary=canary.id)
+        former, self.policy = self.policy.canary, replace(self.policy, canary=canary.id)
+        if former is not None and former != canary.id:
+            self._apply(former, FleetOutdated())
         self._apply(canary.id, Command(CommandKind.ASK_FOR_FLEET, at_ms=now_ms))
 
     async def recovered(self) -> None:
@@ -158,7 +164,7 @@ class SessionFleet:
         if not self.policy.fleet_outdated:
             return
         canary = self.canary()
-        if canary is not None and canary.wanted is Wanted.RUN and canary.state is not State.LOGGED_OUT:
+        if canary is not None and canary.wanted is Wanted.RUN and canary.state not in FINAL:
             return
         for record in self._registry:
             if record.state is State.OUTDATED and record.wanted is Wanted.RUN:

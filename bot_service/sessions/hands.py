@@ -32,6 +32,8 @@ class Told(Protocol):
 
     def is_canary(self, session: str) -> bool: ...
 
+    def version_is_refused(self, session: str) -> None: ...
+
 
 class Hands:
     """One short task per session that has work; none for sessions at rest."""
@@ -133,6 +135,9 @@ class Hands:
         except TimeoutError:
             told.signal(session, Signal(SignalKind.START_TIMEOUT))
         except EngineError as error:
+            if error.code == "outdated":
+                told.version_is_refused(session)
+                return
             late = error.code == "timeout"
             told.signal(
                 session,

@@ -123,13 +123,11 @@ class Supervisor:
             return
         self._look_at(signal.session, kind, signal)
         ours = self._leases.ours(signal.session)
-        before = self._registry.get(signal.session)
         others = kind is SignalKind.OUTDATED and self.fleet.others_accepted(signal.session)
         self.apply(signal.session, Signal(kind, signal.data, lease_ours=ours, others_accepted=others))
         if kind is SignalKind.OUTDATED:
             self.fleet.login_refused(signal.session)
-        elif kind is SignalKind.CONNECTED and before is not None and before.reason != "restored":
-            # A restored session may have been connected by a worker that outlived the last run: no login of now.
+        elif kind is SignalKind.CONNECTED and not signal.data.get("earlier"):
             self.fleet.login_accepted(signal.session)
         elif kind is SignalKind.DISCONNECTED:
             self.fleet.link_lost(signal.session)
@@ -150,6 +148,14 @@ class Supervisor:
         for observer in self.signal_observers:
             observer(session, signal.kind)
         self.apply(session, signal)
+
+    def version_is_refused(self, session: str) -> None:
+        """A start was held because its client version is known to be refused: as a refused login, without one."""
+        if self.fleet.announced in self.fleet.refused:
+            self.apply(session, Signal(SignalKind.OUTDATED))
+        else:
+            # Its worker was chosen before that was known; the next one announces another version.
+            self.signal(session, Signal(SignalKind.CONNECT_ERROR, {"reason": "outdated"}))
 
     def fired(self, session: str, kind: DueKind) -> None:
         """The timers' listener."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Collection
 from enum import Enum
 
 from bot_service.domain.client_version import Mode
-from bot_service.domain.record import Command, CommandKind, Record
+from bot_service.domain.record import FleetRecovered, Record
 from bot_service.domain.states import FINAL, State, Wanted
 from bot_service.sessions.client_version import JITTER, ClientVersion
 from bot_service.sessions.fleet import NO_BUILD
@@ -29,6 +30,10 @@ QUICK_LOOKS_S = (3.0, 5.0, 7.0, 10.0)
 WAIT_FIRST_S, WAIT_LONGEST_S = 300.0, 3600.0
 # A page that could not be read is worth a new look sooner than one that has nothing newer.
 UNREAD_FIRST_S = 15.0
+# A canary that neither is accepted nor refused in this time, because it cannot connect, makes way for another one.
+VERDICT_S, CANARIES = 90.0, 3
+# A copy of the library that could not be made is tried again so often.
+COPY_AGAIN_S = 3600.0
 # A refused account asks for a look, many in a row for no more than this.
 LOOK_AT_MOST_EVERY_S = 60.0
 
@@ -38,7 +43,7 @@ class Verdict(Enum):
 
     ACCEPTED = "accepted"
     REFUSED = "refused"
-    GONE = "gone"  # the canary was stopped, deleted or unlinked
+    NONE = "none"  # the canary was stopped, deleted or unlinked, or cannot connect
 
 
 class VersionRecovery:
@@ -56,7 +61,7 @@ class VersionRecovery:
         self._version, self._supervisor, self._fleet = client_version, supervisor, supervisor.fleet
         self._news, self._clock = news, clock
         self._chance = chance or random.Random()  # noqa: S311
-        self._refused_alone: set[str] = set()
+        self._looked_for: set[str] = set()
         self._tried: list[int] = []
         self._rounds = 0
         self._person_needed = False
@@ -76,22 +81,23 @@ class VersionRecovery:
 
     async def _follow(self) -> None:
         """Look when it is time, or when one account was refused; then sleep until something changes."""
-        now_s, by = self._clock.monotonic(), self._fleet.refused_by
-        alone = set().union(*by.values()) if by else set()
-        asked = alone - self._refused_alone and now_s - self._version.looked_s >= LOOK_AT_MOST_EVERY_S
-        if asked or now_s >= self._version.next_look_s:
-            await self._version.look()
-        if self._version.best != self._version.announced:
-            await self._version.announce(self._version.best)
+        version, by = self._version, self._fleet.refused_by
+        next_s, asks = version.next_look_s, set().union(*by.values()) - self._looked_for
+        if asks:
+            next_s = min(next_s, version.looked_s + LOOK_AT_MOST_EVERY_S)
+        if self._clock.monotonic() >= next_s:
+            await version.look()
+            next_s = version.next_look_s
+            self._looked_for = set().union(*by.values())
+        if version.best != version.announced:
+            next_s = next_s if await version.announce(version.best) else self._clock.monotonic() + COPY_AGAIN_S
         # A build that one account was refused with is left when a better one is known, before others are refused too.
-        doubted = frozenset(by) - {self._version.announced, NO_BUILD}
-        if doubted:
-            self._fleet.refuse(self._fleet.refused | doubted)
-            for session in set().union(*(by[build] for build in doubted)) - self._refused_alone:
-                self._supervisor.apply(session, Command(CommandKind.RECONNECT, reason="client_refused"))
-        self._refused_alone = alone
-        await self._version.store_refused()
-        await self._pause(max(0.0, self._version.next_look_s - self._clock.monotonic()))
+        for build in set(by) - {version.announced, NO_BUILD}:
+            self._fleet.refuse(self._fleet.refused | {build})
+            for session in by.pop(build):
+                self._supervisor.apply(session, FleetRecovered())
+        await version.store_refused()
+        await self._pause(max(0.0, next_s - self._clock.monotonic()))
 
     # --- after a refusal ---
 
@@ -99,20 +105,26 @@ class VersionRecovery:
         """One round: look, let canaries try what is worth it, and wait for something better."""
         if self._rounds == 0 or self._clock.monotonic() - self._version.looked_s >= min(QUICK_LOOKS_S):
             await self._version.look()
-        while self._fleet.policy.fleet_outdated and (build := self._next_build()) is not None:
-            self._tried.append(build)
-            if await self._version.announce(build) and await self._try(build) is Verdict.ACCEPTED:
+        passed: list[int] = []
+        while self._fleet.policy.fleet_outdated and (build := self._next_build(passed)) is not None:
+            passed.append(build)
+            verdict = await self._try(build) if await self._version.announce(build) else Verdict.NONE
+            if verdict is Verdict.ACCEPTED:
                 await self._fleet.recovered()
                 return
+            if verdict is Verdict.REFUSED:
+                self._tried.append(build)
             await self._version.store_refused()
         if self._fleet.policy.fleet_outdated:
-            await self._wait()
+            # The canary goes on asking now and then by itself, with the first choice.
+            await self._version.announce(self._version.best)
+            await self._wait(passed)
 
-    def _next_build(self) -> int | None:
-        """The next build for the canary: each once, and none that is known to be refused to everybody."""
+    def _next_build(self, passed: Collection[int]) -> int | None:
+        """The next build for the canary: none that another one was refused with, and none that is known to be refused."""
         for build in self._version.usable:
             canary = self._fleet.next_canary(build)
-            if canary is None or build in self._tried:
+            if canary is None or build in self._tried or build in passed:
                 continue
             by = self._fleet.refused_by.get(build, set())
             # Refused to one account only: another one finds out whether it is the build or the account.
@@ -121,8 +133,11 @@ class VersionRecovery:
         return None
 
     async def _try(self, build: int) -> Verdict:
-        verdict = Verdict.GONE
-        while verdict is Verdict.GONE and (canary := self._fleet.next_canary(build)) is not None:
+        verdict, undecided = Verdict.NONE, set[str]()
+        while verdict is Verdict.NONE and len(undecided) < CANARIES:
+            canary = self._fleet.next_canary(build, but=undecided)
+            if canary is None:
+                break
             log.info(
                 "A session tries whether the client version is accepted",
                 event_name="fleet.try",
@@ -131,25 +146,29 @@ class VersionRecovery:
             )
             begun_ms = self._now_ms()
             self._fleet.try_with(canary, begun_ms)
+            undecided.add(canary.id)
             verdict = await self._verdict(canary.id, begun_ms)
         return verdict
 
     async def _verdict(self, canary: str, begun_ms: int) -> Verdict:
-        while True:
+        until = self._clock.monotonic() + VERDICT_S
+        while self._clock.monotonic() < until:
             await self._clock.sleep(POLL_S)
             record = self._supervisor.record(canary)
             if record is None or record.wanted is Wanted.STOP or record.state in FINAL:
-                return Verdict.GONE
+                return Verdict.NONE
             if record.state is State.OUTDATED and (record.due is None or record.due.at_ms > begun_ms):
                 return Verdict.REFUSED
             if self._is_stable(record):
                 return Verdict.ACCEPTED
+        return Verdict.NONE
 
     def _is_stable(self, record: Record) -> bool:
         return record.state is State.READY and self._now_ms() - record.since_ms >= READY_FOR_S * 1000
 
-    async def _wait(self) -> None:
-        """Until the next look; a canary that got through by one of its own late tries ends the refusal."""
+    async def _wait(self, passed: Collection[int]) -> None:
+        """Until the next look, or until a build that was not among ``passed`` may be tried; a canary that got through by one
+        of its own late tries ends the refusal."""
         quick = self._version.follows_page and self._rounds < len(QUICK_LOOKS_S)
         if not quick:
             self._ask_person()
@@ -160,7 +179,7 @@ class VersionRecovery:
             canary = self._fleet.canary()
             if canary is not None and self._is_stable(canary):
                 await self._fleet.recovered()
-            elif self._next_build() is not None:
+            elif self._next_build(passed) is not None:
                 return
 
     def _wait_s(self) -> float:

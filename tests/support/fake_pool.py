@@ -34,13 +34,15 @@ class FakePool:
         self.opened = False
         self.announced: list[int] = []
         self.refused: frozenset[int] = frozenset()
-        self.released: list[int] = []
+        self.allowed: list[int] = []
+        self.copies_fail = False
         self.builds: dict[str, int] = {}
         self.outdated: set[int] = set()
         """Client builds that the server refuses."""
         self.outdated_accounts: set[str] = set()
         """Sessions that the server refuses whatever they announce."""
         self.logins: list[tuple[str, int]] = []
+        self.unreachable: set[str] = set()
 
     async def open(self) -> None:
         self.opened = True
@@ -66,6 +68,9 @@ class FakePool:
     def log_in(self, session: str) -> None:
         """What the server answers to a login: it looks at the client build first."""
         build = self.builds.get(session, 0)
+        if session in self.unreachable:
+            self.emit(session, SignalKind.CONNECT_ERROR, reason="no route")
+            return
         self.logins.append((session, build))
         if build in self.outdated or session in self.outdated_accounts:
             self.emit(session, SignalKind.OUTDATED, code=405)
@@ -99,8 +104,11 @@ class FakePool:
     def refuse(self, builds: frozenset[int]) -> None:
         self.refused = builds
 
-    def allow_dialing(self, build: int) -> None:
-        self.released.append(build)
+    def allow_one_login(self, build: int) -> None:
+        self.allowed.append(build)
+
+    def copies_failed(self) -> bool:
+        return self.copies_fail
 
     def build_of(self, session: str) -> int | None:
         return self.builds.get(session)

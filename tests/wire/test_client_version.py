@@ -261,6 +261,27 @@ async def test_a_version_set_by_hand_is_announced_and_no_page_is_read(
 
 
 @pytest.mark.deep
+async def test_connections_that_are_lost_one_after_another_cost_few_refused_logins(
+    tmp_path: Path, server: Remote
+) -> None:
+    async with fleet(tmp_path, server, ENGINE_SESSIONS_PER_WORKER="5") as here:
+        await here.pair(12)
+        await server("versions", minimum=NEW, published=NEW)
+        for number in here.numbers.values():
+            await server("drop", number=number)
+        await eventually(_announces(here, NEW), every_s=0.1, what="all sessions with the new build")
+        await here.all_ready()
+        assert sum((await here.refusals()).values()) <= 3
+
+
+def _announces(here: Fleet, build: int) -> Any:
+    async def look() -> bool:
+        return await here.builds() == {build}
+
+    return look
+
+
+@pytest.mark.deep
 async def test_a_restarted_service_announces_what_was_published_and_is_refused_at_most_once(
     tmp_path: Path, server: Remote
 ) -> None:

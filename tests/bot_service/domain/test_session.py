@@ -194,8 +194,24 @@ def test_all_sessions_return_at_once_and_only_the_herd_limit_spreads_them() -> N
     assert (alone.reason, alone.careful, due_in(alone, DueKind.RETRY)) == ("fleet_recovered", 0, 0)
     stopped = session(State.OUTDATED, wanted=Wanted.STOP)
     assert advance(stopped, FleetRecovered(), POLICY, NOW) == (stopped, ())
-    failed = session(State.FAILED, reason="client_refused")
+    given_up, _ = advance(session(State.FAILED, reason="client_refused"), FleetRecovered(), POLICY, NOW)
+    assert (given_up.state, due_in(given_up, DueKind.RETRY)) == (State.RECONNECTING, 0)
+    failed = session(State.FAILED, reason="connect_refused")
     assert advance(failed, FleetRecovered(), POLICY, NOW) == (failed, ())
+
+
+@pytest.mark.parametrize("state", [State.STOPPED, State.BANNED, State.LOGGED_OUT, State.FAILED])
+def test_a_reconnect_concerns_only_what_is_to_be_connected(state: State) -> None:
+    record = session(state)
+    assert advance(record, Command(CommandKind.RECONNECT), POLICY, NOW) == (record, ())
+    stopping = session(State.RECONNECTING, wanted=Wanted.STOP)
+    assert advance(stopping, Command(CommandKind.RECONNECT), POLICY, NOW) == (stopping, ())
+
+
+def test_a_restored_session_is_started_though_the_fleet_is_outdated() -> None:
+    outdated = Policy(fleet_outdated=True, canary="other")
+    restored = session(State.STARTING, reason="restored", due=Due(DueKind.RETRY, NOW))
+    assert kinds(fire(restored, outdated)) == [EffectKind.START]
 
 
 # --- boot ---

@@ -19,7 +19,8 @@ def reasons_in_code() -> set[str]:
 
 
 def test_every_reason_has_words_and_advice() -> None:
-    assert reasons_in_code() == set(version_problems.PROBLEMS)
+    # The last one is found by a worker and not by the copy.
+    assert reasons_in_code() | {"not_loadable"} == set(version_problems.PROBLEMS)
     for problem in version_problems.PROBLEMS.values():
         assert problem.says
         assert problem.todo

@@ -56,13 +56,31 @@ def test_when_it_is_refused_the_others_wait_for_the_decision(gate: LoginGate, cl
     assert other.ask() is Answer.GO
 
 
-def test_a_refusal_that_was_one_accounts_trouble_lets_the_others_go(gate: LoginGate, clock: FakeClock) -> None:
-    first, other = gate.attempt(), gate.attempt()
+def test_after_a_refusal_that_may_be_one_accounts_trouble_one_more_login_goes(
+    gate: LoginGate, clock: FakeClock
+) -> None:
+    first, second, others = gate.attempt(), gate.attempt(), [gate.attempt() for _ in range(20)]
     first.ask()
     first.refused()
     clock.stall(0.1)
-    gate.released()
-    assert other.ask() is Answer.GO
+    gate.allow_one_more()
+    assert second.ask() is Answer.GO
+    assert {other.ask() for other in others} == {Answer.WAIT}
+    clock.stall(0.1)
+    second.accepted()
+    assert {other.ask() for other in others} == {Answer.GO}
+
+
+def test_a_second_refusal_holds_the_others_again(gate: LoginGate, clock: FakeClock) -> None:
+    first, second, other = gate.attempt(), gate.attempt(), gate.attempt()
+    first.ask()
+    first.refused()
+    clock.stall(0.1)
+    gate.allow_one_more()
+    second.ask()
+    clock.stall(0.1)
+    second.refused()
+    assert other.ask() is Answer.WAIT
 
 
 def test_a_login_of_before_the_loss_proves_nothing_but_a_start_may_trust_it(gate: LoginGate, clock: FakeClock) -> None:
@@ -103,8 +121,12 @@ def test_only_the_refused_build_is_closed(clock: FakeClock, tmp_path: Path) -> N
 def test_a_state_of_before_a_restart_of_the_machine_holds_nobody(gate: LoginGate, clock: FakeClock) -> None:
     clock.stall(1_000_000)
     gate.attempt().refused()
+    gate.attempt().accepted()
     clock.stall(-999_990)
-    assert gate.attempt().ask() is Answer.GO
+    first, other = gate.attempt(), gate.attempt()
+    assert first.ask() is Answer.GO
+    first.refused()
+    assert other.ask() is Answer.WAIT
 
 
 @pytest.mark.parametrize("content", [b"", b"short", b"\xff" * 24, b"x" * 4096])

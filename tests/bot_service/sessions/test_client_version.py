@@ -13,7 +13,9 @@ from aiohttp.test_utils import TestServer
 from bot_service import keys
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import State
+from bot_service.engines.base import EngineError
 from bot_service.engines.neonize import library_copy
+from bot_service.sessions import client_version, version_recovery
 from bot_service.sessions.client_version import VersionFacts
 from tests.support.bot_app import Bot, running
 from tests.support.fake_pool import FakePool
@@ -23,6 +25,12 @@ from tests.support.waiting import eventually
 
 BUILTIN = library_copy.builtin_build()
 NEW, NEWER = BUILTIN + 1000, BUILTIN + 2000
+
+
+@pytest.fixture(autouse=True)
+def patient_with_canaries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a clock that is so fast, making a copy takes minutes."""
+    monkeypatch.setattr(version_recovery, "VERDICT_S", 3600.0)
 
 
 class Page:
@@ -273,6 +281,61 @@ async def test_a_canary_that_goes_away_is_replaced(tmp_path: Path, end: str) -> 
             here.pool.emit(canary, SignalKind.LOGGED_OUT, code=401)
         here.page.build = NEW
         await here.all_are(State.READY, *({"a", "b", "c"} - {canary}))
+
+
+async def test_a_canary_that_cannot_connect_makes_way_for_another_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(version_recovery, "VERDICT_S", 200.0)
+    async with scene(tmp_path, "a", "b", "c") as here:
+        here.pool.outdated, here.page.build = {BUILTIN}, None
+        here.pool.drop("a", "b", "c")
+        await here.noticed("service.alert", "service.alert")
+        # Whoever tries the new build next is cut off before the server answers.
+        here.pool.unreachable = {"a", "b"}
+        here.page.build = NEW
+        await here.all_are(State.READY, "c")
+        here.pool.unreachable = set()
+        await here.all_are(State.READY, "a", "b", "c")
+        await here.noticed("service.alert", "service.alert", "service.recovered")
+
+
+async def test_a_copy_that_fails_during_a_refusal_is_tried_again(tmp_path: Path) -> None:
+    async with scene(tmp_path, "a", "b") as here:
+        (tmp_path / "engine").write_text("a file where the folder should be")
+        here.pool.outdated, here.page.build = {BUILTIN}, NEW
+        here.pool.drop("a", "b")
+        await here.noticed("service.alert", "service.alert")
+        assert f"2.3000.{NEW}" not in here.notices()[1][1]
+        assert here.facts().problem_reason == "not_writable"
+        (tmp_path / "engine").unlink()
+        await here.all_are(State.READY, "a", "b")
+        assert here.facts().problem is None
+
+
+async def test_a_refused_account_that_was_given_up_is_tried_with_a_newer_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_version, "DAY_S", 7200.0)
+    async with scene(tmp_path, "a", "b", factor=600) as here:
+        here.pool.outdated_accounts = {"a"}
+        here.pool.drop("a")
+        await here.all_are(State.FAILED, "a")  # after 5, 15 and 60 minutes
+        here.pool.outdated_accounts, here.page.build = set(), NEW
+        await here.all_are(State.READY, "a", "b")  # by the next regular look
+
+
+async def test_a_start_with_a_version_that_is_known_to_be_refused_is_held_without_a_login(tmp_path: Path) -> None:
+    async with scene(tmp_path, "a", "b") as here:
+        here.pool.outdated, here.page.build = {BUILTIN}, None
+        here.pool.drop("a", "b")
+        await here.noticed("service.alert", "service.alert")
+        logins, calls = len(here.pool.logins), len(here.pool.calls)
+        here.pool.fail["start"] = EngineError("outdated", "held at the gate", retryable=True)
+        await here.bot.call("POST", "/api/sessions/a/start")
+        await eventually(lambda: ("start", "a") in here.pool.calls[calls:], what="the start")
+        await here.all_are(State.OUTDATED, "a", "b")
+        assert len(here.pool.logins) == logins
 
 
 async def test_an_alert_ends_when_no_session_waits_any_more(tmp_path: Path) -> None:
