@@ -89,8 +89,8 @@ class VersionRecovery:
             await version.look()
             next_s = version.next_look_s
             self._looked_for = set().union(*by.values())
-        if version.best != version.announced:
-            next_s = next_s if await version.announce(version.best) else self._clock.monotonic() + COPY_AGAIN_S
+        if version.best != version.announced and not await version.announce(version.best):
+            next_s = min(next_s, self._clock.monotonic() + COPY_AGAIN_S)
         # A build that one account was refused with is left when a better one is known, before others are refused too.
         for build in set(by) - {version.announced, NO_BUILD}:
             self._fleet.refuse(self._fleet.refused | {build})
