@@ -101,7 +101,7 @@ class SessionFleet:
     # --- the whole fleet ---
 
     def outdated(self, canary: Record, *, restored: bool = False) -> None:
-        """WhatsApp refuses the client version: nobody logs in any more but the canary. ``restored``: known from before the start."""
+        """WhatsApp refuses the client version: only the canary still logs in. ``restored``: known from before the start."""
         if self.policy.fleet_outdated:
             return
         self.policy = replace(self.policy, fleet_outdated=True, canary=canary.id)

@@ -222,8 +222,8 @@ class Client:
                 break
         if self._left.is_set():
             attempt.end()
-            # The library may dial although the client was stopped meanwhile: its wait of 0 s and the stop are a draw. So this
-            # thread never returns to it; it ends with the process.
+            # The library chooses at random between its wait of 0 s, which is over, and the stop: it may dial although the client
+            # was stopped. So this thread never returns to it, and ends with the process.
             threading.Event().wait()
 
     def _login_ended(self, *, accepted: bool) -> None:

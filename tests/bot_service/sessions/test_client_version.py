@@ -226,7 +226,7 @@ async def test_the_one_account_of_many_that_returns_first_does_not_stop_the_othe
     sessions = ["bad", "b", "c", "d"]
     async with scene(tmp_path, *sessions) as here:
         here.pool.outdated_accounts = {"bad"}
-        here.pool.drop(*sessions)  # nobody is connected, so it may be the version: another account finds out
+        here.pool.drop(*sessions)  # none is connected, so it may be the version: another account finds out
         await here.all_are(State.READY, "b", "c", "d")
         await here.noticed("service.alert", "service.recovered")
         await here.all_are(State.RECONNECTING, "bad")
