@@ -145,8 +145,8 @@ async def fleet(tmp_path: Path, server: Remote, **env: str) -> AsyncIterator[Fle
             yield Fleet(program, server, alerts, client)
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("per_worker", ["50", pytest.param("4", marks=pytest.mark.deep)])
+@pytest.mark.deep
+@pytest.mark.parametrize("per_worker", ["50", "4"])
 async def test_a_refused_fleet_of_twenty_is_back_within_a_minute(
     tmp_path: Path, server: Remote, per_worker: str
 ) -> None:
@@ -356,7 +356,15 @@ async def metrics(here: Fleet) -> str:
     return str(text)
 
 
-@pytest.mark.parametrize("trouble", ["truncated copy", "file instead of the folder", "read-only folder", "full disk"])
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        "truncated copy",
+        "full disk",
+        pytest.param("file instead of the folder", marks=pytest.mark.deep),
+        pytest.param("read-only folder", marks=pytest.mark.deep),
+    ],
+)
 async def test_a_copy_that_cannot_be_used_never_stops_the_start(tmp_path: Path, server: Remote, trouble: str) -> None:
     engine = tmp_path / "bot-data" / "engine"
     engine.parent.mkdir()

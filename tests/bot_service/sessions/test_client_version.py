@@ -313,6 +313,7 @@ async def test_a_copy_that_fails_during_a_refusal_is_tried_again(tmp_path: Path)
         assert here.facts().problem is None
 
 
+@pytest.mark.deep
 async def test_a_refused_account_that_was_given_up_is_tried_with_a_newer_build(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -411,6 +412,7 @@ async def test_the_figures_are_there_for_prometheus(tmp_path: Path) -> None:
         assert figures["veilleur_bot_client_version_refused_total"] == "2.0"
 
 
+@pytest.mark.deep
 async def test_an_engine_without_a_version_is_healed_by_asking_again(tmp_path: Path) -> None:
     async with scene(tmp_path, "a", "b", factor=300, ENGINE="simulator") as here:
         assert here.facts().version is None
