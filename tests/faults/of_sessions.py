@@ -86,32 +86,24 @@ async def replaced(folder: Path) -> Row:
     return Row(told, took_s, "READY after the first time", asked.told())
 
 
-async def refused(folder: Path) -> Row:
-    """The server refuses every connect: careful tries far apart."""
-    async with service(folder) as scene, scene.watched() as asked:
-        before, began = len(await scene.told()), time.monotonic()
-        await scene.simulate("connectRefused")
-        view = await scene.reaches("one", "RECONNECTING")
-        took_s = time.monotonic() - began
-        assert (view["reason"], view["nextTryAt"] is not None) == ("connect_refused", True)
-        await scene.passes("one", ("RECONNECTING", "connect_refused"), after=before)
-        told = await scene.story(before)
-    return Row(f"{told}; next try in 5 min, then 15 and 60, then FAILED", took_s, "told", asked.told())
+def careful(name: str, action: str, reason: str) -> Fault:
+    """The server refuses one session: careful tries far apart, and no trouble of any other session."""
 
+    async def run(folder: Path) -> Row:
+        async with service(folder) as scene, scene.watched() as asked:
+            before, began = len(await scene.told()), time.monotonic()
+            await scene.simulate(action)
+            view = await scene.reaches("one", "RECONNECTING")
+            took_s = time.monotonic() - began
+            assert (view["reason"], view["nextTryAt"] is not None) == (reason, True)
+            await scene.passes("one", ("RECONNECTING", reason), after=before)
+            await scene.simulate("drop", "other")
+            await scene.passes("other", ("RECONNECTING", "disconnected"), READY)
+            assert (await scene.client.get("/api/metrics"))["alerts"] == []
+            words = await scene.story(before)
+        return Row(f"{words}; next try in 5 min, then 15 and 60, then FAILED", took_s, "seen", asked.told())
 
-async def version_refused(folder: Path) -> Row:
-    """WhatsApp refuses the client version of one session while another one is connected with it: no trouble of all."""
-    async with service(folder) as scene, scene.watched() as asked:
-        before, began = len(await scene.told()), time.monotonic()
-        await scene.simulate("outdated")
-        view = await scene.reaches("one", "RECONNECTING")
-        took_s = time.monotonic() - began
-        assert (view["reason"], view["nextTryAt"] is not None) == ("client_refused", True)
-        await scene.simulate("drop", "other")
-        await scene.passes("other", ("RECONNECTING", "disconnected"), READY)
-        assert (await scene.client.get("/api/metrics"))["alerts"] == []
-        told = await scene.story(before)
-    return Row(f"{told}; next try in 5 min, then 15 and 60, then FAILED", took_s, "told", asked.told())
+    return Fault(name, run)
 
 
 async def timelocked(folder: Path) -> Row:
@@ -259,8 +251,8 @@ FAULTS = [
     ends("phone gone", "primaryGone", "LOGGED_OUT", "user"),
     ends("banned", "ban", "BANNED", "owner"),
     ends("temporary ban", "tempBan", "TEMP_BANNED", "nobody"),
-    Fault("client version refused to one account", version_refused),
+    careful("client version refused to one account", "outdated", "client_refused"),
     Fault("replaced by another client", replaced, long=True),
-    Fault("connect refused", refused),
+    careful("connect refused", "connectRefused", "connect_refused"),
     Fault("time lock", timelocked),
 ]  # fmt: skip

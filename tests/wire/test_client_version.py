@@ -381,7 +381,7 @@ async def test_a_copy_that_cannot_be_used_never_stops_the_start(tmp_path: Path, 
         command = ["mount", "-t", "tmpfs", "-o", options, "none", str(engine)]
         mounted = subprocess.run(command, check=False, capture_output=True).returncode == 0
         if not mounted:
-            pytest.skip("mounting needs root")
+            pytest.skip("cannot mount a tmpfs: needs root (.ci/run has it)")
     try:
         await server("versions", published=NEW)
         async with fleet(tmp_path, server) as here:
@@ -397,8 +397,8 @@ async def test_a_copy_that_cannot_be_used_never_stops_the_start(tmp_path: Path, 
             await here.pair(1)
             assert await here.builds() == {expected}
             if reason is not None:
-                told = [line for line in here.program.events() if line.get("event") == "client_version.builtin_used"]
-                assert told[0]["reason"] == reason
+                lines = [line for line in here.program.events() if line.get("event") == "client_version.builtin_used"]
+                assert lines[0]["reason"] == reason
     finally:
         if mounted:
             subprocess.run(["umount", str(engine)], check=True)
@@ -425,7 +425,7 @@ async def test_a_kill_while_the_copy_is_made_leaves_a_service_that_starts(tmp_pa
         await here.pair(1)
 
         async def copied() -> bool:
-            return f'version="2.3000.{NEW}",' in await metrics(here) or f'version="2.3000.{NEW}"' in await metrics(here)
+            return f'version="2.3000.{NEW}"' in await metrics(here)
 
         await eventually(copied, what="the published version")
         files = [file.name for file in (tmp_path / "bot-data" / "engine").iterdir()]

@@ -111,7 +111,7 @@ def test_a_missing_engine_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert caught.value.reason == "not_installed"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+@pytest.mark.skipif(os.geteuid() != 0, reason="cannot mount a tmpfs: needs root (.ci/run has it)")
 def test_a_folder_without_programs_is_named(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from bot_service.engines.neonize import library_copy;"

@@ -52,7 +52,7 @@ async def endless(request: web.Request) -> web.StreamResponse:
 
 
 async def silent(request: web.Request) -> web.StreamResponse:
-    await asyncio.sleep(30)
+    await asyncio.Event().wait()
     return web.Response()
 
 
