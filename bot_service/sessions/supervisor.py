@@ -129,7 +129,7 @@ class Supervisor:
             self.fleet.login_refused(signal.session)
         elif kind is SignalKind.CONNECTED and not signal.data.get("earlier"):
             self.fleet.login_accepted(signal.session)
-        elif kind is SignalKind.DISCONNECTED:
+        elif kind in (SignalKind.DISCONNECTED, SignalKind.SERVER_UNAVAILABLE):
             self.fleet.link_lost(signal.session)
 
     def _look_at(self, session: str, kind: SignalKind, signal: EngineSignal) -> None:

@@ -251,6 +251,23 @@ async def test_one_refusal_while_others_are_connected_moves_all_to_the_newer_bui
         assert here.notices() == []
 
 
+@pytest.mark.parametrize("loss", [SignalKind.DISCONNECTED, SignalKind.SERVER_UNAVAILABLE])
+async def test_a_connection_that_is_lost_with_a_refused_build_is_made_with_another_one(
+    tmp_path: Path, loss: SignalKind
+) -> None:
+    async with scene(tmp_path, "a", "b") as here:
+        await eventually(lambda: here.page.looks == 1, what="the look at the start")
+        here.pool.outdated, here.page.build = {BUILTIN}, NEW
+        await here.clock.sleep(61)
+        here.pool.drop("a")
+        await here.all_are(State.READY, "a")
+        assert here.pool.refused == {BUILTIN}
+        logins = len(here.pool.logins)
+        here.pool.emit("b", loss, code=503)  # the engine, held at the gate, does not dial
+        await eventually(lambda: here.pool.logins[logins:] == [("b", NEW)], what="a login with the new build")
+        await here.all_are(State.READY, "a", "b")
+
+
 async def test_a_second_account_that_is_refused_makes_it_the_fleets_trouble(tmp_path: Path) -> None:
     async with scene(tmp_path, "a", "b", "c") as here:
         here.pool.outdated, before = {BUILTIN}, len(here.pool.logins)
