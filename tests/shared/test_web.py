@@ -93,7 +93,7 @@ async def test_a_body_is_judged_by_what_it_is_and_not_by_its_name(
     assert answer.status == 201
 
 
-@pytest.mark.parametrize("raw", [gzip.compress(b'{"to": "x"}'), b"not gzip", b""])
+@pytest.mark.parametrize("raw", [gzip.compress(b'{"to": "x"}'), b"not gzip", b""], ids=["gzip", "not gzip", "nothing"])
 async def test_an_encoded_body_is_415_also_where_the_server_would_unpack_it(
     client: TestClient[web.Request, web.Application], raw: bytes
 ) -> None:
