@@ -20,11 +20,11 @@ from bot_service.dashboard import routes as dashboard
 from bot_service.dashboard.desk import DESK, new_desk
 from bot_service.dashboard.stream import end_streams
 from bot_service.domain.expiry import ExpiryAction, ExpiryPolicy
-from bot_service.domain.ladder import gave_up
 from bot_service.domain.ports import EnginePool
 from bot_service.domain.readiness import DoubtPolicy
 from bot_service.domain.reconnect import HerdLimit
-from bot_service.domain.record import Policy
+from bot_service.domain.recovery import gave_up
+from bot_service.domain.session_record import Policy
 from bot_service.engines.table import client_library
 from bot_service.engines.version_page import VersionPage
 from bot_service.keyring import KeyRing

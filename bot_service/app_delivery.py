@@ -32,7 +32,7 @@ from bot_service.delivery.webhook_results import WebhookResults
 from bot_service.delivery.webhooks import WebhookDispatcher
 from bot_service.domain.message import InboundMessage
 from bot_service.domain.ports import EngineSignal
-from bot_service.domain.record import Record, Transition
+from bot_service.domain.session_record import Record, Transition
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import LINKED, State
 from bot_service.keyring import KeyRing

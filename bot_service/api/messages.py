@@ -22,7 +22,7 @@ from bot_service.delivery.limits import Freeze
 from bot_service.delivery.media import MediaRefused
 from bot_service.delivery.outbox import KeyReused, QueueFull, SendFrozen, fingerprint
 from bot_service.domain.message import Media, OutgoingMessage
-from bot_service.domain.record import Record
+from bot_service.domain.session_record import Record
 from bot_service.store import messages
 from bot_service.store.messages import StoredMessage
 from shared.web import body, errors

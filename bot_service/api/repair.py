@@ -7,8 +7,8 @@ from aiohttp import web
 from bot_service import keys
 from bot_service.api.lookup import problems
 from bot_service.api.schemas import Repair, RepairView
-from bot_service.domain.record import Command, CommandKind, Record
-from bot_service.domain.session import refusal
+from bot_service.domain.session_record import Command, CommandKind, Record
+from bot_service.domain.session_rules import refusal
 from bot_service.domain.states import Wanted
 from bot_service.sessions.service import sick
 from shared.web import body, errors

@@ -24,7 +24,7 @@ from bot_service.api import (
     webhooks,
 )
 from bot_service.api.access import Scope
-from bot_service.domain.record import CommandKind
+from bot_service.domain.session_record import CommandKind
 from shared.contract.heartbeat import PATH as HEARTBEAT
 from shared.contract.keepalive import PATH as KEEPALIVE
 from shared.web import livez, metrics

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from bot_service.domain.record import DueKind, Record, Transition
+from bot_service.domain.session_record import DueKind, Record, Transition
 from bot_service.domain.states import Actor, State, Wanted
 from shared.clock import from_ms, iso
 

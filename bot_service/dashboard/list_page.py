@@ -14,7 +14,7 @@ from bot_service.dashboard.desk import DESK
 from bot_service.dashboard.login import Login
 from bot_service.dashboard.notices import base_context
 from bot_service.dashboard.watchdog_strip import strip
-from bot_service.domain.record import Record
+from bot_service.domain.session_record import Record
 from bot_service.domain.states import LINKED, State
 from bot_service.sessions.registry import Search
 from shared.web.ui.words import Words

@@ -20,7 +20,7 @@ from bot_service.dashboard import (
     webhooks_page,
 )
 from bot_service.dashboard.desk import DESK, command, page
-from bot_service.domain.record import CommandKind
+from bot_service.domain.session_record import CommandKind
 
 READ, SESSION, SEND = Scope.READ, Scope.SESSION, Scope.SEND
 

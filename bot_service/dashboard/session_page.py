@@ -17,7 +17,7 @@ from bot_service.dashboard.list_page import last_frame_ms
 from bot_service.dashboard.login import Login
 from bot_service.dashboard.message_list import latest
 from bot_service.dashboard.notices import base_context
-from bot_service.domain.record import Record
+from bot_service.domain.session_record import Record
 from bot_service.domain.states import LINKED, LIVE, State
 from shared.web.ui.svg import Svg
 

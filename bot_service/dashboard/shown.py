@@ -8,7 +8,7 @@ from datetime import datetime
 
 from bot_service.dashboard import wording
 from bot_service.domain import version_problems
-from bot_service.domain.record import Record, Transition
+from bot_service.domain.session_record import Record, Transition
 from bot_service.domain.states import LINKED, LIVE, Actor, State, Wanted
 from bot_service.sessions.client_version import VersionFacts
 from shared.clock import from_ms

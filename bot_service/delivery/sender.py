@@ -20,7 +20,7 @@ from bot_service.delivery.limits import SendLimits, SendPolicy, frozen
 from bot_service.delivery.wake import Wake
 from bot_service.domain.message import OutgoingMessage, Sent
 from bot_service.domain.ports import EnginePool
-from bot_service.domain.record import Record
+from bot_service.domain.session_record import Record
 from bot_service.domain.states import LINKED
 from bot_service.engines.base import EngineError
 from bot_service.store import messages, sends

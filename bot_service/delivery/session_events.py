@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot_service.alerts import CLIENT_OUTDATED, NOT_RECEIVING, ServiceAlerts
 from bot_service.delivery.announce import Announcer, Draft
 from bot_service.delivery.batches import BatchWriter
-from bot_service.domain.ladder import SUSPECTED
-from bot_service.domain.record import Record, Transition
+from bot_service.domain.recovery import SUSPECTED
+from bot_service.domain.session_record import Record, Transition
 from bot_service.sessions.bus import Event
 from bot_service.store import deliveries, events, messages, patterns
 from shared.clock import Clock, from_ms, iso

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot_service.domain.record import Command, CommandKind, Record
+from bot_service.domain.session_record import Command, CommandKind, Record
 from bot_service.domain.states import LIVE, State, Wanted
 from bot_service.sessions.hands import Hands
 from bot_service.sessions.registry import SessionRegistry

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot_service.domain.expiry import ExpiryPolicy, judge
-from bot_service.domain.record import Command, CommandKind
+from bot_service.domain.session_record import Command, CommandKind
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.supervisor import Supervisor
 from shared import logs

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from bot_service.domain.ports import ClientVersionPool
 from bot_service.domain.reactions import CLIENT_REFUSED
-from bot_service.domain.record import Command, CommandKind, Fact, FleetOutdated, FleetRecovered, Policy, Record
+from bot_service.domain.session_record import Command, CommandKind, Fact, FleetOutdated, FleetRecovered, Policy, Record
 from bot_service.domain.states import FINAL, State, Wanted
 from bot_service.sessions.news import News
 from bot_service.sessions.registry import SessionRegistry

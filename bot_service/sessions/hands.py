@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from bot_service.domain.ports import EnginePool
-from bot_service.domain.record import EffectKind, Record, Signal
+from bot_service.domain.session_record import EffectKind, Record, Signal
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import LIVE, Wanted
 from bot_service.engines.base import EngineError

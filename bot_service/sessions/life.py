@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import msgspec
 
-from bot_service.domain.ladder import forget_rung
 from bot_service.domain.readiness import Evidence, Pattern
-from bot_service.domain.record import Record
+from bot_service.domain.recovery import forget_rung
+from bot_service.domain.session_record import Record
 from bot_service.domain.states import State
 from bot_service.sessions.news import News
 from bot_service.sessions.registry import SessionRegistry

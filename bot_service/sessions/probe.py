@@ -12,10 +12,10 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bot_service.domain.ladder import TOP
 from bot_service.domain.message import PROBE_ID, PROBE_TEXT, OutgoingMessage
 from bot_service.domain.ports import EnginePool
-from bot_service.domain.record import Record
+from bot_service.domain.recovery import TOP
+from bot_service.domain.session_record import Record
 from bot_service.domain.states import State
 from bot_service.engines.base import EngineError
 from bot_service.sessions.registry import SessionRegistry

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 from bot_service.domain.ports import EnginePool
-from bot_service.domain.record import Command, CommandKind, Record, Signal
-from bot_service.domain.session import refusal
+from bot_service.domain.session_record import Command, CommandKind, Record, Signal
+from bot_service.domain.session_rules import refusal
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import LINKED, LIVE, State, Wanted
 from bot_service.engines.base import EngineError

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bot_service.domain.ports import ClientVersionPool, EngineSignal
-from bot_service.domain.record import (
+from bot_service.domain.session_record import (
     Command,
     DueKind,
     Effect,
@@ -20,7 +20,7 @@ from bot_service.domain.record import (
     Transition,
     transition,
 )
-from bot_service.domain.session import advance
+from bot_service.domain.session_rules import advance
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import State, Wanted
 from bot_service.sessions.codes import Codes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot_service.domain.ports import EnginePool
 from bot_service.domain.readiness import DoubtPolicy, doubt
-from bot_service.domain.record import Look, Record
+from bot_service.domain.session_record import Look, Record
 from bot_service.domain.states import State
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.supervisor import Supervisor

@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Callable
 
 from bot_service.domain.reconnect import HerdLimit
-from bot_service.domain.record import Due, DueKind
+from bot_service.domain.session_record import Due, DueKind
 from shared.breath import Breath
 from shared.clock import Clock, to_ms
 

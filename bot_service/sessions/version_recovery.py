@@ -12,7 +12,7 @@ from collections.abc import Collection
 from enum import Enum
 
 from bot_service.domain.client_version import Mode
-from bot_service.domain.record import FleetRecovered, Record
+from bot_service.domain.session_record import FleetRecovered, Record
 from bot_service.domain.states import FINAL, State, Wanted
 from bot_service.sessions.client_version import JITTER, ClientVersion
 from bot_service.sessions.fleet import NO_BUILD

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot_service import keys
-from bot_service.domain.record import DueKind, Look
+from bot_service.domain.session_record import DueKind, Look
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import State, Wanted
 from bot_service.engines.base import EngineError

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from bot_service.domain.ladder import forget_rung, gave_up
-from bot_service.domain.record import (
+from bot_service.domain.recovery import forget_rung, gave_up
+from bot_service.domain.session_record import (
     Command,
     CommandKind,
     Due,
@@ -20,7 +20,7 @@ from bot_service.domain.record import (
     Record,
     Step,
 )
-from bot_service.domain.session import advance, refusal
+from bot_service.domain.session_rules import advance, refusal
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import ENDS, FINAL, LIVE, Actor, State, Wanted
 from tests.bot_service.domain.sessions import NOW, POLICY, due_in, kinds, on, session

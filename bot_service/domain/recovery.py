@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bot_service.domain.reactions import due, move, replace
 from bot_service.domain.readiness import Suspicion
-from bot_service.domain.record import DueKind, Effect, EffectKind, Look, Policy, Record, Step
+from bot_service.domain.session_record import DueKind, Effect, EffectKind, Look, Policy, Record, Step
 from bot_service.domain.states import LIVE, Actor, State, Wanted
 
 RUNGS = ("reconnect", "rebuild", "recycle_worker", "tell_a_person")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot_service.domain.ladder import climb, look
 from bot_service.domain.reactions import (
     CLIENT_REFUSED,
     REACTIONS,
@@ -20,7 +19,8 @@ from bot_service.domain.reactions import (
     replace,
     retry_soon,
 )
-from bot_service.domain.record import (
+from bot_service.domain.recovery import climb, look
+from bot_service.domain.session_record import (
     Command,
     CommandKind,
     DueKind,
