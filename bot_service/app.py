@@ -29,23 +29,23 @@ from bot_service.engines.table import client_library
 from bot_service.engines.version_page import VersionPage
 from bot_service.keyring import KeyRing
 from bot_service.metrics import BotMetrics, ClientVersionFigures
-from bot_service.sessions.boot import Restore
-from bot_service.sessions.bus import EventBus
+from bot_service.sessions.activity import SignsOfLife
 from bot_service.sessions.cleanup import Cleanup
 from bot_service.sessions.client_version import FOLDER, ClientVersion
-from bot_service.sessions.hands import Hands
+from bot_service.sessions.client_version_recovery import VersionRecovery
+from bot_service.sessions.commands import Sessions
+from bot_service.sessions.effects import Hands
+from bot_service.sessions.event_bus import EventBus
 from bot_service.sessions.leases import FolderLease
-from bot_service.sessions.life import SignsOfLife
-from bot_service.sessions.news import News
+from bot_service.sessions.notifications import News
 from bot_service.sessions.outage import upstream_outage
-from bot_service.sessions.patterns import PatternKeeper
-from bot_service.sessions.probe import Probe, ProbePolicy
+from bot_service.sessions.readiness_check import Sweep
+from bot_service.sessions.receive_probe import Probe, ProbePolicy
 from bot_service.sessions.registry import SessionRegistry
-from bot_service.sessions.service import Sessions
+from bot_service.sessions.restore import Restore
+from bot_service.sessions.silence_patterns import PatternKeeper
 from bot_service.sessions.supervisor import Supervisor
-from bot_service.sessions.sweep import Sweep
 from bot_service.sessions.timers import Timers
-from bot_service.sessions.version_recovery import VersionRecovery
 from bot_service.settings import BotSettings
 from bot_service.store.database import open_database
 from bot_service.store.sessions import SessionStore, StoreUnavailable

@@ -10,7 +10,7 @@ from bot_service.api.schemas import Repair, RepairView
 from bot_service.domain.session_record import Command, CommandKind, Record
 from bot_service.domain.session_rules import refusal
 from bot_service.domain.states import Wanted
-from bot_service.sessions.service import sick
+from bot_service.sessions.commands import sick
 from shared.web import body, errors
 from shared.web.body import json_response
 

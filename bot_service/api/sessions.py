@@ -9,8 +9,8 @@ from bot_service.api.access import principal
 from bot_service.api.lookup import integer, problems, session_of
 from bot_service.api.schemas import DEFAULT_OWNER, ChangeSession, CreateSession, SessionPage, session_view
 from bot_service.domain.states import State
+from bot_service.sessions.commands import NewSession, SessionExists
 from bot_service.sessions.registry import Search
-from bot_service.sessions.service import NewSession, SessionExists
 from shared.web import body, errors
 from shared.web.body import json_response
 

@@ -18,7 +18,7 @@ from bot_service.delivery.ids import new_message_id
 from bot_service.delivery.outbox import KeyReused, QueueFull, SendFrozen, fingerprint
 from bot_service.domain.message import OutgoingMessage
 from bot_service.domain.session_record import CommandKind
-from bot_service.sessions.service import NewSession, SessionExists
+from bot_service.sessions.commands import NewSession, SessionExists
 from shared.web import body, errors
 
 Act = Callable[[web.Request, Login, Form], Awaitable[str]]

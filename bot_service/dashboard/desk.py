@@ -16,8 +16,8 @@ from bot_service.dashboard import wording
 from bot_service.dashboard.french import FRENCH
 from bot_service.dashboard.login import COOKIE, Login, LoginLinks, Logins, from_here, inside, same_token
 from bot_service.dashboard.once import Once
-from bot_service.sessions.bus import Event
-from bot_service.sessions.codes import Shown
+from bot_service.sessions.event_bus import Event
+from bot_service.sessions.pairing_codes import Shown
 from shared.clock import Clock
 from shared.settings import Secret
 from shared.web import errors

@@ -11,7 +11,7 @@ from bot_service.delivery.announce import Announcer, Draft
 from bot_service.delivery.batches import BatchWriter
 from bot_service.domain.recovery import SUSPECTED
 from bot_service.domain.session_record import Record, Transition
-from bot_service.sessions.bus import Event
+from bot_service.sessions.event_bus import Event
 from bot_service.store import deliveries, events, messages, patterns
 from shared.clock import Clock, from_ms, iso
 

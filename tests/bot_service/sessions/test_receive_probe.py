@@ -17,7 +17,7 @@ from bot_service.engines.base import EngineError
 from bot_service.engines.pool import WorkerPool
 from bot_service.engines.pool_policy import PoolPolicy
 from shared.clock import SystemClock
-from tests.bot_service.sessions.test_supervision import is_in
+from tests.bot_service.sessions.test_supervisor import is_in
 from tests.support import bot_app
 from tests.support.bot_app import Bot, running
 from tests.support.fake_clock import FakeClock
@@ -124,7 +124,7 @@ async def on_a_fake_clock(tmp_path: Path, *sessions: str, kind: str = "ring") ->
 
 
 def _new(owner: str, session: str) -> Any:
-    from bot_service.sessions.service import NewSession
+    from bot_service.sessions.commands import NewSession
 
     return NewSession(owner, session)
 

@@ -10,7 +10,7 @@ from bot_service.domain.ports import ClientVersionPool
 from bot_service.domain.reactions import CLIENT_REFUSED
 from bot_service.domain.session_record import Command, CommandKind, Fact, FleetOutdated, FleetRecovered, Policy, Record
 from bot_service.domain.states import FINAL, State, Wanted
-from bot_service.sessions.news import News
+from bot_service.sessions.notifications import News
 from bot_service.sessions.registry import SessionRegistry
 from shared import logs
 from shared.breath import Breath

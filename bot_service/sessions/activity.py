@@ -11,7 +11,7 @@ from bot_service.domain.readiness import Evidence, Pattern
 from bot_service.domain.recovery import forget_rung
 from bot_service.domain.session_record import Record
 from bot_service.domain.states import State
-from bot_service.sessions.news import News
+from bot_service.sessions.notifications import News
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.store.sessions import SessionStore
 from shared.clock import Clock, to_ms

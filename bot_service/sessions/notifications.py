@@ -5,8 +5,8 @@ from __future__ import annotations
 from bot_service.domain.client_version import version
 from bot_service.domain.recovery import gave_up
 from bot_service.domain.session_record import Record
-from bot_service.sessions.bus import Event, EventBus
-from bot_service.sessions.codes import Shown
+from bot_service.sessions.event_bus import Event, EventBus
+from bot_service.sessions.pairing_codes import Shown
 from shared import logs
 from shared.clock import Clock, from_ms, iso
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot_service.domain.session_record import Command, CommandKind, Record
 from bot_service.domain.states import LIVE, State, Wanted
-from bot_service.sessions.hands import Hands
+from bot_service.sessions.effects import Hands
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.supervisor import Supervisor
 from shared import logs

@@ -15,8 +15,8 @@ from bot_service.domain.client_version import Mode
 from bot_service.domain.session_record import FleetRecovered, Record
 from bot_service.domain.states import FINAL, State, Wanted
 from bot_service.sessions.client_version import JITTER, ClientVersion
-from bot_service.sessions.fleet import NO_BUILD
-from bot_service.sessions.news import News
+from bot_service.sessions.client_version_refusals import NO_BUILD
+from bot_service.sessions.notifications import News
 from bot_service.sessions.supervisor import Supervisor
 from shared import logs
 from shared.clock import Clock, to_ms
