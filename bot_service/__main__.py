@@ -16,7 +16,7 @@ from bot_service.dashboard.desk import DESK
 from bot_service.dashboard.welcome import welcome
 from bot_service.engines.pool import WorkerPool
 from bot_service.engines.pool_policy import DEFAULT_COMMAND, PoolPolicy
-from bot_service.metrics import MemoryOfWorkers
+from bot_service.operations.metrics import MemoryOfWorkers
 from bot_service.sessions.leases import FolderTaken
 from bot_service.settings import BotSettings
 from bot_service.store.database import StoreRefused

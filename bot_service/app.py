@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.alerts import CLIENT_OUTDATED, NOT_RECEIVING
+from bot_service.access.keyring import KeyRing
 from bot_service.api import document, routes
 from bot_service.api.access import Scope, Tokens, gate
 from bot_service.api.figures import Rates
@@ -27,8 +27,8 @@ from bot_service.domain.recovery import gave_up
 from bot_service.domain.session_record import Policy
 from bot_service.engines.table import client_library
 from bot_service.engines.version_page import VersionPage
-from bot_service.keyring import KeyRing
-from bot_service.metrics import BotMetrics, ClientVersionFigures
+from bot_service.events.service_alerts import CLIENT_OUTDATED, NOT_RECEIVING
+from bot_service.operations.metrics import BotMetrics, ClientVersionFigures
 from bot_service.sessions.activity import SignsOfLife
 from bot_service.sessions.cleanup import Cleanup
 from bot_service.sessions.client_version import FOLDER, ClientVersion

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from bot_service.access.keyring import KeyRing
 from bot_service.boot import Boot
 from bot_service.domain.ports import EnginePool
-from bot_service.keyring import KeyRing
-from bot_service.metrics import BotMetrics
+from bot_service.operations.metrics import BotMetrics
 from bot_service.sessions.cleanup import Cleanup
 from bot_service.sessions.client_version import ClientVersion
 from bot_service.sessions.client_version_recovery import VersionRecovery

@@ -5,9 +5,9 @@ from __future__ import annotations
 from aiohttp import web
 
 from bot_service import keys
+from bot_service.access.keyring import MadeKey
 from bot_service.api.delivery_answers import KeyList, key_view, new_key
 from bot_service.api.delivery_schemas import CreateKey
-from bot_service.keyring import MadeKey
 from shared.clock import to_ms
 from shared.web import body, errors
 from shared.web.body import json_response

@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 import msgspec
 
 from bot_service.api.schemas import moment
-from bot_service.delivery import wire
-from bot_service.delivery.trial import Trial
 from bot_service.domain.message import InboundMessage, Media, MessageType
+from bot_service.messages import rendering
 from bot_service.store.deliveries import Delivery, Webhook
 from bot_service.store.keys import StoredKey
 from bot_service.store.messages import StoredMessage
+from bot_service.webhooks.test_call import Trial
 from shared.clock import from_ms, iso
 
 MessageState = Literal["queued", "sent", "delivered", "read", "failed", "received", "handled", "unhandled"]
@@ -165,7 +165,7 @@ class KeyList(msgspec.Struct, frozen=True):
 
 def message_view(row: StoredMessage, waits_for: WaitsForView | None = None) -> MessageView:
     """A stored message: no path of ours, no bytes of a file."""
-    message = wire.message_of(row)
+    message = rendering.message_of(row)
     arrived = message if isinstance(message, InboundMessage) else None
     return MessageView(
         id=row.message_id,
@@ -195,7 +195,7 @@ def message_view(row: StoredMessage, waits_for: WaitsForView | None = None) -> M
 
 
 def _file_view(row: StoredMessage, media: Media) -> FileView:
-    url = wire.media_url(row.session, row.message_id) if media.path is not None else None
+    url = rendering.media_url(row.session, row.message_id) if media.path is not None else None
     return FileView(media.mime_type, url, media.file_name, media.size, media.seconds, media.voice)
 
 

@@ -6,8 +6,8 @@ from bot_service.api import delivery_answers as answers
 from bot_service.api import delivery_schemas as schemas
 from bot_service.api import figures
 from bot_service.api.openapi import Answer, Operation, Parameter, Told
-from bot_service.delivery.announce import Envelope
-from bot_service.delivery.directory import EVENT_TYPES
+from bot_service.events.publisher import Envelope
+from bot_service.events.subscriptions import EVENT_TYPES
 from shared.contract import keepalive
 
 ONE = "/api/sessions/{id}"

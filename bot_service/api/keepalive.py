@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.delivery.batches import STORE_ERRORS
+from bot_service.store.batch_writer import STORE_ERRORS
 from shared.contract.keepalive import SCHEMA_VERSION, Push, PushAccepted
 from shared.web import body, errors
 from shared.web.body import json_response

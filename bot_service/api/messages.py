@@ -14,16 +14,16 @@ from bot_service.api.delivery_schemas import MarkRead, SendMedia, SendMessage, S
 from bot_service.api.lookup import integer, problems, session_of
 from bot_service.api.schemas import moment
 from bot_service.api.waiting import waits_for
-from bot_service.delivery import wire
-from bot_service.delivery.batches import STORE_ERRORS
-from bot_service.delivery.compose import Unsendable, address, missing
-from bot_service.delivery.ids import new_message_id
-from bot_service.delivery.limits import Freeze
-from bot_service.delivery.media import MediaRefused
-from bot_service.delivery.outbox import KeyReused, QueueFull, SendFrozen, fingerprint
 from bot_service.domain.message import Media, OutgoingMessage
 from bot_service.domain.session_record import Record
+from bot_service.events.ids import new_message_id
+from bot_service.messages import rendering
+from bot_service.messages.media import MediaRefused
+from bot_service.messages.outbox import KeyReused, QueueFull, SendFrozen, fingerprint
+from bot_service.messages.rate_limits import Freeze
+from bot_service.messages.validation import Unsendable, address, missing
 from bot_service.store import messages
+from bot_service.store.batch_writer import STORE_ERRORS
 from bot_service.store.messages import StoredMessage
 from shared.web import body, errors
 from shared.web.body import json_response
@@ -107,7 +107,7 @@ async def read(request: web.Request) -> web.Response:
 
 async def media(request: web.Request) -> web.StreamResponse:
     """The file of a message, as a download: nothing of it is ever shown as a page of ours."""
-    found = wire.media_of(await _message(request))
+    found = rendering.media_of(await _message(request))
     path = request.app[keys.DELIVERY].media.readable(found) if found is not None else None
     if found is None or path is None:
         raise errors.not_found("a file of this message")
@@ -245,7 +245,7 @@ async def _with_sender_of_reply(request: web.Request, session: str, message: Out
         return message
     async with request.app[keys.DATABASE].read() as connection:
         quoted = await messages.get(connection, session, message.reply_to)
-    sender = wire.sender_of(quoted) if quoted is not None else None
+    sender = rendering.sender_of(quoted) if quoted is not None else None
     return msgspec.structs.replace(message, reply_to_sender=sender)
 
 

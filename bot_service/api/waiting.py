@@ -8,8 +8,8 @@ from bot_service import keys
 from bot_service.api.delivery_answers import WaitsForView
 from bot_service.api.lookup import session_of
 from bot_service.api.schemas import moment
-from bot_service.delivery.limits import frozen
 from bot_service.domain.states import LINKED
+from bot_service.messages.rate_limits import frozen
 from bot_service.store import sends
 from bot_service.store.messages import StoredMessage
 

@@ -12,11 +12,11 @@ from bot_service.api.access import Principal, principal
 from bot_service.api.delivery_answers import WebhookList, new_webhook, webhook_test, webhook_view
 from bot_service.api.delivery_schemas import ChangeWebhook, CreateWebhook
 from bot_service.api.lookup import may_see
-from bot_service.delivery import signing
-from bot_service.delivery.addresses import is_reachable_url, refusal_of_url
-from bot_service.delivery.directory import unknown_patterns
+from bot_service.events.subscriptions import unknown_patterns
 from bot_service.store import deliveries
 from bot_service.store.deliveries import Webhook
+from bot_service.webhooks import signing
+from bot_service.webhooks.addresses import is_reachable_url, refusal_of_url
 from shared.clock import to_ms
 from shared.web import body, errors
 from shared.web.body import json_response

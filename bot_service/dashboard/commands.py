@@ -13,11 +13,11 @@ from bot_service.api.lookup import problems, session_of
 from bot_service.api.schemas import DEFAULT_OWNER, CreateSession
 from bot_service.dashboard.desk import DESK, Form, back, done
 from bot_service.dashboard.login import Login
-from bot_service.delivery.compose import Unsendable, address
-from bot_service.delivery.ids import new_message_id
-from bot_service.delivery.outbox import KeyReused, QueueFull, SendFrozen, fingerprint
 from bot_service.domain.message import OutgoingMessage
 from bot_service.domain.session_record import CommandKind
+from bot_service.events.ids import new_message_id
+from bot_service.messages.outbox import KeyReused, QueueFull, SendFrozen, fingerprint
+from bot_service.messages.validation import Unsendable, address
 from bot_service.sessions.commands import NewSession, SessionExists
 from shared.web import body, errors
 

@@ -18,9 +18,9 @@ from bot_service.dashboard.login import Login
 from bot_service.dashboard.notices import base_context
 from bot_service.dashboard.once import Said
 from bot_service.dashboard.shown import moment
-from bot_service.delivery.directory import EVENT_TYPES
-from bot_service.delivery.trial import Trial
+from bot_service.events.subscriptions import EVENT_TYPES
 from bot_service.store.deliveries import Webhook
+from bot_service.webhooks.test_call import Trial
 from shared.web import body
 from shared.web.ui.words import Words
 

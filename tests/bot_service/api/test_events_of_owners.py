@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from bot_service import keys
-from bot_service.delivery.announce import Draft
-from bot_service.delivery.inbound import ReplyTo
 from bot_service.domain.states import State
+from bot_service.events.publisher import Draft
+from bot_service.messages.inbound import ReplyTo
 from tests.support.bot_app import Bot, running
 from tests.support.processes import API_KEY
 from tests.support.waiting import eventually

@@ -12,12 +12,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from bot_service.delivery.batches import STORE_ERRORS
-from bot_service.delivery.ids import at_ms
-from bot_service.delivery.inbound import Batch
 from bot_service.domain.signals import SignalKind
+from bot_service.events.ids import at_ms
+from bot_service.messages.inbound import Batch
 from bot_service.sessions.client_version import VersionFacts
 from bot_service.store import deliveries, sends
+from bot_service.store.batch_writer import STORE_ERRORS
 from bot_service.store.database import Database
 from shared import logs
 from shared.breath import Breath

@@ -10,15 +10,15 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from bot_service.delivery.batches import STORE_ERRORS, retried_on_store_errors
-from bot_service.delivery.wake import Wake
 from bot_service.domain.message import InboundMessage
 from bot_service.store import messages
+from bot_service.store.batch_writer import STORE_ERRORS, retried_on_store_errors
 from bot_service.store.database import Database
 from bot_service.store.messages import StoredMessage
 from shared import logs
 from shared.clock import Clock, to_ms
 from shared.retry import full_jitter
+from shared.wake import Wake
 
 log = logs.get(__name__)
 

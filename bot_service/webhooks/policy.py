@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bot_service.delivery.call import Attempt
 from bot_service.store.deliveries import Delivery
+from bot_service.webhooks.call import Attempt
 from shared.retry import full_jitter
 
 

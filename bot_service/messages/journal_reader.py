@@ -11,16 +11,16 @@ import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bot_service.delivery.announce import Announcer
-from bot_service.delivery.batches import STORE_ERRORS, retried_on_store_errors
-from bot_service.delivery.inbound import Batch, take_in
-from bot_service.delivery.wake import Wake
 from bot_service.domain.message import JournalRecord
 from bot_service.engines.journal_file import JournalSlice, journal_files, read_journal
+from bot_service.events.publisher import Announcer
+from bot_service.messages.inbound import Batch, take_in
 from bot_service.store import messages
+from bot_service.store.batch_writer import STORE_ERRORS, retried_on_store_errors
 from bot_service.store.database import Database
 from shared import logs
 from shared.clock import Clock, to_ms
+from shared.wake import Wake
 
 log = logs.get(__name__)
 

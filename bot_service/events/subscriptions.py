@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from bot_service.delivery.signing import key_of
 from bot_service.store.deliveries import Webhook
+from bot_service.webhooks.signing import key_of
 
 # Every type of event, with what it tells. A webhook names some of them, or patterns such as ``session.*``, or ``*``.
 EVENT_TYPES = {

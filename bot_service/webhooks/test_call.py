@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import msgspec
 
-from bot_service.delivery.announce import Envelope
-from bot_service.delivery.call import Attempt
-from bot_service.delivery.directory import Target
-from bot_service.delivery.ids import EventIds
-from bot_service.delivery.signing import key_of
+from bot_service.events.ids import EventIds
+from bot_service.events.publisher import Envelope
+from bot_service.events.subscriptions import Target
 from bot_service.store.deliveries import Webhook
+from bot_service.webhooks.call import Attempt
+from bot_service.webhooks.signing import key_of
 from shared.clock import Clock, iso
 
 # No webhook can ask for this type, so nothing else is ever of it.

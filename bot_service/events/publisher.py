@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot_service.delivery.directory import WebhookDirectory
-from bot_service.delivery.ids import EventIds
+from bot_service.events.ids import EventIds
+from bot_service.events.subscriptions import WebhookDirectory
 from bot_service.store import deliveries, events
 from bot_service.store.database import Database
 from bot_service.store.deliveries import Delivery

@@ -8,11 +8,11 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot_service.delivery.batches import BatchWriter
-from bot_service.delivery.call import Attempt
 from bot_service.store import deliveries
+from bot_service.store.batch_writer import BatchWriter
 from bot_service.store.database import Database
 from bot_service.store.deliveries import Delivery
+from bot_service.webhooks.call import Attempt
 from shared.clock import Clock, to_ms
 
 # Queues an answer inside the transaction: (connection, reply_to of the delivery, text).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.bot_service.delivery.bench import bench, webhook
+from tests.bot_service.webhooks.bench import bench, webhook
 from tests.support.processes import free_port
 from tests.support.receiver import Receiver
 

@@ -6,11 +6,11 @@ from collections import deque
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot_service.delivery.lanes import Lane
-from bot_service.delivery.webhook_results import WebhookResults
 from bot_service.store import deliveries
 from bot_service.store.database import Database
 from bot_service.store.deliveries import Delivery
+from bot_service.webhooks.lanes import Lane
+from bot_service.webhooks.results import WebhookResults
 from shared.clock import Clock, to_ms
 
 _FETCH = 50

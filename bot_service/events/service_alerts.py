@@ -10,11 +10,11 @@ import hashlib
 from collections.abc import Iterable
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from bot_service.delivery.announce import Announcer, Draft
-from bot_service.delivery.batches import STORE_ERRORS
-from bot_service.delivery.directory import Target
-from bot_service.delivery.signing import lenient_key
-from bot_service.pushes import WatchdogPushes
+from bot_service.events.publisher import Announcer, Draft
+from bot_service.events.subscriptions import Target
+from bot_service.operations.watchdog_reports import WatchdogPushes
+from bot_service.store.batch_writer import STORE_ERRORS
+from bot_service.webhooks.signing import lenient_key
 from shared import logs
 from shared.clock import Clock, from_ms, iso
 from shared.settings import Secret

@@ -12,23 +12,23 @@ from dataclasses import dataclass
 
 import msgspec
 
-from bot_service.delivery.announce import Announcer, Draft
-from bot_service.delivery.batches import STORE_ERRORS, BatchWriter
-from bot_service.delivery.inbound import status_draft
-from bot_service.delivery.lane_tasks import LaneTasks
-from bot_service.delivery.limits import SendLimits, SendPolicy, frozen
-from bot_service.delivery.wake import Wake
 from bot_service.domain.message import OutgoingMessage, Sent
 from bot_service.domain.ports import EnginePool
 from bot_service.domain.session_record import Record
 from bot_service.domain.states import LINKED
 from bot_service.engines.base import EngineError
+from bot_service.events.publisher import Announcer, Draft
+from bot_service.messages.inbound import status_draft
+from bot_service.messages.rate_limits import SendLimits, SendPolicy, frozen
 from bot_service.store import messages, sends
+from bot_service.store.batch_writer import STORE_ERRORS, BatchWriter
 from bot_service.store.database import Database
 from bot_service.store.sends import Queued
+from bot_service.webhooks.lane_tasks import LaneTasks
 from shared import logs
 from shared.clock import Clock, from_ms, to_ms
 from shared.retry import full_jitter
+from shared.wake import Wake
 
 log = logs.get(__name__)
 

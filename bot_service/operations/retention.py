@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import msgspec
 
-from bot_service.delivery.batches import STORE_ERRORS
-from bot_service.delivery.media import MediaStore
 from bot_service.domain.message import Media
+from bot_service.messages.media import MediaStore
 from bot_service.store import deliveries, events, messages
+from bot_service.store.batch_writer import STORE_ERRORS
 from bot_service.store.database import Database
 from shared import logs
 from shared.clock import Clock, to_ms

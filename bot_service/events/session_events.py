@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot_service.alerts import CLIENT_OUTDATED, NOT_RECEIVING, ServiceAlerts
-from bot_service.delivery.announce import Announcer, Draft
-from bot_service.delivery.batches import BatchWriter
 from bot_service.domain.recovery import SUSPECTED
 from bot_service.domain.session_record import Record, Transition
+from bot_service.events.publisher import Announcer, Draft
+from bot_service.events.service_alerts import CLIENT_OUTDATED, NOT_RECEIVING, ServiceAlerts
 from bot_service.sessions.event_bus import Event
 from bot_service.store import deliveries, events, messages, patterns
+from bot_service.store.batch_writer import BatchWriter
 from shared.clock import Clock, from_ms, iso
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bot_service.api.access import Principal, Scope
-from bot_service.delivery.batches import STORE_ERRORS
 from bot_service.store import keys
+from bot_service.store.batch_writer import STORE_ERRORS
 from bot_service.store.database import Database
 from bot_service.store.keys import StoredKey
 from shared import logs

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import aiohttp
 
-from bot_service.delivery import addresses, call, signing
-from bot_service.delivery.announce import Announcer, Draft
-from bot_service.delivery.call import Attempt
-from bot_service.delivery.directory import Target, WebhookDirectory
-from bot_service.delivery.ids import EventIds
-from bot_service.delivery.verdict import WebhookPolicy
-from bot_service.delivery.webhook_results import WebhookResults
-from bot_service.delivery.webhooks import WebhookDispatcher
+from bot_service.events.ids import EventIds
+from bot_service.events.publisher import Announcer, Draft
+from bot_service.events.subscriptions import Target, WebhookDirectory
 from bot_service.store import deliveries, events
 from bot_service.store.database import Database, open_database
 from bot_service.store.deliveries import Delivery, Webhook
+from bot_service.webhooks import addresses, call, signing
+from bot_service.webhooks.call import Attempt
+from bot_service.webhooks.dispatcher import WebhookDispatcher
+from bot_service.webhooks.policy import WebhookPolicy
+from bot_service.webhooks.results import WebhookResults
 from shared.tasks import TaskGroupOfLoops
 from tests.support.fake_clock import FakeClock
 from tests.support.waiting import eventually

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot_service.delivery.ids import EventIds, reply_message_id
-from bot_service.delivery.inbound import ReplyTo
-from bot_service.delivery.limits import Frozen, frozen
 from bot_service.domain.message import OutgoingMessage
 from bot_service.domain.session_record import Record
+from bot_service.events.ids import EventIds, reply_message_id
+from bot_service.messages.inbound import ReplyTo
+from bot_service.messages.rate_limits import Frozen, frozen
 from bot_service.store import messages, sends
 from bot_service.store.database import Database
 from bot_service.store.messages import StoredMessage

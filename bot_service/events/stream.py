@@ -6,9 +6,9 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator
 
-from bot_service.delivery.announce import Staged
-from bot_service.delivery.batches import STORE_ERRORS
+from bot_service.events.publisher import Staged
 from bot_service.store import events
+from bot_service.store.batch_writer import STORE_ERRORS
 from bot_service.store.database import Database
 from bot_service.store.events import StoredEvent
 from shared import logs

@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot_service.delivery.announce import Draft
-from bot_service.delivery.wire import inbound_data
 from bot_service.domain.message import InboundMessage, JournalRecord, Receipt, is_probe
+from bot_service.events.publisher import Draft
+from bot_service.messages.rendering import inbound_data
 from bot_service.store import messages
 from shared.clock import from_ms, iso, to_ms
 

@@ -11,19 +11,19 @@ import dataclasses
 import random
 from collections.abc import Awaitable, Callable
 
-from bot_service.delivery.announce import Staged
-from bot_service.delivery.batches import STORE_ERRORS
-from bot_service.delivery.call import Attempt
-from bot_service.delivery.directory import Target, WebhookDirectory
-from bot_service.delivery.lane_alarms import LaneAlarms
-from bot_service.delivery.lane_rows import LaneRows
-from bot_service.delivery.lane_tasks import LaneTasks
-from bot_service.delivery.lanes import ASIDE, NEVER_MS, Lane, ReceiverState
-from bot_service.delivery.verdict import Next, WebhookPolicy, judge
-from bot_service.delivery.webhook_results import WebhookResults
+from bot_service.events.publisher import Staged
+from bot_service.events.subscriptions import Target, WebhookDirectory
 from bot_service.store import deliveries
+from bot_service.store.batch_writer import STORE_ERRORS
 from bot_service.store.database import Database
 from bot_service.store.deliveries import Delivery
+from bot_service.webhooks.call import Attempt
+from bot_service.webhooks.lane_alarms import LaneAlarms
+from bot_service.webhooks.lane_rows import LaneRows
+from bot_service.webhooks.lane_tasks import LaneTasks
+from bot_service.webhooks.lanes import ASIDE, NEVER_MS, Lane, ReceiverState
+from bot_service.webhooks.policy import Next, WebhookPolicy, judge
+from bot_service.webhooks.results import WebhookResults
 from shared import logs
 from shared.clock import Clock, to_ms
 

@@ -9,9 +9,9 @@ from email.utils import parsedate_to_datetime
 import aiohttp
 import msgspec
 
-from bot_service.delivery import signing
-from bot_service.delivery.addresses import RefusedAddress
-from bot_service.delivery.directory import Target
+from bot_service.events.subscriptions import Target
+from bot_service.webhooks import signing
+from bot_service.webhooks.addresses import RefusedAddress
 
 ANSWER_LIMIT_BYTES = 64 * 1024
 _RETRY_AFTER_CAP_S = 3600.0

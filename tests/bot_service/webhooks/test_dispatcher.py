@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook as Verifier
 
-from tests.bot_service.delivery.bench import HOUR_S, SECRET, bench, webhook
+from tests.bot_service.webhooks.bench import HOUR_S, SECRET, bench, webhook
 from tests.support.fake_clock import FakeClock
 from tests.support.processes import free_port
 from tests.support.receiver import Received, Receiver

@@ -10,18 +10,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot_service.delivery.announce import Announcer
-from bot_service.delivery.directory import WebhookDirectory
-from bot_service.delivery.ids import EventIds
-from bot_service.delivery.inbound import Batch
-from bot_service.delivery.journal import JournalIngest
 from bot_service.domain.message import InboundMessage, JournalRecord, Receipt
 from bot_service.engines.journal_file import JournalWriter
+from bot_service.events.ids import EventIds
+from bot_service.events.publisher import Announcer
+from bot_service.events.subscriptions import WebhookDirectory
+from bot_service.messages.inbound import Batch
+from bot_service.messages.journal_reader import JournalIngest
 from bot_service.store import events, messages
 from bot_service.store.database import Database, open_database
 from shared.clock import SystemClock
 from shared.tasks import TaskGroupOfLoops
-from tests.bot_service.delivery.bench import webhook
+from tests.bot_service.webhooks.bench import webhook
 from tests.support.waiting import PATIENCE_S, eventually
 
 
@@ -174,9 +174,14 @@ async def test_a_receipt_moves_a_message_of_ours_forward_and_never_back(tmp_path
 async def test_a_spent_journal_of_a_worker_that_is_gone_is_deleted_and_others_stay(
     tmp_path: Path, monkeypatch: object
 ) -> None:
-    from bot_service.delivery import journal
+    from bot_service.messages import journal_reader
 
-    before, journal.ORPHAN_S, every, journal.LOOK_EVERY_S = journal.ORPHAN_S, 0.2, journal.LOOK_EVERY_S, 0.1
+    before, journal_reader.ORPHAN_S, every, journal_reader.LOOK_EVERY_S = (
+        journal_reader.ORPHAN_S,
+        0.2,
+        journal_reader.LOOK_EVERY_S,
+        0.1,
+    )
     try:
         async with road(tmp_path) as at:
             gone, alive = at.writer("gone"), at.writer("alive")
@@ -190,7 +195,7 @@ async def test_a_spent_journal_of_a_worker_that_is_gone_is_deleted_and_others_st
             assert await at.stored() == 2
             alive.close()
     finally:
-        journal.ORPHAN_S, journal.LOOK_EVERY_S = before, every
+        journal_reader.ORPHAN_S, journal_reader.LOOK_EVERY_S = before, every
 
 
 async def test_a_burst_of_three_thousand_messages_is_stored_whole_while_the_loop_goes_on_turning(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 
-from bot_service.delivery.lanes import NEVER_MS, Lane
-from bot_service.delivery.wake import Wake
+from bot_service.webhooks.lanes import NEVER_MS, Lane
 from shared.clock import Clock
+from shared.wake import Wake
 
 
 class LaneAlarms:
