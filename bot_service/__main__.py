@@ -14,8 +14,8 @@ from bot_service import keys
 from bot_service.app import build_app, say_goodbye
 from bot_service.dashboard.desk import DESK
 from bot_service.dashboard.welcome import welcome
-from bot_service.engines.pool import WorkerPool
-from bot_service.engines.pool_policy import DEFAULT_COMMAND, PoolPolicy
+from bot_service.engines.pool.policy import DEFAULT_COMMAND, PoolPolicy
+from bot_service.engines.pool.pool import WorkerPool
 from bot_service.operations.metrics import MemoryOfWorkers
 from bot_service.sessions.leases import FolderTaken
 from bot_service.settings import BotSettings

@@ -25,7 +25,7 @@ from bot_service.domain.readiness import DoubtPolicy
 from bot_service.domain.reconnect import HerdLimit
 from bot_service.domain.recovery import gave_up
 from bot_service.domain.session_record import Policy
-from bot_service.engines.table import client_library
+from bot_service.engines.registry import client_library
 from bot_service.engines.version_page import VersionPage
 from bot_service.events.service_alerts import CLIENT_OUTDATED, NOT_RECEIVING
 from bot_service.operations.metrics import BotMetrics, ClientVersionFigures

@@ -11,7 +11,7 @@ from aiohttp import web
 from bot_service import keys
 from bot_service.api.access import Principal, principal
 from bot_service.domain.session_record import Record
-from bot_service.engines.base import EngineError
+from bot_service.engines.port import EngineError
 from bot_service.sessions.commands import Refused, SessionGone
 from bot_service.store.sessions import StoreUnavailable
 from shared.web import errors

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bot_service.domain.message import JournalRecord
-from bot_service.engines.journal_file import JournalSlice, journal_files, read_journal
+from bot_service.engines.wire.journal_file import JournalSlice, journal_files, read_journal
 from bot_service.events.publisher import Announcer
 from bot_service.messages.inbound import Batch, take_in
 from bot_service.store import messages

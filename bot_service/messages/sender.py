@@ -16,7 +16,7 @@ from bot_service.domain.message import OutgoingMessage, Sent
 from bot_service.domain.ports import EnginePool
 from bot_service.domain.session_record import Record
 from bot_service.domain.states import LINKED
-from bot_service.engines.base import EngineError
+from bot_service.engines.port import EngineError
 from bot_service.events.publisher import Announcer, Draft
 from bot_service.messages.inbound import status_draft
 from bot_service.messages.rate_limits import SendLimits, SendPolicy, frozen

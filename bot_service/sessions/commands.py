@@ -13,7 +13,7 @@ from bot_service.domain.session_record import Command, CommandKind, Record, Sign
 from bot_service.domain.session_rules import refusal
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import LINKED, LIVE, State, Wanted
-from bot_service.engines.base import EngineError
+from bot_service.engines.port import EngineError
 from bot_service.sessions.pairing_codes import Shown
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.supervisor import Supervisor

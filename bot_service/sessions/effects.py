@@ -11,7 +11,7 @@ from bot_service.domain.ports import EnginePool
 from bot_service.domain.session_record import EffectKind, Record, Signal
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import LIVE, Wanted
-from bot_service.engines.base import EngineError
+from bot_service.engines.port import EngineError
 from bot_service.sessions.leases import Leases
 from shared import logs
 from shared.breath import SharedBreath

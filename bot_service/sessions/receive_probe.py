@@ -17,7 +17,7 @@ from bot_service.domain.ports import EnginePool
 from bot_service.domain.recovery import TOP
 from bot_service.domain.session_record import Record
 from bot_service.domain.states import State
-from bot_service.engines.base import EngineError
+from bot_service.engines.port import EngineError
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.supervisor import Supervisor
 from shared import logs

@@ -17,8 +17,8 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from bot_service.app import build_app
-from bot_service.engines.pool import WorkerPool
-from bot_service.engines.pool_policy import PoolPolicy
+from bot_service.engines.pool.policy import PoolPolicy
+from bot_service.engines.pool.pool import WorkerPool
 from bot_service.sessions import client_version_recovery
 from shared.clock import SystemClock
 from tests.fake_whatsapp.remote import Remote

@@ -13,7 +13,7 @@ import pytest
 from bot_service.api.messages import _FROZEN
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import ENDS, State, Wanted
-from bot_service.engines.base import EngineError
+from bot_service.engines.port import EngineError
 from bot_service.messages.rate_limits import Freeze, frozen
 from tests.bot_service.domain.sessions import NOW, session
 from tests.support.bot_app import Bot, running

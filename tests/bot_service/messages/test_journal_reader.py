@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot_service.domain.message import InboundMessage, JournalRecord, Receipt
-from bot_service.engines.journal_file import JournalWriter
+from bot_service.engines.wire.journal_file import JournalWriter
 from bot_service.events.ids import EventIds
 from bot_service.events.publisher import Announcer
 from bot_service.events.subscriptions import WebhookDirectory

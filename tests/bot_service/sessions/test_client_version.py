@@ -13,8 +13,8 @@ from aiohttp.test_utils import TestServer
 from bot_service import keys
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import State
-from bot_service.engines.base import EngineError
 from bot_service.engines.neonize import library_copy
+from bot_service.engines.port import EngineError
 from bot_service.sessions import client_version, client_version_recovery
 from bot_service.sessions.client_version import VersionFacts
 from tests.support.bot_app import Bot, running

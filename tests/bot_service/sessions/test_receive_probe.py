@@ -13,9 +13,9 @@ from bot_service import keys
 from bot_service.app import build_app
 from bot_service.domain.message import PROBE_ID
 from bot_service.domain.states import State
-from bot_service.engines.base import EngineError
-from bot_service.engines.pool import WorkerPool
-from bot_service.engines.pool_policy import PoolPolicy
+from bot_service.engines.pool.policy import PoolPolicy
+from bot_service.engines.pool.pool import WorkerPool
+from bot_service.engines.port import EngineError
 from shared.clock import SystemClock
 from tests.bot_service.sessions.test_supervisor import is_in
 from tests.support import bot_app

@@ -12,7 +12,7 @@ from bot_service import keys
 from bot_service.domain.session_record import DueKind, Look
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import State, Wanted
-from bot_service.engines.base import EngineError
+from bot_service.engines.port import EngineError
 from bot_service.sessions.commands import NewSession
 from tests.support.bot_app import Bot, running
 from tests.support.fake_pool import FakePool

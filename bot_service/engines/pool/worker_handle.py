@@ -8,15 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from bot_service.engines import run_files
-from bot_service.engines.base import EngineError
-from bot_service.engines.commands import DEFAULT_LIMIT_S, TIME_LIMITS_S
-from bot_service.engines.frames import up_decoder
-from bot_service.engines.journal_file import started_ms
-from bot_service.engines.link import Link, LinkClosed, connect
-from bot_service.engines.pool_policy import PoolPolicy
-from bot_service.engines.protocol import Command, Hello, JournalAdvanced, Pulse, Reply, Signal, Snapshot, Up
-from bot_service.engines.worker_process import WorkerProcess
+from bot_service.engines.pool.policy import PoolPolicy
+from bot_service.engines.pool.worker_process import WorkerProcess
+from bot_service.engines.port import EngineError
+from bot_service.engines.wire import worker_records
+from bot_service.engines.wire.frames import up_decoder
+from bot_service.engines.wire.journal_file import started_ms
+from bot_service.engines.wire.link import Link, LinkClosed, connect
+from bot_service.engines.wire.protocol import Command, Hello, JournalAdvanced, Pulse, Reply, Signal, Snapshot, Up
+from bot_service.engines.worker.commands import DEFAULT_LIMIT_S, TIME_LIMITS_S
 from shared import logs
 from shared.clock import Clock
 
@@ -221,7 +221,7 @@ class WorkerHandle:
         try:
             while not ended.done():
                 try:
-                    path = run_files.socket_path(self._policy.run_dir, self.id)
+                    path = worker_records.socket_path(self._policy.run_dir, self.id)
                     link = await connect(path, up_decoder(), timeout_s=2.0)
                 except OSError:
                     await asyncio.wait({ended}, timeout=RECONNECT_S)

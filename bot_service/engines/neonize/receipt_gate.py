@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import threading
 
-from bot_service.engines.neonize.marks import Mark, Marks
+from bot_service.engines.neonize.decrypt_marks import Mark, Marks
 from bot_service.engines.neonize.open_messages import OpenMessage, OpenMessages
-from bot_service.engines.neonize.turns import SendTurn, Turns
+from bot_service.engines.neonize.turn_taking import SendTurn, Turns
 from shared.clock import Clock, to_ms
 
 HOLD_S = 10.0

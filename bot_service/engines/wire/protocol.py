@@ -5,7 +5,7 @@ the API process and is adopted by the next one. One connection at a time: a newe
 
 Down go commands, each answered by exactly one :class:`Reply`. Up come :class:`Signal` (order kept per session),
 :class:`JournalAdvanced` and :class:`Pulse`. Inbound messages and receipts never travel in frames: the worker appends them
-to its journal file first, and the API process reads the file (see ``bot_service/engines/journal_file.py``).
+to its journal file first, and the API process reads the file (see ``bot_service/engines/wire/journal_file.py``).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Hello(Frame, frozen=True, tag="hello"):
 
 
 class Command(Frame, frozen=True, tag="cmd"):
-    """``op`` of ``session`` with ``args``; the ops and their arguments are those of ``engines/base.py:Engine``.
+    """``op`` of ``session`` with ``args``; the ops and their arguments are those of ``engines/port.py:Engine``.
 
     start {jid: str | None, proxy: str | None, pairing: bool, incarnation: int, canary: bool}, stop {}, logout {}, pairing_code {phone},
     send {message: OutgoingMessage as dict}, mark_read {chat, sender, messageIds}, typing {chat, state},

@@ -7,11 +7,11 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+from bot_service.engines.neonize.decrypt_marks import Mark, Marks
 from bot_service.engines.neonize.files import DeviceFiles
-from bot_service.engines.neonize.lost import DOUBTFUL, STORE, Lost
-from bot_service.engines.neonize.marks import Mark, Marks
-from bot_service.engines.neonize.stores import Stores
-from tests.bot_service.engines.test_neonize_undo import ANN, OWN, PUT, TABLES, record
+from bot_service.engines.neonize.lost_messages import DOUBTFUL, STORE, Lost
+from bot_service.engines.neonize.store_recovery import Stores
+from tests.bot_service.engines.test_neonize_ratchet_rollback import ANN, OWN, PUT, TABLES, record
 
 
 def files(tmp_path: Path) -> DeviceFiles:

@@ -9,9 +9,10 @@ import signal
 import subprocess
 from pathlib import Path
 
-from bot_service.engines import measure, run_files
-from bot_service.engines.give_way import give_way
-from bot_service.engines.pool_policy import ClientChoice, PoolPolicy
+from bot_service.engines import procfs
+from bot_service.engines.pool.policy import ClientChoice, PoolPolicy
+from bot_service.engines.pool.scheduling_priority import give_way
+from bot_service.engines.wire import worker_records
 from shared.redact import redact_text
 
 POLL_S = 0.2
@@ -34,7 +35,7 @@ class WorkerProcess:
 
     @classmethod
     def _spawn(cls, policy: PoolPolicy, worker_id: str, pairing: bool, client: ClientChoice | None) -> WorkerProcess:
-        with run_files.stderr_path(policy.run_dir, worker_id).open("wb") as errors:
+        with worker_records.stderr_path(policy.run_dir, worker_id).open("wb") as errors:
             child = subprocess.Popen(
                 policy.arguments(worker_id, pairing=pairing, client=client),
                 stdin=subprocess.DEVNULL,
@@ -43,12 +44,12 @@ class WorkerProcess:
                 start_new_session=True,
             )
         give_way(child.pid)
-        return cls(child.pid, measure.start_ticks(child.pid), child)
+        return cls(child.pid, procfs.start_ticks(child.pid), child)
 
     def running(self) -> bool:
         if self._child is not None:
             return self._child.poll() is None
-        return measure.alive(self.pid, self.start_ticks)
+        return procfs.alive(self.pid, self.start_ticks)
 
     @property
     def exit_code(self) -> int | None:

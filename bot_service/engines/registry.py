@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import cast
 from urllib.parse import quote
 
-from bot_service.engines.base import ClientLibrary, EngineFactory
+from bot_service.engines.port import ClientLibrary, EngineFactory
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bot_service.domain.ports import EngineSignal
-from bot_service.engines.roster import Entry
+from bot_service.engines.pool.session_entries import Entry
 from shared import logs
 from shared.clock import Clock, to_ms
 

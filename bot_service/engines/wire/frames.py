@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from bot_service.engines.protocol import LENGTH_BYTES, MAX_FRAME_BYTES, Down, Frame, Up
+from bot_service.engines.wire.protocol import LENGTH_BYTES, MAX_FRAME_BYTES, Down, Frame, Up
 
 F = TypeVar("F")
 

@@ -6,13 +6,13 @@ import asyncio
 from typing import Any
 
 from bot_service.domain.signals import SignalKind
-from bot_service.engines.base import EngineError
-from bot_service.engines.fleet import Fleet
-from bot_service.engines.listeners import Listeners
-from bot_service.engines.placement import Placement
-from bot_service.engines.pool_policy import PoolPolicy
-from bot_service.engines.roster import Entry
-from bot_service.engines.worker_handle import WorkerHandle
+from bot_service.engines.pool.fleet import Fleet
+from bot_service.engines.pool.listeners import Listeners
+from bot_service.engines.pool.placement import Placement
+from bot_service.engines.pool.policy import PoolPolicy
+from bot_service.engines.pool.session_entries import Entry
+from bot_service.engines.pool.worker_handle import WorkerHandle
+from bot_service.engines.port import EngineError
 from shared import logs
 from shared.breath import Breath
 from shared.clock import Clock

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from bot_service.domain.signals import SignalKind
-from bot_service.engines.neonize.lines import Stanza
+from bot_service.engines.neonize.log_lines import Stanza
 
 Sign = tuple[SignalKind, dict[str, Any]]
 

@@ -10,9 +10,9 @@ import msgspec
 
 from bot_service.domain.message import OutgoingMessage
 from bot_service.domain.signals import SignalKind
-from bot_service.engines.base import Engine, EngineError
-from bot_service.engines.protocol import Command, Reply
-from bot_service.engines.worker_sink import WorkerSink
+from bot_service.engines.port import Engine, EngineError
+from bot_service.engines.wire.protocol import Command, Reply
+from bot_service.engines.worker.sink import WorkerSink
 from shared import logs
 
 log = logs.get(__name__)

@@ -14,9 +14,9 @@ from typing import Any
 
 from bot_service.domain.message import InboundMessage, JournalRecord, Receipt
 from bot_service.domain.signals import SignalKind
-from bot_service.engines.base import EngineError
-from bot_service.engines.journal_file import JournalError, JournalWriter
-from bot_service.engines.protocol import SessionSnapshot, Signal
+from bot_service.engines.port import EngineError
+from bot_service.engines.wire.journal_file import JournalError, JournalWriter
+from bot_service.engines.wire.protocol import SessionSnapshot, Signal
 from shared.clock import Clock, to_ms
 
 # Signals that say nothing about where the session stands.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot_service.domain.signals import SignalKind
-from bot_service.engines.base import EngineSink
+from bot_service.engines.port import EngineSink
 from shared import logs
 
 log = logs.get(__name__)
@@ -15,7 +15,7 @@ STORE, DOUBTFUL, UNREADABLE = "store", "doubtful", "unreadable"
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """``reason`` is one of the words above or of :class:`~bot_service.engines.neonize.undo.Undone`."""
+    """``reason`` is one of the words above or of :class:`~bot_service.engines.neonize.ratchet_rollback.Undone`."""
 
     message_id: str
     reason: str

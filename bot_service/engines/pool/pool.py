@@ -16,17 +16,17 @@ import msgspec
 from bot_service.domain.message import OutgoingMessage, Sent
 from bot_service.domain.ports import EngineSignal
 from bot_service.domain.signals import SignalKind
-from bot_service.engines import login_gate
-from bot_service.engines.fleet import SUPERSEDED, Fleet
-from bot_service.engines.listeners import Listeners
-from bot_service.engines.placement import Placement
-from bot_service.engines.pool_policy import ClientChoice, PoolPolicy
-from bot_service.engines.protocol import Pulse, SessionSnapshot, Signal, Snapshot
-from bot_service.engines.rescue import ASKED, Rescue
-from bot_service.engines.roster import FINAL, Entry, story
-from bot_service.engines.table import files_of
-from bot_service.engines.worker_handle import WorkerFigures, WorkerHandle
-from bot_service.engines.worker_sink import PASSING
+from bot_service.engines.pool.fleet import SUPERSEDED, Fleet
+from bot_service.engines.pool.listeners import Listeners
+from bot_service.engines.pool.placement import Placement
+from bot_service.engines.pool.policy import ClientChoice, PoolPolicy
+from bot_service.engines.pool.recovery import ASKED, Rescue
+from bot_service.engines.pool.session_entries import FINAL, Entry, story
+from bot_service.engines.pool.worker_handle import WorkerFigures, WorkerHandle
+from bot_service.engines.registry import files_of
+from bot_service.engines.wire import login_gate
+from bot_service.engines.wire.protocol import Pulse, SessionSnapshot, Signal, Snapshot
+from bot_service.engines.worker.sink import PASSING
 from shared import logs
 from shared.clock import Clock, to_ms
 from shared.tasks import spawn

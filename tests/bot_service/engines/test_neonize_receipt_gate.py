@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bot_service.engines.neonize.gate import BACK_PRESSURE_S, MAX_WAITING, ReceiptGate
-from bot_service.engines.neonize.marks import Mark, Marks
+from bot_service.engines.neonize.decrypt_marks import Mark, Marks
+from bot_service.engines.neonize.receipt_gate import BACK_PRESSURE_S, MAX_WAITING, ReceiptGate
 from shared.clock import SystemClock
 
 RELEASED_WITHIN_S = 30.0

@@ -6,8 +6,8 @@ import asyncio
 from dataclasses import dataclass, field
 
 from bot_service.domain.signals import SignalKind
-from bot_service.engines.protocol import SessionSnapshot
-from bot_service.engines.worker_handle import WorkerHandle
+from bot_service.engines.pool.worker_handle import WorkerHandle
+from bot_service.engines.wire.protocol import SessionSnapshot
 
 # After these the engine does nothing more for the session until it is started again, and nor does the pool.
 FINAL = frozenset(

@@ -8,10 +8,10 @@ import sys
 import threading
 from pathlib import Path
 
-from bot_service.engines.neonize import undo
+from bot_service.engines.neonize import ratchet_rollback
+from bot_service.engines.neonize.decrypt_marks import Mark, Marks
 from bot_service.engines.neonize.files import DeviceFiles
-from bot_service.engines.neonize.lost import DOUBTFUL, STORE, Lost
-from bot_service.engines.neonize.marks import Mark, Marks
+from bot_service.engines.neonize.lost_messages import DOUBTFUL, STORE, Lost
 from shared import logs
 
 log = logs.get(__name__)
@@ -43,7 +43,7 @@ class Stores:
             self._opened.add(files.store)
         try:
             if first:
-                outcome = undo.prepare(files.store, unfinished)
+                outcome = ratchet_rollback.prepare(files.store, unfinished)
             elif unfinished is not None:
                 outcome = self._apart(files.store, unfinished)
             else:
@@ -53,7 +53,7 @@ class Stores:
             return [Lost(unfinished.message_id, STORE)] if unfinished else []
         if unfinished is None:
             return []
-        if outcome in (undo.Undone.SENT_BETWEEN, undo.Undone.TOO_MUCH):
+        if outcome in (ratchet_rollback.Undone.SENT_BETWEEN, ratchet_rollback.Undone.TOO_MUCH):
             return [Lost(unfinished.message_id, outcome.value)]
         log.info(
             "An unfinished message will be read again",
@@ -65,8 +65,8 @@ class Stores:
         return []
 
     @staticmethod
-    def _apart(store: Path, unfinished: Mark) -> undo.Undone:
-        command = [sys.executable, "-m", "bot_service.engines.neonize.undo", str(store)]
+    def _apart(store: Path, unfinished: Mark) -> ratchet_rollback.Undone:
+        command = [sys.executable, "-m", "bot_service.engines.neonize.ratchet_rollback", str(store)]
         done = subprocess.run(
             [*command, unfinished.message_id, str(unfinished.at_ms)],
             capture_output=True,
@@ -74,4 +74,4 @@ class Stores:
             timeout=APART_S,
             check=True,
         )
-        return undo.Undone(done.stdout.strip())
+        return ratchet_rollback.Undone(done.stdout.strip())

@@ -5,7 +5,7 @@ name a message that was begun and not finished, every row changed since then goe
 between (a sending chain must never go back), or more was changed than is kept. Own sender keys are never touched.
 
 Run it only while the library does not have the file open in this process: two SQLite libraries in one process do not see each
-other's locks. `python -m bot_service.engines.neonize.undo FILE [MESSAGE_ID AT_MS]` does the same in a process of its own.
+other's locks. `python -m bot_service.engines.neonize.ratchet_rollback FILE [MESSAGE_ID AT_MS]` does the same in a process of its own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
 
-from bot_service.engines.neonize.marks import Mark
+from bot_service.engines.neonize.decrypt_marks import Mark
 from bot_service.engines.neonize.ratchet_record import only_received
 
 KEPT_ROWS = 24

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 
-from bot_service.engines.give_way import NICER_BY, give_way
+from bot_service.engines.pool.scheduling_priority import NICER_BY, give_way
 
 
 def test_a_process_that_was_started_gives_way() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from bot_service.engines.base import EngineError, EngineSink
 from bot_service.engines.neonize import inbound
-from bot_service.engines.neonize.gate import ReceiptGate
-from bot_service.engines.neonize.sent import SentMessages
+from bot_service.engines.neonize.receipt_gate import ReceiptGate
+from bot_service.engines.neonize.sent_messages import SentMessages
+from bot_service.engines.port import EngineError, EngineSink
 from shared import logs
 
 log = logs.get(__name__)

@@ -1,6 +1,6 @@
 """An engine worker: one process that holds some sessions, journals what arrives and outlives its API process for a while.
 
-``python -m bot_service.engines.worker --engine … --id … --run-dir … --data-dir …``. It listens on
+``python -m bot_service.engines.worker.main --engine … --id … --run-dir … --data-dir …``. It listens on
 ``<run dir>/worker-<id>.sock`` and writes ``<run dir>/worker-<id>.json``. It ends with code 0 on SIGTERM, on the command
 ``shutdown``, or when no API process has spoken to it for the grace period; sessions are closed and drained before.
 """
@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
-from bot_service.engines.table import ENGINES
-from bot_service.engines.worker_host import Worker
+from bot_service.engines.registry import ENGINES
+from bot_service.engines.worker.host import Worker
 from shared import logs
 from shared.clock import SystemClock
 
@@ -27,7 +27,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
         name, _, value = text.partition("=")
         return name, value
 
-    parser = argparse.ArgumentParser(prog="bot_service.engines.worker")
+    parser = argparse.ArgumentParser(prog="bot_service.engines.worker.main")
     parser.add_argument("--engine", required=True, choices=sorted(ENGINES))
     parser.add_argument("--id", required=True)
     parser.add_argument("--run-dir", required=True, type=Path)

@@ -5,32 +5,32 @@ The library waits until a line is taken, so the gate holds it back by not return
 
 from __future__ import annotations
 
-from bot_service.engines.neonize import lines
-from bot_service.engines.neonize.gate import ReceiptGate
+from bot_service.engines.neonize import log_lines
+from bot_service.engines.neonize.receipt_gate import ReceiptGate
 
 
 def of_client(gate: ReceiptGate, text: str) -> None:
     """A line of `Client`: what the library does with a message."""
-    if text.startswith(lines.DECRYPTING):
+    if text.startswith(log_lines.DECRYPTING):
         gate.before_decrypt()
-    elif (ignored := lines.ignored_message(text)) is not None:
+    elif (ignored := log_lines.ignored_message(text)) is not None:
         gate.part_handled(ignored)
-    elif (unreadable := lines.unreadable_message(text)) is not None:
+    elif (unreadable := log_lines.unreadable_message(text)) is not None:
         gate.unreadable(unreadable)
-    elif lines.is_passed_over(text):
+    elif log_lines.is_passed_over(text):
         gate.passed_over()
 
 
 def of_frame_out(gate: ReceiptGate, text: str) -> None:
     """A line of `Client/Send`: the frame leaves once this returns."""
     if text.startswith("<receipt "):
-        stanza = lines.parse(text)
+        stanza = log_lines.parse(text)
         kind = stanza.attrs.get("type") if stanza is not None else None
         if stanza is not None and kind == "retry":
             gate.asked_again(stanza.id)
         elif stanza is not None and kind not in ("read", "played"):
             gate.before_receipt(stanza.ids)
     elif text.startswith('<ack class="message"'):
-        stanza = lines.parse(text)
+        stanza = log_lines.parse(text)
         if stanza is not None and "error" not in stanza.attrs:
             gate.before_ack(stanza.id)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bot_service.engines.base import EngineError
-from bot_service.engines.fleet import Fleet
-from bot_service.engines.pool_policy import PoolPolicy
-from bot_service.engines.roster import Entry
-from bot_service.engines.worker_handle import WorkerHandle
+from bot_service.engines.pool.fleet import Fleet
+from bot_service.engines.pool.policy import PoolPolicy
+from bot_service.engines.pool.session_entries import Entry
+from bot_service.engines.pool.worker_handle import WorkerHandle
+from bot_service.engines.port import EngineError
 from shared import logs
 from shared.tasks import spawn
 

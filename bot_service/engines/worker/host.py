@@ -11,12 +11,13 @@ from pathlib import Path
 
 import msgspec
 
-from bot_service.engines import measure, run_files
-from bot_service.engines.commands import Commands
-from bot_service.engines.frames import down_decoder
-from bot_service.engines.journal_file import JournalWriter
-from bot_service.engines.link import Link, listening_socket
-from bot_service.engines.protocol import (
+from bot_service.engines import procfs
+from bot_service.engines.registry import client_library, load, use_copy
+from bot_service.engines.wire import worker_records
+from bot_service.engines.wire.frames import down_decoder
+from bot_service.engines.wire.journal_file import JournalWriter
+from bot_service.engines.wire.link import Link, listening_socket
+from bot_service.engines.wire.protocol import (
     PROTOCOL_VERSION,
     Command,
     Down,
@@ -27,8 +28,8 @@ from bot_service.engines.protocol import (
     Signal,
     Snapshot,
 )
-from bot_service.engines.table import client_library, load, use_copy
-from bot_service.engines.worker_sink import WorkerSink
+from bot_service.engines.worker.commands import Commands
+from bot_service.engines.worker.sink import WorkerSink
 from shared import logs
 from shared.clock import Clock
 from shared.tasks import spawn
@@ -74,7 +75,7 @@ class Worker:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._ending.set)
         server = await asyncio.start_unix_server(
-            self._serve, sock=listening_socket(run_files.socket_path(self._run_dir, self._args.id))
+            self._serve, sock=listening_socket(worker_records.socket_path(self._run_dir, self._args.id))
         )
         self._write_record()
         loops = [
@@ -89,12 +90,12 @@ class Worker:
         await self._close()
 
     def _write_record(self) -> None:
-        run_files.write(
+        worker_records.write(
             self._run_dir,
-            run_files.WorkerRecord(
+            worker_records.WorkerRecord(
                 id=self._args.id,
                 pid=os.getpid(),
-                start_ticks=measure.start_ticks(),
+                start_ticks=procfs.start_ticks(),
                 engine=self._args.engine,
                 journal_file=self._journal.position[0],
                 protocol=PROTOCOL_VERSION,
@@ -115,7 +116,7 @@ class Worker:
             self._link.offer_latest(name, JournalAdvanced(name, end))
             await self._link.flush(1.0)
             await self._link.close()
-        run_files.remove(self._run_dir, self._args.id)
+        worker_records.remove(self._run_dir, self._args.id)
         log.info("Engine worker ended", event_name="worker.ended", worker=self._args.id)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -187,9 +188,9 @@ class Worker:
     def _pulse(self, *, everything: bool) -> Pulse:
         self._journal.try_again()
         return Pulse(
-            rss_bytes=measure.rss_bytes(),
-            descriptors=measure.descriptors(),
-            threads=measure.threads(),
+            rss_bytes=procfs.rss_bytes(),
+            descriptors=procfs.descriptors(),
+            threads=procfs.threads(),
             loop_lag_ms=self._lag_ms,
             sessions=len(self._sink.sessions()),
             frames=self._sink.ages_ms(everything=everything),

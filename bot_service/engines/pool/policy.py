@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bot_service.engines.table import ENGINES, EngineRow
+from bot_service.engines.registry import ENGINES, EngineRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class ClientChoice:
     library: Path | None = None
 
 
-DEFAULT_COMMAND = (sys.executable, "-m", "bot_service.engines.worker")
+DEFAULT_COMMAND = (sys.executable, "-m", "bot_service.engines.worker.main")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

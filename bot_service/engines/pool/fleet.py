@@ -8,12 +8,12 @@ import secrets
 from collections import Counter
 from collections.abc import Callable
 
-from bot_service.engines import run_files
-from bot_service.engines.journal_file import journal_files, started_ms
-from bot_service.engines.pool_policy import ClientChoice, PoolPolicy
-from bot_service.engines.protocol import PROTOCOL_VERSION
-from bot_service.engines.worker_handle import WorkerHandle, WorkerListener
-from bot_service.engines.worker_process import WorkerProcess, last_words
+from bot_service.engines.pool.policy import ClientChoice, PoolPolicy
+from bot_service.engines.pool.worker_handle import WorkerHandle, WorkerListener
+from bot_service.engines.pool.worker_process import WorkerProcess, last_words
+from bot_service.engines.wire import worker_records
+from bot_service.engines.wire.journal_file import journal_files, started_ms
+from bot_service.engines.wire.protocol import PROTOCOL_VERSION
 from shared import logs
 from shared.clock import Clock
 
@@ -96,19 +96,19 @@ class Fleet:
         """Take over the workers an earlier process left; those that do not fit or do not answer are ended."""
         self._policy.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._policy.journal_dir.mkdir(parents=True, exist_ok=True)
-        adopted = await asyncio.gather(*map(self._adopt, run_files.read_all(self._policy.run_dir)))
+        adopted = await asyncio.gather(*map(self._adopt, worker_records.read_all(self._policy.run_dir)))
         return [worker for worker in adopted if worker is not None]
 
-    async def _adopt(self, record: run_files.WorkerRecord) -> WorkerHandle | None:
+    async def _adopt(self, record: worker_records.WorkerRecord) -> WorkerHandle | None:
         process = WorkerProcess(record.pid, record.start_ticks)
         if not process.running():
-            run_files.remove(self._policy.run_dir, record.id)
+            worker_records.remove(self._policy.run_dir, record.id)
             return None
         if record.engine != self._policy.engine or record.protocol != PROTOCOL_VERSION:
             log.warning("A worker of another version is ended", event_name="worker.foreign", worker=record.id)
             # Waited for: its sessions must be off before the same accounts are started again.
             await self._end_process(process)
-            run_files.remove(self._policy.run_dir, record.id)
+            worker_records.remove(self._policy.run_dir, record.id)
             return None
         worker = self._known(record, process)
         if await worker.greeted_within(ADOPT_TIMEOUT_S):
@@ -126,7 +126,7 @@ class Fleet:
         except TimeoutError:
             process.kill()
 
-    def _known(self, record: run_files.WorkerRecord, process: WorkerProcess) -> WorkerHandle:
+    def _known(self, record: worker_records.WorkerRecord, process: WorkerProcess) -> WorkerHandle:
         capacity = 1 if record.pairing else self._policy.sessions_per_worker
         worker = WorkerHandle(
             record.id,
@@ -200,8 +200,8 @@ class Fleet:
         self.workers.pop(worker.id, None)
         code = worker.process.exit_code if worker.process is not None else None
         reason = worker.leaving or "crash"
-        words = last_words(run_files.stderr_path(self._policy.run_dir, worker.id))
-        run_files.remove(self._policy.run_dir, worker.id)
+        words = last_words(worker_records.stderr_path(self._policy.run_dir, worker.id))
+        worker_records.remove(self._policy.run_dir, worker.id)
         if reason in ("crash", "wedged"):
             log.error(
                 "Engine worker died",

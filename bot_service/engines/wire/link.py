@@ -17,8 +17,8 @@ from collections.abc import AsyncIterator, Hashable, Iterator
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from bot_service.engines.frames import FrameDecoder, FrameError, encode
-from bot_service.engines.protocol import Frame
+from bot_service.engines.wire.frames import FrameDecoder, FrameError, encode
+from bot_service.engines.wire.protocol import Frame
 from shared.breath import Breath
 
 F = TypeVar("F")
