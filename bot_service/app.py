@@ -49,7 +49,7 @@ from bot_service.sessions.timers import Timers
 from bot_service.settings import BotSettings
 from bot_service.store.database import open_database
 from bot_service.store.sessions import SessionStore, StoreUnavailable
-from bot_service.store.watch import StoreWatch
+from bot_service.store.write_check import StoreWatch
 from shared import logs
 from shared.clock import Clock, SystemClock
 from shared.heap import HeapCare

@@ -33,7 +33,7 @@ from bot_service.operations.metrics import AgesOfSessions, QueueWatch
 from bot_service.operations.retention import Retention, RetentionPolicy
 from bot_service.operations.watchdog_reports import WatchdogPushes
 from bot_service.settings import BotSettings
-from bot_service.store import deliveries, events, sends
+from bot_service.store import deliveries, events, send_queue
 from bot_service.webhooks import addresses, call
 from bot_service.webhooks.call import Attempt
 from bot_service.webhooks.dispatcher import WebhookDispatcher
@@ -107,7 +107,7 @@ async def _build(app: web.Application, http: aiohttp.ClientSession, trusted: aio
     settings, clock, database = app[keys.SETTINGS], app[keys.CLOCK], app[keys.DATABASE]
     registry, metrics = app[keys.REGISTRY], app[keys.FIGURES]
     async with database.read() as connection:
-        newest = [await events.newest_id(connection), await sends.newest(connection)]
+        newest = [await events.newest_id(connection), await send_queue.newest(connection)]
         webhooks = await deliveries.all_webhooks(connection)
     ids = EventIds(clock, after=max((each for each in newest if each is not None), default=None))
     directory = WebhookDirectory(targets(settings.alert_urls, settings.alert_webhook_secret))

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bot_service.api.access import Principal, Scope
-from bot_service.store import keys
+from bot_service.store import api_keys
+from bot_service.store.api_keys import StoredKey
 from bot_service.store.batch_writer import STORE_ERRORS
 from bot_service.store.database import Database
-from bot_service.store.keys import StoredKey
 from shared import logs
 from shared.clock import Clock, to_ms
 
@@ -41,7 +41,7 @@ class KeyRing:
         self._uses: dict[str, int] = {}
 
     async def principal(self, token: str) -> Principal | None:
-        if not token.startswith(keys.PREFIX):
+        if not token.startswith(api_keys.PREFIX):
             return None
         key = await self._look_up(token)
         if key is None:
@@ -54,12 +54,12 @@ class KeyRing:
         return Principal(key.name, None if Scope.ADMIN in scopes else key.owner, scopes)
 
     async def _look_up(self, token: str) -> StoredKey | None:
-        name, now = keys.hashed(token), self._clock.monotonic()
+        name, now = api_keys.hashed(token), self._clock.monotonic()
         kept = self._found.get(name)
         if kept is not None and now - kept[0] < _KEPT_S:
             return kept[1]
         async with self._database().read() as connection:
-            key = await keys.by_token(connection, token, to_ms(self._clock.now()))
+            key = await api_keys.by_token(connection, token, to_ms(self._clock.now()))
         if len(self._found) >= _KEPT:
             self._found.clear()
         if key is None:
@@ -69,25 +69,25 @@ class KeyRing:
         return key
 
     async def make(self, *, name: str, owner: str, scopes: tuple[str, ...], expires_ms: int | None) -> MadeKey:
-        token = keys.new_token()
+        token = api_keys.new_token()
         now_ms = to_ms(self._clock.now())
         key = StoredKey(f"key-{secrets.token_hex(8)}", name, owner, scopes, now_ms, expires_ms, None, None)
         async with self._database().write() as connection:
-            await keys.insert(connection, key, token)
+            await api_keys.insert(connection, key, token)
         log.info("An API key was made", event_name="key.made", key=key.id, owner=owner, scopes=list(scopes))
         return MadeKey(key, token)
 
     async def listed(self) -> list[StoredKey]:
         await self._note_uses()
         async with self._database().read() as connection:
-            return await keys.listed(connection)
+            return await api_keys.listed(connection)
 
     async def revoke(self, key_id: str) -> bool:
         """False when there is no such key. Revoking twice is fine."""
         async with self._database().write() as connection:
-            found = await keys.get(connection, key_id)
+            found = await api_keys.get(connection, key_id)
             if found is not None:
-                await keys.revoke(connection, key_id, to_ms(self._clock.now()))
+                await api_keys.revoke(connection, key_id, to_ms(self._clock.now()))
         self._found.clear()
         if found is not None:
             log.info("An API key was revoked", event_name="key.revoked", key=key_id)
@@ -106,4 +106,4 @@ class KeyRing:
         uses, self._uses = self._uses, {}
         if uses:
             async with self._database().write() as connection:
-                await keys.used(connection, uses)
+                await api_keys.used(connection, uses)

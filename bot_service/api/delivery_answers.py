@@ -9,8 +9,8 @@ import msgspec
 from bot_service.api.schemas import moment
 from bot_service.domain.message import InboundMessage, Media, MessageType
 from bot_service.messages import rendering
+from bot_service.store.api_keys import StoredKey
 from bot_service.store.deliveries import Delivery, Webhook
-from bot_service.store.keys import StoredKey
 from bot_service.store.messages import StoredMessage
 from bot_service.webhooks.test_call import Trial
 from shared.clock import from_ms, iso

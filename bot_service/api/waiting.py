@@ -10,7 +10,7 @@ from bot_service.api.lookup import session_of
 from bot_service.api.schemas import moment
 from bot_service.domain.states import LINKED
 from bot_service.messages.rate_limits import frozen
-from bot_service.store import sends
+from bot_service.store import send_queue
 from bot_service.store.messages import StoredMessage
 
 
@@ -18,7 +18,7 @@ async def waits_for(request: web.Request, row: StoredMessage) -> WaitsForView | 
     """A freeze with its end, the connection, the last error, or its turn; None when it has just gone."""
     record, app = session_of(request), request.app
     async with app[keys.DATABASE].read() as connection:
-        standing = await sends.standing(connection, row.session, row.message_id)
+        standing = await send_queue.standing(connection, row.session, row.message_id)
     if standing is None:
         return None
     known_chat, last_error = standing

@@ -6,8 +6,8 @@ from aiohttp import web
 
 from bot_service import keys
 from bot_service.api.access import ADMINISTRATOR, Principal, Scope
-from bot_service.store import keys as stored_keys
-from bot_service.store.keys import StoredKey
+from bot_service.store import api_keys as stored_keys
+from bot_service.store.api_keys import StoredKey
 from shared.clock import to_ms
 from shared.settings import Secret
 from shared.web import auth

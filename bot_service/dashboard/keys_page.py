@@ -18,7 +18,7 @@ from bot_service.dashboard.login import Login
 from bot_service.dashboard.notices import base_context
 from bot_service.dashboard.once import Said
 from bot_service.dashboard.shown import moment
-from bot_service.store.keys import StoredKey
+from bot_service.store.api_keys import StoredKey
 from shared.clock import to_ms
 from shared.web import body, errors
 from shared.web.ui.words import Words

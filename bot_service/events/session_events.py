@@ -11,7 +11,7 @@ from bot_service.domain.session_record import Record, Transition
 from bot_service.events.publisher import Announcer, Draft
 from bot_service.events.service_alerts import CLIENT_OUTDATED, NOT_RECEIVING, ServiceAlerts
 from bot_service.sessions.event_bus import Event
-from bot_service.store import deliveries, events, messages, patterns
+from bot_service.store import deliveries, events, messages, silence_patterns
 from bot_service.store.batch_writer import BatchWriter
 from shared.clock import Clock, from_ms, iso
 
@@ -57,7 +57,7 @@ class SessionEvents:
         await messages.forget_session(connection, session)
         await deliveries.forget_session(connection, session)
         await events.forget_session(connection, session)
-        await patterns.forget(connection, [session])
+        await silence_patterns.forget(connection, [session])
         owner = record.owner if record is not None else None
         data: dict[str, object] = {"session": session, "name": record.name if record is not None else session}
         await self._announcer.stage(connection, [Draft("session.deleted", session, owner, self._clock.now(), data)])

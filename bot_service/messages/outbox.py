@@ -17,7 +17,7 @@ from bot_service.domain.session_record import Record
 from bot_service.events.ids import EventIds, reply_message_id
 from bot_service.messages.inbound import ReplyTo
 from bot_service.messages.rate_limits import Frozen, frozen
-from bot_service.store import messages, sends
+from bot_service.store import messages, send_queue
 from bot_service.store.database import Database
 from bot_service.store.messages import StoredMessage
 from shared import logs
@@ -94,7 +94,7 @@ class Outbox:
                     return Accepted(found, True)
             _, known_chat = await messages.chat_history(connection, session, message.to)
             self._refuse_frozen(session, known_chat)
-            if await sends.depth(connection, session) >= self._queue_limit:
+            if await send_queue.depth(connection, session) >= self._queue_limit:
                 raise QueueFull(f"{self._queue_limit} messages wait already")
             await self._queue(connection, session, message, key=key, print_=print_)
             stored = await messages.get(connection, session, message.id)
@@ -162,7 +162,7 @@ class Outbox:
                 }
             ],
         )
-        await sends.insert(
+        await send_queue.insert(
             connection,
             [
                 {

@@ -20,10 +20,10 @@ from bot_service.engines.port import EngineError
 from bot_service.events.publisher import Announcer, Draft
 from bot_service.messages.inbound import status_draft
 from bot_service.messages.rate_limits import SendLimits, SendPolicy, frozen
-from bot_service.store import messages, sends
+from bot_service.store import messages, send_queue
 from bot_service.store.batch_writer import STORE_ERRORS, BatchWriter
 from bot_service.store.database import Database
-from bot_service.store.sends import Queued
+from bot_service.store.send_queue import Queued
 from bot_service.webhooks.lane_tasks import LaneTasks
 from shared import logs
 from shared.clock import Clock, from_ms, to_ms
@@ -108,7 +108,7 @@ class Sender:
     async def run(self) -> None:
         """The loop: begins with what an earlier run left queued, then writes results."""
         async with self._database.read() as connection:
-            waiting = await sends.sessions_waiting(connection)
+            waiting = await send_queue.sessions_waiting(connection)
         for session in waiting:
             self.wake(session)
         await self._outcomes.run()
@@ -164,7 +164,9 @@ class Sender:
         while len(held) < _HELD_CHATS:
             try:
                 async with self._database.read() as connection:
-                    rows = await sends.waiting(connection, lane.session, after=after, limit=_FETCH, without_chats=held)
+                    rows = await send_queue.waiting(
+                        connection, lane.session, after=after, limit=_FETCH, without_chats=held
+                    )
             except STORE_ERRORS:
                 return 1.0
             if not rows:
@@ -242,7 +244,7 @@ class Sender:
         ended = [outcome for outcome in outcomes if outcome.state is not None]
         drafts: list[Draft] = []
         async with self._database.write() as connection:
-            await sends.postpone(
+            await send_queue.postpone(
                 connection,
                 [
                     {"p": item.queued.position, "n": item.at_ms, "a": item.queued.attempts + 1, "e": item.error}
@@ -261,7 +263,7 @@ class Sender:
                     status_draft(queued.session, owner, chat, message_id, state, from_ms(item.at_ms), item.error)
                     for chat, message_id in moved
                 )
-            await sends.remove(connection, [item.queued.position for item in ended])
+            await send_queue.remove(connection, [item.queued.position for item in ended])
             await self._announcer.stage(connection, drafts)
         self._unsaved.difference_update(item.queued.position for item in ended)
 

@@ -16,7 +16,7 @@ from bot_service.domain.signals import SignalKind
 from bot_service.events.ids import at_ms
 from bot_service.messages.inbound import Batch
 from bot_service.sessions.client_version import VersionFacts
-from bot_service.store import deliveries, sends
+from bot_service.store import deliveries, send_queue
 from bot_service.store.batch_writer import STORE_ERRORS
 from bot_service.store.database import Database
 from shared import logs
@@ -258,7 +258,7 @@ class QueueWatch:
     async def look(self) -> None:
         async with self._database.read() as connection:
             dead, event = await deliveries.counts(connection)
-            position = await sends.oldest(connection)
+            position = await send_queue.oldest(connection)
         now_ms = to_ms(self._clock.now())
         self.figures = QueueFigures(_age_s(event, now_ms), _age_s(position, now_ms), dead)
         self.looked.set()

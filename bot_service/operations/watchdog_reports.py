@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from bot_service.store import pushes
+from bot_service.store import watchdog_reports
 from bot_service.store.database import Database
-from bot_service.store.pushes import StoredPush
+from bot_service.store.watchdog_reports import StoredPush
 from shared import logs
 from shared.clock import Clock, from_ms, to_ms
 from shared.contract.keepalive import DEFAULT_PUSH_INTERVAL_MS, KeepAlive, Push, hours, success_rate
@@ -35,7 +35,7 @@ class WatchdogPushes:
     async def load(self) -> None:
         """Take up what an earlier run of this program heard."""
         async with self._database.read() as connection:
-            stored = await pushes.all_boots(connection)
+            stored = await watchdog_reports.all_boots(connection)
         self._sequences = {push.boot_id: push.sequence for push in stored}
         if stored:
             newest = max(stored, key=lambda push: (push.started_ms, push.received_ms))
@@ -60,7 +60,7 @@ class WatchdogPushes:
         before, self._sequences[push.boot_id] = self._sequences.get(push.boot_id), push.sequence
         try:
             async with self._database.write() as connection:
-                await pushes.save(connection, row)
+                await watchdog_reports.save(connection, row)
         except BaseException:
             if before is None:
                 del self._sequences[push.boot_id]

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bot_service.domain.readiness import Pattern
 from bot_service.sessions.supervisor import Supervisor
-from bot_service.store import patterns
+from bot_service.store import silence_patterns
 from bot_service.store.database import Database
 from shared import logs
 from shared.clock import Clock, to_ms
@@ -32,7 +32,7 @@ class PatternKeeper:
         gone, after, more = set(), "", True
         while more:
             async with self._database.read() as connection:
-                found = await patterns.page(connection, after, SLICE)
+                found = await silence_patterns.page(connection, after, SLICE)
             for session, pattern in found.items():
                 if self._supervisor.record(session) is None:
                     gone.add(session)
@@ -42,7 +42,7 @@ class PatternKeeper:
             after, more = max(found, default=""), len(found) == SLICE
         if gone:
             async with self._database.write() as connection:
-                await patterns.forget(connection, gone)
+                await silence_patterns.forget(connection, gone)
 
     async def run(self) -> None:
         """The loop."""
@@ -59,7 +59,7 @@ class PatternKeeper:
             piece = learned[begin : begin + SLICE]
             try:
                 async with self._database.write() as connection:
-                    await patterns.save(connection, piece, to_ms(self._clock.now()))
+                    await silence_patterns.save(connection, piece, to_ms(self._clock.now()))
             except (SQLAlchemyError, OSError) as error:
                 log.warning(
                     "What sessions usually receive could not be kept", event_name="patterns.store", why=str(error)[:200]

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot_service.domain.readiness import SLOTS, Pattern
+from bot_service.store.session_tables import patterns
 from bot_service.store.sessions import upsert
-from bot_service.store.tables import patterns
 
 _RATES = struct.Struct(f"<{SLOTS}f")
 

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot_service.store.tables_delivery import messages, send_outbox
+from bot_service.store.message_tables import messages, send_outbox
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot_service.store.database import Database
+from bot_service.store.session_tables import store_checks
 from bot_service.store.sessions import upsert
-from bot_service.store.tables import store_checks
 from shared.clock import Clock, to_ms
 
 EVERY_S = 1.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from bot_service.store.tables import metadata
+from bot_service.store.session_tables import metadata
 
 _Sequence = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot_service.store.tables_delivery import keepalive_pushes
+from bot_service.store.message_tables import keepalive_pushes
 
 _KEPT_BOOTS = 10
 

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot_service.store.tables_delivery import api_keys
+from bot_service.store.message_tables import api_keys
 
 PREFIX = "vk_"
 
