@@ -9,11 +9,11 @@ from aiohttp import web
 
 from bot_service import keys
 from bot_service.access.keyring import KeyRing
-from bot_service.api import document, routes
-from bot_service.api.access import Scope, Tokens, gate
-from bot_service.api.figures import Rates
-from bot_service.api.heartbeat import Pulse
-from bot_service.api.store_errors import store_errors
+from bot_service.access.principals import Scope, Tokens, gate
+from bot_service.api.health.statistics import Rates
+from bot_service.api.server import document, routes
+from bot_service.api.server.problems import store_errors
+from bot_service.api.watchdog.heartbeat import Pulse
 from bot_service.app_delivery import delivery, delivery_loops, end_events
 from bot_service.boot import Boot
 from bot_service.dashboard import routes as dashboard

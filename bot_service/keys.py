@@ -32,8 +32,8 @@ from shared.loop_guard import LoopGuard
 from shared.tasks import TaskGroupOfLoops
 
 if TYPE_CHECKING:
-    from bot_service.api.figures import Rates
-    from bot_service.api.heartbeat import Pulse
+    from bot_service.api.health.statistics import Rates
+    from bot_service.api.watchdog.heartbeat import Pulse
     from bot_service.app_delivery import Delivery
 
 # The program

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bot_service.api.access import Principal, Scope
+from bot_service.access.principals import Principal, Scope
 from bot_service.store import api_keys
 from bot_service.store.api_keys import StoredKey
 from bot_service.store.batch_writer import STORE_ERRORS
@@ -33,7 +33,7 @@ class MadeKey:
 
 
 class KeyRing:
-    """Satisfies ``bot_service.api.access.KeyLookup``. A revoked key is refused at once; unknown tokens cost one query."""
+    """Satisfies ``bot_service.access.principals.KeyLookup``. A revoked key is refused at once; unknown tokens cost one query."""
 
     def __init__(self, clock: Clock, database: Callable[[], Database]) -> None:
         self._clock, self._database = clock, database

@@ -9,8 +9,8 @@ from urllib.parse import quote
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.api.lookup import problems, session_of
-from bot_service.api.schemas import DEFAULT_OWNER, CreateSession
+from bot_service.api.sessions.lookup import problems, session_of
+from bot_service.api.sessions.schemas import DEFAULT_OWNER, CreateSession
 from bot_service.dashboard.desk import DESK, Form, back, done
 from bot_service.dashboard.login import Login
 from bot_service.domain.message import OutgoingMessage

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.api.webhooks import seen
+from bot_service.api.webhooks.handlers import seen
 from bot_service.dashboard.desk import DESK, Form, done
 from bot_service.dashboard.list_page import Choice
 from bot_service.dashboard.login import Login

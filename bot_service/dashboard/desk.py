@@ -11,7 +11,7 @@ from urllib.parse import quote
 from aiohttp import web
 from multidict import MultiDictProxy
 
-from bot_service.api.access import PRINCIPAL, Principal, Scope
+from bot_service.access.principals import PRINCIPAL, Principal, Scope
 from bot_service.dashboard import wording
 from bot_service.dashboard.french import FRENCH
 from bot_service.dashboard.login import COOKIE, Login, LoginLinks, Logins, from_here, inside, same_token

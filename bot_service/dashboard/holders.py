@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.api.access import ADMINISTRATOR, Principal, Scope
+from bot_service.access.principals import ADMINISTRATOR, Principal, Scope
 from bot_service.store import api_keys as stored_keys
 from bot_service.store.api_keys import StoredKey
 from shared.clock import to_ms

@@ -8,9 +8,9 @@ from datetime import datetime
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.api import api_keys
-from bot_service.api.delivery_schemas import CreateKey
-from bot_service.api.schemas import DEFAULT_OWNER
+from bot_service.api.api_keys import handlers as api_keys
+from bot_service.api.messages.schemas import CreateKey
+from bot_service.api.sessions.schemas import DEFAULT_OWNER
 from bot_service.dashboard import wording
 from bot_service.dashboard.desk import DESK, Form, done
 from bot_service.dashboard.list_page import Choice

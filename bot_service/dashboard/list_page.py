@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.api.access import Principal
+from bot_service.access.principals import Principal
 from bot_service.dashboard import shown, wording
 from bot_service.dashboard.desk import DESK
 from bot_service.dashboard.login import Login

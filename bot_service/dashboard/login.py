@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 from aiohttp import web
 
-from bot_service.api.access import ADMINISTRATOR, Principal
+from bot_service.access.principals import ADMINISTRATOR, Principal
 from bot_service.dashboard import holders
 from shared.clock import Clock
 from shared.settings import Secret

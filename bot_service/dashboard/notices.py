@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from bot_service.api.access import Scope
+from bot_service.access.principals import Scope
 from bot_service.dashboard import wording
 from bot_service.dashboard.desk import DESK
 from bot_service.dashboard.login import Login

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from bot_service.api.access import Scope
-from bot_service.api.routes import Route
+from bot_service.access.principals import Scope
+from bot_service.api.server.routes import Route
 from bot_service.dashboard import (
     commands,
     deliveries_page,

@@ -9,8 +9,8 @@ import segno
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.api.access import Scope
-from bot_service.api.lookup import session_of
+from bot_service.access.principals import Scope
+from bot_service.api.sessions.lookup import session_of
 from bot_service.dashboard import shown
 from bot_service.dashboard.desk import DESK
 from bot_service.dashboard.list_page import last_frame_ms

@@ -9,9 +9,9 @@ from urllib.parse import quote
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.api import webhooks
-from bot_service.api.access import Scope
-from bot_service.api.delivery_schemas import CreateWebhook
+from bot_service.access.principals import Scope
+from bot_service.api.messages.schemas import CreateWebhook
+from bot_service.api.webhooks import handlers as webhooks
 from bot_service.dashboard import wording
 from bot_service.dashboard.desk import DESK, Form, done
 from bot_service.dashboard.login import Login

@@ -17,7 +17,7 @@ PREFIX = "vk_"
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """Times in ms since the epoch. ``scopes`` are values of :class:`bot_service.api.access.Scope`."""
+    """Times in ms since the epoch. ``scopes`` are values of :class:`bot_service.access.principals.Scope`."""
 
     id: str
     name: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot_service.api.access import ADMINISTRATOR
+from bot_service.access.principals import ADMINISTRATOR
 from bot_service.dashboard.login import Login
 from bot_service.dashboard.once import Once, Said
 from tests.support.fake_clock import FakeClock

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot_service.api.messages import _FROZEN
+from bot_service.api.messages.handlers import _FROZEN
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import ENDS, State, Wanted
 from bot_service.engines.port import EngineError

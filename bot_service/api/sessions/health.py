@@ -5,8 +5,8 @@ from __future__ import annotations
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.api.lookup import session_of
-from bot_service.api.schemas import (
+from bot_service.api.sessions.lookup import session_of
+from bot_service.api.sessions.schemas import (
     LadderView,
     PartView,
     ReceiveProbeView,

@@ -6,8 +6,8 @@ from aiohttp import web
 
 from bot_service import keys
 from bot_service.access.keyring import MadeKey
-from bot_service.api.delivery_answers import KeyList, key_view, new_key
-from bot_service.api.delivery_schemas import CreateKey
+from bot_service.api.messages.answers import KeyList, key_view, new_key
+from bot_service.api.messages.schemas import CreateKey
 from shared.clock import to_ms
 from shared.web import body, errors
 from shared.web.body import json_response

@@ -6,7 +6,7 @@ import msgspec
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.api.schemas import Status
+from bot_service.api.sessions.schemas import Status
 from bot_service.domain import version_problems
 from bot_service.sessions.client_version import VersionFacts
 from shared.contract.health import ClientVersion, Healthy, SessionCounts, Unhealthy

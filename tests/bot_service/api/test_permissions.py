@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from bot_service.api.access import Scope
+from bot_service.access.principals import Scope
 from bot_service.dashboard.desk import DESK
 from bot_service.dashboard.login import COOKIE
 from tests.support.bot_app import Bot, running

@@ -8,10 +8,10 @@ import secrets
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.api.access import Principal, principal
-from bot_service.api.delivery_answers import WebhookList, new_webhook, webhook_test, webhook_view
-from bot_service.api.delivery_schemas import ChangeWebhook, CreateWebhook
-from bot_service.api.lookup import may_see
+from bot_service.access.principals import Principal, principal
+from bot_service.api.messages.answers import WebhookList, new_webhook, webhook_test, webhook_view
+from bot_service.api.messages.schemas import ChangeWebhook, CreateWebhook
+from bot_service.api.sessions.lookup import may_see
 from bot_service.events.subscriptions import unknown_patterns
 from bot_service.store import deliveries
 from bot_service.store.deliveries import Webhook

@@ -8,10 +8,10 @@ from functools import cache
 import msgspec
 from aiohttp import web
 
-from bot_service.api.access import Scope
-from bot_service.api.delivery_described import TOLD
-from bot_service.api.described import OPERATIONS
-from bot_service.api.openapi import document
+from bot_service.access.principals import Scope
+from bot_service.api.messages.openapi import TOLD
+from bot_service.api.server.openapi import document
+from bot_service.api.sessions.openapi import OPERATIONS
 from shared.web.middleware import Handler
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.api.access import Principal, principal
+from bot_service.access.principals import Principal, principal
 from bot_service.domain.session_record import Record
 from bot_service.engines.port import EngineError
 from bot_service.sessions.commands import Refused, SessionGone

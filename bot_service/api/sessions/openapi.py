@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from bot_service.api import delivery_described, schemas
-from bot_service.api.openapi import Answer, Operation, Parameter
+from bot_service.api.messages import openapi as delivery_described
+from bot_service.api.server.openapi import Answer, Operation, Parameter
+from bot_service.api.sessions import schemas
 from bot_service.domain.states import State
 from shared.contract import health, heartbeat
 

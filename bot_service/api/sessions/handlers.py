@@ -5,9 +5,9 @@ from __future__ import annotations
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.api.access import principal
-from bot_service.api.lookup import integer, problems, session_of
-from bot_service.api.schemas import DEFAULT_OWNER, ChangeSession, CreateSession, SessionPage, session_view
+from bot_service.access.principals import principal
+from bot_service.api.sessions.lookup import integer, problems, session_of
+from bot_service.api.sessions.schemas import DEFAULT_OWNER, ChangeSession, CreateSession, SessionPage, session_view
 from bot_service.domain.states import State
 from bot_service.sessions.commands import NewSession, SessionExists
 from bot_service.sessions.registry import Search

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from bot_service.api.access import Scope
+from bot_service.access.principals import Scope
 from shared.web.errors import PROBLEM_TYPE
 
 JSON = "application/json"

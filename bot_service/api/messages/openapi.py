@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from bot_service.api import delivery_answers as answers
-from bot_service.api import delivery_schemas as schemas
-from bot_service.api import figures
-from bot_service.api.openapi import Answer, Operation, Parameter, Told
+from bot_service.api.health import statistics
+from bot_service.api.messages import answers, schemas
+from bot_service.api.server.openapi import Answer, Operation, Parameter, Told
 from bot_service.events.publisher import Envelope
 from bot_service.events.subscriptions import EVENT_TYPES
 from shared.contract import keepalive
@@ -171,7 +170,7 @@ STATISTICS = [
         },
     ),
     Operation("GET", "/api/metrics", "Service", "Figures for people", "As JSON; Prometheus reads `/metrics`.",
-              {200: Answer("The figures.", figures.Figures)}),
+              {200: Answer("The figures.", statistics.Figures)}),
 ]  # fmt: skip
 
 TOLD = Told(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.api.delivery_answers import WaitsForView
-from bot_service.api.lookup import session_of
-from bot_service.api.schemas import moment
+from bot_service.api.messages.answers import WaitsForView
+from bot_service.api.sessions.lookup import session_of
+from bot_service.api.sessions.schemas import moment
 from bot_service.domain.states import LINKED
 from bot_service.messages.rate_limits import frozen
 from bot_service.store import send_queue

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from bot_service.api.schemas import moment
+from bot_service.api.sessions.schemas import moment
 from bot_service.domain.message import InboundMessage, Media, MessageType
 from bot_service.messages import rendering
 from bot_service.store.api_keys import StoredKey

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from bot_service import keys
-from bot_service.api.figures import Figures
+from bot_service.api.health.statistics import Figures
 from bot_service.domain.client_version import Source
 from bot_service.sessions.client_version import VersionFacts
 from tests.support.bot_app import running

@@ -9,11 +9,11 @@ from aiohttp import BodyPartReader, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from bot_service import keys
-from bot_service.api.delivery_answers import MessagePage, message_view
-from bot_service.api.delivery_schemas import MarkRead, SendMedia, SendMessage, ShowTyping
-from bot_service.api.lookup import integer, problems, session_of
-from bot_service.api.schemas import moment
-from bot_service.api.waiting import waits_for
+from bot_service.api.messages.answers import MessagePage, message_view
+from bot_service.api.messages.schemas import MarkRead, SendMedia, SendMessage, ShowTyping
+from bot_service.api.sessions.lookup import integer, problems, session_of
+from bot_service.api.sessions.schemas import moment
+from bot_service.api.sessions.waiting import waits_for
 from bot_service.domain.message import Media, OutgoingMessage
 from bot_service.domain.session_record import Record
 from bot_service.events.ids import new_message_id

@@ -7,23 +7,18 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.api import (
-    api_keys,
-    commands,
-    deliveries,
-    events,
-    figures,
-    health,
-    heartbeat,
-    keepalive,
-    messages,
-    pairing,
-    repair,
-    session_health,
-    sessions,
-    webhooks,
-)
-from bot_service.api.access import Scope
+from bot_service.access.principals import Scope
+from bot_service.api.api_keys import handlers as api_keys
+from bot_service.api.events import handlers as events
+from bot_service.api.health import handlers as health
+from bot_service.api.health import statistics
+from bot_service.api.messages import handlers as messages
+from bot_service.api.sessions import commands, pairing
+from bot_service.api.sessions import handlers as sessions
+from bot_service.api.sessions import health as session_health
+from bot_service.api.watchdog import heartbeat, keepalive, repair
+from bot_service.api.webhooks import deliveries
+from bot_service.api.webhooks import handlers as webhooks
 from bot_service.domain.session_record import CommandKind
 from shared.contract.heartbeat import PATH as HEARTBEAT
 from shared.contract.keepalive import PATH as KEEPALIVE
@@ -51,12 +46,14 @@ def table(app: web.Application) -> list[Route]:
         Route("GET", "/health", health.health, Scope.PUBLIC),
         Route("GET", "/readyz", health.readyz, Scope.PUBLIC),
         Route("GET", "/livez", livez.handler(app[keys.GUARD]), Scope.PUBLIC),
-        Route("GET", "/metrics", metrics.handler(app[keys.METRICS], None, lambda: figures.refresh(app)), Scope.METRICS),
+        Route(
+            "GET", "/metrics", metrics.handler(app[keys.METRICS], None, lambda: statistics.refresh(app)), Scope.METRICS
+        ),
         Route("GET", HEARTBEAT, heartbeat.heartbeat, Scope.WATCHDOG, stream=True),
         Route("POST", "/api/repair", repair.repair, Scope.WATCHDOG),
         Route("GET", KEEPALIVE, keepalive.read, Scope.STATS),
         Route("POST", KEEPALIVE, keepalive.push, Scope.WATCHDOG),
-        Route("GET", "/api/metrics", figures.read, Scope.STATS),
+        Route("GET", "/api/metrics", statistics.read, Scope.STATS),
         # Sessions
         Route("GET", "/api/sessions", sessions.index, Scope.READ),
         Route("POST", "/api/sessions", sessions.create, Scope.SESSION),
@@ -106,5 +103,5 @@ def mount(app: web.Application, page: list[Route]) -> None:
 
 
 def scopes(routes: list[Route]) -> dict[tuple[str, str], Scope]:
-    """What :func:`bot_service.api.access.gate` checks."""
+    """What :func:`bot_service.access.principals.gate` checks."""
     return {(route.method, route.path): route.scope for route in routes}

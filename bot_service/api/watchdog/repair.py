@@ -5,8 +5,8 @@ from __future__ import annotations
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.api.lookup import problems
-from bot_service.api.schemas import Repair, RepairView
+from bot_service.api.sessions.lookup import problems
+from bot_service.api.sessions.schemas import Repair, RepairView
 from bot_service.domain.session_record import Command, CommandKind, Record
 from bot_service.domain.session_rules import refusal
 from bot_service.domain.states import Wanted

@@ -8,8 +8,8 @@ import msgspec
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.api.lookup import problems, session_of
-from bot_service.api.schemas import Simulated, session_view
+from bot_service.api.sessions.lookup import problems, session_of
+from bot_service.api.sessions.schemas import Simulated, session_view
 from bot_service.domain.session_record import CommandKind
 from shared.web import body, errors
 from shared.web.body import json_response

@@ -8,8 +8,8 @@ import segno
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.api.lookup import problems, session_of
-from bot_service.api.schemas import PairByCode, PairingCodeView, QrView, moment
+from bot_service.api.sessions.lookup import problems, session_of
+from bot_service.api.sessions.schemas import PairByCode, PairingCodeView, QrView, moment
 from bot_service.domain.session_record import Record
 from bot_service.sessions.pairing_codes import Shown
 from shared.web import body, errors

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.api.access import ADMINISTRATOR, Scope, principal
+from bot_service.access.principals import ADMINISTRATOR, Scope, principal
 from bot_service.events.ids import is_event_id
 from bot_service.events.subscriptions import unknown_patterns
 from bot_service.store.events import StoredEvent

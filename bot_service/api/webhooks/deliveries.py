@@ -5,11 +5,11 @@ from __future__ import annotations
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.api.access import principal
-from bot_service.api.delivery_answers import DeliveryPage, Replayed, delivery_view, delivery_with_body
-from bot_service.api.delivery_schemas import ReplayDeliveries
-from bot_service.api.lookup import integer
-from bot_service.api.webhooks import seen
+from bot_service.access.principals import principal
+from bot_service.api.messages.answers import DeliveryPage, Replayed, delivery_view, delivery_with_body
+from bot_service.api.messages.schemas import ReplayDeliveries
+from bot_service.api.sessions.lookup import integer
+from bot_service.api.webhooks.handlers import seen
 from bot_service.store import deliveries
 from shared.clock import to_ms
 from shared.web import body, errors

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from bot_service.api.schemas import Name, Owner, Phone, SessionId
+from bot_service.api.sessions.schemas import Name, Owner, Phone, SessionId
 
 Chat = Annotated[str, Meta(min_length=5, max_length=128)]
 MessageId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,128}(?!\n)$")]
