@@ -12,7 +12,7 @@ from aiohttp import web
 
 from bot_service import keys
 from bot_service.app import build_app, say_goodbye
-from bot_service.dashboard.desk import DESK
+from bot_service.dashboard.context import DESK
 from bot_service.dashboard.welcome import welcome
 from bot_service.engines.pool.policy import DEFAULT_COMMAND, PoolPolicy
 from bot_service.engines.pool.pool import WorkerPool

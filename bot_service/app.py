@@ -17,7 +17,7 @@ from bot_service.api.watchdog.heartbeat import Pulse
 from bot_service.app_delivery import delivery, delivery_loops, end_events
 from bot_service.boot import Boot
 from bot_service.dashboard import routes as dashboard
-from bot_service.dashboard.desk import DESK, new_desk
+from bot_service.dashboard.context import DESK, new_desk
 from bot_service.dashboard.stream import end_streams
 from bot_service.domain.expiry import ExpiryAction, ExpiryPolicy
 from bot_service.domain.ports import EnginePool

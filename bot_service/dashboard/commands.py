@@ -11,7 +11,7 @@ from aiohttp import web
 from bot_service import keys
 from bot_service.api.sessions.lookup import problems, session_of
 from bot_service.api.sessions.schemas import DEFAULT_OWNER, CreateSession
-from bot_service.dashboard.desk import DESK, Form, back, done
+from bot_service.dashboard.context import DESK, Form, back, done
 from bot_service.dashboard.login import Login
 from bot_service.domain.message import OutgoingMessage
 from bot_service.domain.session_record import CommandKind

@@ -13,7 +13,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from bot_service.access.principals import Scope
-from bot_service.dashboard.desk import DESK
+from bot_service.dashboard.context import DESK
 from bot_service.dashboard.login import COOKIE
 from tests.support.bot_app import Bot, running
 from tests.support.processes import API_KEY, WATCHDOG_TOKEN

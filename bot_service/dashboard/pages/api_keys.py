@@ -12,12 +12,12 @@ from bot_service.api.api_keys import handlers as api_keys
 from bot_service.api.messages.schemas import CreateKey
 from bot_service.api.sessions.schemas import DEFAULT_OWNER
 from bot_service.dashboard import wording
-from bot_service.dashboard.desk import DESK, Form, done
-from bot_service.dashboard.list_page import Choice
+from bot_service.dashboard.context import DESK, Form, done
+from bot_service.dashboard.flash import Said
 from bot_service.dashboard.login import Login
-from bot_service.dashboard.notices import base_context
-from bot_service.dashboard.once import Said
-from bot_service.dashboard.shown import moment
+from bot_service.dashboard.page_context import base_context
+from bot_service.dashboard.pages.sessions import Choice
+from bot_service.dashboard.view_models import moment
 from bot_service.store.api_keys import StoredKey
 from shared.clock import to_ms
 from shared.web import body, errors

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from bot_service.access.principals import Scope
 from bot_service.dashboard import wording
-from bot_service.dashboard.desk import DESK
+from bot_service.dashboard.context import DESK
 from bot_service.dashboard.login import Login
 from shared.web.ui.words import Words
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from bot_service.dashboard.desk import DESK
+from bot_service.dashboard.context import DESK
 from shared.web import errors
 
 _FILES = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}

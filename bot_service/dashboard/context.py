@@ -13,9 +13,9 @@ from multidict import MultiDictProxy
 
 from bot_service.access.principals import PRINCIPAL, Principal, Scope
 from bot_service.dashboard import wording
+from bot_service.dashboard.flash import Once
 from bot_service.dashboard.french import FRENCH
 from bot_service.dashboard.login import COOKIE, Login, LoginLinks, Logins, from_here, inside, same_token
-from bot_service.dashboard.once import Once
 from bot_service.sessions.event_bus import Event
 from bot_service.sessions.pairing_codes import Shown
 from shared.clock import Clock

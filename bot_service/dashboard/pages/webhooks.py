@@ -13,11 +13,11 @@ from bot_service.access.principals import Scope
 from bot_service.api.messages.schemas import CreateWebhook
 from bot_service.api.webhooks import handlers as webhooks
 from bot_service.dashboard import wording
-from bot_service.dashboard.desk import DESK, Form, done
+from bot_service.dashboard.context import DESK, Form, done
+from bot_service.dashboard.flash import Said
 from bot_service.dashboard.login import Login
-from bot_service.dashboard.notices import base_context
-from bot_service.dashboard.once import Said
-from bot_service.dashboard.shown import moment
+from bot_service.dashboard.page_context import base_context
+from bot_service.dashboard.view_models import moment
 from bot_service.events.subscriptions import EVENT_TYPES
 from bot_service.store.deliveries import Webhook
 from bot_service.webhooks.test_call import Trial

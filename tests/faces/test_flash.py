@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bot_service.access.principals import ADMINISTRATOR
+from bot_service.dashboard.flash import Once, Said
 from bot_service.dashboard.login import Login
-from bot_service.dashboard.once import Once, Said
 from tests.support.fake_clock import FakeClock
 
 MINE, ANOTHER = Login(ADMINISTRATOR, "token-1"), Login(ADMINISTRATOR, "token-2")

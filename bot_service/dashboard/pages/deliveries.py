@@ -10,11 +10,11 @@ from aiohttp import web
 
 from bot_service import keys
 from bot_service.api.webhooks.handlers import seen
-from bot_service.dashboard.desk import DESK, Form, done
-from bot_service.dashboard.list_page import Choice
+from bot_service.dashboard.context import DESK, Form, done
 from bot_service.dashboard.login import Login
-from bot_service.dashboard.notices import base_context
-from bot_service.dashboard.shown import moment
+from bot_service.dashboard.page_context import base_context
+from bot_service.dashboard.pages.sessions import Choice
+from bot_service.dashboard.view_models import moment
 from bot_service.store import deliveries
 from bot_service.store.deliveries import Delivery
 from shared.clock import to_ms

@@ -11,12 +11,12 @@ from aiohttp import web
 from bot_service import keys
 from bot_service.access.principals import Scope
 from bot_service.api.sessions.lookup import session_of
-from bot_service.dashboard import shown
-from bot_service.dashboard.desk import DESK
-from bot_service.dashboard.list_page import last_frame_ms
+from bot_service.dashboard import view_models
+from bot_service.dashboard.context import DESK
 from bot_service.dashboard.login import Login
 from bot_service.dashboard.message_list import latest
-from bot_service.dashboard.notices import base_context
+from bot_service.dashboard.page_context import base_context
+from bot_service.dashboard.pages.sessions import last_frame_ms
 from bot_service.domain.session_record import Record
 from bot_service.domain.states import LINKED, LIVE, State
 from shared.web.ui.svg import Svg
@@ -41,16 +41,16 @@ async def session(request: web.Request, login: Login) -> web.StreamResponse:
         request,
         "session.html",
         **base_context(request, login),
-        session=shown.headline(record, t),
-        commands=shown.buttons(record, t) if may_command else [],
-        facts=shown.facts(record, last_frame_ms(request, record), record.inbound_ms, t),
+        session=view_models.headline(record, t),
+        commands=view_models.buttons(record, t) if may_command else [],
+        facts=view_models.facts(record, last_frame_ms(request, record), record.inbound_ms, t),
         pairing=_pairing(request, record) if may_command else None,
         may_send=login.principal.may(Scope.SEND) and record.state in LINKED,
-        may_logout=shown.may_logout(record),
+        may_logout=view_models.may_logout(record),
         may_command=may_command,
         idempotency=secrets.token_urlsafe(16),
         messages=await latest(request, record, t),
-        history=[shown.step(change, t) for change in kept[:HISTORY]],
+        history=[view_models.step(change, t) for change in kept[:HISTORY]],
     )
 
 

@@ -8,9 +8,9 @@ from datetime import timedelta
 from aiohttp import web
 
 from bot_service import keys
+from bot_service.access.key_holders import by_token
 from bot_service.api.sessions.schemas import LoginLink
-from bot_service.dashboard.desk import DESK, read_form
-from bot_service.dashboard.holders import by_token
+from bot_service.dashboard.context import DESK, read_form
 from bot_service.dashboard.login import COOKIE, LINK_LASTS_S, from_here, inside, set_cookie
 from shared.clock import iso
 from shared.web import errors

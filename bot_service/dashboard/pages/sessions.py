@@ -9,10 +9,10 @@ from aiohttp import web
 
 from bot_service import keys
 from bot_service.access.principals import Principal
-from bot_service.dashboard import shown, wording
-from bot_service.dashboard.desk import DESK
+from bot_service.dashboard import view_models, wording
+from bot_service.dashboard.context import DESK
 from bot_service.dashboard.login import Login
-from bot_service.dashboard.notices import base_context
+from bot_service.dashboard.page_context import base_context
 from bot_service.dashboard.watchdog_strip import strip
 from bot_service.domain.session_record import Record
 from bot_service.domain.states import LINKED, State
@@ -37,10 +37,10 @@ async def sessions(request: web.Request, login: Login) -> web.StreamResponse:
         request,
         "sessions.html",
         **base_context(request, login),
-        summary=shown.summary(_by_state(request, login.principal), t),
+        summary=view_models.summary(_by_state(request, login.principal), t),
         watchdog=strip(request.app[keys.DELIVERY].pushes.view(), t),
-        client=shown.client_version(request.app[keys.CLIENT_VERSION].facts(), t),
-        rows=[shown.row(record, last_frame_ms(request, record), t) for record in records],
+        client=view_models.client_version(request.app[keys.CLIENT_VERSION].facts(), t),
+        rows=[view_models.row(record, last_frame_ms(request, record), t) for record in records],
         shown=_shown(number, len(records), total, t),
         search=request.query.get("search", ""),
         state=search.state.value if search.state else "",
