@@ -12,9 +12,9 @@ from prometheus_client import CollectorRegistry
 from shared.settings import Secret
 from tests.support.fake_clock import FakeClock
 from tests.support.receiver import Receiver
+from watchdog.flow.deadman import Deadman
 from watchdog.ledger.outbox import Depth
-from watchdog.stats.deadman import Deadman
-from watchdog.stats.delivery_meter import DeliveryMeter
+from watchdog.metrics.delivery_meter import DeliveryMeter
 
 
 @asynccontextmanager

@@ -15,8 +15,8 @@ from shared.clock import Clock
 from shared.retry import retrying
 from shared.settings import Secret
 from watchdog.ledger.outbox import Depth
+from watchdog.metrics.delivery_meter import DeliveryMeter
 from watchdog.net import reason_of
-from watchdog.stats.delivery_meter import DeliveryMeter
 
 log = logs.get(__name__)
 

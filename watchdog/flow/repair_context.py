@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from watchdog.domain.remediation import Scene
 from watchdog.domain.states import Incident, IncidentKind, State
 from watchdog.domain.target import TargetState
-from watchdog.flow.moments import Moments
 from watchdog.flow.pipeline import Pipeline
 from watchdog.flow.remediator import View
+from watchdog.flow.steady_time import Moments
 from watchdog.flow.watch import Watch
-from watchdog.ledger import rows
+from watchdog.ledger import incidents
 from watchdog.ledger.sqlite import Ledger
 
 _GRAVITY = (
@@ -67,4 +67,4 @@ class RepairView:
         found = next((name for kind in _GRAVITY if (name := state.incident_of(kind)) is not None), None)
         if found is None:
             return None
-        return await self._ledger.read(lambda c: rows.find_incident(c, found))
+        return await self._ledger.read(lambda c: incidents.find_incident(c, found))

@@ -15,9 +15,9 @@ from watchdog.domain import notices
 from watchdog.domain.alert import AlertPolicy
 from watchdog.domain.states import Incident, IncidentKind, Notice
 from watchdog.flow.dispatcher import Dispatcher
-from watchdog.ledger import outbox, rows
+from watchdog.ledger import incidents, outbox
 from watchdog.ledger.sqlite import Ledger, open_in_memory
-from watchdog.stats.delivery_meter import DeliveryMeter
+from watchdog.metrics.delivery_meter import DeliveryMeter
 
 
 class Desk:
@@ -34,7 +34,7 @@ class Desk:
         incident = Incident(f"{target}-{kind}-{self._count}", target, kind, now - 4000, now, "timeout")
 
         def decide(connection: Any) -> None:
-            rows.open_incident(connection, incident)
+            incidents.open_incident(connection, incident)
             outbox.enqueue(connection, notices.opened(incident, failures=3), self.dispatcher.channels)
 
         await self.ledger.write(decide)
@@ -46,7 +46,7 @@ class Desk:
         now = self.clock.now_ms
 
         def decide(connection: Any) -> None:
-            ended = rows.close_incident(connection, incident.id, now, "recovered")
+            ended = incidents.close_incident(connection, incident.id, now, "recovered")
             assert ended is not None
             outbox.enqueue(connection, notices.closed(ended), self.dispatcher.channels)
 

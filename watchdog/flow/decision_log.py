@@ -10,8 +10,8 @@ from watchdog.domain.notices import keep_alive_sentence, length
 from watchdog.domain.outcome import Outcome, ProbeResult, counts
 from watchdog.domain.states import Incident, IncidentKind
 from watchdog.domain.target import HappeningKind
+from watchdog.flow.counts import Counts
 from watchdog.flow.pipeline import Decided
-from watchdog.stats.counts import Counts
 
 log = logs.get(__name__)
 

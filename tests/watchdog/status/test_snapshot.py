@@ -14,7 +14,7 @@ from tests.support.waiting import eventually
 from tests.support.watchdog_app import RunningWatchdog, running_watchdog
 from watchdog import keys
 from watchdog.ledger.sqlite import Ledger
-from watchdog.status.gather import Gather
+from watchdog.status.snapshot import Gather
 
 T = TypeVar("T")
 

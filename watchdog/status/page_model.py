@@ -12,7 +12,7 @@ from shared.web.ui.svg import Bar, Series, Svg, bars, curve, round_up
 from shared.web.ui.words import Words
 from watchdog.ledger.timeline import Line, NoticeLine, Receipt, Slot
 from watchdog.status import wording
-from watchdog.status.view import ChannelView, DayView, IncidentView, PauseView, StatusView, TargetView
+from watchdog.status.schema import ChannelView, DayView, IncidentView, PauseView, StatusView, TargetView
 
 HOUR_MS = 3_600_000
 # How soon an open page asks again: while the watchdog makes up its mind, people wait for the answer.

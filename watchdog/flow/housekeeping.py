@@ -6,8 +6,8 @@ from shared import logs
 from shared.clock import Clock
 from watchdog.domain.cadence import waits_for_time
 from watchdog.domain.facts import Tick
-from watchdog.flow.moments import Moments
 from watchdog.flow.pipeline import Pipeline
+from watchdog.flow.steady_time import Moments
 from watchdog.flow.timing import StepWatch, until
 from watchdog.ledger import decisions, runs
 from watchdog.ledger.sqlite import Ledger

@@ -15,6 +15,7 @@ from watchdog.boot import Boot
 from watchdog.domain.bars import daily
 from watchdog.domain.target import TargetState
 from watchdog.domain.uptime import DAY_MS, Uptime
+from watchdog.flow.cycle import Cycle
 from watchdog.flow.dispatcher import Dispatcher
 from watchdog.flow.pipeline import Pipeline
 from watchdog.flow.remediator import RepairLoop
@@ -24,8 +25,7 @@ from watchdog.ledger import history, pauses, repairs, settling, timeline
 from watchdog.ledger.sqlite import Ledger
 from watchdog.ledger.timeline import channel_name
 from watchdog.settings import WatchdogSettings
-from watchdog.stats.cycle import Cycle
-from watchdog.status import view
+from watchdog.status import schema
 
 DAYS = 90
 CURVE_SLOTS = 96
@@ -57,7 +57,7 @@ class Gather:
         self._pipeline, self._dispatcher, self._repairs = pipeline, dispatcher, repair_loop
         self._watches, self._cycle, self._guard = watches, cycle, guard
         self._turn = asyncio.Lock()
-        self._made: tuple[float, view.StatusView] | None = None
+        self._made: tuple[float, schema.StatusView] | None = None
         self._changes = 0
 
     def forget(self) -> None:
@@ -65,13 +65,13 @@ class Gather:
         self._changes += 1
         self._made = None
 
-    async def status(self) -> view.StatusView:
+    async def status(self) -> schema.StatusView:
         async with self._turn:
             if self._made is None or self._clock.monotonic() >= self._made[0]:
                 return await self._gathered()
             return self._made[1]
 
-    async def _gathered(self) -> view.StatusView:
+    async def _gathered(self) -> schema.StatusView:
         for _ in range(_TRIES):
             began_s, changes = self._clock.monotonic(), self._changes
             made = await self._make()
@@ -85,12 +85,12 @@ class Gather:
 
     async def incidents(
         self, *, limit: int, before_ms: int | None = None, target: str | None = None
-    ) -> list[view.IncidentView]:
+    ) -> list[schema.IncidentView]:
         """Newest first, with timelines."""
         now_ms = epoch_ms(self._clock)
         return await self._ledger.read(lambda c: _incidents(c, now_ms, limit, before_ms, target))
 
-    async def _make(self) -> view.StatusView:
+    async def _make(self) -> schema.StatusView:
         now_ms = epoch_ms(self._clock)
         # What is in memory was committed before it got there. Looked at first, it never claims what the ledger's
         # snapshot does not hold yet: an answered bot without a ping, an end without its incident.
@@ -98,9 +98,9 @@ class Gather:
         last_pings = {name: self._watches[name].counts.last for name in states}
         kept = await self._ledger.read(lambda c: self._read(c, now_ms))
         targets = tuple(self._target(states[name], last_pings[name], kept.targets[name]) for name in states)
-        return view.StatusView(
+        return schema.StatusView(
             generated_at_ms=now_ms,
-            state=view.gravest([target.state for target in targets]),
+            state=schema.gravest([target.state for target in targets]),
             watchdog=self._watchdog(),
             targets=targets,
             incidents=tuple(kept.incidents),
@@ -110,9 +110,9 @@ class Gather:
             notices=tuple(kept.notices),
         )
 
-    def _watchdog(self) -> view.WatchdogView:
+    def _watchdog(self) -> schema.WatchdogView:
         settings, depth = self._settings, self._dispatcher.depth
-        return view.WatchdogView(
+        return schema.WatchdogView(
             version=self._boot.version,
             boot_id=self._boot.boot_id,
             started_at_ms=int(self._boot.started_at.timestamp() * 1000),
@@ -130,11 +130,11 @@ class Gather:
             dry_run=settings.remediation_dry_run,
         )
 
-    def _target(self, state: TargetState, last: LastPing | None, kept: _KeptTarget) -> view.TargetView:
+    def _target(self, state: TargetState, last: LastPing | None, kept: _KeptTarget) -> schema.TargetView:
         watch = self._watches[state.target]
         age_s = watch.link.age_s
         repairs_on = bool(set(self._settings.remediation) - {"none"})
-        return view.TargetView(
+        return schema.TargetView(
             name=state.target,
             state=state.state,
             since_ms=state.since_ms,
@@ -142,8 +142,8 @@ class Gather:
             consecutive_failures=state.failures,
             sessions_wanted=state.wanted,
             sessions_not_ready=state.not_ready,
-            heartbeat=view.HeartbeatView(watch.link.up, int(age_s * 1000) if age_s is not None else None),
-            last_ping=view.LastPingView(
+            heartbeat=schema.HeartbeatView(watch.link.up, int(age_s * 1000) if age_s is not None else None),
+            last_ping=schema.LastPingView(
                 int(last.at.timestamp() * 1000), last.outcome, last.reason or "ok", last.latency_ms
             )
             if last is not None
@@ -162,13 +162,13 @@ class Gather:
             targets={name: _read_target(connection, name, now_ms) for name in self._pipeline.states},
             incidents=_incidents(connection, now_ms, _INCIDENTS, None, None),
             pauses=[
-                view.PauseView(
+                schema.PauseView(
                     one.id, one.target, one.from_ms, one.until_ms, one.author, one.reason, one.from_ms <= now_ms
                 )
                 for one in pauses.current(connection, now_ms)
             ],
             channels=[
-                view.ChannelView(
+                schema.ChannelView(
                     channel_name(one.label, one.channel),
                     one.role,
                     one.failures,
@@ -180,26 +180,26 @@ class Gather:
                 for one in settling.channel_states(connection, self._dispatcher.channels, self._dispatcher.labels)
             ],
             notices=timeline.newest_notices(connection, _NOTICES),
-            repairs=[view.RepairView(*msgspec.structs.astuple(one)) for one in repairs.newest(connection, 20)],
+            repairs=[schema.RepairView(*msgspec.structs.astuple(one)) for one in repairs.newest(connection, 20)],
         )
 
 
 class _KeptTarget(msgspec.Struct, frozen=True):
-    uptime: dict[str, view.UptimeView]
-    latency: dict[str, view.LatencyView]
-    days: list[view.DayView]
+    uptime: dict[str, schema.UptimeView]
+    latency: dict[str, schema.LatencyView]
+    days: list[schema.DayView]
     curve: list[timeline.Slot]
-    flips: list[view.FlipView]
+    flips: list[schema.FlipView]
 
 
 class _Kept(msgspec.Struct, frozen=True):
     """What the ledger gives, in one snapshot."""
 
     targets: dict[str, _KeptTarget]
-    incidents: list[view.IncidentView]
-    pauses: list[view.PauseView]
-    channels: list[view.ChannelView]
-    repairs: list[view.RepairView]
+    incidents: list[schema.IncidentView]
+    pauses: list[schema.PauseView]
+    channels: list[schema.ChannelView]
+    repairs: list[schema.RepairView]
     notices: list[timeline.NoticeLine]
 
 
@@ -212,17 +212,17 @@ def _read_target(connection: sqlite3.Connection, name: str, now_ms: int) -> _Kep
     return _KeptTarget(
         uptime={key: uptime_view(value) for key, value in history.uptimes(connection, name, now_ms).items()},
         latency={
-            key: view.LatencyView(*msgspec.structs.astuple(history.latency(connection, name, now_ms - window)))
+            key: schema.LatencyView(*msgspec.structs.astuple(history.latency(connection, name, now_ms - window)))
             for key, window in windows.items()
         },
         days=[
-            view.DayView(bar.day, bar.gap, uptime_view(bar.uptime), opened.get(bar.from_ms // DAY_MS, 0))
+            schema.DayView(bar.day, bar.gap, uptime_view(bar.uptime), opened.get(bar.from_ms // DAY_MS, 0))
             for bar in daily(spans, now_ms, DAYS)
         ],
         # Up to this very millisecond, which a ping may have ended in.
         curve=timeline.curve(connection, name, now_ms + 1 - DAY_MS, now_ms + 1, CURVE_SLOTS),
         flips=[
-            view.FlipView(flip.at_ms, flip.since_ms, flip.old, flip.new, flip.reason)
+            schema.FlipView(flip.at_ms, flip.since_ms, flip.old, flip.new, flip.reason)
             for flip in history.flips(connection, name, 0, 1 << 62, limit=_FLIPS)
         ],
     )
@@ -230,10 +230,10 @@ def _read_target(connection: sqlite3.Connection, name: str, now_ms: int) -> _Kep
 
 def _incidents(
     connection: sqlite3.Connection, now_ms: int, limit: int, before_ms: int | None, target: str | None
-) -> list[view.IncidentView]:
+) -> list[schema.IncidentView]:
     found = timeline.incidents(connection, limit=limit, before_ms=before_ms, target=target)
-    return [view.incident_view(one, now_ms, timeline.timeline(connection, one, now_ms)) for one in found]
+    return [schema.incident_view(one, now_ms, timeline.timeline(connection, one, now_ms)) for one in found]
 
 
-def uptime_view(value: Uptime) -> view.UptimeView:
-    return view.UptimeView(value.ratio, value.up_ms, value.down_ms, value.unknown_ms, value.maintenance_ms)
+def uptime_view(value: Uptime) -> schema.UptimeView:
+    return schema.UptimeView(value.ratio, value.up_ms, value.down_ms, value.unknown_ms, value.maintenance_ms)

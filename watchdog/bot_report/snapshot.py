@@ -14,13 +14,14 @@ from watchdog.boot import Boot
 from watchdog.domain.states import Incident
 from watchdog.domain.target import OpenRef
 from watchdog.domain.uptime import Uptime
+from watchdog.flow.counts import Counts
+from watchdog.flow.cycle import Cycle
 from watchdog.flow.dispatcher import Dispatcher
 from watchdog.flow.pipeline import Pipeline
-from watchdog.ledger import history, rows, runs
+from watchdog.ledger import history, runs
+from watchdog.ledger import incidents as rows
 from watchdog.ledger.sqlite import Ledger
 from watchdog.settings import WatchdogSettings
-from watchdog.stats.counts import Counts
-from watchdog.stats.cycle import Cycle
 
 
 @dataclass(frozen=True, slots=True)
