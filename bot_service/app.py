@@ -52,7 +52,7 @@ from bot_service.store.sessions import SessionStore, StoreUnavailable
 from bot_service.store.write_check import StoreWatch
 from shared import logs
 from shared.clock import Clock, SystemClock
-from shared.heap import HeapCare
+from shared.gc_tuning import HeapCare
 from shared.loop_guard import LoopGuard
 from shared.secret_files import read_or_create
 from shared.tasks import TaskGroupOfLoops

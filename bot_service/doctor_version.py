@@ -19,8 +19,8 @@ from bot_service.engines.port import ClientLibrary, CopyError
 from bot_service.sessions.client_version import FOLDER
 from bot_service.settings import BotSettings
 from shared.clock import SystemClock
-from shared.doctor import Check, Verdict
-from shared.sqlite_look import looking_at
+from shared.sqlite_readonly import looking_at
+from shared.tools.doctor import Check, Verdict
 
 NAME, COPY = "client version", "client version copy"
 OLD_DAYS = 45

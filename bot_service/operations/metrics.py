@@ -20,8 +20,8 @@ from bot_service.store import deliveries, send_queue
 from bot_service.store.batch_writer import STORE_ERRORS
 from bot_service.store.database import Database
 from shared import logs
-from shared.breath import Breath
 from shared.clock import Clock, to_ms
+from shared.cooperative import Breath
 
 log = logs.get(__name__)
 

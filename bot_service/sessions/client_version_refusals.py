@@ -13,7 +13,7 @@ from bot_service.domain.states import FINAL, State, Wanted
 from bot_service.sessions.notifications import News
 from bot_service.sessions.registry import SessionRegistry
 from shared import logs
-from shared.breath import Breath
+from shared.cooperative import Breath
 from shared.tasks import spawn
 
 log = logs.get(__name__)

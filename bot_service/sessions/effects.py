@@ -14,7 +14,7 @@ from bot_service.domain.states import LIVE, Wanted
 from bot_service.engines.port import EngineError
 from bot_service.sessions.leases import Leases
 from shared import logs
-from shared.breath import SharedBreath
+from shared.cooperative import SharedBreath
 from shared.tasks import spawn
 
 log = logs.get(__name__)

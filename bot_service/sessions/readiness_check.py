@@ -8,8 +8,8 @@ from bot_service.domain.session_record import Look, Record
 from bot_service.domain.states import State
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.supervisor import Supervisor
-from shared.breath import Breath
 from shared.clock import Clock
+from shared.cooperative import Breath
 
 
 class Sweep:

@@ -21,8 +21,8 @@ from bot_service.engines.port import EngineError
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.supervisor import Supervisor
 from shared import logs
-from shared.breath import Breath
 from shared.clock import Clock
+from shared.cooperative import Breath
 from shared.tasks import spawn
 
 log = logs.get(__name__)

@@ -8,7 +8,7 @@ from bot_service.sessions.effects import Hands
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.supervisor import Supervisor
 from shared import logs
-from shared.breath import Breath
+from shared.cooperative import Breath
 
 log = logs.get(__name__)
 

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError, SQLAlch
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from bot_service.store import sqlite_thread
-from shared.sqlite_look import looking_at
+from shared.sqlite_readonly import looking_at
 
 _MAGIC = b"SQLite format 3\0"
 # A full check reads the whole file: above this size only the schema is read, so that a start stays short.

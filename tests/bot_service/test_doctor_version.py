@@ -18,7 +18,7 @@ from bot_service.engines.port import CopyError
 from bot_service.store import client_builds
 from bot_service.store.database import open_database
 from shared.clock import SystemClock
-from shared.doctor import Check, Verdict
+from shared.tools.doctor import Check, Verdict
 from tests.support.bot_app import settings
 
 NOW = SystemClock().now()

@@ -14,8 +14,8 @@ from bot_service.engines.pool.session_entries import Entry
 from bot_service.engines.pool.worker_handle import WorkerHandle
 from bot_service.engines.port import EngineError
 from shared import logs
-from shared.breath import Breath
 from shared.clock import Clock
+from shared.cooperative import Breath
 from shared.tasks import spawn
 
 log = logs.get(__name__)

@@ -19,7 +19,7 @@ from typing import Generic, TypeVar
 
 from bot_service.engines.wire.frames import FrameDecoder, FrameError, encode
 from bot_service.engines.wire.protocol import Frame
-from shared.breath import Breath
+from shared.cooperative import Breath
 
 F = TypeVar("F")
 

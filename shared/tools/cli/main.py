@@ -8,10 +8,10 @@ import sys
 def main() -> None:
     """The entry point. Exit codes: 0 done, 1 it did not work, 2 wrong use or configuration; ``check`` has its own."""
     if sys.argv[1:2] == ["check"]:
-        from shared.cli.check import main as check
+        from shared.tools.cli.check import main as check
 
         raise SystemExit(check(sys.argv[2:]))
-    from shared.cli.commands import run
+    from shared.tools.cli.commands import run
 
     run()
 

@@ -1,7 +1,7 @@
 """Saves and restores a data folder as one archive, also while the program that owns it runs.
 
-Usage: ``python -m shared.backup save /data backup.tar.gz`` (``-`` writes to standard output) and
-``python -m shared.backup restore backup.tar.gz /data`` (``-`` reads from standard input). The archive holds keys and the
+Usage: ``python -m shared.tools.backup save /data backup.tar.gz`` (``-`` writes to standard output) and
+``python -m shared.tools.backup restore backup.tar.gz /data`` (``-`` reads from standard input). The archive holds keys and the
 pairing of every session: whoever has it can read and write as those accounts. Two copies must never run at one time.
 """
 
@@ -139,7 +139,7 @@ def main(arguments: Sequence[str]) -> int:
                 with Path(file).open("rb") as archive:
                     count = restore(archive, Path(folder))
             case _:
-                sys.stderr.write("usage: python -m shared.backup save FOLDER FILE|- | restore FILE|- FOLDER\n")
+                sys.stderr.write("usage: python -m shared.tools.backup save FOLDER FILE|- | restore FILE|- FOLDER\n")
                 return 2
     except (BackupRefused, OSError, sqlite3.Error) as error:
         sys.stderr.write(f"Nothing was changed: {error}\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from shared.cli import check, doctor, link, sessions, watching
+from shared.tools.cli import check, doctor, link, sessions, watching
 
 app = typer.Typer(
     name="veilleur",

@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 
 import typer
 
-from shared.cli import show
-from shared.cli.client import Client, CliError
-from shared.cli.settings import CliSettings
-from shared.doctor import Check, Context, Verdict, examine
-from shared.dotenv import read_dotenv
 from shared.settings import SettingsError, environment, load
+from shared.tools.cli import show
+from shared.tools.cli.client import Client, CliError
+from shared.tools.cli.settings import CliSettings
+from shared.tools.doctor import Check, Context, Verdict, examine
+from shared.tools.dotenv import read_dotenv
 
 _MARKS = {
     Verdict.OK: "[green]✓[/]",

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shared.cli.client import CliError
 from shared.clock import SystemClock, parse_iso
+from shared.tools.cli.client import CliError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

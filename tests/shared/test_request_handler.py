@@ -16,7 +16,7 @@ from aiohttp.typedefs import Middleware
 
 from shared.clock import SystemClock
 from shared.settings import Secret
-from shared.web import auth, door, middleware, server
+from shared.web import auth, middleware, request_handler, server
 from tests.support.waiting import PATIENCE_S, eventually
 
 TOKEN = "the-right-token"
@@ -50,7 +50,7 @@ async def serving(*middlewares: Middleware) -> AsyncIterator[Served]:
     found = Served(sock.getsockname(), runner)
     app.router.add_route("*", "/", found.take)
     await runner.setup()
-    doors = await door.listen(runner, [sock])
+    doors = await request_handler.listen(runner, [sock])
     try:
         yield found
     finally:
@@ -61,7 +61,7 @@ async def serving(*middlewares: Middleware) -> AsyncIterator[Served]:
 
 @pytest.fixture
 async def served(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
-    monkeypatch.setattr(door, "DROPPED_S", 10 * PATIENCE_S)  # no test passes because this time is over
+    monkeypatch.setattr(request_handler, "DROPPED_S", 10 * PATIENCE_S)  # no test passes because this time is over
     async with serving(middleware.problems(SystemClock())) as found:
         yield found
 
@@ -246,7 +246,7 @@ async def test_a_client_that_goes_on_sending_is_cut_off(served: Served) -> None:
 async def test_a_client_that_sends_nothing_more_is_not_waited_for(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door, "DROPPED_S", 0.01)
+    monkeypatch.setattr(request_handler, "DROPPED_S", 0.01)
     reader, writer = await asyncio.open_connection(*served.address)
     writer.write(head("POST", "Content-Length: 100"))
     assert (await answer(reader)).status == 401

@@ -21,7 +21,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give fo
 
 
 def start(
-    command: list[str], environ: dict[str, str], interpreter: tuple[str, ...] = ("-m", "shared.entrypoint")
+    command: list[str], environ: dict[str, str], interpreter: tuple[str, ...] = ("-m", "shared.tools.entrypoint")
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *interpreter, *command],

@@ -4,7 +4,7 @@ Some platforms mount volumes that belong to root and then have the image started
 DATA_DIR, SECRETS_DIR and RAILWAY_VOLUME_MOUNT_PATH are given to uid 10001 and every privilege is dropped before the
 command replaces this process. Started as anybody else, this does nothing but replace itself with the command.
 
-Usage: ``python -m shared.entrypoint python -m bot_service``.
+Usage: ``python -m shared.tools.entrypoint python -m bot_service``.
 """
 
 from __future__ import annotations

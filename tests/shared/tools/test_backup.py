@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.backup import BackupRefused, restore, save
+from shared.tools.backup import BackupRefused, restore, save
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def test_the_command_saves_to_a_private_file_and_restores_from_it(data: Path, tm
 
     def backup(*arguments: str) -> int:
         return subprocess.run(
-            [sys.executable, "-m", "shared.backup", *arguments], capture_output=True, timeout=120, check=False
+            [sys.executable, "-m", "shared.tools.backup", *arguments], capture_output=True, timeout=120, check=False
         ).returncode
 
     assert backup("save", str(data), str(archive)) == 0

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.clock import SystemClock
-from shared.doctor import Check, Context, Verdict
+from shared.tools.doctor import Check, Context, Verdict
 
 MACHINE, REACH = "This machine", "Both programs"
 FREE_BYTES = 500 * 1024 * 1024

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.dotenv import read_dotenv
+from shared.tools.dotenv import read_dotenv
 
 
 def test_names_values_quotes_comments_and_export_are_read(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 import typer
 
-from shared.cli import show, where
-from shared.cli.client import CliError
 from shared.settings import duration
+from shared.tools.cli import show, where
+from shared.tools.cli.client import CliError
 
 MAX_PAUSE = duration(1000, 7 * 86_400_000)
 

@@ -7,8 +7,8 @@ import time
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from shared.breath import Breath, SharedBreath
-from shared.loop_turns import BOUNDS_S, LoopTurns, TurnsOfLoop
+from shared.cooperative import Breath, SharedBreath
+from shared.loop_metrics import BOUNDS_S, LoopTurns, TurnsOfLoop
 
 
 def longer_than(turns: LoopTurns, bound_s: float) -> int:

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from shared.settings import SettingsError, load
 
-PARTS = ("shared.cli.examine", "bot_service.doctor", "watchdog.doctor")
+PARTS = ("shared.tools.cli.examine", "bot_service.doctor", "watchdog.doctor")
 
 
 class Verdict(StrEnum):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from shared import local_run
-from shared.local_run import Program, programs, run
+from shared.tools import local_run
+from shared.tools.local_run import Program, programs, run
 
 # Writes its pid, then waits for SIGTERM and leaves a mark when it gets it.
 CHILD = """

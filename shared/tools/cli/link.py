@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.cli import show, where
+from shared.tools.cli import show, where
 
 
 def command(json: show.Json = False) -> None:

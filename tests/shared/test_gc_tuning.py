@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.heap import HeapCare, settle
+from shared.gc_tuning import HeapCare, settle
 from tests.support.fake_clock import FakeClock
 
 MANY = 4000

@@ -1,6 +1,6 @@
 """Runs the bot service and the watchdog side by side on this machine, until Ctrl-C stops both.
 
-Usage: ``python -m shared.local_run``. Variables come from the environment and, where it does not set them, from a file
+Usage: ``python -m shared.tools.local_run``. Variables come from the environment and, where it does not set them, from a file
 ``.env`` in the current folder. The bot service listens on PORT (3000), the watchdog on WATCHDOG_PORT (3001) and pings
 BOT_URL, or the bot service beside it. A program that is killed or ends itself as hung is started again, as a container
 platform would; one that refuses its configuration or its port ends both.
@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.dotenv import read_dotenv
 from shared.settings import environment, integer, load_or_exit, setting, url
+from shared.tools.dotenv import read_dotenv
 
 STOP_WITHIN_S = 20.0
 RESTART_DELAY_S = 1.0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from shared.cli.client import Client
-from shared.cli.settings import CliSettings, read
+from shared.tools.cli.client import Client
+from shared.tools.cli.settings import CliSettings, read
 
 
 def bot(settings: CliSettings | None = None) -> Client:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.dotenv import read_dotenv
 from shared.settings import Secret, environment, integer, load_or_exit, path, secret, setting, text, url
+from shared.tools.dotenv import read_dotenv
 
 
 @dataclass(frozen=True, kw_only=True)

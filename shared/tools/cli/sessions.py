@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 import typer
 
-from shared.cli import show, where
-from shared.cli.client import Client, CliError
+from shared.tools.cli import show, where
+from shared.tools.cli.client import Client, CliError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared.cli.client import Client, CliError
-from shared.cli.settings import read
+from shared.tools.cli.client import Client, CliError
+from shared.tools.cli.settings import read
 
 WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 
