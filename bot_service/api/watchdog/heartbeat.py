@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import msgspec
 from aiohttp import web
 
 from bot_service import keys
 from shared.clock import Clock
 from shared.contract.heartbeat import BEAT, STOPPING, Beat, SessionShares, Stopping
+from shared.sse import EventStream, event, open_response
 
 STOP_DEADLINE_MS = 10_000
 
@@ -19,7 +18,7 @@ class HeartbeatPublisher:
 
     def __init__(self, app: web.Application, *, interval_ms: int) -> None:
         self._app, self.interval_ms = app, interval_ms
-        self._streams: set[asyncio.Queue[bytes | None]] = set()
+        self._streams: set[EventStream] = set()
         self._sequence = 0
         self.draining = False
 
@@ -56,36 +55,28 @@ class HeartbeatPublisher:
         """Open streams."""
         return len(self._streams)
 
-    def open(self) -> asyncio.Queue[bytes | None]:
-        queue: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=16)
-        self._streams.add(queue)
-        return queue
+    def open(self) -> EventStream:
+        stream = EventStream(16)
+        self._streams.add(stream)
+        return stream
 
-    def close(self, queue: asyncio.Queue[bytes | None]) -> None:
-        self._streams.discard(queue)
+    def close(self, stream: EventStream) -> None:
+        self._streams.discard(stream)
 
     def say_goodbye(self) -> None:
         """Tell every listener that this stop is planned, then end the streams."""
         self.draining = True
         boot = self._app[keys.BOOT]
         self._send(_event(STOPPING, Stopping(boot.boot_id, STOP_DEADLINE_MS)))
-        for queue in self._streams:
-            _put(queue, None)
+        self._send(None)
 
-    def _send(self, data: bytes) -> None:
-        for queue in self._streams:
-            _put(queue, data)
-
-
-def _put(queue: asyncio.Queue[bytes | None], data: bytes | None) -> None:
-    if queue.full():
-        # A listener that does not read misses old beats, never the newest word.
-        queue.get_nowait()
-    queue.put_nowait(data)
+    def _send(self, data: bytes | None) -> None:
+        for stream in self._streams:
+            stream.put(data)
 
 
 def _event(name: str, value: msgspec.Struct) -> bytes:
-    return f"event: {name}\ndata: {msgspec.json.encode(value).decode()}\n\n".encode()
+    return event(name, msgspec.json.encode(value))
 
 
 def shares(app: web.Application) -> SessionShares:
@@ -101,17 +92,10 @@ def shares(app: web.Application) -> SessionShares:
 
 async def heartbeat(request: web.Request) -> web.StreamResponse:
     pulse = request.app[keys.PULSE]
-    response = web.StreamResponse(
-        headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    )
-    queue = pulse.open()
+    stream = pulse.open()
     try:
-        await response.prepare(request)
-        await response.write(_event(BEAT, pulse.beat()))
-        while (data := await queue.get()) is not None:
-            await response.write(data)
-    except ConnectionResetError:
-        pass
+        response = await open_response(request, _event(BEAT, pulse.beat()))
+        await stream.write_to(response)
     finally:
-        pulse.close(queue)
+        pulse.close(stream)
     return response

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from shared.settings import Secret
+from shared.sse import EventReader
 
 
 class CliError(Exception):
@@ -88,17 +89,11 @@ class Client:
                 raise self._error(
                     Answer(response.status, _parsed(response.read(), response.headers.get_content_type()))
                 )
-            name, data = "message", ""
-            for raw in response:
-                line = raw.decode("utf-8", "replace").rstrip("\r\n")
-                field, _, value = line.partition(":")
-                if field == "event":
-                    name = value.strip()
-                elif field == "data":
-                    data += value.removeprefix(" ")
-                elif not line and data:
-                    yield name, _parsed(data.encode(), "application/json")
-                    name, data = "message", ""
+            reader = EventReader()
+            for line in response:
+                event = reader.feed(line)
+                if event is not None:
+                    yield event[0], _parsed(event[1].encode(), "application/json")
 
     def _open(
         self,
