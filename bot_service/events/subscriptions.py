@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from bot_service.store.deliveries import Webhook
-from bot_service.webhooks.signing import key_of
 from shared.translation import N_
+from shared.webhook_signing import key_of
 
 # Every type of event, with what it tells. A webhook names some of them, or patterns such as ``session.*``, or ``*``.
 EVENT_TYPES = {
