@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from shared.settings import Secret
-from shared.sse import EventReader
 
 
 class CliError(Exception):
@@ -84,6 +83,8 @@ class Client:
 
     def events(self, path: str, *, silence_s: float = 60.0) -> Iterator[tuple[str, Any]]:
         """Server-sent events as (name, value) until the other side ends or says nothing for ``silence_s`` seconds."""
+        from shared.sse import EventReader  # needs asyncio, and `check` starts faster without it
+
         with self._open("GET", path, None, None, {"Accept": "text/event-stream"}, silence_s) as response:
             if response.status != 200:
                 raise self._error(
