@@ -20,7 +20,7 @@ _MONTHS = {
 
 
 def language_of(cookie: str | None, accept: str) -> str:
-    """``en`` or ``fr``: the reader's own choice first, then the best of ``Accept-Language``, then English."""
+    """``en`` or ``fr``: the choice of the reader, else the best of ``Accept-Language``, else English."""
     if cookie in LANGUAGES:
         return cookie
     best, best_weight = "en", 0.0
@@ -67,7 +67,7 @@ class Words:
         return text
 
     def percent(self, ratio: float | None, digits: int = 2) -> str:
-        """A ratio of 0 to 1 as per cent, cut and not rounded up: 99.999 % is never shown as 100 %. ``–`` for None."""
+        """A ratio of 0 to 1 in per cent, rounded down: 99.999 % is not shown as 100 %. ``–`` for None."""
         if ratio is None:
             return "–"
         scale = 10**digits
@@ -75,7 +75,7 @@ class Words:
         return self.number(value, 0 if value == 100 else digits) + ("\u202f%" if self.lang == "fr" else "%")
 
     def span(self, milliseconds: float, parts: int = 2) -> str:
-        """A duration for people: ``45 ms``, ``12 s``, ``3 min 20 s``, ``2 d 4 h``; no line breaks before a unit."""
+        """A duration: ``45 ms``, ``12 s``, ``3 min 20 s``, ``2 d 4 h``; no line breaks before a unit."""
         if milliseconds < 1000:
             return f"{milliseconds:.0f}\u00a0ms"
         left, words = int(milliseconds), []
