@@ -25,7 +25,7 @@ class Clock(Protocol):
         ...
 
     def alarm(self, seconds: float, ring: Callable[[], object]) -> Callable[[], object]:
-        """Call ``ring`` once after ``seconds`` of monotonic time; the returned function cancels it."""
+        """Call ``ring`` after ``seconds`` of monotonic time; the returned function cancels it."""
         ...
 
 

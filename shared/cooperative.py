@@ -1,4 +1,4 @@
-"""Divides long work in the event loop by time: slices are shorter in number of items on a slow machine."""
+"""Divides long work in the event loop by time and not by count, for slow machines too."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Keeps the garbage collector from blocking the event loop: long-lived objects are not walked again.
+"""Keeps the garbage collector from blocking the event loop by walking long-lived objects.
 
-A full collection walks every object that can be part of a cycle. With ten thousand sessions that takes
-tens of milliseconds and finds nothing, because the modules, routes and sessions live on.
+A full collection walks every object that can be part of a cycle. With ten thousand sessions that
+takes tens of milliseconds and finds nothing, because the modules, routes and sessions live on.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ MANY = 10_000
 
 
 def settle() -> None:
-    """Exclude everything that lives now from later collections; call it when the program is built."""
+    """Exclude everything that lives now from later collections; call it after the start."""
     gc.collect()
     gc.freeze()
 
@@ -23,8 +23,8 @@ def settle() -> None:
 class GcTuning:
     """Excludes objects that became long-lived after the start, when they are many and not garbage.
 
-    An excluded object is still freed when nothing refers to it; only a cycle that becomes garbage later
-    stays. So growth alone is not enough: half of the objects must survive a collection.
+    An excluded object is still freed when nothing refers to it; only a cycle that becomes garbage
+    later stays. So growth alone is not enough: half of the objects must survive a collection.
     """
 
     def __init__(self, clock: Clock, *, many: int = MANY, every_s: float = 1.0) -> None:

@@ -1,4 +1,4 @@
-"""Sets up logging: one JSON line per event on standard output, or a console; secrets are redacted last."""
+"""Sets up logging: a JSON line per event on standard output, or a console, without secrets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KEPT = frozenset({"level", "time", "event"})
 
 
 class Unbreakable:
-    """A stream that drops what cannot be written: a full disk or a closed pipe must not end the program."""
+    """A stream that drops what cannot be written: a full disk must not end the program."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

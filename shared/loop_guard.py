@@ -23,7 +23,7 @@ def _end_process(code: int) -> NoReturn:
 
 
 class LoopGuard:
-    """Stamps the loop every ``stamp_s`` seconds; dumps stacks after ``dump_s``, ends the process after ``kill_s``."""
+    """Dumps stacks after a stall of ``dump_s`` seconds, ends the process after ``kill_s``."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class LoopGuard:
         return worst
 
     def worst_stall_s(self, since: float) -> float:
-        """The longest stall in seconds that ended after ``since`` (``time.monotonic()``) or still lasts."""
+        """The longest stall in seconds that ended after ``since`` (monotonic) or still lasts."""
         ended = [length for end, length in self._stalls if end >= since]
         return max([*ended, self.lag_s])
 

@@ -1,4 +1,4 @@
-"""Builds retries: named exceptions, exponential backoff with jitter, a limit of attempts and of time."""
+"""Builds retries: exponential backoff with jitter, a limit of attempts and of time."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ def retrying(
 ) -> tenacity.AsyncRetrying:
     """A tenacity retrier that raises the last error itself.
 
-    ``attempts`` counts the first try; no try starts after ``total_s`` seconds. Waits grow from ``first_s`` to
-    ``cap_s`` seconds with full jitter. ``on_attempt(number, error)`` is called after every failed try.
+    ``attempts`` counts the first try; no try starts after ``total_s`` seconds. Waits grow from
+    ``first_s`` to ``cap_s`` seconds with full jitter. ``on_attempt(number, error)`` is called after
+    every failed try.
     """
 
     def after(state: tenacity.RetryCallState) -> None:
@@ -51,6 +52,6 @@ def retrying(
 
 
 def full_jitter(attempt: int, *, first_s: float, cap_s: float, pick: Callable[[], float] = random.random) -> float:
-    """Seconds to wait before try ``attempt + 1``: uniform between 0 and ``min(cap, first x 2^attempt)``."""
+    """Seconds to wait before try ``attempt + 1``: uniform up to ``min(cap, first x 2^attempt)``."""
     ceiling = min(cap_s, first_s * 2.0 ** min(attempt, 32))
     return pick() * ceiling

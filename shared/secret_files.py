@@ -1,4 +1,4 @@
-"""Makes secrets at first start: the program that starts first makes the file, the other one reads it."""
+"""Makes secrets at first start: one program makes the file, the other one reads it."""
 
 from __future__ import annotations
 

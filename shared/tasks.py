@@ -1,4 +1,4 @@
-"""Runs background loops by name: a crashed loop is logged, makes the program unhealthy and is restarted."""
+"""Runs background loops by name: a crash is logged, the loop counts as dead and restarts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ log = logs.get(__name__)
 
 
 class TaskGroupOfLoops:
-    """The endless loops of one program. ``dead()`` names those that crashed and have not recovered."""
+    """The endless loops of one program. ``dead()`` names those that have not recovered."""
 
     def __init__(self, clock: Clock, *, restart_delay_s: float = 1.0) -> None:
         self._clock = clock
@@ -22,7 +22,7 @@ class TaskGroupOfLoops:
         self._crashed: dict[str, str] = {}
 
     def start(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
-        """Run ``loop`` until :meth:`stop`; when it raises it is logged, marked dead and restarted after a delay."""
+        """Run ``loop`` until :meth:`stop`; restart it after a delay when it raises."""
         if name in self._tasks:
             raise ValueError(f"loop {name} is already running")
         self._tasks[name] = asyncio.create_task(self._keep(name, loop), name=name)

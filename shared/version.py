@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def installed_version() -> str:
-    """The version in the project file beside this package (a clone, an image), else that of the installed wheel."""
+    """The version in the project file beside this package, else that of the installed wheel."""
     try:
         project = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
     except OSError:

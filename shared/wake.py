@@ -1,4 +1,4 @@
-"""An event with a timeout on the injected clock: a loop sleeps and is woken early when there is work."""
+"""An event with a timeout on the injected clock, for loops that sleep until there is work."""
 
 from __future__ import annotations
 

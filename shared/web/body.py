@@ -1,4 +1,4 @@
-"""Reads a body into a typed value: 400 when it is not JSON, 413 when too large, 422 with the field when wrong.
+"""Reads a body into a typed value; raises 400, 413, or 422 with the wrong field.
 
 The Content-Type is ignored: ``curl -d`` and ``fetch`` send other types by default.
 """
@@ -21,7 +21,7 @@ _UNKNOWN = re.compile(r"contains unknown field `(?P<name>[^`]+)`")
 
 
 async def read(request: web.Request, kind: type[T], *, optional: bool = False) -> T:
-    """The body as ``kind``. With ``optional`` an empty body reads as ``{}``. Raises :class:`errors.Problem`."""
+    """The body as ``kind``; with ``optional`` an empty one is ``{}``. Raises :class:`Problem`."""
     try:
         raw = await request.read()
     except web.HTTPRequestEntityTooLarge:

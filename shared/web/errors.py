@@ -12,7 +12,7 @@ PROBLEM_TYPE = "application/problem+json"
 
 
 class Problem(Exception):
-    """A refused request. ``code`` is stable, ``detail`` is for people, ``fields`` names the wrong fields."""
+    """A refused request. ``code`` is stable, ``detail`` for people, ``fields`` are wrong."""
 
     def __init__(
         self,

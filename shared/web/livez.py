@@ -1,6 +1,6 @@
-"""Serves ``GET /livez``: whether the event loop turns; a thread answers when the loop itself cannot.
+"""Serves ``GET /livez``: whether the event loop turns; a thread answers when it does not.
 
-The thread shares the listening sockets and accepts from them only while the loop is stalled, so one port is enough.
+The thread accepts from the same listening sockets, only while the loop is stalled.
 """
 
 from __future__ import annotations

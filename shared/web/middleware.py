@@ -1,4 +1,4 @@
-"""Wraps every handler: problems become documents, crashes a 500 without detail, every request is measured.
+"""Wraps every handler: problems become documents, crashes a 500, requests are measured.
 
 A request with an encoded body reaches no handler.
 """
@@ -29,7 +29,7 @@ _HEADERS = {
 
 
 def problems(clock: Clock, measure: Measure | None = None) -> Middleware:
-    """The outermost middleware. ``measure(route, method, status, seconds)`` gets the pattern of the route."""
+    """The outermost middleware. ``measure(route pattern, method, status, seconds)``."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -64,7 +64,8 @@ def problems(clock: Clock, measure: Measure | None = None) -> Middleware:
 def _refuse_encoded(request: web.Request) -> None:
     """Raise a 415: no body is unpacked, and an encoded body would be misread.
 
-    A transfer coding is 415 too, where RFC 9112 recommends 501: a client must not be able to cause server errors.
+    A transfer coding is 415 too, where RFC 9112 recommends 501: a client must not be able to cause
+    server errors.
     """
     for header, plain in ((hdrs.CONTENT_ENCODING, "identity"), (hdrs.TRANSFER_ENCODING, "chunked")):
         codings = ",".join(request.headers.getall(header, ())).split(",")

@@ -1,4 +1,4 @@
-"""Request handler: malformed or oversized requests get a problem document instead of a traceback in the log.
+"""Request handler: malformed requests get a problem document instead of a logged traceback.
 
 No body is unpacked, and what a client sends after its answer is dropped unread.
 """
@@ -14,8 +14,9 @@ from shared import logs
 from shared.web import errors
 
 BACKLOG = 1024
-# Most clients send their whole body before they read, and a reset would lose the answer. So this much of a body is
-# still read, at half a millisecond of processor time for each MB; then the connection is closed.
+# Most clients send their whole body before they read, and a reset would lose the answer. So this
+# much of a body is still read, at half a millisecond of processor time for each MB; then the
+# connection is closed.
 DROPPED_BYTES = 8 * 1024 * 1024
 DROPPED_S = 2.0
 
@@ -69,7 +70,7 @@ class RequestHandler(web.RequestHandler):
     ) -> web.StreamResponse:
         """The answer to a request that reached no handler or that could not be answered; closes."""
         if status >= 500:
-            super().handle_error(request, status, exc, message)  # writes the log, and raises when an answer has begun
+            super().handle_error(request, status, exc, message)  # logs; raises after a begun answer
             problem = errors.Problem(status, "internal", "an internal error; the log has it")
         elif request.writer.output_size > 0:
             raise ConnectionError("an answer has begun already")

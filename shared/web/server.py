@@ -1,4 +1,4 @@
-"""Binds the port for both address families and runs an aiohttp application until SIGTERM or SIGINT."""
+"""Binds the port for IPv4 and IPv6 and runs an aiohttp application until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _bound(family: socket.AddressFamily, address: str, port: int) -> socket.sock
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family is socket.AF_INET6:
-            # One socket per family: an IPv6 socket that also took IPv4 would collide with the other.
+            # An IPv6 socket that also takes IPv4 would collide with the other socket.
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind((address, port))
         sock.listen(BACKLOG)

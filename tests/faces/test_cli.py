@@ -1,4 +1,4 @@
-"""``veilleur`` as a process against both running programs: every command, for people and as JSON."""
+"""``veilleur`` against both running programs: every command, for people and as JSON."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def test_a_stall_is_one_long_turn_and_waiting_is_none() -> None:
     with asyncio.Runner(loop_factory=turns.new_loop) as runner:
         runner.run(work())
     assert longer_than(turns, 0.05) >= 1
-    # The stall and no sleep: a machine under load may make a turn longer, never the sum of all as long as the sleep.
+    # The stall and no sleep: load may make a turn longer, but not the sum as long as the sleep.
     assert 0.06 <= turns.total_s < 2.0
 
 

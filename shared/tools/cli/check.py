@@ -1,6 +1,6 @@
-"""``veilleur check``: one ping, one line and the exit code of a Nagios plugin. It is the images' HEALTHCHECK.
+"""``veilleur check``: one ping with the exit codes of a Nagios plugin, for a HEALTHCHECK.
 
-Exit codes: 0 OK, 1 WARNING (slower than ``--warn``), 2 CRITICAL, 3 UNKNOWN (the check itself could not run).
+Exit codes: 0 OK, 1 WARNING (slower than ``--warn``), 2 CRITICAL, 3 UNKNOWN (the check failed).
 """
 
 from __future__ import annotations

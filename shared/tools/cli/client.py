@@ -1,4 +1,4 @@
-"""A blocking HTTP client of both programs: JSON in and out, every problem as one :class:`CliError`."""
+"""A blocking HTTP client of both programs: JSON in and out, problems as :class:`CliError`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.settings import Secret
 
 
 class CliError(Exception):
-    """A failed command. ``code`` is that of the problem, or ``unreachable``; ``exit_code`` ends the process."""
+    """A failed command. ``code`` is that of the problem, or ``unreachable``."""
 
     def __init__(self, code: str, detail: str, *, status: int | None = None, exit_code: int = 1) -> None:
         super().__init__(detail)
@@ -32,7 +32,7 @@ class Answer:
 
 
 class Client:
-    """Calls one program at ``base``. It follows no redirect: the key is sent to the given address only."""
+    """Calls one program at ``base``. Follows no redirect: the key goes to that address only."""
 
     def __init__(self, base: str, key: Secret | None, *, name: str, timeout_s: float = 15.0) -> None:
         self._parts = urlsplit(base)
@@ -60,7 +60,7 @@ class Client:
                 raise CliError("unreachable", f"{self.name} broke off at {self.base}: {_why(error)}") from error
 
     def events(self, path: str, *, silence_s: float = 60.0) -> Iterator[tuple[str, Any]]:
-        """Server-sent events as (name, value), until the stream ends or is silent for ``silence_s`` seconds."""
+        """Server-sent events as (name, value), until the end or a silence of ``silence_s``."""
         from shared.sse import EventReader  # needs asyncio, and `check` starts faster without it
 
         headers = {"Accept": "text/event-stream"}

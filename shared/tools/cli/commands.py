@@ -38,5 +38,5 @@ def login_link(json: show.Json = False) -> None:
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
 )
 def check_command(context: typer.Context) -> None:
-    """Ping once: one line and an exit code as Nagios plugins give (0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN)."""
+    """Ping once; exit codes as of Nagios plugins (0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN)."""
     raise typer.Exit(check.main(context.args))

@@ -18,7 +18,7 @@ from shared.tools.cli import settings, show
 from shared.tools.cli.client import Client, CliError
 from shared.tools.cli.settings import CliSettings
 
-# Modules with ``checks(context)``. A program that is not installed is left out: each image holds one program only.
+# Modules with ``checks(context)``. An image holds one program only; the other is left out.
 PARTS = ("shared.tools.cli.examine", "bot_service.doctor", "watchdog.doctor")
 _MARKS = {
     CheckStatus.OK: "[green]✓[/]",
@@ -64,7 +64,7 @@ def _fetch(url: str) -> tuple[int, Any, str | None]:
 
 
 def examine(context: Context) -> Iterator[Check]:
-    """Every check of every installed part. A part that fails itself is a failed check, never an exception."""
+    """Every check of every installed part; an exception becomes a failed check."""
     for name in PARTS:
         if importlib.util.find_spec(name.partition(".")[0]) is None or importlib.util.find_spec(name) is None:
             continue

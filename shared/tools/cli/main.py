@@ -1,4 +1,4 @@
-"""Entry point of ``veilleur``. Imports little for ``check``, which runs every few seconds as a health check."""
+"""Entry point of ``veilleur``. Imports little for ``check``, which runs every few seconds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line. Exit codes: 0 done, 1 failed, 2 wrong use or settings; ``check`` has its own."""
+    """Exit codes: 0 done, 1 failed, 2 wrong use or settings; ``check`` has its own."""
     if sys.argv[1:2] == ["check"]:
         from shared.tools.cli.check import main as check
 

@@ -1,4 +1,4 @@
-"""Finds the programs and their keys: in the environment, in ``.env``, or in the secrets made at first start."""
+"""Finds the programs and their keys: in the environment, ``.env`` or the secrets folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.tools.dotenv import read_dotenv
 
 @dataclass(frozen=True, kw_only=True)
 class CliSettings:
-    """The variables of ``veilleur``: those of both programs, so that on their machine none has to be set."""
+    """The variables of ``veilleur``: those of both programs, so none has to be set beside them."""
 
     bot_url: str | None = setting("BOT_URL", url(), default=None, about="Address of the bot service")
     watchdog_url: str | None = setting(
@@ -60,7 +60,7 @@ class CliSettings:
 
 
 def environ() -> dict[str, str]:
-    """The variables of the process, and those of ``.env`` in the current folder that it does not set."""
+    """The variables of the process, else those of ``.env`` in the current folder."""
     try:
         from_file = read_dotenv(Path(".env"))
     except (ValueError, OSError):

@@ -75,7 +75,7 @@ def done(sentence: str, value: Any, *, json_wanted: bool) -> None:
 
 @contextmanager
 def errors(json_wanted: bool) -> Iterator[None]:
-    """A :class:`CliError` becomes one line on standard error (a document with ``--json``) and its exit code."""
+    """A :class:`CliError` becomes one line or JSON document, and its exit code."""
     try:
         yield
     except CliError as error:

@@ -53,7 +53,7 @@ def _status_sentence(name: str, value: dict[str, Any]) -> str:
 
 
 def _print_version(found: Any) -> None:
-    """The client version that new logins announce, from ``/health``; nothing when the engine announces none."""
+    """The client version that new logins announce, from ``/health``, if there is one."""
     if not isinstance(found, dict):
         return
     lines = []
@@ -113,7 +113,7 @@ def send_test(
     timeout: Annotated[int, typer.Option(min=1, metavar="SECONDS", help="How long to wait for the answers.")] = 30,
     json: show.Json = False,
 ) -> None:
-    """Send a test through every alert channel and show which arrived; exit code 1 when one did not."""
+    """Send a test through every alert channel; exit code 1 when one did not arrive."""
     with show.errors(json):
         watchdog = settings.watchdog()
         value = watchdog.post("/api/test-alert", {"author": "cli"})

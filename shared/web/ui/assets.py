@@ -1,4 +1,4 @@
-"""Serves style sheets, scripts and pictures from memory, under an address that changes with their content."""
+"""Serves style sheets, scripts and pictures; their address changes with their content."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Assets:
         self._digest = ""
 
     def url(self, name: str) -> str:
-        """The address of ``name``. Modules import each other by ``./name``, so all share one digest."""
+        """The address of ``name``. Scripts import ``./name``, so all share one digest."""
         return f"/static/{self.digest}/{name}"
 
     @property

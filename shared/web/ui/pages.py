@@ -43,7 +43,7 @@ HEADERS = {
 
 
 class Pages:
-    """The pages of one program: ``folder`` holds its ``templates/``, ``static/`` and ``locale/``."""
+    """The pages of one program: ``folder`` has ``templates/``, ``static/`` and ``locale/``."""
 
     def __init__(self, folder: Path, clock: Clock) -> None:
         self._folder = folder
@@ -51,7 +51,7 @@ class Pages:
         self.assets = Assets([HERE / "static", folder / "static"])
 
     def warm(self) -> None:
-        """Compile the templates and read the translations at start, so that no first reader blocks the event loop."""
+        """Compile templates and read translations, so that no first reader blocks the loop."""
         french(self._folder, HERE)
         for template in self._environment.list_templates():
             self._environment.get_template(template)
@@ -62,7 +62,7 @@ class Pages:
         return Words(lang, french(self._folder, HERE) if lang == "fr" else ENGLISH)
 
     def render(self, request: web.Request, template: str, *, status: int = 200, **context: Any) -> web.Response:
-        """The page ``template`` with ``context``, to which ``t``, ``now``, ``asset``, ``path`` and more are added."""
+        """The page ``template`` with ``context`` and the names that every page has."""
         words = self.words(request)
         theme = request.cookies.get("theme", "auto")
         text = self._environment.get_template(template).render(
@@ -78,7 +78,7 @@ class Pages:
         return web.Response(text=text, status=status, content_type="text/html", headers=HEADERS)
 
     def choice(self, request: web.Request) -> web.Response | None:
-        """A redirect that keeps ``?lang=fr`` or ``?theme=dark`` in a cookie; None when the request has neither."""
+        """A redirect that stores ``?lang=fr`` or ``?theme=dark`` in a cookie; None without them."""
         for name, allowed in (("lang", LANGUAGES), ("theme", THEMES)):
             wanted = request.query.get(name)
             if wanted is not None and wanted in allowed:

@@ -27,7 +27,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One line of ``points`` (x, y); y is None where nothing was measured, and the line is broken there."""
+    """One line of ``points`` (x, y), broken where y is None."""
 
     kind: str
     points: Sequence[tuple[float, float | None]]
