@@ -9,7 +9,7 @@ import time
 class CooperativeLoop:
     """A time budget of ``budget_s`` seconds for one loop over many items.
 
-    The loop asks after each item: ``if slice.spent: await slice.take()``. It reads the machine's
+    The loop asks after each item: ``if budget.spent: await budget.take()``. It reads the machine's
     clock and not the injected one: this thread must not be blocked.
     """
 
