@@ -21,9 +21,9 @@ def test_env_example_has_every_variable_with_its_default() -> None:
     assert documents.ENV_EXAMPLE.read_text(encoding="utf-8") == documents.env_example(), "run make docs"
 
 
-def test_the_table_of_the_readme_has_every_variable_with_its_default() -> None:
-    text = documents.README.read_text(encoding="utf-8")
-    assert text == documents.readme(text), "run make docs"
+def test_the_configuration_page_has_every_variable_with_its_default() -> None:
+    text = documents.CONFIGURATION.read_text(encoding="utf-8")
+    assert text == documents.configuration(text), "run make docs"
 
 
 def test_a_copy_of_env_example_changes_nothing(tmp_path: object) -> None:
