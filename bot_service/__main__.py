@@ -12,17 +12,17 @@ from aiohttp import web
 
 from bot_service import keys
 from bot_service.app import build_app, say_goodbye
-from bot_service.dashboard.desk import DESK
+from bot_service.dashboard.context import DESK
 from bot_service.dashboard.welcome import welcome
-from bot_service.engines.pool import WorkerPool
-from bot_service.engines.pool_policy import DEFAULT_COMMAND, PoolPolicy
-from bot_service.metrics import MemoryOfWorkers
+from bot_service.engines.pool.policy import DEFAULT_COMMAND, PoolPolicy
+from bot_service.engines.pool.pool import WorkerPool
+from bot_service.operations.metrics import MemoryOfWorkers
 from bot_service.sessions.leases import FolderTaken
 from bot_service.settings import BotSettings
 from bot_service.store.database import StoreRefused
-from shared import heap, logs
+from shared import gc_tuning, logs
 from shared.clock import SystemClock
-from shared.loop_turns import LoopTurns, TurnsOfLoop
+from shared.loop_metrics import LoopTurns, TurnsOfLoop
 from shared.settings import environment_without_secrets, load_or_exit
 from shared.web.livez import StallAnswerer
 from shared.web.server import bind_or_exit, serve
@@ -39,7 +39,7 @@ def _built(settings: BotSettings, port: int, turns: LoopTurns) -> web.Applicatio
     app.cleanup_ctx.append(welcome(settings.public_url or f"http://localhost:{port}"))
     app.cleanup_ctx.append(_settled)
     app[DESK].pages.warm()
-    heap.settle()
+    gc_tuning.settle()
     return app
 
 
@@ -54,7 +54,7 @@ async def _run(app: web.Application, sockets: list[socket.socket]) -> None:
 
 async def _settled(app: web.Application) -> AsyncIterator[None]:
     # The last before the first request: what was read from the store lives for long as well.
-    heap.settle()
+    gc_tuning.settle()
     yield
 
 

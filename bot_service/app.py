@@ -8,51 +8,51 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.alerts import CLIENT_OUTDATED, NOT_RECEIVING
-from bot_service.api import document, routes
-from bot_service.api.access import Scope, Tokens, gate
-from bot_service.api.figures import Rates
-from bot_service.api.heartbeat import Pulse
-from bot_service.api.store_errors import store_errors
+from bot_service.access.keyring import KeyRing
+from bot_service.access.principals import Scope, Tokens, gate
+from bot_service.api.health.statistics import Rates
+from bot_service.api.server import document, routes
+from bot_service.api.server.problems import store_errors
+from bot_service.api.watchdog.heartbeat import Pulse
 from bot_service.app_delivery import delivery, delivery_loops, end_events
 from bot_service.boot import Boot
 from bot_service.dashboard import routes as dashboard
-from bot_service.dashboard.desk import DESK, new_desk
+from bot_service.dashboard.context import DESK, new_desk
 from bot_service.dashboard.stream import end_streams
 from bot_service.domain.expiry import ExpiryAction, ExpiryPolicy
-from bot_service.domain.ladder import gave_up
 from bot_service.domain.ports import EnginePool
 from bot_service.domain.readiness import DoubtPolicy
 from bot_service.domain.reconnect import HerdLimit
-from bot_service.domain.record import Policy
-from bot_service.engines.table import client_library
+from bot_service.domain.recovery import gave_up
+from bot_service.domain.session_record import Policy
+from bot_service.engines.registry import client_library
 from bot_service.engines.version_page import VersionPage
-from bot_service.keyring import KeyRing
-from bot_service.metrics import BotMetrics, ClientVersionFigures
-from bot_service.sessions.boot import Restore
-from bot_service.sessions.bus import EventBus
+from bot_service.events.service_alerts import CLIENT_OUTDATED, NOT_RECEIVING
+from bot_service.operations.metrics import BotMetrics, ClientVersionFigures
+from bot_service.sessions.activity import SignsOfLife
 from bot_service.sessions.cleanup import Cleanup
 from bot_service.sessions.client_version import FOLDER, ClientVersion
-from bot_service.sessions.hands import Hands
+from bot_service.sessions.client_version_recovery import VersionRecovery
+from bot_service.sessions.commands import Sessions
+from bot_service.sessions.effects import Hands
+from bot_service.sessions.event_bus import EventBus
 from bot_service.sessions.leases import FolderLease
-from bot_service.sessions.life import SignsOfLife
-from bot_service.sessions.news import News
+from bot_service.sessions.notifications import News
 from bot_service.sessions.outage import upstream_outage
-from bot_service.sessions.patterns import PatternKeeper
-from bot_service.sessions.probe import Probe, ProbePolicy
+from bot_service.sessions.readiness_check import Sweep
+from bot_service.sessions.receive_probe import Probe, ProbePolicy
 from bot_service.sessions.registry import SessionRegistry
-from bot_service.sessions.service import Sessions
+from bot_service.sessions.restore import Restore
+from bot_service.sessions.silence_patterns import PatternKeeper
 from bot_service.sessions.supervisor import Supervisor
-from bot_service.sessions.sweep import Sweep
 from bot_service.sessions.timers import Timers
-from bot_service.sessions.version_recovery import VersionRecovery
 from bot_service.settings import BotSettings
 from bot_service.store.database import open_database
 from bot_service.store.sessions import SessionStore, StoreUnavailable
-from bot_service.store.watch import StoreWatch
+from bot_service.store.write_check import StoreWatch
 from shared import logs
 from shared.clock import Clock, SystemClock
-from shared.heap import HeapCare
+from shared.gc_tuning import HeapCare
 from shared.loop_guard import LoopGuard
 from shared.secret_files import read_or_create
 from shared.tasks import TaskGroupOfLoops

@@ -10,36 +10,36 @@ import aiohttp
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.alerts import ServiceAlerts, WatchdogSilence, targets
-from bot_service.delivery import addresses, call
-from bot_service.delivery.announce import Announcer
-from bot_service.delivery.call import Attempt
-from bot_service.delivery.directory import Target, WebhookDirectory
-from bot_service.delivery.feed import EventFeed
-from bot_service.delivery.handlers import InboundHandlers
-from bot_service.delivery.ids import EventIds
-from bot_service.delivery.inbound import Batch
-from bot_service.delivery.journal import JournalIngest
-from bot_service.delivery.limits import Rate, SendPolicy
-from bot_service.delivery.media import MediaStore
-from bot_service.delivery.outbox import Outbox
-from bot_service.delivery.retention import Retention, RetentionPolicy
-from bot_service.delivery.sender import Sender, SenderPolicy
-from bot_service.delivery.session_events import SessionEvents
-from bot_service.delivery.trial import WebhookTrial
-from bot_service.delivery.verdict import WebhookPolicy
-from bot_service.delivery.webhook_results import WebhookResults
-from bot_service.delivery.webhooks import WebhookDispatcher
+from bot_service.access.keyring import KeyRing
 from bot_service.domain.message import InboundMessage
 from bot_service.domain.ports import EngineSignal
-from bot_service.domain.record import Record, Transition
+from bot_service.domain.session_record import Record, Transition
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import LINKED, State
-from bot_service.keyring import KeyRing
-from bot_service.metrics import AgesOfSessions, QueueWatch
-from bot_service.pushes import WatchdogPushes
+from bot_service.events.ids import EventIds
+from bot_service.events.publisher import Announcer
+from bot_service.events.service_alerts import ServiceAlerts, WatchdogSilence, targets
+from bot_service.events.session_events import SessionEvents
+from bot_service.events.stream import EventFeed
+from bot_service.events.subscriptions import Target, WebhookDirectory
+from bot_service.messages.handlers import InboundHandlers
+from bot_service.messages.inbound import Batch
+from bot_service.messages.journal_reader import JournalIngest
+from bot_service.messages.media import MediaStore
+from bot_service.messages.outbox import Outbox
+from bot_service.messages.rate_limits import Rate, SendPolicy
+from bot_service.messages.sender import Sender, SenderPolicy
+from bot_service.operations.metrics import AgesOfSessions, QueueWatch
+from bot_service.operations.retention import Retention, RetentionPolicy
+from bot_service.operations.watchdog_reports import WatchdogPushes
 from bot_service.settings import BotSettings
-from bot_service.store import deliveries, events, sends
+from bot_service.store import deliveries, events, send_queue
+from bot_service.webhooks import addresses, call
+from bot_service.webhooks.call import Attempt
+from bot_service.webhooks.dispatcher import WebhookDispatcher
+from bot_service.webhooks.policy import WebhookPolicy
+from bot_service.webhooks.results import WebhookResults
+from bot_service.webhooks.test_call import WebhookTrial
 from shared.tasks import TaskGroupOfLoops
 
 
@@ -107,7 +107,7 @@ async def _build(app: web.Application, http: aiohttp.ClientSession, trusted: aio
     settings, clock, database = app[keys.SETTINGS], app[keys.CLOCK], app[keys.DATABASE]
     registry, metrics = app[keys.REGISTRY], app[keys.FIGURES]
     async with database.read() as connection:
-        newest = [await events.newest_id(connection), await sends.newest(connection)]
+        newest = [await events.newest_id(connection), await send_queue.newest(connection)]
         webhooks = await deliveries.all_webhooks(connection)
     ids = EventIds(clock, after=max((each for each in newest if each is not None), default=None))
     directory = WebhookDirectory(targets(settings.alert_urls, settings.alert_webhook_secret))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bot_service import doctor_version
 from bot_service.settings import BotSettings
-from shared.doctor import Check, Context, Verdict, settings_checks, sqlite_check
+from shared.tools.doctor import Check, Context, Verdict, settings_checks, sqlite_check
 
 GROUP, BEFORE = "Bot service", "Before deployment: bot service"
 DESCRIPTORS = 4096

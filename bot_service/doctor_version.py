@@ -14,13 +14,13 @@ from pathlib import Path
 
 from bot_service.domain import version_problems
 from bot_service.domain.client_version import Mode, Source, Versions, age_days, version
-from bot_service.engines import table
-from bot_service.engines.base import ClientLibrary, CopyError
+from bot_service.engines import registry
+from bot_service.engines.port import ClientLibrary, CopyError
 from bot_service.sessions.client_version import FOLDER
 from bot_service.settings import BotSettings
 from shared.clock import SystemClock
-from shared.doctor import Check, Verdict
-from shared.sqlite_look import looking_at
+from shared.sqlite_readonly import looking_at
+from shared.tools.doctor import Check, Verdict
 
 NAME, COPY = "client version", "client version copy"
 OLD_DAYS = 45
@@ -30,7 +30,7 @@ _SOURCE = {Source.PUBLISHED: "the published one", Source.BUILTIN: "the engine's 
 
 def checks(group: str, settings: BotSettings, *, now: datetime | None = None) -> Iterator[Check]:
     """Nothing for an engine that announces no client version."""
-    library = table.client_library(settings.engine)
+    library = registry.client_library(settings.engine)
     if library is None:
         return
     try:

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from bot_service.access.keyring import KeyRing
 from bot_service.boot import Boot
 from bot_service.domain.ports import EnginePool
-from bot_service.keyring import KeyRing
-from bot_service.metrics import BotMetrics
-from bot_service.sessions.boot import Restore
-from bot_service.sessions.bus import EventBus
+from bot_service.operations.metrics import BotMetrics
 from bot_service.sessions.cleanup import Cleanup
 from bot_service.sessions.client_version import ClientVersion
+from bot_service.sessions.client_version_recovery import VersionRecovery
+from bot_service.sessions.commands import Sessions
+from bot_service.sessions.event_bus import EventBus
 from bot_service.sessions.leases import FolderLease
-from bot_service.sessions.patterns import PatternKeeper
-from bot_service.sessions.probe import Probe
+from bot_service.sessions.readiness_check import Sweep
+from bot_service.sessions.receive_probe import Probe
 from bot_service.sessions.registry import SessionRegistry
-from bot_service.sessions.service import Sessions
+from bot_service.sessions.restore import Restore
+from bot_service.sessions.silence_patterns import PatternKeeper
 from bot_service.sessions.supervisor import Supervisor
-from bot_service.sessions.sweep import Sweep
-from bot_service.sessions.version_recovery import VersionRecovery
 from bot_service.settings import BotSettings
 from bot_service.store.database import Database
 from bot_service.store.sessions import SessionStore
@@ -32,8 +32,8 @@ from shared.loop_guard import LoopGuard
 from shared.tasks import TaskGroupOfLoops
 
 if TYPE_CHECKING:
-    from bot_service.api.figures import Rates
-    from bot_service.api.heartbeat import Pulse
+    from bot_service.api.health.statistics import Rates
+    from bot_service.api.watchdog.heartbeat import Pulse
     from bot_service.app_delivery import Delivery
 
 # The program

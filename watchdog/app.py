@@ -18,26 +18,26 @@ from shared.web import livez, metrics, middleware
 from watchdog import keys, wiring
 from watchdog.boot import Boot
 from watchdog.domain.ports import Notifier
+from watchdog.flow.cycle import Cycle
+from watchdog.flow.deadman import Deadman
 from watchdog.flow.dispatcher import Dispatcher
-from watchdog.flow.moments import Moments
+from watchdog.flow.housekeeping import Upkeep
 from watchdog.flow.pipeline import Pipeline
 from watchdog.flow.remediator import RepairLoop
-from watchdog.flow.repair_view import RepairView
-from watchdog.flow.upkeep import Upkeep
+from watchdog.flow.repair_context import RepairView
+from watchdog.flow.steady_time import Moments
 from watchdog.ledger import outbox, runs
 from watchdog.ledger.sqlite import Ledger
+from watchdog.metrics.delivery_meter import DeliveryMeter
+from watchdog.metrics.meter import PREFIX, Meter
+from watchdog.metrics.repair_meter import RepairMeter
 from watchdog.notifiers import table
 from watchdog.notifiers.log import LogNotifier
 from watchdog.remediators import table as remediators
 from watchdog.settings import WatchdogSettings
-from watchdog.stats.cycle import Cycle
-from watchdog.stats.deadman import Deadman
-from watchdog.stats.delivery_meter import DeliveryMeter
-from watchdog.stats.prometheus import PREFIX, Meter
-from watchdog.stats.repair_meter import RepairMeter
 from watchdog.status import api, own_health, pages
 from watchdog.status.access import Access
-from watchdog.status.gather import Gather
+from watchdog.status.snapshot import Gather
 
 log = logs.get(__name__)
 

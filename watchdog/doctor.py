@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from shared.doctor import Check, Context, Verdict, settings_checks, sqlite_check
+from shared.tools.doctor import Check, Context, Verdict, settings_checks, sqlite_check
 from watchdog.settings import WatchdogSettings
 
 GROUP, BEFORE = "Watchdog", "Before deployment: watchdog"

@@ -10,20 +10,20 @@ from shared.loop_guard import LoopGuard
 from shared.settings import Secret
 from shared.tasks import TaskGroupOfLoops
 from watchdog.boot import Boot
+from watchdog.flow.cycle import Cycle
 from watchdog.flow.dispatcher import Dispatcher
-from watchdog.flow.moments import Moments
+from watchdog.flow.housekeeping import Upkeep
 from watchdog.flow.pipeline import Pipeline
 from watchdog.flow.remediator import RepairLoop
-from watchdog.flow.upkeep import Upkeep
+from watchdog.flow.steady_time import Moments
 from watchdog.flow.watch import Watch
 from watchdog.ledger.sqlite import Ledger
+from watchdog.metrics.delivery_meter import DeliveryMeter
+from watchdog.metrics.meter import Meter
+from watchdog.metrics.repair_meter import RepairMeter
 from watchdog.settings import WatchdogSettings
-from watchdog.stats.cycle import Cycle
-from watchdog.stats.delivery_meter import DeliveryMeter
-from watchdog.stats.prometheus import Meter
-from watchdog.stats.repair_meter import RepairMeter
 from watchdog.status.access import Access
-from watchdog.status.gather import Gather
+from watchdog.status.snapshot import Gather
 
 SETTINGS: web.AppKey[WatchdogSettings] = web.AppKey("settings", WatchdogSettings)
 CLOCK: web.AppKey[Clock] = web.AppKey("clock")

@@ -9,16 +9,16 @@ from urllib.parse import quote
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.api.lookup import problems, session_of
-from bot_service.api.schemas import DEFAULT_OWNER, CreateSession
-from bot_service.dashboard.desk import DESK, Form, back, done
+from bot_service.api.sessions.lookup import problems, session_of
+from bot_service.api.sessions.schemas import DEFAULT_OWNER, CreateSession
+from bot_service.dashboard.context import DESK, Form, back, done
 from bot_service.dashboard.login import Login
-from bot_service.delivery.compose import Unsendable, address
-from bot_service.delivery.ids import new_message_id
-from bot_service.delivery.outbox import KeyReused, QueueFull, SendFrozen, fingerprint
 from bot_service.domain.message import OutgoingMessage
-from bot_service.domain.record import CommandKind
-from bot_service.sessions.service import NewSession, SessionExists
+from bot_service.domain.session_record import CommandKind
+from bot_service.events.ids import new_message_id
+from bot_service.messages.outbox import KeyReused, QueueFull, SendFrozen, fingerprint
+from bot_service.messages.validation import Unsendable, address
+from bot_service.sessions.commands import NewSession, SessionExists
 from shared.web import body, errors
 
 Act = Callable[[web.Request, Login, Form], Awaitable[str]]

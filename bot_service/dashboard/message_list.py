@@ -9,8 +9,8 @@ import msgspec
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.dashboard.shown import moment
-from bot_service.domain.record import Record
+from bot_service.dashboard.view_models import moment
+from bot_service.domain.session_record import Record
 from bot_service.store import messages
 from bot_service.store.messages import StoredMessage
 from shared.web.ui.words import Words

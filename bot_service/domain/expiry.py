@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bot_service.domain.record import Record
+from bot_service.domain.session_record import Record
 from bot_service.domain.states import LIVE, Wanted
 
 

@@ -1,6 +1,6 @@
 """The reaction table: every signal of an engine, one row each: new state, who must act, how it goes on.
 
-A row holds for a session that is wanted and not at an end; :func:`bot_service.domain.session.advance` sees to the rest.
+A row holds for a session that is wanted and not at an end; :func:`bot_service.domain.session_rules.advance` sees to the rest.
 """
 
 from __future__ import annotations
@@ -11,7 +11,18 @@ from dataclasses import dataclass
 import msgspec
 
 from bot_service.domain.reconnect import backoff_ms, between_ms
-from bot_service.domain.record import MINUTE_MS, Due, DueKind, Effect, EffectKind, Policy, Record, Seen, Signal, Step
+from bot_service.domain.session_record import (
+    MINUTE_MS,
+    Due,
+    DueKind,
+    Effect,
+    EffectKind,
+    Policy,
+    Record,
+    Seen,
+    Signal,
+    Step,
+)
 from bot_service.domain.signals import SignalKind as K
 from bot_service.domain.states import LINKED, Actor, State, Wanted
 

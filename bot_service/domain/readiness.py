@@ -11,7 +11,7 @@ from array import array
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bot_service.domain.record import HOUR_MS, Record
+from bot_service.domain.session_record import HOUR_MS, Record
 from bot_service.domain.states import LINKED
 
 SLOTS = 24  # one for each hour of the day, UTC

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot_service.domain.expiry import ExpiryPolicy, judge
-from bot_service.domain.record import Command, CommandKind
+from bot_service.domain.session_record import Command, CommandKind
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.supervisor import Supervisor
 from shared import logs
-from shared.breath import Breath
 from shared.clock import Clock
+from shared.cooperative import Breath
 
 log = logs.get(__name__)
 

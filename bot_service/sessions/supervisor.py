@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bot_service.domain.ports import ClientVersionPool, EngineSignal
-from bot_service.domain.record import (
+from bot_service.domain.session_record import (
     Command,
     DueKind,
     Effect,
@@ -20,15 +20,15 @@ from bot_service.domain.record import (
     Transition,
     transition,
 )
-from bot_service.domain.session import advance
+from bot_service.domain.session_rules import advance
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import State, Wanted
-from bot_service.sessions.codes import Codes
-from bot_service.sessions.fleet import SessionFleet
-from bot_service.sessions.hands import Hands
+from bot_service.sessions.activity import SignsOfLife
+from bot_service.sessions.client_version_refusals import SessionFleet
+from bot_service.sessions.effects import Hands
 from bot_service.sessions.leases import Leases
-from bot_service.sessions.life import SignsOfLife
-from bot_service.sessions.news import News
+from bot_service.sessions.notifications import News
+from bot_service.sessions.pairing_codes import Codes
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.timers import Timers
 from bot_service.store.sessions import SessionStore

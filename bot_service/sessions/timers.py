@@ -6,9 +6,9 @@ import heapq
 from collections.abc import Callable
 
 from bot_service.domain.reconnect import HerdLimit
-from bot_service.domain.record import Due, DueKind
-from shared.breath import Breath
+from bot_service.domain.session_record import Due, DueKind
 from shared.clock import Clock, to_ms
+from shared.cooperative import Breath
 
 SLICE = 100
 LOOK_EVERY = 10

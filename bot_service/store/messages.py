@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot_service.store.tables_delivery import journal_positions, messages, send_outbox
+from bot_service.store.message_tables import journal_positions, messages, send_outbox
 
 Key = tuple[str, str, str]
 

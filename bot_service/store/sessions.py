@@ -14,10 +14,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot_service.domain.record import Record, Transition
+from bot_service.domain.session_record import Record, Transition
 from bot_service.domain.states import Actor, State
 from bot_service.store.database import Database
-from bot_service.store.tables import sessions, transitions
+from bot_service.store.session_tables import sessions, transitions
 from shared import logs
 from shared.clock import Clock
 

@@ -176,7 +176,7 @@ async def cleanup(folder: Path, count: int, expired: int) -> None:
 
 
 def _new(session: str) -> Any:
-    from bot_service.sessions.service import NewSession
+    from bot_service.sessions.commands import NewSession
 
     return NewSession("main", session)
 

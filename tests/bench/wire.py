@@ -24,7 +24,7 @@ from typing import Any
 
 import aiohttp
 
-from bot_service.domain.record import Record
+from bot_service.domain.session_record import Record
 from bot_service.domain.states import State, Wanted
 from bot_service.store.sessions import row_of
 from tests.fake_whatsapp.remote import Remote, ServerProcess

@@ -13,12 +13,12 @@ import pytest
 from bot_service.doctor_version import COPY, NAME, checks
 from bot_service.domain import version_problems
 from bot_service.domain.client_version import BUILDS_PER_DAY, estimated_build, version
-from bot_service.engines import table
-from bot_service.engines.base import CopyError
+from bot_service.engines import registry
+from bot_service.engines.port import CopyError
 from bot_service.store import client_builds
 from bot_service.store.database import open_database
 from shared.clock import SystemClock
-from shared.doctor import Check, Verdict
+from shared.tools.doctor import Check, Verdict
 from tests.support.bot_app import settings
 
 NOW = SystemClock().now()
@@ -57,7 +57,7 @@ class Library:
 @pytest.fixture
 def library(monkeypatch: pytest.MonkeyPatch) -> Library:
     made = Library()
-    monkeypatch.setattr(table, "client_library", lambda name: made if name == "neonize" else None)
+    monkeypatch.setattr(registry, "client_library", lambda name: made if name == "neonize" else None)
     return made
 
 

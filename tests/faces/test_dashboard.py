@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from bot_service import keys
-from bot_service.dashboard.desk import DESK
+from bot_service.dashboard.context import DESK
 from bot_service.domain.client_version import Source
-from bot_service.domain.record import Record
+from bot_service.domain.session_record import Record
 from bot_service.domain.states import Actor, State, Wanted
 from bot_service.sessions.client_version import VersionFacts
 from bot_service.store import deliveries

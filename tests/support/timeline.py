@@ -22,14 +22,14 @@ from watchdog.domain.outcome import Attempt, Cause, Outcome, ProbeResult
 from watchdog.domain.policy import Pause, Policy
 from watchdog.domain.states import Notice
 from watchdog.flow.dispatcher import Dispatcher
-from watchdog.flow.link_facts import LinkFacts
-from watchdog.flow.moments import Moments
+from watchdog.flow.heartbeat_facts import LinkFacts
+from watchdog.flow.housekeeping import Upkeep
 from watchdog.flow.pipeline import Pipeline
 from watchdog.flow.schedule import Schedule
-from watchdog.flow.upkeep import Upkeep
+from watchdog.flow.steady_time import Moments
 from watchdog.ledger import history, pauses, runs
 from watchdog.ledger.sqlite import open_in_memory
-from watchdog.stats.delivery_meter import DeliveryMeter
+from watchdog.metrics.delivery_meter import DeliveryMeter
 
 BEAT_S = 2.0
 TIMEOUT_S = 10.0

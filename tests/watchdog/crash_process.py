@@ -35,13 +35,13 @@ from watchdog.domain.policy import Policy
 from watchdog.domain.ports import Delivered
 from watchdog.domain.states import Notice, State
 from watchdog.flow.dispatcher import Dispatcher
-from watchdog.flow.moments import Moments
 from watchdog.flow.pipeline import Pipeline
+from watchdog.flow.steady_time import Moments
 from watchdog.flow.timing import epoch_ms
 from watchdog.ledger import outbox, runs
 from watchdog.ledger.sqlite import Ledger, open_ledger
+from watchdog.metrics.delivery_meter import DeliveryMeter
 from watchdog.notifiers.webhook import WebhookNotifier
-from watchdog.stats.delivery_meter import DeliveryMeter
 
 ROOT = Path(__file__).resolve().parents[2]
 TRACED = tuple(

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from bot_service.domain.message import InboundMessage, OutgoingMessage, Receipt, Sent
-from bot_service.engines import journal_file, protocol
+from bot_service.engines.wire import journal_file, protocol
 from tests.fake_whatsapp.remote import Remote
 
 Found = TypeVar("Found")

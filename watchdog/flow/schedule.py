@@ -12,9 +12,9 @@ from shared.tasks import spawn
 from watchdog.domain.outcome import Cause, ProbeResult
 from watchdog.domain.ports import Pinger
 from watchdog.domain.states import State
-from watchdog.flow.moments import Moments
 from watchdog.flow.pace import Pace
 from watchdog.flow.pipeline import Pipeline
+from watchdog.flow.steady_time import Moments
 from watchdog.flow.timing import either
 
 LONGEST_SLEEP_S = 3600.0

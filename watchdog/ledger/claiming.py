@@ -12,7 +12,7 @@ import msgspec
 from watchdog.domain import notices
 from watchdog.domain.alert import AlertPolicy, Judged, Surroundings, Verdict, judge
 from watchdog.domain.states import Notice, NoticeKind
-from watchdog.ledger import rows
+from watchdog.ledger import incidents
 from watchdog.ledger.outbox import HELD, in_maintenance, insert_row
 
 _OPEN = "state IN ('waiting', 'leased')"
@@ -50,7 +50,7 @@ def claim(connection: sqlite3.Connection, channel: str, now_ms: int, policy: Ale
         found = _next(connection, channel, now_ms, newer_than)
         if found is None:
             return Claimed(None, tuple(decided), _look_again(connection, channel, now_ms, retry_at))
-        notice = rows.notice(found)
+        notice = incidents.notice(found)
         judged = judge(notice, _surroundings(connection, notice, channel, found["row_id"], now_ms, policy), policy)
         if judged.verdict is Verdict.SEND:
             taken = _lease(connection, found["row_id"], now_ms, lease_ms)
@@ -119,7 +119,7 @@ def _put_aside(
 def _merge(
     connection: sqlite3.Connection, notice: Notice, judged: Judged, channel: str, role: str, now_ms: int
 ) -> None:
-    incident = rows.find_incident(connection, notice.incident_id or "")
+    incident = incidents.find_incident(connection, notice.incident_id or "")
     if incident is None:
         raise LookupError(f"notice {notice.id} has no incident")
     both = connection.execute(
@@ -127,7 +127,7 @@ def _merge(
         (f"{incident.id}:{NoticeKind.DOWN}", f"{incident.id}:{NoticeKind.UP}", channel),
     ).fetchall()
     merged = notices.was_down(incident, now_ms)
-    rows.insert_notice(connection, merged, ())
+    incidents.insert_notice(connection, merged, ())
     connection.executemany(
         "UPDATE outbox SET state = 'merged', reason = ?, done_at = ?, leased_until = NULL WHERE id = ?",
         [(judged.why, now_ms, row["id"]) for row in both],
@@ -152,7 +152,7 @@ def _look_again(connection: sqlite3.Connection, channel: str, now_ms: int, retry
 def _surroundings(
     connection: sqlite3.Connection, notice: Notice, channel: str, row_id: int, now_ms: int, policy: AlertPolicy
 ) -> Surroundings:
-    incident = rows.find_incident(connection, notice.incident_id) if notice.incident_id is not None else None
+    incident = incidents.find_incident(connection, notice.incident_id) if notice.incident_id is not None else None
     opener = None
     if notice.kind in notices.OPENER_OF:
         opener = _state(connection, opener_id(notice), channel)
@@ -161,7 +161,7 @@ def _surroundings(
     closer = None
     if notice.kind is NoticeKind.DOWN and incident is not None and incident.closed_at_ms is not None:
         closer = _state(connection, f"{incident.id}:{NoticeKind.UP}", channel)
-    others = [found for found in rows.open_incidents(connection, notice.target) if found.id != notice.incident_id]
+    others = [found for found in incidents.open_incidents(connection, notice.target) if found.id != notice.incident_id]
     return Surroundings(
         incident=incident,
         opener=opener,

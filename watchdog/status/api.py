@@ -15,10 +15,11 @@ from watchdog import keys
 from watchdog.domain import notices
 from watchdog.domain.facts import Tick
 from watchdog.flow.timing import epoch_ms
-from watchdog.ledger import acknowledging, outbox, pauses, rows, timeline
+from watchdog.ledger import acknowledging, outbox, pauses, timeline
+from watchdog.ledger import incidents as rows
 from watchdog.status import badge
-from watchdog.status.view import IncidentView, NoticeView, PauseView, incident_view
-from watchdog.status.wishes import AckWish, PauseWish, TestWish, pause_of, plain
+from watchdog.status.requests import AckWish, PauseWish, TestWish, pause_of, plain
+from watchdog.status.schema import IncidentView, NoticeView, PauseView, incident_view
 
 _MOST_INCIDENTS = 100
 

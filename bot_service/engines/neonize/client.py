@@ -13,17 +13,25 @@ from typing import Any, ParamSpec, TypeVar
 
 from bot_service.domain.message import Media
 from bot_service.domain.signals import SignalKind
-from bot_service.engines.base import EngineError, EngineSink
-from bot_service.engines.login_gate import Answer, LoginAttempt, LoginGate
-from bot_service.engines.neonize import events, gate_lines, jids, library, lines, lost, signs
+from bot_service.engines.neonize import (
+    events,
+    jids,
+    library,
+    log_lines,
+    lost_messages,
+    receipt_gate_lines,
+    stanza_signals,
+)
+from bot_service.engines.neonize.client_table_lock import MapRule
 from bot_service.engines.neonize.connection import Connection
+from bot_service.engines.neonize.decrypt_marks import Marks
 from bot_service.engines.neonize.files import DeviceFiles
-from bot_service.engines.neonize.gate import ReceiptGate
-from bot_service.engines.neonize.intake import Intake
-from bot_service.engines.neonize.maps import MapRule
-from bot_service.engines.neonize.marks import Marks
+from bot_service.engines.neonize.journal_intake import Intake
+from bot_service.engines.neonize.receipt_gate import ReceiptGate
 from bot_service.engines.neonize.sending import Sending
-from bot_service.engines.neonize.sent import SentMessages
+from bot_service.engines.neonize.sent_messages import SentMessages
+from bot_service.engines.port import EngineError, EngineSink
+from bot_service.engines.wire.login_gate import Answer, LoginAttempt, LoginGate
 from shared import logs
 from shared.clock import Clock, to_ms
 from shared.redact import redact_text
@@ -174,15 +182,15 @@ class Client:
         if logger == "Client/Recv":
             self._frame_in(text)
         elif logger == "Client/Send":
-            gate_lines.of_frame_out(self.gate, text)
+            receipt_gate_lines.of_frame_out(self.gate, text)
             self.sending.frame_out(text)
         elif logger == "Client":
-            gate_lines.of_client(self.gate, text)
-            if (message_id := lines.given_up_message(text)) is not None:
+            receipt_gate_lines.of_client(self.gate, text)
+            if (message_id := log_lines.given_up_message(text)) is not None:
                 self._given_up(message_id)
-            elif text.startswith(lines.REDIALING):
-                self._wait_at_gate(alone=text == lines.REDIALING_AT_ONCE)
-        elif logger == "Client/Socket" and text.startswith(lines.DIALING):
+            elif text.startswith(log_lines.REDIALING):
+                self._wait_at_gate(alone=text == log_lines.REDIALING_AT_ONCE)
+        elif logger == "Client/Socket" and text.startswith(log_lines.DIALING):
             self.gate.new_connection()
             self.connection.dialing()
         if level in ("WARN", "ERROR"):
@@ -190,7 +198,7 @@ class Client:
 
     def _frame_in(self, text: str) -> None:
         self._around.sink.frame_seen(self.session)
-        stanza = lines.parse(text)
+        stanza = log_lines.parse(text)
         if stanza is None:
             return
         if stanza.tag == "message" and stanza.envelopes:
@@ -200,12 +208,12 @@ class Client:
             self.connection.logged_in()
         elif stanza.tag == "iq" and stanza.offered_codes:
             self._offered = stanza.offered_codes
-        elif (proof := signs.taken(stanza)) is not None:
+        elif (proof := stanza_signals.taken(stanza)) is not None:
             for whatsapp_id in proof:
                 self.sent.seen_taken(whatsapp_id, to_ms(self._around.clock.now()))
-        sign = signs.of_stanza(stanza, pairing=not self.connection.was_online)
+        sign = stanza_signals.of_stanza(stanza, pairing=not self.connection.was_online)
         if sign is not None:
-            if stanza.tag == "failure" and sign[0] in signs.JUDGES_BUILD:
+            if stanza.tag == "failure" and sign[0] in stanza_signals.JUDGES_BUILD:
                 self._login_ended(accepted=sign[0] is not SignalKind.OUTDATED)
             self._tell(*sign)
 
@@ -240,7 +248,7 @@ class Client:
     def _given_up(self, message_id: str) -> None:
         """Its sender was asked again and again and it cannot be read: nobody will deliver it any more."""
         self.gate.asked_again(message_id)  # there is nothing left to wait for
-        lost.tell(self._around.sink, self.session, lost.Lost(message_id, lost.UNREADABLE))
+        lost_messages.tell(self._around.sink, self.session, lost_messages.Lost(message_id, lost_messages.UNREADABLE))
 
     def _code(self, text: str) -> None:
         if not self._pairing:
@@ -302,5 +310,5 @@ class Client:
         if self.over:
             return
         self._around.sink.signal(self.session, kind, data)
-        if kind in signs.ENDS:
+        if kind in stanza_signals.ENDS:
             self._around.ended(self)

@@ -18,18 +18,18 @@ from typing import Any, TypeVar
 
 from bot_service.domain.message import Media, OutgoingMessage, Sent
 from bot_service.domain.signals import SignalKind
-from bot_service.engines.base import EngineError, EngineSink
-from bot_service.engines.login_gate import RECENT_S, Answer, LoginAttempt, LoginGate
-from bot_service.engines.neonize import jids, lost, media_files, outgoing
+from bot_service.engines.neonize import jids, lost_messages, media_files, outgoing
 from bot_service.engines.neonize.client import GATE_POLL_S, Client, Surroundings
+from bot_service.engines.neonize.client_table_lock import MapRule
+from bot_service.engines.neonize.decrypt_marks import Marks
 from bot_service.engines.neonize.errors import translate
 from bot_service.engines.neonize.files import DeviceFiles
 from bot_service.engines.neonize.library import TYPING, Library, LibraryError
-from bot_service.engines.neonize.maps import MapRule
-from bot_service.engines.neonize.marks import Marks
-from bot_service.engines.neonize.sent import SentMessage
-from bot_service.engines.neonize.stores import Stores
+from bot_service.engines.neonize.sent_messages import SentMessage
+from bot_service.engines.neonize.store_recovery import Stores
 from bot_service.engines.neonize.threads import on, within
+from bot_service.engines.port import EngineError, EngineSink
+from bot_service.engines.wire.login_gate import RECENT_S, Answer, LoginAttempt, LoginGate
 from shared import logs
 from shared.clock import Clock, SystemClock, to_ms
 from shared.tasks import spawn
@@ -139,7 +139,7 @@ class NeonizeEngine:
         marks = Marks(files.marks)
         try:
             for one in self._stores.prepare(session, files, marks):
-                lost.tell(self._sink, session, one)
+                lost_messages.tell(self._sink, session, one)
         finally:
             marks.close()
 

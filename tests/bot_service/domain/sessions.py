@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot_service.domain.record import Due, DueKind, EffectKind, Policy, Record, Signal, Step
-from bot_service.domain.session import advance
+from bot_service.domain.session_record import Due, DueKind, EffectKind, Policy, Record, Signal, Step
+from bot_service.domain.session_rules import advance
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import LINKED, State, Wanted
 

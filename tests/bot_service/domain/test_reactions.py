@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bot_service.domain.reactions import REACTIONS
-from bot_service.domain.record import DueKind, EffectKind, Policy, Seen, Signal
-from bot_service.domain.session import advance
+from bot_service.domain.session_record import DueKind, EffectKind, Policy, Seen, Signal
+from bot_service.domain.session_rules import advance
 from bot_service.domain.signals import SignalKind as K
 from bot_service.domain.states import Actor, State, Wanted
 from tests.bot_service.domain.sessions import JID, NOW, POLICY, due_in, kinds, on, session

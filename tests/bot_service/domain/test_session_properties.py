@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bot_service.domain.ladder import gave_up
-from bot_service.domain.record import (
+from bot_service.domain.recovery import gave_up
+from bot_service.domain.session_record import (
     Command,
     CommandKind,
     DueKind,
@@ -22,7 +22,7 @@ from bot_service.domain.record import (
     Record,
     Signal,
 )
-from bot_service.domain.session import advance, refusal
+from bot_service.domain.session_rules import advance, refusal
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import FINAL, LEGAL, LINKED, LIVE, State, Wanted
 

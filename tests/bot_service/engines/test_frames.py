@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot_service.engines.frames import FrameError, down_decoder, encode, up_decoder
-from bot_service.engines.protocol import MAX_FRAME_BYTES, Command, Hello, JournalAdvanced, Pulse, Reply, Signal
+from bot_service.engines.wire.frames import FrameError, down_decoder, encode, up_decoder
+from bot_service.engines.wire.protocol import MAX_FRAME_BYTES, Command, Hello, JournalAdvanced, Pulse, Reply, Signal
 
 UP = [
     Reply(1, {"id": "m"}),

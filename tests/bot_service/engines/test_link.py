@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bot_service.engines.frames import down_decoder, up_decoder
-from bot_service.engines.link import Link, LinkClosed, connect, listening_socket
-from bot_service.engines.protocol import Command, Down, JournalAdvanced, Pulse, Signal, Up
+from bot_service.engines.wire.frames import down_decoder, up_decoder
+from bot_service.engines.wire.link import Link, LinkClosed, connect, listening_socket
+from bot_service.engines.wire.protocol import Command, Down, JournalAdvanced, Pulse, Signal, Up
 from tests.support.waiting import eventually
 
 LIMIT = 256 * 1024

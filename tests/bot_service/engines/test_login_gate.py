@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bot_service.engines.login_gate import (
+from bot_service.engines.wire.login_gate import (
     CLOSED_FOR_S,
     DECISION_S,
     PATIENCE_S,
@@ -150,7 +150,7 @@ def test_a_folder_that_is_gone_holds_nobody(clock: FakeClock, tmp_path: Path) ->
 
 def test_a_process_that_dies_during_its_login_lets_the_next_one_go(gate: LoginGate, tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from bot_service.engines.login_gate import LoginGate;"
+        "import sys; from pathlib import Path; from bot_service.engines.wire.login_gate import LoginGate;"
         "from shared.clock import SystemClock;"
         f"a = LoginGate(Path(sys.argv[1]), {BUILD}, SystemClock()).attempt(); print(a.ask().value, flush=True); input()"
     )

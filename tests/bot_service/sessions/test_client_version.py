@@ -13,9 +13,9 @@ from aiohttp.test_utils import TestServer
 from bot_service import keys
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import State
-from bot_service.engines.base import EngineError
 from bot_service.engines.neonize import library_copy
-from bot_service.sessions import client_version, version_recovery
+from bot_service.engines.port import EngineError
+from bot_service.sessions import client_version, client_version_recovery
 from bot_service.sessions.client_version import VersionFacts
 from tests.support.bot_app import Bot, running
 from tests.support.fake_pool import FakePool
@@ -30,7 +30,7 @@ NEW, NEWER = BUILTIN + 1000, BUILTIN + 2000
 @pytest.fixture(autouse=True)
 def patient_with_canaries(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a clock that is so fast, making a copy takes minutes."""
-    monkeypatch.setattr(version_recovery, "VERDICT_S", 3600.0)
+    monkeypatch.setattr(client_version_recovery, "VERDICT_S", 3600.0)
 
 
 class Page:
@@ -303,7 +303,7 @@ async def test_a_canary_that_goes_away_is_replaced(tmp_path: Path, end: str) -> 
 async def test_a_canary_that_cannot_connect_makes_way_for_another_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(version_recovery, "VERDICT_S", 200.0)
+    monkeypatch.setattr(client_version_recovery, "VERDICT_S", 200.0)
     async with scene(tmp_path, "a", "b", "c") as here:
         here.pool.outdated, here.page.build = {BUILTIN}, None
         here.pool.drop("a", "b", "c")

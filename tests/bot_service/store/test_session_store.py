@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot_service.domain.record import Record, Transition
+from bot_service.domain.session_record import Record, Transition
 from bot_service.domain.states import Actor, State
 from bot_service.store.database import open_database
 from bot_service.store.sessions import BATCH, PAGE, RecordOf, SessionStore, StoreUnavailable
