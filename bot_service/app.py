@@ -13,7 +13,7 @@ from bot_service.access.principals import Scope, Tokens, gate
 from bot_service.api.health.statistics import Rates
 from bot_service.api.server import document, routes
 from bot_service.api.server.problems import store_errors
-from bot_service.api.watchdog.heartbeat import Pulse
+from bot_service.api.watchdog.heartbeat import HeartbeatPublisher
 from bot_service.app_delivery import delivery, delivery_loops, end_events
 from bot_service.boot import Boot
 from bot_service.dashboard import routes as dashboard
@@ -24,35 +24,35 @@ from bot_service.domain.ports import EnginePool
 from bot_service.domain.readiness import DoubtPolicy
 from bot_service.domain.reconnect import HerdLimit
 from bot_service.domain.recovery import gave_up
-from bot_service.domain.session_record import Policy
+from bot_service.domain.session_record import SessionPolicy
 from bot_service.engines.registry import client_library
 from bot_service.engines.version_page import VersionPage
 from bot_service.events.service_alerts import CLIENT_OUTDATED, NOT_RECEIVING
 from bot_service.operations.metrics import BotMetrics, ClientVersionFigures
-from bot_service.sessions.activity import SignsOfLife
+from bot_service.sessions.activity import ActivityTracker
 from bot_service.sessions.cleanup import Cleanup
 from bot_service.sessions.client_version import FOLDER, ClientVersion
-from bot_service.sessions.client_version_recovery import VersionRecovery
-from bot_service.sessions.commands import Sessions
-from bot_service.sessions.effects import Hands
+from bot_service.sessions.client_version_recovery import ClientVersionRecovery
+from bot_service.sessions.commands import SessionCommands
+from bot_service.sessions.effects import EffectRunner
 from bot_service.sessions.event_bus import EventBus
 from bot_service.sessions.leases import FolderLease
-from bot_service.sessions.notifications import News
+from bot_service.sessions.notifications import SessionNotifications
 from bot_service.sessions.outage import upstream_outage
-from bot_service.sessions.readiness_check import Sweep
-from bot_service.sessions.receive_probe import Probe, ProbePolicy
+from bot_service.sessions.readiness_check import ReadinessCheck
+from bot_service.sessions.receive_probe import ProbePolicy, ReceiveProbe
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.restore import Restore
-from bot_service.sessions.silence_patterns import PatternKeeper
+from bot_service.sessions.silence_patterns import SilencePatterns
 from bot_service.sessions.supervisor import Supervisor
 from bot_service.sessions.timers import Timers
 from bot_service.settings import BotSettings
 from bot_service.store.database import open_database
 from bot_service.store.sessions import SessionStore, StoreUnavailable
-from bot_service.store.write_check import StoreWatch
+from bot_service.store.write_check import StoreWriteCheck
 from shared import logs
 from shared.clock import Clock, SystemClock
-from shared.gc_tuning import HeapCare
+from shared.gc_tuning import GcTuning
 from shared.loop_guard import LoopGuard
 from shared.secret_files import read_or_create
 from shared.tasks import TaskGroupOfLoops
@@ -95,7 +95,7 @@ def build_app(
     app[keys.KEYRING] = keyring
     app[keys.BUS] = EventBus()
     app[keys.REGISTRY] = SessionRegistry()
-    app[keys.PULSE] = Pulse(app, interval_ms=settings.heartbeat_interval_ms)
+    app[keys.PULSE] = HeartbeatPublisher(app, interval_ms=settings.heartbeat_interval_ms)
     app[keys.OUTAGE] = lambda: upstream_outage(app[keys.REGISTRY])
     # Started from the first to the last, taken down from the last to the first.
     app.cleanup_ctx.extend(
@@ -130,8 +130,8 @@ def _tokens(settings: BotSettings) -> Tokens:
     )
 
 
-def _policy(settings: BotSettings) -> Policy:
-    return Policy(
+def _policy(settings: BotSettings) -> SessionPolicy:
+    return SessionPolicy(
         start_timeout_ms=settings.session_start_timeout_ms,
         connect_timeout_ms=settings.session_start_timeout_ms,
         paired_timeout_ms=settings.session_start_timeout_ms,
@@ -164,15 +164,15 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
 async def _sessions(app: web.Application) -> AsyncIterator[None]:
     settings, clock, pool, registry = app[keys.SETTINGS], app[keys.CLOCK], app[keys.POOL], app[keys.REGISTRY]
     store = SessionStore(app[keys.DATABASE], clock, transitions_kept=settings.session_transitions_kept)
-    hands = Hands(
+    hands = EffectRunner(
         pool,
         app[keys.LEASE],
         concurrency=settings.boot_concurrency,
         start_timeout_s=settings.session_start_timeout_ms / 1000,
         proxy=settings.whatsapp_proxy,
     )
-    news = News(app[keys.BUS], clock)
-    life = SignsOfLife(registry, store, news, clock)
+    news = SessionNotifications(app[keys.BUS], clock)
+    life = ActivityTracker(registry, store, news, clock)
     supervisor = Supervisor(registry, store, hands, life, news, app[keys.LEASE], clock, _policy(settings), pool)
     supervisor.timers = Timers(
         clock,
@@ -184,9 +184,9 @@ async def _sessions(app: web.Application) -> AsyncIterator[None]:
         settings.session_inactive_timeout_ms, settings.session_max_age_ms, ExpiryAction(settings.session_expiry_action)
     )
     app[keys.STORE], app[keys.SUPERVISOR] = store, supervisor
-    app[keys.SESSIONS] = Sessions(supervisor, registry, store, pool)
-    app[keys.SWEEP] = Sweep(supervisor, registry, pool, clock, DoubtPolicy())
-    app[keys.PROBE] = Probe(
+    app[keys.SESSIONS] = SessionCommands(supervisor, registry, store, pool)
+    app[keys.SWEEP] = ReadinessCheck(supervisor, registry, pool, clock, DoubtPolicy())
+    app[keys.PROBE] = ReceiveProbe(
         supervisor,
         registry,
         pool,
@@ -196,7 +196,7 @@ async def _sessions(app: web.Application) -> AsyncIterator[None]:
     )
     app[keys.CLEANUP] = Cleanup(supervisor, registry, clock, expiry, interval_ms=settings.session_cleanup_interval_ms)
     app[keys.RESTORE] = Restore(supervisor, registry, hands, stagger_ms=settings.boot_stagger_ms)
-    app[keys.PATTERNS] = PatternKeeper(supervisor, app[keys.DATABASE], clock)
+    app[keys.PATTERNS] = SilencePatterns(supervisor, app[keys.DATABASE], clock)
     app[keys.CLIENT_VERSION] = ClientVersion(
         settings.whatsapp_version,
         client_library(settings.engine),
@@ -209,7 +209,7 @@ async def _sessions(app: web.Application) -> AsyncIterator[None]:
         checked=app[keys.FIGURES].client_version_checked,
     )
     app[keys.FIGURES].registry.register(ClientVersionFigures(app[keys.CLIENT_VERSION].facts))
-    app[keys.VERSION_RECOVERY] = VersionRecovery(app[keys.CLIENT_VERSION], supervisor, news, clock)
+    app[keys.VERSION_RECOVERY] = ClientVersionRecovery(app[keys.CLIENT_VERSION], supervisor, news, clock)
     await app[keys.CLIENT_VERSION].load()
     pool.on_signal(supervisor.on_signal)
     yield
@@ -232,13 +232,13 @@ async def _loops(app: web.Application) -> AsyncIterator[None]:
     loops, timers = app[keys.LOOPS], app[keys.SUPERVISOR].timers
     assert timers is not None  # noqa: S101  built just above
     loops.start("store", app[keys.STORE].run)
-    loops.start("store-watch", StoreWatch(app[keys.DATABASE], app[keys.CLOCK]).run)
+    loops.start("store-watch", StoreWriteCheck(app[keys.DATABASE], app[keys.CLOCK]).run)
     loops.start("timers", timers.run)
     loops.start("sweep", app[keys.SWEEP].run)
     loops.start("probe", app[keys.PROBE].run)
     loops.start("cleanup", app[keys.CLEANUP].run)
     loops.start("heartbeat", app[keys.PULSE].run)
-    loops.start("heap", HeapCare(app[keys.CLOCK]).run)
+    loops.start("heap", GcTuning(app[keys.CLOCK]).run)
     loops.start("patterns", app[keys.PATTERNS].run)
     loops.start("client-version", app[keys.VERSION_RECOVERY].run)
     yield

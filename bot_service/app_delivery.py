@@ -13,25 +13,25 @@ from bot_service import keys
 from bot_service.access.keyring import KeyRing
 from bot_service.domain.message import InboundMessage
 from bot_service.domain.ports import EngineSignal
-from bot_service.domain.session_record import Record, Transition
+from bot_service.domain.session_record import SessionRecord, Transition
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import LINKED, State
 from bot_service.events.ids import EventIds
-from bot_service.events.publisher import Announcer
+from bot_service.events.publisher import EventPublisher
 from bot_service.events.service_alerts import ServiceAlerts, WatchdogSilence, targets
 from bot_service.events.session_events import SessionEvents
-from bot_service.events.stream import EventFeed
-from bot_service.events.subscriptions import Target, WebhookDirectory
+from bot_service.events.stream import EventStream
+from bot_service.events.subscriptions import Subscriptions, Target
 from bot_service.messages.handlers import InboundHandlers
 from bot_service.messages.inbound import Batch
-from bot_service.messages.journal_reader import JournalIngest
+from bot_service.messages.journal_reader import JournalReader
 from bot_service.messages.media import MediaStore
 from bot_service.messages.outbox import Outbox
 from bot_service.messages.rate_limits import Rate, SendPolicy
 from bot_service.messages.sender import Sender, SenderPolicy
 from bot_service.operations.metrics import AgesOfSessions, QueueWatch
 from bot_service.operations.retention import Retention, RetentionPolicy
-from bot_service.operations.watchdog_reports import WatchdogPushes
+from bot_service.operations.watchdog_reports import WatchdogReports
 from bot_service.settings import BotSettings
 from bot_service.store import deliveries, events, send_queue
 from bot_service.webhooks import addresses, call
@@ -39,7 +39,7 @@ from bot_service.webhooks.call import Attempt
 from bot_service.webhooks.dispatcher import WebhookDispatcher
 from bot_service.webhooks.policy import WebhookPolicy
 from bot_service.webhooks.results import WebhookResults
-from bot_service.webhooks.test_call import WebhookTrial
+from bot_service.webhooks.test_call import WebhookTestCall
 from shared.tasks import TaskGroupOfLoops
 
 
@@ -47,18 +47,18 @@ from shared.tasks import TaskGroupOfLoops
 class Delivery:
     """What the handlers of the API use of the roads of messages."""
 
-    announcer: Announcer
-    directory: WebhookDirectory
+    announcer: EventPublisher
+    directory: Subscriptions
     dispatcher: WebhookDispatcher
-    trial: WebhookTrial
-    feed: EventFeed
+    trial: WebhookTestCall
+    feed: EventStream
     handlers: InboundHandlers
-    journal: JournalIngest
+    journal: JournalReader
     media: MediaStore
     outbox: Outbox
     sender: Sender
     keyring: KeyRing
-    pushes: WatchdogPushes
+    pushes: WatchdogReports
     alerts: ServiceAlerts
     queues: QueueWatch
     ages: AgesOfSessions
@@ -110,9 +110,9 @@ async def _build(app: web.Application, http: aiohttp.ClientSession, trusted: aio
         newest = [await events.newest_id(connection), await send_queue.newest(connection)]
         webhooks = await deliveries.all_webhooks(connection)
     ids = EventIds(clock, after=max((each for each in newest if each is not None), default=None))
-    directory = WebhookDirectory(targets(settings.alert_urls, settings.alert_webhook_secret))
+    directory = Subscriptions(targets(settings.alert_urls, settings.alert_webhook_secret))
     directory.load(webhooks)
-    announcer = Announcer(clock, database, ids, directory)
+    announcer = EventPublisher(clock, database, ids, directory)
     media = MediaStore(settings.data_dir / "media", limit_bytes=settings.media_max_bytes)
     sender = Sender(
         clock,
@@ -143,7 +143,7 @@ async def _build(app: web.Application, http: aiohttp.ClientSession, trusted: aio
         results=results,
         observe=lambda result: metrics.webhook_deliveries.labels(result).inc(),
     )
-    journal = JournalIngest(
+    journal = JournalReader(
         settings.data_dir / "journal",
         clock,
         database,
@@ -151,7 +151,7 @@ async def _build(app: web.Application, http: aiohttp.ClientSession, trusted: aio
         in_use=app[keys.POOL].journals_in_use,
         owner_of=lambda session: record.owner if (record := registry.get(session)) is not None else None,
     )
-    pushes = WatchdogPushes(clock, database)
+    pushes = WatchdogReports(clock, database)
     await pushes.load()
     alerts = ServiceAlerts(clock, announcer)
 
@@ -168,8 +168,8 @@ async def _build(app: web.Application, http: aiohttp.ClientSession, trusted: aio
         announcer=announcer,
         directory=directory,
         dispatcher=dispatcher,
-        trial=WebhookTrial(clock, ids, one_call),
-        feed=EventFeed(clock, database),
+        trial=WebhookTestCall(clock, ids, one_call),
+        feed=EventStream(clock, database),
         handlers=InboundHandlers(clock, database),
         journal=journal,
         media=media,
@@ -218,7 +218,7 @@ def _connect(app: web.Application, built: Delivery) -> None:
         if batch.messages:
             built.handlers.wake()
 
-    def changed(record: Record, change: Transition) -> None:
+    def changed(record: SessionRecord, change: Transition) -> None:
         metrics.transition(change.reason, reconnect=change.to_state is State.RECONNECTING)
         if record.state in LINKED:
             built.sender.poke(record.id)

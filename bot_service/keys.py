@@ -14,15 +14,15 @@ from bot_service.domain.ports import EnginePool
 from bot_service.operations.metrics import BotMetrics
 from bot_service.sessions.cleanup import Cleanup
 from bot_service.sessions.client_version import ClientVersion
-from bot_service.sessions.client_version_recovery import VersionRecovery
-from bot_service.sessions.commands import Sessions
+from bot_service.sessions.client_version_recovery import ClientVersionRecovery
+from bot_service.sessions.commands import SessionCommands
 from bot_service.sessions.event_bus import EventBus
 from bot_service.sessions.leases import FolderLease
-from bot_service.sessions.readiness_check import Sweep
-from bot_service.sessions.receive_probe import Probe
+from bot_service.sessions.readiness_check import ReadinessCheck
+from bot_service.sessions.receive_probe import ReceiveProbe
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.restore import Restore
-from bot_service.sessions.silence_patterns import PatternKeeper
+from bot_service.sessions.silence_patterns import SilencePatterns
 from bot_service.sessions.supervisor import Supervisor
 from bot_service.settings import BotSettings
 from bot_service.store.database import Database
@@ -33,7 +33,7 @@ from shared.tasks import TaskGroupOfLoops
 
 if TYPE_CHECKING:
     from bot_service.api.health.statistics import Rates
-    from bot_service.api.watchdog.heartbeat import Pulse
+    from bot_service.api.watchdog.heartbeat import HeartbeatPublisher
     from bot_service.app_delivery import Delivery
 
 # The program
@@ -51,14 +51,14 @@ STORE: web.AppKey[SessionStore] = web.AppKey("store", SessionStore)
 POOL: web.AppKey[EnginePool] = web.AppKey("pool")
 REGISTRY: web.AppKey[SessionRegistry] = web.AppKey("registry", SessionRegistry)
 SUPERVISOR: web.AppKey[Supervisor] = web.AppKey("supervisor", Supervisor)
-SESSIONS: web.AppKey[Sessions] = web.AppKey("sessions", Sessions)
-SWEEP: web.AppKey[Sweep] = web.AppKey("sweep", Sweep)
-PATTERNS: web.AppKey[PatternKeeper] = web.AppKey("patterns", PatternKeeper)
-PROBE: web.AppKey[Probe] = web.AppKey("probe", Probe)
+SESSIONS: web.AppKey[SessionCommands] = web.AppKey("sessions", SessionCommands)
+SWEEP: web.AppKey[ReadinessCheck] = web.AppKey("sweep", ReadinessCheck)
+PATTERNS: web.AppKey[SilencePatterns] = web.AppKey("patterns", SilencePatterns)
+PROBE: web.AppKey[ReceiveProbe] = web.AppKey("probe", ReceiveProbe)
 CLEANUP: web.AppKey[Cleanup] = web.AppKey("cleanup", Cleanup)
 RESTORE: web.AppKey[Restore] = web.AppKey("restore", Restore)
-PULSE: web.AppKey[Pulse] = web.AppKey("pulse")
-VERSION_RECOVERY: web.AppKey[VersionRecovery] = web.AppKey("version-recovery", VersionRecovery)
+PULSE: web.AppKey[HeartbeatPublisher] = web.AppKey("pulse")
+VERSION_RECOVERY: web.AppKey[ClientVersionRecovery] = web.AppKey("version-recovery", ClientVersionRecovery)
 CLIENT_VERSION: web.AppKey[ClientVersion] = web.AppKey("client-version", ClientVersion)
 LEASE: web.AppKey[FolderLease] = web.AppKey("lease", FolderLease)
 OUTAGE: web.AppKey[Callable[[], bool]] = web.AppKey("outage")

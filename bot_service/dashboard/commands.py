@@ -17,7 +17,7 @@ from bot_service.domain.message import OutgoingMessage
 from bot_service.domain.session_record import CommandKind
 from bot_service.events.ids import new_message_id
 from bot_service.messages.outbox import KeyReused, QueueFull, SendFrozen, fingerprint
-from bot_service.messages.validation import Unsendable, address
+from bot_service.messages.validation import InvalidMessage, address
 from bot_service.sessions.commands import NewSession, SessionExists
 from shared.web import body, errors
 
@@ -81,7 +81,7 @@ async def send(request: web.Request, _login: Login, form: Form) -> str:
         raise errors.invalid("text", "must have 1 to 4096 characters")
     try:
         to = address(str(form.get("to", "")))
-    except Unsendable as error:
+    except InvalidMessage as error:
         raise errors.invalid("to", error.why) from None
     message = OutgoingMessage(id=new_message_id(), to=to, type="text", text=text)
     key = f"dashboard-{str(form.get('idempotency', ''))[:100]}"

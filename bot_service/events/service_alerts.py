@@ -10,9 +10,9 @@ import hashlib
 from collections.abc import Iterable
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from bot_service.events.publisher import Announcer, Draft
+from bot_service.events.publisher import Draft, EventPublisher
 from bot_service.events.subscriptions import Target
-from bot_service.operations.watchdog_reports import WatchdogPushes
+from bot_service.operations.watchdog_reports import WatchdogReports
 from bot_service.store.batch_writer import STORE_ERRORS
 from bot_service.webhooks.signing import lenient_key
 from shared import logs
@@ -54,7 +54,7 @@ def targets(urls: Iterable[Secret], secret: Secret | None) -> list[Target]:
 class ServiceAlerts:
     """``raised`` names what is open now. An alert of one session carries it as ``about``, and is told for each once."""
 
-    def __init__(self, clock: Clock, announcer: Announcer) -> None:
+    def __init__(self, clock: Clock, announcer: EventPublisher) -> None:
         self._clock, self._announcer = clock, announcer
         self._since: dict[tuple[str, str | None], str] = {}
 
@@ -100,7 +100,7 @@ def _draft(clock: Clock, type_: str, kind: str, text: str, since: str, about: st
 class WatchdogSilence:
     """Raises "watchdog silent" when pushes stop for three push intervals, after a full period of grace."""
 
-    def __init__(self, clock: Clock, pushes: WatchdogPushes, alerts: ServiceAlerts) -> None:
+    def __init__(self, clock: Clock, pushes: WatchdogReports, alerts: ServiceAlerts) -> None:
         self._clock, self._pushes, self._alerts = clock, pushes, alerts
 
     async def run(self) -> None:

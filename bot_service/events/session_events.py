@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot_service.domain.recovery import SUSPECTED
-from bot_service.domain.session_record import Record, Transition
-from bot_service.events.publisher import Announcer, Draft
+from bot_service.domain.session_record import SessionRecord, Transition
+from bot_service.events.publisher import Draft, EventPublisher
 from bot_service.events.service_alerts import CLIENT_OUTDATED, NOT_RECEIVING, ServiceAlerts
 from bot_service.sessions.event_bus import Event
 from bot_service.store import deliveries, events, messages, silence_patterns
@@ -22,10 +22,10 @@ class SessionEvents:
     def __init__(
         self,
         clock: Clock,
-        announcer: Announcer,
+        announcer: EventPublisher,
         alerts: ServiceAlerts,
         *,
-        record_of: Callable[[str], Record | None],
+        record_of: Callable[[str], SessionRecord | None],
         forget_files: Callable[[str], Awaitable[None]],
         after_commit: Callable[[Callable[[], None]], None],
         gone: Callable[[str], None],
@@ -45,7 +45,7 @@ class SessionEvents:
             self._drafts.add(event)
 
     async def on_transitions(
-        self, connection: AsyncConnection, changes: list[Transition], stored: Callable[[str], Record | None]
+        self, connection: AsyncConnection, changes: list[Transition], stored: Callable[[str], SessionRecord | None]
     ) -> None:
         """``stored(session)`` is the record that goes with the change; a session is told of before others know it."""
         drafts = [self._draft(change, stored(change.session) or self._record_of(change.session)) for change in changes]
@@ -96,7 +96,7 @@ class SessionEvents:
                 text = f"Session {event.session} does not wait for a person any more"
                 await self._alerts.resolve(NOT_RECEIVING, text, about=event.session)
 
-    def _draft(self, change: Transition, record: Record | None) -> Draft:
+    def _draft(self, change: Transition, record: SessionRecord | None) -> Draft:
         at = from_ms(change.at_ms)
         data = {
             "session": change.session,

@@ -13,7 +13,7 @@ import pytest
 from bot_service import keys
 from bot_service.dashboard.context import DESK
 from bot_service.domain.client_version import Source
-from bot_service.domain.session_record import Record
+from bot_service.domain.session_record import SessionRecord
 from bot_service.domain.states import Actor, State, Wanted
 from bot_service.sessions.client_version import VersionFacts
 from bot_service.store import deliveries
@@ -384,7 +384,7 @@ async def test_a_session_says_how_the_client_version_concerns_it(
     supervisor = bot.app[keys.SUPERVISOR]
     times = dict.fromkeys(("created_ms", "since_ms", "active_ms"), supervisor.now_ms())
     actor = Actor.OPERATOR if state_ is State.OUTDATED else Actor.NOBODY
-    record = Record(
+    record = SessionRecord(
         id="one", owner="main", name="One", state=state_, wanted=Wanted.RUN, reason=reason, actor=actor, **times
     )
     supervisor.add(record)
@@ -400,7 +400,7 @@ async def test_pages_answer_in_50_ms_with_1000_sessions(bot: Bot, browser: Brows
     now_ms = supervisor.now_ms()
     for number in range(1000):
         kept = {"created_ms": now_ms, "since_ms": now_ms, "active_ms": now_ms}
-        supervisor.add(Record(id=f"s-{number:04d}", owner=f"owner-{number % 7}", name=f"Shop {number}", **kept))
+        supervisor.add(SessionRecord(id=f"s-{number:04d}", owner=f"owner-{number % 7}", name=f"Shop {number}", **kept))
     for path in ("/", "/?page=20", "/?search=shop+99", "/?state=STOPPED", "/sessions/s-0500", "/deliveries", "/live"):
         await browser.get(path)
         took = []

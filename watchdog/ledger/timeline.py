@@ -11,7 +11,7 @@ import msgspec
 
 from watchdog.domain.notices import length
 from watchdog.domain.states import Incident
-from watchdog.ledger import incidents
+from watchdog.ledger import incidents as rows
 
 _PINGS = 20
 _LINES = 200
@@ -30,11 +30,11 @@ def incidents(
 ) -> list[Incident]:
     """Newest first, opened before ``before_ms``."""
     found = connection.execute(
-        f"SELECT {incidents.INCIDENT} FROM incident WHERE opened_at < ? AND (? IS NULL OR target = ?)"  # noqa: S608
+        f"SELECT {rows.INCIDENT} FROM incident WHERE opened_at < ? AND (? IS NULL OR target = ?)"  # noqa: S608
         " ORDER BY opened_at DESC LIMIT ?",
         (before_ms if before_ms is not None else 1 << 62, target, target, limit),
     )
-    return [incidents.incident(row) for row in found]
+    return [rows.incident(row) for row in found]
 
 
 def timeline(connection: sqlite3.Connection, incident: Incident, now_ms: int) -> list[Line]:
@@ -173,12 +173,12 @@ class NoticeLine(msgspec.Struct, frozen=True, rename="camel"):
 
 def newest_notices(connection: sqlite3.Connection, limit: int) -> list[NoticeLine]:
     """Newest first."""
-    found = connection.execute(f"SELECT {incidents.NOTICE} FROM notice ORDER BY created_at DESC LIMIT ?", (limit,))  # noqa: S608
+    found = connection.execute(f"SELECT {rows.NOTICE} FROM notice ORDER BY created_at DESC LIMIT ?", (limit,))  # noqa: S608
     return [
         NoticeLine(
             value.id, value.target, value.kind, value.title, value.created_at_ms, tuple(receipts(connection, value.id))
         )
-        for value in (incidents.notice(row) for row in found.fetchall())
+        for value in (rows.notice(row) for row in found.fetchall())
     ]
 
 

@@ -25,7 +25,7 @@ class Memory(msgspec.Struct, frozen=True, rename="camel"):
     peak_rss_bytes: int
 
 
-class SessionFigures(msgspec.Struct, frozen=True, rename="camel"):
+class SessionStatistics(msgspec.Struct, frozen=True, rename="camel"):
     """``byState`` names only states that some session is in."""
 
     total: int
@@ -35,7 +35,7 @@ class SessionFigures(msgspec.Struct, frozen=True, rename="camel"):
     by_state: dict[State, int]
 
 
-class MessageFigures(msgspec.Struct, frozen=True, rename="camel"):
+class MessageStatistics(msgspec.Struct, frozen=True, rename="camel"):
     received: int
     duplicates: int
     sent: int
@@ -46,14 +46,14 @@ class MessageFigures(msgspec.Struct, frozen=True, rename="camel"):
     oldest_to_send_ms: int
 
 
-class WebhookFigures(msgspec.Struct, frozen=True, rename="camel"):
+class WebhookStatistics(msgspec.Struct, frozen=True, rename="camel"):
     count: int
     receivers_down: int
     dead_letters: int
     oldest_waiting_ms: int
 
 
-class VersionFigures(msgspec.Struct, frozen=True, rename="camel"):
+class VersionStatistics(msgspec.Struct, frozen=True, rename="camel"):
     """The version that new logins announce to WhatsApp, and what is known of others.
 
     ``ageDays`` is about how long ago it was published. ``outdated``: WhatsApp refuses it and all logins wait. ``refused`` are
@@ -73,7 +73,7 @@ class VersionFigures(msgspec.Struct, frozen=True, rename="camel"):
     problem_reason: str | None
 
 
-class Figures(msgspec.Struct, frozen=True, rename="camel"):
+class Statistics(msgspec.Struct, frozen=True, rename="camel"):
     """Durations in milliseconds, memory in bytes, rates a minute. ``alerts`` are those of the service itself.
     ``clientVersion`` is null when the engine announces none."""
 
@@ -82,11 +82,11 @@ class Figures(msgspec.Struct, frozen=True, rename="camel"):
     uptime: int
     memory: Memory
     loop_lag_ms: int
-    sessions: SessionFigures
-    messages: MessageFigures
-    webhooks: WebhookFigures
+    sessions: SessionStatistics
+    messages: MessageStatistics
+    webhooks: WebhookStatistics
     alerts: list[str]
-    client_version: VersionFigures | None
+    client_version: VersionStatistics | None
 
 
 async def read(request: web.Request) -> web.Response:
@@ -100,20 +100,20 @@ async def read(request: web.Request) -> web.Response:
     rate.note(clock.monotonic(), received, sent)
     received_per_minute, sent_per_minute = rate.per_minute(clock.monotonic(), received, sent)
     return json_response(
-        Figures(
+        Statistics(
             version=boot.version,
             boot_id=boot.boot_id,
             uptime=boot.age_ms(clock),
             memory=Memory(resident_bytes(), _peak_bytes()),
             loop_lag_ms=int(app[keys.GUARD].lag_s * 1000),
-            sessions=SessionFigures(
+            sessions=SessionStatistics(
                 total=len(registry),
                 wanted=registry.wanted,
                 ready=registry.ready,
                 need_person=registry.waiting_for_people,
                 by_state={state: count for state, count in registry.by_state.items() if count},
             ),
-            messages=MessageFigures(
+            messages=MessageStatistics(
                 received=received,
                 duplicates=metrics.duplicates_total,
                 sent=sent,
@@ -123,7 +123,7 @@ async def read(request: web.Request) -> web.Response:
                 waiting_to_be_stored_bytes=built.journal.behind_bytes(),
                 oldest_to_send_ms=int(queues.send_oldest_s * 1000),
             ),
-            webhooks=WebhookFigures(
+            webhooks=WebhookStatistics(
                 count=len(built.directory.all()),
                 receivers_down=len(built.dispatcher.paused()),
                 dead_letters=queues.dead_letters,
@@ -135,10 +135,10 @@ async def read(request: web.Request) -> web.Response:
     )
 
 
-def _client_version(facts: VersionFacts) -> VersionFigures | None:
+def _client_version(facts: VersionFacts) -> VersionStatistics | None:
     if not facts.announces:
         return None
-    return VersionFigures(
+    return VersionStatistics(
         version=facts.version,
         source=facts.source,
         age_days=facts.age_days,

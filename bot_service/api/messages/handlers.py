@@ -15,13 +15,13 @@ from bot_service.api.sessions.lookup import integer, problems, session_of
 from bot_service.api.sessions.schemas import moment
 from bot_service.api.sessions.waiting import waits_for
 from bot_service.domain.message import Media, OutgoingMessage
-from bot_service.domain.session_record import Record
+from bot_service.domain.session_record import SessionRecord
 from bot_service.events.ids import new_message_id
 from bot_service.messages import rendering
 from bot_service.messages.media import MediaRefused
 from bot_service.messages.outbox import KeyReused, QueueFull, SendFrozen, fingerprint
 from bot_service.messages.rate_limits import Freeze
-from bot_service.messages.validation import Unsendable, address, missing
+from bot_service.messages.validation import InvalidMessage, address, missing
 from bot_service.store import messages
 from bot_service.store.batch_writer import STORE_ERRORS
 from bot_service.store.messages import StoredMessage
@@ -89,7 +89,7 @@ async def index(request: web.Request) -> web.Response:
         raise errors.invalid("direction", "must be in or out")
     try:
         chat = address(query["chat"]) if "chat" in query else None
-    except Unsendable as error:
+    except InvalidMessage as error:
         raise errors.invalid("chat", error.why) from None
     async with request.app[keys.DATABASE].read() as connection:
         rows = await messages.page(
@@ -252,11 +252,11 @@ async def _with_sender_of_reply(request: web.Request, session: str, message: Out
 def _address(text: str, field: str) -> str:
     try:
         return address(text)
-    except Unsendable as error:
+    except InvalidMessage as error:
         raise errors.invalid(field, error.why) from None
 
 
-def _refusal(refused: SendFrozen | KeyReused | QueueFull, record: Record) -> errors.Problem:
+def _refusal(refused: SendFrozen | KeyReused | QueueFull, record: SessionRecord) -> errors.Problem:
     if isinstance(refused, SendFrozen):
         reason = refused.frozen.reason
         until = moment(refused.frozen.until_ms)

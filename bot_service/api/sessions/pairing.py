@@ -10,7 +10,7 @@ from aiohttp import web
 from bot_service import keys
 from bot_service.api.sessions.lookup import problems, session_of
 from bot_service.api.sessions.schemas import PairByCode, PairingCodeView, QrView, moment
-from bot_service.domain.session_record import Record
+from bot_service.domain.session_record import SessionRecord
 from bot_service.sessions.pairing_codes import Shown
 from shared.web import body, errors
 from shared.web.body import json_response
@@ -76,7 +76,7 @@ def _picture(shown: Shown, kind: str) -> bytes:
     return out.getvalue()
 
 
-def _no_code(record: Record) -> errors.Problem:
+def _no_code(record: SessionRecord) -> errors.Problem:
     detail = f"the session is {record.state.value} and shows no code now"
     return errors.conflict("no_qr", detail, state=record.state.value, reason=record.reason)
 

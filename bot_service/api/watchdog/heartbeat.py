@@ -14,7 +14,7 @@ from shared.contract.heartbeat import BEAT, STOPPING, Beat, SessionShares, Stopp
 STOP_DEADLINE_MS = 10_000
 
 
-class Pulse:
+class HeartbeatPublisher:
     """Wakes every open stream at each beat and at the end."""
 
     def __init__(self, app: web.Application, *, interval_ms: int) -> None:

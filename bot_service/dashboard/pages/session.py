@@ -17,7 +17,7 @@ from bot_service.dashboard.login import Login
 from bot_service.dashboard.message_list import latest
 from bot_service.dashboard.page_context import base_context
 from bot_service.dashboard.pages.sessions import last_frame_ms
-from bot_service.domain.session_record import Record
+from bot_service.domain.session_record import SessionRecord
 from bot_service.domain.states import LINKED, LIVE, State
 from shared.web.ui.svg import Svg
 
@@ -54,7 +54,7 @@ async def session(request: web.Request, login: Login) -> web.StreamResponse:
     )
 
 
-def _pairing(request: web.Request, record: Record) -> Pairing | None:
+def _pairing(request: web.Request, record: SessionRecord) -> Pairing | None:
     """The codes that a phone can use now; None as soon as a phone is linked: the panel goes away by itself."""
     codes = request.app[DESK].codes
     if record.state not in LIVE or record.jid is not None or record.state not in (State.PAIRING, State.STARTING):

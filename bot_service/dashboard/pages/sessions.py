@@ -14,7 +14,7 @@ from bot_service.dashboard.context import DESK
 from bot_service.dashboard.login import Login
 from bot_service.dashboard.page_context import base_context
 from bot_service.dashboard.watchdog_strip import strip
-from bot_service.domain.session_record import Record
+from bot_service.domain.session_record import SessionRecord
 from bot_service.domain.states import LINKED, State
 from bot_service.sessions.registry import Search
 from shared.web.ui.words import Words
@@ -52,7 +52,7 @@ async def sessions(request: web.Request, login: Login) -> web.StreamResponse:
     )
 
 
-def last_frame_ms(request: web.Request, record: Record) -> int | None:
+def last_frame_ms(request: web.Request, record: SessionRecord) -> int | None:
     """When the last frame of a linked session came, in ms since the epoch."""
     if record.state not in LINKED:
         return None
@@ -70,7 +70,7 @@ def _number(request: web.Request) -> int:
     return max(0, int(given) - 1) if given.isascii() and given.isdigit() and len(given) < 7 else 0
 
 
-def _page(request: web.Request, search: Search, number: int) -> tuple[list[Record], int]:
+def _page(request: web.Request, search: Search, number: int) -> tuple[list[SessionRecord], int]:
     fitting = [record for record in request.app[keys.REGISTRY] if search.fits(record)]
     return fitting[number * PAGE : (number + 1) * PAGE], len(fitting)
 
