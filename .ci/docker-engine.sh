@@ -8,7 +8,7 @@
 set -euo pipefail
 verb=${1:?start or stop} dir=$(realpath -m "${2:?a folder for the engine}")
 project=$(realpath "$(dirname "$0")/..")
-# The release whose engine (26), compose (2.26) and buildx the compose file needs. They run on older releases too.
+# The compose file needs engine 26, compose 2.26 and buildx of this release. They run on older releases too.
 release=trixie
 from_the_machine=(containerd runc iptables mmdebstrap)
 from_the_release=(docker.io docker-cli docker-compose docker-buildx tini)
