@@ -83,6 +83,7 @@ static: lint types imports security deploy-check ## All checks that do not run t
 lint: $(VENV)/.tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 
 types: $(VENV)/.tests
 	$(BIN)/mypy
