@@ -13,12 +13,13 @@ from multidict import MultiDictProxy
 from bot_service.access.principals import PRINCIPAL, Principal, Scope
 from bot_service.dashboard import wording
 from bot_service.dashboard.flash import FlashMessages
-from bot_service.dashboard.login import COOKIE, Login, LoginLinks, Logins, from_here, inside, same_token
+from bot_service.dashboard.login import COOKIE, Login, LoginLinks, Logins, inside, same_token
 from bot_service.sessions.pairing_codes import Shown
 from shared.clock import Clock
 from shared.settings import Secret
 from shared.sse import EventStream
 from shared.web import errors
+from shared.web.browser import is_same_origin
 from shared.web.middleware import Handler
 from shared.web.ui.pages import Pages
 
@@ -78,7 +79,7 @@ def command(scope: Scope, handler: Callable[[web.Request, Login, Form], Awaitabl
         if login is None:
             return to_login(request)
         form = await read_form(request)
-        if not from_here(request) or not same_token(str(form.get("token", "")), login):
+        if not is_same_origin(request) or not same_token(str(form.get("token", "")), login):
             return _problem_page(request, errors.forbidden("this command did not come from a page of this service"))
         try:
             _allow(request, login.principal, scope)

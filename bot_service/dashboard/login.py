@@ -88,23 +88,6 @@ class LoginLinks:
         self._open = {code: until for code, until in self._open.items() if until > now}
 
 
-def set_cookie(request: web.Request, response: web.StreamResponse, value: str) -> None:
-    """HttpOnly and Strict; Secure wherever the browser came by HTTPS, also when a proxy in front ended it."""
-    by_https = request.secure or request.headers.get("X-Forwarded-Proto", "").split(",")[0].strip() == "https"
-    response.set_cookie(
-        COOKIE, value, max_age=LOGIN_LASTS_S, httponly=True, samesite="Strict", secure=by_https, path="/"
-    )
-
-
-def from_here(request: web.Request) -> bool:
-    """Whether a form was sent from a page of ours: by ``Sec-Fetch-Site``, or by ``Origin`` where a browser lacks that."""
-    site = request.headers.get("Sec-Fetch-Site")
-    if site is not None:
-        return site == "same-origin"
-    origin = request.headers.get("Origin")
-    return origin is not None and urlsplit(origin).netloc == request.host
-
-
 def same_token(given: str, login: Login) -> bool:
     return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), login.form_token.encode())
 

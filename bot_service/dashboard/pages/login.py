@@ -11,10 +11,11 @@ from bot_service import keys
 from bot_service.access.key_holders import by_token
 from bot_service.api.sessions.schemas import LoginLink
 from bot_service.dashboard.context import DESK, read_form
-from bot_service.dashboard.login import COOKIE, LINK_LASTS_S, from_here, inside, set_cookie
+from bot_service.dashboard.login import COOKIE, LINK_LASTS_S, LOGIN_LASTS_S, inside
 from shared.clock import iso
 from shared.web import errors
 from shared.web.body import json_response
+from shared.web.browser import is_same_origin, set_login_cookie
 
 
 async def show(request: web.Request) -> web.StreamResponse:
@@ -36,7 +37,7 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
     desk = request.app[DESK]
     form = await read_form(request)
     t, next_page = desk.pages.words(request), inside(str(form.get("next", "/")))
-    if not from_here(request):
+    if not is_same_origin(request):
         raise errors.forbidden("this login did not come from the login page")
     code = str(form.get("code", ""))
     if code:
@@ -51,13 +52,13 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
         key_id = found[1]
     await asyncio.to_thread(desk.signed_in_once.touch)
     response = web.Response(status=303, headers={"Location": next_page})
-    set_cookie(request, response, desk.logins.cookie(key_id))
+    set_login_cookie(request, response, COOKIE, desk.logins.cookie(key_id), lasts_s=LOGIN_LASTS_S)
     return response
 
 
 async def sign_out(request: web.Request) -> web.StreamResponse:
     """Idempotent; needs no token, because the worst that a foreign page could do with it is a new login."""
-    if not from_here(request):
+    if not is_same_origin(request):
         raise errors.forbidden("this command did not come from a page of this service")
     response = web.Response(status=303, headers={"Location": "/login"})
     response.del_cookie(COOKIE, path="/")
