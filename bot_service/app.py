@@ -15,7 +15,6 @@ from bot_service.api.server import document, routes
 from bot_service.api.server.problems import store_errors
 from bot_service.api.watchdog.heartbeat import HeartbeatPublisher
 from bot_service.app_delivery import delivery, delivery_loops, end_events
-from bot_service.boot import Boot
 from bot_service.dashboard import routes as dashboard
 from bot_service.dashboard.context import DESK, new_desk
 from bot_service.dashboard.stream import end_streams
@@ -51,6 +50,7 @@ from bot_service.store.database import open_database
 from bot_service.store.sessions import SessionStore, StoreUnavailable
 from bot_service.store.write_check import StoreWriteCheck
 from shared import logs
+from shared.boot import Boot
 from shared.clock import Clock, SystemClock
 from shared.gc_tuning import GcTuning
 from shared.loop_guard import LoopGuard
@@ -87,7 +87,7 @@ def build_app(
         client_max_size=MAX_BODY_BYTES,
     )
     app[keys.SETTINGS], app[keys.CLOCK], app[keys.METRICS], app[keys.POOL] = settings, clock, registry, pool
-    app[keys.BOOT] = Boot(clock.monotonic())
+    app[keys.BOOT] = Boot.of(clock)
     app[keys.GUARD] = guard or LoopGuard(dump_s=settings.stall_dump_ms / 1000, kill_s=settings.stall_exit_ms / 1000)
     app[keys.LOOPS] = TaskGroupOfLoops(clock)
     app[keys.FIGURES] = BotMetrics(registry, app[keys.BOOT].version)

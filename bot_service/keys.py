@@ -9,7 +9,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from bot_service.access.keyring import KeyRing
-from bot_service.boot import Boot
+from shared.boot import Boot
 from bot_service.domain.ports import EnginePool
 from bot_service.operations.metrics import BotMetrics
 from bot_service.sessions.cleanup import Cleanup

@@ -70,3 +70,8 @@ def to_ms(moment: datetime) -> int:
 def from_ms(milliseconds: int) -> datetime:
     """The reverse of :func:`to_ms`; a time that no calendar holds becomes the nearest that one does."""
     return _EPOCH + timedelta(milliseconds=min(max(milliseconds, 0), _LAST_MS))
+
+
+def epoch_ms(clock: Clock) -> int:
+    """Wall time now, in milliseconds since the epoch."""
+    return to_ms(clock.now())

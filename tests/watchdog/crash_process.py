@@ -37,10 +37,10 @@ from watchdog.domain.states import Notice, State
 from watchdog.flow.dispatcher import Dispatcher
 from watchdog.flow.pipeline import Pipeline
 from watchdog.flow.steady_time import SteadyTime
-from watchdog.flow.timing import epoch_ms
+from shared.timing import epoch_ms
 from watchdog.ledger import outbox, runs
 from watchdog.ledger.sqlite import Ledger, open_ledger
-from watchdog.metrics.delivery_meter import DeliveryMeter
+from watchdog.metrics.delivery import DeliveryMetrics
 from watchdog.notifiers.webhook import WebhookNotifier
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -149,22 +149,22 @@ async def _run(order: dict[str, Any], steps: Steps) -> None:
     clock, ledger, world = SystemClock(), open_ledger(folder / "watchdog.db"), World(folder / "bot-is-up")
     steps.watch_statements(ledger)
     steps.watch_lines()
-    moments = SteadyTime(clock)
+    steady_time = SteadyTime(clock)
     async with aiohttp.ClientSession() as http:
         notifier = Stepping(WebhookNotifier(Secret(order["url"]), http, clock), steps)
-        dispatcher = Dispatcher(ledger, [notifier], [], clock, DeliveryMeter(CollectorRegistry()))
+        dispatcher = Dispatcher(ledger, [notifier], [], clock, DeliveryMetrics(CollectorRegistry()))
         pipeline = Pipeline(
             ledger=ledger,
-            moments=moments,
+            steady_time=steady_time,
             policy=Policy(threshold=3, recovery=2),
             channels=dispatcher.channels,
             boot_id=os.urandom(8).hex(),
             targets=("bot",),
         )
-        pipeline.tell(lambda decided: dispatcher.kick() if decided.told else None)
+        pipeline.decided.subscribe(lambda decided: dispatcher.wake() if decided.notices else None)
         last_seen = await ledger.write(lambda c: runs.begin_run(c, os.urandom(8).hex(), "0", ("bot",), epoch_ms(clock)))
         await pipeline.start(last_seen)
-        await dispatcher.mend()
+        await dispatcher.recover()
         loops = TaskGroupOfLoops(clock)
         dispatcher.start(loops)
         try:
@@ -183,7 +183,7 @@ async def _run(order: dict[str, Any], steps: Steps) -> None:
 async def _until(pipeline: Pipeline, ledger: Ledger, clock: SystemClock, state: State, *, up: bool) -> None:
     """Ping until ``state`` is decided, then wait until all was told. A pause lets the dispatcher take its turn."""
     while pipeline.state("bot").reach is not state:
-        await pipeline.take("bot", _ping(up, clock))
+        await pipeline.process("bot", _ping(up, clock))
 
     async def all_told() -> bool:
         return (await ledger.read(lambda c: outbox.depth(c, epoch_ms(clock)))).rows == 0

@@ -1,4 +1,4 @@
-"""Builds every notice: a stable id, a title that fits a phone's lock screen, one sentence and fields for programs."""
+"""Builds every notice: stable id, short title, one sentence, fields for programs."""
 
 from __future__ import annotations
 
@@ -55,18 +55,18 @@ def length(duration_ms: int) -> str:
 
 
 def keep_alive_sentence(threshold: int) -> str:
-    """The sentence that users of the original search their log for; logged when DOWN is decided."""
+    """The alert sentence of the seed, logged when DOWN is decided."""
     return f"ALERT: {threshold} consecutive keep-alive failures!"
 
 
 def opened(incident: Incident, **fields: Any) -> Notice:
-    """What is told when ``incident`` is decided."""
+    """The notice of a new incident."""
     text = f"{incident.target} {_WRONG[incident.kind]} since {clock_time(incident.opened_at_ms)}: {incident.reason}."
     return _of(incident, OPENS[incident.kind], incident.decided_at_ms, _WRONG[incident.kind], text, fields)
 
 
 def closed(incident: Incident, **fields: Any) -> Notice:
-    """What is told when ``incident`` has ended. Raises ``ValueError`` when it is still open."""
+    """The notice of the end of an incident. Raises ``ValueError`` while it is open."""
     if incident.closed_at_ms is None:
         raise ValueError(f"incident {incident.id} is still open")
     lasted_ms = incident.closed_at_ms - incident.opened_at_ms
@@ -79,7 +79,7 @@ def closed(incident: Incident, **fields: Any) -> Notice:
 
 
 def reminder(incident: Incident, now_ms: int) -> Notice:
-    """The next reminder of an open incident; its number counts from 1."""
+    """The next reminder of an open incident; numbers count from 1."""
     number = incident.reminders + 1
     lasted_ms = now_ms - incident.opened_at_ms
     wrong = f"{_WRONG[incident.kind]} for {length(lasted_ms)}"
@@ -91,7 +91,7 @@ def reminder(incident: Incident, now_ms: int) -> Notice:
 
 
 def was_down(incident: Incident, now_ms: int) -> Notice:
-    """DOWN and UP in one, for a channel that got neither in time."""
+    """DOWN and UP as one notice, for a channel that got neither in time."""
     until_ms = incident.closed_at_ms if incident.closed_at_ms is not None else now_ms
     span = f"from {clock_time(incident.opened_at_ms)} to {clock_time(until_ms)}"
     lasted_ms = until_ms - incident.opened_at_ms
@@ -100,7 +100,7 @@ def was_down(incident: Incident, now_ms: int) -> Notice:
 
 
 def repair_budget_spent(incident: Incident, now_ms: int, *, per_30_min: int, per_day: int) -> Notice:
-    """Repairs did not help and no more are allowed for now: a person is needed."""
+    """Repairs did not help and the budget is spent: a person is needed."""
     text = (
         f"{incident.target} {_WRONG[incident.kind]} and repairs did not help: the budget of {per_30_min} in 30 minutes "
         f"and {per_day} a day is spent. One try an hour goes on. A person is needed."
@@ -110,7 +110,7 @@ def repair_budget_spent(incident: Incident, now_ms: int, *, per_30_min: int, per
 
 
 def restarted(target: str, at_ms: int, *, boot_id: str, old_boot_id: str | None, gone_ms: int | None = None) -> Notice:
-    """The bot began a new boot without having been decided DOWN. ``gone_ms``: how long it was not heard."""
+    """The bot restarted without a DOWN. ``gone_ms``: time without a sign of life."""
     gone = f" It was not heard for {length(gone_ms)}." if gone_ms is not None else ""
     return Notice(
         id=f"{target}:restarted:{boot_id}",
@@ -124,7 +124,7 @@ def restarted(target: str, at_ms: int, *, boot_id: str, old_boot_id: str | None,
 
 
 def channel_failing(channel: str, label: str, now_ms: int, *, since_ms: int, failures: int, reason: str) -> Notice:
-    """A channel cannot deliver: told on the others. One id per run of failures."""
+    """A channel cannot deliver; sent on the others. One id per run of failures."""
     text = (
         f"Alerts by {label} have failed {failures} times since {clock_time(since_ms)}: {reason}. "
         "They wait and will be sent when it works again."
@@ -141,7 +141,7 @@ def channel_failing(channel: str, label: str, now_ms: int, *, since_ms: int, fai
 
 
 def test(notice_id: str, now_ms: int, author: str) -> Notice:
-    """Asked for by a person, to see whether alerts arrive."""
+    """A test alert that a person asked for."""
     return Notice(
         id=notice_id,
         target="watchdog",

@@ -1,4 +1,4 @@
-"""A person takes note of an incident: no more reminders; its end is told all the same."""
+"""Acknowledgement of an incident: it stops the reminders, not the notice of the end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from watchdog.ledger import incidents
 
 
 def acknowledge(connection: sqlite3.Connection, incident_id: str, at_ms: int, author: str) -> Incident | None:
-    """The incident as it is then; the first acknowledgement stays. None when there is no such incident."""
+    """The incident afterwards, or None if unknown; the first acknowledgement stays."""
     connection.execute(
         "UPDATE incident SET acknowledged_at = ?, acknowledged_by = ?"
         " WHERE id = ? AND closed_at IS NULL AND acknowledged_at IS NULL",

@@ -27,7 +27,7 @@ def uptimes(connection: sqlite3.Connection, target: str, now_ms: int) -> dict[st
     return {name: measure(known, now_ms - length_ms, now_ms) for name, length_ms in WINDOWS.items()}
 
 
-class Latency(msgspec.Struct, frozen=True):
+class Latency(msgspec.Struct, frozen=True, rename="camel"):
     """Milliseconds over answered pings; None when there were none."""
 
     p50_ms: float | None
@@ -37,7 +37,7 @@ class Latency(msgspec.Struct, frozen=True):
 
 
 def latency(connection: sqlite3.Connection, target: str, from_ms: int) -> Latency:
-    """Percentiles (nearest rank) of the answered pings since ``from_ms``, at most the last 100,000."""
+    """Nearest-rank percentiles of answered pings since ``from_ms``, at most the last 100,000."""
     values = sorted(
         row["latency_ms"]
         for row in connection.execute(

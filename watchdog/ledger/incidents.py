@@ -1,4 +1,4 @@
-"""Between rows of the ledger and the values of the domain."""
+"""Incidents: rows of the ledger to values of the domain, and back."""
 
 from __future__ import annotations
 
@@ -49,30 +49,8 @@ def notice(row: sqlite3.Row) -> Notice:
     )
 
 
-def insert_notice(
-    connection: sqlite3.Connection, value: Notice, channels: tuple[str, ...], *, role: str = "primary"
-) -> bool:
-    """Keep ``value`` with one waiting outbox row per channel. False when the ledger knows this notice already."""
-    payload = msgspec.json.encode({"title": value.title, "text": value.text, "fields": value.fields}).decode()
-    known = connection.execute(
-        f"INSERT INTO notice ({NOTICE}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",  # noqa: S608
-        (value.id, value.incident_id, value.target, value.kind, value.created_at_ms, payload),
-    )
-    for channel in channels:
-        connection.execute(
-            "INSERT INTO outbox (notice_id, channel, role, state, created_at, due_at) VALUES (?, ?, ?, 'waiting', ?, ?)"
-            " ON CONFLICT (notice_id, channel) DO NOTHING",
-            (value.id, channel, role, value.created_at_ms, value.created_at_ms),
-        )
-    if value.incident_id is not None:
-        connection.execute(
-            "UPDATE incident SET last_notice_at = ? WHERE id = ?", (value.created_at_ms, value.incident_id)
-        )
-    return known.rowcount == 1
-
-
 def open_incident(connection: sqlite3.Connection, value: Incident) -> None:
-    """Keep a new incident; one the ledger knows already is left as it is."""
+    """Keep a new incident; a known one stays as it is."""
     connection.execute(
         "INSERT INTO incident (id, target, kind, opened_at, decided_at, reason) VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (id) DO NOTHING",
@@ -81,7 +59,7 @@ def open_incident(connection: sqlite3.Connection, value: Incident) -> None:
 
 
 def close_incident(connection: sqlite3.Connection, incident_id: str, closed_at_ms: int, reason: str) -> Incident | None:
-    """End an incident; the row as it is then, or None when it was not open."""
+    """End an incident. Returns it, or None when it was not open."""
     changed = connection.execute(
         "UPDATE incident SET closed_at = ?, close_reason = ? WHERE id = ? AND closed_at IS NULL",
         (closed_at_ms, reason, incident_id),

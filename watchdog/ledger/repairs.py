@@ -12,12 +12,12 @@ import msgspec
 from watchdog.domain.ports import Repaired
 from watchdog.domain.remediation import LADDER
 
-_RESTARTS = {(rung.remediator, rung.action): rung.restarts for rung in LADDER}
+_RESTARTS = {(step.remediator, step.action): step.restarts for step in LADDER}
 _RESET_KEY = "repair_reset_at:"
 _FORGIVEN_KEY = "repair_forgiven_at:"
 
 
-class Repair(msgspec.Struct, frozen=True):
+class Repair(msgspec.Struct, frozen=True, rename="camel"):
     """One row. ``result`` is running, done, failed, skipped, dry_run or abandoned."""
 
     id: str
@@ -36,7 +36,7 @@ class Repair(msgspec.Struct, frozen=True):
 
 
 def begin(connection: sqlite3.Connection, repair: Repair) -> None:
-    """Keep that the action starts now: whatever happens next, it counts."""
+    """Record the start: whatever happens next, it counts."""
     connection.execute(
         "INSERT INTO repair (id, target, incident_id, remediator, action, decided_at, started_at, result)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, 'running')",
@@ -60,9 +60,9 @@ def end(connection: sqlite3.Connection, repair_id: str, at_ms: int, repaired: Re
 
 
 def abandon_running(connection: sqlite3.Connection, now_ms: int) -> int:
-    """At start: what was in flight when the last run ended. It may have been done, so it keeps its place in the budget."""
+    """At start: mark repairs of a crashed run. They may be done, so they stay in the budget."""
     changed = connection.execute(
-        "UPDATE repair SET result = 'abandoned', ended_at = ?, detail = 'the watchdog ended meanwhile'"
+        "UPDATE repair SET result = 'abandoned', ended_at = ?, detail = 'the watchdog ended during the repair'"
         " WHERE result = 'running'",
         (now_ms,),
     )
@@ -113,7 +113,7 @@ def keep_reset_at(connection: sqlite3.Connection, target: str, at_ms: int) -> No
 
 
 def forgiven_at(connection: sqlite3.Connection, target: str) -> int:
-    """When a person last gave the whole budget back; 0 when never. Earlier repairs do not count any more."""
+    """When a person last gave the budget back; 0 when never. Earlier repairs do not count."""
     return _moment(connection, _FORGIVEN_KEY + target)
 
 

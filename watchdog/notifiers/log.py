@@ -1,4 +1,4 @@
-"""The log as a channel: always there, never fails; a notice has its own level so that a person sees it in the stream."""
+"""The log as a channel; the level depends on the notice."""
 
 from __future__ import annotations
 

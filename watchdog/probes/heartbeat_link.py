@@ -1,4 +1,4 @@
-"""Holds the bot's heartbeat open: tells every beat, and tells at once when the stream ends, breaks or falls silent."""
+"""Follows the bot's heartbeat stream and reports beats, and its end or silence at once."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import aiohttp
 import msgspec
 
 from shared import logs
-from shared.clock import Clock
+from shared.clock import Clock, epoch_ms
 from shared.contract import heartbeat
 from shared.retry import full_jitter
 from shared.settings import Secret
-from watchdog.flow.timing import either
+from shared.timing import either
 from watchdog.probes import reasons
 
 log = logs.get(__name__)
@@ -27,7 +27,7 @@ RECONNECT_CAP_S = 2.0
 
 
 class LinkListener(Protocol):
-    """What the link tells. ``since_ms`` is the wall time of the last sign of life."""
+    """Listener of the link. ``since_ms`` is the wall time of the last sign of life."""
 
     async def beat(self, beat: heartbeat.Beat) -> None: ...
     async def stopping(self, stopping: heartbeat.Stopping) -> None: ...
@@ -36,7 +36,7 @@ class LinkListener(Protocol):
 
 
 class _Unsupported(Exception):
-    """The bot has no such endpoint, or does not let us in; ``status`` says which."""
+    """The bot has no such endpoint or refuses the watchdog (``status``)."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"heartbeat answered {status}")
@@ -48,7 +48,7 @@ class _Silent(Exception):
 
 
 class HeartbeatLink:
-    """Follows one bot. ``interval_s`` holds until the first beat says the bot's own."""
+    """Follows one bot. ``interval_s`` applies until the first beat states the bot's own."""
 
     def __init__(
         self, *, url: str, token: Secret | None, interval_s: float, clock: Clock, listener: LinkListener
@@ -71,7 +71,7 @@ class HeartbeatLink:
         return self._up
 
     async def run(self) -> None:
-        """Connect, listen, connect again, for ever."""
+        """Connect and listen, endlessly."""
         failures = 0
         async with self._session() as session:
             while True:
@@ -153,10 +153,10 @@ class HeartbeatLink:
 
     def _hear(self) -> None:
         self._heard = self._clock.monotonic()
-        self._heard_ms = int(self._clock.now().timestamp() * 1000)
+        self._heard_ms = epoch_ms(self._clock)
 
     async def _silence(self) -> None:
-        """Raise :class:`_Silent` when nothing was heard for 2.5 intervals while this program itself was awake."""
+        """Raise :class:`_Silent` after 2.5 intervals without a beat, if this program was awake."""
         grace_from = self._clock.monotonic()
         while True:
             limit_s = SILENT_AFTER_INTERVALS * self._interval_s
@@ -166,8 +166,8 @@ class HeartbeatLink:
             if now >= due:
                 raise _Silent
             await either(self._clock, self._retuned, due - now)
-            # Waking much later than asked for means that we were not awake, and what the bot said meanwhile still
-            # waits in the socket. It then gets a full period from now.
+            # A late wake-up means that this program stood still, and unread beats may wait in the
+            # socket: the bot gets a full period from now.
             if self._clock.monotonic() - due > self._interval_s / 2:
                 grace_from = self._clock.monotonic()
 

@@ -1,4 +1,4 @@
-"""The status page in French; a test holds it against every text of the templates and of the wording."""
+"""The status page in French; a test checks it against every text of templates and wording."""
 
 from __future__ import annotations
 
@@ -79,12 +79,12 @@ FRENCH: Mapping[str, str] = {
     "It began: {reason}": "Début : {reason}",
     "Decided: {what}": "Décision : {what}",
     "Ping failed: {reason}": "Ping manqué : {reason}",
-    "Told by {channel}: {notice}": "Annoncé par {channel} : {notice}",
-    "Could not be told by {channel}: {reason}": "Annonce impossible par {channel} : {reason}",
-    "Not told: {text}": "Non annoncé : {text}",
+    "Sent by {channel}: {notice}": "Envoyé par {channel} : {notice}",
+    "Not delivered by {channel}: {reason}": "Envoi impossible par {channel} : {reason}",
+    "Not sent by {channel}: {notice} ({reason})": "Non envoyé par {channel} : {notice} ({reason})",
     "Repair begins: {text}": "Réparation : {text}",
     "Repair ended: {text}": "Fin de réparation : {text}",
-    "Acknowledged {text}": "Pris en charge {text}",
+    "Acknowledged by {author}": "Pris en charge par {author}",
     "Over: {text}": "Fin : {text}",
     "The bot service restarted": "Le service a redémarré",
     "The bot service announced a stop": "Le service a annoncé un arrêt",
@@ -93,12 +93,12 @@ FRENCH: Mapping[str, str] = {
     "Maintenance of {span}": "Maintenance de {span}",
     "Planned: maintenance of {span}": "Prévu : maintenance de {span}",
     "until {when}, by {author}": "jusqu’au {when}, par {author}",
-    "Who is told": "Qui est prévenu",
+    "Alert channels": "Canaux d’alerte",
     "Channel": "Canal",
     "Use": "Usage",
     "Last notice": "Dernière annonce",
-    "Nobody is told: ALERT_URLS is empty. Alerts are in the log.": (
-        "Personne n’est prévenu : ALERT_URLS est vide. Les alertes sont dans le journal."
+    "No alert channel: ALERT_URLS is empty. Alerts are in the log only.": (
+        "Aucun canal d’alerte : ALERT_URLS est vide. Les alertes ne sont que dans le journal."
     ),
     "first way": "premier",
     "second way": "secours",

@@ -1,4 +1,4 @@
-"""``GET /health`` of the watchdog: 503 with reasons when a loop is dead, the ledger fails, or no cycle ended lately."""
+"""``GET /health`` of the watchdog: 503 for a dead loop, a failing ledger, a late cycle."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CYCLES_LATE = 3
 
 
 class Health(msgspec.Struct, frozen=True, rename="camel"):
-    """``uptime`` in ms; ``last_cycle_age`` in ms since the last whole cycle, None before the first."""
+    """``uptime`` and ``last_cycle_age`` in ms; the age is None before the first whole cycle."""
 
     status: str
     uptime: int
@@ -45,7 +45,7 @@ def reasons(
     uptime_ms: int,
     allowed_ms: int,
 ) -> list[str]:
-    """Why the watchdog is not fit to watch; empty when it is. ``allowed_ms`` is how old the last cycle may be."""
+    """Why the watchdog cannot watch; empty when it can. ``allowed_ms`` limits the cycle's age."""
     found = [f"loop:{name}:{error}" for name, error in dead_loops.items()]
     if ledger_fault is not None:
         found.append("ledger")

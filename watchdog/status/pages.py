@@ -1,4 +1,4 @@
-"""``GET /``: the status page, rendered from the status view. It needs nothing from the bot service to answer."""
+"""``GET /``: the status page. It needs nothing from the bot service."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from aiohttp import web
 from shared.clock import Clock
 from shared.web import errors
 from shared.web.ui.pages import Pages
-from watchdog import keys
 from watchdog.status import page_model
-from watchdog.status.access import COOKIE
+from watchdog.status.access import COOKIE, Access
+from watchdog.status.context import CONTEXT
 from watchdog.status.french import FRENCH
 
 LOGIN_LASTS_S = 30 * 86_400
 
 
-def add_routes(app: web.Application, clock: Clock) -> None:
+def add_routes(app: web.Application, access: Access, clock: Clock) -> None:
     """``/``, the login of a page that is not public, and the style sheets and scripts of both."""
     pages = Pages(Path(__file__).parent, french=FRENCH, clock=clock)
 
@@ -26,16 +26,16 @@ def add_routes(app: web.Application, clock: Clock) -> None:
         chosen = pages.choice(request)
         if chosen is not None:
             return chosen
-        if not app[keys.ACCESS].may_read(request):
+        if not access.may_read(request):
             return pages.render(request, "status_login.html", status=401, problem="")
-        view = await app[keys.GATHER].status()
+        view = await app[CONTEXT].snapshot.status()
         return pages.render(request, "status.html", page=page_model.page(view, pages.words(request)))
 
     async def login(request: web.Request) -> web.StreamResponse:
         if not _from_here(request):
             raise errors.forbidden("this login did not come from the status page")
         given = str((await request.post()).get("token", ""))
-        if not app[keys.ACCESS].is_reader(given):
+        if not access.is_reader(given):
             problem = pages.words(request)("This token is not the right one.")
             return pages.render(request, "status_login.html", status=403, problem=problem)
         response = web.Response(status=303, headers={"Location": "/"})

@@ -123,19 +123,19 @@ RESULT: dict[str, str] = {
     "abandoned": "abandoned",
 }
 
-# A line of a timeline by its kind: what it says (``{text}`` is the ledger's own) and how it is marked.
+# An event of a timeline by its kind: sentence and colour.
 LINE: Mapping[str, tuple[str, str]] = {
     "began": ("It began: {reason}", "bad"),
     "decided": ("Decided: {what}", "bad"),
     "ping_failed": ("Ping failed: {reason}", "warn"),
-    "delivered": ("Told by {channel}: {notice}", "calm"),
-    "delivery_failed": ("Could not be told by {channel}: {reason}", "warn"),
-    "muted": ("Not told: {text}", "idle"),
-    "merged": ("Not told: {text}", "idle"),
-    "expired": ("Not told: {text}", "warn"),
+    "delivered": ("Sent by {channel}: {notice}", "calm"),
+    "delivery_failed": ("Not delivered by {channel}: {reason}", "warn"),
+    "muted": ("Not sent by {channel}: {notice} ({reason})", "idle"),
+    "merged": ("Not sent by {channel}: {notice} ({reason})", "idle"),
+    "expired": ("Not sent by {channel}: {notice} ({reason})", "warn"),
     "repair_started": ("Repair begins: {text}", "calm"),
     "repair_ended": ("Repair ended: {text}", "calm"),
-    "acknowledged": ("Acknowledged {text}", "calm"),
+    "acknowledged": ("Acknowledged by {author}", "calm"),
     "over": ("Over: {text}", "good"),
     "restarted": ("The bot service restarted", "warn"),
     "planned_stop": ("The bot service announced a stop", "calm"),
@@ -148,7 +148,7 @@ _FAILURES = re.compile(r"(\d+)_failures")
 
 
 def reason(code: str, t: Words) -> str:
-    """The words for a reason code and for what it adds behind a colon; an unknown one is shown without underscores."""
+    """The words for a reason code, with the part behind its colon; unknown codes as they are."""
     return ": ".join(_part(part, t) for part in code.split(":") if part)
 
 

@@ -138,7 +138,7 @@ def test_time_alone_changes_nothing_where_nothing_waits_for_it(
             continue
         unseen, seen = replace(bot, steps=[]).wait(wait_s), replace(bot, steps=[]).wait(wait_s)
         tick = seen.tick()
-        assert (tick.flip, tick.opened, tick.closed, tick.happened) == (None, (), (), ())
+        assert (tick.flip, tick.opened, tick.closed, tick.events) == (None, (), (), ())
         # Nor does it matter to the next ping whether anybody looked before it.
         assert seen.fail() == unseen.fail()
 

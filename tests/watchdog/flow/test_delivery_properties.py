@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_notifier import FakeNotifier
-from tests.watchdog.flow.dispatcher_bench import Desk, desk
+from tests.watchdog.flow.dispatcher_bench import DispatcherBench, bench
 from watchdog.domain.ports import Delivered
 from watchdog.domain.states import Incident
 from watchdog.ledger.sqlite import open_in_memory
@@ -51,8 +51,8 @@ async def _story(steps: list[tuple[str, Any]]) -> None:
     closed: set[str] = set()
     restarts, position, opened = 0, 0, 0
     while True:
-        async with desk(clock, first, fallback=(second,), ledger=ledger) as at:
-            running: Desk = at
+        async with bench(clock, first, fallback=(second,), ledger=ledger) as at:
+            running: DispatcherBench = at
             running._count = opened
             while position < len(steps) and steps[position][0] != "restart":
                 what, value = steps[position]

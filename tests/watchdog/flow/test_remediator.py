@@ -12,14 +12,14 @@ from prometheus_client import CollectorRegistry
 from shared.tasks import TaskGroupOfLoops
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_remediator import FakeRemediator
-from watchdog.domain.remediation import Refusal, Scene
+from watchdog.domain.remediation import Refusal, RepairFacts
 from watchdog.domain.states import Incident, IncidentKind
 from watchdog.flow.remediator import RepairLoop, View
 from watchdog.flow.steady_time import SteadyTime
 from watchdog.ledger import incidents, repairs
 from watchdog.ledger.outbox import Channels
 from watchdog.ledger.sqlite import Ledger, open_in_memory
-from watchdog.metrics.repair_meter import RepairMeter
+from watchdog.metrics.repairs import RepairMetrics
 
 
 @pytest.fixture
@@ -31,10 +31,10 @@ class Stage:
     """One or more targets whose view the test sets, and the loop that repairs them."""
 
     def __init__(self, clock: FakeClock, ledger: Ledger, views: dict[str, View], *remediators: Any, **how: Any) -> None:
-        moments = SteadyTime(clock)
+        steady_time = SteadyTime(clock)
         self.clock, self.ledger, self.views, self.told = clock, ledger, views, 0
         self.registry = CollectorRegistry()
-        self.steady_ms = lambda: moments.now().steady_ms
+        self.steady_ms = lambda: steady_time.now().steady_ms
         self.loop = RepairLoop(
             ledger=ledger,
             clock=clock,
@@ -42,25 +42,25 @@ class Stage:
             look=self._look,
             remediators={target: list(remediators) for target in views},
             channels=Channels(("aaaa",)),
-            meter=RepairMeter(self.registry),
-            told=self._tell,
+            meter=RepairMetrics(self.registry),
+            told=self._report,
             **how,
         )
 
     async def _look(self, target: str) -> View:
         return self.views[target]
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         self.told += 1
 
     def down(self, name: str = "i1", target: str = "bot", **what: Any) -> Incident:
         now = self.clock.now_ms
         incident = Incident(name, target, IncidentKind.DOWN, now, now, "timeout")
-        self.views[target] = View(Scene(incident=incident, decided_at_ms=self.steady_ms(), **what))
+        self.views[target] = View(RepairFacts(incident=incident, decided_at_ms=self.steady_ms(), **what))
         return incident
 
     def healthy(self, target: str = "bot") -> None:
-        self.views[target] = View(Scene(), self.steady_ms())
+        self.views[target] = View(RepairFacts(), self.steady_ms())
 
     async def rows(self) -> list[tuple[str, str]]:
         return [(row.action, row.result) for row in await self.ledger.read(lambda c: repairs.newest(c, 100))][::-1]
@@ -71,7 +71,7 @@ async def stage(
     clock: FakeClock, *remediators: Any, ledger: Ledger | None = None, targets: tuple[str, ...] = ("bot",), **how: Any
 ) -> AsyncIterator[Stage]:
     held = ledger or open_in_memory()
-    made = Stage(clock, held, {target: View(Scene()) for target in targets}, *remediators, **how)
+    made = Stage(clock, held, {target: View(RepairFacts()) for target in targets}, *remediators, **how)
     await made.loop.load()
     loops = TaskGroupOfLoops(clock)
     loops.start("repairs", made.loop.run)
