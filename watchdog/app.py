@@ -63,6 +63,7 @@ class Base:
 class Parts:
     """The parts of a started watchdog."""
 
+    base: Base
     http: aiohttp.ClientSession
     loops: TaskGroupOfLoops
     cycle: Cycle
@@ -106,10 +107,10 @@ def build_app(
         client_max_size=1024 * 1024,
     )
     app.cleanup_ctx.extend([_guarded(base.guard, sockets), _running(base)])
-    app.router.add_get("/health", own_health.handler(lambda: _health(base, app[PARTS])))
+    app.router.add_get("/health", own_health.handler(lambda: _health(app[PARTS])))
     app.router.add_get("/livez", livez.handler(base.guard))
     app.router.add_get(
-        "/metrics", metrics.handler(base.registry, settings.metrics_token, lambda: _update_gauges(base, app[PARTS]))
+        "/metrics", metrics.handler(base.registry, settings.metrics_token, lambda: _update_gauges(app[PARTS]))
     )
     access = Access(settings.status_page_public, settings.status_page_token, base.token)
     api.add_routes(app, access)
@@ -141,8 +142,8 @@ def _running(base: Base) -> Callable[[web.Application], AsyncIterator[None]]:
         try:
             async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(use_dns_cache=False)) as http:
                 app[PARTS] = parts = _build(base, http)
-                app[CONTEXT] = _context(base, parts)
-                await _start(base, parts)
+                app[CONTEXT] = _context(parts)
+                await _start(parts)
                 yield
                 await parts.loops.stop()
                 await parts.housekeeping.end()
@@ -214,7 +215,7 @@ def _build(base: Base, http: aiohttp.ClientSession) -> Parts:
         ledger=ledger, pipeline=pipeline, clock=clock, steady_time=steady_time, boot_id=boot.boot_id
     )
     loops = TaskGroupOfLoops(clock)
-    return Parts(http, loops, cycle, dispatcher, pipeline, housekeeping, watches, repairs, pings, delivery)
+    return Parts(base, http, loops, cycle, dispatcher, pipeline, housekeeping, watches, repairs, pings, delivery)
 
 
 def _dispatcher(base: Base, http: aiohttp.ClientSession, delivery: DeliveryMetrics) -> Dispatcher:
@@ -229,7 +230,8 @@ def _dispatcher(base: Base, http: aiohttp.ClientSession, delivery: DeliveryMetri
     return Dispatcher(base.ledger, [LogNotifier(), *primary], fallback, base.clock, delivery)
 
 
-def _context(base: Base, parts: Parts) -> StatusContext:
+def _context(parts: Parts) -> StatusContext:
+    base = parts.base
     snapshot = StatusSnapshot(
         settings=base.settings,
         clock=base.clock,
@@ -258,7 +260,8 @@ def _context(base: Base, parts: Parts) -> StatusContext:
     )
 
 
-async def _start(base: Base, parts: Parts) -> None:
+async def _start(parts: Parts) -> None:
+    base = parts.base
     settings, boot, loops, now_ms = base.settings, base.boot, parts.loops, epoch_ms(base.clock)
     last_seen_ms = await base.ledger.write(
         lambda c: runs.begin_run(c, boot.boot_id, boot.version, tuple(settings.targets), now_ms)
@@ -267,7 +270,7 @@ async def _start(base: Base, parts: Parts) -> None:
     await parts.dispatcher.recover()
     parts.dispatcher.start(loops)
     if settings.deadman_url is not None:
-        _start_deadman(base, parts, settings.deadman_url)
+        _start_deadman(parts, settings.deadman_url)
     if settings.repairs_by:
         await parts.repairs.load()
         loops.start("repairs", parts.repairs.run)
@@ -277,7 +280,9 @@ async def _start(base: Base, parts: Parts) -> None:
         _log_start(settings, watch.health_url)
 
 
-def _start_deadman(base: Base, parts: Parts, url: Secret) -> None:
+def _start_deadman(parts: Parts, url: Secret) -> None:
+    base = parts.base
+
     async def depth() -> outbox.Depth:
         return await base.ledger.read(lambda c: outbox.depth(c, epoch_ms(base.clock)))
 
@@ -299,7 +304,8 @@ def _log_start(settings: WatchdogSettings, health_url: str) -> None:
     )
 
 
-def _health(base: Base, parts: Parts) -> own_health.Health:
+def _health(parts: Parts) -> own_health.Health:
+    base = parts.base
     settings, boot = base.settings, base.boot
     uptime_ms, age_ms = boot.age_ms(base.clock), parts.cycle.age_ms
     allowed_ms = own_health.CYCLES_LATE * (settings.interval_ms + settings.timeout_ms) + settings.start_delay_ms
@@ -315,7 +321,8 @@ def _health(base: Base, parts: Parts) -> own_health.Health:
     return own_health.Health(status, uptime_ms, boot.version, boot.boot_id, settings.enabled, age_ms, found)
 
 
-def _update_gauges(base: Base, parts: Parts) -> None:
+def _update_gauges(parts: Parts) -> None:
+    base = parts.base
     parts.pings.update_gauges(
         states=parts.pipeline.states,
         beat_ages_s={name: watch.link.age_s for name, watch in parts.watches.items()},

@@ -10,6 +10,7 @@ import random
 from dataclasses import dataclass, field
 
 from tests.support.fold import EPOCH_MS
+from watchdog.domain.decision import notices_of
 from watchdog.domain.facts import Tick
 from watchdog.domain.health import fold
 from watchdog.domain.outcome import Cause, Outcome, ProbeResult
@@ -17,7 +18,6 @@ from watchdog.domain.policy import Now, Policy
 from watchdog.domain.states import Incident, Notice
 from watchdog.domain.target import TargetState
 from watchdog.flow.pace import Pace
-from watchdog.flow.pipeline import notices_of
 
 TIMEOUT_MS = 10_000
 ATTEMPTS = 3

@@ -86,7 +86,6 @@ class PlayedBot:
             attempts=(Attempt(1, began_ms, took_ms, outcome, reason),),
             boot_id=f"boot-{self.boot}" if outcome is Outcome.OK else None,
             duration_ms=int(took_ms),
-            since_ms=self.listener.since_ms if self.listener and cause is not Cause.SCHEDULE else None,
         )
 
     async def run_link(self) -> None:

@@ -29,6 +29,7 @@ from shared import logs
 from shared.clock import SystemClock
 from shared.settings import Secret
 from shared.tasks import TaskGroupOfLoops
+from shared.timing import epoch_ms
 from tests.support.waiting import eventually
 from watchdog.domain.outcome import Attempt, Cause, Outcome, ProbeResult
 from watchdog.domain.policy import Policy
@@ -37,7 +38,6 @@ from watchdog.domain.states import Notice, State
 from watchdog.flow.dispatcher import Dispatcher
 from watchdog.flow.pipeline import Pipeline
 from watchdog.flow.steady_time import SteadyTime
-from shared.timing import epoch_ms
 from watchdog.ledger import outbox, runs
 from watchdog.ledger.sqlite import Ledger, open_ledger
 from watchdog.metrics.delivery import DeliveryMetrics

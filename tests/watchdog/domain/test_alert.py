@@ -32,7 +32,7 @@ def _notice(kind: NoticeKind) -> Notice:
 
 
 @pytest.mark.parametrize(
-    ("kind", "around", "verdict", "why"),
+    ("kind", "context", "verdict", "why"),
     [
         ("down", AlertContext(OPEN), "send", "news"),
         ("down", AlertContext(OVER, in_maintenance=True), "send", "news"),

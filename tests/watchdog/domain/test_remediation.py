@@ -15,12 +15,12 @@ from watchdog.domain.remediation import (
     LADDER,
     MINUTE_MS,
     Act,
-    RepairHistory,
     PastRepair,
     Refusal,
     Refuse,
-    RepairPolicy,
     RepairFacts,
+    RepairHistory,
+    RepairPolicy,
     after_health,
     budget_left,
     decide,
@@ -39,7 +39,7 @@ def _incident(kind: IncidentKind = IncidentKind.DOWN, name: str = "i1") -> Incid
 
 
 def _scene(kind: IncidentKind = IncidentKind.DOWN, **what: Any) -> RepairFacts:
-    return RepairFacts(incident=_incident(kind), decided_at_ms=NOW - MINUTE_MS, **what)
+    return RepairFacts(incident=_incident(kind), known_since_ms=NOW - MINUTE_MS, **what)
 
 
 def _past(ago_ms: int, name: str = "i1", **what: Any) -> PastRepair:
@@ -100,7 +100,7 @@ def test_degraded_sessions_never_restart_the_program() -> None:
 
 
 def test_the_first_repair_leaves_the_platform_ten_seconds() -> None:
-    scene = replace(_scene(), decided_at_ms=NOW)
+    scene = replace(_scene(), known_since_ms=NOW)
     assert decide(scene, FULL, RepairHistory(), POLICY, NOW + 9_999) == Refuse(Refusal.BACKOFF, NOW + 10_000)
     assert isinstance(decide(scene, FULL, RepairHistory(), POLICY, NOW + 10_000), Act)
 
@@ -134,7 +134,7 @@ def test_waits_begin_anew_only_after_ten_minutes_of_health() -> None:
 def test_a_spent_budget_pages_a_person_and_leaves_one_try_an_hour() -> None:
     memory = RepairHistory(tuple(_past(minutes * MINUTE_MS) for minutes in (25, 20, 15)))
     assert budget_left(memory, POLICY, NOW) == 0
-    scene = replace(_scene(), decided_at_ms=NOW - 26 * MINUTE_MS)
+    scene = replace(_scene(), known_since_ms=NOW - 26 * MINUTE_MS)
     refused = decide(scene, FULL, memory, POLICY, NOW)
     assert refused == Refuse(Refusal.BUDGET_SPENT, NOW + 45 * MINUTE_MS, page=True)
     day = RepairHistory(tuple(_past(hours * HOUR_MS) for hours in (20, 15, 10, 5, 3, 1)))
@@ -182,7 +182,9 @@ def test_no_history_breaks_the_budget(steps: list[tuple[int, str, int, bool]]) -
                 incident = Incident(f"i{count}", "bot", kind, now, now, "x")
             healthy_since = None
         memory = forget_old(after_health(memory, healthy_since, POLICY, now), now)
-        scene = RepairFacts(incident=incident, decided_at_ms=incident.decided_at_ms if incident else 0, answers=answers)
+        scene = RepairFacts(
+            incident=incident, known_since_ms=incident.decided_at_ms if incident else 0, answers=answers
+        )
         decided = decide(scene, FULL, memory, POLICY, now)
         if isinstance(decided, Act):
             done.append(decided)

@@ -421,7 +421,7 @@ async def test_every_channel_and_its_state_can_be_listed(clock: FakeClock) -> No
         states = await at.ledger.read(
             lambda c: settling.channel_states(c, at.dispatcher.channels, at.dispatcher.labels)
         )
-        assert [(s.channel, s.role, s.waiting, s.last_reason) for s in states] == [
+        assert [(s.name[-4:], s.role, s.waiting, s.last_reason) for s in states] == [
             ("aaaa", "primary", 1, "http_500"),
             ("bbbb", "fallback", 0, "ok"),
         ]

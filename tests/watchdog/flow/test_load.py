@@ -12,13 +12,13 @@ from prometheus_client import CollectorRegistry
 
 from shared.clock import SystemClock
 from shared.tasks import TaskGroupOfLoops
+from shared.timing import epoch_ms
 from tests.support.fake_notifier import FAILS, FakeNotifier
 from tests.support.waiting import eventually
 from watchdog.domain import notices
 from watchdog.domain.alert import AlertPolicy
 from watchdog.domain.states import Incident, IncidentKind
 from watchdog.flow.dispatcher import Dispatcher
-from shared.timing import epoch_ms
 from watchdog.ledger import claiming, incidents, outbox
 from watchdog.ledger.sqlite import Ledger, open_ledger
 from watchdog.metrics.delivery import DeliveryMetrics
