@@ -39,7 +39,7 @@ _RIGHT = {
 }
 
 
-def clock_time(at_ms: int) -> str:
+def _clock_time(at_ms: int) -> str:
     """``2026-01-31 09:12:03 UTC`` from milliseconds since the epoch."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
@@ -61,7 +61,7 @@ def keep_alive_sentence(threshold: int) -> str:
 
 def opened(incident: Incident, **fields: Any) -> Notice:
     """The notice of a new incident."""
-    text = f"{incident.target} {_WRONG[incident.kind]} since {clock_time(incident.opened_at_ms)}: {incident.reason}."
+    text = f"{incident.target} {_WRONG[incident.kind]} since {_clock_time(incident.opened_at_ms)}: {incident.reason}."
     return _of(incident, OPENS[incident.kind], incident.decided_at_ms, _WRONG[incident.kind], text, fields)
 
 
@@ -72,7 +72,7 @@ def closed(incident: Incident, **fields: Any) -> Notice:
     lasted_ms = incident.closed_at_ms - incident.opened_at_ms
     text = (
         f"{incident.target} {_RIGHT[incident.kind]} after {length(lasted_ms)}, "
-        f"since {clock_time(incident.opened_at_ms)}: {incident.reason}."
+        f"since {_clock_time(incident.opened_at_ms)}: {incident.reason}."
     )
     more = {"lastedMs": lasted_ms, "closeReason": incident.close_reason}
     return _of(incident, _CLOSES[incident.kind], incident.closed_at_ms, _RIGHT[incident.kind], text, more | fields)
@@ -84,7 +84,7 @@ def reminder(incident: Incident, now_ms: int) -> Notice:
     lasted_ms = now_ms - incident.opened_at_ms
     wrong = f"{_WRONG[incident.kind]} for {length(lasted_ms)}"
     text = (
-        f"Reminder {number}: {incident.target} {wrong}, since {clock_time(incident.opened_at_ms)}: {incident.reason}."
+        f"Reminder {number}: {incident.target} {wrong}, since {_clock_time(incident.opened_at_ms)}: {incident.reason}."
     )
     more = {"reminder": number, "lastedMs": lasted_ms}
     return _of(incident, NoticeKind.REMINDER, now_ms, f"still {wrong}", text, more, suffix=f":{number}")
@@ -93,7 +93,7 @@ def reminder(incident: Incident, now_ms: int) -> Notice:
 def was_down(incident: Incident, now_ms: int) -> Notice:
     """DOWN and UP as one notice, for a channel that got neither in time."""
     until_ms = incident.closed_at_ms if incident.closed_at_ms is not None else now_ms
-    span = f"from {clock_time(incident.opened_at_ms)} to {clock_time(until_ms)}"
+    span = f"from {_clock_time(incident.opened_at_ms)} to {_clock_time(until_ms)}"
     lasted_ms = until_ms - incident.opened_at_ms
     text = f"{incident.target} was down {span} ({length(lasted_ms)}): {incident.reason}. It is UP again."
     return _of(incident, NoticeKind.WAS_DOWN, now_ms, f"was down {span}", text, {"lastedMs": lasted_ms})
@@ -118,7 +118,7 @@ def restarted(target: str, at_ms: int, *, boot_id: str, old_boot_id: str | None,
         kind=NoticeKind.RESTARTED,
         created_at_ms=at_ms,
         title=f"{target} restarted",
-        text=f"{target} restarted at {clock_time(at_ms)}.{gone}",
+        text=f"{target} restarted at {_clock_time(at_ms)}.{gone}",
         fields={"bootId": boot_id, "oldBootId": old_boot_id, "goneMs": gone_ms},
     )
 
@@ -126,7 +126,7 @@ def restarted(target: str, at_ms: int, *, boot_id: str, old_boot_id: str | None,
 def channel_failing(channel: str, label: str, now_ms: int, *, since_ms: int, failures: int, reason: str) -> Notice:
     """A channel cannot deliver; sent on the others. One id per run of failures."""
     text = (
-        f"Alerts by {label} have failed {failures} times since {clock_time(since_ms)}: {reason}. "
+        f"Alerts by {label} have failed {failures} times since {_clock_time(since_ms)}: {reason}. "
         "They wait and will be sent when it works again."
     )
     return Notice(
@@ -148,7 +148,7 @@ def test(notice_id: str, now_ms: int, author: str) -> Notice:
         kind=NoticeKind.TEST,
         created_at_ms=now_ms,
         title="Test alert",
-        text=f"A test alert of the watchdog, asked for by {author} at {clock_time(now_ms)}. Nothing is wrong.",
+        text=f"A test alert of the watchdog, asked for by {author} at {_clock_time(now_ms)}. Nothing is wrong.",
     )
 
 

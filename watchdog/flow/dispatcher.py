@@ -16,7 +16,6 @@ from shared.tasks import TaskGroupOfLoops
 from shared.timing import StepWatch, either, until, within
 from watchdog.domain.alert import AlertPolicy
 from watchdog.domain.ports import Delivered, Notifier
-from watchdog.domain.states import Notice
 from watchdog.ledger import claiming, outbox, settling
 from watchdog.ledger.claiming import Claim
 from watchdog.ledger.outbox import Channels, Depth
@@ -114,7 +113,14 @@ class Dispatcher:
     async def _send(self, claim: Claim) -> None:
         notifier = self._notifiers[claim.channel]
         began_s = self._clock.monotonic()
-        delivered = await self._try(notifier, claim.notice)
+        try:
+            delivered = await within(self._clock, notifier.send(claim.notice), self._send_limit_s)
+        except TimeoutError:
+            delivered = Delivered(False, "timeout")
+        except Exception as error:
+            # A defect of a notifier must neither lose the notice nor stop the channel.
+            log.exception("Notifier failed", event_name="notifier.crashed", channel=notifier.label)
+            delivered = Delivered(False, f"crash_{type(error).__name__}")
         took_ms = (self._clock.monotonic() - began_s) * 1000
         now_ms = epoch_ms(self._clock)
         tried = settling.Try(claim, notifier.label, delivered, took_ms, self._pick())
@@ -123,16 +129,6 @@ class Dispatcher:
         self._keeper_wake.set()  # the queue has changed
         if settled.escalated or settled.reported is not None:
             self.wake()
-
-    async def _try(self, notifier: Notifier, notice: Notice) -> Delivered:
-        try:
-            return await within(self._clock, notifier.send(notice), self._send_limit_s)
-        except TimeoutError:
-            return Delivered(False, "timeout")
-        except Exception as error:
-            # A defect of a notifier must neither lose the notice nor stop the channel.
-            log.exception("Notifier failed", event_name="notifier.crashed", channel=notifier.label)
-            return Delivered(False, f"crash_{type(error).__name__}")
 
     def _report(self, claim: Claim, label: str, delivered: Delivered, settled: settling.Settled, now_ms: int) -> None:
         fields = {"notice": claim.notice.id, "channel": label, "tries": claim.tries}

@@ -97,16 +97,6 @@ class HttpPinger:
 
         Only a failed ping comes here, so that a healthy bot costs no retrier.
         """
-        made = False
-
-        async def once() -> None:
-            nonlocal result, made
-            if made:
-                result = await self._attempt(attempts, started)
-            made = True
-            if result[1] is not None and result[1].retry:
-                raise _AttemptFailed
-
         # A confirmation decides when the alert leaves: its attempts follow closely.
         first_s = min(0.25, self._retry_s / 4) if cause is Cause.SCHEDULE else min(0.1, self._retry_s / 20)
         retrier = retrying(
@@ -119,7 +109,12 @@ class HttpPinger:
             cap_s=min(1.0, self._retry_s / 2, self._timeout_s / 10),
         )
         try:
-            await retrier(once)
+            async for attempt in retrier:
+                with attempt:
+                    if attempt.retry_state.attempt_number > 1:
+                        result = await self._attempt(attempts, started)
+                    if result[1] is not None and result[1].retry:
+                        raise _AttemptFailed
         except _AttemptFailed:
             pass
         return result
