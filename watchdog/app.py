@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 
 import aiohttp
 from aiohttp import web
-from prometheus_client import CollectorRegistry
 
 from shared import logs
 from shared.boot import Boot
@@ -18,6 +16,7 @@ from shared.secret_files import read_or_create
 from shared.settings import Secret
 from shared.tasks import TaskGroupOfLoops
 from shared.web import livez, metrics, middleware
+from watchdog.base import Base
 from watchdog.domain.ports import Notifier
 from watchdog.flow.cycle import Cycle
 from watchdog.flow.deadman import Deadman
@@ -34,49 +33,15 @@ from watchdog.metrics.pings import PREFIX, PingMetrics
 from watchdog.metrics.repairs import RepairMetrics
 from watchdog.notifiers import table
 from watchdog.notifiers.log import LogNotifier
+from watchdog.parts import PARTS, Parts
 from watchdog.remediators import table as remediators
 from watchdog.settings import WatchdogSettings
 from watchdog.status import api, own_health, pages
 from watchdog.status.access import Access
-from watchdog.status.context import CONTEXT, StatusContext
-from watchdog.status.snapshot import StatusSnapshot
+from watchdog.status.snapshot import SNAPSHOT, StatusSnapshot
 from watchdog.watch import Watch
 
 log = logs.get(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Base:
-    """Parts that exist before the event loop runs."""
-
-    settings: WatchdogSettings
-    ledger: Ledger
-    clock: Clock
-    boot: Boot
-    guard: LoopGuard
-    token: Secret
-    registry: CollectorRegistry
-    own_port: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The parts of a started watchdog."""
-
-    base: Base
-    http: aiohttp.ClientSession
-    loops: TaskGroupOfLoops
-    cycle: Cycle
-    dispatcher: Dispatcher
-    pipeline: Pipeline
-    housekeeping: Housekeeping
-    watches: dict[str, Watch]
-    repairs: RepairLoop
-    pings: PingMetrics
-    delivery: DeliveryMetrics
-
-
-PARTS: web.AppKey[Parts] = web.AppKey("parts", Parts)
 
 
 def build_app(
@@ -107,7 +72,7 @@ def build_app(
         client_max_size=1024 * 1024,
     )
     app.cleanup_ctx.extend([_guarded(base.guard, sockets), _running(base)])
-    app.router.add_get("/health", own_health.handler(lambda: _health(app[PARTS])))
+    app.router.add_get("/health", own_health.handle)
     app.router.add_get("/livez", livez.handler(base.guard))
     app.router.add_get(
         "/metrics", metrics.handler(base.registry, settings.metrics_token, lambda: _update_gauges(app[PARTS]))
@@ -142,7 +107,8 @@ def _running(base: Base) -> Callable[[web.Application], AsyncIterator[None]]:
         try:
             async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(use_dns_cache=False)) as http:
                 app[PARTS] = parts = _build(base, http)
-                app[CONTEXT] = _context(parts)
+                app[SNAPSHOT] = snapshot = StatusSnapshot(parts)
+                parts.pipeline.decided.subscribe(snapshot.on_decided)
                 await _start(parts)
                 yield
                 await parts.loops.stop()
@@ -171,18 +137,12 @@ def _build(base: Base, http: aiohttp.ClientSession) -> Parts:
         target: Watch(
             target,
             url,
-            settings=settings,
-            clock=clock,
+            base,
             steady_time=steady_time,
-            boot=boot,
-            guard=base.guard,
-            ledger=ledger,
             pipeline=pipeline,
             dispatcher=dispatcher,
             cycle=cycle,
             metrics=pings,
-            token=base.token,
-            own_port=base.own_port,
         )
         for target, url in settings.targets.items()
     }
@@ -230,36 +190,6 @@ def _dispatcher(base: Base, http: aiohttp.ClientSession, delivery: DeliveryMetri
     return Dispatcher(base.ledger, [LogNotifier(), *primary], fallback, base.clock, delivery)
 
 
-def _context(parts: Parts) -> StatusContext:
-    base = parts.base
-    snapshot = StatusSnapshot(
-        settings=base.settings,
-        clock=base.clock,
-        boot=base.boot,
-        ledger=base.ledger,
-        pipeline=parts.pipeline,
-        dispatcher=parts.dispatcher,
-        repairs=parts.repairs,
-        counts={target: watch.counts for target, watch in parts.watches.items()},
-        links={target: watch.link for target, watch in parts.watches.items()},
-        cycle=parts.cycle,
-        guard=base.guard,
-    )
-    parts.pipeline.decided.subscribe(
-        lambda decided: snapshot.invalidate() if decided.step.flip or decided.closed else None
-    )
-    return StatusContext(
-        settings=base.settings,
-        clock=base.clock,
-        ledger=base.ledger,
-        pipeline=parts.pipeline,
-        dispatcher=parts.dispatcher,
-        repairs=parts.repairs,
-        schedules={target: watch.schedule for target, watch in parts.watches.items()},
-        snapshot=snapshot,
-    )
-
-
 async def _start(parts: Parts) -> None:
     base = parts.base
     settings, boot, loops, now_ms = base.settings, base.boot, parts.loops, epoch_ms(base.clock)
@@ -302,23 +232,6 @@ def _log_start(settings: WatchdogSettings, health_url: str) -> None:
         interval_ms=settings.interval_ms,
         failure_threshold=settings.failure_threshold,
     )
-
-
-def _health(parts: Parts) -> own_health.Health:
-    base = parts.base
-    settings, boot = base.settings, base.boot
-    uptime_ms, age_ms = boot.age_ms(base.clock), parts.cycle.age_ms
-    allowed_ms = own_health.CYCLES_LATE * (settings.interval_ms + settings.timeout_ms) + settings.start_delay_ms
-    found = own_health.reasons(
-        dead_loops=parts.loops.dead(),
-        ledger_fault=parts.pipeline.fault,
-        enabled=settings.enabled,
-        cycle_age_ms=age_ms,
-        uptime_ms=uptime_ms,
-        allowed_ms=allowed_ms,
-    )
-    status = "unhealthy" if found else "ok" if settings.enabled else "disabled"
-    return own_health.Health(status, uptime_ms, boot.version, boot.boot_id, settings.enabled, age_ms, found)
 
 
 def _update_gauges(parts: Parts) -> None:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from shared.boot import Boot
-from shared.clock import Clock
 from shared.contract import heartbeat
-from shared.loop_guard import LoopGuard
-from shared.settings import Secret
 from shared.tasks import TaskGroupOfLoops
+from watchdog.base import Base
 from watchdog.bot_report.pusher import Pusher
 from watchdog.bot_report.snapshot import ReportBuilder
 from watchdog.flow.counts import Counts
@@ -20,12 +17,10 @@ from watchdog.flow.heartbeat_facts import HeartbeatFacts
 from watchdog.flow.pipeline import Pipeline
 from watchdog.flow.schedule import Schedule
 from watchdog.flow.steady_time import SteadyTime
-from watchdog.ledger.sqlite import Ledger
 from watchdog.metrics.pings import PingMetrics
 from watchdog.probes.heartbeat_link import HeartbeatLink
 from watchdog.probes.http_ping import HttpPinger
 from watchdog.probes.self_check import SelfCheck, is_near
-from watchdog.settings import WatchdogSettings
 
 
 class Watch:
@@ -38,20 +33,15 @@ class Watch:
         self,
         target: str,
         url: str,
+        base: Base,
         *,
-        settings: WatchdogSettings,
-        clock: Clock,
         steady_time: SteadyTime,
-        boot: Boot,
-        guard: LoopGuard,
-        ledger: Ledger,
         pipeline: Pipeline,
         dispatcher: Dispatcher,
         cycle: Cycle,
         metrics: PingMetrics,
-        token: Secret,
-        own_port: int | None,
     ) -> None:
+        settings, clock = base.settings, base.clock
         self.target, self.url, self.health_url = target, url, f"{url}/health"
         self.counts = Counts()
         pinger = HttpPinger(
@@ -63,8 +53,8 @@ class Watch:
             self_check=SelfCheck(
                 near=is_near(urlsplit(url).hostname or ""),
                 canaries=settings.canary_urls,
-                own_port=own_port,
-                worst_stall_s=guard.worst_stall_s,
+                own_port=base.own_port,
+                worst_stall_s=base.guard.worst_stall_s,
                 own_host=settings.host if settings.host not in (None, "0.0.0.0", "::") else "127.0.0.1",
             ),
             on_attempt=metrics.attempt_counter(target),
@@ -80,27 +70,15 @@ class Watch:
         self.heartbeat = HeartbeatFacts(target=target, pipeline=pipeline, schedule=self.schedule)
         self.link = HeartbeatLink(
             url=url + heartbeat.PATH,
-            token=token,
+            token=base.token,
             interval_s=settings.heartbeat_interval_ms / 1000,
             clock=clock,
             listener=self.heartbeat,
         )
-        report = ReportBuilder(
-            target=target,
-            health_url=self.health_url,
-            settings=settings,
-            boot=boot,
-            clock=clock,
-            counts=self.counts,
-            cycle=cycle,
-            pipeline=pipeline,
-            dispatcher=dispatcher,
-            ledger=ledger,
-            guard=guard,
-        )
+        report = ReportBuilder(target, self.health_url, base, self.counts, cycle, pipeline, dispatcher)
         self.pusher = Pusher(
             url=url,
-            token=token,
+            token=base.token,
             interval_s=settings.push_interval_ms / 1000,
             clock=clock,
             build=report.build,
@@ -111,7 +89,7 @@ class Watch:
             counts=self.counts,
             stats_every=settings.stats_every,
             threshold=settings.failure_threshold,
-            uptime_ms=lambda: boot.age_ms(clock),
+            uptime_ms=lambda: base.boot.age_ms(clock),
             several=len(settings.targets) > 1,
         )
         decided = pipeline.decided_of[target]

@@ -5,10 +5,9 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
-from shared.boot import Boot
-from shared.clock import Clock, from_ms, to_ms
+from shared.clock import from_ms, to_ms
 from shared.contract.keepalive import Lifetime, OpenIncident, Push, success_rate
-from shared.loop_guard import LoopGuard
+from watchdog.base import Base
 from watchdog.domain.states import Incident
 from watchdog.domain.target import OpenRef
 from watchdog.domain.uptime import Uptime
@@ -17,8 +16,8 @@ from watchdog.flow.cycle import Cycle
 from watchdog.flow.dispatcher import Dispatcher
 from watchdog.flow.pipeline import Pipeline
 from watchdog.ledger import history, incidents, runs
-from watchdog.ledger.sqlite import Ledger
-from watchdog.settings import WatchdogSettings
+
+_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,47 +33,43 @@ class _Reading:
     uptimes: dict[str, Uptime]
 
 
-@dataclass(kw_only=True)
+@dataclass
 class ReportBuilder:
     """``build(sequence)`` for the reports about ``target``."""
 
     target: str
     health_url: str
-    settings: WatchdogSettings
-    boot: Boot
-    clock: Clock
+    base: Base
     counts: Counts
     cycle: Cycle
     pipeline: Pipeline
     dispatcher: Dispatcher
-    ledger: Ledger
-    guard: LoopGuard
     _reading: _Reading | None = None
 
     async def build(self, sequence: int) -> Push:
-        now, state, counts = self.clock.now(), self.pipeline.state(self.target), self.counts
+        now, state, counts = self.base.clock.now(), self.pipeline.state(self.target), self.counts
         reading = self._reading
         # Ninety days of history are not read after every ping: only when an incident began or
         # ended, or a push interval has passed.
-        if reading is None or reading.open != state.incidents or self.clock.monotonic() >= reading.until_s:
+        if reading is None or reading.open != state.incidents or self.base.clock.monotonic() >= reading.until_s:
             reading = self._reading = await self._read(state.incidents, to_ms(now))
         total = reading.total
         pings = total.pings + counts.pings - reading.pings
         failed = total.failed_pings + counts.failed - reading.failed
-        uptime_ms = self.boot.age_ms(self.clock)
+        uptime_ms = self.base.boot.age_ms(self.base.clock)
         return Push(
-            boot_id=self.boot.boot_id,
+            boot_id=self.base.boot.boot_id,
             sequence=sequence,
             sent_at=now,
-            started_at=self.boot.started_at,
-            push_interval=self.settings.push_interval_ms,
-            is_running=self.settings.enabled,
+            started_at=self.base.boot.started_at,
+            push_interval=self.base.settings.push_interval_ms,
+            is_running=self.base.settings.enabled,
             uptime=uptime_ms,
             ping_count=counts.pings,
             failed_pings=counts.failed,
             consecutive_failures=counts.consecutive_failures,
             health_url=self.health_url,
-            ping_interval=self.settings.interval_ms,
+            ping_interval=self.base.settings.interval_ms,
             state=state.state,
             last_ping=counts.last,
             open_incident=_open(reading.incident),
@@ -88,14 +83,12 @@ class ReportBuilder:
             cycle=self.cycle.number,
             outbox_depth=self.dispatcher.depth.rows,
             outbox_oldest_ms=self.dispatcher.depth.oldest_ms,
-            loop_lag_ms=int(self.guard.lag_s * 1000),
+            loop_lag_ms=int(self.base.guard.lag_s * 1000),
             recent=list(counts.recent),
             uptime_ratio={name: uptime.ratio for name, uptime in reading.uptimes.items()},
         )
 
     async def _read(self, open_now: tuple[OpenRef, ...], now_ms: int) -> _Reading:
-        pings, failed = self.counts.pings, self.counts.failed
-
         def read(connection: sqlite3.Connection) -> tuple[runs.Totals, Incident | None, dict[str, Uptime]]:
             return (
                 runs.totals(connection, self.target),
@@ -103,8 +96,13 @@ class ReportBuilder:
                 history.uptimes(connection, self.target, now_ms),
             )
 
-        found = await self.ledger.read(read)
-        until_s = self.clock.monotonic() + self.settings.push_interval_ms / 1000
+        for _ in range(_TRIES):
+            pings, failed = self.counts.pings, self.counts.failed
+            found = await self.base.ledger.read(read)
+            # A ping that was committed during the read may be in both or in one of the two.
+            if self.counts.pings == pings:
+                break
+        until_s = self.base.clock.monotonic() + self.base.settings.push_interval_ms / 1000
         return _Reading(open_now, until_s, pings, failed, *found)
 
 

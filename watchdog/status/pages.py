@@ -12,8 +12,8 @@ from shared.web import errors
 from shared.web.ui.pages import Pages
 from watchdog.status import page_model
 from watchdog.status.access import COOKIE, Access
-from watchdog.status.context import CONTEXT
 from watchdog.status.french import FRENCH
+from watchdog.status.snapshot import SNAPSHOT
 
 LOGIN_LASTS_S = 30 * 86_400
 
@@ -28,7 +28,7 @@ def add_routes(app: web.Application, access: Access, clock: Clock) -> None:
             return chosen
         if not access.may_read(request):
             return pages.render(request, "status_login.html", status=401, problem="")
-        view = await app[CONTEXT].snapshot.status()
+        view = await app[SNAPSHOT].status()
         return pages.render(request, "status.html", page=page_model.page(view, pages.words(request)))
 
     async def login(request: web.Request) -> web.StreamResponse:

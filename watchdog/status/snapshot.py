@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Mapping
 
 import msgspec
+from aiohttp import web
 
-from shared.boot import Boot
-from shared.clock import Clock, epoch_ms, to_ms
+from shared.clock import epoch_ms, to_ms
 from shared.contract.keepalive import LastPing
-from shared.loop_guard import LoopGuard
 from watchdog.domain.bars import daily
+from watchdog.domain.decision import Decided
 from watchdog.domain.target import TargetState
 from watchdog.domain.uptime import DAY_MS, Uptime
-from watchdog.flow.counts import Counts
-from watchdog.flow.cycle import Cycle
-from watchdog.flow.dispatcher import Dispatcher
-from watchdog.flow.pipeline import Pipeline
-from watchdog.flow.remediator import RepairLoop
 from watchdog.ledger import history, pauses, repairs, settling, timeline
-from watchdog.ledger.sqlite import Ledger
-from watchdog.probes.heartbeat_link import HeartbeatLink
-from watchdog.settings import WatchdogSettings
+from watchdog.parts import Parts
 from watchdog.status import schema
 
 DAYS = 90
@@ -39,24 +31,9 @@ _TRIES = 3
 class StatusSnapshot:
     """``status()`` serves all readers: many open pages cost as much as one."""
 
-    def __init__(
-        self,
-        *,
-        settings: WatchdogSettings,
-        clock: Clock,
-        boot: Boot,
-        ledger: Ledger,
-        pipeline: Pipeline,
-        dispatcher: Dispatcher,
-        repairs: RepairLoop,
-        counts: Mapping[str, Counts],
-        links: Mapping[str, HeartbeatLink],
-        cycle: Cycle,
-        guard: LoopGuard,
-    ) -> None:
-        self._settings, self._clock, self._boot, self._ledger = settings, clock, boot, ledger
-        self._pipeline, self._dispatcher, self._repairs = pipeline, dispatcher, repairs
-        self._counts, self._links, self._cycle, self._guard = counts, links, cycle, guard
+    def __init__(self, parts: Parts) -> None:
+        self._parts, self._base, self._ledger = parts, parts.base, parts.base.ledger
+        self._clock = parts.base.clock
         self._turn = asyncio.Lock()
         self._made: tuple[float, schema.StatusView] | None = None
         self._changes = 0
@@ -65,6 +42,10 @@ class StatusSnapshot:
         """A visible change: drop the cached view."""
         self._changes += 1
         self._made = None
+
+    def on_decided(self, decided: Decided) -> None:
+        if decided.step.flip or decided.closed:
+            self.invalidate()
 
     async def status(self) -> schema.StatusView:
         async with self._turn:
@@ -95,8 +76,8 @@ class StatusSnapshot:
         now_ms = epoch_ms(self._clock)
         # Memory is read first: it holds only committed decisions, so it never claims what the
         # ledger's snapshot does not hold yet.
-        states = self._pipeline.states
-        last_pings = {name: self._counts[name].last for name in states}
+        states = self._parts.pipeline.states
+        last_pings = {name: self._parts.watches[name].counts.last for name in states}
         kept = await self._ledger.read(lambda c: self._read(c, now_ms))
         targets = tuple(self._target(states[name], last_pings[name], kept.targets[name]) for name in states)
         return schema.StatusView(
@@ -112,19 +93,19 @@ class StatusSnapshot:
         )
 
     def _watchdog(self) -> schema.WatchdogView:
-        settings, depth = self._settings, self._dispatcher.depth
+        settings, depth = self._base.settings, self._parts.dispatcher.depth
         return schema.WatchdogView(
-            version=self._boot.version,
-            boot_id=self._boot.boot_id,
-            started_at_ms=to_ms(self._boot.started_at),
-            uptime_ms=self._boot.age_ms(self._clock),
+            version=self._base.boot.version,
+            boot_id=self._base.boot.boot_id,
+            started_at_ms=to_ms(self._base.boot.started_at),
+            uptime_ms=self._base.boot.age_ms(self._clock),
             enabled=settings.enabled,
             ping_interval_ms=settings.interval_ms,
             failure_threshold=settings.failure_threshold,
-            cycle=self._cycle.number,
-            last_cycle_age_ms=self._cycle.age_ms,
-            loop_lag_ms=int(self._guard.lag_s * 1000),
-            ledger_ok=self._pipeline.fault is None,
+            cycle=self._parts.cycle.number,
+            last_cycle_age_ms=self._parts.cycle.age_ms,
+            loop_lag_ms=int(self._base.guard.lag_s * 1000),
+            ledger_ok=self._parts.pipeline.fault is None,
             outbox_rows=depth.rows,
             outbox_oldest_ms=depth.oldest_ms,
             remediation=settings.repairs_by,
@@ -132,7 +113,7 @@ class StatusSnapshot:
         )
 
     def _target(self, state: TargetState, last: LastPing | None, kept: _KeptTarget) -> schema.TargetView:
-        link, repairs_on = self._links[state.target], bool(self._settings.repairs_by)
+        link, repairs_on = self._parts.watches[state.target].link, bool(self._base.settings.repairs_by)
         return schema.TargetView(
             name=state.target,
             state=state.state,
@@ -150,13 +131,13 @@ class StatusSnapshot:
             days=tuple(kept.days),
             curve=tuple(kept.curve),
             flips=tuple(kept.flips),
-            repair_budget=self._repairs.budget(state.target) if repairs_on else None,
-            repair_refusal=self._repairs.refusal(state.target) if repairs_on else None,
+            repair_budget=self._parts.repairs.budget(state.target) if repairs_on else None,
+            repair_refusal=self._parts.repairs.refusal(state.target) if repairs_on else None,
         )
 
     def _read(self, connection: sqlite3.Connection, now_ms: int) -> _Kept:
         return _Kept(
-            targets={name: _read_target(connection, name, now_ms) for name in self._pipeline.states},
+            targets={name: _read_target(connection, name, now_ms) for name in self._parts.pipeline.states},
             incidents=_incidents(connection, now_ms, _INCIDENTS, None, None),
             pauses=[
                 schema.PauseView(
@@ -164,10 +145,15 @@ class StatusSnapshot:
                 )
                 for one in pauses.current(connection, now_ms)
             ],
-            channels=settling.channel_states(connection, self._dispatcher.channels, self._dispatcher.labels),
+            channels=settling.channel_states(
+                connection, self._parts.dispatcher.channels, self._parts.dispatcher.labels
+            ),
             notices=timeline.newest_notices(connection, _NOTICES),
             repairs=repairs.newest(connection, _REPAIRS),
         )
+
+
+SNAPSHOT: web.AppKey[StatusSnapshot] = web.AppKey("snapshot", StatusSnapshot)
 
 
 class _KeptTarget(msgspec.Struct, frozen=True):

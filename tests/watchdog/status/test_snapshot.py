@@ -6,14 +6,15 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from tests.support.fake_bot import FakeBot
 from tests.support.waiting import eventually
 from tests.support.watchdog_app import RunningWatchdog, running_watchdog
-from watchdog.app import PARTS
 from watchdog.ledger.sqlite import Ledger
+from watchdog.parts import PARTS
 from watchdog.status.snapshot import StatusSnapshot
 
 T = TypeVar("T")
@@ -36,20 +37,8 @@ class SlowReads:
 
 def snapshot_of(watchdog: RunningWatchdog) -> tuple[StatusSnapshot, SlowReads]:
     parts = watchdog.app[PARTS]
-    base, slow = parts.base, SlowReads(parts.base.ledger)
-    snapshot = StatusSnapshot(
-        settings=base.settings,
-        clock=base.clock,
-        boot=base.boot,
-        ledger=cast(Any, slow),
-        pipeline=parts.pipeline,
-        dispatcher=parts.dispatcher,
-        repairs=parts.repairs,
-        counts={name: watch.counts for name, watch in parts.watches.items()},
-        links={name: watch.link for name, watch in parts.watches.items()},
-        cycle=parts.cycle,
-        guard=base.guard,
-    )
+    slow = SlowReads(parts.base.ledger)
+    snapshot = StatusSnapshot(replace(parts, base=replace(parts.base, ledger=cast(Any, slow))))
     return snapshot, slow
 
 
