@@ -1,4 +1,4 @@
-"""Timelines, told as in Alertmanager's tests: at t this happens, between t1 and t2 that notice arrives, and no other.
+"""Timelines as in Alertmanager's tests: at t this happens, between t1 and t2 that notice arrives, no other.
 
 The real schedule, pipeline, ledger (in memory) and dispatcher run on a fake clock; only the bot's network is played.
 """
@@ -89,7 +89,7 @@ class PlayedBot:
         )
 
     async def run_link(self) -> None:
-        """What ``HeartbeatLink`` would tell: beats, their end at once, their silence after two and a half intervals."""
+        """What ``HeartbeatLink`` would report: beats, their end at once, their silence after two and a half intervals."""
         silent_for = 0.0
         while True:
             await self.clock.sleep(0.25)
@@ -278,7 +278,7 @@ class Timeline:
                 left.remove(match)
         story = "\n".join(f"  {at:9.2f} s  {notice.kind:<12} {notice.text}" for at, notice in arrived)
         assert not missing, f"did not arrive: {missing}\narrived:\n{story}"
-        assert not left, f"nobody expected: {[(round(at, 2), n.kind) for at, n in left]}\narrived:\n{story}"
+        assert not left, f"not expected: {[(round(at, 2), n.kind) for at, n in left]}\narrived:\n{story}"
 
     async def uptime(self, window: str = "24h") -> history.Uptime:
         now = self.clock.now_ms

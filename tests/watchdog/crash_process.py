@@ -2,7 +2,7 @@
 
 It reads one JSON object a line from standard input and answers with one a line. Each is a run: a forked process with the
 real ledger file, pipeline, dispatcher and webhook channel. ``kill_at`` is the number of the step at which it kills
-itself; without it the run goes to its end and tells how many steps there are. ``steps`` is ``statements`` (before every
+itself; without it the run goes to its end and reports how many steps there are. ``steps`` is ``statements`` (before every
 SQL statement of the writer, before and after every send), ``lines`` (before each line of our code, once per phase) or
 ``none``.
 
@@ -115,7 +115,7 @@ class Stepping:
 
 
 class World:
-    """Whether the bot is really up, kept over the watchdog's deaths; the bot comes back once DOWN was decided and told."""
+    """Whether the bot is really up, kept over the watchdog's deaths; the bot comes back once DOWN was decided and sent."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -181,14 +181,14 @@ async def _run(order: dict[str, Any], steps: Steps) -> None:
 
 
 async def _until(pipeline: Pipeline, ledger: Ledger, clock: SystemClock, state: State, *, up: bool) -> None:
-    """Ping until ``state`` is decided, then wait until all was told. A pause lets the dispatcher take its turn."""
+    """Ping until ``state`` is decided, then wait until all was sent. A pause lets the dispatcher take its turn."""
     while pipeline.state("bot").reach is not state:
         await pipeline.process("bot", _ping(up, clock))
 
-    async def all_told() -> bool:
+    async def all_sent() -> bool:
         return (await ledger.read(lambda c: outbox.depth(c, epoch_ms(clock)))).rows == 0
 
-    await eventually(all_told, within_s=RUN_LIMIT_S, every_s=0.003, what="the delivery of all notices")
+    await eventually(all_sent, within_s=RUN_LIMIT_S, every_s=0.003, what="the delivery of all notices")
 
 
 def _child(order: dict[str, Any], answer: int) -> None:
@@ -218,9 +218,9 @@ def main() -> None:
                 os._exit(code)
         os.close(writer)
         with os.fdopen(reader, "rb") as pipe:
-            told = pipe.read()
+            answer_text = pipe.read()
         _, status = os.waitpid(pid, 0)
-        result = {"code": os.waitstatus_to_exitcode(status), **(json.loads(told) if told else {})}
+        result = {"code": os.waitstatus_to_exitcode(status), **(json.loads(answer_text) if answer_text else {})}
         print(json.dumps(result), flush=True)
 
 

@@ -82,7 +82,7 @@ def test_incidents_of_a_kind_alternate_and_never_overlap(sequence: list[tuple[st
             assert incident.opened_at_ms <= incident.decided_at_ms
             open_now[incident.kind] = incident.id
             seen.add(incident.id)
-        assert not {IncidentKind.DOWN, IncidentKind.FLAPPING} <= open_now.keys(), "one trouble told as two"
+        assert not {IncidentKind.DOWN, IncidentKind.FLAPPING} <= open_now.keys(), "one trouble in two incidents"
     assert open_now == {ref.kind: ref.id for ref in bot.state.incidents}
 
 

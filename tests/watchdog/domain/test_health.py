@@ -1,4 +1,4 @@
-"""What the fold makes of pings: thresholds both ways, whose fault it was, and pings that overlap."""
+"""What the fold makes of pings: thresholds both ways, the side of the fault, pings that overlap."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A dispatcher on a fake clock with a ledger in memory, and the few steps that a story of alerts is told with."""
+"""A dispatcher on a fake clock with a ledger in memory, and the steps that alert tests need."""
 
 from __future__ import annotations
 

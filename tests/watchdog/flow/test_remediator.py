@@ -28,7 +28,7 @@ def clock() -> FakeClock:
 
 
 class Stage:
-    """One or more targets whose view the test sets, and the loop that repairs them."""
+    """One or more targets with facts that the test sets, and the loop that repairs them."""
 
     def __init__(
         self, clock: FakeClock, ledger: Ledger, views: dict[str, RepairFacts], *remediators: Any, **how: Any
