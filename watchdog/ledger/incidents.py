@@ -7,31 +7,19 @@ from typing import Any
 
 import msgspec
 
-from watchdog.domain.states import Incident, IncidentKind, Notice, NoticeKind
+from watchdog.domain.states import Incident, Notice, NoticeKind
 
 INCIDENT = (
-    "id, target, kind, opened_at, decided_at, closed_at, reason, close_reason,"
-    " acknowledged_at, acknowledged_by, reminders, last_notice_at"
+    "id, target, kind, opened_at AS opened_at_ms, decided_at AS decided_at_ms, closed_at AS closed_at_ms, reason,"
+    " close_reason, acknowledged_at AS acknowledged_at_ms, acknowledged_by, reminders,"
+    " last_notice_at AS last_notice_at_ms"
 )
 NOTICE = "id, incident_id, target, kind, created_at, payload"
 
 
 def incident(row: sqlite3.Row) -> Incident:
     """A row with the columns of :data:`INCIDENT`."""
-    return Incident(
-        id=row["id"],
-        target=row["target"],
-        kind=IncidentKind(row["kind"]),
-        opened_at_ms=row["opened_at"],
-        decided_at_ms=row["decided_at"],
-        reason=row["reason"],
-        closed_at_ms=row["closed_at"],
-        close_reason=row["close_reason"],
-        acknowledged_at_ms=row["acknowledged_at"],
-        acknowledged_by=row["acknowledged_by"],
-        reminders=row["reminders"],
-        last_notice_at_ms=row["last_notice_at"],
-    )
+    return msgspec.convert(dict(row), Incident)
 
 
 def notice(row: sqlite3.Row) -> Notice:
@@ -65,6 +53,19 @@ def close_incident(connection: sqlite3.Connection, incident_id: str, closed_at_m
         (closed_at_ms, reason, incident_id),
     )
     return find_incident(connection, incident_id) if changed.rowcount == 1 else None
+
+
+def acknowledge(connection: sqlite3.Connection, incident_id: str, at_ms: int, author: str) -> Incident | None:
+    """Stop the reminders, not the notice of the end. The first acknowledgement stays.
+
+    Returns the incident afterwards, or None if unknown.
+    """
+    connection.execute(
+        "UPDATE incident SET acknowledged_at = ?, acknowledged_by = ?"
+        " WHERE id = ? AND closed_at IS NULL AND acknowledged_at IS NULL",
+        (at_ms, author, incident_id),
+    )
+    return find_incident(connection, incident_id)
 
 
 def find_incident(connection: sqlite3.Connection, incident_id: str) -> Incident | None:

@@ -13,6 +13,10 @@ from watchdog.domain.ports import Repaired
 from watchdog.domain.remediation import LADDER
 
 _RESTARTS = {(step.remediator, step.action): step.restarts for step in LADDER}
+_COLUMNS = (
+    "id, target, coalesce(incident_id, '') AS incident_id, remediator, action, decided_at AS at_ms,"
+    " ended_at AS ended_at_ms, result, detail"
+)
 _RESET_KEY = "repair_reset_at:"
 _FORGIVEN_KEY = "repair_forgiven_at:"
 
@@ -72,35 +76,19 @@ def abandon_running(connection: sqlite3.Connection, now_ms: int) -> int:
 def since(connection: sqlite3.Connection, target: str, since_ms: int) -> list[Repair]:
     """Oldest first."""
     found = connection.execute(
-        "SELECT id, target, incident_id, remediator, action, decided_at, ended_at, result, detail FROM repair"
-        " WHERE target = ? AND decided_at >= ? ORDER BY decided_at",
+        f"SELECT {_COLUMNS} FROM repair WHERE target = ? AND decided_at >= ? ORDER BY decided_at",  # noqa: S608
         (target, since_ms),
     )
-    return [_repair(row) for row in found]
+    return [Repair(**dict(row)) for row in found]
 
 
 def newest(connection: sqlite3.Connection, limit: int) -> list[Repair]:
     """Of every target, newest first."""
     found = connection.execute(
-        "SELECT id, target, incident_id, remediator, action, decided_at, ended_at, result, detail FROM repair"
-        " ORDER BY decided_at DESC LIMIT ?",
+        f"SELECT {_COLUMNS} FROM repair ORDER BY decided_at DESC LIMIT ?",  # noqa: S608
         (limit,),
     )
-    return [_repair(row) for row in found]
-
-
-def _repair(row: sqlite3.Row) -> Repair:
-    return Repair(
-        id=row["id"],
-        target=row["target"],
-        incident_id=row["incident_id"] or "",
-        remediator=row["remediator"],
-        action=row["action"],
-        at_ms=row["decided_at"],
-        ended_at_ms=row["ended_at"],
-        result=row["result"],
-        detail=row["detail"],
-    )
+    return [Repair(**dict(row)) for row in found]
 
 
 def reset_at(connection: sqlite3.Connection, target: str) -> int:

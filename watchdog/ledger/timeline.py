@@ -149,19 +149,12 @@ class Receipt(msgspec.Struct, frozen=True, rename="camel"):
 def receipts(connection: sqlite3.Connection, notice_id: str) -> list[Receipt]:
     """One per channel; empty for an unknown notice or without channels."""
     found = connection.execute(
-        "SELECT o.channel, o.role, o.state, o.tries, o.reason, o.done_at, c.label FROM outbox o"
+        "SELECT o.channel, o.role, o.state, o.tries, o.reason, o.done_at AS done_at_ms, c.label FROM outbox o"
         " LEFT JOIN channel c ON c.channel = o.channel WHERE o.notice_id = ? ORDER BY o.id",
         (notice_id,),
     )
     return [
-        Receipt(
-            channel_name(row["label"], row["channel"]),
-            row["role"],
-            row["state"],
-            row["tries"],
-            row["reason"],
-            row["done_at"],
-        )
+        Receipt(channel_name(row["label"], row["channel"]), *(row[key] for key in Receipt.__struct_fields__[1:]))
         for row in found
     ]
 

@@ -14,8 +14,8 @@ from shared.web.body import json_response, read
 from shared.web.middleware import Handler
 from watchdog.domain import notices
 from watchdog.domain.facts import Tick
-from watchdog.ledger import acknowledging, outbox, pauses, timeline
 from watchdog.ledger import incidents as rows
+from watchdog.ledger import outbox, pauses, timeline
 from watchdog.parts import PARTS
 from watchdog.status import badge
 from watchdog.status.access import Access
@@ -153,7 +153,7 @@ async def acknowledge(request: web.Request) -> web.StreamResponse:
     parts, name, now_ms = request.app[PARTS], request.match_info["id"], epoch_ms(request.app[PARTS].base.clock)
     given = await read(request, AcknowledgeRequest, optional=True)
     author = plain(given.author, "author") or "api"
-    found = await parts.base.ledger.write(lambda c: acknowledging.acknowledge(c, name, now_ms, author))
+    found = await parts.base.ledger.write(lambda c: rows.acknowledge(c, name, now_ms, author))
     if found is None:
         raise errors.not_found("this incident")
     if found.closed_at_ms is not None:
