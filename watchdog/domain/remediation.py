@@ -128,7 +128,7 @@ def ladder_of(remediators: tuple[str, ...]) -> tuple[RepairStep, ...]:
 
 
 def decide(
-    facts: RepairFacts, ladder: tuple[RepairStep, ...], memory: RepairHistory, policy: RepairPolicy, now_ms: int
+    facts: RepairFacts, ladder: tuple[RepairStep, ...], history: RepairHistory, policy: RepairPolicy, now_ms: int
 ) -> Act | Refuse:
     """The next repair, or the reason why there is none."""
     incident = facts.incident
@@ -136,26 +136,26 @@ def decide(
         return Refuse(Refusal.NOT_CONFIGURED)
     if incident is None or incident.closed_at_ms is not None:
         return Refuse(Refusal.NOTHING_WRONG)
-    excuse = _excuse(facts, incident)
-    if excuse is not None:
-        return Refuse(excuse)
+    refusal = _refusal(facts, incident)
+    if refusal is not None:
+        return Refuse(refusal)
     steps = tuple(step for step in ladder if incident.kind in step.cures and (facts.answers or not step.by_bot))
     if not steps:
         return Refuse(Refusal.NO_STEP)
-    too_soon = _too_soon(facts, memory, policy, now_ms)
+    too_soon = _too_soon(facts, history, policy, now_ms)
     if too_soon is not None:
         return too_soon
-    climbed = sum(past.incident_id == incident.id and not past.skipped for past in memory.past)
+    climbed = sum(past.incident_id == incident.id and not past.skipped for past in history.past)
     step = steps[min(climbed, len(steps) - 1)]
-    if budget_left(memory, policy, now_ms) > 0:
+    if budget_left(history, policy, now_ms) > 0:
         return Act(step)
-    last = max(past.at_ms for past in memory.past if not past.skipped)
+    last = max(past.at_ms for past in history.past if not past.skipped)
     if now_ms - last >= policy.slow_try_ms:
         return Act(step, slow=True)
     return Refuse(Refusal.BUDGET_SPENT, last + policy.slow_try_ms, page=True)
 
 
-def _excuse(facts: RepairFacts, incident: Incident) -> Refusal | None:
+def _refusal(facts: RepairFacts, incident: Incident) -> Refusal | None:
     reasons = (
         (incident.kind not in (IncidentKind.DOWN, IncidentKind.DEGRADED), Refusal.NOT_REPAIRABLE),
         (facts.blind, Refusal.BLIND),
@@ -169,15 +169,15 @@ def _excuse(facts: RepairFacts, incident: Incident) -> Refusal | None:
     return next((why for applies, why in reasons if applies), None)
 
 
-def _too_soon(facts: RepairFacts, memory: RepairHistory, policy: RepairPolicy, now_ms: int) -> Refuse | None:
-    if any(past.ended_at_ms is None for past in memory.past):
+def _too_soon(facts: RepairFacts, history: RepairHistory, policy: RepairPolicy, now_ms: int) -> Refuse | None:
+    if any(past.ended_at_ms is None for past in history.past):
         return Refuse(Refusal.IN_FLIGHT)
-    last = memory.past[-1] if memory.past else None
+    last = history.past[-1] if history.past else None
     if last is not None and last.restarts and not last.skipped:
         ready = _end(last) + policy.boot_grace_ms
         if now_ms < ready:
             return Refuse(Refusal.BOOT_GRACE, ready)
-    streak = sum(past.at_ms >= memory.reset_at_ms for past in memory.past)
+    streak = sum(past.at_ms >= history.reset_at_ms for past in history.past)
     wait = min(policy.backoff_cap_ms, policy.backoff_first_ms * 2 ** min(streak, 32))
     # The platform's own restart policy gets the first chance: it handles most crashes.
     since = max(facts.known_since_ms, _end(last)) if last is not None and streak else facts.known_since_ms
@@ -190,24 +190,24 @@ def _end(past: PastRepair) -> int:
     return past.ended_at_ms if past.ended_at_ms is not None else past.at_ms
 
 
-def budget_left(memory: RepairHistory, policy: RepairPolicy, now_ms: int) -> int:
+def budget_left(history: RepairHistory, policy: RepairPolicy, now_ms: int) -> int:
     """Repairs that both windows still allow, never negative."""
-    counted = [past.at_ms for past in memory.past if not past.skipped]
+    counted = [past.at_ms for past in history.past if not past.skipped]
     short = policy.per_30_min - sum(at > now_ms - 30 * MINUTE_MS for at in counted)
     day = policy.per_day - sum(at > now_ms - DAY_MS for at in counted)
     return max(0, min(short, day))
 
 
 def after_health(
-    memory: RepairHistory, healthy_since_ms: int | None, policy: RepairPolicy, now_ms: int
+    history: RepairHistory, healthy_since_ms: int | None, policy: RepairPolicy, now_ms: int
 ) -> RepairHistory:
     """Ten minutes of health reset the backoff, not the budget."""
     if healthy_since_ms is None or now_ms - healthy_since_ms < policy.reset_after_healthy_ms:
-        return memory
-    return msgspec.structs.replace(memory, reset_at_ms=now_ms)
+        return history
+    return msgspec.structs.replace(history, reset_at_ms=now_ms)
 
 
-def forget_old(memory: RepairHistory, now_ms: int) -> RepairHistory:
+def forget_old(history: RepairHistory, now_ms: int) -> RepairHistory:
     """Without repairs that no window covers any more."""
-    kept = tuple(past for past in memory.past if past.ended_at_ms is None or past.at_ms > now_ms - 2 * DAY_MS)
-    return memory if len(kept) == len(memory.past) else msgspec.structs.replace(memory, past=kept)
+    kept = tuple(past for past in history.past if past.ended_at_ms is None or past.at_ms > now_ms - 2 * DAY_MS)
+    return history if len(kept) == len(history.past) else msgspec.structs.replace(history, past=kept)

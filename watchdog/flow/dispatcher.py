@@ -135,8 +135,8 @@ class Dispatcher:
         if delivered.ok:
             self._metrics.sent.labels(claim.notice.kind).inc()
             self._metrics.latency.observe(max(0, now_ms - claim.created_at_ms) / 1000)
-            say = log.debug if label == "log" else log.info
-            say(f"Alert sent by {label}: {claim.notice.title}", event_name="alert.sent", **fields)
+            write = log.debug if label == "log" else log.info
+            write(f"Alert sent by {label}: {claim.notice.title}", event_name="alert.sent", **fields)
             return
         self._metrics.failed.labels(delivered.reason).inc()
         log.warning(

@@ -86,12 +86,12 @@ class RepairLoop:
             past = tuple(_past(repair, offset, steady_ms) for repair in known)
             self._histories[target] = RepairHistory(past, min(reset_ms + offset, steady_ms))
 
-    async def forgive(self, target: str) -> int:
+    async def restore_budget(self, target: str) -> int:
         """Give back the whole budget and reset the backoff. Returns the budget; a running repair
         still counts.
         """
         now_ms, steady_ms = epoch_ms(self._clock), self._steady_ms()
-        await self._ledger.write(lambda c: repairs.forgive(c, target, now_ms))
+        await self._ledger.write(lambda c: repairs.restore_budget(c, target, now_ms))
         running = tuple(past for past in self._histories[target].past if past.ended_at_ms is None)
         self._histories[target] = RepairHistory(running, steady_ms)
         log.warning(f"The repair budget of {target} was given back", event_name="repair.forgiven", target=target)
@@ -193,8 +193,8 @@ class RepairLoop:
         )
         await self._ledger.write(lambda c: repairs.end(c, repair.id, ended_ms, repaired))
         self._metrics.ended.labels(step.action, repaired.result).inc()
-        say = log.info if repaired.result in ("done", "dry_run") else log.warning
-        say(
+        write = log.info if repaired.result in ("done", "dry_run") else log.warning
+        write(
             f"Repair of {target} by {step.remediator} {step.action}: {repaired.result} {repaired.detail}".rstrip(),
             event_name="repair.ended",
             repair=repair.id,
@@ -223,7 +223,7 @@ class RepairLoop:
 
 
 def _read(connection: sqlite3.Connection, target: str, now_ms: int) -> tuple[list[Repair], int]:
-    from_ms = max(now_ms - 2 * DAY_MS, repairs.forgiven_at(connection, target))
+    from_ms = max(now_ms - 2 * DAY_MS, repairs.budget_restored_at(connection, target))
     return repairs.since(connection, target, from_ms), repairs.reset_at(connection, target)
 
 

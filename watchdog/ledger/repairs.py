@@ -18,7 +18,7 @@ _COLUMNS = (
     " ended_at AS ended_at_ms, result, detail"
 )
 _RESET_KEY = "repair_reset_at:"
-_FORGIVEN_KEY = "repair_forgiven_at:"
+_RESTORED_KEY = "repair_forgiven_at:"
 
 
 class Repair(msgspec.Struct, frozen=True, rename="camel"):
@@ -100,13 +100,13 @@ def keep_reset_at(connection: sqlite3.Connection, target: str, at_ms: int) -> No
     _keep_moment(connection, _RESET_KEY + target, at_ms)
 
 
-def forgiven_at(connection: sqlite3.Connection, target: str) -> int:
+def budget_restored_at(connection: sqlite3.Connection, target: str) -> int:
     """When a person last gave the budget back; 0 when never. Earlier repairs do not count."""
-    return _moment(connection, _FORGIVEN_KEY + target)
+    return _moment(connection, _RESTORED_KEY + target)
 
 
-def forgive(connection: sqlite3.Connection, target: str, at_ms: int) -> None:
-    _keep_moment(connection, _FORGIVEN_KEY + target, at_ms)
+def restore_budget(connection: sqlite3.Connection, target: str, at_ms: int) -> None:
+    _keep_moment(connection, _RESTORED_KEY + target, at_ms)
 
 
 def _moment(connection: sqlite3.Connection, key: str) -> int:

@@ -46,7 +46,7 @@ class DockerRemediator:
 
     async def _restart(self, http: aiohttp.ClientSession) -> Repaired:
         found = await self._find(http)
-        excuse = leave_alone(found)
+        excuse = skip_reason(found)
         if excuse is not None:
             return Repaired("skipped", excuse)
         await _call(http, "POST", f"/containers/{found['Id']}/restart?t={_TERM_GRACE_S}")
@@ -72,7 +72,7 @@ def _container(value: Any) -> dict[str, Any]:
     return value
 
 
-def leave_alone(container: dict[str, Any]) -> str | None:
+def skip_reason(container: dict[str, Any]) -> str | None:
     """Why this container must not be restarted, or None."""
     state = container.get("State", {})
     policy = container.get("HostConfig", {}).get("RestartPolicy", {}).get("Name", "")

@@ -44,7 +44,7 @@ def add_routes(app: web.Application, access: Access) -> None:
         ("POST", "/api/incidents/{id}/ack", acknowledge),
         ("POST", "/api/test-alert", test_alert),
         ("POST", "/api/ping", ping),
-        ("DELETE", "/api/repairs/budget", forgive_repairs),
+        ("DELETE", "/api/repairs/budget", restore_repair_budget),
     ):
         app.router.add_route(method, path, _checked(handler, access.require_writer))
 
@@ -183,12 +183,12 @@ async def ping(request: web.Request) -> web.StreamResponse:
     return json_response({"targets": list(parts.watches)}, status=202)
 
 
-async def forgive_repairs(request: web.Request) -> web.StreamResponse:
+async def restore_repair_budget(request: web.Request) -> web.StreamResponse:
     """Give back the whole repair budget. 409 when repairs are off."""
     parts = request.app[PARTS]
     if not parts.base.settings.repairs_by:
         raise errors.conflict("repairs_off", "REMEDIATION is not set: there is no budget")
-    left = {target: await parts.repairs.forgive(target) for target in parts.base.settings.targets}
+    left = {target: await parts.repairs.restore_budget(target) for target in parts.base.settings.targets}
     request.app[SNAPSHOT].invalidate()
     return json_response({"budget": left})
 

@@ -79,12 +79,12 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A sent notice; ``fared`` is one sentence per channel."""
+    """A sent notice; ``results`` is one sentence per channel."""
 
     what: str
     at: datetime
     kind: str
-    fared: list[str]
+    results: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,11 +317,11 @@ def _notice(notice: NoticeLine, t: Words, *, several: bool) -> Notice:
         what=f"{name}: {words}",
         at=from_ms(notice.created_at_ms),
         kind="good" if arrived and all(arrived) else "warn",
-        fared=[f"{each.channel}: {_fared(each, t)}" for each in notice.receipts],
+        results=[f"{each.channel}: {_receipt_text(each, t)}" for each in notice.receipts],
     )
 
 
-def _fared(receipt: Receipt, t: Words) -> str:
+def _receipt_text(receipt: Receipt, t: Words) -> str:
     if receipt.state == "done":
         return t("arrived")
     if receipt.state in ("muted", "merged", "expired"):

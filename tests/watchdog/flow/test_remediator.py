@@ -239,7 +239,7 @@ async def test_a_budget_that_a_person_gives_back_is_whole_also_for_the_next_run(
         at.down()
         await clock.advance(300)
         assert at.loop.budget("bot") == 0
-        assert await at.loop.forgive("bot") == 3
+        assert await at.loop.restore_budget("bot") == 3
         await clock.advance(11)
         assert len(docker.runs) == 4
     async with stage(clock, docker, ledger=ledger) as at:
