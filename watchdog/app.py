@@ -196,6 +196,8 @@ async def _start(parts: Parts) -> None:
     last_seen_ms = await base.ledger.write(
         lambda c: runs.begin_run(c, boot.boot_id, boot.version, tuple(settings.targets), now_ms)
     )
+    for target, watch in parts.watches.items():
+        watch.counts.earlier = await base.ledger.read(lambda c, name=target: runs.totals(c, name))  # type: ignore[misc]
     await parts.pipeline.start(last_seen_ms)
     await parts.dispatcher.recover()
     parts.dispatcher.start(loops)

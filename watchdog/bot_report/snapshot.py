@@ -17,17 +17,13 @@ from watchdog.flow.dispatcher import Dispatcher
 from watchdog.flow.pipeline import Pipeline
 from watchdog.ledger import history, incidents, runs
 
-_TRIES = 3
-
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """Totals of the ledger, and the counts of this run at that moment."""
+    """What the ledger held at one moment."""
 
     open: tuple[OpenRef, ...]
     until_s: float
-    pings: int
-    failed: int
     total: runs.Totals
     incident: Incident | None
     uptimes: dict[str, Uptime]
@@ -54,8 +50,8 @@ class ReportBuilder:
         if reading is None or reading.open != state.incidents or self.base.clock.monotonic() >= reading.until_s:
             reading = self._reading = await self._read(state.incidents, to_ms(now))
         total = reading.total
-        pings = total.pings + counts.pings - reading.pings
-        failed = total.failed_pings + counts.failed - reading.failed
+        pings = counts.earlier.pings + counts.pings
+        failed = counts.earlier.failed_pings + counts.failed
         uptime_ms = self.base.boot.age_ms(self.base.clock)
         return Push(
             boot_id=self.base.boot.boot_id,
@@ -96,14 +92,9 @@ class ReportBuilder:
                 history.uptimes(connection, self.target, now_ms),
             )
 
-        for _ in range(_TRIES):
-            pings, failed = self.counts.pings, self.counts.failed
-            found = await self.base.ledger.read(read)
-            # A ping that was committed during the read may be in both or in one of the two.
-            if self.counts.pings == pings:
-                break
+        found = await self.base.ledger.read(read)
         until_s = self.base.clock.monotonic() + self.base.settings.push_interval_ms / 1000
-        return _Reading(open_now, until_s, pings, failed, *found)
+        return _Reading(open_now, until_s, *found)
 
 
 def _open(incident: Incident | None) -> OpenIncident | None:

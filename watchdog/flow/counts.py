@@ -8,14 +8,16 @@ from shared.clock import from_ms
 from shared.contract.keepalive import LastPing
 from watchdog.domain.decision import Decided
 from watchdog.domain.outcome import Outcome, ProbeResult, counts
+from watchdog.ledger.runs import Totals
 
 RECENT = 60
 
 
 class Counts:
-    """``recent`` holds the latency in ms of the last pings, None for a failed one."""
+    """``earlier``: totals of earlier runs. ``recent``: latencies in ms, None for a failed ping."""
 
     def __init__(self) -> None:
+        self.earlier = Totals(0, 0, 0, 0)
         self.pings = 0
         self.failed = 0
         self.consecutive_failures = 0
