@@ -63,9 +63,7 @@ def missing(name: str, text: str) -> list[str]:
             first in subpackages - set(PROGRAMS) and not exists(f"{program}.{dotted}")
         ):
             found.append(dotted)
-    found += [
-        file for file in _FILE.findall(text) if not any(f"/{known}".endswith(f"/{file}") for known in tracked())
-    ]
+    found += [file for file in _FILE.findall(text) if not any(f"/{known}".endswith(f"/{file}") for known in tracked())]
     return found
 
 
