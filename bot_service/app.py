@@ -12,7 +12,6 @@ from bot_service.access.keyring import KeyRing
 from bot_service.access.principals import Scope, Tokens, gate
 from bot_service.api.server import document, routes
 from bot_service.api.server.problems import store_errors
-from bot_service.boot import Boot
 from bot_service.dashboard import routes as dashboard
 from bot_service.dashboard.context import DESK, new_desk
 from bot_service.dashboard.stream import end_streams
@@ -29,6 +28,7 @@ from bot_service.sessions.leases import FolderLease
 from bot_service.settings import BotSettings
 from bot_service.store.database import open_database
 from bot_service.webhooks.build import build as build_webhooks
+from shared.boot import Boot
 from shared.clock import Clock, SystemClock
 from shared.loop_guard import LoopGuard
 from shared.secret_files import read_or_create
@@ -61,7 +61,7 @@ def build_app(
         ],
         client_max_size=MAX_BODY_BYTES,
     )
-    boot = Boot(clock.monotonic())
+    boot = Boot.of(clock)
     guard = guard or LoopGuard(dump_s=settings.stall_dump_ms / 1000, kill_s=settings.stall_exit_ms / 1000)
     app[keys.SETTINGS], app[keys.CLOCK], app[keys.KEYRING] = settings, clock, keyring
     app[keys.RUN] = keys.Run(boot, guard, TaskGroupOfLoops(clock))

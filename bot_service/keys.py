@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from bot_service.access.keyring import KeyRing
-from bot_service.boot import Boot
 from bot_service.events.build import Events
 from bot_service.messages.build import Messages
 from bot_service.operations.build import Operations
@@ -16,6 +15,7 @@ from bot_service.sessions.build import Sessions
 from bot_service.settings import BotSettings
 from bot_service.store.database import Database
 from bot_service.webhooks.build import Webhooks
+from shared.boot import Boot
 from shared.clock import Clock
 from shared.loop_guard import LoopGuard
 from shared.tasks import TaskGroupOfLoops

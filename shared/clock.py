@@ -76,3 +76,8 @@ def days_old(days: float) -> str:
     """An age in words: ``less than a day old``, ``1 day old``, ``12 days old``."""
     whole = round(days)
     return "less than a day old" if days < 1 else f"{whole} day{'s' if whole != 1 else ''} old"
+
+
+def epoch_ms(clock: Clock) -> int:
+    """Wall time now, in milliseconds since the epoch."""
+    return to_ms(clock.now())

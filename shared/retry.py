@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 import tenacity
 
@@ -55,3 +58,19 @@ def full_jitter(attempt: int, *, first_s: float, cap_s: float, pick: Callable[[]
     """Seconds to wait before try ``attempt + 1``: uniform up to ``min(cap, first x 2^attempt)``."""
     ceiling = min(cap_s, first_s * 2.0 ** min(attempt, 32))
     return pick() * ceiling
+
+
+def retry_after_s(value: str | None, now: datetime) -> float | None:
+    """``Retry-After`` in seconds, from a number or a date, never negative; None when unusable."""
+    if not value:
+        return None
+    try:
+        wait = float(value)
+    except ValueError:
+        try:
+            moment = parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        wait = ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds()
+        return max(wait, 0.0)
+    return wait if math.isfinite(wait) and wait >= 0 else None

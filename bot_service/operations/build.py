@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
-from bot_service.boot import Boot
 from bot_service.domain.ports import EngineSignal
 from bot_service.domain.session_record import SessionRecord, Transition
 from bot_service.domain.signals import SignalKind
@@ -24,6 +23,7 @@ from bot_service.sessions.outage import upstream_outage
 from bot_service.settings import BotSettings
 from bot_service.store.database import Database
 from bot_service.webhooks.build import Webhooks
+from shared.boot import Boot
 from shared.clock import Clock
 from shared.gc_tuning import GcTuning
 from shared.loop_guard import LoopGuard

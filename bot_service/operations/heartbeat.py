@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from bot_service.boot import Boot
 from bot_service.sessions.registry import SessionRegistry
+from shared.boot import Boot
 from shared.clock import Clock
 from shared.contract.heartbeat import BEAT, STOPPING, Beat, SessionShares, Stopping
 from shared.loop_guard import LoopGuard

@@ -40,7 +40,7 @@ class Database:
         self._turn = asyncio.Lock()
         self._after_commit: list[Callable[[], None]] = []
         self.failing: str | None = None
-        """Why the store refused a write, until :class:`bot_service.store.write_check.StoreWatch` has seen it take one again."""
+        """Why the store refused a write, until :class:`bot_service.store.write_check.StoreWriteCheck` has seen it take one again."""
 
     @property
     def dialect(self) -> str:

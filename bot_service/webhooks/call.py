@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 
 import aiohttp
 import msgspec
@@ -12,6 +11,8 @@ import msgspec
 from bot_service.events.subscriptions import Target
 from bot_service.webhooks.addresses import RefusedAddress
 from shared import webhook_signing
+from shared.network_errors import reason_of
+from shared.retry import retry_after_s
 
 ANSWER_LIMIT_BYTES = 64 * 1024
 _RETRY_AFTER_CAP_S = 3600.0
@@ -74,8 +75,13 @@ async def _judged(response: aiohttp.ClientResponse, now: datetime) -> Attempt:
     response.close()
     if 300 <= status < 400:
         return Attempt(status, "redirect")
-    wait = _retry_after_s(response.headers.get("Retry-After"), now) if status in (429, 503) else None
-    return Attempt(status, f"http_{status}", down=status in _RECEIVER_DOWN, retry_after_s=wait)
+    wait = retry_after_s(response.headers.get("Retry-After"), now) if status in (429, 503) else None
+    return Attempt(
+        status,
+        f"http_{status}",
+        down=status in _RECEIVER_DOWN,
+        retry_after_s=None if wait is None else min(wait, _RETRY_AFTER_CAP_S),
+    )
 
 
 def _reply(answer: bytes) -> str | None:
@@ -89,23 +95,5 @@ def _reply(answer: bytes) -> str | None:
 def _connect_error(error: aiohttp.ClientConnectorError) -> str:
     if isinstance(error.os_error, RefusedAddress) or "private address" in str(error.os_error):
         return "private_address"
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "dns"
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
-        return "tls"
-    return "connect"
-
-
-def _retry_after_s(value: str | None, now: datetime) -> float | None:
-    """Seconds that the receiver asks to wait, by number or by date, at most an hour."""
-    if not value:
-        return None
-    try:
-        wait = float(value)
-    except ValueError:
-        try:
-            moment = parsedate_to_datetime(value)
-        except ValueError:
-            return None
-        wait = ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds()
-    return min(max(wait, 0.0), _RETRY_AFTER_CAP_S) if wait == wait else None
+    reason = reason_of(error)
+    return reason if reason in ("dns", "tls") else "connect"

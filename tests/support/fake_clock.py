@@ -66,7 +66,7 @@ class FakeClock:
         self._step_s += seconds
 
     def stall(self, seconds: float) -> None:
-        """Time passes and nobody runs: whoever sleeps wakes late, at the next :meth:`advance`."""
+        """Time passes while no task runs: sleepers wake late, at the next :meth:`advance`."""
         self._elapsed_s += seconds
 
     async def advance(self, seconds: float) -> None:

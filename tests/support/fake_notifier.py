@@ -1,4 +1,4 @@
-"""A channel in memory that is told how to answer: what it took, when, and what it refused."""
+"""A channel in memory with answers that the test sets; keeps what it took, when, and what it refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each kind of fact changes in the conditions of a target; :mod:`watchdog.domain.health` draws the conclusions."""
+"""Updates the conditions of a target by one fact; :mod:`watchdog.domain.health` concludes."""
 
 from __future__ import annotations
 
@@ -9,33 +9,31 @@ from watchdog.domain.facts import BeatSeen, Fact, StopAnnounced, WatchdogStarted
 from watchdog.domain.outcome import Outcome, ProbeResult
 from watchdog.domain.policy import Now, Policy
 from watchdog.domain.states import IncidentKind, State
-from watchdog.domain.target import Happening, HappeningKind, TargetState
+from watchdog.domain.target import Event, EventKind, TargetState
 
-Seen = tuple[TargetState, tuple[Happening, ...], str]
-REMEMBERED_BOOTS = 8  # replicas behind one address answer in turn; only a boot never seen before is a restart
+Observed = tuple[TargetState, tuple[Event, ...], str]
+REMEMBERED_BOOTS = 8  # replicas behind one address answer in turn
 
 
-def observe(state: TargetState, fact: Fact, policy: Policy, now: Now) -> Seen:
-    """The conditions after ``fact``, what happened beside, and how a ping was counted."""
+def observe(state: TargetState, fact: Fact, policy: Policy, now: Now) -> Observed:
+    """The conditions after ``fact``, the events in it, and how a ping was counted."""
     if isinstance(fact, ProbeResult):
-        state, happened = _boot(state, fact.boot_id, policy, now)
+        state, events = _boot(state, fact.boot_id, policy, now)
         state, counted = _pinged(state, fact, policy, now)
-        return state, happened, counted
+        return state, events, counted
     if isinstance(fact, BeatSeen):
-        state, happened = _boot(state, fact.boot_id, policy, now)
-        return _shares(state, fact, policy, now), happened, ""
+        state, events = _boot(state, fact.boot_id, policy, now)
+        return _shares(state, fact, policy, now), events, ""
     if isinstance(fact, StopAnnounced):
         until = now.steady_ms + fact.deadline_ms
-        told = Happening(state.target, HappeningKind.STOP_ANNOUNCED, now.wall_ms, fact.reason)
-        return replace(state, planned_until_steady=until, planned_boot=fact.boot_id), (told,), ""
+        event = Event(state.target, EventKind.STOP_ANNOUNCED, now.wall_ms, fact.reason)
+        return replace(state, planned_until_steady=until, planned_boot=fact.boot_id), (event,), ""
     if isinstance(fact, WatchdogStarted):
         return _restored(state, fact, now)
     return state, (), ""
 
 
-def _boot(
-    state: TargetState, boot_id: str | None, policy: Policy, now: Now
-) -> tuple[TargetState, tuple[Happening, ...]]:
+def _boot(state: TargetState, boot_id: str | None, policy: Policy, now: Now) -> tuple[TargetState, tuple[Event, ...]]:
     if not boot_id or boot_id in state.boots:
         return state, ()
     first = not state.boots
@@ -45,14 +43,14 @@ def _boot(
     planned = state.planned(now.steady_ms)
     paused = policy.paused(state.target, now) is not None
     since = state.failing_since_ms if state.failures else now.wall_ms
-    # The failures so far were the old boot's; the new one is judged by its own answers.
+    # The failures belong to the old boot; the answers of the new one count from zero.
     failures = state.failures if state.reach is State.DOWN else 0
     state = replace(flapping.without_last_run(state), planned_until_steady=None, failures=failures)
     if state.reach is not State.DOWN and not planned and not paused:
         state = flapping.with_restart(state, now)
     quiet = planned or paused or state.flapping or state.incident_of(IncidentKind.DOWN) is not None
-    told = Happening(state.target, HappeningKind.RESTARTED, now.wall_ms, boot_id, planned, quiet, since)
-    return state, (told,)
+    event = Event(state.target, EventKind.RESTARTED, now.wall_ms, boot_id, planned, quiet, since)
+    return state, (event,)
 
 
 def _pinged(state: TargetState, result: ProbeResult, policy: Policy, now: Now) -> tuple[TargetState, str]:
@@ -68,10 +66,10 @@ def _pinged(state: TargetState, result: ProbeResult, policy: Policy, now: Now) -
         return _answered(state, result, started, policy, now), "ok"
     if result.outcome is Outcome.TARGET_FAIL:
         if started <= state.self_fail_steady:
-            # It was under way while we were proven blind: whose fault it was cannot be said.
+            # It ran while the watchdog was blind: it proves nothing about the target.
             return state, "tainted"
         if started < state.last_ok_start_steady:
-            # Pings may overlap. A later one was answered before this one gave up, so it says nothing of now.
+            # Pings may overlap: a later one was answered before this one gave up.
             return flapping.with_ping(state, True, policy, now), "overtaken"
         return _failed(_sees(state), result, policy, now), "failed"
     run = state.blind_run + 1
@@ -80,7 +78,7 @@ def _pinged(state: TargetState, result: ProbeResult, policy: Policy, now: Now) -
     if result.outcome is Outcome.SELF_FAIL:
         state = replace(state, self_fail_steady=now.steady_ms)
     if run >= policy.blind_threshold and not state.blind:
-        # What failed before we went blind proves nothing about afterwards: the count begins anew.
+        # Failures from before BLIND prove nothing afterwards: the count starts at zero.
         state = _not_suspect(replace(state, blind=True))
     return state, "gap"
 
@@ -132,8 +130,8 @@ def _failed(state: TargetState, result: ProbeResult, policy: Policy, now: Now) -
 
 
 def _shares(state: TargetState, beat: BeatSeen, policy: Policy, now: Now) -> TargetState:
-    """DEGRADED is entered and left after the share stayed on its side of the line for a while."""
-    # What only a person can mend (logged out, waiting for a scan) is told to its owner, not to the operator.
+    """DEGRADED begins and ends after the share stayed beyond the limit for a while."""
+    # Sessions that wait for a person (logged out, pairing) concern their owner, not the operator.
     expected = max(0, beat.wanted - beat.needs_person)
     not_ready = max(0, expected - beat.ready)
     beyond = bool(expected) and not_ready / expected > policy.degraded_share and not (beat.starting or beat.draining)
@@ -149,12 +147,12 @@ def _shares(state: TargetState, beat: BeatSeen, policy: Policy, now: Now) -> Tar
     return replace(state, degraded=beyond, degraded_pending_steady=None)
 
 
-def _restored(state: TargetState, fact: WatchdogStarted, now: Now) -> Seen:
-    """Open incidents stay; runs of failures and of successes begin anew, because nobody looked in between."""
+def _restored(state: TargetState, fact: WatchdogStarted, now: Now) -> Observed:
+    """Open incidents stay; runs of failures and successes start at zero after the gap."""
     limit = now.steady_ms
 
     def past(steady: int) -> int:
-        # The wall clock may have been set back between two runs: nothing that was kept lies in the future.
+        # The wall clock may have been set back: no kept time lies in the future.
         return min(steady, limit)
 
     state = replace(
@@ -176,5 +174,5 @@ def _restored(state: TargetState, fact: WatchdogStarted, now: Now) -> Seen:
     if fact.last_seen_ms is None:
         return state, (), ""
     gap = max(0, now.wall_ms - fact.last_seen_ms)
-    told = Happening(state.target, HappeningKind.WATCHDOG_GAP, now.wall_ms, f"{gap} ms", since_ms=fact.last_seen_ms)
-    return state, (told,), ""
+    event = Event(state.target, EventKind.WATCHDOG_GAP, now.wall_ms, f"{gap} ms", since_ms=fact.last_seen_ms)
+    return state, (event,), ""

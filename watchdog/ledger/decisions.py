@@ -1,4 +1,4 @@
-"""Writes one decision whole: result with its attempts, state, flip, incidents, events, stretches, totals."""
+"""Writes one decision: result, attempts, state, flip, incidents, events, stretches, totals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 from watchdog.domain.outcome import Outcome, ProbeResult, counts
 from watchdog.domain.states import Flip, Incident
-from watchdog.domain.target import Happening, Step, Stretch, TargetState
+from watchdog.domain.target import Event, Step, Stretch, TargetState
 from watchdog.ledger import incidents
 
 _encode = msgspec.json.Encoder().encode
@@ -16,7 +16,7 @@ _decode_state = msgspec.json.Decoder(TargetState).decode
 
 
 def load_state(connection: sqlite3.Connection, target: str) -> TargetState:
-    """What was known of ``target`` last, or a blank state."""
+    """The stored state of ``target``, or a blank one."""
     row = connection.execute("SELECT state FROM target_state WHERE target = ?", (target,)).fetchone()
     return _decode_state(row["state"]) if row is not None else TargetState(target)
 
@@ -30,7 +30,7 @@ def save_state(connection: sqlite3.Connection, state: TargetState, at_ms: int) -
 
 
 def insert_result(connection: sqlite3.Connection, result: ProbeResult, boot_id: str) -> None:
-    """Keep a ping with every attempt, and count it in the totals. ``boot_id`` is the watchdog's own."""
+    """Keep a ping with its attempts, and count it. ``boot_id`` is the watchdog's own."""
     cursor = connection.execute(
         "INSERT INTO result (target, boot_id, cause, started_at, ended_at, outcome, reason, latency_ms, detail)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -67,7 +67,7 @@ def insert_flip(connection: sqlite3.Connection, flip: Flip) -> None:
     )
 
 
-def insert_happening(connection: sqlite3.Connection, value: Happening, incident_id: str | None = None) -> None:
+def insert_event(connection: sqlite3.Connection, value: Event, incident_id: str | None = None) -> None:
     detail = f"planned {value.detail}" if value.planned else value.detail
     connection.execute(
         "INSERT INTO event (target, at, kind, detail, incident_id) VALUES (?, ?, ?, ?, ?)",
@@ -76,10 +76,10 @@ def insert_happening(connection: sqlite3.Connection, value: Happening, incident_
 
 
 def move_stretch(connection: sqlite3.Connection, target: str, kind: Stretch, since_ms: int, at_ms: int) -> None:
-    """The time of ``target`` counts as ``kind`` from ``since_ms`` on, decided at ``at_ms``; nothing when it does already.
+    """Count the time of ``target`` as ``kind`` from ``since_ms`` on, decided at ``at_ms``.
 
-    A decision may reach back (DOWN begins at the first failed ping) over time that counted as up or down, never over
-    maintenance or over time when nobody looked.
+    A decision may reach back (DOWN begins at the first failed ping) over time that counted as up or
+    down, never over maintenance or unknown time.
     """
     current = connection.execute("SELECT kind FROM stretch WHERE target = ? AND until_at IS NULL", (target,)).fetchone()
     if current is not None and current["kind"] == kind:
@@ -101,7 +101,7 @@ def move_stretch(connection: sqlite3.Connection, target: str, kind: Stretch, sin
 
 
 def cut_stretch(connection: sqlite3.Connection, target: str, until_ms: int, resume_ms: int | None = None) -> None:
-    """End the open stretch at ``until_ms``; with ``resume_ms`` it goes on from there (the wall clock was set)."""
+    """End the open stretch at ``until_ms``; with ``resume_ms`` it goes on from there."""
     current = connection.execute(
         "SELECT id, kind, from_at FROM stretch WHERE target = ? AND until_at IS NULL", (target,)
     ).fetchone()
@@ -114,23 +114,18 @@ def cut_stretch(connection: sqlite3.Connection, target: str, until_ms: int, resu
         )
 
 
-def write_step(connection: sqlite3.Connection, step: Step, at_ms: int) -> tuple[list[Incident], list[Incident]]:
-    """Keep what a fact led to. The incidents opened and closed come back as the ledger holds them now."""
+def write_step(connection: sqlite3.Connection, step: Step, at_ms: int) -> tuple[Incident, ...]:
+    """Keep what a fact led to. Returns the incidents closed, as the ledger holds them now."""
     for incident in step.opened:
         incidents.open_incident(connection, incident)
     closed = [
-        row
+        incidents.close_incident(connection, incident.id, incident.closed_at_ms or at_ms, incident.close_reason or "")
         for incident in step.closed
-        if (
-            row := incidents.close_incident(
-                connection, incident.id, incident.closed_at_ms or at_ms, incident.close_reason or ""
-            )
-        )
     ]
     if step.flip is not None:
         insert_flip(connection, step.flip)
-    for happening in step.happened:
-        insert_happening(connection, happening, step.state.incidents[0].id if step.state.incidents else None)
+    for event in step.events:
+        insert_event(connection, event, step.state.incidents[0].id if step.state.incidents else None)
     move_stretch(connection, step.state.target, step.stretch, step.stretch_since_ms, at_ms)
     save_state(connection, step.state, at_ms)
-    return list(step.opened), closed
+    return tuple(incident for incident in closed if incident is not None)

@@ -1,13 +1,12 @@
-"""Alerts for programs: a JSON POST, signed as Standard Webhooks, the same ``webhook-id`` on every try.
+"""Alerts for programs: a signed JSON POST (Standard Webhooks), one ``webhook-id`` for all tries.
 
-URLs begin with ``webhook://`` (plain HTTP), ``webhooks://`` (HTTPS), ``http://`` or ``https://``. ``?secret=whsec_…``
-signs this URL's requests and is not sent; ALERT_WEBHOOK_SECRET signs those without one.
+URLs begin with ``webhook://`` (plain HTTP), ``webhooks://`` (HTTPS), ``http://`` or ``https://``.
+``?secret=whsec_…`` signs this URL's requests and is not sent; ALERT_WEBHOOK_SECRET signs the
+others.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,18 +14,19 @@ import aiohttp
 import msgspec
 
 from shared import webhook_signing
-from shared.clock import Clock, iso
+from shared.clock import Clock, from_ms, iso
+from shared.network_errors import reason_of
+from shared.retry import retry_after_s
 from shared.settings import Secret
 from watchdog.domain.ports import Delivered
 from watchdog.domain.states import Notice
-from watchdog.net import reason_of
 from watchdog.notifiers.channel import digest
 
 _ANSWER_LIMIT = 64 * 1024
 
 
 class WebhookNotifier:
-    """One receiver. Redirects are not followed: a POST that becomes a GET would be lost without a word."""
+    """One receiver. Redirects are not followed: the POST would become a GET."""
 
     def __init__(
         self,
@@ -68,11 +68,12 @@ class WebhookNotifier:
 
 
 def payload(notice: Notice) -> bytes:
-    """The body: ``type``, ``timestamp`` and ``data`` as Standard Webhooks wants, and ``text`` for chat receivers.
+    """The body: ``type``, ``timestamp``, ``data`` (Standard Webhooks) and ``text`` for chat
+    receivers.
 
-    The bytes are the same on every try, so that a receiver can compare them.
+    The bytes are equal on every try, so that a receiver can compare them.
     """
-    created = datetime.fromtimestamp(notice.created_at_ms / 1000, UTC)
+    created = from_ms(notice.created_at_ms)
     body: dict[str, Any] = {
         "type": f"watchdog.{notice.kind}",
         "timestamp": iso(created),
@@ -89,16 +90,3 @@ def payload(notice: Notice) -> bytes:
         },
     }
     return msgspec.json.encode(body)
-
-
-def retry_after_s(value: str | None, now: datetime) -> float | None:
-    """``Retry-After`` in seconds, whether it came as a number or as a date; None when there is none or it is wrong."""
-    if value is None:
-        return None
-    if value.strip().isdecimal():
-        return float(value)
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, (moment.astimezone(UTC) - now).total_seconds())

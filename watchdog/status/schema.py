@@ -1,18 +1,25 @@
-"""Everything that people may see of the watchdog, as one value: the API, the page and the badge render this and no more.
+"""The visible state of the watchdog as one value, for the API, the page and the badge.
 
-Times are milliseconds since the epoch, durations milliseconds. No address, no token, no name or number of a person.
+Times are milliseconds since the epoch, durations milliseconds. No address, no token, no personal
+data.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
+from watchdog.domain.notices import length
 from watchdog.domain.states import Incident
-from watchdog.ledger.timeline import Line, NoticeLine, Receipt, Slot
+from watchdog.ledger.history import Latency
+from watchdog.ledger.repairs import Repair
+from watchdog.ledger.settling import ChannelState
+from watchdog.ledger.timeline import NoticeLine, Receipt, Slot, TimelineEvent
 
 
 class UptimeView(msgspec.Struct, frozen=True, rename="camel"):
-    """``ratio`` is up / (up + down), None when neither was seen; what is unknown or maintenance is kept apart."""
+    """``ratio`` is up / (up + down), None when both are 0."""
 
     ratio: float | None
     up_ms: int
@@ -30,15 +37,6 @@ class DayView(msgspec.Struct, frozen=True, rename="camel"):
     incidents: int
 
 
-class LatencyView(msgspec.Struct, frozen=True, rename="camel"):
-    """Of the answered pings; None when there were none."""
-
-    p50_ms: float | None
-    p95_ms: float | None
-    p99_ms: float | None
-    pings: int
-
-
 class LastPingView(msgspec.Struct, frozen=True, rename="camel"):
     at_ms: int
     outcome: str
@@ -53,8 +51,14 @@ class HeartbeatView(msgspec.Struct, frozen=True, rename="camel"):
     age_ms: int | None
 
 
+class LineView(TimelineEvent, frozen=True, rename="camel", omit_defaults=True):
+    """An event with an English text."""
+
+    text: str = ""
+
+
 class IncidentView(msgspec.Struct, frozen=True, rename="camel"):
-    """``timeline`` is empty where only the list is wanted."""
+    """``timeline`` is empty in plain lists."""
 
     id: str
     target: str
@@ -68,7 +72,7 @@ class IncidentView(msgspec.Struct, frozen=True, rename="camel"):
     acknowledged_at_ms: int | None
     acknowledged_by: str | None
     reminders: int
-    timeline: tuple[Line, ...] = ()
+    timeline: tuple[LineView, ...] = ()
 
 
 class PauseView(msgspec.Struct, frozen=True, rename="camel"):
@@ -83,30 +87,6 @@ class PauseView(msgspec.Struct, frozen=True, rename="camel"):
     open: bool
 
 
-class ChannelView(msgspec.Struct, frozen=True, rename="camel"):
-    """``failing_since_ms`` None: it works, or was never used."""
-
-    name: str
-    role: str
-    failures: int
-    failing_since_ms: int | None
-    last_ok_at_ms: int | None
-    last_reason: str
-    waiting: int
-
-
-class RepairView(msgspec.Struct, frozen=True, rename="camel"):
-    id: str
-    target: str
-    incident_id: str
-    remediator: str
-    action: str
-    at_ms: int
-    ended_at_ms: int | None
-    result: str
-    detail: str
-
-
 class FlipView(msgspec.Struct, frozen=True, rename="camel"):
     at_ms: int
     since_ms: int
@@ -116,9 +96,10 @@ class FlipView(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class TargetView(msgspec.Struct, frozen=True, rename="camel"):
-    """``uptime`` by window (24h, 7d, 30d, 90d), ``days`` 90 oldest first, ``curve`` of the last 24 hours.
+    """``uptime`` by window (24h, 7d, 30d, 90d); ``days`` has 90, oldest first.
 
-    ``repair_budget`` None: repairs are off. ``repair_refusal``: why nothing is repaired now.
+    ``curve`` covers the last 24 hours. ``repair_budget`` is None while repairs are off;
+    ``repair_refusal`` says why nothing is repaired now.
     """
 
     name: str
@@ -131,7 +112,7 @@ class TargetView(msgspec.Struct, frozen=True, rename="camel"):
     heartbeat: HeartbeatView
     last_ping: LastPingView | None
     uptime: dict[str, UptimeView]
-    latency: dict[str, LatencyView]
+    latency: dict[str, Latency]
     days: tuple[DayView, ...]
     curve: tuple[Slot, ...]
     flips: tuple[FlipView, ...]
@@ -160,7 +141,7 @@ class WatchdogView(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class StatusView(msgspec.Struct, frozen=True, rename="camel"):
-    """``state`` is the gravest of all targets. ``incidents`` are the newest, with their timelines."""
+    """``state`` is the most severe one. ``incidents`` are the newest, with timelines."""
 
     generated_at_ms: int
     state: str
@@ -168,8 +149,8 @@ class StatusView(msgspec.Struct, frozen=True, rename="camel"):
     targets: tuple[TargetView, ...]
     incidents: tuple[IncidentView, ...]
     pauses: tuple[PauseView, ...]
-    channels: tuple[ChannelView, ...]
-    repairs: tuple[RepairView, ...]
+    channels: tuple[ChannelState, ...]
+    repairs: tuple[Repair, ...]
     notices: tuple[NoticeLine, ...] = ()
 
 
@@ -180,15 +161,15 @@ class NoticeView(msgspec.Struct, frozen=True, rename="camel"):
     receipts: tuple[Receipt, ...]
 
 
-_GRAVITY = ("DOWN", "FLAPPING", "BLIND", "DEGRADED", "SUSPECT", "UNKNOWN", "PAUSED", "UP")
+_BY_SEVERITY = ("DOWN", "FLAPPING", "BLIND", "DEGRADED", "SUSPECT", "UNKNOWN", "PAUSED", "UP")
 
 
-def gravest(states: list[str]) -> str:
-    """The state that a person must hear of first."""
-    return min(states, key=_GRAVITY.index, default="UNKNOWN")
+def most_severe(states: list[str]) -> str:
+    """The most severe state."""
+    return min(states, key=_BY_SEVERITY.index, default="UNKNOWN")
 
 
-def incident_view(incident: Incident, now_ms: int, lines: list[Line] | None = None) -> IncidentView:
+def incident_view(incident: Incident, now_ms: int, events: Sequence[TimelineEvent] = ()) -> IncidentView:
     until_ms = incident.closed_at_ms if incident.closed_at_ms is not None else now_ms
     return IncidentView(
         id=incident.id,
@@ -203,5 +184,31 @@ def incident_view(incident: Incident, now_ms: int, lines: list[Line] | None = No
         acknowledged_at_ms=incident.acknowledged_at_ms,
         acknowledged_by=incident.acknowledged_by,
         reminders=incident.reminders,
-        timeline=tuple(lines or ()),
+        timeline=tuple(LineView(**msgspec.structs.asdict(event), text=_english(event, incident)) for event in events),
     )
+
+
+def _english(event: TimelineEvent, incident: Incident) -> str:
+    notice, repair = f"{event.notice} by {event.channel}", f"{event.remediator} {event.action}"
+    match event.kind:
+        case "began" | "ping_failed":
+            return event.reason
+        case "decided":
+            return f"{incident.kind}: {event.reason}"
+        case "state":
+            return f"{event.old} to {event.new}: {event.reason}"
+        case "delivered":
+            return f"{notice} delivered"
+        case "delivery_failed":
+            return f"{notice} failed: {event.reason}"
+        case "muted" | "merged" | "expired":
+            return f"{notice} {event.kind}: {event.reason}"
+        case "repair_started":
+            return repair
+        case "repair_ended":
+            return f"{repair}: {event.result} {event.detail}".rstrip()
+        case "acknowledged":
+            return f"by {event.author}"
+        case "over":
+            return f"{event.reason} after {length(event.at_ms - incident.opened_at_ms)}"
+    return event.kind.replace("_", " ")

@@ -1,30 +1,21 @@
-"""Gathers the status view: one read of the ledger beside what is in memory, at most once in two seconds, a costly one less often."""
+"""Gathers the status view from memory and one ledger snapshot, and caches it for a while."""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Mapping
 
 import msgspec
+from aiohttp import web
 
-from shared.clock import Clock
+from shared.clock import epoch_ms, to_ms
 from shared.contract.keepalive import LastPing
-from shared.loop_guard import LoopGuard
-from watchdog.boot import Boot
 from watchdog.domain.bars import daily
+from watchdog.domain.decision import Decided
 from watchdog.domain.target import TargetState
 from watchdog.domain.uptime import DAY_MS, Uptime
-from watchdog.flow.cycle import Cycle
-from watchdog.flow.dispatcher import Dispatcher
-from watchdog.flow.pipeline import Pipeline
-from watchdog.flow.remediator import RepairLoop
-from watchdog.flow.timing import epoch_ms
-from watchdog.flow.watch import Watch
 from watchdog.ledger import history, pauses, repairs, settling, timeline
-from watchdog.ledger.sqlite import Ledger
-from watchdog.ledger.timeline import channel_name
-from watchdog.settings import WatchdogSettings
+from watchdog.parts import Parts
 from watchdog.status import schema
 
 DAYS = 90
@@ -33,37 +24,28 @@ _FRESH_S = 2.0
 _INCIDENTS = 20
 _FLIPS = 20
 _NOTICES = 20
+_REPAIRS = 20
 _TRIES = 3
 
 
 class StatusSnapshot:
-    """``status()`` for all readers together: many open pages cost as much as one."""
+    """``status()`` serves all readers: many open pages cost as much as one."""
 
-    def __init__(
-        self,
-        *,
-        settings: WatchdogSettings,
-        clock: Clock,
-        boot: Boot,
-        ledger: Ledger,
-        pipeline: Pipeline,
-        dispatcher: Dispatcher,
-        repair_loop: RepairLoop,
-        watches: Mapping[str, Watch],
-        cycle: Cycle,
-        guard: LoopGuard,
-    ) -> None:
-        self._settings, self._clock, self._boot, self._ledger = settings, clock, boot, ledger
-        self._pipeline, self._dispatcher, self._repairs = pipeline, dispatcher, repair_loop
-        self._watches, self._cycle, self._guard = watches, cycle, guard
+    def __init__(self, parts: Parts) -> None:
+        self._parts, self._base, self._ledger = parts, parts.base, parts.base.ledger
+        self._clock = parts.base.clock
         self._turn = asyncio.Lock()
         self._made: tuple[float, schema.StatusView] | None = None
         self._changes = 0
 
-    def forget(self) -> None:
-        """Something has changed that a reader wants to see at once: what was gathered before is shown to nobody."""
+    def invalidate(self) -> None:
+        """A visible change: drop the cached view."""
         self._changes += 1
         self._made = None
+
+    def on_decided(self, decided: Decided) -> None:
+        if decided.step.flip or decided.closed:
+            self.invalidate()
 
     async def status(self) -> schema.StatusView:
         async with self._turn:
@@ -77,10 +59,10 @@ class StatusSnapshot:
             made = await self._make()
             ended_s = self._clock.monotonic()
             if changes == self._changes:
-                # A long history may cost half a second: then it is gathered less often, never more than a tenth of the time.
+                # A long history may take half a second: gather at most a tenth of the time.
                 self._made = (ended_s + max(_FRESH_S, 10 * (ended_s - began_s)), made)
                 break
-        # Changes that come faster than a view can be gathered: the newest one is shown, and kept for nobody.
+        # Changes came faster than a view can be gathered: show the newest, cache nothing.
         return made
 
     async def incidents(
@@ -92,15 +74,15 @@ class StatusSnapshot:
 
     async def _make(self) -> schema.StatusView:
         now_ms = epoch_ms(self._clock)
-        # What is in memory was committed before it got there. Looked at first, it never claims what the ledger's
-        # snapshot does not hold yet: an answered bot without a ping, an end without its incident.
-        states = self._pipeline.states
-        last_pings = {name: self._watches[name].counts.last for name in states}
+        # Memory is read first: it holds only committed decisions, so it never claims what the
+        # ledger's snapshot does not hold yet.
+        states = self._parts.pipeline.states
+        last_pings = {name: self._parts.watches[name].counts.last for name in states}
         kept = await self._ledger.read(lambda c: self._read(c, now_ms))
         targets = tuple(self._target(states[name], last_pings[name], kept.targets[name]) for name in states)
         return schema.StatusView(
             generated_at_ms=now_ms,
-            state=schema.gravest([target.state for target in targets]),
+            state=schema.most_severe([target.state for target in targets]),
             watchdog=self._watchdog(),
             targets=targets,
             incidents=tuple(kept.incidents),
@@ -111,29 +93,27 @@ class StatusSnapshot:
         )
 
     def _watchdog(self) -> schema.WatchdogView:
-        settings, depth = self._settings, self._dispatcher.depth
+        settings, depth = self._base.settings, self._parts.dispatcher.depth
         return schema.WatchdogView(
-            version=self._boot.version,
-            boot_id=self._boot.boot_id,
-            started_at_ms=int(self._boot.started_at.timestamp() * 1000),
-            uptime_ms=self._boot.age_ms(self._clock),
+            version=self._base.boot.version,
+            boot_id=self._base.boot.boot_id,
+            started_at_ms=to_ms(self._base.boot.started_at),
+            uptime_ms=self._base.boot.age_ms(self._clock),
             enabled=settings.enabled,
             ping_interval_ms=settings.interval_ms,
             failure_threshold=settings.failure_threshold,
-            cycle=self._cycle.number,
-            last_cycle_age_ms=self._cycle.age_ms,
-            loop_lag_ms=int(self._guard.lag_s * 1000),
-            ledger_ok=self._pipeline.fault is None,
+            cycle=self._parts.cycle.number,
+            last_cycle_age_ms=self._parts.cycle.age_ms,
+            loop_lag_ms=int(self._base.guard.lag_s * 1000),
+            ledger_ok=self._parts.pipeline.fault is None,
             outbox_rows=depth.rows,
             outbox_oldest_ms=depth.oldest_ms,
-            remediation=tuple(name for name in settings.remediation if name != "none"),
+            remediation=settings.repairs_by,
             dry_run=settings.remediation_dry_run,
         )
 
     def _target(self, state: TargetState, last: LastPing | None, kept: _KeptTarget) -> schema.TargetView:
-        watch = self._watches[state.target]
-        age_s = watch.link.age_s
-        repairs_on = bool(set(self._settings.remediation) - {"none"})
+        link, repairs_on = self._parts.watches[state.target].link, bool(self._base.settings.repairs_by)
         return schema.TargetView(
             name=state.target,
             state=state.state,
@@ -142,10 +122,8 @@ class StatusSnapshot:
             consecutive_failures=state.failures,
             sessions_wanted=state.wanted,
             sessions_not_ready=state.not_ready,
-            heartbeat=schema.HeartbeatView(watch.link.up, int(age_s * 1000) if age_s is not None else None),
-            last_ping=schema.LastPingView(
-                int(last.at.timestamp() * 1000), last.outcome, last.reason or "ok", last.latency_ms
-            )
+            heartbeat=schema.HeartbeatView(link.up, int(link.age_s * 1000) if link.age_s is not None else None),
+            last_ping=schema.LastPingView(to_ms(last.at), last.outcome, last.reason or "ok", last.latency_ms)
             if last is not None
             else None,
             uptime=kept.uptime,
@@ -153,13 +131,13 @@ class StatusSnapshot:
             days=tuple(kept.days),
             curve=tuple(kept.curve),
             flips=tuple(kept.flips),
-            repair_budget=self._repairs.budget(state.target) if repairs_on else None,
-            repair_refusal=self._repairs.refusal(state.target) if repairs_on else None,
+            repair_budget=self._parts.repairs.budget(state.target) if repairs_on else None,
+            repair_refusal=self._parts.repairs.refusal(state.target) if repairs_on else None,
         )
 
     def _read(self, connection: sqlite3.Connection, now_ms: int) -> _Kept:
         return _Kept(
-            targets={name: _read_target(connection, name, now_ms) for name in self._pipeline.states},
+            targets={name: _read_target(connection, name, now_ms) for name in self._parts.pipeline.states},
             incidents=_incidents(connection, now_ms, _INCIDENTS, None, None),
             pauses=[
                 schema.PauseView(
@@ -167,39 +145,33 @@ class StatusSnapshot:
                 )
                 for one in pauses.current(connection, now_ms)
             ],
-            channels=[
-                schema.ChannelView(
-                    channel_name(one.label, one.channel),
-                    one.role,
-                    one.failures,
-                    one.failing_since_ms,
-                    one.last_ok_at_ms,
-                    one.last_reason,
-                    one.waiting,
-                )
-                for one in settling.channel_states(connection, self._dispatcher.channels, self._dispatcher.labels)
-            ],
+            channels=settling.channel_states(
+                connection, self._parts.dispatcher.channels, self._parts.dispatcher.labels
+            ),
             notices=timeline.newest_notices(connection, _NOTICES),
-            repairs=[schema.RepairView(*msgspec.structs.astuple(one)) for one in repairs.newest(connection, 20)],
+            repairs=repairs.newest(connection, _REPAIRS),
         )
+
+
+SNAPSHOT: web.AppKey[StatusSnapshot] = web.AppKey("snapshot", StatusSnapshot)
 
 
 class _KeptTarget(msgspec.Struct, frozen=True):
     uptime: dict[str, schema.UptimeView]
-    latency: dict[str, schema.LatencyView]
+    latency: dict[str, history.Latency]
     days: list[schema.DayView]
     curve: list[timeline.Slot]
     flips: list[schema.FlipView]
 
 
 class _Kept(msgspec.Struct, frozen=True):
-    """What the ledger gives, in one snapshot."""
+    """The data of one ledger snapshot."""
 
     targets: dict[str, _KeptTarget]
     incidents: list[schema.IncidentView]
     pauses: list[schema.PauseView]
-    channels: list[schema.ChannelView]
-    repairs: list[schema.RepairView]
+    channels: list[settling.ChannelState]
+    repairs: list[repairs.Repair]
     notices: list[timeline.NoticeLine]
 
 
@@ -211,15 +183,12 @@ def _read_target(connection: sqlite3.Connection, name: str, now_ms: int) -> _Kep
     windows = {"24h": DAY_MS, "7d": 7 * DAY_MS}
     return _KeptTarget(
         uptime={key: uptime_view(value) for key, value in history.uptimes(connection, name, now_ms).items()},
-        latency={
-            key: schema.LatencyView(*msgspec.structs.astuple(history.latency(connection, name, now_ms - window)))
-            for key, window in windows.items()
-        },
+        latency={key: history.latency(connection, name, now_ms - window) for key, window in windows.items()},
         days=[
             schema.DayView(bar.day, bar.gap, uptime_view(bar.uptime), opened.get(bar.from_ms // DAY_MS, 0))
             for bar in daily(spans, now_ms, DAYS)
         ],
-        # Up to this very millisecond, which a ping may have ended in.
+        # Includes this very millisecond, in which a ping may have ended.
         curve=timeline.curve(connection, name, now_ms + 1 - DAY_MS, now_ms + 1, CURVE_SLOTS),
         flips=[
             schema.FlipView(flip.at_ms, flip.since_ms, flip.old, flip.new, flip.reason)

@@ -124,19 +124,19 @@ RESULT: dict[str, str] = {
     "abandoned": N_("abandoned"),
 }
 
-# A line of a timeline by its kind: its text (``{text}`` is from the ledger) and its mark.
+# An event of a timeline by its kind: sentence and colour.
 LINE: Mapping[str, tuple[str, str]] = {
     "began": (N_("It began: {reason}"), "bad"),
     "decided": (N_("Decided: {what}"), "bad"),
     "ping_failed": (N_("Ping failed: {reason}"), "warn"),
-    "delivered": (N_("Notified by {channel}: {notice}"), "calm"),
-    "delivery_failed": (N_("Could not be sent by {channel}: {reason}"), "warn"),
-    "muted": (N_("Not sent: {text}"), "idle"),
-    "merged": (N_("Not sent: {text}"), "idle"),
-    "expired": (N_("Not sent: {text}"), "warn"),
+    "delivered": (N_("Sent by {channel}: {notice}"), "calm"),
+    "delivery_failed": (N_("Not delivered by {channel}: {reason}"), "warn"),
+    "muted": (N_("Not sent by {channel}: {notice} ({reason})"), "idle"),
+    "merged": (N_("Not sent by {channel}: {notice} ({reason})"), "idle"),
+    "expired": (N_("Not sent by {channel}: {notice} ({reason})"), "warn"),
     "repair_started": (N_("Repair begins: {text}"), "calm"),
     "repair_ended": (N_("Repair ended: {text}"), "calm"),
-    "acknowledged": (N_("Acknowledged {text}"), "calm"),
+    "acknowledged": (N_("Acknowledged by {author}"), "calm"),
     "over": (N_("Over: {text}"), "good"),
     "restarted": (N_("The bot service restarted"), "warn"),
     "planned_stop": (N_("The bot service announced a stop"), "calm"),
@@ -149,7 +149,7 @@ _FAILURES = re.compile(r"(\d+)_failures")
 
 
 def reason(code: str, t: Words) -> str:
-    """The words for a reason code and its additions; an unknown one without underscores."""
+    """The words for a reason code, with the part behind its colon; unknown codes as they are."""
     return ": ".join(_part(part, t) for part in code.split(":") if part)
 
 

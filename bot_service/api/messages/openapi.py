@@ -1,4 +1,4 @@
-"""The operations on messages, events, webhooks, deliveries and keys in words; the other half of ``described.py``."""
+"""The operations on messages, events, webhooks, deliveries and keys in words."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ STORE, DOUBTFUL, UNREADABLE = "store", "doubtful", "unreadable"
 
 @dataclass(frozen=True, slots=True)
 class LostMessage:
-    """``reason`` is one of the words above or of :class:`~bot_service.engines.neonize.ratchet_rollback.Undone`."""
+    """``reason`` is one of the words above or of :class:`~bot_service.engines.neonize.ratchet_rollback.RollbackResult`."""
 
     message_id: str
     reason: str

@@ -82,7 +82,7 @@ def test_incidents_of_a_kind_alternate_and_never_overlap(sequence: list[tuple[st
             assert incident.opened_at_ms <= incident.decided_at_ms
             open_now[incident.kind] = incident.id
             seen.add(incident.id)
-        assert not {IncidentKind.DOWN, IncidentKind.FLAPPING} <= open_now.keys(), "one trouble told as two"
+        assert not {IncidentKind.DOWN, IncidentKind.FLAPPING} <= open_now.keys(), "one trouble in two incidents"
     assert open_now == {ref.kind: ref.id for ref in bot.state.incidents}
 
 
@@ -138,7 +138,7 @@ def test_time_alone_changes_nothing_where_nothing_waits_for_it(
             continue
         unseen, seen = replace(bot, steps=[]).wait(wait_s), replace(bot, steps=[]).wait(wait_s)
         tick = seen.tick()
-        assert (tick.flip, tick.opened, tick.closed, tick.happened) == (None, (), (), ())
+        assert (tick.flip, tick.opened, tick.closed, tick.events) == (None, (), (), ())
         # Nor does it matter to the next ping whether anybody looked before it.
         assert seen.fail() == unseen.fail()
 

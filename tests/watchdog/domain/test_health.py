@@ -1,4 +1,4 @@
-"""What the fold makes of pings: thresholds both ways, whose fault it was, and pings that overlap."""
+"""What the fold makes of pings: thresholds both ways, the side of the fault, pings that overlap."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.support.fold import Folded
 from watchdog.domain.outcome import Outcome
 from watchdog.domain.policy import Pause, Policy
 from watchdog.domain.states import IncidentKind, State
-from watchdog.domain.target import HappeningKind, Stretch
+from watchdog.domain.target import EventKind, Stretch
 
 
 @pytest.fixture
@@ -135,8 +135,8 @@ def test_a_new_boot_is_told_once_as_a_restart_and_not_as_down(bot: Folded) -> No
     bot.wait(60).fail()
     bot.wait(2).ok(boot="b2")
     bot.wait(2).beat(boot="b2")
-    happened = [h for step in bot.steps for h in step.happened]
-    assert [h.kind for h in happened] == [HappeningKind.RESTARTED]
+    happened = [h for step in bot.steps for h in step.events]
+    assert [h.kind for h in happened] == [EventKind.RESTARTED]
     assert (happened[0].quiet, happened[0].planned) == (False, False)
     assert bot.kinds == []
 
@@ -145,14 +145,14 @@ def test_replicas_that_answer_in_turn_are_not_restarts_for_ever(bot: Folded) -> 
     for _ in range(10):
         bot.wait(10).ok(boot="b2")
         bot.wait(10).ok(boot="b1")
-    happened = [h for step in bot.steps for h in step.happened]
+    happened = [h for step in bot.steps for h in step.events]
     assert len(happened) == 1
 
 
 def test_a_restart_that_ends_an_outage_needs_no_notice_of_its_own(bot: Folded) -> None:
     bot.go_down()
     step = bot.wait(5).ok(boot="b2")
-    assert [h.quiet for h in step.happened] == [True]
+    assert [h.quiet for h in step.events] == [True]
 
 
 def test_an_announced_stop_is_no_alert_until_its_deadline(bot: Folded) -> None:
@@ -177,7 +177,7 @@ def test_a_planned_restart_within_its_deadline_tells_nothing(bot: Folded) -> Non
     bot.go_down()
     step = bot.wait(5).ok(boot="b2")
     assert bot.kinds == []
-    assert [(h.planned, h.quiet) for h in step.happened] == [(True, True)]
+    assert [(h.planned, h.quiet) for h in step.events] == [(True, True)]
     bot.go_down()
     assert bot.kinds == ["down"], "the excuse ends with the new boot"
 
@@ -290,7 +290,7 @@ def test_a_restart_of_the_watchdog_tells_no_known_incident_again_and_leaves_none
 def test_time_when_the_watchdog_was_away_is_unknown(bot: Folded) -> None:
     step = bot.restart_watchdog(600)
     assert (bot.state.state, step.stretch) == (State.UNKNOWN, Stretch.UNKNOWN)
-    assert step.happened[0].kind is HappeningKind.WATCHDOG_GAP
+    assert step.events[0].kind is EventKind.WATCHDOG_GAP
 
 
 def test_failures_before_a_restart_of_the_watchdog_are_not_added_to_those_after(bot: Folded) -> None:

@@ -46,14 +46,14 @@ def test_ten_thousand_lives_have_no_false_alert_and_every_outage_is_alerted_once
     tally: Counter[str] = Counter()
     for seed in range(block * RUNS // 4, (block + 1) * RUNS // 4):
         life, must_see = one_life(seed)
-        kinds = [notice.kind for _, notice in life.told]
-        downs = [at for at, notice in life.told if notice.kind is NoticeKind.DOWN]
+        kinds = [notice.kind for _, notice in life.sent]
+        downs = [at for at, notice in life.sent if notice.kind is NoticeKind.DOWN]
         begin, end = life.network.outage
         true = [at for at in downs if begin < at < end + TIMEOUT_MS + 4000]
         assert downs == true, f"seed {seed}: a false alert at {downs}, outage {life.network.outage}"
         assert len(downs) <= 1, f"seed {seed}: alerted {len(downs)} times"
         assert kinds.count(NoticeKind.UP) == len(downs), f"seed {seed}: {kinds}"
-        assert NoticeKind.FLAPPING not in kinds, f"seed {seed}: {life.told}"
+        assert NoticeKind.FLAPPING not in kinds, f"seed {seed}: {life.sent}"
         assert kinds.count(NoticeKind.BLIND) == kinds.count(NoticeKind.BLIND_OVER)
         if must_see:
             assert downs, f"seed {seed}: outage {life.network.kind} {life.network.outage} was never alerted"

@@ -187,7 +187,7 @@ async def test_an_incident_that_ended_while_the_watchdog_was_off_is_ended_at_its
     line.at(200, line.kill_watchdog).at(300, line.bot.starts).at(800, line.start_watchdog).notice("up", 800, 812)
     await line.run(1500)
     seen = await line.uptime()
-    assert seen.unknown_ms >= 590_000, "nobody looked for ten minutes"
+    assert seen.unknown_ms >= 590_000, "ten minutes without a look"
 
 
 async def test_own_network_fault_of_five_minutes_is_one_blindness_and_no_down() -> None:

@@ -13,10 +13,11 @@ from standardwebhooks import Webhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from shared.clock import SystemClock
+from shared.retry import retry_after_s
 from shared.settings import Secret
 from tests.support.receiver import Receiver
 from watchdog.domain.states import Notice, NoticeKind
-from watchdog.notifiers.webhook import WebhookNotifier, payload, retry_after_s
+from watchdog.notifiers.webhook import WebhookNotifier, payload
 
 SECRET = "whsec_" + base64.b64encode(b"\xfb\xff thirty-two bytes of a secret..").decode()
 NOTICE = Notice(

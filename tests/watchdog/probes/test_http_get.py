@@ -83,7 +83,7 @@ async def test_a_name_and_a_password_in_the_address_are_sent_as_such(server: Scr
 
 
 async def test_a_name_is_looked_up_and_both_families_are_tried(server: Scripted) -> None:
-    port = await server.listen("127.0.0.1")  # localhost is ::1 as well, where nobody listens
+    port = await server.listen("127.0.0.1")  # localhost is ::1 as well, where nothing listens
     assert (await http_get.get(f"http://localhost:{port}/")).status == 200
     assert b"\r\nHost: localhost:%d\r\n" % port in server.asked[0]
 

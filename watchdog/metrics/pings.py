@@ -1,4 +1,4 @@
-"""The watchdog's metrics, from committed decisions and from what is looked at when somebody scrapes."""
+"""Metrics of pings, states and the watchdog itself."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from watchdog.domain.decision import Decided
 from watchdog.domain.outcome import Attempt, Outcome, ProbeResult
 from watchdog.domain.states import IncidentKind, State
 from watchdog.domain.target import TargetState
-from watchdog.flow.pipeline import Decided
 
 PREFIX = "veilleur_watchdog"
 PING_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 DELAY_BUCKETS = (0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0, 60.0, 300.0, 1800.0)
 
 
-class Meter:
+class PingMetrics:
     """One per program. Labels are bounded: target names, states, outcomes; never an address."""
 
     def __init__(self, registry: CollectorRegistry, *, version: str, targets: tuple[str, ...]) -> None:
@@ -27,7 +27,7 @@ class Meter:
             return Gauge(f"{PREFIX}_{name}", text, labels, registry=registry)
 
         gauge("info", "Version of the program", "version").labels(version).set(1)
-        self._last_cycle = gauge("last_cycle_timestamp_seconds", "When the last whole cycle ended")
+        self.last_cycle = gauge("last_cycle_timestamp_seconds", "When the last whole cycle ended")
         self._state = gauge("target_state", "1 for the state that the target is in", "target", "state")
         self._consecutive = gauge("consecutive_failures", "Failed pings in a row", "target")
         self._incidents = gauge("incidents_open", "Incidents that are open", "kind")
@@ -55,7 +55,7 @@ class Meter:
         self._pushes = Counter(f"{PREFIX}_pushes_total", "Statistics pushed to the bot", ["result"], registry=registry)
         for result in ("ok", "failed"):
             self._pushes.labels(result)
-        # Looked up once: every ping is counted.
+        # Looked up once: each ping increments them.
         self._pings_of = {(name, outcome): self._pings.labels(name, outcome) for name in targets for outcome in Outcome}
         self._seconds_of = {name: self._seconds.labels(name) for name in targets}
         for target in targets:
@@ -63,8 +63,8 @@ class Meter:
             for outcome in Outcome:
                 self._attempts.labels(target, outcome)
 
-    def attempt(self, target: str) -> Callable[[Attempt], None]:
-        """Counts one attempt of ``target``; attempts are counted when they are made, even when nothing is decided."""
+    def attempt_counter(self, target: str) -> Callable[[Attempt], None]:
+        """A function that counts one attempt of ``target``, decided or not."""
         by_outcome = {outcome: self._attempts.labels(target, outcome) for outcome in Outcome}
         return lambda attempt: by_outcome[attempt.outcome].inc()
 
@@ -72,8 +72,7 @@ class Meter:
         """``result`` is ok or failed."""
         self._pushes.labels(result).inc()
 
-    def take(self, decided: Decided) -> None:
-        """A teller of the pipeline."""
+    def count(self, decided: Decided) -> None:
         target = decided.step.state.target
         if isinstance(decided.fact, ProbeResult):
             self._pings_of[target, decided.fact.outcome].inc()
@@ -81,18 +80,14 @@ class Meter:
                 self._seconds_of[target].observe(decided.fact.latency_ms / 1000)
         if decided.step.flip is not None:
             self._flips.labels(target, decided.step.flip.new).inc()
-        for happening in decided.step.happened:
-            if happening.kind == "restarted":
+        for event in decided.step.events:
+            if event.kind == "restarted":
                 self._restarts.labels(target).inc()
         for incident in decided.opened:
             if incident.kind is IncidentKind.DOWN:
                 self._delay.observe(max(0, incident.decided_at_ms - incident.opened_at_ms) / 1000)
 
-    def cycle(self, at_s: float) -> None:
-        """A whole cycle ended: ping decided, ledger committed."""
-        self._last_cycle.set(at_s)
-
-    def look(
+    def update_gauges(
         self,
         *,
         states: Mapping[str, TargetState],
@@ -101,7 +96,7 @@ class Meter:
         lag_s: float,
         ledger_ok: bool,
     ) -> None:
-        """Set the gauges that are looked at when somebody scrapes."""
+        """Set the gauges before a scrape."""
         open_now = dict.fromkeys(IncidentKind, 0)
         for target, state in states.items():
             for name in State:

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from shared.clock import SystemClock
+from shared.timing import StepWatch, either, to_next, until
 from tests.support.fake_clock import FakeClock
-from watchdog.flow.timing import StepWatch, either, to_next, until
 
 
 async def test_the_event_comes_first_and_the_alarm_never_rings() -> None:

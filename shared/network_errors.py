@@ -1,4 +1,4 @@
-"""What went wrong on the way to another server, as a stable code, for every HTTP client of the watchdog."""
+"""Stable reason codes for failed requests to other servers."""
 
 from __future__ import annotations
 
@@ -18,5 +18,7 @@ _CODES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str],
 
 
 def reason_of(error: BaseException) -> str:
-    """``dns``, ``timeout``, ``tls``, ``invalid_url``, ``connect_failed``, ``connection_lost`` or ``network``."""
+    """``dns``, ``timeout``, ``tls``, ``invalid_url``, ``connect_failed``, ``connection_lost``,
+    ``network``.
+    """
     return next((code for kinds, code in _CODES if isinstance(error, kinds)), "network")
