@@ -16,7 +16,7 @@ UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generat
 
 .DEFAULT_GOAL := help
 .PHONY: help venv up test check static lint types imports security deploy-check audit lock sbom soak test-deep test-wire \
-	bench-detection bench-sessions bench-wire bench-faults docs images screenshots containers clean
+	bench-detection bench-sessions bench-wire bench-faults docs translations images screenshots containers clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +83,7 @@ static: lint types imports security deploy-check ## What is checked without runn
 lint: $(VENV)/.tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	PYBABEL=$(BIN)/pybabel .ci/translations.sh --check
 
 types: $(VENV)/.tests
 	$(BIN)/mypy
@@ -124,6 +125,9 @@ images: ## Build both images
 
 containers: $(VENV)/.tests ## Test images and compose file on a Docker engine: the one there is, or one brought up (Debian, root)
 	.ci/containers
+
+translations: $(VENV)/.tests ## Bring the translators' files in step with the texts of the pages and compile them
+	PYBABEL=$(BIN)/pybabel .ci/translations.sh
 
 docs: $(VENV)/.tests ## Write again what is made from code: .env.example, README's table, the Grafana board
 	$(BIN)/python -m tests.deploy.documents --write

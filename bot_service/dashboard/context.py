@@ -14,7 +14,6 @@ from multidict import MultiDictProxy
 from bot_service.access.principals import PRINCIPAL, Principal, Scope
 from bot_service.dashboard import wording
 from bot_service.dashboard.flash import FlashMessages
-from bot_service.dashboard.french import FRENCH
 from bot_service.dashboard.login import COOKIE, Login, LoginLinks, Logins, from_here, inside, same_token
 from bot_service.sessions.event_bus import Event
 from bot_service.sessions.pairing_codes import Shown
@@ -46,7 +45,7 @@ DESK: web.AppKey[DashboardContext] = web.AppKey("dashboard", DashboardContext)
 
 
 def new_desk(administrator: Secret, clock: Clock, data_dir: Path) -> DashboardContext:
-    pages = Pages(Path(__file__).parent, french=FRENCH, clock=clock)
+    pages = Pages(Path(__file__).parent, clock)
     return DashboardContext(
         pages, Logins(administrator, clock), LoginLinks(clock), data_dir / "signed-in", FlashMessages(clock)
     )

@@ -8,17 +8,18 @@ from fnmatch import fnmatchcase
 
 from bot_service.store.deliveries import Webhook
 from bot_service.webhooks.signing import key_of
+from shared.translation import N_
 
 # Every type of event, with what it tells. A webhook names some of them, or patterns such as ``session.*``, or ``*``.
 EVENT_TYPES = {
-    "message": "a message arrived",
-    "message.status": "a message of ours was sent, delivered, read or failed",
-    "session.state": "a session changed its state",
-    "session.qr": "a new QR or pairing code can be fetched",
-    "session.attention": "a session needs a person",
-    "session.deleted": "a session was deleted",
-    "service.alert": "the service itself needs a person",
-    "service.recovered": "what the service needed a person for is over",
+    "message": N_("a message arrived"),
+    "message.status": N_("a message of ours was sent, delivered, read or failed"),
+    "session.state": N_("a session changed its state"),
+    "session.qr": N_("a new QR or pairing code can be fetched"),
+    "session.attention": N_("a session needs a person"),
+    "session.deleted": N_("a session was deleted"),
+    "service.alert": N_("the service itself needs a person"),
+    "service.recovered": N_("what the service needed a person for is over"),
 }
 # Those are for administrators: they concern every owner.
 _ANSWERS_KEPT = 50_000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from shared.clock import Clock, iso
+from shared.translation import ENGLISH, french
 from shared.web.ui.assets import Assets
 from shared.web.ui.words import LANGUAGES, Words, language_of
 
@@ -43,22 +43,23 @@ HEADERS = {
 
 
 class Pages:
-    """The pages of one program: ``folder`` holds its ``templates/`` and ``static/``, ``french`` its catalogue."""
+    """The pages of one program: ``folder`` holds its ``templates/``, ``static/`` and ``locale/``."""
 
-    def __init__(self, folder: Path, *, french: Mapping[str, str], clock: Clock) -> None:
+    def __init__(self, folder: Path, clock: Clock) -> None:
         self._folder = folder
-        self._french = french
         self._clock = clock
         self.assets = Assets([HERE / "static", folder / "static"])
 
     def warm(self) -> None:
-        """Compile every template now: the first reader of a page would otherwise hold everybody up meanwhile."""
+        """Compile the templates and read the translations at start, so that no first reader blocks the event loop."""
+        french(self._folder, HERE)
         for template in self._environment.list_templates():
             self._environment.get_template(template)
 
     def words(self, request: web.Request) -> Words:
         """The reader's language: cookie first, then ``Accept-Language``."""
-        return Words(language_of(request.cookies.get("lang"), request.headers.get("Accept-Language", "")), self._french)
+        lang = language_of(request.cookies.get("lang"), request.headers.get("Accept-Language", ""))
+        return Words(lang, french(self._folder, HERE) if lang == "fr" else ENGLISH)
 
     def render(self, request: web.Request, template: str, *, status: int = 200, **context: Any) -> web.Response:
         """The page ``template`` with ``context``; ``t`` (words), ``now``, ``asset`` and ``path`` are always there."""
