@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot_service.domain.refused import Refused
 from bot_service.domain.session_record import SessionRecord, Transition
 from bot_service.domain.states import Actor, State
 from bot_service.store.database import Database
@@ -37,8 +38,11 @@ TransitionSink = Callable[[AsyncConnection, list[Transition], RecordOf], Awaitab
 DeleteSink = Callable[[AsyncConnection, str], Awaitable[None]]
 
 
-class StoreUnavailable(Exception):
+class StoreUnavailable(Refused):
     """The store did not take a write: disk full, locked, gone. What was to be written is kept and tried again."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__("store_unavailable", f"the store does not take writes: {why}")
 
 
 def upsert(dialect: str, table: sa.Table, keys: list[str], *, only: list[str] | None = None) -> sa.Insert:
