@@ -12,6 +12,7 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; print(3 * (os.cpu_count() or 1))')
 # The tests start hundreds of programs; where this is set, each of them would compile every module anew.
 export PYTHONDONTWRITEBYTECODE :=
 MINUTES ?= 60
+VERSION = $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
 .DEFAULT_GOAL := help
@@ -120,8 +121,7 @@ screenshots: $(VENV)/.tests ## Take the pictures of docs/screenshots anew (needs
 	SCREENSHOTS=$(CURDIR)/docs/screenshots $(PYTEST) tests/faces/test_browser.py
 
 images: ## Build both images
-	docker build -f Dockerfile.bot -t veilleur-bot .
-	docker build -f Dockerfile.watchdog -t veilleur-watchdog .
+	for name in bot watchdog; do docker build -f Dockerfile.$$name --build-arg VERSION=$(VERSION) -t veilleur-$$name . || exit 1; done
 
 containers: $(VENV)/.tests ## Test images and compose file on a Docker engine: the one there is, or one brought up (Debian, root)
 	.ci/containers

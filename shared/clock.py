@@ -70,3 +70,9 @@ def to_ms(moment: datetime) -> int:
 def from_ms(milliseconds: int) -> datetime:
     """The reverse of :func:`to_ms`; a time that no calendar holds becomes the nearest that one does."""
     return _EPOCH + timedelta(milliseconds=min(max(milliseconds, 0), _LAST_MS))
+
+
+def days_old(days: float) -> str:
+    """An age in words: ``less than a day old``, ``1 day old``, ``12 days old``."""
+    whole = round(days)
+    return "less than a day old" if days < 1 else f"{whole} day{'s' if whole != 1 else ''} old"

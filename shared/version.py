@@ -1,13 +1,17 @@
-"""Says which version of Veilleur this is."""
+"""Says which version of Veilleur this is: that of ``pyproject.toml``."""
 
 from __future__ import annotations
 
+import re
 from importlib import metadata
+from pathlib import Path
 
 
 def installed_version() -> str:
-    """The version of the installed project, or of the source tree when it runs uninstalled."""
+    """The version in the project file beside this package (a clone, an image), else that of the installed wheel."""
     try:
+        project = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
+    except OSError:
         return metadata.version("veilleur")
-    except metadata.PackageNotFoundError:
-        return "0.1.0"
+    found = re.search(r'^version = "(.+)"$', project, re.MULTILINE)
+    return found[1] if found else "unknown"

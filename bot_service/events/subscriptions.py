@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from bot_service.store.deliveries import Webhook
-from bot_service.webhooks.signing import key_of
 from shared.translation import N_
+from shared.webhook_signing import key_of
 
 # Every type of event, with what it tells. A webhook names some of them, or patterns such as ``session.*``, or ``*``.
 EVENT_TYPES = {
     "message": N_("a message arrived"),
-    "message.status": N_("a message of ours was sent, delivered, read or failed"),
+    "message.status": N_("an outgoing message was sent, delivered, read or failed"),
     "session.state": N_("a session changed its state"),
     "session.qr": N_("a new QR or pairing code can be fetched"),
     "session.attention": N_("a session needs a person"),

@@ -18,9 +18,9 @@ from bot_service.events.subscriptions import Subscriptions, unknown_patterns
 from bot_service.store import deliveries
 from bot_service.store.database import Database
 from bot_service.store.deliveries import Webhook as Webhook
-from bot_service.webhooks import signing
 from bot_service.webhooks.addresses import is_reachable_url, refusal_of_url
 from bot_service.webhooks.test_call import TestCallResult, WebhookTestCall
+from shared import webhook_signing
 from shared.clock import Clock, to_ms
 
 Url = Annotated[str, Meta(pattern=r"^https?://[^\s]+(?!\n)$", max_length=2000)]
@@ -88,9 +88,9 @@ class WebhookCommands:
             who.require_owner(wanted.owner, "makes webhooks for another owner")
             owner = who.owner or wanted.owner
         self._check(wanted.url, wanted.events)
-        secret = wanted.secret or signing.new_secret()
+        secret = wanted.secret or webhook_signing.new_secret()
         try:
-            signing.key_of(secret)
+            webhook_signing.key_of(secret)
         except ValueError as error:
             raise invalid("secret", f"{error}: whsec_ and base64") from None
         now_ms = to_ms(self._clock.now())
@@ -131,7 +131,7 @@ class WebhookCommands:
     async def rotate_secret(self, who: Principal, webhook_id: str) -> Webhook:
         """A new signing secret, in force at once. Refused: ``not_found``."""
         webhook, now_ms = self.get(who, webhook_id), to_ms(self._clock.now())
-        return await self._save(dataclasses.replace(webhook, secret=signing.new_secret(), updated_ms=now_ms))
+        return await self._save(dataclasses.replace(webhook, secret=webhook_signing.new_secret(), updated_ms=now_ms))
 
     def _check(self, url: str, patterns: list[str] | tuple[str, ...]) -> None:
         unknown = unknown_patterns(patterns)

@@ -7,11 +7,12 @@ from bot_service.api.health import handlers, statistics
 from bot_service.api.health.handlers import Liveness, Status
 from bot_service.api.server.route import Response, Route
 from shared.contract.health import Healthy, Unhealthy
+from shared.version import installed_version
 
 _EXAMPLE = {
     "status": "ok",
     "uptime": 962000,
-    "version": "0.1.0",
+    "version": installed_version(),
     "bootId": "06E9ZQ4WJ0000008K3",
     "sessions": {"total": 12, "ready": 12},
     "clientVersion": {"version": "2.3000.1047769893", "source": "published", "ageDays": 12.3, "outdated": False},

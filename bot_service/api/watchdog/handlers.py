@@ -11,6 +11,7 @@ from bot_service.domain.refused import invalid
 from bot_service.operations.heartbeat import sse_event
 from shared.contract.heartbeat import BEAT
 from shared.contract.keepalive import SCHEMA_VERSION, Push, PushAccepted
+from shared.sse import open_response
 from shared.web import body
 from shared.web.body import json_response
 
@@ -32,19 +33,12 @@ class RepairView(msgspec.Struct, frozen=True):
 async def heartbeat(request: web.Request) -> web.StreamResponse:
     """A beat every interval over server-sent events, and ``stopping`` before a planned stop."""
     publisher = request.app[keys.OPERATIONS].heartbeat
-    response = web.StreamResponse(
-        headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    )
-    queue = publisher.open()
+    stream = publisher.open()
     try:
-        await response.prepare(request)
-        await response.write(sse_event(BEAT, publisher.beat()))
-        while (data := await queue.get()) is not None:
-            await response.write(data)
-    except ConnectionResetError:
-        pass
+        response = await open_response(request, sse_event(BEAT, publisher.beat()))
+        await stream.write_to(response)
     finally:
-        publisher.close(queue)
+        publisher.close(stream)
     return response
 
 

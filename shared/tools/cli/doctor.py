@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import importlib
+import importlib.util
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,13 +13,15 @@ from urllib.parse import urlsplit
 
 import typer
 
+from shared.doctor import Check, CheckStatus, Context
 from shared.settings import SettingsError, environment, load
 from shared.tools.cli import show
 from shared.tools.cli.client import Client, CliError
 from shared.tools.cli.settings import CliSettings
-from shared.tools.doctor import Check, CheckStatus, Context, examine
 from shared.tools.dotenv import read_dotenv
 
+# Modules with ``checks(context)``. A program that is not installed is left out: each image holds one program only.
+PARTS = ("shared.tools.cli.examine", "bot_service.doctor", "watchdog.doctor")
 _MARKS = {
     CheckStatus.OK: "[green]✓[/]",
     CheckStatus.INFO: "[blue]·[/]",
@@ -62,6 +67,18 @@ def _fetch(url: str) -> tuple[int, Any, str | None]:
     except http.client.HTTPException as error:
         raise OSError(str(error)) from error
     return answer.status, answer.value, answer.date
+
+
+def examine(context: Context) -> Iterator[Check]:
+    """Every check of every installed part. A part that fails itself is a failed check, never an exception."""
+    for name in PARTS:
+        if importlib.util.find_spec(name.partition(".")[0]) is None or importlib.util.find_spec(name) is None:
+            continue
+        try:
+            yield from importlib.import_module(name).checks(context)
+        except Exception as error:
+            found = f"{type(error).__name__}: {error}"
+            yield Check(name, "check-up", CheckStatus.FAILED, found, "this is a bug of Veilleur: please report it")
 
 
 def _print(found: list[Check], failed: int) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.clock import SystemClock
-from shared.tools.doctor import Check, CheckStatus, Context
+from shared.doctor import Check, CheckStatus, Context
 
 MACHINE, REACH = "This machine", "Both programs"
 FREE_BYTES = 500 * 1024 * 1024

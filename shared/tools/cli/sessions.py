@@ -194,4 +194,4 @@ def _line(value: dict[str, Any]) -> str:
 def _sentence(name: str, value: dict[str, Any]) -> str:
     data = value.get("data") or {}
     what = show.coloured(str(data["state"])) if "state" in data else str(data.get("reason", ""))
-    return f"[dim]{str(value.get('at', ''))[11:19]}[/]  {value.get('session') or '–'}  {name}  {what}"
+    return f"[dim]{str(value.get('timestamp', ''))[11:19]}[/]  {value.get('session') or '–'}  {name}  {what}"

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import typer
 
+from shared.clock import days_old
 from shared.settings import duration
 from shared.tools.cli import show, where
 from shared.tools.cli.client import CliError
@@ -57,19 +58,13 @@ def _print_version(found: Any) -> None:
         return
     lines = []
     if "version" in found:
-        lines.append(f"version {found['version']} ({found['source']}, {_days_old(found['ageDays'])})")
+        lines.append(f"version {found['version']} ({found['source']}, {days_old(found['ageDays'])})")
     if found.get("outdated"):
         lines.append("[red]refuses this client version: all logins wait until another one is accepted[/]")
     if "problem" in found:
         lines.append(f"[yellow]{found['problem']}[/]")
     for line in lines:
         show.console().print(f"{'WhatsApp':9} {line}")
-
-
-def _days_old(days: float) -> str:
-    if days < 1:
-        return "less than a day old"
-    return f"{round(days)} day{'s' if round(days) != 1 else ''} old"
 
 
 def incidents(

@@ -1,15 +1,9 @@
-"""What a check-up finds: one line a check, each with what to do. Parts live in the programs and are found by name.
-
-A part is a module with ``checks(context) -> Iterable[Check]``; see :data:`PARTS`. A part whose program is not installed
-is left out, because each image holds one program only.
-"""
+"""The checks of ``veilleur doctor``: what a check reports, and those that every program makes."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,8 +12,6 @@ from typing import Any
 from urllib.parse import quote
 
 from shared.settings import SettingsError, load
-
-PARTS = ("shared.tools.cli.examine", "bot_service.doctor", "watchdog.doctor")
 
 
 class CheckStatus(StrEnum):
@@ -50,19 +42,6 @@ class Context:
     fetch: Callable[[str], tuple[int, Any, str | None]]
 
 
-def examine(context: Context) -> Iterator[Check]:
-    """Every check of every installed part. A part that fails itself is a failed check, never an exception."""
-    for name in PARTS:
-        if importlib.util.find_spec(name.partition(".")[0]) is None or importlib.util.find_spec(name) is None:
-            continue
-        try:
-            parts: Iterable[Check] = importlib.import_module(name).checks(context)
-            yield from parts
-        except Exception as error:
-            todo = "this is an error of ours: please report it"
-            yield Check(name, "check-up", CheckStatus.FAILED, f"{type(error).__name__}: {error}", todo)
-
-
 def settings_checks(group: str, cls: type[Any], environ: Mapping[str, str]) -> tuple[list[Check], Any]:
     """One check per variable that cannot be used, and the settings when all can."""
     try:
@@ -89,9 +68,10 @@ def sqlite_check(group: str, path: Path) -> Check:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=2)) as database:
             result = database.execute("PRAGMA quick_check(1)").fetchone()[0]
     except sqlite3.Error as error:
-        todo = "stop the program, keep the file, and restore the last backup (docs/operations.md)"
-        return Check(group, "database", CheckStatus.FAILED, f"{path} cannot be read: {error}", todo)
-    if result != "ok":
-        todo = "stop the program, keep the file, and restore the last backup (docs/operations.md)"
-        return Check(group, "database", CheckStatus.FAILED, f"{path} is damaged: {result}", todo)
-    return Check(group, "database", CheckStatus.OK, f"{path} is whole")
+        found = f"{path} cannot be read: {error}"
+    else:
+        if result == "ok":
+            return Check(group, "database", CheckStatus.OK, f"{path} is whole")
+        found = f"{path} is damaged: {result}"
+    todo = "stop the program, keep the file, and restore the last backup (docs/operations.md)"
+    return Check(group, "database", CheckStatus.FAILED, found, todo)
