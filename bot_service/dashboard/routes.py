@@ -8,7 +8,17 @@ from bot_service.access.principals import Scope
 from bot_service.dashboard import stream
 from bot_service.dashboard.context import DASHBOARD
 from bot_service.dashboard.guard import form, page
-from bot_service.dashboard.pages import api_keys, deliveries, docs, live, login, new_session, session, sessions, webhooks
+from bot_service.dashboard.pages import (
+    api_keys,
+    deliveries,
+    docs,
+    live,
+    login,
+    new_session,
+    session,
+    sessions,
+    webhooks,
+)
 from bot_service.domain.session_record import CommandKind
 
 READ, SESSION, SEND = Scope.READ, Scope.SESSION, Scope.SEND

@@ -17,7 +17,6 @@ from bot_service.sessions.client_version import VersionFacts
 from shared.clock import from_ms
 from shared.web.ui.words import Words
 
-
 _LONGEST_TEXT = 300
 
 

@@ -90,9 +90,7 @@ def build(
     pool.on_journal(journal.notice)
     sessions.supervisor.observers.append(changed)
     events.session_events.deleted.append(sender.forget)
-    commands = MessageCommands(
-        database, outbox, media, pool, now_ms=sessions.supervisor.now_ms, touch=activity.touch
-    )
+    commands = MessageCommands(database, outbox, media, pool, now_ms=sessions.supervisor.now_ms, touch=activity.touch)
     return Messages(commands, journal, media, outbox, sender)
 
 

@@ -46,9 +46,7 @@ class SessionQueries:
         """Sessions after the id ``after``, the id to go on from (None at the end), and how many fit in all."""
         return self._registry.page(_narrowed(search, who), after=after, limit=limit)
 
-    def numbered_page(
-        self, who: Principal, search: Search, number: int, size: int
-    ) -> tuple[list[SessionRecord], int]:
+    def numbered_page(self, who: Principal, search: Search, number: int, size: int) -> tuple[list[SessionRecord], int]:
         """Page ``number`` (from 0) of ``size`` sessions, and how many fit in all."""
         search = _narrowed(search, who)
         fitting = [record for record in self._registry if search.fits(record)]
