@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from bot_service.boot import Boot
@@ -13,6 +13,7 @@ from bot_service.domain.states import LINKED, State
 from bot_service.events.build import Events
 from bot_service.messages.build import Messages
 from bot_service.messages.inbound import Batch
+from bot_service.operations.health import unhealthy_reasons
 from bot_service.operations.heartbeat import HeartbeatPublisher
 from bot_service.operations.metrics import AgesOfSessions, BotMetrics, ClientVersionFigures, QueueWatch
 from bot_service.operations.rates import Rates
@@ -41,6 +42,8 @@ class Operations:
     queues: QueueWatch
     rates: Rates
     retention: Retention
+    # Given the loops that have ended, by name.
+    unhealthy_reasons: Callable[[Iterable[str]], list[str]]
     watchdog_reports: WatchdogReports
     watchdog_silence: WatchdogSilence
 
@@ -93,6 +96,7 @@ async def build(
         queues=QueueWatch(clock, database),
         rates=Rates(),
         retention=Retention(clock, database, messages.media, retention, receivers_down=webhooks.dispatcher.paused),
+        unhealthy_reasons=lambda dead_loops: unhealthy_reasons(dead_loops, sessions, database),
         watchdog_reports=reports,
         watchdog_silence=WatchdogSilence(clock, reports, events.service_alerts),
     )

@@ -65,7 +65,9 @@ def test_every_operation_says_what_it_does_and_has_a_known_tag() -> None:
     assert len({each.id for each in ROUTES}) == len(ROUTES)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "bot_service" / "api").rglob("*.py")), ids=lambda path: f"{path.parent.name}-{path.stem}")
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "bot_service" / "api").rglob("*.py")), ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
 def test_no_handler_renders_what_no_type_describes(path: Path) -> None:
     for call in (each for each in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(each, ast.Call)):
         if isinstance(call.func, ast.Name) and call.func.id == "json_response":

@@ -28,21 +28,13 @@ class Liveness(msgspec.Struct, frozen=True, rename="camel"):
     loop_age_ms: int
 
 
-def reasons(app: web.Application) -> list[str]:
-    """Why this process is unhealthy; empty when it is well. A session is never a reason."""
-    found = [f"loop:{name}" for name in sorted(app[keys.RUN].loops.dead())]
-    if app[keys.SESSIONS].store.failing is not None or app[keys.DATABASE].failing is not None:
-        found.append("store")
-    if not app[keys.SESSIONS].pool.journalling():
-        found.append("journal")
-    if not app[keys.SESSIONS].pool.watching():
-        found.append("engine_pool")
-    return found
+def _unhealthy_reasons(request: web.Request) -> list[str]:
+    return request.app[keys.OPERATIONS].unhealthy_reasons(request.app[keys.RUN].loops.dead())
 
 
 async def health(request: web.Request) -> web.Response:
     app = request.app
-    found = reasons(app)
+    found = _unhealthy_reasons(request)
     if found:
         return json_response(Unhealthy(reasons=found), status=503)
     boot, registry = app[keys.RUN].boot, app[keys.SESSIONS].registry
@@ -72,7 +64,7 @@ def _client_version(facts: VersionFacts) -> ClientVersion | msgspec.UnsetType:
 
 
 async def readyz(request: web.Request) -> web.Response:
-    well = not reasons(request.app)
+    well = not _unhealthy_reasons(request)
     return json_response(Status("ok" if well else "unhealthy"), status=200 if well else 503)
 
 

@@ -15,7 +15,7 @@ from bot_service.dashboard.context import DASHBOARD, render, words
 from bot_service.dashboard.flash import FlashMessage
 from bot_service.dashboard.guard import Form, done
 from bot_service.dashboard.login import Login
-from bot_service.dashboard.view_models import moment
+from bot_service.dashboard.view_models import Choice, moment
 from bot_service.events.subscriptions import EVENT_TYPES
 from bot_service.webhooks.commands import CreateWebhook, Webhook
 from bot_service.webhooks.test_call import TestCallResult
@@ -38,12 +38,6 @@ class Row:
     created: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class EventChoice:
-    name: str
-    about: str
-
-
 async def show(request: web.Request, login: Login) -> web.StreamResponse:
     """``?session=`` narrows the list to one session and fills in the form."""
     t, session = words(request), request.query.get("session", "")[:64]
@@ -55,7 +49,7 @@ async def show(request: web.Request, login: Login) -> web.StreamResponse:
         session=session,
         everybody=login.principal.owner is None,
         may_change=login.principal.may(Scope.SESSION),
-        events=[EventChoice(name, t(about)) for name, about in _offered(login).items()],
+        events=[Choice(name, t(about)) for name, about in _offered(login).items()],
     )
 
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from bot_service import keys
+from bot_service.access.principals import ADMINISTRATOR
 from bot_service.app import build_app
 from bot_service.domain.message import PROBE_ID
 from bot_service.domain.states import State
 from bot_service.engines.pool.policy import PoolPolicy
 from bot_service.engines.pool.pool import WorkerPool
-from bot_service.access.principals import ADMINISTRATOR
 from bot_service.engines.port import EngineError
 from bot_service.sessions.commands import CreateSession
 from shared.clock import SystemClock

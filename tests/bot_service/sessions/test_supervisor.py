@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from bot_service import keys
+from bot_service.access.principals import ADMINISTRATOR
 from bot_service.domain.session_record import DueKind, Look
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import State, Wanted
 from bot_service.engines.port import EngineError
-from bot_service.access.principals import ADMINISTRATOR
 from bot_service.sessions.commands import CreateSession
 from tests.support.bot_app import Bot, running
 from tests.support.fake_pool import FakePool
