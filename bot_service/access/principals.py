@@ -1,4 +1,4 @@
-"""Who may call what: every route names one scope, and this is the only place that checks it."""
+"""Who may call what: every route has one scope, and only this module checks it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who calls. ``owner`` None sees the sessions of all owners."""
+    """A caller. ``owner`` None sees the sessions of all owners."""
 
     name: str
     owner: str | None
@@ -44,7 +44,7 @@ PRINCIPAL: web.RequestKey[Principal] = web.RequestKey("principal", Principal)
 
 
 class KeyLookup(Protocol):
-    """Finds the principal of a key that is not the administrator's."""
+    """Finds the holder of a key other than the administrator's."""
 
     async def principal(self, token: str) -> Principal | None: ...
 
@@ -60,12 +60,15 @@ class Tokens:
 
 
 def principal(request: web.Request) -> Principal:
-    """The caller that the middleware let through."""
+    """The caller, whom the middleware has identified."""
     return request[PRINCIPAL]
 
 
 def gate(scopes: dict[tuple[str, str], Scope], tokens: Tokens, keys: KeyLookup | None) -> Middleware:
-    """401 without a good key, 403 with one that lacks the scope. ``scopes`` maps (method, route pattern) to its scope."""
+    """Middleware: 401 without a good key, 403 with a key that lacks the scope.
+
+    ``scopes`` maps (method, route pattern) to the scope of the route.
+    """
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""Checks that a message to send is complete for its type, and writes its address as WhatsApp has it."""
+"""Checks that a message to send is complete for its type, and turns its address into a JID."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 _JID = re.compile(r"^[\w.-]{1,64}(?::\d{1,3})?@(?:s\.whatsapp\.net|g\.us|lid|newsletter|broadcast)$")
 _NUMBER = re.compile(r"^\+?[\d\s().-]+$")
 
-# What each type needs besides the address: fields, and what to say when one is missing.
+# The fields that each type needs besides the address.
 NEEDS: dict[str, tuple[str, ...]] = {
     "text": ("text",),
     "image": ("media",),
@@ -21,7 +21,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
 
 
 class InvalidMessage(ValueError):
-    """``field`` names what is wrong."""
+    """``field`` is the invalid one, ``why`` a sentence about it."""
 
     def __init__(self, field: str, why: str) -> None:
         super().__init__(why)
@@ -29,7 +29,7 @@ class InvalidMessage(ValueError):
 
 
 def address(to: str) -> str:
-    """``to`` as a JID: a JID stays, a number of 6 to 15 digits becomes one. Raises :class:`InvalidMessage`."""
+    """``to`` as a JID, from a JID or a number of 6 to 15 digits. Raises :class:`InvalidMessage`."""
     to = to.strip()
     if _JID.match(to):
         return to

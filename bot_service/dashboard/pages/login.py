@@ -8,12 +8,11 @@ from datetime import timedelta
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.access.key_holders import by_token
 from bot_service.api.sessions.schemas import LoginLink
 from bot_service.dashboard.context import DESK, read_form
 from bot_service.dashboard.login import COOKIE, LINK_LASTS_S, from_here, inside, set_cookie
 from shared.clock import iso
-from shared.web import errors
+from shared.web import auth, errors
 from shared.web.body import json_response
 
 
@@ -45,10 +44,11 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
             return _page(request, code="", next_page=next_page, problem=problem, status=403)
         key_id: str | None = None
     else:
-        found = await by_token(request, str(form.get("key", "")), desk.logins.administrator)
-        if found is None:
+        given = str(form.get("key", ""))
+        found = await request.app[keys.KEYRING].key(given)
+        if found is None and not auth.same(given, desk.logins.administrator):
             return _page(request, code="", next_page=next_page, problem=t("This key is not known."), status=403)
-        key_id = found[1]
+        key_id = found.id if found is not None else None
     await asyncio.to_thread(desk.signed_in_once.touch)
     response = web.Response(status=303, headers={"Location": next_page})
     set_cookie(request, response, desk.logins.cookie(key_id))
