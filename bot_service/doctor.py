@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bot_service import doctor_version
 from bot_service.settings import BotSettings
-from shared.tools.doctor import Check, CheckStatus, Context, settings_checks, sqlite_check
+from shared.doctor import Check, CheckStatus, Context, settings_checks, sqlite_check
 
 GROUP, BEFORE = "Bot service", "Before deployment: bot service"
 DESCRIPTORS = 4096

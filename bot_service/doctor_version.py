@@ -18,9 +18,9 @@ from bot_service.engines import registry
 from bot_service.engines.port import ClientLibrary, CopyError
 from bot_service.sessions.client_version import FOLDER
 from bot_service.settings import BotSettings
-from shared.clock import SystemClock
+from shared.clock import SystemClock, days_old
+from shared.doctor import Check, CheckStatus
 from shared.sqlite_readonly import looking_at
-from shared.tools.doctor import Check, CheckStatus
 
 NAME, COPY = "client version", "client version copy"
 OLD_DAYS = 45
@@ -70,7 +70,7 @@ def _known(settings: BotSettings, builtin: int) -> Versions:
 def _announced(group: str, settings: BotSettings, known: Versions, now: datetime) -> Check:
     build, mode = known.best, settings.whatsapp_version.mode
     days = age_days(build, now)
-    shown = f"{version(build)}, {_SOURCE[known.source(build)]}, about {days:.0f} days old"
+    shown = f"{version(build)}, {_SOURCE[known.source(build)]}, {days_old(days)}"
     if build in known.refused:
         found = f"{shown}: WhatsApp has refused it"
         return Check(group, NAME, CheckStatus.FAILED, found, f"{_newer(mode)}, or upgrade")

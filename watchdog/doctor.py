@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from shared.tools.doctor import Check, CheckStatus, Context, settings_checks, sqlite_check
+from shared.doctor import Check, CheckStatus, Context, settings_checks, sqlite_check
 from watchdog.settings import WatchdogSettings
 
 GROUP, BEFORE = "Watchdog", "Before deployment: watchdog"

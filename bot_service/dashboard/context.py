@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +13,11 @@ from multidict import MultiDictProxy
 from bot_service.access.principals import PRINCIPAL, Principal, Scope
 from bot_service.dashboard import wording
 from bot_service.dashboard.flash import FlashMessages
-from bot_service.dashboard.french import FRENCH
 from bot_service.dashboard.login import COOKIE, Login, LoginLinks, Logins, from_here, inside, same_token
-from bot_service.sessions.event_bus import Event
 from bot_service.sessions.pairing_codes import Shown
 from shared.clock import Clock
 from shared.settings import Secret
+from shared.sse import EventStream
 from shared.web import errors
 from shared.web.middleware import Handler
 from shared.web.ui.pages import Pages
@@ -39,14 +37,14 @@ class DashboardContext:
     signed_in_once: Path
     once: FlashMessages
     codes: dict[str, Shown] = field(default_factory=dict)
-    streams: set[asyncio.Queue[Event | None]] = field(default_factory=set)
+    streams: set[EventStream] = field(default_factory=set)
 
 
 DESK: web.AppKey[DashboardContext] = web.AppKey("dashboard", DashboardContext)
 
 
 def new_desk(administrator: Secret, clock: Clock, data_dir: Path) -> DashboardContext:
-    pages = Pages(Path(__file__).parent, french=FRENCH, clock=clock)
+    pages = Pages(Path(__file__).parent, clock)
     return DashboardContext(
         pages, Logins(administrator, clock), LoginLinks(clock), data_dir / "signed-in", FlashMessages(clock)
     )

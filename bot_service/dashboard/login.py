@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-import msgspec
 from aiohttp import web
+from itsdangerous import BadData, Signer, URLSafeSerializer
 
 from bot_service import keys
 from bot_service.access.principals import ADMINISTRATOR, Principal
@@ -21,14 +20,6 @@ COOKIE = "veilleur"
 LOGIN_LASTS_S = 14 * 86_400
 LINK_LASTS_S = 3600
 LINKS_KEPT = 20
-
-
-class _Ticket(msgspec.Struct, frozen=True):
-    """What the cookie says: whose login (None for the administrator) and until when, in seconds since the epoch."""
-
-    key: str | None
-    until: int
-    nonce: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,39 +39,27 @@ class Logins:
 
     def __init__(self, administrator: Secret, clock: Clock) -> None:
         self.administrator = administrator
-        self._secret = hmac.digest(administrator.reveal().encode(), b"dashboard login, version 1", "sha256")
         self._clock = clock
+        key, options = administrator.reveal(), {"digest_method": hashlib.sha256, "key_derivation": "hmac"}
+        self._cookies = URLSafeSerializer(key, salt="dashboard login", signer_kwargs=options)
+        self._forms = Signer(key, salt="dashboard form", digest_method=hashlib.sha256, key_derivation="hmac")
 
     def cookie(self, key_id: str | None) -> str:
         """The cookie's value for the holder of ``key_id``; None is the administrator."""
-        until = int(self._clock.now().timestamp()) + LOGIN_LASTS_S
-        body = msgspec.json.encode(_Ticket(key_id, until, secrets.token_hex(8)))
-        return f"{_text(body)}.{_text(self._sign(body))}"
+        until_s = int(self._clock.now().timestamp()) + LOGIN_LASTS_S
+        return str(self._cookies.dumps([key_id, until_s, secrets.token_hex(8)]))
 
     async def read(self, request: web.Request) -> Login | None:
         """The login of this request's cookie, or None."""
         value = request.cookies.get(COOKIE, "")
-        ticket = self._ticket(value)
-        if ticket is None:
-            return None
-        who = ADMINISTRATOR if ticket.key is None else await request.app[keys.KEYRING].principal_of(ticket.key)
-        if who is None:
-            return None
-        return Login(who, _text(self._sign(b"form " + value.encode())))
-
-    def _ticket(self, value: str) -> _Ticket | None:
-        body, _, signature = value.partition(".")
         try:
-            raw = _raw(body)
-            if not hmac.compare_digest(_raw(signature), self._sign(raw)):
-                return None
-            ticket = msgspec.json.decode(raw, type=_Ticket)
-        except (ValueError, msgspec.DecodeError):
+            key_id, until_s, _nonce = self._cookies.loads(value)
+        except (BadData, ValueError):
             return None
-        return ticket if ticket.until > self._clock.now().timestamp() else None
-
-    def _sign(self, body: bytes) -> bytes:
-        return hmac.digest(self._secret, body, "sha256")
+        if until_s <= self._clock.now().timestamp():
+            return None
+        who = ADMINISTRATOR if key_id is None else await request.app[keys.KEYRING].principal_of(key_id)
+        return None if who is None else Login(who, self._forms.get_signature(value).decode())
 
 
 class LoginLinks:
@@ -139,11 +118,3 @@ def inside(target: str) -> str:
 
 def _hash(code: str) -> bytes:
     return hashlib.sha256(code.encode("utf-8", "surrogateescape")).digest()
-
-
-def _text(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
-def _raw(text: str) -> bytes:
-    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)

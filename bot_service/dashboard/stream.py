@@ -19,7 +19,9 @@ from bot_service.dashboard.context import DESK
 from bot_service.dashboard.login import Login
 from bot_service.domain.states import State
 from bot_service.sessions.event_bus import Event
+from shared import sse
 from shared.clock import iso
+from shared.sse import EventStream
 from shared.web.ui.words import Words
 
 QUEUE = 200
@@ -30,35 +32,25 @@ LASTS_S = 600.0
 
 async def events(request: web.Request, login: Login) -> web.StreamResponse:
     owner, t = login.principal.owner, request.app[DESK].pages.words(request)
-    queue: asyncio.Queue[Event | None] = asyncio.Queue(maxsize=QUEUE)
-    streams = request.app[DESK].streams
+    stream, streams = EventStream(QUEUE), request.app[DESK].streams
 
     def keep(event: Event) -> None:
-        if owner is not None and event.owner != owner:
-            return
-        if queue.full():
-            queue.get_nowait()
-        queue.put_nowait(event)
+        if owner is None or event.owner == owner:
+            stream.put(_line(event, t))
 
-    streams.add(queue)
+    streams.add(stream)
     unsubscribe = request.app[keys.SESSIONS].bus.subscribe(keep)
     messages = asyncio.create_task(_follow_messages(request.app, keep), name="dashboard.messages")
-    response = web.StreamResponse(
-        headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    )
     try:
-        await response.prepare(request)
-        await response.write(b"retry: 1000\n\n")
+        response = await sse.open_response(request, sse.retry(1000))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LASTS_S):
-                await _write_on(response, queue, t)
-    except ConnectionResetError:
-        pass
+                await stream.write_to(response, keep_alive_s=PING_S)
     finally:
         unsubscribe()
         messages.cancel()
         await asyncio.gather(messages, return_exceptions=True)
-        streams.discard(queue)
+        streams.discard(stream)
     return response
 
 
@@ -86,28 +78,13 @@ async def _follow_messages(app: web.Application, keep: Callable[[Event], None]) 
 
 async def end_streams(app: web.Application) -> None:
     """At shutdown: no browser keeps the service waiting."""
-    for queue in app[DESK].streams:
-        if queue.full():
-            queue.get_nowait()
-        queue.put_nowait(None)
-
-
-async def _write_on(response: web.StreamResponse, queue: asyncio.Queue[Event | None], t: Words) -> None:
-    while True:
-        try:
-            async with asyncio.timeout(PING_S):
-                event = await queue.get()
-        except TimeoutError:
-            await response.write(b": still here\n\n")
-            continue
-        if event is None:
-            return
-        await response.write(_line(event, t))
+    for stream in app[DESK].streams:
+        stream.put(None)
 
 
 def _line(event: Event, t: Words) -> bytes:
     value = {"kind": event.kind, "session": event.session, "at": iso(event.at), "text": _text(event, t)}
-    return b"event: change\ndata: " + msgspec.json.encode(value) + b"\n\n"
+    return sse.event("change", msgspec.json.encode(value))
 
 
 def _text(event: Event, t: Words) -> str:

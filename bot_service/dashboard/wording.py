@@ -1,9 +1,10 @@
-"""States, reasons and problems in words for people; the keys of the French catalogue."""
+"""States, reasons and problems in words; the dashboard translates them when it shows them."""
 
 from __future__ import annotations
 
 from bot_service.domain.client_version import Source
 from bot_service.domain.states import Actor, State
+from shared.translation import N_
 
 KIND = {
     State.READY: "good",
@@ -24,139 +25,141 @@ KIND = {
 }
 
 STATE = {
-    State.READY: "Ready",
-    State.DEGRADED: "Degraded",
-    State.RECONNECTING: "Reconnecting",
-    State.STARTING: "Starting",
-    State.PAIRING: "Waiting for a phone",
-    State.CONNECTING: "Connecting",
-    State.SYNCING: "Syncing",
-    State.STOPPED: "Stopped",
-    State.CLOSED: "Closed",
-    State.LOGGED_OUT: "Logged out",
-    State.BANNED: "Banned",
-    State.TEMP_BANNED: "Banned for a time",
-    State.OUTDATED: "Outdated",
-    State.FENCED: "Used elsewhere",
-    State.FAILED: "Failed",
+    State.READY: N_("Ready"),
+    State.DEGRADED: N_("Degraded"),
+    State.RECONNECTING: N_("Reconnecting"),
+    State.STARTING: N_("Starting"),
+    State.PAIRING: N_("Waiting for a phone"),
+    State.CONNECTING: N_("Connecting"),
+    State.SYNCING: N_("Syncing"),
+    State.STOPPED: N_("Stopped"),
+    State.CLOSED: N_("Closed"),
+    State.LOGGED_OUT: N_("Logged out"),
+    State.BANNED: N_("Banned"),
+    State.TEMP_BANNED: N_("Banned for a time"),
+    State.OUTDATED: N_("Outdated"),
+    State.FENCED: N_("Used elsewhere"),
+    State.FAILED: N_("Failed"),
 }
 
 REASON = {
-    "created": "just created",
-    "started": "started",
+    "created": N_("just created"),
+    "started": N_("started"),
     "synced": "",
-    "connected": "connected",
+    "connected": N_("connected"),
     "connecting": "",
-    "user_start": "started by a person",
-    "user_stop": "stopped by a person",
-    "user_restart": "restarted by a person",
-    "restore": "this service started again",
-    "user_logout": "logged out here",
+    "user_start": N_("started by a person"),
+    "user_stop": N_("stopped by a person"),
+    "user_restart": N_("restarted by a person"),
+    "restore": N_("this service started again"),
+    "user_logout": N_("logged out here"),
     "qr_shown": "",
     "pairing_code_shown": "",
-    "qr_exhausted": "nobody scanned the code",
-    "pairing_timed_out": "nobody scanned the code",
-    "paired": "linked",
-    "pair_error": "linking failed",
-    "pair_restart": "linked, connecting anew",
-    "passkey_required": "WhatsApp wants a passkey for this account",
-    "multidevice_off": "the phone is too old for linked devices",
-    "disconnected": "connection lost",
-    "connect_error": "WhatsApp cannot be reached",
-    "connect_refused": "WhatsApp refused the connection",
-    "server_unavailable": "WhatsApp is not available",
-    "stream_error": "WhatsApp ended the stream",
-    "keepalive_timeout": "no answer to keep-alive",
+    "qr_exhausted": N_("the code was not scanned"),
+    "pairing_timed_out": N_("the code was not scanned"),
+    "paired": N_("linked"),
+    "pair_error": N_("linking failed"),
+    "pair_restart": N_("linked, connecting again"),
+    "passkey_required": N_("WhatsApp wants a passkey for this account"),
+    "multidevice_off": N_("the phone is too old for linked devices"),
+    "disconnected": N_("connection lost"),
+    "connect_error": N_("WhatsApp cannot be reached"),
+    "connect_refused": N_("WhatsApp refused the connection"),
+    "server_unavailable": N_("WhatsApp is not available"),
+    "stream_error": N_("WhatsApp ended the stream"),
+    "keepalive_timeout": N_("no answer to keep-alive"),
     "keepalive_restored": "",
-    "frames_stale": "nothing received for a minute",
-    "start_timeout": "the engine did not start in time",
-    "connect_timeout": "no connection in time",
-    "worker_lost": "its worker process ended",
-    "pump_died": "the engine stopped handing over events",
-    "logged_out": "unlinked on the phone",
-    "primary_gone": "the account is gone from the phone",
-    "banned": "WhatsApp banned the account",
-    "temp_banned": "WhatsApp banned the account for a time",
-    "temp_banned_again": "WhatsApp banned the account again",
-    "client_outdated": "WhatsApp refuses the client version",
-    "client_refused": "WhatsApp refuses this client version for this account",
-    "fleet_outdated": "waits until WhatsApp accepts a client version",
-    "fleet_probe": "tries whether WhatsApp accepts the client version",
-    "fleet_recovered": "WhatsApp accepts the client version again",
-    "replaced": "another program took over the connection",
-    "replaced_twice": "two programs use the same link",
-    "replaced_by_owner": "another service owns this session",
-    "poison_stanza": "the same error again and again",
-    "timelocked": "WhatsApp limits messages to new chats",
-    "silence_pattern": "unusually silent",
-    "sends_without_receipts": "sent messages get no receipt",
-    "probe_not_returned": "a test message did not come back",
-    "repeated_stream_errors": "the same error again and again",
-    "inactive": "not used for too long",
-    "max_age": "older than allowed",
+    "frames_stale": N_("nothing received for a minute"),
+    "start_timeout": N_("the engine did not start in time"),
+    "connect_timeout": N_("no connection in time"),
+    "worker_lost": N_("its worker process ended"),
+    "pump_died": N_("the engine stopped handing over events"),
+    "logged_out": N_("unlinked on the phone"),
+    "primary_gone": N_("the account is gone from the phone"),
+    "banned": N_("WhatsApp banned the account"),
+    "temp_banned": N_("WhatsApp banned the account for a time"),
+    "temp_banned_again": N_("WhatsApp banned the account again"),
+    "client_outdated": N_("WhatsApp refuses the client version"),
+    "client_refused": N_("WhatsApp refuses this client version for this account"),
+    "fleet_outdated": N_("waits until WhatsApp accepts a client version"),
+    "fleet_probe": N_("tries whether WhatsApp accepts the client version"),
+    "fleet_recovered": N_("WhatsApp accepts the client version again"),
+    "replaced": N_("another program took over the connection"),
+    "replaced_twice": N_("two programs use the same link"),
+    "replaced_by_owner": N_("another service owns this session"),
+    "poison_stanza": N_("the same error again and again"),
+    "timelocked": N_("WhatsApp limits messages to new chats"),
+    "silence_pattern": N_("unusually silent"),
+    "sends_without_receipts": N_("sent messages get no receipt"),
+    "probe_not_returned": N_("a test message did not come back"),
+    "repeated_stream_errors": N_("the same error again and again"),
+    "inactive": N_("not used for too long"),
+    "max_age": N_("older than allowed"),
 }
 
 ADVICE = {
-    Actor.USER: "Whoever holds the phone has to act: look at WhatsApp on it, or link it again.",
-    Actor.OWNER: "Whoever answers for the WhatsApp account has to act; trying again by itself would do harm.",
-    Actor.OPERATOR: "Whoever runs this service has to act: look at the log, and at the engine’s version.",
+    Actor.USER: N_("Whoever holds the phone has to act: look at WhatsApp on it, or link it again."),
+    Actor.OWNER: N_("Whoever answers for the WhatsApp account has to act; trying again by itself would do harm."),
+    Actor.OPERATOR: N_("Whoever runs this service has to act: look at the log, and at the engine’s version."),
 }
 
 # Instead of the advice for the actor: Veilleur acts first.
 ADVICE_OF_STATE = {
-    State.OUTDATED: "Veilleur looks by itself for a version that WhatsApp accepts, and alerts when somebody has to act.",
+    State.OUTDATED: N_(
+        "Veilleur looks by itself for a version that WhatsApp accepts, and alerts when somebody has to act."
+    ),
 }
 
 VERSION_SOURCE = {
-    Source.PUBLISHED: "follows the published version",
-    Source.BUILTIN: "the engine’s own",
-    Source.MANUAL: "set by hand",
+    Source.PUBLISHED: N_("follows the published version"),
+    Source.BUILTIN: N_("the engine’s own"),
+    Source.MANUAL: N_("set by hand"),
 }
 
 # What a command ended with, by the code in the address; an unknown code shows nothing.
 DONE = {
-    "start": "The session starts.",
-    "stop": "The session is stopped. The phone stays linked.",
-    "restart": "The session restarts.",
-    "logout": "The phone is unlinked.",
-    "delete": "The session is deleted.",
-    "send": "The message is on its way.",
-    "pairing-code": "Type the code on the phone.",
-    "replay": "The letters are sent again.",
-    "webhook-deleted": "The webhook is deleted. What was on its way to it is dropped.",
-    "key-revoked": "The key is revoked. Whoever uses it is refused from now on.",
+    "start": N_("The session starts."),
+    "stop": N_("The session is stopped. The phone stays linked."),
+    "restart": N_("The session restarts."),
+    "logout": N_("The phone is unlinked."),
+    "delete": N_("The session is deleted."),
+    "send": N_("The message is on its way."),
+    "pairing-code": N_("Type the code on the phone."),
+    "replay": N_("The letters are sent again."),
+    "webhook-deleted": N_("The webhook is deleted. What was on its way to it is dropped."),
+    "key-revoked": N_("The key is revoked. Whoever uses it is refused from now on."),
 }
 
 PROBLEM = {
-    "wrong_state": "The session is in a state in which this cannot be done.",
-    "not_found": "It is not there any more.",
-    "forbidden": "This key may not do that.",
-    "expired": "The page was too old. Please try again.",
-    "invalid": "Something in the form cannot be used. Please look at it again.",
-    "conflict": "There is one with that id already.",
-    "limited": "Too many messages for now. WhatsApp bans senders that are too fast.",
-    "engine": "The engine could not do it. The log says why.",
-    "other": "It did not work. The log says why.",
+    "wrong_state": N_("The session is in a state in which this cannot be done."),
+    "not_found": N_("It is not there any more."),
+    "forbidden": N_("This key may not do that."),
+    "expired": N_("The page was too old. Please try again."),
+    "invalid": N_("Something in the form cannot be used. Please look at it again."),
+    "conflict": N_("There is one with that id already."),
+    "limited": N_("Too many messages for now. WhatsApp bans senders that are too fast."),
+    "engine": N_("The engine could not do it. The log says why."),
+    "other": N_("It did not work. The log says why."),
 }
 
 # Why a webhook's receiver gave no answer, by the code of the attempt.
 NO_ANSWER = {
-    "timeout": "no answer in time",
-    "connect": "nothing listens there",
-    "dns": "the name is not known",
-    "tls": "its certificate is not good",
-    "private_address": "private addresses are not allowed here",
+    "timeout": N_("no answer in time"),
+    "connect": N_("nothing listens there"),
+    "dns": N_("the name is not known"),
+    "tls": N_("its certificate is not good"),
+    "private_address": N_("private addresses are not allowed here"),
 }
 
 # What a key may do, from the least to the most.
 SCOPE = {
-    "read": "look at sessions, messages, webhooks",
-    "send": "send messages",
-    "session": "make, pair, start, stop, delete sessions and webhooks",
-    "admin": "everything, for every owner, and keys",
+    "read": N_("look at sessions, messages, webhooks"),
+    "send": N_("send messages"),
+    "session": N_("make, pair, start, stop, delete sessions and webhooks"),
+    "admin": N_("everything, for every owner, and keys"),
 }
 
-MESSAGE_STATE = ("queued", "sent", "delivered", "read", "failed", "received", "handled")
+MESSAGE_STATE = (N_("queued"), N_("sent"), N_("delivered"), N_("read"), N_("failed"), N_("received"), N_("handled"))
 
 
 def reason(code: str) -> str:

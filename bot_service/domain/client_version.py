@@ -74,8 +74,8 @@ def estimated_build(now: datetime) -> int:
 
 
 def age_days(build: int, now: datetime) -> float:
-    """About how many days ago ``build`` was published; never negative. Needs no network."""
-    return max(0.0, (estimated_build(now) - build) / BUILDS_PER_DAY)
+    """About how many days ago ``build`` was published, to a tenth; never negative. Needs no network."""
+    return round(max(0.0, (estimated_build(now) - build) / BUILDS_PER_DAY), 1)
 
 
 class Rejection(StrEnum):

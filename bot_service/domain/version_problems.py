@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from shared.translation import N_
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -18,31 +20,31 @@ class Problem:
 
 PROBLEMS = {
     "not_installed": Problem(
-        "its native library is not there, or is there twice",
+        N_("its native library is not there, or is there twice"),
         "install the locked packages (make venv), or use the image of this release",
     ),
     "not_unique": Problem(
-        "its native library does not hold the version where it is expected",
+        N_("its native library does not hold the version where it is expected"),
         "install the locked packages (make venv), or upgrade Veilleur",
     ),
     "not_writable": Problem(
-        "no copy of its library can be written to DATA_DIR/engine",
+        N_("no copy of its library can be written to DATA_DIR/engine"),
         "make DATA_DIR and its folder engine writable for the user of the service",
     ),
     "no_space": Problem(
-        "DATA_DIR has no room for a copy of its library",
+        N_("DATA_DIR has no room for a copy of its library"),
         "free at least 0.5 GiB beside DATA_DIR",
     ),
     "not_loadable": Problem(
-        "an engine worker could not load its copy of the library",
+        N_("an engine worker could not load its copy of the library"),
         "look into the log for engine.library.copy_failed, and check the memory and the file system of DATA_DIR",
     ),
     "not_executable": Problem(
-        "DATA_DIR is mounted with noexec, and a copy of its library is a program",
+        N_("DATA_DIR is mounted with noexec, and a copy of its library is a program"),
         "mount DATA_DIR without noexec, or set DATA_DIR to a folder of another file system",
     ),
     "damaged": Problem(
-        "a copy of its library was damaged right after it was written",
+        N_("a copy of its library was damaged right after it was written"),
         "check the disk below DATA_DIR",
     ),
 }

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from bot_service.events.publisher import Draft, EventPublisher
 from bot_service.events.subscriptions import Target
 from bot_service.store.batch_writer import STORE_ERRORS
-from bot_service.webhooks.signing import lenient_key
 from shared import logs
 from shared.clock import Clock, from_ms, iso
 from shared.settings import Secret
+from shared.webhook_signing import SCHEMES, lenient_key, split_url
 
 log = logs.get(__name__)
 
@@ -24,25 +24,19 @@ WATCHDOG_SILENT = "watchdog_silent"
 CLIENT_OUTDATED = "client_outdated"
 NOT_RECEIVING = "session_not_receiving"
 
-_SCHEMES = {"http": "http", "https": "https", "webhook": "http", "webhooks": "https"}
-
 
 def targets(urls: Iterable[Secret], secret: Secret | None) -> list[Target]:
     """HTTP receivers of ALERT_URLS. ``?secret=whsec_…`` signs the requests and is not sent."""
     found = []
     for url in urls:
-        parts = urlsplit(url.reveal())
-        scheme = _SCHEMES.get(parts.scheme)
-        if scheme is None:
+        scheme = urlsplit(url.reveal()).scheme
+        if scheme not in SCHEMES:
             log.warning(
-                f"The bot service cannot send its own alerts to {parts.scheme}:// addresses; the watchdog can",
+                f"The bot service cannot send its own alerts to {scheme}:// addresses; the watchdog can",
                 event_name="alerts.unsupported",
             )
             continue
-        query = parse_qsl(parts.query, keep_blank_values=True)
-        own = next((value.replace(" ", "+") for name, value in query if name == "secret"), None)
-        rest = urlencode([(name, value) for name, value in query if name != "secret"])
-        plain = urlunsplit((scheme, parts.netloc, parts.path, rest, ""))
+        plain, own = split_url(url.reveal())
         signing = own or (secret.reveal() if secret is not None else None)
         name = hashlib.sha256(url.reveal().encode()).hexdigest()[:12]
         found.append(Target(f"alert-{name}", plain, lenient_key(signing) if signing else None, trusted=True))

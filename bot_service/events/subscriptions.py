@@ -7,19 +7,20 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from bot_service.store.deliveries import Webhook
-from bot_service.webhooks.signing import key_of
 from shared.hooks import Hook
+from shared.translation import N_
+from shared.webhook_signing import key_of
 
 # Event types and their meaning. A webhook names types, or patterns such as ``session.*``.
 EVENT_TYPES = {
-    "message": "a message arrived",
-    "message.status": "a message of ours was sent, delivered, read or failed",
-    "session.state": "a session changed its state",
-    "session.qr": "a new QR or pairing code can be fetched",
-    "session.attention": "a session needs a person",
-    "session.deleted": "a session was deleted",
-    "service.alert": "the service itself needs a person",
-    "service.recovered": "what the service needed a person for is over",
+    "message": N_("a message arrived"),
+    "message.status": N_("an outgoing message was sent, delivered, read or failed"),
+    "session.state": N_("a session changed its state"),
+    "session.qr": N_("a new QR or pairing code can be fetched"),
+    "session.attention": N_("a session needs a person"),
+    "session.deleted": N_("a session was deleted"),
+    "service.alert": N_("the service itself needs a person"),
+    "service.recovered": N_("what the service needed a person for is over"),
 }
 _CACHE_SIZE = 50_000
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from pathlib import Path
 from typing import Protocol
+
+from shared.file_lock import lock_file
 
 
 class Leases(Protocol):
@@ -34,13 +35,10 @@ class FolderLease:
     def take(self) -> None:
         """Raises :class:`FolderTaken` or ``OSError``."""
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._descriptor = lock_file(self._file)
         except BlockingIOError:
-            os.close(descriptor)
             raise FolderTaken(f"another bot service already works in {self._file.parent}: stop it first") from None
-        self._descriptor = descriptor
 
     def release(self) -> None:
         if self._descriptor is not None:

@@ -10,8 +10,8 @@ import aiohttp
 import msgspec
 
 from bot_service.events.subscriptions import Target
-from bot_service.webhooks import signing
 from bot_service.webhooks.addresses import RefusedAddress
+from shared import webhook_signing
 
 ANSWER_LIMIT_BYTES = 64 * 1024
 _RETRY_AFTER_CAP_S = 3600.0
@@ -40,7 +40,7 @@ async def attempt(
     """Send ``body`` within ``timeout_s`` seconds. Never raises for what the receiver does."""
     headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": "veilleur"}
     if target.key is not None:
-        headers |= signing.headers(target.key, event_id, int(now.timestamp()), body)
+        headers |= webhook_signing.headers(target.key, event_id, int(now.timestamp()), body)
     else:
         headers["webhook-id"] = event_id
     try:

@@ -12,8 +12,8 @@ from bot_service.events.publisher import Envelope
 from bot_service.events.subscriptions import Target
 from bot_service.store.deliveries import Webhook
 from bot_service.webhooks.call import Attempt
-from bot_service.webhooks.signing import key_of
 from shared.clock import Clock, iso
+from shared.webhook_signing import key_of
 
 # No webhook can subscribe to this type, so no stored event has it.
 TYPE = "webhook.test"

@@ -96,7 +96,7 @@ def test_an_image_gets_its_own_package_and_shared_only(name: str, package: str, 
 def test_every_script_passes_shellcheck() -> None:
     if shutil.which("shellcheck") is None:
         pytest.skip("not installed: shellcheck (.ci/run does)")
-    scripts = [".ci/run", ".ci/containers", ".ci/docker-engine.sh"]
+    scripts = [".ci/run", ".ci/containers", ".ci/docker-engine.sh", ".ci/translations.sh"]
     scripts += [str(path.relative_to(ROOT)) for path in sorted((ROOT / "tests").rglob("*.sh"))]
     done = _run("shellcheck", *scripts)
     assert done.returncode == 0, done.stdout

@@ -6,7 +6,6 @@ A database that is corrupt, newer than this program, or in use by another watchd
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import sqlite3
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from shared.file_lock import lock_file
 from shared.sqlite_readonly import looking_at
 from watchdog.ledger import schema
 
@@ -127,17 +127,13 @@ def _lock(path: Path) -> int:
     """Two watchdogs on one ledger would tell everything twice; the lock goes with the process, however it ends."""
     name = path.with_suffix(path.suffix + ".lock")
     try:
-        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise LedgerRefused(f"The folder {path.parent} cannot be written: {error.strerror}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
+        return lock_file(name)
+    except BlockingIOError as error:
         raise LedgerRefused(
             f"The database {path} is in use by another watchdog: stop it or set DATA_DIR to another folder"
         ) from error
-    return descriptor
+    except OSError as error:
+        raise LedgerRefused(f"The folder {path.parent} cannot be written: {error.strerror}") from error
 
 
 def _refuse_unusable(path: Path) -> None:

@@ -14,6 +14,7 @@ from shared.clock import Clock
 from shared.contract import heartbeat
 from shared.retry import full_jitter
 from shared.settings import Secret
+from shared.sse import EventReader
 from watchdog.flow.timing import either
 from watchdog.probes import reasons
 
@@ -120,17 +121,11 @@ class HeartbeatLink:
                 await asyncio.gather(reader, silence, return_exceptions=True)
 
     async def _read(self, content: aiohttp.StreamReader) -> None:
-        name, data = "", ""
-        while raw := await content.readline():
-            line = raw.decode("utf-8", "replace").rstrip("\r\n")
-            if not line:
-                if data:
-                    await self._event(name, data)
-                name, data = "", ""
-            elif line.startswith("event:"):
-                name = line[6:].strip()
-            elif line.startswith("data:"):
-                data += line[5:].strip()
+        reader = EventReader()
+        while line := await content.readline():
+            event = reader.feed(line)
+            if event is not None:
+                await self._event(*event)
 
     async def _event(self, name: str, data: str) -> None:
         if name == heartbeat.BEAT:

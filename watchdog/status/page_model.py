@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from itertools import groupby
 
+from shared.translation import N_
 from shared.web.ui.svg import Bar, Series, Svg, bars, curve, round_up
 from shared.web.ui.words import Words
 from watchdog.ledger.timeline import Line, NoticeLine, Receipt, Slot
@@ -103,7 +104,9 @@ def page(view: StatusView, t: Words) -> Page:
     targets = [_target(each, view, t, several=several) for each in view.targets]
     watchdog = view.watchdog
     footer = t("Watchdog {version}, running for {span}", version=watchdog.version, span=t.span(watchdog.uptime_ms))
-    every = t("one ping every {span}", span=t.span(watchdog.ping_interval_ms))
+    pings = t("one ping every {span}", span=t.span(watchdog.ping_interval_ms))
+    if not watchdog.enabled:
+        pings = t("switched off: nothing is pinged")
     return Page(
         title=f"{wording_of(view.state, t)} · Veilleur",
         targets=targets,
@@ -112,7 +115,7 @@ def page(view: StatusView, t: Words) -> Page:
         channels=[_channel(each, t) for each in view.channels],
         notices=[_notice(each, t, several=several) for each in view.notices[:NOTICES]],
         refresh_ms=IN_DOUBT_MS if view.state in ("SUSPECT", "UNKNOWN") else CALM_MS,
-        footer=f"{footer} · {every if watchdog.enabled else t('switched off: nothing is pinged')}",
+        footer=f"{footer} · {pings}",
     )
 
 
@@ -210,7 +213,7 @@ def _day_kind(day: DayView) -> str:
 def _day_title(day: DayView, t: Words) -> str:
     head = t.day(_midnight(day.day))
     if day.gap:
-        return f"{head}: {t('not watched')}"
+        return head + ": " + t("not watched")
     parts = [t.percent(day.uptime.ratio)] if day.uptime.ratio is not None else []
     if day.uptime.down_ms:
         parts.append(t("down for {span}", span=t.span(day.uptime.down_ms)))
@@ -262,12 +265,13 @@ def _incident(incident: IncidentView, t: Words, *, several: bool) -> Incident:
     open_now = incident.closed_at_ms is None
     what, span = t(wording.INCIDENT.get(incident.kind, incident.kind)), t.span(incident.lasted_ms)
     why = wording.reason(incident.reason, t)
-    said = "{what} for {span} now: {reason}" if open_now else "{what} for {span}: {reason}"
-    title = t(said, what=f"{incident.target}: {what}" if several else what, span=span, reason=why)
+    said = N_("{what} for {span} now: {reason}") if open_now else N_("{what} for {span}: {reason}")
+    if several:
+        what = f"{incident.target}: {what}"
     return Incident(
         id=incident.id,
         kind="bad" if open_now else "idle",
-        title=title,
+        title=t(said, what=what, span=span, reason=why),
         when=t.when(_at(incident.opened_at_ms)),
         open=open_now,
         steps=_without_repeats([_step(line, incident, t) for line in incident.timeline]),

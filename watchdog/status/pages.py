@@ -13,14 +13,13 @@ from shared.web.ui.pages import Pages
 from watchdog import keys
 from watchdog.status import page_model
 from watchdog.status.access import COOKIE
-from watchdog.status.french import FRENCH
 
 LOGIN_LASTS_S = 30 * 86_400
 
 
 def add_routes(app: web.Application, clock: Clock) -> None:
     """``/``, the login of a page that is not public, and the style sheets and scripts of both."""
-    pages = Pages(Path(__file__).parent, french=FRENCH, clock=clock)
+    pages = Pages(Path(__file__).parent, clock)
 
     async def status(request: web.Request) -> web.StreamResponse:
         chosen = pages.choice(request)
@@ -36,7 +35,8 @@ def add_routes(app: web.Application, clock: Clock) -> None:
             raise errors.forbidden("this login did not come from the status page")
         given = str((await request.post()).get("token", ""))
         if not app[keys.ACCESS].is_reader(given):
-            problem = pages.words(request)("This token is not the right one.")
+            t = pages.words(request)
+            problem = t("This token is not the right one.")
             return pages.render(request, "status_login.html", status=403, problem=problem)
         response = web.Response(status=303, headers={"Location": "/"})
         by_https = request.secure or request.headers.get("X-Forwarded-Proto", "").split(",")[0].strip() == "https"

@@ -13,6 +13,7 @@ from bot_service.access.principals import ADMINISTRATOR, Scope, principal
 from bot_service.events.ids import is_event_id
 from bot_service.events.subscriptions import unknown_patterns
 from bot_service.store.events import StoredEvent
+from shared import sse
 from shared.web import auth, errors
 
 KEEP_ALIVE_S = 15.0
@@ -31,13 +32,9 @@ async def stream(request: web.Request) -> web.StreamResponse:
     if unknown:
         raise errors.invalid("types", f"no event is called {unknown[0]}")
     begin = last if last is not None else await feed.newest_id()
-    response = web.StreamResponse(
-        headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    )
-    await response.prepare(request)
-    await response.write(b"retry: 2000\n\n")
+    response = await sse.open_response(request, sse.retry(2000))
     if last and last != FROM_THE_BEGINNING and last < await feed.oldest_id():
-        await response.write(b'event: gap\ndata: {"reason":"older events are no longer stored"}\n\n')
+        await response.write(sse.event("gap", b'{"reason":"older events are no longer stored"}'))
     await _follow(request, response, begin, patterns)
     return response
 
@@ -54,11 +51,11 @@ async def _follow(request: web.Request, response: web.StreamResponse, begin: str
             if not await _still_may(request):
                 return
             if page is None:
-                await response.write(b": still here\n\n")
+                await response.write(sse.KEEP_ALIVE)
                 continue
             wanted = [event for event in page if _is_for(event, who.owner, session, patterns)]
             if wanted:
-                await response.write(b"".join(_frame(event) for event in wanted))
+                await response.write(b"".join(sse.event(each.type, each.body, each.id) for each in wanted))
 
 
 async def _still_may(request: web.Request) -> bool:
@@ -109,7 +106,3 @@ def _is_for(event: StoredEvent, owner: str | None, session: str | None, patterns
     if session is not None and event.session != session:
         return False
     return any(fnmatchcase(event.type, pattern) for pattern in patterns)
-
-
-def _frame(event: StoredEvent) -> bytes:
-    return b"id: %b\nevent: %b\ndata: %b\n\n" % (event.id.encode(), event.type.encode(), event.body)

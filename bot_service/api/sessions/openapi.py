@@ -7,6 +7,7 @@ from bot_service.api.server.openapi import Answer, Operation, Parameter
 from bot_service.api.sessions import schemas
 from bot_service.domain.states import State
 from shared.contract import health, heartbeat
+from shared.version import installed_version
 
 ONE = "/api/sessions/{id}"
 SESSION = {"id": "boutique"}
@@ -45,7 +46,7 @@ EXAMPLE_SESSION = {
 EXAMPLE_HEALTH = {
     "status": "ok",
     "uptime": 962000,
-    "version": "0.1.0",
+    "version": installed_version(),
     "bootId": "06E9ZQ4WJ0000008K3",
     "sessions": {"total": 12, "ready": 12},
     "clientVersion": {"version": "2.3000.1047769893", "source": "published", "ageDays": 12.3, "outdated": False},

@@ -7,21 +7,15 @@ from aiohttp import web
 from bot_service import keys
 from bot_service.operations.heartbeat import sse_event
 from shared.contract.heartbeat import BEAT
+from shared.sse import open_response
 
 
 async def heartbeat(request: web.Request) -> web.StreamResponse:
     publisher = request.app[keys.OPERATIONS].heartbeat
-    response = web.StreamResponse(
-        headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    )
-    queue = publisher.open()
+    stream = publisher.open()
     try:
-        await response.prepare(request)
-        await response.write(sse_event(BEAT, publisher.beat()))
-        while (data := await queue.get()) is not None:
-            await response.write(data)
-    except ConnectionResetError:
-        pass
+        response = await open_response(request, sse_event(BEAT, publisher.beat()))
+        await stream.write_to(response)
     finally:
-        publisher.close(queue)
+        publisher.close(stream)
     return response

@@ -15,8 +15,8 @@ from bot_service.api.sessions.lookup import may_see
 from bot_service.events.subscriptions import unknown_patterns
 from bot_service.store import deliveries
 from bot_service.store.deliveries import Webhook
-from bot_service.webhooks import signing
 from bot_service.webhooks.addresses import is_reachable_url, refusal_of_url
+from shared import webhook_signing
 from shared.clock import to_ms
 from shared.web import body, errors
 from shared.web.body import json_response
@@ -31,9 +31,9 @@ async def make(app: web.Application, who: Principal, wish: CreateWebhook) -> Web
     """For the API and the dashboard alike. Raises :class:`errors.Problem` when ``who`` may not, or a field cannot be used."""
     owner = _owner(app, wish, who)
     _check(app, wish.url, wish.events)
-    secret = wish.secret or signing.new_secret()
+    secret = wish.secret or webhook_signing.new_secret()
     try:
-        signing.key_of(secret)
+        webhook_signing.key_of(secret)
     except ValueError as error:
         raise errors.invalid("secret", f"{error}: whsec_ and base64") from None
     now_ms = to_ms(app[keys.CLOCK].now())
@@ -98,7 +98,7 @@ async def test(request: web.Request) -> web.Response:
 async def rotate(request: web.Request) -> web.Response:
     """A new signing secret, in force at once."""
     webhook = dataclasses.replace(
-        webhook_of(request), secret=signing.new_secret(), updated_ms=to_ms(request.app[keys.CLOCK].now())
+        webhook_of(request), secret=webhook_signing.new_secret(), updated_ms=to_ms(request.app[keys.CLOCK].now())
     )
     await _save(request.app, webhook)
     return json_response(new_webhook(webhook))

@@ -92,7 +92,8 @@ async def create(request: web.Request, login: Login, form: Form) -> str:
         given["expiresIn"] = int(days) * DAY_MS
     made = await api_keys.make(request.app, body.convert(given, CreateKey))
     text = t("The key {name} is made. It is shown now and never again.", name=made.key.name)
-    return f"/keys?once={desk.once.keep(login, Said('good', text, made.token, t('Key')))}"
+    said = Said("good", text, made.token, t("Key"))
+    return f"/keys?once={desk.once.keep(login, said)}"
 
 
 async def revoke(request: web.Request, _login: Login, _form: Form) -> str:

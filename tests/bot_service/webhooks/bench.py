@@ -16,17 +16,18 @@ from bot_service.events.subscriptions import Subscriptions, Target
 from bot_service.store import deliveries, events
 from bot_service.store.database import Database, open_database
 from bot_service.store.deliveries import Delivery, Webhook
-from bot_service.webhooks import addresses, call, signing
+from bot_service.webhooks import addresses, call
 from bot_service.webhooks.call import Attempt
 from bot_service.webhooks.dispatcher import WebhookDispatcher
 from bot_service.webhooks.policy import WebhookPolicy
 from bot_service.webhooks.results import WebhookResults
+from shared import webhook_signing
 from shared.tasks import TaskGroupOfLoops
 from tests.support.fake_clock import FakeClock
 from tests.support.waiting import eventually
 
 HOUR_S = 3600.0
-SECRET = signing.new_secret()
+SECRET = webhook_signing.new_secret()
 
 
 def webhook(url: str, name: str = "wh-1", **fields: object) -> Webhook:
