@@ -16,7 +16,7 @@ from bot_service.dashboard.context import DASHBOARD
 from bot_service.dashboard.welcome import welcome
 from bot_service.engines.pool.policy import DEFAULT_COMMAND, PoolPolicy
 from bot_service.engines.pool.pool import WorkerPool
-from bot_service.operations.metrics import MemoryOfWorkers
+from bot_service.operations.collectors import WorkerMemory
 from bot_service.sessions.leases import FolderTaken
 from bot_service.settings import BotSettings
 from bot_service.store.database import StoreRefused
@@ -33,7 +33,7 @@ def _built(settings: BotSettings, port: int, turns: LoopMeter) -> web.Applicatio
     clock = SystemClock()
     pool = WorkerPool(_pool_policy(settings), clock)
     app = build_app(settings, pool=pool, clock=clock)
-    app[keys.METRICS].registry.register(MemoryOfWorkers(lambda: [worker.rss_bytes for worker in pool.workers()]))
+    app[keys.METRICS].registry.register(WorkerMemory(lambda: [worker.rss_bytes for worker in pool.workers()]))
     app[keys.METRICS].registry.register(LoopTurnCollector(turns, "veilleur_bot_loop_turn_seconds"))
     pool.on_replaced(app[keys.METRICS].worker_restarted)
     app.cleanup_ctx.append(welcome(settings.public_url or f"http://localhost:{port}"))

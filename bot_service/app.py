@@ -140,7 +140,7 @@ def _parts(pool: EnginePool, lease: FolderLease) -> Callable[[web.Application], 
             version_checked=metrics.client_version_checked,
         ) as sessions:
             events = await build_events(settings, clock, database, sessions, forget_files=media.forget_session)
-            messages = build_messages(settings, clock, database, sessions, events, media, ended=metrics.ended)
+            messages = build_messages(settings, clock, database, sessions, events, media, ended=metrics.message_ended)
             async with build_webhooks(
                 settings,
                 clock,
@@ -159,7 +159,7 @@ def _parts(pool: EnginePool, lease: FolderLease) -> Callable[[web.Application], 
                 # The loops have ended: what lanes still know is stored once.
                 await messages.sender.close()
                 await webhooks.dispatcher.close()
-                await events.session_events.flush()
+                await events.session_events.writer.flush()
                 # Connections that were just closed need a turn of the loop to be gone.
                 await asyncio.sleep(0)
 

@@ -16,14 +16,14 @@ from shared.settings import SettingsError, load
 
 class CheckStatus(StrEnum):
     OK = "ok"
-    INFO = "info"  # nothing is wrong; worth knowing
-    WARNING = "warning"  # works, but not as one should want
+    INFO = "info"  # nothing is wrong
+    WARNING = "warning"  # works, but should be changed
     FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """``group`` orders the page, ``found`` is what is, ``todo`` what to do about it (empty when all is well)."""
+    """``group`` is the heading, ``found`` the finding, ``todo`` what to do about it."""
 
     group: str
     name: str
@@ -34,7 +34,10 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """``environ`` is what both programs would read; ``fetch(url)`` gives (status, JSON, Date header) or raises OSError."""
+    """``environ`` holds the variables of both programs.
+
+    ``fetch(url)`` gives (status, JSON, Date header) or raises ``OSError``.
+    """
 
     environ: Mapping[str, str]
     bot_url: str

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def lock_file(path: Path) -> int:
-    """The descriptor that holds the lock on ``path`` until it is closed; the file is made when it is not there.
+    """The descriptor that holds the lock on ``path`` until it is closed; makes the file.
 
     Raises ``BlockingIOError`` when another process holds the lock, and ``OSError``.
     """

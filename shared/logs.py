@@ -1,4 +1,4 @@
-"""One JSON line per event on standard output, or a coloured console on a terminal; secrets are redacted last."""
+"""Sets up logging: a JSON line per event on standard output, or a console, without secrets."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from shared.redact import redact_text, redact_value
 
 Event = MutableMapping[str, Any]
 
-# The symbols that users of the original know, by level.
+# By level, the symbols that users of the original program know.
 _SYMBOLS = {"debug": "·", "info": "✅", "warning": "⚠️ ", "error": "❌", "critical": "🚨"}
 _KEPT = frozenset({"level", "time", "event"})
 
 
 class Unbreakable:
-    """A stream that drops lines nobody takes: a full disk or a closed pipe must not end a program that has something to say."""
+    """A stream that drops what cannot be written: a full disk must not end the program."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -82,7 +82,7 @@ def _redact(_logger: Any, _method: str, event: Event) -> Event:
 
 
 def _to_json(_logger: Any, _method: str, event: Event) -> str:
-    import msgspec  # the encoder of the wire also writes the log; imported late to keep this module light
+    import msgspec  # imported late to keep this module light
 
     sentence = event.pop("event", "")
     line = {"message": sentence, "level": event.pop("level", "info"), "time": event.pop("time", None)}
@@ -104,7 +104,7 @@ def _console(out: TextIO) -> Any:
 
 
 class _Bridge(logging.Handler):
-    """Sends records of libraries through structlog, so that one format and one redaction hold for all."""
+    """Sends the records of libraries through structlog, for one format and one redaction."""
 
     def emit(self, record: logging.LogRecord) -> None:
         logger = structlog.get_logger(source=record.name)

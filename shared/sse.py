@@ -36,7 +36,7 @@ async def open_response(request: web.Request, first: bytes) -> web.StreamRespons
 
 
 class EventStream:
-    """The events that wait for one reader. A reader that is too slow loses the oldest ``size``, never the newest."""
+    """The queue of one reader, ``size`` events long. A slow reader loses the oldest events."""
 
     def __init__(self, size: int) -> None:
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=size)

@@ -1,17 +1,14 @@
-"""Says which version of Veilleur this is: that of ``pyproject.toml``."""
+"""The version of Veilleur: the only place that holds it.
+
+``pyproject.toml`` reads it from here, because images and ``make up`` run from a source tree
+without an installation and without ``pyproject.toml`` (decision 0087).
+"""
 
 from __future__ import annotations
 
-import re
-from importlib import metadata
-from pathlib import Path
+VERSION = "0.2.0"
 
 
 def installed_version() -> str:
-    """The version in the project file beside this package (a clone, an image), else that of the installed wheel."""
-    try:
-        project = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
-    except OSError:
-        return metadata.version("veilleur")
-    found = re.search(r'^version = "(.+)"$', project, re.MULTILINE)
-    return found[1] if found else "unknown"
+    """Returns the version, which logs, ``/metrics`` and the API report."""
+    return VERSION

@@ -1,4 +1,4 @@
-"""Signs webhook calls as Standard Webhooks defines it: secrets, keys and the three headers of an attempt."""
+"""Signs webhook calls as Standard Webhooks defines it: secrets, keys and headers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def new_secret() -> str:
 
 
 def key_of(secret: str) -> bytes:
-    """The key inside ``whsec_…``. Raises ``ValueError`` when it is not base64 or not 24 to 64 bytes."""
+    """The key in ``whsec_…``. Raises ``ValueError`` when it is not base64 of 24 to 64 bytes."""
     try:
         key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
     except (binascii.Error, ValueError):
@@ -38,7 +38,7 @@ def lenient_key(secret: str) -> bytes:
 
 
 def headers(key: bytes, event_id: str, at_s: int, body: bytes) -> dict[str, str]:
-    """The headers of one attempt. ``at_s``: seconds since the epoch of this attempt, not of the event."""
+    """The headers of one attempt. ``at_s``: seconds since the epoch, of this attempt."""
     signed = hmac.digest(key, f"{event_id}.{at_s}.".encode() + body, "sha256")
     return {**unsigned(event_id, at_s), "webhook-signature": "v1," + base64.b64encode(signed).decode()}
 
@@ -49,7 +49,7 @@ def unsigned(event_id: str, at_s: int) -> dict[str, str]:
 
 
 def split_url(url: str) -> tuple[str, str | None]:
-    """The address to call and the secret of ``?secret=``, which is not sent. ``url`` has one of :data:`SCHEMES`."""
+    """The address to call and the secret of ``?secret=``; ``url`` has one of :data:`SCHEMES`."""
     parts = urlsplit(url)
     pairs = parse_qsl(parts.query, keep_blank_values=True)
     secret = next((value.replace(" ", "+") for name, value in pairs if name == "secret"), None)

@@ -27,7 +27,7 @@ log = logs.get(__name__)
 
 _CACHED_S = 10.0
 _CACHE_SIZE = 10_000
-_NOTE_USES_EVERY_S = 30.0
+_STORE_USES_EVERY_S = 30.0
 
 KeyScope = Literal["admin", "session", "read", "send"]
 
@@ -74,7 +74,7 @@ class KeyRing:
 
     async def by_id(self, key_id: str) -> Principal | None:
         """The holder of a key that is still good."""
-        return await self._holder(key_id, lambda store: api_keys.get(store, key_id))
+        return await self._holder(key_id, lambda store: api_keys.usable(store, key_id, self._now_ms()))
 
     async def _holder(
         self, name: str, look_up: Callable[[AsyncConnection], Awaitable[StoredKey | None]]
@@ -90,7 +90,7 @@ class KeyRing:
                 self._cache.pop(name, None)
                 return None
             self._cache[name] = (now, key)
-        if key.revoked_ms is not None or (key.expires_ms is not None and key.expires_ms <= self._now_ms()):
+        if key.expires_ms is not None and key.expires_ms <= self._now_ms():
             return None
         scopes = frozenset(Scope(scope) for scope in key.scopes)
         return Principal(key.name, None if Scope.ADMIN in scopes else key.owner, scopes, key.id)
@@ -99,9 +99,7 @@ class KeyRing:
         """A new key, stored as a hash."""
         token, now_ms, scopes = api_keys.new_token(), self._now_ms(), tuple(dict.fromkeys(wanted.scopes))
         expires_ms = None if wanted.expires_in is None else now_ms + wanted.expires_in
-        key = StoredKey(
-            f"key-{secrets.token_hex(8)}", wanted.name, wanted.owner, scopes, now_ms, expires_ms, None, None
-        )
+        key = StoredKey(f"key-{secrets.token_hex(8)}", wanted.name, wanted.owner, scopes, now_ms, expires_ms)
         async with self._database().write() as connection:
             await api_keys.insert(connection, key, token)
         log.info("An API key was made", event_name="key.made", key=key.id, owner=key.owner, scopes=list(scopes))
@@ -109,7 +107,7 @@ class KeyRing:
 
     async def listed(self) -> list[StoredKey]:
         """All keys, revoked ones included, the oldest first."""
-        await self._note_uses()
+        await self._store_uses()
         async with self._database().read() as connection:
             return await api_keys.listed(connection)
 
@@ -125,13 +123,13 @@ class KeyRing:
     async def run(self) -> None:
         """The loop that stores when keys were last used."""
         while True:
-            await self._clock.sleep(_NOTE_USES_EVERY_S)
+            await self._clock.sleep(_STORE_USES_EVERY_S)
             try:
-                await self._note_uses()
+                await self._store_uses()
             except STORE_ERRORS as error:
                 log.warning("Uses of keys could not be noted", event_name="key.store", error=type(error).__name__)
 
-    async def _note_uses(self) -> None:
+    async def _store_uses(self) -> None:
         uses, self._uses = self._uses, {}
         if uses:
             async with self._database().write() as connection:

@@ -1,4 +1,4 @@
-"""States, reasons and problems in words for people; the dashboard translates them when it shows them."""
+"""States, reasons and problems in words; the dashboard translates them when it shows them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Builds the two directions of messages, in and out, and holds their parts."""
+"""Builds the parts that receive and send messages."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bot_service.domain.session_record import SessionRecord, Transition
@@ -19,14 +19,12 @@ from bot_service.sessions.build import Sessions
 from bot_service.settings import BotSettings
 from bot_service.store.database import Database
 from shared.clock import Clock
-
-Loop = tuple[str, Callable[[], Awaitable[None]]]
+from shared.tasks import Loop
 
 
 @dataclass(frozen=True, slots=True)
 class Messages:
-    """``commands`` are the use cases; ``journal`` brings messages in, ``outbox`` and ``sender`` bring them out,
-    ``media`` keeps their files."""
+    """``commands`` are the use cases. ``journal`` receives, ``outbox`` and ``sender`` send, ``media`` keeps files to send."""
 
     commands: MessageCommands
     journal: JournalReader
@@ -50,7 +48,7 @@ def build(
     *,
     ended: Callable[[str], None],
 ) -> Messages:
-    """``ended`` gets the state of each outgoing message that reached one."""
+    """``ended`` gets the final state, ``sent`` or ``failed``, of each message to send."""
     registry, pool, activity = sessions.registry, sessions.pool, sessions.supervisor.life
     sender = Sender(
         clock,
@@ -60,7 +58,7 @@ def build(
         SenderPolicy(_rates(settings), settings.send_expire_ms),
         record_of=registry.get,
         on_sent=activity.sent,
-        observe=ended,
+        on_end=ended,
     )
     outbox = Outbox(
         clock, database, events.ids, record_of=registry.get, wake=sender.wake, queue_limit=settings.send_queue_limit
@@ -84,12 +82,12 @@ def build(
 
     def changed(record: SessionRecord, _change: Transition) -> None:
         if record.state in LINKED:
-            sender.poke(record.id)
+            sender.session_changed(record.id)
 
-    journal.on_commit(committed)
+    journal.committed.subscribe(committed)
     pool.on_journal(journal.notice)
     sessions.supervisor.observers.append(changed)
-    events.session_events.deleted.append(sender.forget)
+    events.session_events.deleted.subscribe(sender.forget)
     commands = MessageCommands(database, outbox, media, pool, now_ms=sessions.supervisor.now_ms, touch=activity.touch)
     return Messages(commands, journal, media, outbox, sender)
 

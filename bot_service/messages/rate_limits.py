@@ -1,4 +1,4 @@
-"""How fast a session may send: a bucket for all messages, a lower one for new chats; and freezes that name their reason."""
+"""How fast a session may send: one token bucket for all messages, one for new chats; freezes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bot_service.domain.states import State, Wanted
 
 
 class Freeze(StrEnum):
-    """Why a session may not send. ``TIMELOCKED`` concerns only chats that never wrote to us."""
+    """Why a session may not send. ``TIMELOCKED`` is only for chats that never wrote to it."""
 
     BANNED = "banned"
     TEMP_BANNED = "temp_banned"
@@ -47,14 +47,14 @@ _ENDED = {
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """``until_ms``: since the epoch, None when a person has to end it."""
+    """``until_ms``: ms since the epoch; None when a person has to end the freeze."""
 
     reason: Freeze
     until_ms: int | None
 
 
 def frozen(record: SessionRecord, now_ms: int, *, known_chat: bool) -> Frozen | None:
-    """The freeze that stops a message of ``record``'s session now, or None. A session that reconnects is not frozen."""
+    """The freeze of a message now, or None. A reconnecting session is not frozen."""
     if record.state is State.BANNED:
         return Frozen(Freeze.BANNED, None)
     if record.state is State.TEMP_BANNED:
@@ -83,7 +83,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class SendPolicy:
-    """What holds for every session."""
+    """The rates of every session."""
 
     all_messages: Rate
     new_chats: Rate
@@ -96,7 +96,7 @@ class _Bucket:
         self._at_s: float | None = None
 
     def wait_s(self, monotonic_s: float) -> float:
-        """Seconds until a token is there; 0.0 when one is there now."""
+        """Seconds until a token is available; 0.0 when one is."""
         if self._rate.per_s <= 0:
             return 0.0
         elapsed = 0.0 if self._at_s is None else max(0.0, monotonic_s - self._at_s)
@@ -115,15 +115,15 @@ class SendLimits:
         self._all, self._new = _Bucket(policy.all_messages), _Bucket(policy.new_chats)
 
     def wait_s(self, monotonic_s: float) -> float:
-        """Seconds until any message may go."""
+        """Seconds until the next message may go."""
         return self._all.wait_s(monotonic_s)
 
     def new_chat_wait_s(self, monotonic_s: float) -> float:
-        """Seconds until a first message to a new chat may go, as far as new chats are concerned."""
+        """Seconds until a first message to a new chat may go by the limit of new chats."""
         return self._new.wait_s(monotonic_s)
 
     def take(self, *, new_chat: bool) -> None:
-        """One message goes. Both waits must be 0.0."""
+        """Count one message. Both waits must be 0.0."""
         self._all.take()
         if new_chat:
             self._new.take()

@@ -1,4 +1,4 @@
-"""Checks that a message to send is complete for its type, and writes its address as WhatsApp has it."""
+"""Checks that a message to send is complete for its type, and turns its address into a JID."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bot_service.domain.refused import invalid
 _JID = re.compile(r"^[\w.-]{1,64}(?::\d{1,3})?@(?:s\.whatsapp\.net|g\.us|lid|newsletter|broadcast)$")
 _NUMBER = re.compile(r"^\+?[\d\s().-]+$")
 
-# What each type needs besides the address: fields, and what to say when one is missing.
+# The fields that each type needs besides the address.
 NEEDS: dict[str, tuple[str, ...]] = {
     "text": ("text",),
     "image": ("media",),
@@ -23,7 +23,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
 
 
 def address(to: str, field: str) -> str:
-    """``to`` as a JID: a JID stays, a number of 6 to 15 digits becomes one. Refused: ``invalid``, naming ``field``."""
+    """``to`` as a JID, from a JID or a number of 6 to 15 digits. Refused: ``invalid``, naming ``field``."""
     to = to.strip()
     if _JID.match(to):
         return to

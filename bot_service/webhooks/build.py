@@ -1,8 +1,8 @@
-"""Builds the delivery of events to webhooks and holds its parts."""
+"""Builds the parts that deliver events to webhooks."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -24,13 +24,12 @@ from bot_service.webhooks.policy import WebhookPolicy
 from bot_service.webhooks.results import WebhookResults
 from bot_service.webhooks.test_call import WebhookTestCall
 from shared.clock import Clock
-
-Loop = tuple[str, Callable[[], Awaitable[None]]]
+from shared.tasks import Loop
 
 
 @dataclass(frozen=True, slots=True)
 class Webhooks:
-    """``commands`` and ``deliveries`` are the use cases; ``dispatcher`` delivers at least once, in order per lane."""
+    """``commands`` and ``deliveries`` are the use cases. ``dispatcher`` delivers, ``results`` stores results."""
 
     commands: WebhookCommands
     deliveries: DeliveryCommands
@@ -40,7 +39,7 @@ class Webhooks:
     def loops(self) -> Iterator[Loop]:
         """The background loops by name."""
         yield "webhooks", self.dispatcher.run
-        yield "webhook-results", self.results.run
+        yield "webhook-results", self.results.writer.run
 
 
 @asynccontextmanager
@@ -54,7 +53,7 @@ async def build(
     find_session: Callable[[Principal, str], SessionRecord],
     attempted: Callable[[str], None],
 ) -> AsyncIterator[Webhooks]:
-    """The parts with their HTTP clients. ``attempted`` gets the result of each attempt."""
+    """The parts, with HTTP clients that end with the block. ``attempted`` gets each result."""
     timeout = aiohttp.ClientTimeout(total=None)
     guarded = addresses.connector(allow_private=settings.webhook_allow_private, limit=0)
     trusted = addresses.connector(allow_private=True, limit=0)
@@ -73,7 +72,7 @@ async def build(
         dispatcher = WebhookDispatcher(
             clock, database, events.subscriptions, policy, call=one_call, results=results, observe=attempted
         )
-        events.publisher.on_commit(dispatcher.offer)
+        events.publisher.committed.subscribe(dispatcher.offer)
         commands = WebhookCommands(
             clock,
             database,

@@ -95,7 +95,7 @@ def test_without_a_store_the_own_version_of_the_engine_is_looked_at(tmp_path: Pa
 )
 def test_an_old_version_is_a_warning(tmp_path: Path, library: Library, days: int, verdict: CheckStatus) -> None:
     found = look(tmp_path, version(days_old(days)))[NAME]
-    assert (found.verdict, f"set by hand, {days} days old" in found.found) == (verdict, True)
+    assert (found.verdict, f"set by hand, {clock.days_old(days)}" in found.found) == (verdict, True)
     assert ("set WHATSAPP_VERSION=auto or to a newer version" in found.todo) is (verdict is CheckStatus.WARNING)
 
 

@@ -89,7 +89,7 @@ def test_an_image_gets_its_own_package_and_shared_only(name: str, package: str, 
         for line in (ROOT / name).read_text(encoding="utf-8").splitlines()
         if line.startswith("COPY ") and "--from=" not in line
     ]
-    assert copied == [f"{package}/requirements.lock", "shared", package, "pyproject.toml"]
+    assert copied == [f"{package}/requirements.lock", "shared", package]
     assert f"COPY {other}" not in (ROOT / name).read_text(encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""The translators' files: in step with the code, complete, compiled, with words for every state and reason."""
+"""The translators' files are in step with the code, complete and compiled."""
 
 from __future__ import annotations
 

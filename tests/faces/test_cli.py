@@ -1,4 +1,4 @@
-"""``veilleur`` as a process against both running programs: every command, for people and as JSON."""
+"""``veilleur`` against both running programs: every command, for people and as JSON."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ async def test_a_session_from_its_making_to_its_end(terminal: Terminal, both: tu
     await eventually(ready, what="alice being READY")
     code, out = await terminal.run("sessions", "list")
     [row] = rows(out)
-    assert (code, row["Session"], row["State"], row["Owner"]) == (0, "alice", "READY", "admin")
+    assert (code, row["Session"], row["State"], row["Owner"]) == (0, "alice", "READY", "main")
     sent = await terminal.json("sessions", "send", "alice", "+33612345678", "Hello")
     assert (sent["direction"], sent["text"]) == ("out", "Hello")
     for command, state in (("stop", "STOPPED"), ("start", "STARTING"), ("restart", "STARTING")):

@@ -83,4 +83,4 @@ def test_a_stream_that_refuses_lines_does_no_harm() -> None:
             raise OSError(28, "No space left on device")
 
     logs.configure("json", "info", Full())
-    logs.get("x").error("nobody reads this", event_name="a.b")
+    logs.get("x").error("not written", event_name="a.b")

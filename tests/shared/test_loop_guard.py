@@ -1,4 +1,4 @@
-"""A stalled loop is seen from a thread: it answers 503 in its place, dumps stacks, and ends the process."""
+"""A thread notices a stalled loop: it answers 503, dumps stacks and ends the process."""
 
 from __future__ import annotations
 

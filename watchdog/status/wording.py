@@ -124,7 +124,7 @@ RESULT: dict[str, str] = {
     "abandoned": N_("abandoned"),
 }
 
-# A line of a timeline by its kind: what it says (``{text}`` is the ledger's own) and how it is marked.
+# A line of a timeline by its kind: its text (``{text}`` is from the ledger) and its mark.
 LINE: Mapping[str, tuple[str, str]] = {
     "began": (N_("It began: {reason}"), "bad"),
     "decided": (N_("Decided: {what}"), "bad"),
@@ -149,7 +149,7 @@ _FAILURES = re.compile(r"(\d+)_failures")
 
 
 def reason(code: str, t: Words) -> str:
-    """The words for a reason code and for what it adds behind a colon; an unknown one is shown without underscores."""
+    """The words for a reason code and its additions; an unknown one without underscores."""
     return ": ".join(_part(part, t) for part in code.split(":") if part)
 
 

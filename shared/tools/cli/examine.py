@@ -1,4 +1,4 @@
-"""Checks that need neither program's code: folders, free space, clock, both programs' answers, the way between them."""
+"""Checks the machine and the running programs: folders, space, clocks, answers."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _programs(context: Context) -> Iterator[Check]:
 
 def _health(name: str, url: str, status: int, health: Any) -> Check:
     if status == 200:
-        return Check(REACH, name, CheckStatus.OK, f"{url} answers and is well")
+        return Check(REACH, name, CheckStatus.OK, f"{url} answers and is healthy")
     reasons = health.get("reasons", []) if isinstance(health, dict) else []
     found = f"{url} answers {status}: {', '.join(reasons) or 'no reason given'}"
     return Check(REACH, name, CheckStatus.FAILED, found, "look for the reason in its log, then in docs/operations.md")

@@ -1,4 +1,4 @@
-"""How a command prints: JSON for programs with ``--json``, sentences and tables for people otherwise."""
+"""Prints results: JSON with ``--json``, else sentences and tables."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def console() -> Console:
 
 
 def coloured(word: str) -> str:
-    """``word`` in rich's markup, in the colour of what it means."""
+    """``word`` in the markup of rich, in the colour of its meaning."""
     colour = _COLOURS.get(word)
     return f"[{colour}]{word}[/]" if colour else word
 
@@ -66,7 +66,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) 
 
 
 def done(sentence: str, value: Any, *, json_wanted: bool) -> None:
-    """What a command ends with."""
+    """Print the result of a command."""
     if json_wanted:
         as_json(value)
     else:
@@ -75,7 +75,7 @@ def done(sentence: str, value: Any, *, json_wanted: bool) -> None:
 
 @contextmanager
 def errors(json_wanted: bool) -> Iterator[None]:
-    """A :class:`CliError` becomes one line on standard error (a document with ``--json``) and its exit code."""
+    """A :class:`CliError` becomes one line or JSON document, and its exit code."""
     try:
         yield
     except CliError as error:

@@ -1,4 +1,4 @@
-"""Renders a page: reader's language and colours, strict headers, nothing loaded before the first page is asked for."""
+"""Renders pages in the language and colours of the reader, with strict headers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 THEMES = ("auto", "light", "dark")
 _YEAR_S = 365 * 86_400
 
-# No inline script, no inline style, no outside host: whatever slips into a page cannot run or call home.
+# No inline script, no inline style, no outside host: injected text cannot run or send anything.
 SECURITY_POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -43,7 +43,7 @@ HEADERS = {
 
 
 class Pages:
-    """The pages of one program: ``folder`` holds its ``templates/``, ``static/`` and ``locale/``."""
+    """The pages of one program: ``folder`` has ``templates/``, ``static/`` and ``locale/``."""
 
     def __init__(self, folder: Path, clock: Clock) -> None:
         self._folder = folder
@@ -51,7 +51,7 @@ class Pages:
         self.assets = Assets([HERE / "static", folder / "static"])
 
     def warm(self) -> None:
-        """Compile the templates and read the translations at start, so that no first reader blocks the event loop."""
+        """Compile templates and read translations, so that no first reader blocks the loop."""
         french(self._folder, HERE)
         for template in self._environment.list_templates():
             self._environment.get_template(template)
@@ -62,7 +62,7 @@ class Pages:
         return Words(lang, french(self._folder, HERE) if lang == "fr" else ENGLISH)
 
     def render(self, request: web.Request, template: str, *, status: int = 200, **context: Any) -> web.Response:
-        """The page ``template`` with ``context``; ``t`` (words), ``now``, ``asset`` and ``path`` are always there."""
+        """The page ``template`` with ``context`` and the names that every page has."""
         words = self.words(request)
         theme = request.cookies.get("theme", "auto")
         text = self._environment.get_template(template).render(
@@ -78,12 +78,12 @@ class Pages:
         return web.Response(text=text, status=status, content_type="text/html", headers=HEADERS)
 
     def choice(self, request: web.Request) -> web.Response | None:
-        """``?lang=fr`` or ``?theme=dark``: kept in a cookie, then the same page without it. None when not asked."""
+        """A redirect that stores ``?lang=fr`` or ``?theme=dark`` in a cookie; None without them."""
         for name, allowed in (("lang", LANGUAGES), ("theme", THEMES)):
             wanted = request.query.get(name)
             if wanted is not None and wanted in allowed:
                 rest = [(key, value) for key, value in request.query.items() if key not in ("lang", "theme")]
-                # Relative on purpose: the answer cannot lead to another host.
+                # A relative address: the redirect cannot lead to another host.
                 target = request.rel_url.with_query(rest).raw_path_qs.lstrip("/")
                 response = web.Response(status=303, headers={"Location": f"/{target}"})
                 response.set_cookie(name, wanted, max_age=_YEAR_S, samesite="Lax", httponly=True, path="/")
@@ -92,7 +92,7 @@ class Pages:
 
     @cached_property
     def _environment(self) -> jinja2.Environment:
-        import jinja2  # the watchdog must stay small while nobody looks at its page
+        import jinja2  # imported with the first page: the watchdog stays small without a reader
 
         return jinja2.Environment(
             loader=jinja2.FileSystemLoader([self._folder / "templates", HERE / "templates"]),

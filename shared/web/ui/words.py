@@ -1,4 +1,4 @@
-"""Formats the texts of a page for the reader's language: translations, numbers, durations and dates."""
+"""Formats texts in the language of the reader: translations, numbers, durations, dates."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MONTHS = {
 
 
 def language_of(cookie: str | None, accept: str) -> str:
-    """``en`` or ``fr``: the reader's own choice first, then the best of ``Accept-Language``, then English."""
+    """``en`` or ``fr``: the reader's choice, else the best of ``Accept-Language``, else English."""
     if cookie in LANGUAGES:
         return cookie
     best, best_weight = "en", 0.0
@@ -44,7 +44,7 @@ def _weight(parameters: str) -> float:
 
 
 class Words:
-    """Translates and formats for one language. A text without a translation is shown as it is, in English."""
+    """Translates and formats for one language. A text without a translation stays English."""
 
     def __init__(self, lang: str, translations: NullTranslations) -> None:
         self.lang = lang
@@ -52,11 +52,11 @@ class Words:
 
     def __call__(self, text: str, /, **values: object) -> str:
         """``text`` in this language, with its ``{names}`` filled in."""
-        text = text and self._translations.gettext(text)  # gettext keeps its header under the empty text
+        text = text and self._translations.gettext(text)  # the empty text would be the header
         return text.format(**values) if values else text
 
     def many(self, count: int, one: str, several: str, /, **values: object) -> str:
-        """``one`` or ``several`` by ``count`` and the rule of this language, with ``{n}`` for the number."""
+        """``one`` or ``several`` by ``count``, with ``{n}`` for the number."""
         return self._translations.ngettext(one, several, count).format(n=self.number(count), **values)
 
     def number(self, value: float, digits: int = 0) -> str:
@@ -67,7 +67,7 @@ class Words:
         return text
 
     def percent(self, ratio: float | None, digits: int = 2) -> str:
-        """A ratio of 0 to 1 as per cent, cut and not rounded up: 99.999 % is never shown as 100 %. ``–`` for None."""
+        """A ratio of 0 to 1 in per cent, rounded down: 99.999 % is not 100 %. ``–`` for None."""
         if ratio is None:
             return "–"
         scale = 10**digits
@@ -75,7 +75,7 @@ class Words:
         return self.number(value, 0 if value == 100 else digits) + ("\u202f%" if self.lang == "fr" else "%")
 
     def span(self, milliseconds: float, parts: int = 2) -> str:
-        """A duration for people: ``45 ms``, ``12 s``, ``3 min 20 s``, ``2 d 4 h``; no line breaks before a unit."""
+        """A duration: ``45 ms``, ``12 s``, ``3 min 20 s``, ``2 d 4 h``; without line breaks."""
         if milliseconds < 1000:
             return f"{milliseconds:.0f}\u00a0ms"
         left, words = int(milliseconds), []

@@ -141,7 +141,7 @@ async def test_a_deleted_session_leaves_nothing_behind(bot: Bot, tmp_path: Path)
 async def test_a_reader_that_was_away_for_too_long_is_told_of_the_gap(tmp_path: Path) -> None:
     async with running(tmp_path / "other", EVENTS_KEPT="100") as bot:
         now = bot.app[keys.CLOCK].now()
-        await bot.app[keys.EVENTS].publisher.tell(
+        await bot.app[keys.EVENTS].publisher.publish(
             [Draft("session.attention", "a1", "ann", now, {"number": number}) for number in range(150)]
         )
         async with bot.client.get(

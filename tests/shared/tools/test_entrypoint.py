@@ -1,4 +1,4 @@
-"""The container's entry point: takes over folders of root, drops every privilege, and otherwise keeps out of the way."""
+"""The container's entry point takes over folders of root and drops every privilege."""
 
 import os
 import shutil
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-# Interpreters may live where uid 10001 cannot look, so the command is one of the system's, and a process that has to
-# begin as 10001 becomes so after its imports.
+# Interpreters may live where uid 10001 cannot look, so the command is one of the system's, and a
+# process that has to begin as 10001 becomes so after its imports.
 REPORT = ["/bin/cat", "/proc/self/status"]
 AS_10001 = (
     "import os, sys; from shared import entrypoint; "

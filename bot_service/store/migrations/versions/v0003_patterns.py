@@ -1,4 +1,4 @@
-"""What each session usually receives, and the row that tells whether the store takes writes."""
+"""What each session usually receives, and the row that shows whether the store accepts writes."""
 
 import sqlalchemy as sa
 from alembic import op

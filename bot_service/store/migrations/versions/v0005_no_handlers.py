@@ -1,4 +1,4 @@
-"""Inbound messages are complete when they are stored: the index of those that waited for a handler goes."""
+"""Inbound messages are complete when stored: drops the index of those waiting for a handler."""
 
 import sqlalchemy as sa
 from alembic import op
