@@ -1,4 +1,4 @@
-"""``python -m bot_service``: settings, port, store, serve. Exit codes: 0 stopped, 1 cannot run, 2 wrong settings."""
+"""``python -m bot_service``. Exit codes: 0 stopped, 1 cannot run, 2 wrong settings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from shared.web.server import bind_or_exit, serve
 
 
 def _built(settings: BotSettings, port: int, turns: LoopMeter) -> web.Application:
-    """The service, not started: what takes long and needs no loop is done before there is one that could be held."""
+    """The service, not started. Slow steps that need no event loop are done before one runs."""
     clock = SystemClock()
     pool = WorkerPool(_pool_policy(settings), clock)
     app = build_app(settings, pool=pool, clock=clock)
@@ -53,7 +53,7 @@ async def _run(app: web.Application, sockets: list[socket.socket]) -> None:
 
 
 async def _settled(app: web.Application) -> AsyncIterator[None]:
-    # The last before the first request: what was read from the store lives for long as well.
+    # Last before the first request: what was read from the store is long-lived too.
     gc_tuning.settle()
     yield
 
@@ -75,9 +75,10 @@ def _pool_policy(settings: BotSettings) -> PoolPolicy:
 
 
 def main() -> int:
-    # Threads hand over sooner than by default (5 ms): the event loop must not wait for one that reads a journal.
+    # Threads switch sooner than by default (5 ms): the event loop must not wait for a thread
+    # that reads a journal.
     sys.setswitchinterval(0.001)
-    os.umask(0o077)  # keys, pairings and messages: what is written here is nobody else's to read
+    os.umask(0o077)  # keys, pairings and messages are readable by this user only
     settings = load_or_exit(BotSettings)
     logs.configure(settings.log_format, settings.log_level)
     sockets = bind_or_exit(settings.host, settings.port)

@@ -1,4 +1,4 @@
-"""Finds the holder of an API key for the API, the login and the dashboard; makes, lists and revokes keys."""
+"""Finds the holders of API keys; makes, lists and revokes keys."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class MadeKey:
 
 
 class KeyRing:
-    """Keeps answers for a few seconds, because every request asks. Revoking a key ends it at once."""
+    """Caches keys for a few seconds, because every request asks. Revoking a key ends it at once."""
 
     def __init__(self, clock: Clock, database: Callable[[], Database], administrator: Secret) -> None:
         self._clock, self._database, self._administrator = clock, database, administrator

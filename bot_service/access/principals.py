@@ -23,7 +23,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A caller. ``owner`` None sees every owner's sessions; ``key_id`` None is the administrator's own key."""
+    """A caller. ``owner`` None sees all owners; ``key_id`` None is the administrator's own key."""
 
     name: str
     owner: str | None
@@ -43,7 +43,7 @@ class Principal:
         return self.owner is None or self.owner == owner
 
     def require_owner(self, owner: str | None, action: str) -> None:
-        """Raises :class:`Refused` ``forbidden`` when ``owner`` is given and is not the caller's own."""
+        """Raises :class:`Refused` ``forbidden`` when ``owner`` is given and not the caller's own."""
         if owner is not None and not self.sees(owner):
             raise Refused("forbidden", f"only an administrator {action}")
 

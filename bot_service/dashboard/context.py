@@ -22,8 +22,8 @@ from shared.web.ui.words import Words
 
 @dataclass(slots=True)
 class DashboardContext:
-    """``signed_in_once``: a file that exists since the first login. ``pairing_codes``: those that were asked for here,
-    because the engine goes on showing QR codes."""
+    """``signed_in_once``: a file that exists since the first login. ``pairing_codes``: those that
+    were asked for here, because the engine goes on showing QR codes."""
 
     pages: Pages
     logins: Logins

@@ -1,4 +1,4 @@
-"""One-time flash messages: a fresh secret or the result of a test, kept in memory until the next page shows it."""
+"""One-time flash messages (a new secret, a test result), kept in memory for the next page."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class FlashMessage:
 
 
 class FlashMessages:
-    """Each message is for the login that caused it, and is dropped when it was shown or after five minutes."""
+    """A message is for the login that caused it; it is shown once, within five minutes."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._kept: dict[str, tuple[float, str, FlashMessage]] = {}
 
     def add(self, login: Login, target: str, message: FlashMessage) -> str:
-        """The address ``target`` with a token that shows ``message``. The oldest is dropped when too many are kept."""
+        """``target`` with a token that shows ``message``. Too many messages drop the oldest."""
         self._drop_expired()
         while len(self._kept) >= _KEPT:
             self._kept.pop(next(iter(self._kept)))

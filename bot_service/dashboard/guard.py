@@ -45,7 +45,7 @@ def page(scope: Scope, handler: Page) -> Handler:
 
 
 def form(scope: Scope, handler: Submit) -> Handler:
-    """A form sent from a page of this service. A refusal leads back to that page, which shows it in words."""
+    """A form of a page of this service. A refusal leads back to that page, which words it."""
 
     async def guarded(request: web.Request) -> web.StreamResponse:
         login = await request.app[DASHBOARD].logins.read(request)

@@ -1,4 +1,4 @@
-"""The dashboard's login: a key or a one-time link becomes a signed cookie, and forms are taken from own pages only."""
+"""The login: a key or a one-time link becomes a signed cookie; forms come from own pages only."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Login:
 class Logins:
     """Makes and reads cookies. Nothing is stored: they stay good over a restart of the service.
 
-    The administrator's key signs them, so that a new one ends every login. A revoked key ends its logins at once,
-    because it is looked up at every request.
+    The administrator's key signs them, so that a new one ends every login. A revoked key ends its
+    logins at once, because it is looked up at every request.
     """
 
     def __init__(self, administrator: Secret, clock: Clock) -> None:
@@ -60,7 +60,7 @@ class Logins:
 
 
 def set_cookie(request: web.Request, response: web.StreamResponse, value: str) -> None:
-    """HttpOnly and Strict; Secure wherever the browser came by HTTPS, also when a proxy in front ended it."""
+    """HttpOnly and Strict; Secure where the browser came by HTTPS, also through a proxy."""
     by_https = request.secure or request.headers.get("X-Forwarded-Proto", "").split(",")[0].strip() == "https"
     response.set_cookie(
         COOKIE, value, max_age=LOGIN_LASTS_S, httponly=True, samesite="Strict", secure=by_https, path="/"
@@ -68,7 +68,7 @@ def set_cookie(request: web.Request, response: web.StreamResponse, value: str) -
 
 
 def from_here(request: web.Request) -> bool:
-    """Whether a form was sent from a page of this service: by ``Sec-Fetch-Site``, or by ``Origin`` where a browser lacks that."""
+    """Whether a form was sent from a page of this service, by ``Sec-Fetch-Site`` or ``Origin``."""
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
         return site == "same-origin"
@@ -81,7 +81,7 @@ def same_token(given: str, login: Login) -> bool:
 
 
 def inside(target: str) -> str:
-    """``target`` when it is a path of this service, else ``/``: a login must not lead to another host."""
+    """``target`` if it is a path of this service, else ``/``: a login leads to no other host."""
     parts = urlsplit(target)
     plain = target.startswith("/") and not target.startswith("//") and "\\" not in target
     return target if plain and not parts.netloc and not parts.scheme and target.isprintable() else "/"

@@ -1,4 +1,4 @@
-"""All routes of the dashboard. Each checks the cookie itself, so the gate of the API lets them through."""
+"""All routes of the dashboard. Each checks the cookie itself; the gate of the API passes them."""
 
 from __future__ import annotations
 

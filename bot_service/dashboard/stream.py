@@ -1,4 +1,4 @@
-"""``GET /events``: changes of the sessions that a signed-in person may see, as server-sent events for the pages.
+"""``GET /events``: changes of the visible sessions, as server-sent events for the pages.
 
 They say that something changed; they carry no text, telephone number or pairing code.
 """

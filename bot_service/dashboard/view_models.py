@@ -102,7 +102,7 @@ def summary(by_state: Mapping[State, int], t: Words) -> Summary:
 
 @dataclass(frozen=True, slots=True)
 class ClientVersion:
-    """Sentences about the version that new logins announce to WhatsApp; each is empty when there is nothing to say."""
+    """Sentences about the version that new logins announce to WhatsApp; each may be empty."""
 
     announced: str
     refused: str

@@ -1,6 +1,7 @@
 """At the first start: the dashboard's address with a link that signs in once, on standard output.
 
-It is printed at every start until somebody has signed in, and never through the log, which redacts such things.
+It is printed at every start until somebody has signed in, and not through the log, which redacts
+secrets.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from bot_service.dashboard.context import DASHBOARD
 
 
 def welcome(address: str) -> Callable[[web.Application], AsyncIterator[None]]:
-    """For ``cleanup_ctx``, after everything else: by then the service answers. ``address`` is where people reach it."""
+    """For ``cleanup_ctx``, last: by then the service answers. ``address`` is its public URL."""
 
     async def greet(app: web.Application) -> AsyncIterator[None]:
         if not app[DASHBOARD].signed_in_once.exists():

@@ -6,9 +6,10 @@ from typing import Any
 
 
 class Refused(Exception):
-    """``code`` is stable and meant for programs, ``detail`` for people; ``field`` is the input that is wrong.
+    """``code`` is stable and meant for programs, ``detail`` for people.
 
-    ``facts`` are further members of the answer, such as the state of the session.
+    ``field`` is the input that is wrong. ``facts`` are further members of the answer, such as the
+    state of the session.
     """
 
     def __init__(self, code: str, detail: str, *, field: str | None = None, **facts: Any) -> None:

@@ -1,4 +1,4 @@
-"""The use cases of messages: send once per idempotency key, list, read, fetch files, mark read, show typing."""
+"""The use cases of messages: send, list, read, fetch files, mark as read, show typing."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ class SendMedia(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class SendMessage(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """``to``: a number with country code, or a JID. ``text`` is the caption of a file and the emoji of a reaction."""
+    """``to``: a number with country code, or a JID. ``text`` is the caption of a file and the emoji
+    of a reaction."""
 
     to: Chat
     type: SendType = "text"
@@ -112,7 +113,7 @@ class MessageCommands:
     async def send(
         self, record: SessionRecord, wanted: SendMessage, *, content: bytes | None = None, key: str | None = None
     ) -> Accepted:
-        """Queue a message, once per ``key``. ``content``: the bytes of its file, unless they are in ``wanted``.
+        """Queue a message, once per ``key``. ``content``: the bytes of a file not in ``wanted``.
 
         Refused: ``invalid``, ``too_large``, ``no_space`` and as :meth:`Outbox.accept` is.
         """
@@ -183,7 +184,7 @@ class MessageCommands:
         return found
 
     async def waits_for(self, record: SessionRecord, message: StoredMessage) -> WaitsFor | None:
-        """A freeze, the connection, the last error, or its turn; None when it does not wait or has just gone."""
+        """A freeze, the connection, the last error, or its turn; None when it does not wait."""
         if message.state != "queued":
             return None
         async with self._database.read() as connection:

@@ -34,7 +34,8 @@ _RECONNECTS_AT_ONCE = 10
 
 
 class CreateSession(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """``start`` begins at once, which shows a QR code; ``owner`` may be given by an administrator only."""
+    """``start`` begins at once, which shows a QR code; ``owner`` may be given by an administrator
+    only."""
 
     id: SessionId | None = None
     name: Name | None = None
@@ -82,7 +83,7 @@ class SessionCommands:
         begun = self._supervisor.begin(record, START if wanted.start else None)
         self._creating.add(session)
         try:
-            # The session and its first step are one transaction; the engine hears of it once that is committed.
+            # The session and its first transition are one transaction; the engine starts after it.
             self._store.mark(begun.after, begun.change)
             await self._store.flush()
             self._supervisor.admit(begun)
@@ -91,7 +92,7 @@ class SessionCommands:
             raise
         except asyncio.CancelledError:
             if not self._store.drop(session):
-                # Who asked has gone away, and the session is there: it must not come up only at the next start.
+                # The caller is gone, but the session is stored: start it now, not at the next boot.
                 self._supervisor.admit(begun)
             raise
         finally:
@@ -106,7 +107,7 @@ class SessionCommands:
         return record if record is not None else self._known(session)
 
     async def logout(self, session: str) -> SessionRecord:
-        """Unlink the phone; the row stays. The engine does it first, so that the answer is the truth."""
+        """Unlink the phone; the row stays. The engine does it before this returns."""
         record = self._allowed(session, CommandKind.LOGGED_OUT)
         if record.jid is not None and record.state in LINKED:
             async with engine_call():
@@ -116,7 +117,7 @@ class SessionCommands:
         return self._known(session)
 
     async def delete(self, session: str) -> None:
-        """Everything of it: the client, the engine's files, the rows. The phone keeps showing the link until logged out."""
+        """Delete the client, the engine's files and the rows. The phone shows the link until logout."""
         self._supervisor.apply(session, Command(CommandKind.STOP, "deleted"))
         await self._supervisor.settle(session, ENGINE_TIMEOUT_S)
         await self._store.delete(session)
@@ -168,9 +169,10 @@ class SessionCommands:
             return await self._pool.simulate(session, action, args)
 
     async def repair(self, action: str, session: str | None) -> int:
-        """Renew the connection of ``session``, or of those not ready for longest; how many were touched.
+        """Renew the connection of ``session``, or of those not ready for longest; how many.
 
-        A session that a person stopped stays so. Refused: ``invalid``, ``not_found``, ``wrong_state``.
+        A session that a person stopped stays stopped. Refused: ``invalid``, ``not_found``,
+        ``wrong_state``.
         """
         if action not in REPAIRS:
             raise invalid("action", "must be one of " + ", ".join(REPAIRS))
@@ -208,7 +210,7 @@ class SessionCommands:
 
 
 def not_ready_for_longest(registry: Iterable[SessionRecord], now_ms: int, limit: int) -> list[SessionRecord]:
-    """Sessions that should run and have not been READY for 30 s or more, unless they wait for a person."""
+    """Sessions that should run and are not READY for 30 s, unless they wait for a person."""
     waiting = (State.DEGRADED, State.RECONNECTING, State.CONNECTING, State.STARTING, State.SYNCING)
     found = [r for r in registry if r.wanted is Wanted.RUN and r.state in waiting and now_ms - r.since_ms > 30_000]
     return sorted(found, key=lambda record: record.since_ms)[:limit]

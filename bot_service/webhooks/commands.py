@@ -29,8 +29,8 @@ EventPatterns = Annotated[list[EventPattern], Meta(min_length=1, max_length=20)]
 
 
 class CreateWebhook(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """``events`` are names or patterns (``session.*``, ``*``). Without ``session`` it hears of all sessions of its owner;
-    made by an administrator without ``owner``, of all sessions there are."""
+    """``events`` are names or patterns (``session.*``, ``*``). Without ``session`` it hears of all
+    sessions of its owner; made by an administrator without ``owner``, of all sessions there are."""
 
     url: Url
     events: EventPatterns = msgspec.field(default_factory=lambda: ["*"])
@@ -47,7 +47,7 @@ class ChangeWebhook(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class WebhookCommands:
-    """A caller sees and changes the webhooks of its owner; an administrator all. Every method raises :class:`Refused`.
+    """A caller sees and changes the webhooks of its owner; an administrator all.
 
     ``find_session(who, id)`` raises :class:`Refused` when ``who`` does not see that session.
     """

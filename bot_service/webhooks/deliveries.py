@@ -16,7 +16,7 @@ STATES = ("dead", "pending", "delivered")
 
 
 class DeliveryCommands:
-    """A caller sees deliveries to the webhooks of its owner; an administrator all, those to ALERT_URLS included."""
+    """A caller sees deliveries to webhooks of its owner; an administrator all, and to ALERT_URLS."""
 
     def __init__(
         self, clock: Clock, database: Database, subscriptions: Subscriptions, *, retry: Callable[[str], None]
@@ -44,7 +44,10 @@ class DeliveryCommands:
         return found
 
     async def replay(self, who: Principal, webhook: str | None, events: Sequence[str] | None = None) -> int:
-        """Try dead letters again: of one ``webhook``, or of all that ``who`` sees; how many. Refused: ``not_found``."""
+        """Try dead letters of one ``webhook``, or of all visible ones, again; how many.
+
+        Refused: ``not_found``.
+        """
         if webhook is not None:
             self._require(who, webhook)
         chosen, now_ms = self._visible(who) if webhook is None else [webhook], to_ms(self._clock.now())

@@ -1,4 +1,4 @@
-"""``GET /api/events``: server-sent events in order, resumable by Last-Event-ID; callers see their owner's events."""
+"""``GET /api/events``: server-sent events in order, resumable by Last-Event-ID."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FROM_THE_BEGINNING = "0" * 18
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
-    """An event ``gap`` says that older events are no longer stored. ``0`` as Last-Event-ID begins with the oldest event."""
+    """An event ``gap`` says that older events are gone. Last-Event-ID ``0`` begins with the oldest."""
     feed, last = request.app[keys.EVENTS].stream, _last_event_id(request)
     if feed.readers >= READERS:
         raise Refused("too_many_readers", "so many readers of events are connected already")

@@ -26,7 +26,7 @@ def _first_line(error: Exception) -> str:
 
 
 async def _form(request: web.Request, limit: int) -> tuple[dict[str, object], bytes | None]:
-    """The fields of a multipart form, and the bytes of its file. Raises ``ValueError`` and aiohttp's errors."""
+    """The fields of a form and the bytes of its file. Raises ``ValueError`` and aiohttp's errors."""
     form: dict[str, object] = {}
     content: bytes | None = None
     file: dict[str, object] = {}

@@ -17,7 +17,7 @@ _LONGEST_KEY = 200
 
 
 async def send(request: web.Request) -> web.Response:
-    """202 with the queued message; 200 with the earlier one when the Idempotency-Key came before."""
+    """202 with the queued message; 200 with the earlier one of the same Idempotency-Key."""
     record, key = session_of(request), _idempotency_key(request)
     commands, content = request.app[keys.MESSAGES].commands, None
     if request.content_type == "multipart/form-data":
@@ -55,7 +55,7 @@ async def read(request: web.Request) -> web.Response:
 
 
 async def media(request: web.Request) -> web.StreamResponse:
-    """The file of a message, as a download: a browser must not show it as a page of this service."""
+    """The file as a download: a browser must not show it as a page of this service."""
     found, path = await request.app[keys.MESSAGES].commands.file(session_of(request), request.match_info["messageId"])
     headers = {
         hdrs.CONTENT_TYPE: found.mime_type,

@@ -27,7 +27,8 @@ class FileView(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
 
 class WaitsForView(msgspec.Struct, frozen=True):
-    """``reason``: a freeze as a send is refused with, ``not_connected``, the last error, or ``its_turn``. ``until`` where known."""
+    """``reason``: a freeze as a send is refused with, ``not_connected``, the last error, or
+    ``its_turn``. ``until`` where known."""
 
     reason: str
     until: str | None = None

@@ -33,9 +33,10 @@ def principal(request: web.Request) -> Principal:
 
 
 def gate(scopes: Mapping[tuple[str, str], Scope], tokens: Tokens, by_token: Lookup) -> Middleware:
-    """401 without a good key, 403 with one that lacks the scope. A route that ``scopes`` does not name needs ADMIN.
+    """401 without a good key, 403 with one that lacks the scope.
 
-    ``scopes`` maps (method, route pattern) to the scope; ``by_token`` finds the holder of a key.
+    ``scopes`` maps (method, route pattern) to the scope; a route that is missing there needs ADMIN.
+    ``by_token`` finds the holder of a key.
     """
 
     async def identify(request: web.Request) -> Principal:

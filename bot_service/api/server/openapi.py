@@ -22,7 +22,8 @@ class FieldFault(msgspec.Struct, frozen=True):
 
 
 class ProblemDocument(msgspec.Struct, frozen=True, omit_defaults=True):
-    """RFC 9457. ``code`` is stable and meant for programs, ``detail`` for people; ``errors`` names fields."""
+    """RFC 9457. ``code`` is stable and meant for programs, ``detail`` for people; ``errors`` names
+    fields."""
 
     type: str
     title: str
@@ -52,7 +53,7 @@ _PROBLEMS = {
 
 @dataclass(frozen=True, slots=True)
 class WebhookEvent:
-    """What is posted to webhooks: ``body`` is its type, ``types`` names the events and says when each is sent."""
+    """What is posted to webhooks. ``types`` names the events and says when each is sent."""
 
     description: str
     body: Any
@@ -62,7 +63,7 @@ class WebhookEvent:
 
 
 def document(routes: Sequence[Route], *, version: str, webhook_event: WebhookEvent) -> bytes:
-    """The whole description as JSON; every type of ``routes`` and of ``webhook_event`` is one component."""
+    """The whole description as JSON; every type in use becomes one component."""
     types: dict[Any, None] = {ProblemDocument: None, webhook_event.body: None}
     for route in routes:
         types |= dict.fromkeys(_types(route))

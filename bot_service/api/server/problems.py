@@ -1,4 +1,4 @@
-"""Turns refusals of use cases, the engine and the store into problem documents: one table of codes and statuses."""
+"""Turns refusals of use cases, the engine and the store into problem documents."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shared.web.middleware import Handler
 
 log = logs.get(__name__)
 
-# A refusal that is not named here conflicts with the present state: 409. An unnamed code of the engine is 502.
+# The status of each code. A refusal that is not named is 409, a code of the engine 502.
 STATUS = {
     "forbidden": 403,
     "not_found": 404,
@@ -39,7 +39,7 @@ _RETRY_AFTER_S = {"queue_full": "30", "store_unavailable": "5"}
 
 
 def refusals(store_errors: tuple[type[Exception], ...]) -> Middleware:
-    """Goes between the middleware that writes problem documents and everything that calls a use case.
+    """The middleware between the one that writes problem documents and all that call use cases.
 
     ``store_errors`` are what the store raises while it does not answer.
     """

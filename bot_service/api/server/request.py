@@ -1,4 +1,4 @@
-"""Reads what many routes share from a request: the session in the path, whole numbers in the query."""
+"""Reads the session in the path and whole numbers in the query."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from shared.clock import from_ms, iso
 
 
 def session_of(request: web.Request) -> SessionRecord:
-    """The session in the path, where the caller may see it. Raises :class:`Refused` ``not_found``."""
+    """The session in the path. Raises :class:`Refused` ``not_found``."""
     return request.app[keys.SESSIONS].queries.find(principal(request), request.match_info["id"])
 
 
 def integer(request: web.Request, name: str, default: int, low: int, high: int) -> int:
-    """A whole number of the query. Raises :class:`Refused` ``invalid`` when it is not one or out of bounds."""
+    """A whole number of the query. Raises :class:`Refused` ``invalid``."""
     raw = request.query.get(name)
     if raw is None:
         return default
-    # More digits than the upper bound has are not even read: Python refuses to convert thousands of them.
+    # Python refuses to convert thousands of digits: more than ``high`` has are not read.
     digits = raw.lstrip("0") or "0"
     if not raw.isascii() or not raw.isdigit() or len(digits) > len(str(high)) or not low <= int(digits) <= high:
         raise invalid(name, f"must be a whole number from {low} to {high}")

@@ -1,4 +1,4 @@
-"""One row of the API's route table: what the router mounts, the gate checks and the OpenAPI document describes."""
+"""One row of the route table: mounted by the router, checked by the gate, described in OpenAPI."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ JSON = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """``type`` is a type, None for no body, or ``str`` for ``media`` that are text; ``binary`` names further media types."""
+    """``type`` is None for no body, ``str`` for text; ``binary`` names further media types."""
 
     description: str
     type: Any = None

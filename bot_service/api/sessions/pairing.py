@@ -55,7 +55,7 @@ def _format(request: web.Request) -> str:
 
 
 def _wanted(accept: str) -> list[str]:
-    """The media types of an ``Accept`` header: the most wanted first, named ones before patterns, refused ones left out."""
+    """The media types of an ``Accept`` header, the preferred first, without those it refuses."""
     found = []
     for part in accept.lower().split(","):
         kind, *parameters = (piece.strip() for piece in part.split(";"))

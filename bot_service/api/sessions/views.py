@@ -14,7 +14,8 @@ from bot_service.sessions.queries import SessionHealth
 
 
 class SessionView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """A session. ``acts`` says who must act before it goes on; ``nextTryAt`` is set while it reconnects."""
+    """A session. ``acts`` says who must act before it goes on; ``nextTryAt`` is set while it
+    reconnects."""
 
     id: str
     name: str
@@ -38,7 +39,8 @@ class SessionView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class SessionPage(msgspec.Struct, frozen=True, rename="camel"):
-    """``total`` is how many fit in all; ``next`` is the ``after`` of the page that follows, None on the last."""
+    """``total`` is how many fit in all; ``next`` is the ``after`` of the page that follows, None on
+    the last."""
 
     sessions: list[SessionView]
     total: int

@@ -48,7 +48,7 @@ async def keepalive(request: web.Request) -> web.Response:
 
 
 async def accept_report(request: web.Request) -> web.Response:
-    """Idempotent by (bootId, sequence): an older or repeated report is accepted and changes nothing."""
+    """Idempotent by (bootId, sequence): an older or repeated report changes nothing."""
     pushed = await body.read(request, Push)
     if pushed.schema_version > SCHEMA_VERSION:
         raise invalid("schemaVersion", f"this service speaks version {SCHEMA_VERSION}")

@@ -48,7 +48,7 @@ ROUTES = [
         "POST", f"{WEBHOOK}/test", handlers.test, Scope.SESSION,
         "Events", "Test a webhook",
         "One event of the type `webhook.test` now, signed like every other, tried once and kept nowhere.",
-        {200: Response("What came of it.", WebhookTest,
+        {200: Response("The result of the call.", WebhookTest,
                      example={"event": "06E9ZQ4WJ000000A1B", "delivered": True, "status": 200, "error": None, "durationMs": 45})},
     ),
     Route(

@@ -33,7 +33,7 @@ class WebhookList(msgspec.Struct, frozen=True):
 
 
 class WebhookTest(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """What came of one call, signed like every other. ``error`` is None when the receiver took it."""
+    """The result of one call, signed like every other. ``error`` is None when the receiver took it."""
 
     event: str
     delivered: bool

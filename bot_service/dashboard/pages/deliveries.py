@@ -1,4 +1,4 @@
-"""``/deliveries``: what is on its way to webhooks, what arrived, and dead letters, which can be sent again."""
+"""``/deliveries``: pending and delivered events, and dead letters, which can be sent again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``GET /live``: what happens, line by line, from the same stream that keeps the other pages fresh."""
+"""``GET /live``: events line by line, from the stream that also refreshes the other pages."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
 
 
 async def sign_out(request: web.Request) -> web.StreamResponse:
-    """Idempotent; needs no token, because the worst that a foreign page could do with it is a new login."""
+    """Idempotent; needs no token, because a foreign page could only cause a new login."""
     if not from_here(request):
         raise errors.forbidden("this command did not come from a page of this service")
     response = web.Response(status=303, headers={"Location": "/login"})

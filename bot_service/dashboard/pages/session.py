@@ -1,4 +1,4 @@
-"""``/sessions/{id}``: one session, its state, pairing codes, messages and history, and the forms that command it."""
+"""``/sessions/{id}``: state, pairing codes, messages, history, and the forms of one session."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _session(request: web.Request, login: Login) -> SessionRecord:
 
 
 def _pairing(request: web.Request, record: SessionRecord) -> Pairing | None:
-    """The codes that a phone can use now; None as soon as a phone is linked, which hides the panel."""
+    """The codes that a phone can use now; None, which hides the panel, once a phone is linked."""
     codes, sessions = request.app[DASHBOARD].pairing_codes, request.app[keys.SESSIONS]
     if record.state not in LIVE or record.jid is not None or record.state not in (State.PAIRING, State.STARTING):
         codes.pop(record.id, None)

@@ -1,4 +1,4 @@
-"""``GET /``: the sessions, page by page, with a search; the watchdog's report above, the client version below."""
+"""``GET /``: the list of sessions with a search, the watchdog's report, the client version."""
 
 from __future__ import annotations
 

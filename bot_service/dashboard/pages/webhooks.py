@@ -1,4 +1,4 @@
-"""``/webhooks``: where events go, of all sessions or of one; made, tested and deleted here, the secret shown once."""
+"""``/webhooks``: webhooks of all sessions or of one, made, tested and deleted here."""
 
 from __future__ import annotations
 
