@@ -70,8 +70,8 @@ class EventStream:
         async with self._database.read() as connection:
             return await events.oldest_id(connection) or ""
 
-    async def after(self, event_id: str) -> AsyncGenerator[list[StoredEvent], None]:
-        """Endless pages of events after ``event_id``; an empty page means that all are read."""
+    async def after(self, event_id: str, *, idle_s: float | None = None) -> AsyncGenerator[list[StoredEvent], None]:
+        """Endless pages of events after ``event_id``; an empty page after each ``idle_s`` without one."""
         self.readers += 1
         try:
             cursor = event_id
@@ -80,13 +80,21 @@ class EventStream:
                 if page:
                     cursor = page[-1].id
                     yield page
-                else:
+                    continue
+                while not await self._grew(cursor, idle_s):
                     yield []
-                    async with self._grown:
-                        if self._newest <= cursor and not self._closed:
-                            await self._grown.wait()
         finally:
             self.readers -= 1
+
+    async def _grew(self, cursor: str, timeout_s: float | None) -> bool:
+        """Wait for events after ``cursor`` or the end of the program; False after ``timeout_s``."""
+        try:
+            async with asyncio.timeout(timeout_s), self._grown:
+                if self._newest <= cursor and not self._closed:
+                    await self._grown.wait()
+                return True
+        except TimeoutError:
+            return False
 
     async def _page(self, cursor: str) -> list[StoredEvent]:
         if self._tail and cursor >= self._base:
