@@ -33,7 +33,7 @@ def moment(at_ms: int | None) -> datetime | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SessionRow:
     """One line of the list; ``verb`` is the command that is most likely wanted."""
 
     id: str
@@ -47,9 +47,9 @@ class Row:
     verb_label: str
 
 
-def row(record: SessionRecord, last_frame_ms: int | None, t: Words) -> Row:
+def session_row(record: SessionRecord, last_frame_ms: int | None, t: Words) -> SessionRow:
     verb = "stop" if record.state in LIVE else "start"
-    return Row(
+    return SessionRow(
         id=record.id,
         name=record.name,
         owner=record.owner,
@@ -81,7 +81,7 @@ class Summary:
 
 
 def summary(by_state: Mapping[State, int], t: Words) -> Summary:
-    """The whole in one sentence, then how the rest is."""
+    """All sessions in one sentence, then the states of those that are not ready."""
     total = sum(by_state.values())
     if total == 0:
         return Summary(t("No session yet"), t("A session is one WhatsApp account linked to this service."))

@@ -26,7 +26,7 @@ LIFETIMES = (30, 90, 365)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class KeyRow:
     """``usable`` keys can still be revoked."""
 
     id: str
@@ -55,7 +55,7 @@ async def show(request: web.Request, login: Login) -> web.StreamResponse:
     )
 
 
-def _row(key: StoredKey, now_ms: int, t: Words) -> Row:
+def _row(key: StoredKey, now_ms: int, t: Words) -> KeyRow:
     if key.revoked_ms is not None:
         kind, state = "idle", t("revoked")
     elif key.expires_ms is not None and key.expires_ms <= now_ms:
@@ -64,7 +64,7 @@ def _row(key: StoredKey, now_ms: int, t: Words) -> Row:
         kind, state = "good", t("good until {day}", day=t.day(until))
     else:
         kind, state = "good", t("good")
-    return Row(
+    return KeyRow(
         id=key.id,
         name=key.name,
         owner=key.owner,

@@ -21,7 +21,7 @@ LATEST = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class DeliveryRow:
     id: str
     type: str
     at: datetime | None
@@ -50,9 +50,9 @@ async def show(request: web.Request, login: Login) -> web.StreamResponse:
     )
 
 
-def _row(delivery: Delivery, host: str, t: Words) -> Row:
+def _row(delivery: Delivery, host: str, t: Words) -> DeliveryRow:
     kind = {"dead": "bad", "delivered": "good"}.get(delivery.state, "warn" if delivery.attempts else "calm")
-    return Row(
+    return DeliveryRow(
         id=f"{delivery.webhook}/{delivery.event}",
         type=delivery.type,
         at=moment(delivery.created_ms),

@@ -29,7 +29,7 @@ async def show(request: web.Request, login: Login) -> web.StreamResponse:
         summary=view_models.summary(sessions.queries.by_state(who), t),
         watchdog=strip(request.app[keys.OPERATIONS].watchdog_reports.view(), t),
         client=view_models.client_version(sessions.client_version.facts(), t),
-        rows=[view_models.row(record, sessions.queries.last_frame_ms(record), t) for record in records],
+        rows=[view_models.session_row(record, sessions.queries.last_frame_ms(record), t) for record in records],
         shown=_shown(number, len(records), total, t),
         search=request.query.get("search", ""),
         state=search.state.value if search.state else "",

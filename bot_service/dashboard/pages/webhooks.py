@@ -26,7 +26,7 @@ FOR_ADMINISTRATORS = "service."
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class WebhookRow:
     """``session`` and ``owner`` are empty when the webhook hears of all of them."""
 
     id: str
@@ -53,8 +53,8 @@ async def show(request: web.Request, login: Login) -> web.StreamResponse:
     )
 
 
-def _row(webhook: Webhook) -> Row:
-    return Row(
+def _row(webhook: Webhook) -> WebhookRow:
+    return WebhookRow(
         id=webhook.id,
         url=webhook.url,
         events=list(webhook.events),
