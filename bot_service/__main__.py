@@ -12,7 +12,7 @@ from aiohttp import web
 
 from bot_service import keys
 from bot_service.app import announce_stop, build_app
-from bot_service.dashboard.context import DESK
+from bot_service.dashboard.context import DASHBOARD
 from bot_service.dashboard.welcome import welcome
 from bot_service.engines.pool.policy import DEFAULT_COMMAND, PoolPolicy
 from bot_service.engines.pool.pool import WorkerPool
@@ -38,7 +38,7 @@ def _built(settings: BotSettings, port: int, turns: LoopMeter) -> web.Applicatio
     pool.on_replaced(app[keys.METRICS].worker_restarted)
     app.cleanup_ctx.append(welcome(settings.public_url or f"http://localhost:{port}"))
     app.cleanup_ctx.append(_settled)
-    app[DESK].pages.warm()
+    app[DASHBOARD].pages.warm()
     gc_tuning.settle()
     return app
 

@@ -9,17 +9,17 @@ from collections.abc import AsyncIterator, Callable
 
 from aiohttp import web
 
-from bot_service.dashboard.context import DESK
+from bot_service import keys
+from bot_service.dashboard.context import DASHBOARD
 
 
 def welcome(address: str) -> Callable[[web.Application], AsyncIterator[None]]:
-    """For ``cleanup_ctx``, behind everything else: by then the service answers. ``address`` is where people reach it."""
+    """For ``cleanup_ctx``, after everything else: by then the service answers. ``address`` is where people reach it."""
 
     async def greet(app: web.Application) -> AsyncIterator[None]:
-        desk = app[DESK]
-        if not desk.signed_in_once.exists():
+        if not app[DASHBOARD].signed_in_once.exists():
             print(  # noqa: T201
-                f"\n    Dashboard: {address}/login?code={desk.links.make()}\n"
+                f"\n    Dashboard: {address}/login?code={app[keys.ACCESS].login_links.make()}\n"
                 "    The link signs you in once, within an hour. For another one: veilleur login-link\n",
                 flush=True,
             )

@@ -130,14 +130,22 @@ DONE = {
     "key-revoked": N_("The key is revoked. Whoever uses it is refused from now on."),
 }
 
+_WRONG_STATE = N_("The session is in a state in which this cannot be done.")
+# By the code of the refusal; "engine" and "other" are for codes that are not named here.
 PROBLEM = {
-    "wrong_state": N_("The session is in a state in which this cannot be done."),
+    "wrong_state": _WRONG_STATE,
+    "not_pairing": _WRONG_STATE,
+    "not_started": _WRONG_STATE,
+    "not_connected": _WRONG_STATE,
+    "sending_frozen": _WRONG_STATE,
+    "temporarily_banned": _WRONG_STATE,
+    "timelocked": _WRONG_STATE,
     "not_found": N_("It is not there any more."),
     "forbidden": N_("This key may not do that."),
-    "expired": N_("The page was too old. Please try again."),
+    "idempotency_key_reused": N_("The page was too old. Please try again."),
     "invalid": N_("Something in the form cannot be used. Please look at it again."),
-    "conflict": N_("There is one with that id already."),
-    "limited": N_("Too many messages for now. WhatsApp bans senders that are too fast."),
+    "exists": N_("There is one with that id already."),
+    "queue_full": N_("Too many messages for now. WhatsApp bans senders that are too fast."),
     "engine": N_("The engine could not do it. The log says why."),
     "other": N_("It did not work. The log says why."),
 }

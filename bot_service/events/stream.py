@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 from bot_service.store import events
 from bot_service.store.batch_writer import STORE_ERRORS
 from bot_service.store.database import Database
-from bot_service.store.events import StoredEvent
+from bot_service.store.events import StoredEvent as StoredEvent
 from shared import logs
 from shared.clock import Clock
 

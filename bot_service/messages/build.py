@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from bot_service.domain.session_record import SessionRecord, Transition
 from bot_service.domain.states import LINKED
 from bot_service.events.build import Events
+from bot_service.messages.commands import MessageCommands
 from bot_service.messages.inbound import Batch
 from bot_service.messages.journal_reader import JournalReader
 from bot_service.messages.media import MediaStore
@@ -23,8 +24,12 @@ from shared.tasks import Loop
 
 @dataclass(frozen=True, slots=True)
 class Messages:
-    """``journal`` receives, ``outbox`` and ``sender`` send, ``media`` keeps files to send."""
+    """``commands`` are the use cases, ``journal`` receives, ``outbox`` and ``sender`` send.
 
+    ``media`` keeps files to send.
+    """
+
+    commands: MessageCommands
     journal: JournalReader
     media: MediaStore
     outbox: Outbox
@@ -86,7 +91,8 @@ def build(
     pool.on_journal(journal.notice)
     sessions.supervisor.observers.append(changed)
     events.session_events.deleted.subscribe(sender.forget)
-    return Messages(journal, media, outbox, sender)
+    commands = MessageCommands(database, outbox, media, pool, now_ms=sessions.supervisor.now_ms, touch=activity.touch)
+    return Messages(commands, journal, media, outbox, sender)
 
 
 def _rates(settings: BotSettings) -> SendPolicy:

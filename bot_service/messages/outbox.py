@@ -14,40 +14,21 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot_service.domain.message import OutgoingMessage
+from bot_service.domain.refused import Refused
 from bot_service.domain.session_record import SessionRecord
 from bot_service.events.ids import EventIds, reply_message_id
 from bot_service.messages.inbound import ReplyTo
-from bot_service.messages.rate_limits import Frozen, frozen
+from bot_service.messages.rate_limits import FROZEN, frozen
 from bot_service.store import messages, send_queue
 from bot_service.store.database import Database
 from bot_service.store.messages import NewMessage, StoredMessage
 from bot_service.store.send_queue import QueueEntry
 from shared import logs
-from shared.clock import Clock, to_ms
+from shared.clock import Clock, from_ms, iso, to_ms
 
 log = logs.get(__name__)
 
 _ENCODER = msgspec.json.Encoder()
-
-
-class SendRefused(Exception):
-    """The message was not accepted; nothing was stored."""
-
-
-class SendFrozen(SendRefused):
-    """The session may not send now."""
-
-    def __init__(self, frozen: Frozen) -> None:
-        super().__init__(frozen.reason.value)
-        self.frozen = frozen
-
-
-class KeyReused(SendRefused):
-    """The same Idempotency-Key came with another message."""
-
-
-class QueueFull(SendRefused):
-    """Too many messages of this session wait already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,25 +64,24 @@ class Outbox:
         self._record_of, self._wake, self._queue_limit = record_of, wake, queue_limit
 
     async def earlier(self, session: str, key: str, print_: str) -> StoredMessage | None:
-        """The message of an earlier call with ``key``. Raises :class:`KeyReused`."""
+        """The message of an earlier call with ``key``. Refused: ``idempotency_key_reused``."""
         async with self._database.read() as connection:
             return await self._earlier(connection, session, key, print_)
 
     async def accept(self, session: str, message: OutgoingMessage, *, key: str | None, print_: str | None) -> Accepted:
-        """Queue ``message``. Raises :class:`SendRefused`."""
+        """Queue ``message``.
+
+        Refused, and nothing stored: ``sending_frozen``, ``idempotency_key_reused``, ``queue_full``.
+        """
         async with self._database.write() as connection:
             if key is not None:
                 found = await self._earlier(connection, session, key, print_ or "")
                 if found is not None:
                     return Accepted(found, True)
             history = await messages.chat_history(connection, session, message.to)
-            record = self._record_of(session)
-            now_ms = to_ms(self._clock.now())
-            freeze = frozen(record, now_ms, known_chat=history[1]) if record is not None else None
-            if freeze is not None:
-                raise SendFrozen(freeze)
+            self._refuse_frozen(session, known_chat=history[1])
             if await send_queue.depth(connection, session) >= self._queue_limit:
-                raise QueueFull(f"{self._queue_limit} messages wait already")
+                raise Refused("queue_full", f"{self._queue_limit} messages wait already")
             await self._queue(connection, session, message, history, key=key, print_=print_)
             stored = await messages.get(connection, session, message.id)
         if stored is None:
@@ -128,8 +108,16 @@ class Outbox:
     async def _earlier(self, connection: AsyncConnection, session: str, key: str, print_: str) -> StoredMessage | None:
         found = await messages.by_idempotency_key(connection, session, key)
         if found is not None and found.fingerprint != print_:
-            raise KeyReused("this Idempotency-Key was used for another message")
+            raise Refused("idempotency_key_reused", "this Idempotency-Key was used for another message")
         return found
+
+    def _refuse_frozen(self, session: str, *, known_chat: bool) -> None:
+        record = self._record_of(session)
+        freeze = frozen(record, to_ms(self._clock.now()), known_chat=known_chat) if record is not None else None
+        if record is not None and freeze is not None:
+            until = iso(from_ms(freeze.until_ms)) if freeze.until_ms is not None else None
+            reason, state = freeze.reason.value, record.state.value
+            raise Refused("sending_frozen", FROZEN[freeze.reason], reason=reason, until=until, state=state)
 
     async def _queue(
         self,

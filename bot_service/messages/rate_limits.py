@@ -24,6 +24,19 @@ class Freeze(StrEnum):
     NOT_RUNNING = "not_running"
 
 
+FROZEN = {
+    Freeze.BANNED: "WhatsApp has banned this account",
+    Freeze.TEMP_BANNED: "WhatsApp has banned this account for a time",
+    Freeze.TIMELOCKED: "WhatsApp lets this account write only to chats that wrote to it, for a time",
+    Freeze.LOGGED_OUT: "the phone is not linked any more",
+    Freeze.NOT_PAIRED: "no phone is linked yet",
+    Freeze.OUTDATED: "WhatsApp refuses this version of the client: Veilleur looks by itself for one that is accepted",
+    Freeze.FENCED: "another client has taken this account over",
+    Freeze.FAILED: "the session has failed and waits for a person",
+    Freeze.CLOSED: "the session was closed because it was not used or had its age",
+    Freeze.NOT_RUNNING: "the session does not run",
+}
+
 _ENDED = {
     State.OUTDATED: Freeze.OUTDATED,
     State.FENCED: Freeze.FENCED,

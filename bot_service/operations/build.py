@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from bot_service.boot import Boot
@@ -14,6 +14,7 @@ from bot_service.events.build import Events
 from bot_service.messages.build import Messages
 from bot_service.operations.collectors import AnnouncedClientVersion, SessionAges
 from bot_service.operations.figures import MessageRates, QueueReader
+from bot_service.operations.health import unhealthy_reasons
 from bot_service.operations.heartbeat import HeartbeatPublisher
 from bot_service.operations.metrics import BotMetrics
 from bot_service.operations.retention import Retention, RetentionPolicy
@@ -40,6 +41,8 @@ class Operations:
     queues: QueueReader
     rates: MessageRates
     retention: Retention
+    # Given the loops that have ended, by name.
+    unhealthy_reasons: Callable[[Iterable[str]], list[str]]
     watchdog_reports: WatchdogReports
     watchdog_silence: WatchdogSilence
 
@@ -92,6 +95,7 @@ async def build(
         queues=QueueReader(clock, database),
         rates=MessageRates(),
         retention=Retention(clock, database, messages.media, retention, receivers_down=webhooks.dispatcher.paused),
+        unhealthy_reasons=lambda dead_loops: unhealthy_reasons(dead_loops, sessions, database),
         watchdog_reports=reports,
         watchdog_silence=WatchdogSilence(clock, reports, events.service_alerts),
     )

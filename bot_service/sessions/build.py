@@ -22,6 +22,7 @@ from bot_service.sessions.effects import EffectRunner
 from bot_service.sessions.event_bus import EventBus
 from bot_service.sessions.leases import FolderLease
 from bot_service.sessions.notifications import SessionNotifications
+from bot_service.sessions.queries import SessionQueries
 from bot_service.sessions.readiness_check import ReadinessCheck
 from bot_service.sessions.receive_probe import ProbePolicy, ReceiveProbe
 from bot_service.sessions.registry import SessionRegistry
@@ -43,7 +44,7 @@ Loop = tuple[str, Callable[[], Awaitable[None]]]
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """The sessions of this service: ``commands`` are the use cases, ``registry`` the state in memory."""
+    """``commands`` and ``queries`` are the use cases, ``registry`` the state in memory."""
 
     bus: EventBus
     cleanup: Cleanup
@@ -51,6 +52,7 @@ class Sessions:
     client_version_recovery: ClientVersionRecovery
     commands: SessionCommands
     pool: EnginePool
+    queries: SessionQueries
     readiness_check: ReadinessCheck
     receive_probe: ReceiveProbe
     registry: SessionRegistry
@@ -121,6 +123,7 @@ async def build(
         settings.session_inactive_timeout_ms, settings.session_max_age_ms, ExpiryAction(settings.session_expiry_action)
     )
     probing = ProbePolicy(settings.receive_probe, settings.receive_probe_interval_ms, settings.receive_probe_timeout_ms)
+    readiness_check = ReadinessCheck(supervisor, registry, pool, clock, DoubtPolicy())
     sessions = Sessions(
         bus=bus,
         cleanup=Cleanup(supervisor, registry, clock, expiry, interval_ms=settings.session_cleanup_interval_ms),
@@ -128,7 +131,8 @@ async def build(
         client_version_recovery=ClientVersionRecovery(client_version, supervisor, notifications, clock),
         commands=SessionCommands(supervisor, registry, store, pool),
         pool=pool,
-        readiness_check=ReadinessCheck(supervisor, registry, pool, clock, DoubtPolicy()),
+        queries=SessionQueries(supervisor, registry, readiness_check, store),
+        readiness_check=readiness_check,
         receive_probe=ReceiveProbe(supervisor, registry, pool, clock, probing, round_trip=round_trip),
         registry=registry,
         restore=Restore(supervisor, registry, effects, stagger_ms=settings.boot_stagger_ms),

@@ -12,6 +12,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot_service.domain.refused import Refused
 from bot_service.domain.session_record import SessionRecord, Transition
 from bot_service.domain.states import Actor, State
 from bot_service.store.batch_writer import STORE_ERRORS
@@ -67,8 +68,11 @@ transitions = sa.Table(
 )
 
 
-class StoreUnavailable(Exception):
+class StoreUnavailable(Refused):
     """The store refused a write: disk full, locked, gone. The change is kept and tried again."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__("store_unavailable", f"the store does not take writes: {why}")
 
 
 def row_of(record: SessionRecord) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from bot_service.access.principals import Principal
+from bot_service.domain.session_record import SessionRecord
 from bot_service.events.build import Events
 from bot_service.events.subscriptions import Target
 from bot_service.messages.outbox import Outbox
@@ -15,6 +17,8 @@ from bot_service.settings import BotSettings
 from bot_service.store.database import Database
 from bot_service.webhooks import addresses, call
 from bot_service.webhooks.call import Attempt
+from bot_service.webhooks.commands import WebhookCommands
+from bot_service.webhooks.deliveries import DeliveryCommands
 from bot_service.webhooks.dispatcher import WebhookDispatcher
 from bot_service.webhooks.policy import WebhookPolicy
 from bot_service.webhooks.results import WebhookResults
@@ -25,11 +29,12 @@ from shared.tasks import Loop
 
 @dataclass(frozen=True, slots=True)
 class Webhooks:
-    """``dispatcher`` delivers, ``results`` stores results, ``test_call`` makes single calls."""
+    """``commands`` and ``deliveries`` are the use cases; ``dispatcher`` sends, ``results`` stores."""
 
+    commands: WebhookCommands
+    deliveries: DeliveryCommands
     dispatcher: WebhookDispatcher
     results: WebhookResults
-    test_call: WebhookTestCall
 
     def loops(self) -> Iterator[Loop]:
         """The background loops by name."""
@@ -45,6 +50,7 @@ async def build(
     events: Events,
     outbox: Outbox,
     *,
+    find_session: Callable[[Principal, str], SessionRecord],
     attempted: Callable[[str], None],
 ) -> AsyncIterator[Webhooks]:
     """The parts, with HTTP clients that end with the block. ``attempted`` gets each result."""
@@ -67,4 +73,13 @@ async def build(
             clock, database, events.subscriptions, policy, call=one_call, results=results, observe=attempted
         )
         events.publisher.committed.subscribe(dispatcher.offer)
-        yield Webhooks(dispatcher, results, WebhookTestCall(clock, events.ids, one_call))
+        commands = WebhookCommands(
+            clock,
+            database,
+            events.subscriptions,
+            WebhookTestCall(clock, events.ids, one_call),
+            find_session=find_session,
+            allow_private=settings.webhook_allow_private,
+        )
+        deliveries = DeliveryCommands(clock, database, events.subscriptions, retry=dispatcher.retry_asides)
+        yield Webhooks(commands, deliveries, dispatcher, results)

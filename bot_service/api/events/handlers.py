@@ -1,4 +1,4 @@
-"""``GET /api/events``: server-sent events, in order, resumable by Last-Event-ID; each caller sees what is theirs."""
+"""``GET /api/events``: server-sent events in order, resumable by Last-Event-ID; callers see their owner's events."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from fnmatch import fnmatchcase
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.access.principals import ADMINISTRATOR, Scope, principal
+from bot_service.access.principals import Scope
+from bot_service.api.server.access import principal
+from bot_service.domain.refused import Refused, invalid
 from bot_service.events.ids import is_event_id
+from bot_service.events.stream import StoredEvent
 from bot_service.events.subscriptions import unknown_patterns
-from bot_service.store.events import StoredEvent
 from shared import sse
-from shared.web import auth, errors
+from shared.web import auth
 
 KEEP_ALIVE_S = 15.0
 READERS = 500
@@ -22,15 +24,14 @@ FROM_THE_BEGINNING = "0" * 18
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
-    """``?session=&types=message,session.*``. A gap that is no longer stored is told by an event ``gap``; ``0`` as
-    Last-Event-ID begins with the oldest event there is."""
+    """An event ``gap`` says that older events are no longer stored. ``0`` as Last-Event-ID begins with the oldest event."""
     feed, last = request.app[keys.EVENTS].stream, _last_event_id(request)
     if feed.readers >= READERS:
-        raise errors.Problem(503, "too_many_readers", "so many readers of events are connected already")
+        raise Refused("too_many_readers", "so many readers of events are connected already")
     patterns = [name for name in request.query.get("types", "*").split(",") if name]
     unknown = unknown_patterns(patterns)
     if unknown:
-        raise errors.invalid("types", f"no event is called {unknown[0]}")
+        raise invalid("types", f"no event is called {unknown[0]}")
     begin = last if last is not None else await feed.newest_id()
     response = await sse.open_response(request, sse.retry(2000))
     if last and last != FROM_THE_BEGINNING and last < await feed.oldest_id():
@@ -42,10 +43,10 @@ async def stream(request: web.Request) -> web.StreamResponse:
 async def _follow(request: web.Request, response: web.StreamResponse, begin: str, patterns: list[str]) -> None:
     feed, cursor = request.app[keys.EVENTS].stream, begin
     who, session = principal(request), request.query.get("session")
-    async with aclosing(feed.after(cursor)) as pages, _Steps(pages) as steps:
+    async with aclosing(feed.after(cursor)) as pages, _PageReader(pages) as reader:
         while True:
             try:
-                page = await steps.next(KEEP_ALIVE_S)
+                page = await reader.next(KEEP_ALIVE_S)
             except StopAsyncIteration:  # the program ends
                 return
             if not await _still_may(request):
@@ -59,21 +60,19 @@ async def _follow(request: web.Request, response: web.StreamResponse, begin: str
 
 
 async def _still_may(request: web.Request) -> bool:
-    """A stream lasts for days: a key that was revoked or has expired meanwhile hears nothing more."""
-    if principal(request) is ADMINISTRATOR:
-        return True
-    now = await request.app[keys.KEYRING].principal(auth.bearer(request) or "")
-    return now is not None and now.may(Scope.READ)
+    """A stream lasts for days: it ends when its key is revoked or expires."""
+    who = await request.app[keys.ACCESS].keyring.by_token(auth.bearer(request) or "")
+    return who is not None and who.may(Scope.READ)
 
 
-class _Steps:
-    """The next page of a generator, or None after a while, without ever cancelling the generator in the middle."""
+class _PageReader:
+    """The next page of a generator, or None after a timeout, without cancelling the generator."""
 
     def __init__(self, pages: object) -> None:
         self._pages = pages
         self._task: asyncio.Task[list[StoredEvent]] | None = None
 
-    async def __aenter__(self) -> _Steps:
+    async def __aenter__(self) -> _PageReader:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -96,7 +95,7 @@ def _last_event_id(request: web.Request) -> str | None:
     if given and set(given) == {"0"}:
         return FROM_THE_BEGINNING
     if given is not None and not is_event_id(given):
-        raise errors.invalid("Last-Event-ID", "is no id of an event of this service")
+        raise invalid("Last-Event-ID", "is not the id of an event of this service")
     return given
 
 

@@ -10,11 +10,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot_service.api.messages.handlers import _FROZEN
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import ENDS, State, Wanted
 from bot_service.engines.port import EngineError
-from bot_service.messages.rate_limits import Freeze, frozen
+from bot_service.messages.rate_limits import FROZEN, Freeze, frozen
 from tests.bot_service.domain.sessions import NOW, session
 from tests.support.bot_app import Bot, running
 from tests.support.processes import API_KEY
@@ -270,7 +269,7 @@ async def test_events_resume_where_a_reader_left(bot: Bot) -> None:
 
 
 def test_every_freeze_has_words_and_every_state_that_cannot_send_has_a_freeze() -> None:
-    assert set(_FROZEN) == set(Freeze)
+    assert set(FROZEN) == set(Freeze)
     for state in ENDS | {State.STOPPED}:
         wanted = Wanted.STOP if state in (State.STOPPED, State.CLOSED) else Wanted.RUN
         found = frozen(session(state, wanted=wanted), NOW, known_chat=True)

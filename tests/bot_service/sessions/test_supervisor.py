@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from bot_service import keys
+from bot_service.access.principals import ADMINISTRATOR
 from bot_service.domain.session_record import DueKind, Look
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import State, Wanted
 from bot_service.engines.port import EngineError
-from bot_service.sessions.commands import NewSession
+from bot_service.sessions.commands import CreateSession
 from tests.support.bot_app import Bot, running
 from tests.support.fake_pool import FakePool
 from tests.support.receiver import Receiver
@@ -182,7 +183,7 @@ async def test_a_session_whose_maker_goes_away_is_there_at_once_or_never(tmp_pat
         )
         for patience in range(12):
             name = f"s{patience}"
-            making = asyncio.create_task(sessions.create(NewSession("main", name), start=True))
+            making = asyncio.create_task(sessions.create(ADMINISTRATOR, CreateSession(id=name)))
             for _ in range(patience):
                 await asyncio.sleep(0)
             making.cancel()

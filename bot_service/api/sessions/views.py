@@ -1,4 +1,4 @@
-"""What the session API takes and gives, in camelCase. Unknown fields of a body are refused by name."""
+"""What the session API answers with, in camelCase."""
 
 from __future__ import annotations
 
@@ -7,50 +7,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from bot_service.api.server.request import iso_time
 from bot_service.domain.session_record import DueKind, SessionRecord, Transition
 from bot_service.domain.states import Actor, State, Wanted
-from shared.clock import from_ms, iso
-
-# ``$`` alone would let one line break at the end through.
-SessionId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}(?!\n)$")]
-Owner = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}(?!\n)$")]
-Name = Annotated[str, Meta(min_length=1, max_length=200)]
-Phone = Annotated[str, Meta(pattern=r"^\+?[0-9]{6,15}(?!\n)$")]
-Metadata = Annotated[
-    dict[Annotated[str, Meta(min_length=1, max_length=64)], Annotated[str, Meta(max_length=500)]], Meta(max_length=32)
-]
-DEFAULT_OWNER = "main"
-
-
-class CreateSession(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """``start`` begins at once, which shows a QR code; ``owner`` may be given by an administrator only."""
-
-    id: SessionId | None = None
-    name: Name | None = None
-    owner: Owner | None = None
-    metadata: Metadata = {}
-    start: bool = True
-
-
-class ChangeSession(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    name: Name | None = None
-    owner: Owner | None = None
-    metadata: Metadata | None = None
-
-
-class PairByCode(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    phone: Phone
-
-
-class Repair(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """Without ``session`` the ones that are in trouble for longest are taken."""
-
-    action: str
-    session: SessionId | None = None
-
-
-def moment(at_ms: int | None) -> str | None:
-    return None if at_ms is None else iso(from_ms(at_ms))
+from bot_service.sessions.queries import SessionHealth
 
 
 class SessionView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
@@ -156,13 +116,6 @@ class SessionHealthView(msgspec.Struct, frozen=True, rename="camel", kw_only=Tru
     attempt: int
 
 
-class RepairView(msgspec.Struct, frozen=True):
-    """How many sessions were touched; 0 when there was nothing to repair."""
-
-    action: str
-    sessions: int
-
-
 class Simulate(msgspec.Struct, rename="camel"):
     """``action`` is what to do; every other field is an argument of it."""
 
@@ -173,26 +126,6 @@ class Simulated(msgspec.Struct, frozen=True):
     """What the action gave; its shape is the action's own."""
 
     result: Any
-
-
-class Status(msgspec.Struct, frozen=True):
-    """``ok`` or ``unhealthy``."""
-
-    status: str
-
-
-class Liveness(msgspec.Struct, frozen=True, rename="camel"):
-    """``ok`` or ``stalled``, and milliseconds since the loop last turned."""
-
-    status: str
-    loop_age_ms: int
-
-
-class LoginLink(msgspec.Struct, frozen=True, rename="camel"):
-    """An address that signs in once."""
-
-    url: str
-    expires_at: str
 
 
 def session_view(record: SessionRecord) -> SessionView:
@@ -206,26 +139,42 @@ def session_view(record: SessionRecord) -> SessionView:
         reason=record.reason,
         detail=record.detail,
         acts=record.actor,
-        since=moment(record.since_ms),
-        created_at=moment(record.created_ms),
-        last_activity_at=moment(record.active_ms),
+        since=iso_time(record.since_ms),
+        created_at=iso_time(record.created_ms),
+        last_activity_at=iso_time(record.active_ms),
         paired=record.jid is not None,
         jid=record.jid,
         push_name=record.push_name,
         attempt=record.attempt,
-        next_try_at=moment(record.due.at_ms) if record.due is not None and record.due.kind is DueKind.RETRY else None,
-        banned_until=moment(record.banned_until_ms),
-        timelocked_until=moment(record.timelocked_until_ms),
+        next_try_at=iso_time(record.due.at_ms) if record.due is not None and record.due.kind is DueKind.RETRY else None,
+        banned_until=iso_time(record.banned_until_ms),
+        timelocked_until=iso_time(record.timelocked_until_ms),
         metadata=record.metadata,
     )
 
 
 def transition_view(change: Transition) -> TransitionView:
     return TransitionView(
-        at=moment(change.at_ms),
+        at=iso_time(change.at_ms),
         from_=change.from_state,
         to=change.to_state,
         reason=change.reason,
         detail=change.detail,
         acts=change.actor,
+    )
+
+
+def health_view(record: SessionRecord, health: SessionHealth) -> SessionHealthView:
+    return SessionHealthView(
+        session=record.id,
+        state=record.state,
+        wanted=record.wanted,
+        ready=record.state is State.READY and all(part.ok for part in health.parts.values()),
+        reason=record.reason,
+        acts=record.actor,
+        since_ms=health.now_ms - record.since_ms,
+        parts={name: PartView(part.ok, part.age_ms, part.detail) for name, part in health.parts.items()},
+        probe=ReceiveProbeView(iso_time(health.evidence.probe_returned_ms), health.evidence.probe_round_trip_ms),
+        ladder=LadderView(record.rung, iso_time(record.rung_ms or None)),
+        attempt=record.attempt,
     )
