@@ -13,7 +13,7 @@ from bot_service.messages.inbound import Batch
 from bot_service.messages.journal_reader import JournalReader
 from bot_service.messages.media import MediaStore
 from bot_service.messages.outbox import Outbox
-from bot_service.messages.rate_limits import Rate, SendPolicy
+from bot_service.messages.rate_limits import Rate
 from bot_service.messages.sender import Sender, SenderPolicy
 from bot_service.sessions.build import Sessions
 from bot_service.settings import BotSettings
@@ -24,7 +24,10 @@ from shared.tasks import Loop
 
 @dataclass(frozen=True, slots=True)
 class Messages:
-    """``commands`` are the use cases. ``journal`` receives, ``outbox`` and ``sender`` send, ``media`` keeps files to send."""
+    """``commands`` are the use cases, ``journal`` receives, ``outbox`` and ``sender`` send.
+
+    ``media`` keeps files to send.
+    """
 
     commands: MessageCommands
     journal: JournalReader
@@ -55,7 +58,11 @@ def build(
         database,
         events.publisher,
         pool,
-        SenderPolicy(_rates(settings), settings.send_expire_ms),
+        SenderPolicy(
+            all_messages=Rate(settings.send_per_minute / 60, settings.send_burst),
+            new_chats=Rate(settings.send_new_chats_per_hour / 3600, settings.send_new_chats_burst),
+            expire_ms=settings.send_expire_ms,
+        ),
         record_of=registry.get,
         on_sent=activity.sent,
         on_end=ended,
@@ -90,10 +97,3 @@ def build(
     events.session_events.deleted.subscribe(sender.forget)
     commands = MessageCommands(database, outbox, media, pool, now_ms=sessions.supervisor.now_ms, touch=activity.touch)
     return Messages(commands, journal, media, outbox, sender)
-
-
-def _rates(settings: BotSettings) -> SendPolicy:
-    return SendPolicy(
-        all_messages=Rate(settings.send_per_minute / 60, settings.send_burst),
-        new_chats=Rate(settings.send_new_chats_per_hour / 3600, settings.send_new_chats_burst),
-    )

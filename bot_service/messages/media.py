@@ -23,7 +23,7 @@ class MediaStore:
         self._folder, self.limit_bytes = folder, limit_bytes
 
     async def from_base64(self, session: str, message_id: str, media: Media) -> Media:
-        """Store ``data_base64`` as a file. Returns ``media`` with its path. Refused as :meth:`from_bytes` is."""
+        """Store ``data_base64`` as a file; like :meth:`from_bytes`."""
         encoded = media.data_base64 or ""
         if len(encoded) > self.limit_bytes * 4 // 3 + 8:
             raise self._too_large()

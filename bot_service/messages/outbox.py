@@ -69,7 +69,10 @@ class Outbox:
             return await self._earlier(connection, session, key, print_)
 
     async def accept(self, session: str, message: OutgoingMessage, *, key: str | None, print_: str | None) -> Accepted:
-        """Queue ``message``. Refused, and nothing stored: ``sending_frozen``, ``idempotency_key_reused``, ``queue_full``."""
+        """Queue ``message``.
+
+        Refused, and nothing stored: ``sending_frozen``, ``idempotency_key_reused``, ``queue_full``.
+        """
         async with self._database.write() as connection:
             if key is not None:
                 found = await self._earlier(connection, session, key, print_ or "")

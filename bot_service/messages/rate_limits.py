@@ -81,15 +81,9 @@ class Rate:
     burst: int
 
 
-@dataclass(frozen=True, slots=True)
-class SendPolicy:
-    """The rates of every session."""
+class Bucket:
+    """A token bucket; full at first."""
 
-    all_messages: Rate
-    new_chats: Rate
-
-
-class _Bucket:
     def __init__(self, rate: Rate) -> None:
         self._rate = rate
         self._tokens = float(rate.burst)
@@ -105,25 +99,5 @@ class _Bucket:
         return 0.0 if self._tokens >= 1 - 1e-9 else (1 - self._tokens) / self._rate.per_s
 
     def take(self) -> None:
+        """Count one message; the wait must be 0.0."""
         self._tokens -= 1
-
-
-class SendLimits:
-    """The two buckets of one session; full when the service starts."""
-
-    def __init__(self, policy: SendPolicy) -> None:
-        self._all, self._new = _Bucket(policy.all_messages), _Bucket(policy.new_chats)
-
-    def wait_s(self, monotonic_s: float) -> float:
-        """Seconds until the next message may go."""
-        return self._all.wait_s(monotonic_s)
-
-    def new_chat_wait_s(self, monotonic_s: float) -> float:
-        """Seconds until a first message to a new chat may go by the limit of new chats."""
-        return self._new.wait_s(monotonic_s)
-
-    def take(self, *, new_chat: bool) -> None:
-        """Count one message. Both waits must be 0.0."""
-        self._all.take()
-        if new_chat:
-            self._new.take()

@@ -19,7 +19,7 @@ from bot_service.domain.states import LINKED
 from bot_service.engines.port import EngineError
 from bot_service.events.publisher import Draft, EventPublisher
 from bot_service.messages.inbound import status_draft
-from bot_service.messages.rate_limits import SendLimits, SendPolicy, frozen
+from bot_service.messages.rate_limits import Bucket, Rate, frozen
 from bot_service.store import messages, send_queue
 from bot_service.store.batch_writer import STORE_ERRORS, BatchWriter
 from bot_service.store.database import Database
@@ -44,7 +44,8 @@ _LOOK_AGAIN_S = 30.0
 class SenderPolicy:
     """A message fails after it waited ``expire_ms``. Retries wait ``first_s`` to ``cap_s``."""
 
-    limits: SendPolicy
+    all_messages: Rate
+    new_chats: Rate
     expire_ms: int
     first_s: float = 1.0
     cap_s: float = 60.0
@@ -55,7 +56,8 @@ class _Lane:
     """The sending of one session. ``failures`` counts failed calls of the engine in a row."""
 
     session: str
-    limits: SendLimits
+    all_messages: Bucket
+    new_chats: Bucket
     wake: Wake
     has_work: bool = True
     failures: int = 0
@@ -103,7 +105,7 @@ class Sender:
         self._on_sent, self._on_end = on_sent, on_end
         self._tasks = TaskSet()
         self._lanes: dict[str, _Lane] = {}
-        self._limits: dict[str, SendLimits] = {}
+        self._buckets: dict[str, tuple[Bucket, Bucket]] = {}
         # Positions of messages that ended but are still in the store: never sent again.
         self._unsaved: set[str] = set()
         self.writer: BatchWriter[_Ended | Postponement] = BatchWriter("send-results", clock, self._write)
@@ -121,8 +123,9 @@ class Sender:
         if session in self._lanes:
             self.session_changed(session)
             return
-        limits = self._limits.setdefault(session, SendLimits(self._policy.limits))
-        lane = self._lanes[session] = _Lane(session, limits, Wake(self._clock))
+        if session not in self._buckets:
+            self._buckets[session] = Bucket(self._policy.all_messages), Bucket(self._policy.new_chats)
+        lane = self._lanes[session] = _Lane(session, *self._buckets[session], Wake(self._clock))
         self._tasks.start(self._work(lane), name="send-lane")
 
     def session_changed(self, session: str) -> None:
@@ -135,7 +138,7 @@ class Sender:
 
     def forget(self, session: str) -> None:
         """The session is deleted."""
-        self._limits.pop(session, None)
+        self._buckets.pop(session, None)
         lane = self._lanes.get(session)
         if lane is not None:
             lane.wake.set()
@@ -196,13 +199,15 @@ class Sender:
             return _Wait(frozen(record, now_ms, known_chat=True) is not None, _until(freeze.until_ms, now_ms))
         if record.state not in LINKED:
             return _Wait(True, _LOOK_AGAIN_S)
-        wait_s = lane.limits.wait_s(self._clock.monotonic())
+        wait_s = lane.all_messages.wait_s(self._clock.monotonic())
         if wait_s > 0:
             return _Wait(True, wait_s)
-        wait_s = lane.limits.new_chat_wait_s(self._clock.monotonic()) if row.new_chat else 0.0
-        if wait_s > 0:
-            return _Wait(False, wait_s)
-        lane.limits.take(new_chat=row.new_chat)
+        if row.new_chat:
+            wait_s = lane.new_chats.wait_s(self._clock.monotonic())
+            if wait_s > 0:
+                return _Wait(False, wait_s)
+            lane.new_chats.take()
+        lane.all_messages.take()
         try:
             sent = await self._pool.send(lane.session, _DECODER.decode(row.body))
         except EngineError as error:

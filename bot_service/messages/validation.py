@@ -23,7 +23,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
 
 
 def address(to: str, field: str) -> str:
-    """``to`` as a JID, from a JID or a number of 6 to 15 digits. Refused: ``invalid``, naming ``field``."""
+    """``to`` as a JID, from a JID or a number of 6 to 15 digits. Refused: ``invalid`` ``field``."""
     to = to.strip()
     if _JID.match(to):
         return to

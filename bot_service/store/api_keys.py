@@ -58,12 +58,8 @@ async def insert(connection: AsyncConnection, key: StoredKey, token: str) -> Non
 
 async def by_token(connection: AsyncConnection, token: str, now_ms: int) -> StoredKey | None:
     """The key with this ``token``, unless it is revoked or expired."""
-    return await _first(connection, api_keys.c.hash == hashed(token), _usable(now_ms))
-
-
-async def usable(connection: AsyncConnection, key_id: str, now_ms: int) -> StoredKey | None:
-    """The key with this id, unless it is revoked or expired."""
-    return await _first(connection, api_keys.c.id == key_id, _usable(now_ms))
+    unexpired = sa.or_(api_keys.c.expires_ms.is_(None), api_keys.c.expires_ms > now_ms)
+    return await _first(connection, api_keys.c.hash == hashed(token), api_keys.c.revoked_ms.is_(None), unexpired)
 
 
 async def get(connection: AsyncConnection, key_id: str) -> StoredKey | None:
@@ -93,11 +89,6 @@ async def used(connection: AsyncConnection, uses: dict[str, int]) -> None:
 async def _first(connection: AsyncConnection, *where: sa.ColumnElement[bool]) -> StoredKey | None:
     row = (await connection.execute(sa.select(*columns(api_keys, StoredKey)).where(*where))).first()
     return _stored(row) if row else None
-
-
-def _usable(now_ms: int) -> sa.ColumnElement[bool]:
-    unexpired = sa.or_(api_keys.c.expires_ms.is_(None), api_keys.c.expires_ms > now_ms)
-    return api_keys.c.revoked_ms.is_(None) & unexpired
 
 
 def _stored(row: sa.Row[Any]) -> StoredKey:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ class Database:
         # Why the store refused a write; StoreWriteCheck clears it after a successful one.
         self.failing: str | None = None
 
-    @contextlib.asynccontextmanager
+    @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """A transaction: committed at the end of the block, rolled back on any error."""
         async with self._turn:
@@ -63,10 +63,9 @@ class Database:
         """In a block of :meth:`write`: call ``call`` after the commit, never after a rollback."""
         self._after_commit.append(call)
 
-    @contextlib.asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
-        async with self.engine.connect() as connection:
-            yield connection
+    def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A connection for queries; it waits for no writer."""
+        return self.engine.connect()
 
     async def close(self) -> None:
         await self.engine.dispose()

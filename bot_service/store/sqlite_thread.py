@@ -138,28 +138,22 @@ class Statement:
 def _run(work: queue.SimpleQueue[_Work | None]) -> None:
     while (item := work.get()) is not None:
         future, call = item
+        result, error = None, None
         try:
             result = call()
-        except BaseException as error:
-            _in_loop(future, partial(_fail, future, error))
-        else:
-            _in_loop(future, partial(_succeed, future, result))
-            del result
-        del item, future, call  # nothing of the last statement stays in memory while this waits
+        except BaseException as caught:
+            error = caught
+        try:
+            future.get_loop().call_soon_threadsafe(_settle, future, result, error)
+        except RuntimeError:
+            pass  # the loop has ended, and the caller with it
+        del item, future, call, result, error  # nothing of the last statement stays in memory
 
 
-def _in_loop(future: asyncio.Future[Any], call: Callable[[], None]) -> None:
-    try:
-        future.get_loop().call_soon_threadsafe(call)
-    except RuntimeError:
-        pass  # the loop has ended, and the caller with it
-
-
-def _succeed(future: asyncio.Future[Any], result: Any) -> None:
-    if not future.done():
+def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is None:
         future.set_result(result)
-
-
-def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
-    if not future.done():
+    else:
         future.set_exception(error)

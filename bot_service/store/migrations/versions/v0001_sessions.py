@@ -35,8 +35,3 @@ def upgrade() -> None:
         sa.Column("actor", sa.String(16), nullable=False),
     )
     op.create_index("transitions_by_session", "transitions", ["session", "seq"])
-
-
-def downgrade() -> None:
-    op.drop_table("transitions")
-    op.drop_table("sessions")

@@ -120,14 +120,3 @@ def upgrade() -> None:
         sa.Column("received_ms", sa.BigInteger, nullable=False),
         sa.Column("body", sa.LargeBinary, nullable=False),
     )
-
-
-def downgrade() -> None:
-    op.drop_table("keepalive_pushes")
-    op.drop_table("api_keys")
-    op.drop_table("journal_positions")
-    op.drop_table("events")
-    op.drop_table("webhook_outbox")
-    op.drop_table("webhooks")
-    op.drop_table("send_outbox")
-    op.drop_table("messages")

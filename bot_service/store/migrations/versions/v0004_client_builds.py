@@ -16,7 +16,3 @@ def upgrade() -> None:
         sa.Column("published_ms", sa.BigInteger),
         sa.Column("refused_ms", sa.BigInteger),
     )
-
-
-def downgrade() -> None:
-    op.drop_table("client_builds")

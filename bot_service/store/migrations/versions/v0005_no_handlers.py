@@ -1,6 +1,5 @@
 """Inbound messages are complete when stored: drops the index of those waiting for a handler."""
 
-import sqlalchemy as sa
 from alembic import op
 
 revision = "0005"
@@ -11,13 +10,3 @@ depends_on = None
 
 def upgrade() -> None:
     op.drop_index("messages_to_handle", "messages")
-
-
-def downgrade() -> None:
-    op.create_index(
-        "messages_to_handle",
-        "messages",
-        ["seq"],
-        sqlite_where=sa.text("state = 'received'"),
-        postgresql_where=sa.text("state = 'received'"),
-    )
