@@ -24,7 +24,7 @@ from shared import gc_tuning, logs
 from shared.clock import SystemClock
 from shared.loop_metrics import LoopMeter, LoopTurnCollector
 from shared.settings import environment_without_secrets, load_or_exit
-from shared.web.livez import StallAnswerer
+from shared.web.livez import StallResponder
 from shared.web.server import bind_or_exit, serve
 
 
@@ -44,7 +44,7 @@ def _built(settings: BotSettings, port: int, turns: LoopMeter) -> web.Applicatio
 
 
 async def _run(app: web.Application, sockets: list[socket.socket]) -> None:
-    guard = StallAnswerer(app[keys.RUN].guard, sockets)
+    guard = StallResponder(app[keys.RUN].guard, sockets)
     guard.start()
     try:
         await serve(app, sockets, before_stop=lambda: announce_stop(app))

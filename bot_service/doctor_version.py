@@ -20,7 +20,7 @@ from bot_service.sessions.client_version import FOLDER
 from bot_service.settings import BotSettings
 from shared.clock import SystemClock, days_old
 from shared.doctor import Check, CheckStatus
-from shared.sqlite_readonly import looking_at
+from shared.sqlite_readonly import open_readonly
 
 NAME, COPY = "client version", "client version copy"
 OLD_DAYS = 45
@@ -55,7 +55,7 @@ def _known(settings: BotSettings, builtin: int) -> Versions:
     if not file.exists():
         return nothing
     try:
-        with looking_at(file, timeout_s=2) as connection:
+        with open_readonly(file, timeout_s=2) as connection:
             published = connection.execute(
                 "SELECT build FROM client_builds WHERE published_ms IS NOT NULL ORDER BY published_ms DESC LIMIT 1"
             ).fetchone()

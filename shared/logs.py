@@ -18,7 +18,7 @@ _SYMBOLS = {"debug": "·", "info": "✅", "warning": "⚠️ ", "error": "❌", 
 _KEPT = frozenset({"level", "time", "event"})
 
 
-class Unbreakable:
+class TolerantStream:
     """A stream that drops what cannot be written: a full disk must not end the program."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -46,7 +46,7 @@ def configure(log_format: str = "auto", level: str = "info", stream: TextIO | No
     ``log_format`` is ``auto`` (console on a terminal, JSON otherwise), ``console`` or ``json``.
     Everything goes to standard output: platforms read standard error as errors.
     """
-    out: Any = Unbreakable(stream or sys.stdout)
+    out: Any = TolerantStream(stream or sys.stdout)
     console = log_format == "console" or (log_format == "auto" and out.isatty())
     processors: list[Any] = [
         structlog.contextvars.merge_contextvars,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def looking_at(file: Path, timeout_s: float) -> Iterator[sqlite3.Connection]:
+def open_readonly(file: Path, timeout_s: float) -> Iterator[sqlite3.Connection]:
     """A connection that reads ``file``, which no program may write. Raises ``sqlite3.Error``."""
     # A reader of a file in WAL mode makes two side files and may not remove them. Without a
     # write-ahead log nothing is missed by reading the file as one that never changes.

@@ -88,7 +88,7 @@ def _guarding(sockets: list[socket.socket]) -> Callable[[web.Application], Async
     async def run(app: web.Application) -> AsyncIterator[None]:
         guard = app[keys.GUARD]
         guard.start()
-        answerer = livez.StallAnswerer(guard, sockets) if sockets else None
+        answerer = livez.StallResponder(guard, sockets) if sockets else None
         if answerer is not None:
             answerer.start()
         yield

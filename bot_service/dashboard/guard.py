@@ -11,10 +11,11 @@ from multidict import MultiDictProxy
 from bot_service.access.principals import Scope
 from bot_service.dashboard import wording
 from bot_service.dashboard.context import DASHBOARD, words
-from bot_service.dashboard.login import COOKIE, Login, from_here, inside, same_token
+from bot_service.dashboard.login import COOKIE, Login, inside, same_token
 from bot_service.domain.refused import Refused
 from bot_service.engines.port import EngineError
 from shared.web import errors
+from shared.web.browser import is_same_origin
 from shared.web.middleware import Handler
 
 FORM_BYTES = 256 * 1024
@@ -52,7 +53,7 @@ def form(scope: Scope, handler: Submit) -> Handler:
         if login is None:
             return _to_login(request)
         fields = await read_form(request)
-        if not from_here(request) or not same_token(str(fields.get("token", "")), login):
+        if not is_same_origin(request) or not same_token(str(fields.get("token", "")), login):
             return _problem_page(request, "forbidden")
         try:
             login.principal.require(scope)

@@ -59,23 +59,6 @@ class Logins:
         return None if who is None else Login(who, self._forms.get_signature(value).decode())
 
 
-def set_cookie(request: web.Request, response: web.StreamResponse, value: str) -> None:
-    """HttpOnly and Strict; Secure where the browser came by HTTPS, also through a proxy."""
-    by_https = request.secure or request.headers.get("X-Forwarded-Proto", "").split(",")[0].strip() == "https"
-    response.set_cookie(
-        COOKIE, value, max_age=LOGIN_LASTS_S, httponly=True, samesite="Strict", secure=by_https, path="/"
-    )
-
-
-def from_here(request: web.Request) -> bool:
-    """Whether a form was sent from a page of this service, by ``Sec-Fetch-Site`` or ``Origin``."""
-    site = request.headers.get("Sec-Fetch-Site")
-    if site is not None:
-        return site == "same-origin"
-    origin = request.headers.get("Origin")
-    return origin is not None and urlsplit(origin).netloc == request.host
-
-
 def same_token(given: str, login: Login) -> bool:
     return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), login.form_token.encode())
 

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError, SQLAlch
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from bot_service.store import sqlite_thread
-from shared.sqlite_readonly import looking_at
+from shared.sqlite_readonly import open_readonly
 
 _MAGIC = b"SQLite format 3\0"
 # A full check reads the whole file; above this size it is left out, so that a start stays short.
@@ -123,7 +123,7 @@ def _check_file(file: Path) -> None:
         if stream.read(len(_MAGIC)) != _MAGIC:
             raise StoreRefused(f"The database {file} is corrupt (not an SQLite file): {advice}")
     try:
-        with looking_at(file, timeout_s=5) as connection:
+        with open_readonly(file, timeout_s=5) as connection:
             if file.stat().st_size < _CHECK_WHOLE_BELOW_BYTES:
                 found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
                 if found != "ok":

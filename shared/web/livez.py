@@ -31,7 +31,7 @@ def handler(guard: LoopGuard) -> Handler:
     return livez
 
 
-class StallAnswerer:
+class StallResponder:
     """Answers every request with 503 while the loop has been stalled for ``after_s`` seconds."""
 
     def __init__(self, guard: LoopGuard, sockets: list[socket.socket], *, after_s: float = STALLED_AFTER_S) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from shared.file_lock import lock_file
-from shared.sqlite_readonly import looking_at
+from shared.sqlite_readonly import open_readonly
 from watchdog.ledger import schema
 
 T = TypeVar("T")
@@ -140,7 +140,7 @@ def _refuse_unusable(path: Path) -> None:
     if not path.exists() or path.stat().st_size == 0:
         return
     try:
-        with looking_at(path, BUSY_TIMEOUT_S) as connection:
+        with open_readonly(path, BUSY_TIMEOUT_S) as connection:
             version = int(connection.execute("PRAGMA user_version").fetchone()[0])
             verdict = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
             tables = int(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])

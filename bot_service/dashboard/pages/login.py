@@ -9,8 +9,9 @@ from aiohttp import web
 from bot_service import keys
 from bot_service.dashboard.context import DASHBOARD, words
 from bot_service.dashboard.guard import read_form
-from bot_service.dashboard.login import COOKIE, from_here, inside, set_cookie
+from bot_service.dashboard.login import COOKIE, LOGIN_LASTS_S, inside
 from shared.web import errors
+from shared.web.browser import is_same_origin, set_login_cookie
 
 
 async def show(request: web.Request) -> web.StreamResponse:
@@ -31,7 +32,7 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
     access, dashboard = request.app[keys.ACCESS], request.app[DASHBOARD]
     form = await read_form(request)
     t, next_page = words(request), inside(str(form.get("next", "/")))
-    if not from_here(request):
+    if not is_same_origin(request):
         raise errors.forbidden("this login did not come from the login page")
     code, key_id = str(form.get("code", "")), None
     if code:
@@ -45,13 +46,13 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
         key_id = holder.key_id
     await asyncio.to_thread(dashboard.signed_in_once.touch)
     response = web.Response(status=303, headers={"Location": next_page})
-    set_cookie(request, response, dashboard.logins.cookie(key_id))
+    set_login_cookie(request, response, COOKIE, dashboard.logins.cookie(key_id), lasts_s=LOGIN_LASTS_S)
     return response
 
 
 async def sign_out(request: web.Request) -> web.StreamResponse:
     """Idempotent; needs no token, because a foreign page could only cause a new login."""
-    if not from_here(request):
+    if not is_same_origin(request):
         raise errors.forbidden("this command did not come from a page of this service")
     response = web.Response(status=303, headers={"Location": "/login"})
     response.del_cookie(COOKIE, path="/")

@@ -53,7 +53,7 @@ def main(argv: list[str]) -> None:
 
     async def run() -> None:
         await Worker(args, SystemClock()).run()
-        logs.Unbreakable(out).flush()
+        logs.TolerantStream(out).flush()
         # A native thread that hangs must not keep the process: everything is closed and flushed here, and the end of
         # asyncio.run would wait for such a thread.
         os._exit(0)

@@ -19,7 +19,7 @@ from shared.tools.cli.client import Client, CliError
 from shared.tools.cli.settings import CliSettings
 
 # Modules with ``checks(context)``. An image holds one program only; the other is left out.
-PARTS = ("shared.tools.cli.examine", "bot_service.doctor", "watchdog.doctor")
+PARTS = ("shared.tools.cli.machine_checks", "bot_service.doctor", "watchdog.doctor")
 _MARKS = {
     CheckStatus.OK: "[green]✓[/]",
     CheckStatus.INFO: "[blue]·[/]",
@@ -30,7 +30,7 @@ _MARKS = {
 
 def command(json: show.Json = False) -> None:
     """Check settings, folders, clock, engine, database and both programs: each with what to do."""
-    found = list(examine(_context()))
+    found = list(run_checks(_context()))
     failed = sum(check.verdict is CheckStatus.FAILED for check in found)
     if json:
         show.as_json({"ok": failed == 0, "checks": [asdict(check) for check in found]})
@@ -63,7 +63,7 @@ def _fetch(url: str) -> tuple[int, Any, str | None]:
     return answer.status, answer.value, answer.date
 
 
-def examine(context: Context) -> Iterator[Check]:
+def run_checks(context: Context) -> Iterator[Check]:
     """Every check of every installed part; an exception becomes a failed check."""
     for name in PARTS:
         if importlib.util.find_spec(name.partition(".")[0]) is None or importlib.util.find_spec(name) is None:

@@ -14,7 +14,7 @@ import pytest
 # process that has to begin as 10001 becomes so after its imports.
 REPORT = ["/bin/cat", "/proc/self/status"]
 AS_10001 = (
-    "import os, sys; from shared import entrypoint; "
+    "import os, sys; from shared.tools import entrypoint; "
     "os.setgroups([]); os.setgid(10001); os.setuid(10001); entrypoint.main(sys.argv[1:])"
 )
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give folders away")
