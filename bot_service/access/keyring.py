@@ -74,7 +74,7 @@ class KeyRing:
 
     async def by_id(self, key_id: str) -> Principal | None:
         """The holder of a key that is still good."""
-        return await self._holder(key_id, lambda store: api_keys.usable(store, key_id, self._now_ms()))
+        return await self._holder(key_id, lambda store: api_keys.get(store, key_id))
 
     async def _holder(
         self, name: str, look_up: Callable[[AsyncConnection], Awaitable[StoredKey | None]]
@@ -90,7 +90,7 @@ class KeyRing:
                 self._cache.pop(name, None)
                 return None
             self._cache[name] = (now, key)
-        if key.expires_ms is not None and key.expires_ms <= self._now_ms():
+        if key.revoked_ms is not None or (key.expires_ms is not None and key.expires_ms <= self._now_ms()):
             return None
         scopes = frozenset(Scope(scope) for scope in key.scopes)
         return Principal(key.name, None if Scope.ADMIN in scopes else key.owner, scopes, key.id)
