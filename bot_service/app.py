@@ -254,7 +254,7 @@ async def _restore(app: web.Application) -> AsyncIterator[None]:
         app[keys.DELIVERY].alerts.reopen(CLIENT_OUTDATED, canary.since_ms)
     for record in app[keys.REGISTRY]:
         if gave_up(record):
-            app[keys.DELIVERY].alerts.reopen(NOT_RECEIVING, record.rung_ms, about=record.id)
+            app[keys.DELIVERY].alerts.reopen(NOT_RECEIVING, record.recovery_step_ms, about=record.id)
 
     async def end_strays() -> None:
         """What workers kept running and nobody wants any more ends once every wanted session was claimed."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from bot_service.domain.readiness import Evidence, Pattern
-from bot_service.domain.recovery import forget_rung
+from bot_service.domain.recovery import reset_recovery
 from bot_service.domain.session_record import SessionRecord
 from bot_service.domain.states import State
 from bot_service.sessions.notifications import SessionNotifications
@@ -88,7 +88,7 @@ class ActivityTracker:
         self._stored_active_ms.pop(session, None)
 
     def _off_the_ladder(self, record: SessionRecord) -> SessionRecord:
-        after = forget_rung(record)
+        after = reset_recovery(record)
         if after is not record:
             self._registry.put(after)
             self._store.mark(after)

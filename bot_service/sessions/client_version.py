@@ -126,7 +126,7 @@ class ClientVersion:
 
     def facts(self) -> VersionFacts:
         """From memory only."""
-        outdated, versions = self._fleet.policy.fleet_outdated, self._versions
+        outdated, versions = self._fleet.policy.client_outdated, self._versions
         problem, reason = (self._problem.detail, self._problem.reason) if self._problem else (None, None)
         if problem is None and self._pool.copies_failed():
             problem, reason = "a worker could not load its copy of the native library", "not_loadable"

@@ -12,7 +12,7 @@ from collections.abc import Collection
 from enum import Enum
 
 from bot_service.domain.client_version import Mode
-from bot_service.domain.session_record import FleetRecovered, SessionRecord
+from bot_service.domain.session_record import ClientAccepted, SessionRecord
 from bot_service.domain.states import FINAL, State, Wanted
 from bot_service.sessions.client_version import JITTER, ClientVersion
 from bot_service.sessions.client_version_refusals import NO_BUILD
@@ -70,7 +70,7 @@ class ClientVersionRecovery:
         """The loop."""
         while True:
             self._fleet.changed.clear()
-            if self._fleet.policy.fleet_outdated:
+            if self._fleet.policy.client_outdated:
                 await self._heal()
             else:
                 self._tried, self._rounds, self._person_needed = [], 0, False
@@ -80,7 +80,7 @@ class ClientVersionRecovery:
     # --- while the version is accepted ---
 
     async def _follow(self) -> None:
-        """Look when it is time, or when one account was refused; then sleep until something changes."""
+        """LinkCheck when it is time, or when one account was refused; then sleep until something changes."""
         version, by = self._version, self._fleet.refused_by
         next_s, asks = version.next_look_s, set().union(*by.values()) - self._looked_for
         if asks:
@@ -95,7 +95,7 @@ class ClientVersionRecovery:
         for build in set(by) - {version.announced, NO_BUILD}:
             self._fleet.refuse(self._fleet.refused | {build})
             for session in by.pop(build):
-                self._supervisor.apply(session, FleetRecovered())
+                self._supervisor.apply(session, ClientAccepted())
         await version.store_refused()
         await self._pause(max(0.0, next_s - self._clock.monotonic()))
 
@@ -106,7 +106,7 @@ class ClientVersionRecovery:
         if self._rounds == 0 or self._clock.monotonic() - self._version.looked_s >= min(QUICK_LOOKS_S):
             await self._version.look()
         passed: list[int] = []
-        while self._fleet.policy.fleet_outdated and (build := self._next_build(passed)) is not None:
+        while self._fleet.policy.client_outdated and (build := self._next_build(passed)) is not None:
             passed.append(build)
             verdict = await self._try(build) if await self._version.announce(build) else CanaryResult.NONE
             if verdict is CanaryResult.ACCEPTED:
@@ -115,7 +115,7 @@ class ClientVersionRecovery:
             if verdict is CanaryResult.REFUSED:
                 self._tried.append(build)
             await self._version.store_refused()
-        if self._fleet.policy.fleet_outdated:
+        if self._fleet.policy.client_outdated:
             # The canary goes on asking now and then by itself, with the first choice.
             await self._version.announce(self._version.best)
             await self._wait(passed)
@@ -174,7 +174,7 @@ class ClientVersionRecovery:
             self._ask_person()
         until = self._clock.monotonic() + (QUICK_LOOKS_S[self._rounds] if quick else self._wait_s())
         self._rounds += 1
-        while self._fleet.policy.fleet_outdated and self._clock.monotonic() < until:
+        while self._fleet.policy.client_outdated and self._clock.monotonic() < until:
             await self._clock.sleep(POLL_S)
             canary = self._fleet.canary()
             if canary is not None and self._is_stable(canary):

@@ -12,8 +12,8 @@ from bot_service.domain.session_record import (
     Command,
     CommandKind,
     Fact,
-    FleetOutdated,
-    FleetRecovered,
+    ClientOutdated,
+    ClientAccepted,
     SessionPolicy,
     SessionRecord,
 )
@@ -59,7 +59,7 @@ class ClientVersionRefusals:
 
     def others_accepted(self, session: str) -> bool:
         """Whether a refusal of ``session`` is its own trouble: others are connected, and none was refused with its build."""
-        if self.policy.fleet_outdated or self.refused_by.get(self._build_of(session), set()) - {session}:
+        if self.policy.client_outdated or self.refused_by.get(self._build_of(session), set()) - {session}:
             return False
         return any(record.linked and record.id != session for record in self._registry)
 
@@ -67,7 +67,7 @@ class ClientVersionRefusals:
         """WhatsApp refused the client version of ``session``; its record has been moved."""
         build = self._build_of(session)
         self.refused_by.setdefault(build, set()).add(session)
-        if self.policy.fleet_outdated:
+        if self.policy.client_outdated:
             self.refuse(self.refused | {build})
         elif build != NO_BUILD:
             self._pool.allow_one_login(build)
@@ -88,10 +88,10 @@ class ClientVersionRefusals:
         """The engine would dial again by itself; not with a build that is refused."""
         if self._build_of(session) not in self.refused:
             return
-        if not self.policy.fleet_outdated:
+        if not self.policy.client_outdated:
             self._apply(session, Command(CommandKind.RECONNECT, reason=CLIENT_REFUSED))
         elif self.policy.canary != session:
-            self._apply(session, FleetOutdated())
+            self._apply(session, ClientOutdated())
 
     def refuse(self, builds: frozenset[int], *, restored: bool = False) -> None:
         """Exactly these builds are refused from now on. ``restored``: whatever workers of an earlier run were left with."""
@@ -110,7 +110,7 @@ class ClientVersionRefusals:
 
     def outdated(self, canary: SessionRecord, *, restored: bool = False) -> None:
         """WhatsApp refuses the client version: only the canary still logs in. ``restored``: known from before the start."""
-        if self.policy.fleet_outdated:
+        if self.policy.client_outdated:
             return
         self.policy = replace(self.policy, fleet_outdated=True, canary=canary.id)
         self.restored = restored
@@ -122,8 +122,8 @@ class ClientVersionRefusals:
     async def _hold_all(self) -> None:
         breath = CooperativeLoop()
         for session in self._registry.ids():
-            if self.policy.fleet_outdated and session != self.policy.canary:
-                self._apply(session, FleetOutdated())
+            if self.policy.client_outdated and session != self.policy.canary:
+                self._apply(session, ClientOutdated())
             if breath.spent:
                 await breath.take()
 
@@ -148,19 +148,19 @@ class ClientVersionRefusals:
         """``canary`` logs in now, for all."""
         former, self.policy = self.policy.canary, replace(self.policy, canary=canary.id)
         if former is not None and former != canary.id:
-            self._apply(former, FleetOutdated())
-        self._apply(canary.id, Command(CommandKind.ASK_FOR_FLEET, at_ms=now_ms))
+            self._apply(former, ClientOutdated())
+        self._apply(canary.id, Command(CommandKind.TRY_AS_CANARY, at_ms=now_ms))
 
     async def recovered(self) -> None:
         """A client version is accepted: every session may log in again."""
-        if not self.policy.fleet_outdated:
+        if not self.policy.client_outdated:
             return
         canary = self.canary()
         self.up_to_date()
         self._news.fleet_recovered(canary, None if canary is None else self._pool.build_of(canary.id))
         breath = CooperativeLoop()
         for session in self._registry.ids():
-            self._apply(session, FleetRecovered())
+            self._apply(session, ClientAccepted())
             if breath.spent:
                 await breath.take()
 
@@ -169,7 +169,7 @@ class ClientVersionRefusals:
 
     def check_canary(self) -> None:
         """Sees to it that exactly one session asks for the fleet while the client is outdated."""
-        if not self.policy.fleet_outdated:
+        if not self.policy.client_outdated:
             return
         canary = self.canary()
         if canary is not None and canary.wanted is Wanted.RUN and canary.state not in FINAL:
@@ -177,7 +177,7 @@ class ClientVersionRefusals:
         for record in self._registry:
             if record.state is State.OUTDATED and record.wanted is Wanted.RUN:
                 self.policy = replace(self.policy, canary=record.id)
-                self._apply(record.id, Command(CommandKind.ASK_FOR_FLEET))
+                self._apply(record.id, Command(CommandKind.TRY_AS_CANARY))
                 return
         self._news.fleet_recovered(None, None)
         self.up_to_date()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot_service.domain.ports import EnginePool
 from bot_service.domain.readiness import DoubtPolicy, doubt
-from bot_service.domain.session_record import Look, SessionRecord
+from bot_service.domain.session_record import LinkCheck, SessionRecord
 from bot_service.domain.states import State
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.supervisor import Supervisor
@@ -51,4 +51,4 @@ class ReadinessCheck:
 
     def _look(self, record: SessionRecord) -> None:
         suspicion = doubt(record, self._supervisor.life.evidence(record.id), self.policy, self._supervisor.now_ms())
-        self._supervisor.apply(record.id, Look(self.frame_age_ms(record), suspicion.value if suspicion else None))
+        self._supervisor.apply(record.id, LinkCheck(self.frame_age_ms(record), suspicion.value if suspicion else None))

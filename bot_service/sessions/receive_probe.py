@@ -111,7 +111,7 @@ class ReceiveProbe:
         if record.state is not State.READY and not (record.state is State.DEGRADED and record.suspicion is not None):
             return False
         heard_ms = self._heard_ms(record)
-        repaired = 0 < record.rung < TOP and heard_ms < record.rung_ms
+        repaired = 0 < record.recovery_step < TOP and heard_ms < record.recovery_step_ms
         wait_ms = min(AFTER_REPAIR_MS, self._policy.interval_ms) if repaired else self._policy.interval_ms
         # One that could not be sent or did not return is no reason to ask again at once.
         asked_ms = self._supervisor.life.evidence(record.id).probe_sent_ms or 0

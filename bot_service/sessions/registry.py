@@ -28,7 +28,7 @@ class Search:
 
 def needs_person(record: SessionRecord) -> bool:
     """Whether a session that should run waits for a person and not for us."""
-    return record.wanted is Wanted.RUN and (record.actor is not Actor.NOBODY or record.state in ENDS)
+    return record.wanted is Wanted.RUN and (record.actor is not Actor.NONE or record.state in ENDS)
 
 
 _EVERYTHING = Search()

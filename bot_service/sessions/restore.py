@@ -66,4 +66,4 @@ class Restore:
             canary = next((record for record in outdated if record.due is not None), outdated[0])
             self._supervisor.fleet.outdated(canary, restored=True)
             if canary.due is None:
-                self._supervisor.apply(canary.id, Command(CommandKind.ASK_FOR_FLEET))
+                self._supervisor.apply(canary.id, Command(CommandKind.TRY_AS_CANARY))

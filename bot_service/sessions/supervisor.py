@@ -13,7 +13,7 @@ from bot_service.domain.session_record import (
     Effect,
     EffectKind,
     Fact,
-    Fired,
+    TimerFired,
     SessionPolicy,
     SessionRecord,
     Signal,
@@ -91,7 +91,7 @@ class Supervisor:
 
     def is_canary(self, session: str) -> bool:
         """Whether this session finds out for all whether the client version is accepted."""
-        return self.policy.fleet_outdated and self.policy.canary == session
+        return self.policy.client_outdated and self.policy.canary == session
 
     # --- what happens ---
 
@@ -159,8 +159,8 @@ class Supervisor:
 
     def fired(self, session: str, kind: DueKind) -> None:
         """The timers' listener."""
-        may_recycle = kind is not DueKind.LADDER or self._hands.may_recycle(session)
-        self.apply(session, Fired(kind, may_recycle))
+        may_recycle = kind is not DueKind.RECOVERY or self._hands.may_recycle(session)
+        self.apply(session, TimerFired(kind, may_recycle))
 
     # --- making and removing ---
 
@@ -235,7 +235,7 @@ class Supervisor:
         match effect.kind:
             case EffectKind.ATTENTION:
                 self._news.attention(record, effect.reason)
-            case EffectKind.FLEET_OUTDATED:
+            case EffectKind.CLIENT_OUTDATED:
                 self.fleet.outdated(record)
             case _:
                 self._hands.do(self, record.id, effect.kind)

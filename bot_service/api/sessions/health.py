@@ -40,7 +40,7 @@ async def health(request: web.Request) -> web.Response:
             since_ms=now_ms - record.since_ms,
             parts={name: PartView(part.ok, part.age_ms, part.detail) for name, part in seen.items()},
             probe=ReceiveProbeView(moment(evidence.probe_returned_ms), evidence.probe_round_trip_ms),
-            ladder=LadderView(record.rung, moment(record.rung_ms or None)),
+            ladder=LadderView(record.recovery_step, moment(record.recovery_step_ms or None)),
             attempt=record.attempt,
         )
     )

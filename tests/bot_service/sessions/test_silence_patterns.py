@@ -18,7 +18,7 @@ def learn(bot: Bot, session: str) -> None:
     supervisor = bot.app[keys.SUPERVISOR]
     pattern, now_ms = supervisor.life.evidence(session).pattern, supervisor.now_ms()
     for number in range(2 * 24 * 120):
-        pattern.heard(now_ms - 48 * HOUR_MS + number * 30_000)
+        pattern.count(now_ms - 48 * HOUR_MS + number * 30_000)
 
 
 def rows(folder: Path) -> dict[str, int]:

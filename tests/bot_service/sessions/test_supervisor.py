@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot_service import keys
-from bot_service.domain.session_record import DueKind, Look
+from bot_service.domain.session_record import DueKind, LinkCheck
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import State, Wanted
 from bot_service.engines.port import EngineError
@@ -208,8 +208,8 @@ async def test_a_session_that_nothing_healed_is_told_to_the_operator_once_and_so
         supervisor = bot.app[keys.SUPERVISOR]
         bot.pool.may_recycle = False
         for suspected in range(3):  # two steps, and the third may not be taken
-            supervisor.apply("deaf", Look(0, "probe_not_returned"))
-            supervisor.fired("deaf", DueKind.LADDER)
+            supervisor.apply("deaf", LinkCheck(0, "probe_not_returned"))
+            supervisor.fired("deaf", DueKind.RECOVERY)
             if suspected < 2:
                 await is_in(bot, "deaf", State.READY)
         assert ("recycle", "deaf") not in bot.pool.calls
