@@ -35,7 +35,7 @@ def _built(settings: BotSettings, port: int, turns: LoopMeter) -> web.Applicatio
     app = build_app(settings, pool=pool, clock=clock)
     app[keys.METRICS].register(MemoryOfWorkers(lambda: [worker.rss_bytes for worker in pool.workers()]))
     app[keys.METRICS].register(LoopTurnCollector(turns, "veilleur_bot_loop_turn_seconds"))
-    pool.on_replaced(app[keys.FIGURES].worker_restarted)
+    pool.fleet.worker_replaced.subscribe(app[keys.FIGURES].worker_restarted)
     app.cleanup_ctx.append(welcome(settings.public_url or f"http://localhost:{port}"))
     app.cleanup_ctx.append(_settled)
     app[DESK].pages.warm()

@@ -29,23 +29,19 @@ from bot_service.engines.registry import client_library
 from bot_service.engines.version_page import VersionPage
 from bot_service.events.service_alerts import CLIENT_OUTDATED, NOT_RECEIVING
 from bot_service.operations.metrics import BotMetrics, ClientVersionFigures
-from bot_service.sessions.activity import ActivityTracker
 from bot_service.sessions.cleanup import Cleanup
 from bot_service.sessions.client_version import FOLDER, ClientVersion
 from bot_service.sessions.client_version_recovery import ClientVersionRecovery
 from bot_service.sessions.commands import SessionCommands
-from bot_service.sessions.effects import EffectRunner
-from bot_service.sessions.event_bus import EventBus
+from bot_service.sessions.effects import StartLimits
 from bot_service.sessions.leases import FolderLease
-from bot_service.sessions.notifications import SessionNotifications
-from bot_service.sessions.outage import upstream_outage
+from bot_service.sessions.notifications import EventBus, SessionNotifications
 from bot_service.sessions.readiness_check import ReadinessCheck
 from bot_service.sessions.receive_probe import ProbePolicy, ReceiveProbe
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.restore import Restore
 from bot_service.sessions.silence_patterns import SilencePatterns
 from bot_service.sessions.supervisor import Supervisor
-from bot_service.sessions.timers import Timers
 from bot_service.settings import BotSettings
 from bot_service.store.database import open_database
 from bot_service.store.sessions import SessionStore, StoreUnavailable
@@ -96,7 +92,7 @@ def build_app(
     app[keys.BUS] = EventBus()
     app[keys.REGISTRY] = SessionRegistry()
     app[keys.PULSE] = HeartbeatPublisher(app, interval_ms=settings.heartbeat_interval_ms)
-    app[keys.OUTAGE] = lambda: upstream_outage(app[keys.REGISTRY])
+    app[keys.OUTAGE] = app[keys.REGISTRY].upstream_outage
     # Started from the first to the last, taken down from the last to the first.
     app.cleanup_ctx.extend(
         [_loop_guard, _lease, _database, _sessions, delivery, _engines, _loops, _restore, delivery_loops]
@@ -164,21 +160,19 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
 async def _sessions(app: web.Application) -> AsyncIterator[None]:
     settings, clock, pool, registry = app[keys.SETTINGS], app[keys.CLOCK], app[keys.POOL], app[keys.REGISTRY]
     store = SessionStore(app[keys.DATABASE], clock, transitions_kept=settings.session_transitions_kept)
-    hands = EffectRunner(
+    notifications = SessionNotifications(app[keys.BUS], clock)
+    supervisor = Supervisor(
+        registry,
+        store,
         pool,
+        notifications,
         app[keys.LEASE],
-        concurrency=settings.boot_concurrency,
-        start_timeout_s=settings.session_start_timeout_ms / 1000,
-        proxy=settings.whatsapp_proxy,
-    )
-    news = SessionNotifications(app[keys.BUS], clock)
-    life = ActivityTracker(registry, store, news, clock)
-    supervisor = Supervisor(registry, store, hands, life, news, app[keys.LEASE], clock, _policy(settings), pool)
-    supervisor.timers = Timers(
         clock,
-        HerdLimit(settings.reconnect_per_minute),
-        waits_for=lambda session: record.due if (record := registry.get(session)) is not None else None,
-        fire=supervisor.fired,
+        _policy(settings),
+        starts=StartLimits(
+            settings.boot_concurrency, settings.session_start_timeout_ms / 1000, settings.whatsapp_proxy
+        ),
+        herd=HerdLimit(settings.reconnect_per_minute),
     )
     expiry = ExpiryPolicy(
         settings.session_inactive_timeout_ms, settings.session_max_age_ms, ExpiryAction(settings.session_expiry_action)
@@ -195,13 +189,13 @@ async def _sessions(app: web.Application) -> AsyncIterator[None]:
         round_trip=app[keys.FIGURES].probe_round_trip.observe,
     )
     app[keys.CLEANUP] = Cleanup(supervisor, registry, clock, expiry, interval_ms=settings.session_cleanup_interval_ms)
-    app[keys.RESTORE] = Restore(supervisor, registry, hands, stagger_ms=settings.boot_stagger_ms)
+    app[keys.RESTORE] = Restore(supervisor, registry, stagger_ms=settings.boot_stagger_ms)
     app[keys.PATTERNS] = SilencePatterns(supervisor, app[keys.DATABASE], clock)
     app[keys.CLIENT_VERSION] = ClientVersion(
         settings.whatsapp_version,
         client_library(settings.engine),
         VersionPage(settings.whatsapp_version_url, settings.whatsapp_proxy),
-        supervisor.fleet,
+        supervisor.refusals,
         pool,
         app[keys.DATABASE],
         clock,
@@ -209,11 +203,11 @@ async def _sessions(app: web.Application) -> AsyncIterator[None]:
         checked=app[keys.FIGURES].client_version_checked,
     )
     app[keys.FIGURES].registry.register(ClientVersionFigures(app[keys.CLIENT_VERSION].facts))
-    app[keys.VERSION_RECOVERY] = ClientVersionRecovery(app[keys.CLIENT_VERSION], supervisor, news, clock)
+    app[keys.VERSION_RECOVERY] = ClientVersionRecovery(app[keys.CLIENT_VERSION], supervisor, notifications, clock)
     await app[keys.CLIENT_VERSION].load()
-    pool.on_signal(supervisor.on_signal)
+    pool.signals.subscribe(supervisor.on_signal)
     yield
-    await hands.close()
+    await supervisor.effects.close()
     try:
         await store.flush()
         await app[keys.PATTERNS].save(pause_s=0)
@@ -229,11 +223,10 @@ async def _engines(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _loops(app: web.Application) -> AsyncIterator[None]:
-    loops, timers = app[keys.LOOPS], app[keys.SUPERVISOR].timers
-    assert timers is not None  # noqa: S101  built just above
+    loops = app[keys.LOOPS]
     loops.start("store", app[keys.STORE].run)
     loops.start("store-watch", StoreWriteCheck(app[keys.DATABASE], app[keys.CLOCK]).run)
-    loops.start("timers", timers.run)
+    loops.start("timers", app[keys.SUPERVISOR].timers.run)
     loops.start("sweep", app[keys.SWEEP].run)
     loops.start("probe", app[keys.PROBE].run)
     loops.start("cleanup", app[keys.CLEANUP].run)
@@ -249,7 +242,7 @@ async def _restore(app: web.Application) -> AsyncIterator[None]:
     restore, pool, clock = app[keys.RESTORE], app[keys.POOL], app[keys.CLOCK]
     await restore.begin(await app[keys.STORE].load())
     await app[keys.PATTERNS].restore()
-    canary = app[keys.SUPERVISOR].fleet.canary()
+    canary = app[keys.SUPERVISOR].refusals.canary()
     if canary is not None:
         app[keys.DELIVERY].alerts.reopen(CLIENT_OUTDATED, canary.since_ms)
     for record in app[keys.REGISTRY]:

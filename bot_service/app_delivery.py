@@ -12,8 +12,7 @@ from aiohttp import web
 from bot_service import keys
 from bot_service.access.keyring import KeyRing
 from bot_service.domain.message import InboundMessage
-from bot_service.domain.ports import EngineSignal
-from bot_service.domain.session_record import SessionRecord, Transition
+from bot_service.domain.session_record import SessionRecord, Signal, Transition
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import LINKED, State
 from bot_service.events.ids import EventIds
@@ -121,7 +120,7 @@ async def _build(app: web.Application, http: aiohttp.ClientSession, trusted: aio
         app[keys.POOL],
         SenderPolicy(_rates(settings), settings.send_expire_ms),
         record_of=registry.get,
-        on_sent=lambda session, chat: app[keys.SUPERVISOR].life.sent(session, chat),
+        on_sent=lambda session, chat: app[keys.SUPERVISOR].activity.sent(session, chat),
         observe=metrics.ended,
     )
     outbox = Outbox(
@@ -207,14 +206,14 @@ def _connect(app: web.Application, built: Delivery) -> None:
 
     async def signs_of_life(batch: Sequence[InboundMessage]) -> None:
         for message in batch:
-            supervisor.life.heard(message.session, sent_ms=message.at_ms)
+            supervisor.activity.inbound(message.session, sent_ms=message.at_ms)
 
     def took_in(batch: Batch) -> None:
         metrics.took_in(batch, clock.now())
         for receipt in batch.receipts:
-            supervisor.life.receipt(receipt.session)
+            supervisor.activity.receipt(receipt.session)
         for session in batch.probed:
-            supervisor.life.rang(session)
+            supervisor.activity.probe_arrived(session)
         if batch.messages:
             built.handlers.wake()
 
@@ -223,18 +222,18 @@ def _connect(app: web.Application, built: Delivery) -> None:
         if record.state in LINKED:
             built.sender.poke(record.id)
 
-    def signalled(signal: EngineSignal) -> None:
-        if signal.kind == SignalKind.MESSAGE_LOST:
+    def signalled(_session: str, signal: Signal) -> None:
+        metrics.signal(signal.kind)
+        if signal.kind is SignalKind.MESSAGE_LOST:
             metrics.lost(str(signal.data.get("reason", "")))
 
     built.announcer.on_commit(built.dispatcher.offer)
     built.announcer.on_commit(built.feed.wake)
     built.handlers.add(signs_of_life)
     built.journal.on_commit(took_in)
-    supervisor.observers.append(changed)
-    supervisor.signal_observers.append(lambda _session, kind: metrics.signal(kind))
-    app[keys.POOL].on_journal(built.journal.notice)
-    app[keys.POOL].on_signal(signalled)
+    supervisor.transitioned.subscribe(changed)
+    supervisor.signalled.subscribe(signalled)
+    app[keys.POOL].journals.subscribe(built.journal.notice)
     app[keys.BUS].subscribe(built.session_events.on_event)
     app[keys.STORE].transition_sinks.append(built.session_events.on_transitions)
     app[keys.STORE].delete_sinks.append(built.session_events.on_delete)

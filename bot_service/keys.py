@@ -16,8 +16,8 @@ from bot_service.sessions.cleanup import Cleanup
 from bot_service.sessions.client_version import ClientVersion
 from bot_service.sessions.client_version_recovery import ClientVersionRecovery
 from bot_service.sessions.commands import SessionCommands
-from bot_service.sessions.event_bus import EventBus
 from bot_service.sessions.leases import FolderLease
+from bot_service.sessions.notifications import EventBus
 from bot_service.sessions.readiness_check import ReadinessCheck
 from bot_service.sessions.receive_probe import ReceiveProbe
 from bot_service.sessions.registry import SessionRegistry

@@ -93,5 +93,5 @@ async def send(request: web.Request, _login: Login, form: Form) -> str:
         raise errors.conflict("expired", "this form was sent before, with another text") from None
     except QueueFull:
         raise errors.Problem(429, "limited", "so many messages wait already") from None
-    request.app[keys.SUPERVISOR].life.touch(session)
+    request.app[keys.SUPERVISOR].activity.touch(session)
     return done(back(request, form), "send")

@@ -16,8 +16,8 @@ from bot_service.dashboard import wording
 from bot_service.dashboard.flash import FlashMessages
 from bot_service.dashboard.french import FRENCH
 from bot_service.dashboard.login import COOKIE, Login, LoginLinks, Logins, from_here, inside, same_token
-from bot_service.sessions.event_bus import Event
-from bot_service.sessions.pairing_codes import Shown
+from bot_service.sessions.notifications import Event
+from bot_service.sessions.pairing_codes import PairingCode
 from shared.clock import Clock
 from shared.settings import Secret
 from shared.web import errors
@@ -38,7 +38,7 @@ class DashboardContext:
     links: LoginLinks
     signed_in_once: Path
     once: FlashMessages
-    codes: dict[str, Shown] = field(default_factory=dict)
+    codes: dict[str, PairingCode] = field(default_factory=dict)
     streams: set[asyncio.Queue[Event | None]] = field(default_factory=set)
 
 

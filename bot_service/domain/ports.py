@@ -132,9 +132,7 @@ class ClientVersionPool(Protocol):
         ...
 
 
-class EnginePool(
-    SessionLifecycle, SessionAccounts, ProbePool, JournalSource, PoolHealth, ClientVersionPool, Protocol
-):
+class EnginePool(SessionLifecycle, SessionAccounts, ProbePool, JournalSource, PoolHealth, ClientVersionPool, Protocol):
     """All workers of this service, for the program that opens and closes them."""
 
     @property

@@ -71,9 +71,7 @@ class Changes(TypedDict, total=False):
 # --- the moves that rows share ---
 
 
-def move(
-    record: SessionRecord, state: State, reason: R, now_ms: int, **changes: Unpack[Changes]
-) -> SessionRecord:
+def move(record: SessionRecord, state: State, reason: R, now_ms: int, **changes: Unpack[Changes]) -> SessionRecord:
     """``record`` in ``state``; no person must act and nothing is due unless ``changes`` says so."""
     fields: dict[str, object] = {"actor": Actor.NONE, "due": None, "detail": None, **changes}
     fields["state"], fields["reason"] = state, reason.value
@@ -99,17 +97,15 @@ def retry_soon(
     attempt = attempts(record, policy, now_ms)
     wait_ms = backoff_ms(record.id, attempt, now_ms, first_ms=policy.first_delay_ms, max_ms=policy.max_delay_ms)
     retry = due(DueKind.RETRY, now_ms + wait_ms)
-    return move(
-        record, State.RECONNECTING, reason, now_ms, linked=False, attempt=attempt + 1, detail=detail, due=retry
-    )
+    return move(record, State.RECONNECTING, reason, now_ms, linked=False, attempt=attempt + 1, detail=detail, due=retry)
 
 
 def end(
-    record: SessionRecord, state: State, reason: R, actor: Actor, now_ms: int, **changes: Unpack[Changes]
+    record: SessionRecord, state: State, reason: R, acts: Actor, now_ms: int, **changes: Unpack[Changes]
 ) -> Decision:
     """An end: the client is stopped and people are alerted."""
-    fields: Changes = {"linked": False, "engaged": False, "actor": actor, **changes}
-    return move(record, state, reason, now_ms, **fields), (STOP, Effect(EffectKind.ATTENTION, reason.value))
+    changes = {"linked": False, "engaged": False, "actor": acts, **changes}
+    return move(record, state, reason, now_ms, **changes), (STOP, Effect(EffectKind.ATTENTION, reason.value))
 
 
 def _detail(signal: Signal) -> str | None:
@@ -137,7 +133,12 @@ def _backoff(reason: R) -> React:
 
 
 def _lost(
-    record: SessionRecord, reason: R, next_due: Due | None, policy: SessionPolicy, now_ms: int, detail: str | None = None
+    record: SessionRecord,
+    reason: R,
+    next_due: Due | None,
+    policy: SessionPolicy,
+    now_ms: int,
+    detail: str | None = None,
 ) -> Decision:
     """RECONNECTING without a start of ours: somebody else connects, until ``next_due``."""
     attempt = attempts(record, policy, now_ms)
@@ -216,9 +217,7 @@ def _next_round(
     if rounds >= policy.qr_rounds:
         return end(record, State.FAILED, final, Actor.USER, now_ms, qr_rounds=rounds, detail=detail)
     again = due(DueKind.RETRY, now_ms + between_ms(record.id, now_ms, 1000, 3000))
-    return move(
-        record, State.PAIRING, reason, now_ms, actor=Actor.USER, qr_rounds=rounds, due=again, detail=detail
-    ), ()
+    return move(record, State.PAIRING, reason, now_ms, actor=Actor.USER, qr_rounds=rounds, due=again, detail=detail), ()
 
 
 def paired_fields(record: SessionRecord, signal: Signal, now_ms: int) -> Changes:

@@ -45,9 +45,7 @@ def check_link(record: SessionRecord, fact: LinkCheck, policy: SessionPolicy, no
     if record.state is State.DEGRADED:
         return record, ()  # it waits for its next step, or for the keepalive
     step = due(DueKind.RECOVERY, now_ms + policy.recovery_delay_ms)
-    after = move(
-        record, State.DEGRADED, SUSPECTED, now_ms, suspicion=fact.suspicion, detail=fact.suspicion, due=step
-    )
+    after = move(record, State.DEGRADED, SUSPECTED, now_ms, suspicion=fact.suspicion, detail=fact.suspicion, due=step)
     return after, ()
 
 
@@ -74,7 +72,7 @@ def escalate(record: SessionRecord, policy: SessionPolicy, now_ms: int, *, may_r
     if step is Reason.RECYCLE_WORKER:
         # The pool stops the sessions of the worker and starts them in the next one.
         connect = due(DueKind.CONNECT, now_ms + policy.connect_timeout_ms)
-        effects = (Effect(EffectKind.RECYCLE_WORKER, record.suspicion or SUSPECTED),)
+        effects: tuple[Effect, ...] = (Effect(EffectKind.RECYCLE_WORKER, record.suspicion or SUSPECTED),)
     else:
         connect, effects = due(DueKind.RETRY, now_ms), ()
     detail = record.suspicion

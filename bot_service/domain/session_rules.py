@@ -253,5 +253,7 @@ def _hold(record: SessionRecord, now_ms: int) -> Decision:
     trying = record.state in (State.STARTING, State.CONNECTING, State.RECONNECTING) and not record.linked
     if record.wanted is Wanted.STOP or not trying:
         return record, ()
-    held = move(record, State.OUTDATED, Reason.FLEET_OUTDATED, now_ms, actor=Actor.OPERATOR, linked=False, engaged=False)
+    held = move(
+        record, State.OUTDATED, Reason.FLEET_OUTDATED, now_ms, actor=Actor.OPERATOR, linked=False, engaged=False
+    )
     return held, (STOP,) if record.engaged else ()

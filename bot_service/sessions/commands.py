@@ -1,4 +1,4 @@
-"""What people and programs ask of sessions: each call is judged, done, stored, and only then answered."""
+"""The commands of users and programs on sessions: each is checked, applied and stored, then answered."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from bot_service.domain.ports import EnginePool
+from bot_service.domain.ports import SessionAccounts
+from bot_service.domain.reasons import Reason
 from bot_service.domain.session_record import Command, CommandKind, SessionRecord, Signal
 from bot_service.domain.session_rules import refusal
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import LINKED, LIVE, State, Wanted
 from bot_service.engines.port import EngineError
-from bot_service.sessions.pairing_codes import Shown
+from bot_service.sessions.pairing_codes import PairingCode
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.supervisor import Supervisor
 from bot_service.store.sessions import SessionStore, StoreUnavailable
@@ -23,7 +24,7 @@ from shared import logs
 log = logs.get(__name__)
 
 ENGINE_TIMEOUT_S = 35.0
-START = Command(CommandKind.START, "user_start")
+START = Command(CommandKind.START)
 
 
 class SessionExists(Exception):
@@ -31,7 +32,7 @@ class SessionExists(Exception):
 
 
 class SessionGone(Exception):
-    """There is no such session, or it was deleted meanwhile."""
+    """There is no such session any more."""
 
 
 class Refused(Exception):
@@ -54,7 +55,7 @@ class SessionCommands:
     """Raises :class:`SessionGone`, :class:`Refused`, ``StoreUnavailable`` and ``EngineError``."""
 
     def __init__(
-        self, supervisor: Supervisor, registry: SessionRegistry, store: SessionStore, pool: EnginePool
+        self, supervisor: Supervisor, registry: SessionRegistry, store: SessionStore, pool: SessionAccounts
     ) -> None:
         self._supervisor, self._registry, self._store, self._pool = supervisor, registry, store, pool
         self._creating: set[str] = set()
@@ -69,45 +70,45 @@ class SessionCommands:
             id=session, owner=new.owner, name=new.name or session, metadata=new.metadata,
             created_ms=now_ms, since_ms=now_ms, active_ms=now_ms, aged_from_ms=now_ms,
         )  # fmt: skip
-        begun = self._supervisor.begin(record, START if start else None)
+        creation = self._supervisor.begin(record, START if start else None)
         self._creating.add(session)
         try:
-            # The session and its first step are one transaction; the engine hears of it once that is committed.
-            self._store.mark(begun.after, begun.change)
+            # The session and its first state are one transaction; the engine starts after its commit.
+            self._store.mark(creation.after, creation.change)
             await self._store.flush()
-            self._supervisor.admit(begun)
+            self._supervisor.admit(creation)
         except StoreUnavailable:
             self._store.drop(session)
             raise
         except asyncio.CancelledError:
             if not self._store.drop(session):
-                # Who asked has gone away, and the session is there: it must not come up only at the next start.
-                self._supervisor.admit(begun)
+                # The caller has gone, and the session is stored: do not leave it to the next start.
+                self._supervisor.admit(creation)
             raise
         finally:
             self._creating.discard(session)
-        return begun.after
+        return creation.after
 
-    async def command(self, session: str, kind: CommandKind, reason: str = "") -> SessionRecord:
-        """START, STOP, RESTART or RECONNECT. The wish holds at once; the answer comes when it is stored."""
-        self._judge(session, kind)
-        record = self._supervisor.apply(session, Command(kind, reason or f"user_{kind.value}"))
+    async def command(self, session: str, kind: CommandKind) -> SessionRecord:
+        """START, STOP or RESTART. It takes effect at once; returns when it is stored."""
+        self._checked(session, kind)
+        record = self._supervisor.apply(session, Command(kind))
         await self._store.flush()
         return record if record is not None else self._known(session)
 
     async def logout(self, session: str) -> SessionRecord:
-        """Unlink the phone; the row stays. The engine does it first, so that the answer is the truth."""
-        record = self._judge(session, CommandKind.LOGGED_OUT)
+        """Unlinks the phone at the server; the row stays."""
+        record = self._checked(session, CommandKind.LOGGED_OUT)
         if record.jid is not None and record.state in LINKED:
             async with asyncio.timeout(ENGINE_TIMEOUT_S):
                 await self._pool.logout_session(session)
-        self._supervisor.apply(session, Command(CommandKind.LOGGED_OUT, "user_logout"))
+        self._supervisor.apply(session, Command(CommandKind.LOGGED_OUT))
         await self._store.flush()
         return self._known(session)
 
     async def delete(self, session: str) -> None:
-        """Everything of it: the client, the engine's files, the rows. The phone keeps showing the link until logged out."""
-        self._supervisor.apply(session, Command(CommandKind.STOP, "deleted"))
+        """Deletes the client, the engine's files and the rows. The phone shows the link until a logout."""
+        self._supervisor.apply(session, Command(CommandKind.STOP, Reason.DELETED))
         await self._supervisor.settle(session, ENGINE_TIMEOUT_S)
         await self._store.delete(session)
         self._supervisor.remove(session)
@@ -133,13 +134,13 @@ class SessionCommands:
         await self._store.flush()
         return record
 
-    def code(self, session: str) -> Shown | None:
+    def code(self, session: str) -> PairingCode | None:
         """The QR code to scan now, if there is one."""
-        self._supervisor.life.touch(session)
+        self._supervisor.activity.touch(session)
         shown = self._supervisor.codes.valid(session, self._supervisor.now_ms())
         return shown if shown is not None and shown.kind == SignalKind.QR.value else None
 
-    async def pairing_code(self, session: str, phone: str) -> Shown:
+    async def pairing_code(self, session: str, phone: str) -> PairingCode:
         """A code to type into the phone with this number. Raises :class:`Refused` when the session is not pairing."""
         record = self._known(session)
         if record.jid is not None or record.state not in LIVE:
@@ -151,15 +152,15 @@ class SessionCommands:
         known = self._supervisor.codes.valid(session, self._supervisor.now_ms())
         if known is not None and known.code == code:
             return known
-        data = {"code": code, "expiresInMs": 160_000}
-        self._supervisor.apply(session, Signal(SignalKind.PAIRING_CODE, data))
-        return self._supervisor.codes.show(session, SignalKind.PAIRING_CODE, data, self._supervisor.now_ms())
+        signal = Signal(SignalKind.PAIRING_CODE, {"code": code, "expiresInMs": 160_000})
+        self._supervisor.apply(session, signal)
+        return self._supervisor.codes.show(session, signal, self._supervisor.now_ms())
 
     async def simulate(self, session: str, action: str, args: dict[str, object]) -> object:
         async with asyncio.timeout(ENGINE_TIMEOUT_S):
             return await self._pool.simulate(session, action, args)
 
-    def _judge(self, session: str, kind: CommandKind) -> SessionRecord:
+    def _checked(self, session: str, kind: CommandKind) -> SessionRecord:
         record = self._known(session)
         refused = refusal(record, kind, self._supervisor.now_ms())
         if refused is not None:
@@ -174,7 +175,7 @@ class SessionCommands:
 
 
 def sick(registry: SessionRegistry, now_ms: int, *, limit: int) -> list[SessionRecord]:
-    """Wanted sessions that have not been READY for longest and wait for nobody: what a repair turns to."""
+    """Sessions for a repair: wanted, not READY for longest, and not waiting for a person."""
     waiting = (State.DEGRADED, State.RECONNECTING, State.CONNECTING, State.STARTING, State.SYNCING)
     found = [r for r in registry if r.wanted is Wanted.RUN and r.state in waiting and now_ms - r.since_ms > 30_000]
     return sorted(found, key=lambda record: record.since_ms)[:limit]

@@ -72,7 +72,7 @@ async def send(request: web.Request) -> web.Response:
         raise _refusal(refused, record) from None
     if accepted.repeated and stored_file is not None:
         await media.delete(stored_file)
-    request.app[keys.SUPERVISOR].life.touch(record.id)
+    request.app[keys.SUPERVISOR].activity.touch(record.id)
     location = f"/api/sessions/{record.id}/messages/{accepted.message.message_id}"
     return json_response(
         message_view(accepted.message), status=200 if accepted.repeated else 202, headers={"Location": location}
@@ -127,7 +127,7 @@ async def mark_read(request: web.Request) -> web.Response:
     with problems(request):
         async with asyncio.timeout(ENGINE_TIMEOUT_S):
             await request.app[keys.POOL].mark_read(record.id, chat, sender, wish.message_ids)
-    request.app[keys.SUPERVISOR].life.touch(record.id)
+    request.app[keys.SUPERVISOR].activity.touch(record.id)
     return web.Response(status=204)
 
 
@@ -137,7 +137,7 @@ async def typing(request: web.Request) -> web.Response:
     with problems(request):
         async with asyncio.timeout(ENGINE_TIMEOUT_S):
             await request.app[keys.POOL].typing(record.id, _address(wish.chat, "chat"), wish.state)
-    request.app[keys.SUPERVISOR].life.touch(record.id)
+    request.app[keys.SUPERVISOR].activity.touch(record.id)
     return web.Response(status=204)
 
 

@@ -24,7 +24,7 @@ async def health(request: web.Request) -> web.Response:
     """From memory only: no call to the engine or to the outside."""
     record, app = session_of(request), request.app
     supervisor, sweep = app[keys.SUPERVISOR], app[keys.SWEEP]
-    now_ms, evidence = supervisor.now_ms(), supervisor.life.evidence(record.id)
+    now_ms, evidence = supervisor.now_ms(), supervisor.activity.evidence(record.id)
     linked = record.state in LINKED
     frame_age = sweep.frame_age_ms(record) if linked else None
     suspicion = doubt(record, evidence, sweep.policy, now_ms) if linked else None

@@ -11,7 +11,7 @@ from bot_service import keys
 from bot_service.api.sessions.lookup import problems, session_of
 from bot_service.api.sessions.schemas import PairByCode, PairingCodeView, QrView, moment
 from bot_service.domain.session_record import SessionRecord
-from bot_service.sessions.pairing_codes import Shown
+from bot_service.sessions.pairing_codes import PairingCode
 from shared.web import body, errors
 from shared.web.body import json_response
 
@@ -62,7 +62,7 @@ def _wanted(accept: str) -> list[str]:
     return [kind for _, _, kind in sorted(found, key=lambda each: each[:2])]
 
 
-def _picture(shown: Shown, kind: str) -> bytes:
+def _picture(shown: PairingCode, kind: str) -> bytes:
     code = segno.make(shown.code, error="l", micro=False)
     if kind == "text":
         text = io.StringIO()

@@ -7,6 +7,7 @@ from aiohttp import web
 from bot_service import keys
 from bot_service.api.sessions.lookup import problems
 from bot_service.api.sessions.schemas import Repair, RepairView
+from bot_service.domain.reasons import Reason
 from bot_service.domain.session_record import Command, CommandKind, SessionRecord
 from bot_service.domain.session_rules import refusal
 from bot_service.domain.states import Wanted
@@ -29,7 +30,7 @@ async def repair(request: web.Request) -> web.Response:
             if wish.action == "recycle_worker":
                 await app[keys.POOL].recycle_worker_of(record.id)
             else:
-                app[keys.SUPERVISOR].apply(record.id, Command(CommandKind.RECONNECT, "watchdog_repair"))
+                app[keys.SUPERVISOR].apply(record.id, Command(CommandKind.RECONNECT, Reason.WATCHDOG_REPAIR))
     return json_response(RepairView(wish.action, len(chosen)), status=202)
 
 

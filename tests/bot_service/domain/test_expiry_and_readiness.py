@@ -9,7 +9,7 @@ import pytest
 from bot_service.domain.expiry import ExpiryAction, ExpiryDecision, ExpiryPolicy, decide_expiry
 from bot_service.domain.readiness import DoubtPolicy, Evidence, Pattern, Suspicion, doubt, parts
 from bot_service.domain.reconnect import HerdLimit
-from bot_service.domain.session_record import HOUR_MS, StreamError, SessionRecord
+from bot_service.domain.session_record import HOUR_MS, SessionRecord, StreamError
 from bot_service.domain.states import State, Wanted
 from tests.bot_service.domain.sessions import NOW, session
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot_service.domain.reactions import REACTIONS
-from bot_service.domain.session_record import DueKind, EffectKind, StreamError, SessionPolicy, Signal
+from bot_service.domain.session_record import DueKind, EffectKind, SessionPolicy, Signal, StreamError
 from bot_service.domain.session_rules import advance
 from bot_service.domain.signals import SignalKind as K
 from bot_service.domain.states import Actor, State, Wanted
@@ -179,7 +179,11 @@ def test_stream_error_reconnects_and_the_same_three_times_in_two_hours_is_told_o
 
 
 def test_stream_error_of_other_signatures_or_long_ago_is_not_counted() -> None:
-    old = (StreamError("ack", NOW - 3 * 60 * MINUTE), StreamError("ack", NOW - 3 * 60 * MINUTE), StreamError("ping", NOW - MINUTE))
+    old = (
+        StreamError("ack", NOW - 3 * 60 * MINUTE),
+        StreamError("ack", NOW - 3 * 60 * MINUTE),
+        StreamError("ping", NOW - MINUTE),
+    )
     _, effects = on(session(State.READY, errors=old), K.STREAM_ERROR, signature="ack")
     assert effects == ()
 

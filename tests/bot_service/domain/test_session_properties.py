@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 
 from bot_service.domain.recovery import gave_up
 from bot_service.domain.session_record import (
+    ClientAccepted,
     Command,
     CommandKind,
     DueKind,
     EffectKind,
     Fact,
-    TimerFired,
-    ClientAccepted,
     LinkCheck,
     SessionPolicy,
     SessionRecord,
     Signal,
+    TimerFired,
 )
 from bot_service.domain.session_rules import advance, refusal
 from bot_service.domain.signals import SignalKind

@@ -6,20 +6,20 @@ import pytest
 from msgspec.structs import replace
 
 from bot_service.domain.reasons import Reason
-from bot_service.domain.recovery import reset_recovery, gave_up
+from bot_service.domain.recovery import gave_up, reset_recovery
 from bot_service.domain.session_record import (
+    ClientAccepted,
+    ClientOutdated,
     Command,
     CommandKind,
+    Decision,
     Due,
     DueKind,
     EffectKind,
-    TimerFired,
-    ClientOutdated,
-    ClientAccepted,
     LinkCheck,
     SessionPolicy,
     SessionRecord,
-    Decision,
+    TimerFired,
 )
 from bot_service.domain.session_rules import advance, refusal
 from bot_service.domain.signals import SignalKind
@@ -290,7 +290,13 @@ def test_the_ladder_climbs_reconnect_rebuild_recycle_and_a_person() -> None:
 
 def told() -> SessionRecord:
     """A session for which nothing helped and a person was told."""
-    record = session(State.DEGRADED, reason="receive_suspected", suspicion="probe_not_returned", recovery_step=3, recovery_step_ms=NOW)
+    record = session(
+        State.DEGRADED,
+        reason="receive_suspected",
+        suspicion="probe_not_returned",
+        recovery_step=3,
+        recovery_step_ms=NOW,
+    )
     return fire(replace(record, due=Due(DueKind.RECOVERY, NOW)))[0]
 
 
@@ -308,7 +314,13 @@ def test_a_link_that_was_renewed_and_is_doubted_again_is_told_again_only_after_a
 
 
 def test_a_worker_whose_budget_is_spent_is_not_recycled_and_a_person_is_told() -> None:
-    record = session(State.DEGRADED, reason="receive_suspected", suspicion="probe_not_returned", recovery_step=2, recovery_step_ms=NOW)
+    record = session(
+        State.DEGRADED,
+        reason="receive_suspected",
+        suspicion="probe_not_returned",
+        recovery_step=2,
+        recovery_step_ms=NOW,
+    )
     record = replace(record, due=Due(DueKind.RECOVERY, NOW))
     step = advance(record, TimerFired(DueKind.RECOVERY, may_recycle=False), POLICY, NOW)
     assert (step[0].state, step[0].recovery_step, kinds(step)) == (State.DEGRADED, 4, [EffectKind.ATTENTION])
@@ -316,14 +328,20 @@ def test_a_worker_whose_budget_is_spent_is_not_recycled_and_a_person_is_told() -
 
 def test_no_worker_is_replaced_for_a_stanza_that_cannot_be_digested() -> None:
     record = session(
-        State.DEGRADED, reason="receive_suspected", suspicion="repeated_stream_errors", recovery_step=2, recovery_step_ms=NOW
+        State.DEGRADED,
+        reason="receive_suspected",
+        suspicion="repeated_stream_errors",
+        recovery_step=2,
+        recovery_step_ms=NOW,
     )
     step = fire(replace(record, due=Due(DueKind.RECOVERY, NOW)))
     assert (step[0].state, step[0].recovery_step, kinds(step)) == (State.DEGRADED, 4, [EffectKind.ATTENTION])
 
 
 def test_time_alone_does_not_lead_back_to_the_foot_of_the_ladder() -> None:
-    record = session(State.DEGRADED, reason="receive_suspected", suspicion="silence_pattern", recovery_step=1, recovery_step_ms=0)
+    record = session(
+        State.DEGRADED, reason="receive_suspected", suspicion="silence_pattern", recovery_step=1, recovery_step_ms=0
+    )
     after, _ = fire(replace(record, due=Due(DueKind.RECOVERY, NOW)))
     assert (after.reason, after.recovery_step) == ("rebuild", 2)
 

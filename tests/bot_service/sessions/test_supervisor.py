@@ -122,13 +122,13 @@ async def test_cleanup_closes_what_is_idle_and_a_start_brings_it_back(tmp_path: 
         supervisor, registry = bot.app[keys.SUPERVISOR], bot.app[keys.REGISTRY]
 
         def idle_for_long() -> bool:
-            supervisor.life.touch("used")
+            supervisor.activity.touch("used")
             record = registry.get("idle")
             return record is not None and supervisor.now_ms() - record.active_ms >= 1000
 
         await eventually(idle_for_long)
         cleaned = await bot.app[keys.CLEANUP].once()
-        assert (cleaned.looked, cleaned.closed, cleaned.recycled) == (2, 1, 0)
+        assert (cleaned.sessions, cleaned.closed, cleaned.recycled) == (2, 1, 0)
         await is_in(bot, "idle", State.CLOSED)
         await is_in(bot, "used", State.READY)
         status, view = await bot.call("POST", "/api/sessions/idle/start")
@@ -217,6 +217,6 @@ async def test_a_session_that_nothing_healed_is_told_to_the_operator_once_and_so
     async with running(tmp_path, **env) as bot:
         await is_in(bot, "deaf", State.READY)
         assert bot.app[keys.DELIVERY].alerts.raised == {"session_not_receiving"}
-        bot.app[keys.SUPERVISOR].life.heard("deaf")
+        bot.app[keys.SUPERVISOR].activity.inbound("deaf")
         await eventually(lambda: told()[1:] == [("service.recovered", "deaf")], what="the end of the alert")
     assert len(receiver.requests) == 2
