@@ -1,8 +1,8 @@
-"""WhatsApp's client version: which build to announce, how old it is, and which one to try next. Pure.
+"""WhatsApp's client version: which build to announce, its age, and which to try next. Pure.
 
 Every version is ``2.3000.BUILD``. At login WhatsApp refuses builds that are about two months old
-(connect failure 405), so the announced build follows the one that WhatsApp publishes. A build is one
-integer here.
+(connect failure 405), so the announced build follows the one that WhatsApp publishes. A build is
+one integer here.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 PREFIX = "2.3000."
-# Two published builds, 61 days apart, give the rate: 1041898753 on 2026-06-22 and 1045818043 on 2026-08-22.
+# Two published builds, 61 days apart, give the rate: 1041898753 on 2026-06-22 and 1045818043 on
+# 2026-08-22.
 BUILDS_PER_DAY = 64_250
 _KNOWN_BUILD, _KNOWN_AT = 1_045_818_043, datetime(2026, 8, 22, tzinfo=UTC)
 # Numbers of this size are builds; the native library keeps one as a 32-bit number.

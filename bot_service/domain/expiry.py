@@ -50,7 +50,8 @@ def decide_expiry(record: SessionRecord, policy: ExpiryPolicy, now_ms: int) -> E
     old = now_ms - (record.aged_from_ms or record.created_ms) >= policy.max_age_ms
     paired = record.jid is not None
     if inactive:
-        # A recycled session is still unused. Its age starts at zero, so that not every check renews it.
+        # A recycled session is still unused. Its age starts at zero, so that not every check renews
+        # it.
         if policy.action is ExpiryAction.RECYCLE and paired:
             fresh = now_ms - (record.aged_from_ms or record.created_ms) < policy.inactive_ms
             return None if fresh else ExpiryDecision.RECYCLE_INACTIVE

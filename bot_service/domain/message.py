@@ -69,7 +69,10 @@ def missing_part(message: OutgoingMessage) -> str | None:
 
 
 class InboundMessage(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """One received message, unique by (session, chat, id). ``at_ms``: the sender's time since the epoch."""
+    """One received message, unique by (session, chat, id).
+
+    ``at_ms``: the sender's time since the epoch.
+    """
 
     session: str
     chat: str
@@ -91,7 +94,10 @@ class InboundMessage(msgspec.Struct, frozen=True, rename="camel", omit_defaults=
 
 
 def is_probe(message: InboundMessage) -> bool:
-    """Whether this is a receive probe. The id alone proves nothing, because the sender chooses it."""
+    """Whether this is a receive probe.
+
+    The id alone proves nothing, because the sender chooses it.
+    """
     return message.id.startswith(PROBE_ID) and message.text == PROBE_TEXT
 
 

@@ -20,7 +20,7 @@ class SessionLifecycle(Protocol):
     """Starts and stops the client of a session, and replaces its worker."""
 
     async def start_session(self, session: str, *, jid: str | None, proxy: str | None, canary: bool = False) -> int:
-        """Returns the incarnation of this start. Incarnations grow, over restarts of the service too.
+        """Returns the incarnation of this start. They grow, over restarts of the service too.
 
         A running session restarts, with one exception: the first start of a session that a worker
         kept running while this process was away takes it over as it is, and the signals of its
@@ -108,7 +108,7 @@ class ClientVersionPool(Protocol):
     """The client build that workers announce to WhatsApp."""
 
     def announce(self, build: int, library: Path | None) -> None:
-        """New workers announce ``build`` with this copy of the native library; None: the built-in."""
+        """New workers announce ``build`` with this copy of the library; None: the built-in."""
         ...
 
     def refuse(self, builds: frozenset[int]) -> None:

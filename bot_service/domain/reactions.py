@@ -1,4 +1,4 @@
-"""The reaction table: one row for every signal of an engine: new state, who must act, how it goes on.
+"""The reaction table: for every signal of an engine, the new state and what follows.
 
 A row holds for a session that is wanted and not at an end; the rest is decided by
 :func:`bot_service.domain.session_rules.advance`.
@@ -85,7 +85,7 @@ def due(kind: DueKind, at_ms: int) -> Due:
 
 
 def attempts(record: SessionRecord, policy: SessionPolicy, now_ms: int) -> int:
-    """Reconnects to count after a lost link: a link that had been stable starts the backoff at zero."""
+    """Reconnects to count after a lost link; a stable one starts the backoff at zero."""
     stable = record.linked and record.linked_ms is not None and now_ms - record.linked_ms >= policy.stable_ms
     return 0 if stable else record.attempt
 
@@ -140,7 +140,7 @@ def _lost(
     now_ms: int,
     detail: str | None = None,
 ) -> Decision:
-    """RECONNECTING without a start of ours: somebody else connects, until ``next_due``."""
+    """RECONNECTING without a start: engine or pool connect, until ``next_due``."""
     attempt = attempts(record, policy, now_ms)
     return move(
         record, State.RECONNECTING, reason, now_ms, linked=False, attempt=attempt, due=next_due, detail=detail
@@ -148,7 +148,8 @@ def _lost(
 
 
 def _worker_lost(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Decision:
-    # The pool starts a new worker with the sessions of the lost one. A start follows when it does not.
+    # The pool starts a new worker with the sessions of the lost one. A start follows when it does
+    # not.
     connect = due(DueKind.CONNECT, now_ms + policy.connect_timeout_ms)
     return _lost(record, R.WORKER_LOST, connect, policy, now_ms, _detail(signal))
 
@@ -179,7 +180,7 @@ def _end_at(state: State, reason: R, actor: Actor) -> React:
 
 
 def _has_phone(record: SessionRecord) -> bool:
-    """Paired, or logged in although no pairing was reported: either way no code is to be scanned."""
+    """Paired, or logged in without a reported pairing: no code is to be scanned."""
     return record.jid is not None or record.state in LINKED
 
 
@@ -289,7 +290,8 @@ def _synced(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms
 
 def _disconnected(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Decision:
     if record.jid is None and record.state is State.PAIRING:
-        # The server hangs up when the codes have expired, or while pairing: a new round shows new codes.
+        # The server hangs up when the codes have expired, or while pairing: a new round shows new
+        # codes.
         return codes_ran_out(record, signal, policy, now_ms)
     return _engine_dials(R.DISCONNECTED)(record, signal, policy, now_ms)
 
@@ -315,7 +317,8 @@ def _stream_error(record: SessionRecord, signal: Signal, policy: SessionPolicy, 
     same = sum(seen.signature == signature for seen in recent)
     if same < policy.signature_limit:
         return after, ()
-    # Repeated, this error is a stanza that the client cannot parse. An upgrade cures it, no pairing does.
+    # Repeated, this error is a stanza that the client cannot parse. An upgrade cures it, no pairing
+    # does.
     after = replace(after, reason=R.POISON_STANZA.value, actor=Actor.OPERATOR)
     return after, (Effect(EffectKind.ATTENTION, R.POISON_STANZA.value),) if same == policy.signature_limit else ()
 
@@ -354,7 +357,7 @@ def _outdated(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_
 
 
 def _carefully(reason: R) -> React:
-    """A few late retries, then a person: WhatsApp refuses this session, and frequent tries do harm."""
+    """A few late retries, then a person: frequent tries of a refused session do harm."""
 
     def react(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Decision:
         tried, detail = record.careful, _detail(signal)

@@ -1,4 +1,4 @@
-"""Readiness of a session: each part with its age, and the reasons to suspect that it does not receive.
+"""Readiness of a session: each part with its age, and reasons to suspect receive failure.
 
 A link that is up proves nothing about receiving: a frequent complaint about gateways is a session
 that reports "connected" and receives nothing. Suspicion comes from the session's own pattern of
@@ -28,7 +28,7 @@ class Suspicion(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DoubtPolicy:
-    """``silence_expected``: missing messages that raise suspicion; e^-8 is their probability by chance.
+    """``silence_expected``: missing messages that raise suspicion; by chance with e^-8.
 
     Silence has other reasons too, such as a Sunday or a holiday. So it leads to ``silence_steps``
     recovery steps at most, which disturb no other session and alert no person.
@@ -48,7 +48,7 @@ class DoubtPolicy:
 class Pattern:
     """What this session usually receives by hour of the day, as a moving average."""
 
-    rates: array[float] = field(default_factory=lambda: array("f", [0.0]) * SLOTS)  # messages an hour
+    rates: array[float] = field(default_factory=lambda: array("f", [0.0]) * SLOTS)  # per hour
     learned: int = 0
     slot: int = -1
     slot_began_ms: int = 0
@@ -61,7 +61,7 @@ class Pattern:
         self.learned += 1
 
     def expected(self, since_ms: int, now_ms: int) -> float:
-        """Messages that usually come from ``since_ms`` to ``now_ms``; at most 24 hours are counted."""
+        """Messages that usually come in this time, of which at most 24 hours count."""
         total, at = 0.0, max(since_ms, now_ms - SLOTS * HOUR_MS)
         while at < now_ms:
             until = min(now_ms, (at // HOUR_MS + 1) * HOUR_MS)
@@ -102,7 +102,8 @@ class Evidence:
     """What was observed of one session since its link came up. Times in ms since the epoch."""
 
     pattern: Pattern = field(default_factory=Pattern)
-    sent_to: dict[str, int] = field(default_factory=dict)  # chats written to since the last receipt, and when first
+    # Chats written to since the last receipt, and when first.
+    sent_to: dict[str, int] = field(default_factory=dict)
     probe_sent_ms: int | None = None
     probe_failed_ms: int | None = None
     probe_returned_ms: int | None = None
@@ -131,7 +132,10 @@ class Evidence:
 
 
 def doubt(record: SessionRecord, evidence: Evidence, policy: DoubtPolicy, now_ms: int) -> Suspicion | None:
-    """The strongest reason to suspect that nothing would arrive. None for a session without link."""
+    """The strongest reason to suspect that nothing would arrive.
+
+    None for a session without link.
+    """
     if record.linked_ms is None:
         return None
     if evidence.probe_failed_ms is not None:
@@ -144,7 +148,8 @@ def doubt(record: SessionRecord, evidence: Evidence, policy: DoubtPolicy, now_ms
     # Old errors count against a new link only after it had time to receive something.
     if now_ms - record.linked_ms >= policy.silence_least_ms and _poisoned(record, inbound_ms, policy, now_ms):
         return Suspicion.SIGNATURE
-    # After two new links in two workers the session is quiet, not deaf: a new link gets what was held back.
+    # After two new links in two workers the session is quiet, not deaf: a new link gets what was
+    # held back.
     in_question = record.recovery_step < policy.silence_steps and now_ms - since >= policy.silence_least_ms
     learned = evidence.pattern.learned >= policy.silence_learned
     silent = in_question and learned and evidence.pattern.expected(since, now_ms) >= policy.silence_expected
@@ -152,7 +157,7 @@ def doubt(record: SessionRecord, evidence: Evidence, policy: DoubtPolicy, now_ms
 
 
 def _poisoned(record: SessionRecord, inbound_ms: int, policy: DoubtPolicy, now_ms: int) -> bool:
-    """One repeated signature and no inbound since: a stanza that cannot be parsed blocks all behind it."""
+    """One repeated signature and no inbound since: a stanza that blocks all behind it."""
     recent = [seen for seen in record.errors if now_ms - seen.at_ms < policy.signature_window_ms]
     if not recent or inbound_ms > recent[-1].at_ms:
         return False

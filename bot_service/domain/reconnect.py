@@ -1,4 +1,4 @@
-"""When to reconnect: full jitter under a doubling, capped ceiling, and a limit over all sessions."""
+"""When to reconnect: full jitter under a capped backoff, and a limit over all sessions."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import zlib
 
 
 def jitter(session: str, salt: int) -> float:
-    """A number in [0, 1) that depends on the arguments only, so that decisions stay pure functions."""
+    """A number in [0, 1) that depends on the arguments only, so that decisions stay pure."""
     return zlib.crc32(f"{session}:{salt}".encode()) / 2**32
 
 
 def backoff_ms(session: str, attempt: int, now_ms: int, *, first_ms: int, max_ms: int) -> int:
-    """Milliseconds before try ``attempt`` (from 0): uniform below ``min(max, first x 2^attempt)``."""
+    """Milliseconds before try ``attempt`` (from 0): uniform below min(max, first x 2^attempt)."""
     ceiling = min(max_ms, first_ms * 2 ** min(attempt, 32))
     return int(jitter(session, now_ms + attempt) * ceiling)
 

@@ -66,7 +66,8 @@ def escalate(record: SessionRecord, policy: SessionPolicy, now_ms: int, *, may_r
         return _alert_person(record, policy, now_ms)
     step = STEPS[record.recovery_step]
     if step is Reason.RECYCLE_WORKER and (not may_recycle or record.suspicion == Suspicion.SIGNATURE):
-        # A stanza that the client cannot parse is not the worker's fault: a new process does not help.
+        # A stanza that the client cannot parse is not the worker's fault: a new process does not
+        # help.
         return _alert_person(record, policy, now_ms)
     taken = replace(record, recovery_step=record.recovery_step + 1, recovery_step_ms=now_ms)
     if step is Reason.RECYCLE_WORKER:

@@ -166,8 +166,8 @@ class SessionPolicy:
 class Signal:
     """Something the engine reported.
 
-    ``lease_ours`` is whether this service still owns the session. ``others_accepted``, for a refused
-    client version, is whether WhatsApp accepts the same version from other accounts.
+    ``lease_ours`` is whether this service still owns the session. ``others_accepted``, for a
+    refused client version, is whether WhatsApp accepts the same version from other accounts.
     """
 
     kind: SignalKind
@@ -202,7 +202,10 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class TimerFired:
-    """The time of ``record.due`` has come. ``may_recycle``: the session's worker may be replaced."""
+    """The time of ``record.due`` has come.
+
+    ``may_recycle``: the session's worker may be replaced.
+    """
 
     kind: DueKind
     may_recycle: bool = True

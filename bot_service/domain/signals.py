@@ -17,9 +17,9 @@ class SignalKind(StrEnum):
     PAIRING_CODE = "pairing_code"  # {"code": str, "expiresInMs": int}
     PAIRED = "paired"  # {"jid": str, "lid": str | None, "pushName": str | None}
     PAIR_ERROR = "pair_error"  # {"reason": str}
-    PAIR_RESTART = "pair_restart"  # stream 515 after pairing: expected, the engine reconnects itself
+    PAIR_RESTART = "pair_restart"  # stream 515 after pairing: the engine reconnects
     PASSKEY_REQUIRED = "passkey_required"
-    MULTIDEVICE_OFF = "multidevice_off"  # scanned by a phone without multi-device; the same code stays valid
+    MULTIDEVICE_OFF = "multidevice_off"  # scanned by an old phone; the code stays valid
 
     # Link
     CONNECTING = "connecting"  # {"reason": str | None}
@@ -30,7 +30,7 @@ class SignalKind(StrEnum):
     CONNECT_ERROR = "connect_error"  # no route, DNS, proxy, TLS, handshake: {"reason": str}
     KEEPALIVE_TIMEOUT = "keepalive_timeout"  # {"errors": int, "lastSuccessMs": int | None}
     KEEPALIVE_RESTORED = "keepalive_restored"
-    SERVER_UNAVAILABLE = "server_unavailable"  # stream 503, connect failure 500 and 503: {"code": int}
+    SERVER_UNAVAILABLE = "server_unavailable"  # 503, connect failure 500: {"code": int}
     STREAM_ERROR = "stream_error"  # without a known code: {"signature": str}
 
     # Ends
@@ -43,7 +43,8 @@ class SignalKind(StrEnum):
     REPLACED = "replaced"
     TIMELOCK = "timelock"  # reach-out time lock, or 463 on a send: {"untilMs": int | None}
     UNDECRYPTABLE = "undecryptable"  # {"chat": str, "messageId": str}
-    # Perhaps not journaled before a kill, or unreadable at every try: {"messageId": str, "reason": str}
+    # Perhaps not journaled before a kill, or unreadable at every try: {"messageId": str, "reason":
+    # str}
     MESSAGE_LOST = "message_lost"
 
     # From the worker or the service itself
@@ -53,6 +54,7 @@ class SignalKind(StrEnum):
     PUMP_DIED = "pump_died"  # the engine's event pump for this session ended: {"reason": str}
     WORKER_LOST = "worker_lost"  # the worker process died or was killed: {"exitCode": int | None}
     START_TIMEOUT = "start_timeout"  # the start command was not answered in time
-    # {"messageIds": [str], "chat": str, "type": "delivered" | "read" | "played" | "server" | "failed"}
+    # {"messageIds": [str], "chat": str, "type": "delivered" | "read" | "played" | "server" |
+    # "failed"}
     RECEIPT = "receipt"
     PRESENCE = "presence"  # the other side is active

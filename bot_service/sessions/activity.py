@@ -1,4 +1,4 @@
-"""Last-activity times and receive evidence of each session: in memory at once, in the store at intervals.
+"""Last-activity times and receive evidence: in memory at once, stored at intervals.
 
 Activity changes no state. The readiness check, the cleanup and the recovery steps decide by it.
 """

@@ -1,4 +1,4 @@
-"""Periodically closes unused sessions and reconnects old ones, in slices that never block the loop."""
+"""Periodically closes unused sessions and reconnects old ones."""
 
 from __future__ import annotations
 

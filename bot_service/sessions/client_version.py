@@ -1,4 +1,4 @@
-"""Which client version new workers announce: chosen by the setting, followed on WhatsApp's page, stored."""
+"""The client version of new workers: by the setting, WhatsApp's page and the store."""
 
 from __future__ import annotations
 

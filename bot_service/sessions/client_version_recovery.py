@@ -1,4 +1,4 @@
-"""Follows the published client version; when it is refused, a canary tries a newer one, then the built-in.
+"""Follows the published client version; when it is refused, a canary tries others.
 
 A build with which the canary is READY for some seconds brings all sessions back. When none is
 accepted, a person is alerted, and reading the page goes on: a newer published build starts the
@@ -31,7 +31,8 @@ QUICK_READS_S = (3.0, 5.0, 7.0, 10.0)
 WAIT_FIRST_S, WAIT_LONGEST_S = 300.0, 3600.0
 # A page that could not be read is read again sooner than one that has nothing newer.
 UNREAD_FIRST_S = 15.0
-# A canary that is neither accepted nor refused in this time, because it cannot connect, is replaced.
+# A canary that is neither accepted nor refused in this time, because it cannot connect, is
+# replaced.
 RESULT_S, CANARIES = 90.0, 3
 # Interval of tries after a copy of the library could not be made.
 COPY_AGAIN_S = 3600.0
@@ -92,7 +93,8 @@ class ClientVersionRecovery:
             self._read_for = set().union(*by.values())
         if version.best != version.announced and not await version.announce(version.best):
             next_s = min(next_s, self._clock.monotonic() + COPY_AGAIN_S)
-        # When a better build is known, one that an account was refused with is left before others are refused.
+        # When a better build is known, one that an account was refused with is left before others
+        # are refused.
         for build in set(by) - {version.announced, NO_BUILD}:
             self._refusals.refuse(self._refusals.refused | {build})
             for session in by.pop(build):
@@ -128,7 +130,8 @@ class ClientVersionRecovery:
             if canary is None or build in self._tried or build in passed:
                 continue
             by = self._refusals.refused_by.get(build, set())
-            # Refused for one account only: another one finds out whether it is the build or the account.
+            # Refused for one account only: another one finds out whether it is the build or the
+            # account.
             if build not in self._refusals.refused or (len(by) == 1 and canary.id not in by):
                 return build
         return None

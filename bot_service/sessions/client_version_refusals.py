@@ -1,4 +1,4 @@
-"""Refused client versions: all sessions wait while one, the canary, tries whether another is accepted."""
+"""Refused client versions: all sessions wait while one, the canary, tries another."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NO_BUILD = 0
 
 
 class ClientVersionRefusals:
-    """``policy`` holds the limits of every session, and with them the canary while the client is outdated.
+    """``policy`` holds the limits of every session, and the canary while there is one.
 
     ``refused`` are the builds that WhatsApp refused; ``refused_by`` the sessions that were refused
     with each since it was last accepted. ``changed`` is set at every change and every refusal.
@@ -58,7 +58,7 @@ class ClientVersionRefusals:
     # --- one session ---
 
     def others_accepted(self, session: str) -> bool:
-        """Whether a refusal concerns ``session`` only: others are connected, none was refused with its build."""
+        """Whether a refusal concerns ``session`` only: others with its build are connected."""
         if self.policy.client_outdated or self.refused_by.get(self._build_of(session), set()) - {session}:
             return False
         return any(record.linked and record.id != session for record in self._registry)
@@ -79,7 +79,8 @@ class ClientVersionRefusals:
         if not self.refused_by and build not in self.refused:
             return
         self.refused_by.pop(build, None)
-        # Refused with these and accepted with another one: the builds are at fault, not the account.
+        # Refused with these and accepted with another one: the builds are at fault, not the
+        # account.
         others = {refused for refused, by in self.refused_by.items() if session in by}
         self.refuse((self.refused | others) - {build})
         self.changed.set()

@@ -1,4 +1,4 @@
-"""The commands of users and programs on sessions: each is checked, applied and stored, then answered."""
+"""The commands on sessions: each is checked, applied and stored, then answered."""
 
 from __future__ import annotations
 
@@ -73,7 +73,8 @@ class SessionCommands:
         creation = self._supervisor.begin(record, START if start else None)
         self._creating.add(session)
         try:
-            # The session and its first state are one transaction; the engine starts after its commit.
+            # The session and its first state are one transaction; the engine starts after its
+            # commit.
             self._store.mark(creation.after, creation.change)
             await self._store.flush()
             self._supervisor.admit(creation)
@@ -107,7 +108,10 @@ class SessionCommands:
         return self._known(session)
 
     async def delete(self, session: str) -> None:
-        """Deletes the client, the engine's files and the rows. The phone shows the link until a logout."""
+        """Deletes the client, the engine's files and the rows.
+
+        The phone shows the link until a logout.
+        """
         self._supervisor.apply(session, Command(CommandKind.STOP, Reason.DELETED))
         await self._supervisor.settle(session, ENGINE_TIMEOUT_S)
         await self._store.delete(session)
@@ -141,7 +145,10 @@ class SessionCommands:
         return shown if shown is not None and shown.kind == SignalKind.QR.value else None
 
     async def pairing_code(self, session: str, phone: str) -> PairingCode:
-        """A code to type into the phone with this number. Raises :class:`Refused` when the session is not pairing."""
+        """A code to type into the phone with this number.
+
+        Raises :class:`Refused` when the session is not pairing.
+        """
         record = self._known(session)
         if record.jid is not None or record.state not in LIVE:
             raise Refused(

@@ -1,4 +1,4 @@
-"""Carries out the effects of a decision on the engine: in order per session, bounded in number and time."""
+"""Carries out effects on the engine: in order per session, bounded in number and time."""
 
 from __future__ import annotations
 
@@ -111,8 +111,8 @@ class EffectRunner:
                     await self._recycle_worker(session)
                 else:
                     async with self._starts:
-                        # Claiming what an adopted worker kept running never waits: hundreds of claims
-                        # must not share one turn of the loop.
+                        # Claiming what an adopted worker kept running never waits: hundreds of
+                        # claims must not share one turn of the loop.
                         await self._slices.turn()
                         await self._start(session, kind)
                     self.started(session)
@@ -134,7 +134,8 @@ class EffectRunner:
             self._sessions.signal(session, Signal(SignalKind.REPLACED, lease_ours=False))
             return
         if record.reason != Reason.RESTORED:
-            # A restored start claims the client that an adopted worker kept running. Others end it first.
+            # A restored start claims the client that an adopted worker kept running. Others end it
+            # first.
             await self._stop(session)
         if kind is EffectKind.REBUILD:
             await self._attempt(session, "move", self._pool.move_session(session))

@@ -1,4 +1,4 @@
-"""Which service owns a session: checked before every connect and when another client replaced it."""
+"""Which service owns a session; checked before a connect and after a replacement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Publishes session changes: an event for the listeners, and a log line where a person may look for it."""
+"""Publishes session changes to the event bus and the log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logs.get(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """``kind`` is dotted, as ``session.state`` or ``message.in``; ``data`` is JSON-ready, in camelCase.
+    """``kind`` is dotted, as ``session.state``; ``data`` is JSON-ready, in camelCase.
 
     ``owner`` and ``session`` say who may see it.
     """

@@ -1,4 +1,4 @@
-"""The codes that are shown for pairing now, in memory only: they are secrets and valid for seconds."""
+"""The codes that are shown for pairing, in memory only: secrets, valid for seconds."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""The active receive probe: sends something that must come back, and suspects the session otherwise.
+"""The receive probe: sends something that must come back, and suspects the session otherwise.
 
 With ``self`` a session writes to its own account and waits for the receipt. With ``ring`` another
-session of the same owner writes to it. Only sessions without other evidence are probed, each at most
-once per interval, and a few per second over all; each sends for others at most once per interval.
+session of the same owner writes to it. Only sessions without other evidence are probed, each at
+most once per interval, and a few per second over all; each sends for others at most once per
+interval.
 """
 
 from __future__ import annotations

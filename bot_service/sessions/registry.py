@@ -129,7 +129,7 @@ class SessionRegistry:
         return down >= OUTAGE_SHARE * to_run
 
     def page(self, search: Search, *, after: str | None, limit: int) -> tuple[list[SessionRecord], str | None, int]:
-        """Sessions after the id ``after``, the id to continue from (None at the end), and the total."""
+        """Sessions after the id ``after``, the id to continue from (None at the end), the total."""
         if search == _EVERYTHING:
             return self._page_of_all(after, limit)
         fitting = [record for record in self._records.values() if search.fits(record)]

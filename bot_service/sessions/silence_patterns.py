@@ -1,4 +1,4 @@
-"""Stores what each session usually receives, so that its silence is noticed soon after a restart too.
+"""Stores what each session usually receives, to notice its silence after a restart.
 
 Only hourly rates are stored, at intervals and in slices: a kill loses the last minutes of learning.
 """

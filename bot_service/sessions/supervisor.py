@@ -1,4 +1,4 @@
-"""The path of every session change: fact, ``advance``, memory and store, then events, timers and effects."""
+"""The path of every session change: fact, decision, memory and store, events, effects."""
 
 from __future__ import annotations
 

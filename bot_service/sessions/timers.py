@@ -1,4 +1,4 @@
-"""Fires what sessions wait for, in slices, so that ten thousand timers never block the event loop."""
+"""Fires the timers of sessions, in slices that never block the event loop."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Timers:
         self._count = 0
 
     def set(self, session: str, due: Due | None, *, admitted: bool = False) -> None:
-        """``admitted`` starts do not wait for the herd limit: the restore spreads its starts itself."""
+        """``admitted`` starts skip the herd limit: the restore spreads its starts itself."""
         if due is not None:
             self._push(due.at_ms, session, due, admitted or due.kind is not DueKind.RETRY)
 

@@ -26,7 +26,7 @@ SUPERSEDED = "superseded"
 
 
 class Fleet:
-    """All workers by id. ``recycle(worker, reason)`` is called when a worker has outgrown its limits.
+    """All workers by id. ``recycle(worker, reason)`` is called for a worker above its limits.
 
     Listeners of ``worker_replaced`` get the reason: crash, wedged, memory, descriptors, asked, stop
     failed.
@@ -61,12 +61,13 @@ class Fleet:
     def with_room(self, *, avoid: str | None = None, canary: bool = False) -> WorkerHandle:
         """A worker other than ``avoid`` with room for one more session, or a new one.
 
-        A running worker may announce an older client build, but no refused one; the canary needs one
-        that announces the build to try.
+        A running worker may announce an older client build, but no refused one; the canary needs
+        one that announces the build to try.
         """
         wanted = self.client.build if self.client is not None else 0
         for worker in self.workers.values():
-            # A worker that could not load its copy counts as ordered: another one would fail as well.
+            # A worker that could not load its copy counts as ordered: another one would fail as
+            # well.
             ordered = worker.client_build == wanted or not worker.announces_as_ordered
             fits = ordered or not (canary or worker.client_build in self.refused)
             if fits and worker.room > 0 and not worker.pairing and worker.id != avoid:
@@ -103,7 +104,7 @@ class Fleet:
         return worker
 
     async def adopt(self) -> list[WorkerHandle]:
-        """Takes over the workers of an earlier process; ends those that do not fit or do not answer."""
+        """Takes over the workers of an earlier process; ends those that do not fit."""
         self._policy.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._policy.journal_dir.mkdir(parents=True, exist_ok=True)
         adopted = await asyncio.gather(*map(self._adopt, worker_records.read_all(self._policy.run_dir)))

@@ -1,4 +1,4 @@
-"""The numbers of the pool: how many workers, how long they may be silent, when they are replaced."""
+"""The limits of the pool: workers, silence, resources, restarts."""
 
 from __future__ import annotations
 

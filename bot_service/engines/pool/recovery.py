@@ -144,7 +144,8 @@ class SessionRecovery:
         try:
             await old.command("stop", entry.session)
         except EngineError:
-            # It ends with its worker and comes back as after a crash; until then it counts as moving.
+            # It ends with its worker and comes back as after a crash; until then it counts as
+            # moving.
             return
         entry.moving = False
         if entry.finished or entry.unclaimed is not None:

@@ -1,4 +1,4 @@
-"""Lowers the scheduling priority of workers, so that the API process answers the watchdog in time."""
+"""Lowers the scheduling priority of workers below that of the API process."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ NICER_BY = 5
 def lower_priority(pid: int) -> None:
     """For the new worker ``pid``. Where the system does not allow it, nothing changes.
 
-    Called right after the start: the imports of a worker take a sixth of a second of a core, and its
-    threads inherit the priority.
+    Called right after the start: the imports of a worker take a sixth of a second of a core, and
+    its threads inherit the priority.
     """
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, 0) + NICER_BY)

@@ -147,7 +147,10 @@ class WorkerHandle:
         return 0 if self.leaving or self.is_lost else self.capacity - len(self.sessions)
 
     async def command(self, op: str, session: str | None = None, args: dict[str, Any] | None = None) -> Any:
-        """The worker's answer to ``op``. Raises :class:`EngineError`; ``worker_lost`` when the outcome is unknown."""
+        """The worker's answer to ``op``.
+
+        Raises :class:`EngineError`; ``worker_lost`` when the outcome is unknown.
+        """
         limit = TIME_LIMITS_S.get(op, DEFAULT_LIMIT_S) + ANSWER_MARGIN_S
         number = next(self._ids)
         try:

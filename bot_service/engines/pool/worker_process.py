@@ -20,7 +20,7 @@ LAST_OUTPUT_BYTES = 4096
 
 
 class WorkerProcess:
-    """``pid`` and ``start_ticks`` name one process for good: a signal never hits another that got the same pid."""
+    """``pid`` and ``start_ticks`` identify it: a signal never hits another with its old pid."""
 
     def __init__(self, pid: int, start_ticks: int, child: subprocess.Popen[bytes] | None = None) -> None:
         self.pid, self.start_ticks = pid, start_ticks

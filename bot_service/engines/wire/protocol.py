@@ -1,13 +1,13 @@
-"""The frames between the API process and an engine worker: length-prefixed msgpack over a Unix socket.
+"""The frames between API process and worker: length-prefixed msgpack over a Unix socket.
 
 The worker listens (``<run dir>/worker-<id>.sock``) and the API process connects, so that a worker
 outlives a restart of the API process and is adopted by the next one. A newer connection replaces an
 older one.
 
-Down go commands, each answered by exactly one :class:`Reply`. Up come :class:`SignalFrame` (in order
-per session), :class:`JournalAdvanced` and :class:`WorkerPulse`. Inbound messages and receipts are
-not sent in frames: the worker appends them to its journal, and the API process reads that file (see
-``bot_service/engines/wire/journal_file.py``).
+Down go commands, each answered by exactly one :class:`Reply`. Up come :class:`SignalFrame` (in
+order per session), :class:`JournalAdvanced` and :class:`WorkerPulse`. Inbound messages and receipts
+are not sent in frames: the worker appends them to its journal, and the API process reads that file
+(see ``bot_service/engines/wire/journal_file.py``).
 """
 
 from __future__ import annotations
@@ -65,12 +65,12 @@ class Hello(Frame, frozen=True, tag="hello"):
 
 
 class CommandFrame(Frame, frozen=True, tag="cmd"):
-    """``op`` of ``session`` with ``args``; the ops and their arguments are those of ``engines/port.py:Engine``.
+    """``op`` of ``session`` with ``args``, as in ``engines/port.py:Engine``.
 
-    start {jid: str | None, proxy: str | None, pairing: bool, incarnation: int, canary: bool},
-    stop {}, logout {}, pairing_code {phone}, send {message: OutgoingMessage as dict},
-    mark_read {chat, sender, messageIds}, typing {chat, state}, simulate {action, ...}; for the whole
-    worker (session None): snapshot {}, drain {}, shutdown {}.
+    start {jid: str | None, proxy: str | None, pairing: bool, incarnation: int, canary: bool}, stop
+    {}, logout {}, pairing_code {phone}, send {message: OutgoingMessage as dict}, mark_read {chat,
+    sender, messageIds}, typing {chat, state}, simulate {action, ...}; for the whole worker (session
+    None): snapshot {}, drain {}, shutdown {}.
     """
 
     id: int

@@ -1,4 +1,4 @@
-"""Runs the commands of the API process on the engine: in order per session, each with a time limit."""
+"""Runs the API process's commands on the engine: in order per session, with time limits."""
 
 from __future__ import annotations
 
@@ -82,7 +82,8 @@ class Commands:
             async with lock:
                 return await op(command.session, command.args)
         finally:
-            # The last user removes the lock: ten thousand sessions must not leave ten thousand locks.
+            # The last user removes the lock: ten thousand sessions must not leave ten thousand
+            # locks.
             if not lock.locked():
                 self._locks.pop(command.session, None)
 

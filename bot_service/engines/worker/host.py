@@ -1,4 +1,4 @@
-"""What runs inside an engine worker process: its socket, its journal, its commands, its pulse and its end."""
+"""What runs inside an engine worker process: socket, journal, commands, pulse and end."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Worker:
         self._commands = Commands(self._engine, self._sink)
 
     def _prepare_library(self) -> int:
-        """The client build to announce: the ordered one, or the built-in if its copy does not load."""
+        """The build to announce: the ordered one, or the built-in if its copy does not load."""
         options = self._options
         if options.client_library is None or use_copy(options.engine, options.client_library):
             return options.client_build
@@ -166,7 +166,8 @@ class Worker:
             self._link.offer(frame)
 
     def _journal_grew(self, name: str, end: int) -> None:
-        # Called on the engine's threads; the loop is woken once for all that came until its next turn.
+        # Called on the engine's threads; the loop is woken once for all that came until its next
+        # turn.
         with self._grown_lock:
             first = not self._grown
             self._grown[name] = max(end, self._grown.get(name, 0))

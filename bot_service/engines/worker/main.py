@@ -33,15 +33,16 @@ def main(argv: list[str]) -> None:
     async def run() -> None:
         await Worker(options, SystemClock()).run()
         logs.Unbreakable(out).flush()
-        # Everything is closed and flushed. A native thread that hangs must not keep the process, and
-        # the end of asyncio.run would wait for it.
+        # Everything is closed and flushed. A native thread that hangs must not keep the process,
+        # and the end of asyncio.run would wait for it.
         os._exit(0)
 
     asyncio.run(run())
 
 
 def _own_standard_output() -> TextIO:
-    # Engines print, also numbers and codes, which must not reach the log. The log keeps the real output.
+    # Engines print, also numbers and codes, which must not reach the log. The log keeps the real
+    # output.
     kept = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8", errors="replace")
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 1)

@@ -33,7 +33,7 @@ class _Session:
 
 
 class WorkerSink:
-    """``deliver(signal)`` is called on the event loop's thread, in the order of each session's signals."""
+    """``deliver(signal)`` is called on the event loop's thread, in order per session."""
 
     def __init__(self, journal: JournalWriter, clock: Clock, deliver: Callable[[SignalFrame], None]) -> None:
         self._journal, self._clock, self._deliver = journal, clock, deliver
@@ -101,7 +101,7 @@ class WorkerSink:
             self._fresh.add(session)
 
     def ages_ms(self, *, everything: bool) -> dict[str, tuple[int | None, int | None]]:
-        """Ages of the last frame and inbound, of all sessions or of those with a frame since the last call."""
+        """Ages of the last frame and inbound; of all sessions, or those with a frame since then."""
         fresh, self._fresh = self._fresh, set()
         now = self._clock.monotonic()
         ages = {}
