@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.app import build_app, say_goodbye
+from bot_service.app import announce_stop, build_app
 from bot_service.dashboard.context import DESK
 from bot_service.dashboard.welcome import welcome
 from bot_service.engines.pool.policy import DEFAULT_COMMAND, PoolPolicy
@@ -33,9 +33,9 @@ def _built(settings: BotSettings, port: int, turns: LoopMeter) -> web.Applicatio
     clock = SystemClock()
     pool = WorkerPool(_pool_policy(settings), clock)
     app = build_app(settings, pool=pool, clock=clock)
-    app[keys.METRICS].register(MemoryOfWorkers(lambda: [worker.rss_bytes for worker in pool.workers()]))
-    app[keys.METRICS].register(LoopTurnCollector(turns, "veilleur_bot_loop_turn_seconds"))
-    pool.fleet.worker_replaced.subscribe(app[keys.FIGURES].worker_restarted)
+    app[keys.METRICS].registry.register(MemoryOfWorkers(lambda: [worker.rss_bytes for worker in pool.workers()]))
+    app[keys.METRICS].registry.register(LoopTurnCollector(turns, "veilleur_bot_loop_turn_seconds"))
+    pool.fleet.worker_replaced.subscribe(app[keys.METRICS].worker_restarted)
     app.cleanup_ctx.append(welcome(settings.public_url or f"http://localhost:{port}"))
     app.cleanup_ctx.append(_settled)
     app[DESK].pages.warm()
@@ -44,10 +44,10 @@ def _built(settings: BotSettings, port: int, turns: LoopMeter) -> web.Applicatio
 
 
 async def _run(app: web.Application, sockets: list[socket.socket]) -> None:
-    guard = StallAnswerer(app[keys.GUARD], sockets)
+    guard = StallAnswerer(app[keys.RUN].guard, sockets)
     guard.start()
     try:
-        await serve(app, sockets, before_stop=lambda: say_goodbye(app))
+        await serve(app, sockets, before_stop=lambda: announce_stop(app))
     finally:
         guard.stop()
 

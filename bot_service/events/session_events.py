@@ -17,7 +17,10 @@ from shared.clock import Clock, from_ms, iso
 
 
 class SessionEvents:
-    """``on_event`` listens to the bus, ``on_transitions`` and ``on_delete`` are sinks of the session store."""
+    """``on_event`` listens to the bus, ``on_transitions`` and ``on_delete`` are sinks of the session store.
+
+    ``deleted`` holds who is called with the id of a deleted session, after the commit.
+    """
 
     def __init__(
         self,
@@ -28,11 +31,11 @@ class SessionEvents:
         record_of: Callable[[str], SessionRecord | None],
         forget_files: Callable[[str], Awaitable[None]],
         after_commit: Callable[[Callable[[], None]], None],
-        gone: Callable[[str], None],
     ) -> None:
         self._clock, self._announcer, self._alerts = clock, announcer, alerts
         self._record_of, self._forget_files = record_of, forget_files
-        self._after_commit, self._gone = after_commit, gone
+        self._after_commit = after_commit
+        self.deleted: list[Callable[[str], None]] = []
         self._drafts: BatchWriter[Draft | Event] = BatchWriter("session-events", clock, self._write, waiting=0)
 
     def on_event(self, event: Event) -> None:
@@ -62,7 +65,11 @@ class SessionEvents:
         data: dict[str, object] = {"session": session, "name": record.name if record is not None else session}
         await self._announcer.stage(connection, [Draft("session.deleted", session, owner, self._clock.now(), data)])
         await self._forget_files(session)
-        self._after_commit(lambda: self._gone(session))
+        self._after_commit(lambda: self._after_delete(session))
+
+    def _after_delete(self, session: str) -> None:
+        for listener in self.deleted:
+            listener(session)
 
     async def run(self) -> None:
         """The loop."""

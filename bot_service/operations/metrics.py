@@ -99,6 +99,9 @@ class BotMetrics:
         if kind is SignalKind.OUTDATED:
             self._refused.inc()
 
+    def webhook_attempted(self, result: str) -> None:
+        self.webhook_deliveries.labels(result).inc()
+
     def client_version_checked(self, result: str) -> None:
         self._checks.labels(result).inc()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-from collections import deque
 from pathlib import Path
 
 import msgspec
@@ -16,8 +15,6 @@ from bot_service.domain.client_version import Source
 from bot_service.domain.states import State
 from bot_service.sessions.client_version import VersionFacts
 from shared.web.body import json_response
-
-_RATE_WINDOW_S = 60.0
 
 
 class Memory(msgspec.Struct, frozen=True, rename="camel"):
@@ -92,11 +89,11 @@ class Statistics(msgspec.Struct, frozen=True, rename="camel"):
 async def read(request: web.Request) -> web.Response:
     """From memory only."""
     app = request.app
-    boot, registry, metrics = app[keys.BOOT], app[keys.REGISTRY], app[keys.FIGURES]
-    built, clock = app[keys.DELIVERY], app[keys.CLOCK]
-    queues = built.queues.figures
+    boot, registry, metrics = app[keys.RUN].boot, app[keys.SESSIONS].registry, app[keys.METRICS]
+    clock = app[keys.CLOCK]
+    queues = app[keys.OPERATIONS].queues.figures
     received, sent = metrics.received_total, metrics.sent_total
-    rate = app[keys.RATES]
+    rate = app[keys.OPERATIONS].rates
     rate.note(clock.monotonic(), received, sent)
     received_per_minute, sent_per_minute = rate.per_minute(clock.monotonic(), received, sent)
     return json_response(
@@ -105,7 +102,7 @@ async def read(request: web.Request) -> web.Response:
             boot_id=boot.boot_id,
             uptime=boot.age_ms(clock),
             memory=Memory(resident_bytes(), _peak_bytes()),
-            loop_lag_ms=int(app[keys.GUARD].lag_s * 1000),
+            loop_lag_ms=int(app[keys.RUN].guard.lag_s * 1000),
             sessions=SessionStatistics(
                 total=len(registry),
                 wanted=registry.wanted,
@@ -120,17 +117,17 @@ async def read(request: web.Request) -> web.Response:
                 failed=metrics.failed_total,
                 received_per_minute=received_per_minute,
                 sent_per_minute=sent_per_minute,
-                waiting_to_be_stored_bytes=built.journal.behind_bytes(),
+                waiting_to_be_stored_bytes=app[keys.MESSAGES].journal.behind_bytes(),
                 oldest_to_send_ms=int(queues.send_oldest_s * 1000),
             ),
             webhooks=WebhookStatistics(
-                count=len(built.directory.all()),
-                receivers_down=len(built.dispatcher.paused()),
+                count=len(app[keys.EVENTS].subscriptions.all()),
+                receivers_down=len(app[keys.WEBHOOKS].dispatcher.paused()),
                 dead_letters=queues.dead_letters,
                 oldest_waiting_ms=int(queues.webhook_oldest_s * 1000),
             ),
-            alerts=sorted(built.alerts.raised),
-            client_version=_client_version(app[keys.CLIENT_VERSION].facts()),
+            alerts=sorted(app[keys.EVENTS].service_alerts.raised),
+            client_version=_client_version(app[keys.SESSIONS].client_version.facts()),
         )
     )
 
@@ -153,28 +150,6 @@ def _client_version(facts: VersionFacts) -> VersionStatistics | None:
     )
 
 
-class Rates:
-    """Totals seen lately, so that a rate can be told without a thread that counts."""
-
-    def __init__(self) -> None:
-        self._seen: deque[tuple[float, int, int]] = deque(maxlen=600)
-
-    def note(self, now_s: float, received: int, sent: int) -> None:
-        """Remember the totals of this moment; at most one a second."""
-        if not self._seen or now_s - self._seen[-1][0] >= 1.0:
-            self._seen.append((now_s, received, sent))
-        while len(self._seen) > 1 and now_s - self._seen[1][0] >= _RATE_WINDOW_S:
-            self._seen.popleft()
-
-    def per_minute(self, now_s: float, received: int, sent: int) -> tuple[float, float]:
-        """Since the oldest totals of the last minute; zeros before there are any."""
-        if not self._seen or now_s - self._seen[0][0] < 0.5:
-            return 0.0, 0.0
-        at_s, received_then, sent_then = self._seen[0]
-        scale = 60.0 / (now_s - at_s)
-        return round((received - received_then) * scale, 1), round((sent - sent_then) * scale, 1)
-
-
 def resident_bytes() -> int:
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -188,22 +163,23 @@ def _peak_bytes() -> int:
 
 def refresh(app: web.Application) -> None:
     """Set the gauges that are looked at only when somebody scrapes."""
-    metrics, registry, built = app[keys.FIGURES], app[keys.REGISTRY], app[keys.DELIVERY]
+    metrics, registry, operations = app[keys.METRICS], app[keys.SESSIONS].registry, app[keys.OPERATIONS]
+    journal = app[keys.MESSAGES].journal
     counts = registry.by_state
     for state in State:
         metrics.sessions.labels(state.value).set(counts.get(state, 0))
     metrics.sessions_wanted.set(registry.wanted)
     metrics.sessions_ready.set(registry.ready)
     metrics.silence_suspected.set(registry.suspected)
-    queues = built.queues.figures
+    queues = operations.queues.figures
     metrics.webhook_oldest.set(queues.webhook_oldest_s)
     metrics.outbox_oldest.set(queues.send_oldest_s)
     metrics.dead_letters.set(queues.dead_letters)
-    metrics.journal_behind.set(built.journal.behind_bytes())
-    if built.journal.behind_bytes() == 0:
+    metrics.journal_behind.set(journal.behind_bytes())
+    if journal.behind_bytes() == 0:
         # Nothing waits: an old figure would look like a lag.
         metrics.journal_lag.set(0.0)
-    metrics.loop_lag.set(app[keys.GUARD].lag_s)
-    age_s = built.pushes.age_s()
+    metrics.loop_lag.set(app[keys.RUN].guard.lag_s)
+    age_s = operations.watchdog_reports.age_s()
     metrics.push_age.set(-1.0 if age_s is None else age_s)
-    metrics.watchdog_silent.set(built.pushes.silent())
+    metrics.watchdog_silent.set(operations.watchdog_reports.silent())

@@ -51,7 +51,7 @@ async def send(request: web.Request) -> web.Response:
     record, key = session_of(request), _idempotency_key(request)
     wish, content = await _wish(request)
     message = _composed(wish)
-    outbox, media = request.app[keys.DELIVERY].outbox, request.app[keys.DELIVERY].media
+    outbox, media = request.app[keys.MESSAGES].outbox, request.app[keys.MESSAGES].media
     print_ = fingerprint(message, content or (wish.media.data.encode() if wish.media else b"")) if key else None
     stored_file: Media | None = None
     try:
@@ -72,7 +72,7 @@ async def send(request: web.Request) -> web.Response:
         raise _refusal(refused, record) from None
     if accepted.repeated and stored_file is not None:
         await media.delete(stored_file)
-    request.app[keys.SUPERVISOR].activity.touch(record.id)
+    request.app[keys.SESSIONS].supervisor.activity.touch(record.id)
     location = f"/api/sessions/{record.id}/messages/{accepted.message.message_id}"
     return json_response(
         message_view(accepted.message), status=200 if accepted.repeated else 202, headers={"Location": location}
@@ -108,7 +108,7 @@ async def read(request: web.Request) -> web.Response:
 async def media(request: web.Request) -> web.StreamResponse:
     """The file of a message, as a download: nothing of it is ever shown as a page of ours."""
     found = rendering.media_of(await _message(request))
-    path = request.app[keys.DELIVERY].media.readable(found) if found is not None else None
+    path = request.app[keys.MESSAGES].media.readable(found) if found is not None else None
     if found is None or path is None:
         raise errors.not_found("a file of this message")
     headers = {
@@ -126,8 +126,8 @@ async def mark_read(request: web.Request) -> web.Response:
     sender = _address(wish.sender, "sender") if wish.sender is not None else chat
     with problems(request):
         async with asyncio.timeout(ENGINE_TIMEOUT_S):
-            await request.app[keys.POOL].mark_read(record.id, chat, sender, wish.message_ids)
-    request.app[keys.SUPERVISOR].activity.touch(record.id)
+            await request.app[keys.SESSIONS].pool.mark_read(record.id, chat, sender, wish.message_ids)
+    request.app[keys.SESSIONS].supervisor.activity.touch(record.id)
     return web.Response(status=204)
 
 
@@ -136,8 +136,8 @@ async def typing(request: web.Request) -> web.Response:
     wish = await body.read(request, ShowTyping)
     with problems(request):
         async with asyncio.timeout(ENGINE_TIMEOUT_S):
-            await request.app[keys.POOL].typing(record.id, _address(wish.chat, "chat"), wish.state)
-    request.app[keys.SUPERVISOR].activity.touch(record.id)
+            await request.app[keys.SESSIONS].pool.typing(record.id, _address(wish.chat, "chat"), wish.state)
+    request.app[keys.SESSIONS].supervisor.activity.touch(record.id)
     return web.Response(status=204)
 
 
@@ -157,7 +157,7 @@ async def _wish(request: web.Request) -> tuple[SendMessage, bytes | None]:
         return await body.read(request, SendMessage), None
     if "boundary=" not in request.headers.get(hdrs.CONTENT_TYPE, ""):
         raise errors.bad_request("a multipart form needs a boundary")
-    limit = request.app[keys.DELIVERY].media.limit_bytes
+    limit = request.app[keys.MESSAGES].media.limit_bytes
     try:
         form, content = await _form(request, limit)
     except (ValueError, RuntimeError, HttpProcessingError) as error:
@@ -229,7 +229,7 @@ def _described(media: SendMedia) -> Media:
 async def _stored(
     request: web.Request, session: str, message: OutgoingMessage, wish: SendMessage, content: bytes | None
 ) -> Media:
-    store = request.app[keys.DELIVERY].media
+    store = request.app[keys.MESSAGES].media
     described = message.media
     if described is None or wish.media is None:
         raise errors.invalid("media", "is needed")

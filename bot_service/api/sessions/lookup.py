@@ -36,7 +36,7 @@ def may_see(who: Principal, record: SessionRecord) -> bool:
 
 def session_of(request: web.Request) -> SessionRecord:
     """The session of the path. 404 also for one of another owner: nobody learns which ids exist."""
-    record = request.app[keys.REGISTRY].get(request.match_info["id"])
+    record = request.app[keys.SESSIONS].registry.get(request.match_info["id"])
     if record is None or not may_see(principal(request), record):
         raise errors.not_found("this session")
     return record
@@ -57,7 +57,7 @@ def problems(request: web.Request | None = None) -> Iterator[None]:
         ) from None
     except EngineError as error:
         status = _STATUS.get(error.code, 502)
-        record = request.app[keys.REGISTRY].get(request.match_info["id"]) if request is not None else None
+        record = request.app[keys.SESSIONS].registry.get(request.match_info["id"]) if request is not None else None
         extra: dict[str, Any] = {"retryable": error.retryable}
         if status == 409 and record is not None:
             extra["state"] = record.state.value

@@ -20,7 +20,7 @@ FORMATS = {"json": "application/json", "png": "image/png", "svg": "image/svg+xml
 
 async def qr(request: web.Request) -> web.Response:
     record, kind = session_of(request), _format(request)
-    shown = request.app[keys.SESSIONS].code(record.id)
+    shown = request.app[keys.SESSIONS].commands.code(record.id)
     if shown is None:
         raise _no_code(record)
     expires = moment(shown.expires_ms) or ""
@@ -85,5 +85,5 @@ async def pairing_code(request: web.Request) -> web.Response:
     session = session_of(request).id
     wish = await body.read(request, PairByCode)
     with problems(request):
-        shown = await request.app[keys.SESSIONS].pairing_code(session, wish.phone.lstrip("+"))
+        shown = await request.app[keys.SESSIONS].commands.pairing_code(session, wish.phone.lstrip("+"))
     return json_response(PairingCodeView(shown.code, moment(shown.expires_ms)))

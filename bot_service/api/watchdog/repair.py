@@ -28,14 +28,14 @@ async def repair(request: web.Request) -> web.Response:
     with problems():
         for record in chosen:
             if wish.action == "recycle_worker":
-                await app[keys.POOL].recycle_worker_of(record.id)
+                await app[keys.SESSIONS].pool.recycle_worker_of(record.id)
             else:
-                app[keys.SUPERVISOR].apply(record.id, Command(CommandKind.RECONNECT, Reason.WATCHDOG_REPAIR))
+                app[keys.SESSIONS].supervisor.apply(record.id, Command(CommandKind.RECONNECT, Reason.WATCHDOG_REPAIR))
     return json_response(RepairView(wish.action, len(chosen)), status=202)
 
 
 def _chosen(app: web.Application, wish: Repair, limit: int) -> list[SessionRecord]:
-    registry, now_ms = app[keys.REGISTRY], app[keys.SUPERVISOR].now_ms()
+    registry, now_ms = app[keys.SESSIONS].registry, app[keys.SESSIONS].supervisor.now_ms()
     if wish.session is None:
         return sick(registry, now_ms, limit=limit)
     record = registry.get(wish.session)

@@ -35,7 +35,7 @@ class Pairing:
 async def session(request: web.Request, login: Login) -> web.StreamResponse:
     record = session_of(request)
     t = request.app[DESK].pages.words(request)
-    kept = await request.app[keys.STORE].transitions(record.id)
+    kept = await request.app[keys.SESSIONS].store.transitions(record.id)
     may_command = login.principal.may(Scope.SESSION)
     return request.app[DESK].pages.render(
         request,
@@ -60,12 +60,12 @@ def _pairing(request: web.Request, record: SessionRecord) -> Pairing | None:
     if record.state not in LIVE or record.jid is not None or record.state not in (State.PAIRING, State.STARTING):
         codes.pop(record.id, None)
         return None
-    now_ms = request.app[keys.SUPERVISOR].now_ms()
+    now_ms = request.app[keys.SESSIONS].supervisor.now_ms()
     typed = codes.get(record.id)
     if typed is not None and typed.expires_ms <= now_ms:
         codes.pop(record.id, None)
         typed = None
-    scanned = request.app[keys.SESSIONS].code(record.id)
+    scanned = request.app[keys.SESSIONS].commands.code(record.id)
     text = typed.code if typed is not None else ""
     return Pairing(qr_picture(scanned.code) if scanned is not None else None, text)
 

@@ -109,7 +109,7 @@ async def create(request: web.Request, login: Login, form: Form) -> str:
 async def test(request: web.Request, login: Login, form: Form) -> str:
     desk = request.app[DESK]
     webhook = webhooks.webhook_of(request)
-    trial = await request.app[keys.DELIVERY].trial.run(webhook)
+    trial = await request.app[keys.WEBHOOKS].test_call.run(webhook)
     word = desk.once.keep(login, _said(webhook, trial, desk.pages.words(request)))
     return _with_once(_here(str(form.get("session", ""))), word)
 

@@ -28,7 +28,7 @@ async def test_every_fact_of_the_client_version_is_shown(tmp_path: Path, monkeyp
         problem_reason="not_writable",
     )
     async with running(tmp_path) as bot:
-        monkeypatch.setattr(bot.app[keys.CLIENT_VERSION], "facts", lambda: facts)
+        monkeypatch.setattr(bot.app[keys.SESSIONS].client_version, "facts", lambda: facts)
         status, figures = await bot.call("GET", "/api/metrics")
     assert status == 200
     assert figures["clientVersion"] == {
