@@ -265,6 +265,31 @@ FRENCH: Mapping[str, str] = {
     "not used for too long": "inutilisée depuis trop longtemps",
     "older than allowed": "plus ancienne que permis",
     "this service started again": "ce service a redémarré",
+    "deleted": "supprimée",
+    "closed": "fermée",
+    "stopped when this service started": "arrêtée au démarrage de ce service",
+    "the watchdog asked for a new connection": "le veilleur a demandé une nouvelle connexion",
+    "not used for long, connecting again": "longtemps inutilisée, nouvelle connexion",
+    "connected for long, connecting again": "connectée depuis longtemps, nouvelle connexion",
+    "linked, but not connected in time": "liée, mais pas connectée à temps",
+    "the engine started again": "le moteur a redémarré",
+    "the engine connects again": "le moteur se reconnecte",
+    "the engine stopped": "le moteur s’est arrêté",
+    "connected; WhatsApp did not report the end of waiting messages": (
+        "connectée ; WhatsApp n’a pas signalé la fin des messages en attente"
+    ),
+    "the engine could not connect again in time": "le moteur n’a pas pu se reconnecter à temps",
+    "no answer to keep-alive, connecting again": "pas de réponse au keep-alive, nouvelle connexion",
+    "nothing received for a minute, connecting again": "rien reçu depuis une minute, nouvelle connexion",
+    "perhaps it receives no messages": "ne reçoit peut-être plus de messages",
+    "perhaps it receives no messages: connecting again": ("ne reçoit peut-être plus de messages : nouvelle connexion"),
+    "perhaps it receives no messages: starting in another process": (
+        "ne reçoit peut-être plus de messages : démarrage dans un autre processus"
+    ),
+    "perhaps it receives no messages: replacing its process": (
+        "ne reçoit peut-être plus de messages : remplacement de son processus"
+    ),
+    "the ban is over, connecting again": "le bannissement est terminé, nouvelle connexion",
     # Who must act
     "Whoever holds the phone has to act: look at WhatsApp on it, or link it again.": (
         "C’est au détenteur du téléphone d’agir : regarder WhatsApp dessus, ou le lier de nouveau."

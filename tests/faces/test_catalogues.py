@@ -12,6 +12,8 @@ from bot_service.dashboard import watchdog_strip, wording
 from bot_service.dashboard.french import FRENCH as DASHBOARD
 from bot_service.domain import version_problems
 from bot_service.domain.client_version import Source
+from bot_service.domain.readiness import Suspicion
+from bot_service.domain.reasons import Reason
 from bot_service.domain.states import State
 from bot_service.events.subscriptions import EVENT_TYPES
 from shared.web.ui import words
@@ -68,10 +70,15 @@ def test_every_state_has_a_word_and_a_colour_class() -> None:
     assert set(wording.STATE) == set(wording.KIND) == set(State)
 
 
-def test_every_source_of_the_client_version_and_reason_of_a_refusal_has_words() -> None:
+def test_every_source_of_the_client_version_has_words() -> None:
     assert set(wording.VERSION_SOURCE) == set(Source)
-    for reason in ("client_outdated", "client_refused", "fleet_outdated", "fleet_probe", "fleet_recovered"):
-        assert wording.REASON[reason] in DASHBOARD, reason
+
+
+@pytest.mark.parametrize("reason", [*Reason, *Suspicion])
+def test_every_reason_has_wording_in_english_and_french(reason: str) -> None:
+    english = wording.REASON[reason]
+    # Nothing is shown for the steps of an ordinary start.
+    assert english == "" or english in DASHBOARD
 
 
 def test_every_state_incident_and_notice_of_the_watchdog_has_words() -> None:

@@ -215,7 +215,7 @@ async def test_a_session_that_nothing_healed_is_told_to_the_operator_once_and_so
         bot.pool.may_recycle = False
         for suspected in range(3):  # two steps, and the third may not be taken
             supervisor.apply("deaf", LinkCheck(0, "probe_not_returned"))
-            supervisor.fired("deaf", DueKind.LADDER)
+            supervisor.fired("deaf", DueKind.RECOVERY)
             if suspected < 2:
                 await is_in(bot, "deaf", State.READY)
         assert ("recycle", "deaf") not in bot.pool.calls
