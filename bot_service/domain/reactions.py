@@ -80,10 +80,6 @@ def move(record: SessionRecord, state: State, reason: R, now_ms: int, **changes:
     return replace(record, **fields)
 
 
-def due(kind: DueKind, at_ms: int) -> Due:
-    return Due(kind, at_ms)
-
-
 def attempts(record: SessionRecord, policy: SessionPolicy, now_ms: int) -> int:
     """Reconnects to count after a lost link; a stable one starts the backoff at zero."""
     stable = record.linked and record.linked_ms is not None and now_ms - record.linked_ms >= policy.stable_ms
@@ -96,7 +92,7 @@ def retry_soon(
     """RECONNECTING, with a new start after a random wait under a growing ceiling."""
     attempt = attempts(record, policy, now_ms)
     wait_ms = backoff_ms(record.id, attempt, now_ms, first_ms=policy.first_delay_ms, max_ms=policy.max_delay_ms)
-    retry = due(DueKind.RETRY, now_ms + wait_ms)
+    retry = Due(DueKind.RETRY, now_ms + wait_ms)
     return move(record, State.RECONNECTING, reason, now_ms, linked=False, attempt=attempt + 1, detail=detail, due=retry)
 
 
@@ -150,7 +146,7 @@ def _lost(
 def _worker_lost(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Decision:
     # The pool starts a new worker with the sessions of the lost one. A start follows when it does
     # not.
-    connect = due(DueKind.CONNECT, now_ms + policy.connect_timeout_ms)
+    connect = Due(DueKind.CONNECT, now_ms + policy.connect_timeout_ms)
     return _lost(record, R.WORKER_LOST, connect, policy, now_ms, _detail(signal))
 
 
@@ -161,7 +157,7 @@ def _engine_dials(reason: R) -> React:
         if record.due is not None and record.due.kind in (DueKind.RETRY, DueKind.PAIRED):
             return record, ()  # a start follows already, or the reconnect after pairing is expected
         waiting = record.due is not None and record.due.kind is DueKind.TAKE_OVER
-        take_over = record.due if waiting else due(DueKind.TAKE_OVER, now_ms + policy.take_over_ms)
+        take_over = record.due if waiting else Due(DueKind.TAKE_OVER, now_ms + policy.take_over_ms)
         return _lost(record, reason, take_over, policy, now_ms, _detail(signal))
 
     return react
@@ -190,7 +186,7 @@ def _pairing(reason: R) -> React:
             return record, ()  # a code for a phone that is paired already is not shown
         valid = signal.data.get("expiresInMs")
         until = now_ms + (valid if isinstance(valid, int) else 5 * MINUTE_MS) + policy.codes_margin_ms
-        expiry, detail = due(DueKind.CODES, until), _detail(signal)
+        expiry, detail = Due(DueKind.CODES, until), _detail(signal)
         return move(
             record, State.PAIRING, reason, now_ms, actor=Actor.USER, linked=False, due=expiry, detail=detail
         ), ()
@@ -217,7 +213,7 @@ def _next_round(
     rounds = record.qr_rounds + 1
     if rounds >= policy.qr_rounds:
         return end(record, State.FAILED, final, Actor.USER, now_ms, qr_rounds=rounds, detail=detail)
-    again = due(DueKind.RETRY, now_ms + between_ms(record.id, now_ms, 1000, 3000))
+    again = Due(DueKind.RETRY, now_ms + between_ms(record.id, now_ms, 1000, 3000))
     return move(record, State.PAIRING, reason, now_ms, actor=Actor.USER, qr_rounds=rounds, due=again, detail=detail), ()
 
 
@@ -236,14 +232,14 @@ def _paired(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms
     fields = paired_fields(record, signal, now_ms)
     if record.state in LINKED:
         return replace(record, **fields), ()
-    fields["due"] = due(DueKind.PAIRED, now_ms + policy.paired_timeout_ms)
+    fields["due"] = Due(DueKind.PAIRED, now_ms + policy.paired_timeout_ms)
     return move(record, State.CONNECTING, R.PAIRED, now_ms, **fields), ()
 
 
 def _pair_restart(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Decision:
     if record.state in LINKED:
         return record, ()
-    again = due(DueKind.PAIRED, now_ms + policy.paired_timeout_ms)
+    again = Due(DueKind.PAIRED, now_ms + policy.paired_timeout_ms)
     return move(record, State.CONNECTING, R.PAIR_RESTART, now_ms, due=again), ()
 
 
@@ -252,7 +248,7 @@ def _pair_restart(record: SessionRecord, signal: Signal, policy: SessionPolicy, 
 
 def _dialing(reason: R, of_linked: R) -> React:
     def react(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Decision:
-        connect = due(DueKind.CONNECT, now_ms + policy.connect_timeout_ms)
+        connect = Due(DueKind.CONNECT, now_ms + policy.connect_timeout_ms)
         if record.linked:
             # A linked client dials again: its worker was replaced, or another start took its place.
             return _lost(record, of_linked, connect, policy, now_ms)
@@ -270,7 +266,7 @@ def _dialing(reason: R, of_linked: R) -> React:
 def _connected(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Decision:
     if record.linked and record.reason not in (R.KEEPALIVE_TIMEOUT, R.FRAMES_STALE):
         return record, ()
-    sync = due(DueKind.SYNC, now_ms + policy.sync_timeout_ms)
+    sync = Due(DueKind.SYNC, now_ms + policy.sync_timeout_ms)
     after = move(
         record, State.SYNCING, R.CONNECTED, now_ms, linked=True, linked_ms=now_ms, due=sync, careful=0, suspicion=None
     )
@@ -299,7 +295,7 @@ def _disconnected(record: SessionRecord, signal: Signal, policy: SessionPolicy, 
 def _keepalive_missed(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Decision:
     if record.state not in LINKED or record.reason == R.KEEPALIVE_TIMEOUT:
         return record, ()
-    reconnect = due(DueKind.LINK, now_ms + policy.link_timeout_ms)
+    reconnect = Due(DueKind.LINK, now_ms + policy.link_timeout_ms)
     return move(record, State.DEGRADED, R.KEEPALIVE_TIMEOUT, now_ms, due=reconnect), ()
 
 
@@ -332,7 +328,7 @@ def _temp_banned(record: SessionRecord, signal: Signal, policy: SessionPolicy, n
     fields: Changes = {"banned_until_ms": until, "detail": _detail(signal)}
     if record.ban_tries > 0:
         return end(record, State.TEMP_BANNED, R.TEMP_BANNED_AGAIN, Actor.OWNER, now_ms, **fields)
-    fields["due"] = due(DueKind.BAN_OVER, until + policy.ban_margin_ms)
+    fields["due"] = Due(DueKind.BAN_OVER, until + policy.ban_margin_ms)
     return end(record, State.TEMP_BANNED, R.TEMP_BANNED, Actor.NONE, now_ms, **fields)
 
 
@@ -348,7 +344,7 @@ def _outdated(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_
         linked=False,
         engaged=False,
         actor=Actor.OPERATOR,
-        due=due(DueKind.CANARY_LOGIN, now_ms + policy.canary_login_ms) if asks else None,
+        due=Due(DueKind.CANARY_LOGIN, now_ms + policy.canary_login_ms) if asks else None,
         detail=_detail(signal),
     )
     # One alert for all sessions, raised by the effect; not one per session.
@@ -363,7 +359,7 @@ def _carefully(reason: R) -> React:
         tried, detail = record.careful, _detail(signal)
         if tried >= len(policy.careful_ms):
             return end(record, State.FAILED, reason, Actor.OPERATOR, now_ms, detail=detail)
-        again = due(DueKind.RETRY, now_ms + policy.careful_ms[tried])
+        again = Due(DueKind.RETRY, now_ms + policy.careful_ms[tried])
         after = move(
             record, State.RECONNECTING, reason, now_ms, linked=False, careful=tried + 1, due=again, detail=detail
         )
@@ -378,7 +374,7 @@ def _replaced(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_
     last = record.replaced_ms
     if last is not None and now_ms - last < policy.replaced_window_ms:
         return end(record, State.FENCED, R.REPLACED_TWICE, Actor.OWNER, now_ms, replaced_ms=now_ms)
-    again = due(DueKind.RETRY, now_ms + between_ms(record.id, now_ms, *policy.replaced_ms))
+    again = Due(DueKind.RETRY, now_ms + between_ms(record.id, now_ms, *policy.replaced_ms))
     return move(record, State.RECONNECTING, R.REPLACED, now_ms, linked=False, replaced_ms=now_ms, due=again), (STOP,)
 
 
@@ -403,7 +399,7 @@ def _stopped(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_m
     if record.due is not None and record.due.kind in (DueKind.RETRY, DueKind.START):
         return record, ()  # the stop that belongs to a start
     # A replaced worker stops its sessions and the pool starts them in the next one. Wait for that.
-    connect = due(DueKind.CONNECT, now_ms + policy.connect_timeout_ms)
+    connect = Due(DueKind.CONNECT, now_ms + policy.connect_timeout_ms)
     return move(record, State.RECONNECTING, R.CLIENT_STOPPED, now_ms, linked=False, due=connect), ()
 
 

@@ -6,11 +6,12 @@ Each is taken once until receiving is proven.
 
 from __future__ import annotations
 
-from bot_service.domain.reactions import due, move, replace
+from bot_service.domain.reactions import move, replace
 from bot_service.domain.readiness import Suspicion
 from bot_service.domain.reasons import Reason
 from bot_service.domain.session_record import (
     Decision,
+    Due,
     DueKind,
     Effect,
     EffectKind,
@@ -32,7 +33,7 @@ def check_link(record: SessionRecord, fact: LinkCheck, policy: SessionPolicy, no
         return record, ()
     if fact.frame_age_ms >= policy.frame_fresh_ms:
         if record.state is State.READY:
-            reconnect = due(DueKind.LINK, now_ms + policy.link_timeout_ms)
+            reconnect = Due(DueKind.LINK, now_ms + policy.link_timeout_ms)
             detail = f"{fact.frame_age_ms} ms"
             return move(record, State.DEGRADED, Reason.FRAMES_STALE, now_ms, due=reconnect, detail=detail), ()
         return record, ()
@@ -44,7 +45,7 @@ def check_link(record: SessionRecord, fact: LinkCheck, policy: SessionPolicy, no
         return record, ()
     if record.state is State.DEGRADED:
         return record, ()  # it waits for its next step, or for the keepalive
-    step = due(DueKind.RECOVERY, now_ms + policy.recovery_delay_ms)
+    step = Due(DueKind.RECOVERY, now_ms + policy.recovery_delay_ms)
     after = move(record, State.DEGRADED, SUSPECTED, now_ms, suspicion=fact.suspicion, detail=fact.suspicion, due=step)
     return after, ()
 
@@ -59,7 +60,7 @@ def escalate(record: SessionRecord, policy: SessionPolicy, now_ms: int, *, may_r
     if record.recovery_step >= LAST_STEP:
         # A person was alerted. Once more if the link was renewed since, at most once per rest time.
         if record.actor is Actor.OPERATOR or now_ms - record.recovery_step_ms < policy.recovery_rest_ms:
-            again = due(DueKind.RECOVERY, now_ms + policy.recovery_rest_ms)
+            again = Due(DueKind.RECOVERY, now_ms + policy.recovery_rest_ms)
             return replace(record, actor=Actor.OPERATOR, due=again), ()
         return _alert_person(record, policy, now_ms)
     if record.recovery_step == len(STEPS):
@@ -72,10 +73,10 @@ def escalate(record: SessionRecord, policy: SessionPolicy, now_ms: int, *, may_r
     taken = replace(record, recovery_step=record.recovery_step + 1, recovery_step_ms=now_ms)
     if step is Reason.RECYCLE_WORKER:
         # The pool stops the sessions of the worker and starts them in the next one.
-        connect = due(DueKind.CONNECT, now_ms + policy.connect_timeout_ms)
+        connect = Due(DueKind.CONNECT, now_ms + policy.connect_timeout_ms)
         effects: tuple[Effect, ...] = (Effect(EffectKind.RECYCLE_WORKER, record.suspicion or SUSPECTED),)
     else:
-        connect, effects = due(DueKind.RETRY, now_ms), ()
+        connect, effects = Due(DueKind.RETRY, now_ms), ()
     detail = record.suspicion
     return move(taken, State.RECONNECTING, step, now_ms, linked=False, due=connect, detail=detail), effects
 
@@ -88,7 +89,7 @@ def _alert_person(record: SessionRecord, policy: SessionPolicy, now_ms: int) -> 
         SUSPECTED,
         now_ms,
         actor=Actor.OPERATOR,
-        due=due(DueKind.RECOVERY, now_ms + policy.recovery_rest_ms),
+        due=Due(DueKind.RECOVERY, now_ms + policy.recovery_rest_ms),
         detail=record.suspicion,
         recovery_step=LAST_STEP,
         recovery_step_ms=now_ms,

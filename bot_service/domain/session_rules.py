@@ -12,7 +12,6 @@ from bot_service.domain.reactions import (
     REACTIONS,
     STOP,
     codes_ran_out,
-    due,
     move,
     paired_fields,
     replace,
@@ -27,6 +26,7 @@ from bot_service.domain.session_record import (
     Command,
     CommandKind,
     Decision,
+    Due,
     DueKind,
     Effect,
     EffectKind,
@@ -104,7 +104,7 @@ def _begin(record: SessionRecord, reason: Reason, policy: SessionPolicy, now_ms:
         engaged=True,
         linked=False,
         suspicion=None,
-        due=due(DueKind.START, now_ms + policy.start_timeout_ms),
+        due=Due(DueKind.START, now_ms + policy.start_timeout_ms),
     )
     return after, (Effect(EffectKind.START, reason),)
 
@@ -158,14 +158,14 @@ def _command(record: SessionRecord, command: Command, policy: SessionPolicy, now
             if record.state is not State.OUTDATED or record.wanted is Wanted.STOP:
                 return record, ()
             at_ms = command.at_ms or now_ms + policy.canary_login_ms
-            return replace(record, due=due(DueKind.CANARY_LOGIN, at_ms)), ()
+            return replace(record, due=Due(DueKind.CANARY_LOGIN, at_ms)), ()
         case CommandKind.RESTORE:
             return _restore(record, command, now_ms)
 
 
 def _reconnect(record: SessionRecord, reason: Reason, now_ms: int) -> SessionRecord:
     """A fresh connection, begun as soon as the herd limit lets it."""
-    return move(record, State.RECONNECTING, reason, now_ms, linked=False, due=due(DueKind.RETRY, now_ms))
+    return move(record, State.RECONNECTING, reason, now_ms, linked=False, due=Due(DueKind.RETRY, now_ms))
 
 
 def _stop(record: SessionRecord, reason: Reason, now_ms: int) -> Decision:
@@ -186,7 +186,7 @@ def _restore(record: SessionRecord, command: Command, now_ms: int) -> Decision:
     if record.state in ENDS or (record.careful > 0 and record.due is not None and record.due.kind is DueKind.RETRY):
         return idle, ()
     idle = replace(idle, attempt=0, suspicion=None)
-    return move(idle, State.STARTING, Reason.RESTORED, now_ms, due=due(DueKind.RETRY, command.at_ms or now_ms)), ()
+    return move(idle, State.STARTING, Reason.RESTORED, now_ms, due=Due(DueKind.RETRY, command.at_ms or now_ms)), ()
 
 
 # --- signals ---
@@ -243,7 +243,7 @@ def _retry(record: SessionRecord, policy: SessionPolicy, now_ms: int) -> Decisio
     # A restored session starts all the same, because a worker may have kept it connected.
     if policy.client_outdated and policy.canary != record.id and record.reason != Reason.RESTORED:
         return _hold(record, now_ms)
-    begun = due(DueKind.START, now_ms + policy.start_timeout_ms)
+    begun = Due(DueKind.START, now_ms + policy.start_timeout_ms)
     effect = EffectKind.REBUILD if record.reason == Reason.REBUILD else EffectKind.START
     return replace(record, engaged=True, linked=False, due=begun), (Effect(effect, record.reason),)
 

@@ -20,7 +20,7 @@ from bot_service.engines.pool.placement import Placement
 from bot_service.engines.pool.policy import ClientChoice, PoolPolicy
 from bot_service.engines.pool.recovery import ASKED, SessionRecovery
 from bot_service.engines.pool.session_entries import FINAL, SessionEntry, catch_up_signals
-from bot_service.engines.pool.worker_handle import WorkerFigures, WorkerHandle
+from bot_service.engines.pool.worker_handle import WorkerHandle
 from bot_service.engines.registry import files_of
 from bot_service.engines.wire import login_gate
 from bot_service.engines.wire.protocol import PASSING, SessionSnapshot, SignalFrame, Snapshot, WorkerPulse
@@ -173,10 +173,6 @@ class WorkerPool:
 
     def copies_failed(self) -> bool:
         return any(worker.ready and not worker.announces_as_ordered for worker in self.fleet.workers.values())
-
-    def workers(self) -> list[WorkerFigures]:
-        """The resources of each living worker, by its last pulse."""
-        return [WorkerFigures.of(worker) for worker in self.fleet.workers.values()]
 
     def journals_in_use(self) -> set[str]:
         return self.fleet.journals_in_use()

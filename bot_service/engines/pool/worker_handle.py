@@ -49,36 +49,6 @@ class WorkerListener(Protocol):
     def lost(self, worker: WorkerHandle) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerFigures:
-    """The resources of one worker; zeros before its first pulse."""
-
-    id: str
-    pid: int | None
-    pairing: bool
-    leaving: str | None
-    sessions: int
-    rss_bytes: int
-    descriptors: int
-    threads: int
-    loop_lag_ms: int
-
-    @classmethod
-    def of(cls, worker: WorkerHandle) -> WorkerFigures:
-        pulse = worker.pulse or WorkerPulse(rss_bytes=0, descriptors=0, threads=0, loop_lag_ms=0, sessions=0)
-        return cls(
-            id=worker.id,
-            pid=worker.process.pid if worker.process is not None else None,
-            pairing=worker.pairing,
-            leaving=worker.leaving,
-            sessions=len(worker.sessions),
-            rss_bytes=pulse.rss_bytes,
-            descriptors=pulse.descriptors,
-            threads=pulse.threads,
-            loop_lag_ms=pulse.loop_lag_ms,
-        )
-
-
 @dataclass(slots=True)
 class _Waiting:
     future: asyncio.Future[Reply]
@@ -135,6 +105,11 @@ class WorkerHandle:
     @property
     def ready(self) -> bool:
         return self._link is not None and self._greeted and not self.is_lost
+
+    @property
+    def rss_bytes(self) -> int:
+        """Resident memory by its last pulse; 0 before the first one."""
+        return self.pulse.rss_bytes if self.pulse is not None else 0
 
     @property
     def announces_as_ordered(self) -> bool:

@@ -32,7 +32,6 @@ TIME_LIMITS_S = {
     "mark_read": 20.0,
     "typing": 20.0,
     "simulate": 30.0,
-    "drain": 60.0,
 }
 DEFAULT_LIMIT_S = 10.0
 
@@ -70,7 +69,7 @@ class CommandFrame(Frame, frozen=True, tag="cmd"):
     start {jid: str | None, proxy: str | None, pairing: bool, incarnation: int, canary: bool}, stop
     {}, logout {}, pairing_code {phone}, send {message: OutgoingMessage as dict}, mark_read {chat,
     sender, messageIds}, typing {chat, state}, simulate {action, ...}; for the whole worker (session
-    None): snapshot {}, drain {}, shutdown {}.
+    None): snapshot {}, shutdown {}.
     """
 
     id: int

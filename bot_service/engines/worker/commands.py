@@ -31,10 +31,12 @@ class Commands:
             "start": self._start,
             "stop": self._stop,
             "logout": self._logout,
-            "pairing_code": self._pairing_code,
+            "pairing_code": lambda session, args: engine.pairing_code(session, str(args["phone"])),
             "send": self._send,
-            "mark_read": self._mark_read,
-            "typing": self._typing,
+            "mark_read": lambda session, args: engine.mark_read(
+                session, str(args["chat"]), str(args["sender"]), list(args["messageIds"])
+            ),
+            "typing": lambda session, args: engine.typing(session, str(args["chat"]), str(args["state"])),
             "simulate": self._simulate,
         }
 
@@ -66,8 +68,6 @@ class Commands:
         await asyncio.gather(*(stop(session) for session in self._sink.sessions()))
 
     async def _execute(self, command: CommandFrame) -> Any:
-        if command.op == "drain":
-            return await self.stop_all()
         if command.op == "simulate" and command.session is None:
             return await self._simulate(None, command.args)
         op = self._ops.get(command.op)
@@ -117,18 +117,9 @@ class Commands:
         await self._engine.logout(session)
         self._sink.end(session, SignalKind.UNLINKED)
 
-    async def _pairing_code(self, session: str, args: dict[str, Any]) -> str:
-        return await self._engine.pairing_code(session, str(args["phone"]))
-
     async def _send(self, session: str, args: dict[str, Any]) -> Any:
         message = msgspec.convert(args["message"], OutgoingMessage)
         return msgspec.to_builtins(await self._engine.send(session, message))
-
-    async def _mark_read(self, session: str, args: dict[str, Any]) -> None:
-        await self._engine.mark_read(session, str(args["chat"]), str(args["sender"]), list(args["messageIds"]))
-
-    async def _typing(self, session: str, args: dict[str, Any]) -> None:
-        await self._engine.typing(session, str(args["chat"]), str(args["state"]))
 
     async def _simulate(self, session: str | None, args: dict[str, Any]) -> Any:
         rest = {name: value for name, value in args.items() if name != "action"}

@@ -256,10 +256,11 @@ async def test_figures_of_workers_and_replacements_are_told(bench: Bench) -> Non
     reasons: list[str] = []
     pool.fleet.worker_replaced.subscribe(reasons.append)
     await bench.pair("s1")
-    await bench.until(lambda: pool.workers()[0].rss_bytes > 0, "a pulse")
-    (figures,) = pool.workers()
-    assert (figures.sessions, figures.pairing, figures.leaving) == (1, False, None)
-    assert figures.descriptors > 3
+    (worker,) = pool.fleet.workers.values()
+    await bench.until(lambda: worker.rss_bytes > 0, "a pulse")
+    assert (worker.sessions, worker.pairing, worker.leaving) == ({"s1"}, False, None)
+    assert worker.pulse is not None
+    assert worker.pulse.descriptors > 3
     await pool.simulate("s1", "crashWorker", {"signal": "SIGABRT"})
     await bench.until_reported("s1", "connected", times=2)
     assert reasons == ["crash"]
