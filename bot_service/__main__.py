@@ -33,9 +33,11 @@ def _built(settings: BotSettings, port: int, turns: LoopMeter) -> web.Applicatio
     clock = SystemClock()
     pool = WorkerPool(_pool_policy(settings), clock)
     app = build_app(settings, pool=pool, clock=clock)
-    app[keys.METRICS].registry.register(WorkerMemory(lambda: [worker.rss_bytes for worker in pool.workers()]))
+    app[keys.METRICS].registry.register(
+        WorkerMemory(lambda: [worker.rss_bytes for worker in pool.fleet.workers.values()])
+    )
     app[keys.METRICS].registry.register(LoopTurnCollector(turns, "veilleur_bot_loop_turn_seconds"))
-    pool.on_replaced(app[keys.METRICS].worker_restarted)
+    pool.fleet.worker_replaced.subscribe(app[keys.METRICS].worker_restarted)
     app.cleanup_ctx.append(welcome(settings.public_url or f"http://localhost:{port}"))
     app.cleanup_ctx.append(_settled)
     app[DASHBOARD].pages.warm()

@@ -177,12 +177,12 @@ async def _restore(app: web.Application) -> AsyncIterator[None]:
     sessions, alerts, clock = app[keys.SESSIONS], app[keys.EVENTS].service_alerts, app[keys.CLOCK]
     await sessions.restore.begin(await sessions.store.load())
     await sessions.silence_patterns.restore()
-    canary = sessions.supervisor.fleet.canary()
+    canary = sessions.supervisor.refusals.canary()
     if canary is not None:
         alerts.reopen(CLIENT_OUTDATED, canary.since_ms)
     for record in sessions.registry:
         if gave_up(record):
-            alerts.reopen(NOT_RECEIVING, record.rung_ms, about=record.id)
+            alerts.reopen(NOT_RECEIVING, record.recovery_step_ms, about=record.id)
 
     async def end_strays() -> None:
         """Clients that workers kept running end when each wanted session has claimed its own."""

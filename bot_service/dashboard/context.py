@@ -12,7 +12,7 @@ from bot_service.access.principals import Scope
 from bot_service.dashboard import wording
 from bot_service.dashboard.flash import FlashMessages
 from bot_service.dashboard.login import Login, Logins
-from bot_service.sessions.pairing_codes import Shown
+from bot_service.sessions.pairing_codes import PairingCode
 from shared.clock import Clock
 from shared.settings import Secret
 from shared.sse import EventStream
@@ -29,7 +29,7 @@ class DashboardContext:
     logins: Logins
     signed_in_once: Path
     flash: FlashMessages
-    pairing_codes: dict[str, Shown] = field(default_factory=dict)
+    pairing_codes: dict[str, PairingCode] = field(default_factory=dict)
     streams: set[EventStream] = field(default_factory=set)
 
 

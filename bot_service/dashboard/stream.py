@@ -18,7 +18,7 @@ from bot_service.dashboard import wording
 from bot_service.dashboard.context import DASHBOARD, words
 from bot_service.dashboard.login import Login
 from bot_service.domain.states import State
-from bot_service.sessions.event_bus import Event
+from bot_service.sessions.notifications import Event
 from shared import sse
 from shared.clock import iso
 from shared.sse import EventStream

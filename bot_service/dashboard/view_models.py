@@ -147,7 +147,7 @@ class Headline:
 
 
 def headline(record: SessionRecord, t: Words) -> Headline:
-    acts = record.actor is not Actor.NOBODY and record.state is not State.PAIRING and record.wanted is Wanted.RUN
+    acts = record.actor is not Actor.NONE and record.state is not State.PAIRING and record.wanted is Wanted.RUN
     return Headline(
         id=record.id,
         name=record.name,

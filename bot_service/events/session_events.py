@@ -11,7 +11,7 @@ from bot_service.domain.recovery import SUSPECTED
 from bot_service.domain.session_record import SessionRecord, Transition
 from bot_service.events.publisher import Draft, EventPublisher
 from bot_service.events.service_alerts import CLIENT_OUTDATED, NOT_RECEIVING, ServiceAlerts
-from bot_service.sessions.event_bus import Event
+from bot_service.sessions.notifications import Event
 from bot_service.store import deliveries, events, messages, send_queue, silence_patterns
 from bot_service.store.batch_writer import BatchWriter
 from shared.clock import Clock, from_ms, iso

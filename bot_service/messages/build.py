@@ -52,7 +52,7 @@ def build(
     ended: Callable[[str], None],
 ) -> Messages:
     """``ended`` gets the final state, ``sent`` or ``failed``, of each message to send."""
-    registry, pool, activity = sessions.registry, sessions.pool, sessions.supervisor.life
+    registry, pool, activity = sessions.registry, sessions.pool, sessions.supervisor.activity
     sender = Sender(
         clock,
         database,
@@ -81,19 +81,19 @@ def build(
 
     def committed(batch: Batch) -> None:
         for message in batch.messages:
-            activity.heard(message.session, sent_ms=message.at_ms)
+            activity.inbound(message.session, sent_ms=message.at_ms)
         for receipt in batch.receipts:
             activity.receipt(receipt.session)
         for session in batch.probed:
-            activity.rang(session)
+            activity.probe_arrived(session)
 
     def changed(record: SessionRecord, _change: Transition) -> None:
         if record.state in LINKED:
             sender.session_changed(record.id)
 
     journal.committed.subscribe(committed)
-    pool.on_journal(journal.notice)
-    sessions.supervisor.observers.append(changed)
+    pool.journals.subscribe(journal.notice)
+    sessions.supervisor.transitioned.subscribe(changed)
     events.session_events.deleted.subscribe(sender.forget)
     commands = MessageCommands(database, outbox, media, pool, now_ms=sessions.supervisor.now_ms, touch=activity.touch)
     return Messages(commands, journal, media, outbox, sender)

@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from bot_service.domain.inputs import Name, Phone
 from bot_service.domain.message import Media, OutgoingMessage
-from bot_service.domain.ports import EnginePool
+from bot_service.domain.ports import MessageSending
 from bot_service.domain.refused import Refused, invalid, not_found
 from bot_service.domain.session_record import SessionRecord
 from bot_service.domain.states import LINKED
@@ -101,7 +101,7 @@ class MessageCommands:
         database: Database,
         outbox: Outbox,
         media: MediaStore,
-        pool: EnginePool,
+        pool: MessageSending,
         *,
         now_ms: Callable[[], int],
         touch: Callable[[str], None],

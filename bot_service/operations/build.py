@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from bot_service.boot import Boot
-from bot_service.domain.ports import EngineSignal
-from bot_service.domain.session_record import SessionRecord, Transition
+from bot_service.domain.session_record import SessionRecord, Signal, Transition
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import LINKED, State
 from bot_service.events.build import Events
@@ -21,7 +20,6 @@ from bot_service.operations.retention import Retention, RetentionPolicy
 from bot_service.operations.watchdog_reports import WatchdogReports
 from bot_service.operations.watchdog_silence import WatchdogSilence
 from bot_service.sessions.build import Sessions
-from bot_service.sessions.outage import upstream_outage
 from bot_service.settings import BotSettings
 from bot_service.store.database import Database
 from bot_service.webhooks.build import Webhooks
@@ -90,7 +88,7 @@ async def build(
             sessions.registry,
             interval_ms=settings.heartbeat_interval_ms,
             starting=lambda: not sessions.restore.done,
-            upstream_outage=lambda: upstream_outage(sessions.registry),
+            upstream_outage=sessions.registry.upstream_outage,
         ),
         queues=QueueReader(clock, database),
         rates=MessageRates(),
@@ -105,14 +103,14 @@ def _count(metrics: BotMetrics, clock: Clock, sessions: Sessions, messages: Mess
     def changed(_record: SessionRecord, change: Transition) -> None:
         metrics.transition(change.reason, reconnect=change.to_state is State.RECONNECTING)
 
-    def signalled(signal: EngineSignal) -> None:
-        if signal.kind == SignalKind.MESSAGE_LOST:
+    def signalled(_session: str, signal: Signal) -> None:
+        metrics.signal(signal.kind)
+        if signal.kind is SignalKind.MESSAGE_LOST:
             metrics.message_lost(str(signal.data.get("reason", "")))
 
     messages.journal.committed.subscribe(lambda batch: metrics.batch_stored(batch, clock.now()))
-    sessions.supervisor.observers.append(changed)
-    sessions.supervisor.signal_observers.append(lambda _session, kind: metrics.signal(kind))
-    sessions.pool.on_signal(signalled)
+    sessions.supervisor.transitioned.subscribe(changed)
+    sessions.supervisor.signalled.subscribe(signalled)
 
 
 def _ages_ms(sessions: Sessions) -> Iterator[tuple[int | None, int | None]]:

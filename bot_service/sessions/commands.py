@@ -12,14 +12,15 @@ import msgspec
 
 from bot_service.access.principals import Principal
 from bot_service.domain.inputs import DEFAULT_OWNER, Metadata, Name, Owner, SessionId
-from bot_service.domain.ports import EnginePool
+from bot_service.domain.ports import CommandPool
+from bot_service.domain.reasons import Reason
 from bot_service.domain.refused import Refused, invalid, not_found
 from bot_service.domain.session_record import Command, CommandKind, SessionRecord, Signal
 from bot_service.domain.session_rules import refusal
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import LINKED, LIVE, State, Wanted
 from bot_service.engines.port import EngineError
-from bot_service.sessions.pairing_codes import Shown
+from bot_service.sessions.pairing_codes import PairingCode
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.supervisor import Supervisor
 from bot_service.store.sessions import SessionStore, StoreUnavailable
@@ -28,7 +29,7 @@ from shared import logs
 log = logs.get(__name__)
 
 ENGINE_TIMEOUT_S = 35.0
-START = Command(CommandKind.START, "user_start")
+START = Command(CommandKind.START)
 REPAIRS = ("reconnect_session", "recycle_worker")
 _RECONNECTS_AT_ONCE = 10
 
@@ -64,7 +65,7 @@ class SessionCommands:
     """Every method raises :class:`Refused`, those that need the engine :class:`EngineError`."""
 
     def __init__(
-        self, supervisor: Supervisor, registry: SessionRegistry, store: SessionStore, pool: EnginePool
+        self, supervisor: Supervisor, registry: SessionRegistry, store: SessionStore, pool: CommandPool
     ) -> None:
         self._supervisor, self._registry, self._store, self._pool = supervisor, registry, store, pool
         self._creating: set[str] = set()
@@ -80,29 +81,29 @@ class SessionCommands:
             id=session, owner=wanted.owner or who.owner or DEFAULT_OWNER, name=wanted.name or session,
             metadata=wanted.metadata, created_ms=now_ms, since_ms=now_ms, active_ms=now_ms, aged_from_ms=now_ms,
         )  # fmt: skip
-        begun = self._supervisor.begin(record, START if wanted.start else None)
+        creation = self._supervisor.begin(record, START if wanted.start else None)
         self._creating.add(session)
         try:
             # The session and its first transition are one transaction; the engine starts after it.
-            self._store.mark(begun.after, begun.change)
+            self._store.mark(creation.after, creation.change)
             await self._store.flush()
-            self._supervisor.admit(begun)
+            self._supervisor.admit(creation)
         except StoreUnavailable:
             self._store.drop(session)
             raise
         except asyncio.CancelledError:
             if not self._store.drop(session):
                 # The caller is gone, but the session is stored: start it now, not at the next boot.
-                self._supervisor.admit(begun)
+                self._supervisor.admit(creation)
             raise
         finally:
             self._creating.discard(session)
-        return begun.after
+        return creation.after
 
-    async def command(self, session: str, kind: CommandKind, reason: str = "") -> SessionRecord:
-        """START, STOP, RESTART or RECONNECT. It holds at once; returns when it is stored."""
+    async def command(self, session: str, kind: CommandKind) -> SessionRecord:
+        """START, STOP or RESTART. It takes effect at once; returns when it is stored."""
         self._allowed(session, kind)
-        record = self._supervisor.apply(session, Command(kind, reason or f"user_{kind.value}"))
+        record = self._supervisor.apply(session, Command(kind))
         await self._store.flush()
         return record if record is not None else self._known(session)
 
@@ -112,13 +113,13 @@ class SessionCommands:
         if record.jid is not None and record.state in LINKED:
             async with engine_call():
                 await self._pool.logout_session(session)
-        self._supervisor.apply(session, Command(CommandKind.LOGGED_OUT, "user_logout"))
+        self._supervisor.apply(session, Command(CommandKind.LOGGED_OUT))
         await self._store.flush()
         return self._known(session)
 
     async def delete(self, session: str) -> None:
         """Delete the client, the engine's files and the rows. The phone shows the link until logout."""
-        self._supervisor.apply(session, Command(CommandKind.STOP, "deleted"))
+        self._supervisor.apply(session, Command(CommandKind.STOP, Reason.DELETED))
         await self._supervisor.settle(session, ENGINE_TIMEOUT_S)
         await self._store.delete(session)
         self._supervisor.remove(session)
@@ -142,13 +143,13 @@ class SessionCommands:
         await self._store.flush()
         return record
 
-    def code(self, session: str) -> Shown | None:
+    def code(self, session: str) -> PairingCode | None:
         """The QR code to scan now, if there is one."""
-        self._supervisor.life.touch(session)
+        self._supervisor.activity.touch(session)
         shown = self._supervisor.codes.valid(session, self._supervisor.now_ms())
         return shown if shown is not None and shown.kind == SignalKind.QR.value else None
 
-    async def pairing_code(self, session: str, phone: str) -> Shown:
+    async def pairing_code(self, session: str, phone: str) -> PairingCode:
         """A code to type into the phone with this number. Refused: ``not_pairing``."""
         record = self._known(session)
         if record.jid is not None or record.state not in LIVE:
@@ -159,9 +160,9 @@ class SessionCommands:
         known = self._supervisor.codes.valid(session, self._supervisor.now_ms())
         if known is not None and known.code == code:
             return known
-        data = {"code": code, "expiresInMs": 160_000}
-        self._supervisor.apply(session, Signal(SignalKind.PAIRING_CODE, data))
-        return self._supervisor.codes.show(session, SignalKind.PAIRING_CODE, data, self._supervisor.now_ms())
+        signal = Signal(SignalKind.PAIRING_CODE, {"code": code, "expiresInMs": 160_000})
+        self._supervisor.apply(session, signal)
+        return self._supervisor.codes.show(session, signal, self._supervisor.now_ms())
 
     async def simulate(self, session: str, action: str, args: dict[str, Any]) -> Any:
         """What the simulated phone or server answers."""
@@ -186,7 +187,7 @@ class SessionCommands:
             if recycles:
                 await self._pool.recycle_worker_of(record.id)
             else:
-                self._supervisor.apply(record.id, Command(CommandKind.RECONNECT, "watchdog_repair"))
+                self._supervisor.apply(record.id, Command(CommandKind.RECONNECT, Reason.WATCHDOG_REPAIR))
         return len(chosen)
 
     def _repairable(self, session: str) -> SessionRecord:

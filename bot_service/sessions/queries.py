@@ -69,7 +69,7 @@ class SessionQueries:
 
     def health(self, record: SessionRecord) -> SessionHealth:
         """Without a call to the engine or to the outside."""
-        now_ms, evidence = self._supervisor.now_ms(), self._supervisor.life.evidence(record.id)
+        now_ms, evidence = self._supervisor.now_ms(), self._supervisor.activity.evidence(record.id)
         suspicion = frame_age = None
         if record.state in LINKED:
             frame_age = self._readiness_check.frame_age_ms(record)

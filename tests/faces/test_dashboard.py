@@ -383,7 +383,7 @@ async def test_a_session_says_how_the_client_version_concerns_it(
 ) -> None:
     supervisor = bot.app[keys.SESSIONS].supervisor
     times = dict.fromkeys(("created_ms", "since_ms", "active_ms"), supervisor.now_ms())
-    actor = Actor.OPERATOR if state_ is State.OUTDATED else Actor.NOBODY
+    actor = Actor.OPERATOR if state_ is State.OUTDATED else Actor.NONE
     record = SessionRecord(
         id="one", owner="main", name="One", state=state_, wanted=Wanted.RUN, reason=reason, actor=actor, **times
     )

@@ -14,7 +14,7 @@ from bot_service.api.sessions.views import PairingCodeView, QrView
 from bot_service.domain.inputs import Phone
 from bot_service.domain.refused import Refused, invalid
 from bot_service.domain.session_record import SessionRecord
-from bot_service.sessions.pairing_codes import Shown
+from bot_service.sessions.pairing_codes import PairingCode
 from shared.web import body, errors
 from shared.web.body import json_response
 
@@ -69,7 +69,7 @@ def _wanted(accept: str) -> list[str]:
     return [kind for _, _, kind in sorted(found, key=lambda each: each[:2])]
 
 
-def _picture(shown: Shown, kind: str) -> bytes:
+def _picture(shown: PairingCode, kind: str) -> bytes:
     code = segno.make(shown.code, error="l", micro=False)
     if kind == "text":
         text = io.StringIO()

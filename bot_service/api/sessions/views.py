@@ -177,6 +177,6 @@ def health_view(record: SessionRecord, health: SessionHealth) -> SessionHealthVi
         since_ms=health.now_ms - record.since_ms,
         parts={name: PartView(part.ok, part.age_ms, part.detail) for name, part in health.parts.items()},
         probe=ReceiveProbeView(iso_time(health.evidence.probe_returned_ms), health.evidence.probe_round_trip_ms),
-        ladder=LadderView(record.rung, iso_time(record.rung_ms or None)),
+        ladder=LadderView(record.recovery_step, iso_time(record.recovery_step_ms or None)),
         attempt=record.attempt,
     )

@@ -94,7 +94,9 @@ async def test_a_ring_that_does_not_arrive_raises_suspicion_and_a_reconnect_heal
 
         await eventually(told, what="the suspicion and the first step")
         await ready(bot, "deaf")
-        await eventually(lambda: (r := bot.app[keys.SESSIONS].registry.get("deaf")) and r.rung == 0, what="a proof")
+        await eventually(
+            lambda: (r := bot.app[keys.SESSIONS].registry.get("deaf")) and r.recovery_step == 0, what="a proof"
+        )
         _, answer = await bot.call("GET", "/api/sessions/well/transitions")
         assert "receive_suspected" not in [change["reason"] for change in answer["transitions"]]
 
