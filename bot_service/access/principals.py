@@ -43,7 +43,7 @@ class Principal:
         return self.owner is None or self.owner == owner
 
     def require_owner(self, owner: str | None, action: str) -> None:
-        """Raises :class:`Refused` ``forbidden`` when ``owner`` is given and not the caller's own."""
+        """Raises Refused ``forbidden`` when ``owner`` is given and not the caller's own."""
         if owner is not None and not self.sees(owner):
             raise Refused("forbidden", f"only an administrator {action}")
 

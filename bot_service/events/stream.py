@@ -71,7 +71,7 @@ class EventStream:
             return await events.oldest_id(connection) or ""
 
     async def after(self, event_id: str, *, idle_s: float | None = None) -> AsyncGenerator[list[StoredEvent], None]:
-        """Endless pages of events after ``event_id``; an empty page after each ``idle_s`` without one."""
+        """Endless pages of events after ``event_id``; an empty page after ``idle_s`` without one."""
         self.readers += 1
         try:
             cursor = event_id

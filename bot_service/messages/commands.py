@@ -117,10 +117,10 @@ class MessageCommands:
 
         Refused: ``invalid``, ``too_large``, ``no_space`` and as :meth:`Outbox.accept` is.
         """
-        message, print_ = _composed(wanted), None
+        message, digest = _composed(wanted), None
         if key is not None:
-            print_ = fingerprint(message, content or (wanted.media.data.encode() if wanted.media else b""))
-            earlier = await self._outbox.earlier(record.id, key, print_)
+            digest = fingerprint(message, content or (wanted.media.data.encode() if wanted.media else b""))
+            earlier = await self._outbox.earlier(record.id, key, digest)
             if earlier is not None:
                 return Accepted(earlier, repeated=True)
         if wanted.media is not None and message.media is not None:
@@ -129,7 +129,7 @@ class MessageCommands:
             )
         try:
             message = await self._with_sender_of_reply(record.id, message)
-            accepted = await self._outbox.accept(record.id, message, key=key, print_=print_)
+            accepted = await self._outbox.accept(record.id, message, key=key, digest=digest)
         except Refused:
             await self._delete_file(message)
             raise

@@ -63,26 +63,26 @@ class Outbox:
         self._clock, self._database, self._ids = clock, database, ids
         self._record_of, self._wake, self._queue_limit = record_of, wake, queue_limit
 
-    async def earlier(self, session: str, key: str, print_: str) -> StoredMessage | None:
+    async def earlier(self, session: str, key: str, digest: str) -> StoredMessage | None:
         """The message of an earlier call with ``key``. Refused: ``idempotency_key_reused``."""
         async with self._database.read() as connection:
-            return await self._earlier(connection, session, key, print_)
+            return await self._earlier(connection, session, key, digest)
 
-    async def accept(self, session: str, message: OutgoingMessage, *, key: str | None, print_: str | None) -> Accepted:
+    async def accept(self, session: str, message: OutgoingMessage, *, key: str | None, digest: str | None) -> Accepted:
         """Queue ``message``.
 
         Refused, and nothing stored: ``sending_frozen``, ``idempotency_key_reused``, ``queue_full``.
         """
         async with self._database.write() as connection:
             if key is not None:
-                found = await self._earlier(connection, session, key, print_ or "")
+                found = await self._earlier(connection, session, key, digest or "")
                 if found is not None:
                     return Accepted(found, True)
             history = await messages.chat_history(connection, session, message.to)
             self._refuse_frozen(session, known_chat=history[1])
             if await send_queue.depth(connection, session) >= self._queue_limit:
                 raise Refused("queue_full", f"{self._queue_limit} messages wait already")
-            await self._queue(connection, session, message, history, key=key, print_=print_)
+            await self._queue(connection, session, message, history, key=key, digest=digest)
             stored = await messages.get(connection, session, message.id)
         if stored is None:
             raise RuntimeError("a row that was just written is not there")
@@ -105,9 +105,9 @@ class Outbox:
         history = await messages.chat_history(connection, to.session, to.chat)
         await self._queue(connection, to.session, message, history)
 
-    async def _earlier(self, connection: AsyncConnection, session: str, key: str, print_: str) -> StoredMessage | None:
+    async def _earlier(self, connection: AsyncConnection, session: str, key: str, digest: str) -> StoredMessage | None:
         found = await messages.by_idempotency_key(connection, session, key)
-        if found is not None and found.fingerprint != print_:
+        if found is not None and found.fingerprint != digest:
             raise Refused("idempotency_key_reused", "this Idempotency-Key was used for another message")
         return found
 
@@ -127,7 +127,7 @@ class Outbox:
         history: tuple[bool, bool],
         *,
         key: str | None = None,
-        print_: str | None = None,
+        digest: str | None = None,
     ) -> None:
         now_ms = to_ms(self._clock.now())
         row = NewMessage(
@@ -141,7 +141,7 @@ class Outbox:
             state="queued",
             state_ms=now_ms,
             idempotency_key=key,
-            fingerprint=print_,
+            fingerprint=digest,
             body=_ENCODER.encode(message),
         )
         await messages.insert(connection, [row])

@@ -179,17 +179,14 @@ class SessionStore:
                     for sink in self.transition_sinks:
                         await sink(connection, changes, lambda name: records.get(name) or self._dirty.get(name))
         except STORE_ERRORS as error:
-            self._keep_for_later(records, changes)
+            self._dirty = records | self._dirty
+            self._changes = changes + self._changes
+            self._wake.set()
             self._fail(error)
         else:
             if everything:
                 self._written = begun
             self._succeed()
-
-    def _keep_for_later(self, records: dict[str, SessionRecord], changes: list[Transition]) -> None:
-        self._dirty = records | self._dirty
-        self._changes = changes + self._changes
-        self._wake.set()
 
     def _succeed(self) -> None:
         if self._failing is not None:

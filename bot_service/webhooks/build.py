@@ -29,7 +29,7 @@ from shared.tasks import Loop
 
 @dataclass(frozen=True, slots=True)
 class Webhooks:
-    """``commands`` and ``deliveries`` are the use cases; ``dispatcher`` sends, ``results`` stores."""
+    """``commands`` and ``deliveries`` are use cases; ``dispatcher`` sends, ``results`` stores."""
 
     commands: WebhookCommands
     deliveries: DeliveryCommands

@@ -16,7 +16,7 @@ STATES = ("dead", "pending", "delivered")
 
 
 class DeliveryCommands:
-    """A caller sees deliveries to webhooks of its owner; an administrator all, and to ALERT_URLS."""
+    """A caller sees deliveries to webhooks of its owner; an administrator sees all."""
 
     def __init__(
         self, clock: Clock, database: Database, subscriptions: Subscriptions, *, retry: Callable[[str], None]
