@@ -97,11 +97,11 @@ async def test_a_message_that_the_engine_could_not_send_says_what_it_was(bot: Bo
     bot.pool.fail["send"] = EngineError("timeout", "the server did not answer", retryable=True)
     _, queued = await bot.call("POST", "/api/sessions/one/messages", {"to": TO, "text": "x"})
 
-    async def told() -> bool:
+    async def answered() -> bool:
         _, found = await bot.call("GET", f"/api/sessions/one/messages/{queued['id']}")
         return bool(found.get("waitsFor", {}).get("reason") == "timeout")
 
-    await eventually(told, what="the reason")
+    await eventually(answered, what="the reason")
     del bot.pool.fail["send"]
     assert "waitsFor" not in await message_in_state(bot, queued["id"], "sent")
 

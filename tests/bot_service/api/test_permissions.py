@@ -18,7 +18,7 @@ from bot_service.dashboard.login import COOKIE
 from tests.support.bot_app import Bot, running
 from tests.support.processes import API_KEY, WATCHDOG_TOKEN
 
-# Who calls: nobody, an unknown key, one key per scope of each of two owners, administrators, the watchdog.
+# Callers: without a key, an unknown key, one key per scope of each of two owners, administrators, the watchdog.
 SCOPES = ("session", "read", "send")
 PUBLIC, STATS, METRICS, WATCHDOG = Scope.PUBLIC, Scope.STATS, Scope.METRICS, Scope.WATCHDOG
 ADMIN, SESSION, READ, SEND = Scope.ADMIN, Scope.SESSION, Scope.READ, Scope.SEND
@@ -117,7 +117,7 @@ async def bot(tmp_path: Path) -> AsyncIterator[Bot]:
 
 
 class World:
-    """A running service with two owners, and what belongs to the first of them, made anew for every call."""
+    """A running service with two owners, and what belongs to the first of them, created for every call."""
 
     def __init__(self, bot: Bot) -> None:
         self.bot = bot
@@ -214,7 +214,7 @@ def expected(method: str, path: str, caller: str) -> int:
     owner, held = caller.split()
     if held != scope.value:
         return 403
-    # Whose it is comes after what the key may do: what belongs to ann does not exist for bob.
+    # The owner is checked after the scope: what belongs to ann does not exist for bob.
     names_something = "{id}" in path or "{webhookId}" in path
     return 404 if owner == "bob" and names_something else passes
 
