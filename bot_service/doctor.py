@@ -1,4 +1,4 @@
-"""The bot service's part of ``veilleur doctor``: settings, engine, client version, database, workers, and before deployment."""
+"""The bot service's part of ``veilleur doctor``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""``veilleur doctor`` on WhatsApp's client version: which one would be announced, and whether a copy of the library can be made.
+"""``veilleur doctor``: which client version is announced, and whether the library can be copied.
 
-Needs no network and changes nothing: the store is read, and the copy is made in a folder of its own that goes away again.
+Needs no network and changes nothing: the store is read, and the copy is made in a temporary folder.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _announced(group: str, settings: BotSettings, known: Versions, now: datetime
         found = f"{shown}: WhatsApp has refused it"
         return Check(group, NAME, CheckStatus.FAILED, found, f"{_newer(mode)}, or upgrade")
     if mode is Mode.AUTO and not settings.store_url.startswith(_SQLITE):
-        # A verdict on the age would be a guess.
+        # The age alone would be a guess.
         found = f"{shown}; what is published and refused is in PostgreSQL, which is looked at when the service starts"
         return Check(group, NAME, CheckStatus.INFO, found)
     if days > OLD_DAYS:

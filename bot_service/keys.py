@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from bot_service.access.keyring import KeyRing
+from bot_service.access.build import Access
 from bot_service.events.build import Events
 from bot_service.messages.build import Messages
 from bot_service.operations.build import Operations
@@ -35,7 +35,7 @@ SETTINGS: web.AppKey[BotSettings] = web.AppKey("settings", BotSettings)
 CLOCK: web.AppKey[Clock] = web.AppKey("clock")
 RUN: web.AppKey[Run] = web.AppKey("run", Run)
 METRICS: web.AppKey[BotMetrics] = web.AppKey("metrics", BotMetrics)
-KEYRING: web.AppKey[KeyRing] = web.AppKey("keyring", KeyRing)
+ACCESS: web.AppKey[Access] = web.AppKey("access", Access)
 
 # Built at the start, in this order
 DATABASE: web.AppKey[Database] = web.AppKey("database", Database)

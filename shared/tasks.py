@@ -11,6 +11,9 @@ from shared.clock import Clock
 
 log = logs.get(__name__)
 
+# An endless loop and its name.
+Loop = tuple[str, Callable[[], Awaitable[None]]]
+
 
 class TaskGroupOfLoops:
     """The endless loops of one program. ``dead()`` names those that have not recovered."""
@@ -63,6 +66,30 @@ class TaskGroupOfLoops:
             self._crashed.pop(name, None)
 
         spawn(forget(), name=f"{name}.recovery")
+
+
+class TaskSet:
+    """The tasks of one owner. After :meth:`close` no task starts."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._closed = False
+
+    def start(self, work: Coroutine[Any, Any, Any], *, name: str) -> None:
+        """Run ``work`` as a task; its error is logged."""
+        if self._closed:
+            work.close()
+            return
+        task = spawn(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Cancel every task and wait until all have ended."""
+        self._closed = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 _running: set[asyncio.Task[Any]] = set()

@@ -1,4 +1,4 @@
-"""Who may see the dashboard: a key or a one-time link becomes a signed cookie; every command is refused from elsewhere."""
+"""The login: a key or a one-time link becomes a signed cookie; forms come from own pages only."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from itsdangerous import BadData, Signer, URLSafeSerializer
 
-from bot_service.access import key_holders
+from bot_service import keys
 from bot_service.access.principals import ADMINISTRATOR, Principal
 from shared.clock import Clock
 from shared.settings import Secret
 
 COOKIE = "veilleur"
 LOGIN_LASTS_S = 14 * 86_400
-LINK_LASTS_S = 3600
-LINKS_KEPT = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +29,13 @@ class Login:
 
 
 class Logins:
-    """Makes and reads cookies. Nothing is kept: a restart of the service, or another replica, knows them all.
+    """Makes and reads cookies. Nothing is stored: they stay good over a restart of the service.
 
-    The administrator's key signs, so that a new key ends every login. A key that was revoked ends its logins at once,
-    because it is looked up again at every request.
+    The administrator's key signs them, so that a new one ends every login. A revoked key ends its
+    logins at once, because it is looked up at every request.
     """
 
     def __init__(self, administrator: Secret, clock: Clock) -> None:
-        self.administrator = administrator
         self._clock = clock
         key, options = administrator.reveal(), {"digest_method": hashlib.sha256, "key_derivation": "hmac"}
         self._cookies = URLSafeSerializer(key, salt="dashboard login", signer_kwargs=options)
@@ -58,34 +55,8 @@ class Logins:
             return None
         if until_s <= self._clock.now().timestamp():
             return None
-        who = ADMINISTRATOR if key_id is None else await key_holders.by_id(request, key_id)
+        who = ADMINISTRATOR if key_id is None else await request.app[keys.ACCESS].keyring.by_id(key_id)
         return None if who is None else Login(who, self._forms.get_signature(value).decode())
-
-
-class LoginLinks:
-    """One-time codes for the administrator, each good for one login within an hour. Only their hashes are kept."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._open: dict[bytes, float] = {}
-
-    def make(self) -> str:
-        """A new code."""
-        self._forget_old()
-        while len(self._open) >= LINKS_KEPT:
-            self._open.pop(next(iter(self._open)))
-        code = secrets.token_urlsafe(24)
-        self._open[_hash(code)] = self._clock.monotonic() + LINK_LASTS_S
-        return code
-
-    def take(self, code: str) -> bool:
-        """Whether ``code`` was good; from now on it is not."""
-        self._forget_old()
-        return self._open.pop(_hash(code), None) is not None
-
-    def _forget_old(self) -> None:
-        now = self._clock.monotonic()
-        self._open = {code: until for code, until in self._open.items() if until > now}
 
 
 def same_token(given: str, login: Login) -> bool:
@@ -93,11 +64,7 @@ def same_token(given: str, login: Login) -> bool:
 
 
 def inside(target: str) -> str:
-    """``target`` when it is a path of this service, else ``/``: a login must not lead to another host."""
+    """``target`` if it is a path of this service, else ``/``: a login leads to no other host."""
     parts = urlsplit(target)
     plain = target.startswith("/") and not target.startswith("//") and "\\" not in target
     return target if plain and not parts.netloc and not parts.scheme and target.isprintable() else "/"
-
-
-def _hash(code: str) -> bytes:
-    return hashlib.sha256(code.encode("utf-8", "surrogateescape")).digest()

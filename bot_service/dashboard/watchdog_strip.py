@@ -1,4 +1,4 @@
-"""What the watchdog says, above the list: its state, the last pings as bars, uptime; and that it is silent when it is."""
+"""The watchdog's report above the list: its state, the last pings as bars, uptime, silence."""
 
 from __future__ import annotations
 

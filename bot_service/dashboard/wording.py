@@ -51,7 +51,7 @@ REASON = {
     "user_start": N_("started by a person"),
     "user_stop": N_("stopped by a person"),
     "user_restart": N_("restarted by a person"),
-    "restore": N_("this service started again"),
+    "restored": N_("this service started again"),
     "user_logout": N_("logged out here"),
     "qr_shown": "",
     "pairing_code_shown": "",
@@ -95,6 +95,27 @@ REASON = {
     "repeated_stream_errors": N_("the same error again and again"),
     "inactive": N_("not used for too long"),
     "max_age": N_("older than allowed"),
+    "deleted": N_("deleted"),
+    "closed": N_("closed"),
+    "stopped_at_boot": N_("stopped when this service started"),
+    "watchdog_repair": N_("the watchdog asked for a new connection"),
+    "recycle_inactive": N_("not used for long, connecting again"),
+    "recycle_max_age": N_("connected for long, connecting again"),
+    "paired_timeout": N_("linked, but not connected in time"),
+    "client_started": N_("the engine started again"),
+    "client_connecting": N_("the engine connects again"),
+    "client_stopped": N_("the engine stopped"),
+    "sync_timed_out": N_("connected; WhatsApp did not report the end of waiting messages"),
+    "take_over_timeout": N_("the engine could not connect again in time"),
+    "keepalive_timeout_reconnect": N_("no answer to keep-alive, connecting again"),
+    "frames_stale_reconnect": N_("nothing received for a minute, connecting again"),
+    "frames_again": "",
+    "receive_suspected": N_("perhaps it receives no messages"),
+    "receiving_again": "",
+    "reconnect": N_("perhaps it receives no messages: connecting again"),
+    "rebuild": N_("perhaps it receives no messages: starting in another process"),
+    "recycle_worker": N_("perhaps it receives no messages: replacing its process"),
+    "ban_over": N_("the ban is over, connecting again"),
 }
 
 ADVICE = {
@@ -130,14 +151,22 @@ DONE = {
     "key-revoked": N_("The key is revoked. Whoever uses it is refused from now on."),
 }
 
+_WRONG_STATE = N_("The session is in a state in which this cannot be done.")
+# By the code of the refusal; "engine" and "other" are for codes that are not named here.
 PROBLEM = {
-    "wrong_state": N_("The session is in a state in which this cannot be done."),
+    "wrong_state": _WRONG_STATE,
+    "not_pairing": _WRONG_STATE,
+    "not_started": _WRONG_STATE,
+    "not_connected": _WRONG_STATE,
+    "sending_frozen": _WRONG_STATE,
+    "temporarily_banned": _WRONG_STATE,
+    "timelocked": _WRONG_STATE,
     "not_found": N_("It is not there any more."),
     "forbidden": N_("This key may not do that."),
-    "expired": N_("The page was too old. Please try again."),
+    "idempotency_key_reused": N_("The page was too old. Please try again."),
     "invalid": N_("Something in the form cannot be used. Please look at it again."),
-    "conflict": N_("There is one with that id already."),
-    "limited": N_("Too many messages for now. WhatsApp bans senders that are too fast."),
+    "exists": N_("There is one with that id already."),
+    "queue_full": N_("Too many messages for now. WhatsApp bans senders that are too fast."),
     "engine": N_("The engine could not do it. The log says why."),
     "other": N_("It did not work. The log says why."),
 }

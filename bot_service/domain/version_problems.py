@@ -1,6 +1,7 @@
-"""Why only the engine's own client version can be announced, in words and with what to do about it. Pure.
+"""Why only the engine's own client version can be announced, and what to do about it. Pure.
 
-The keys are the stable reasons of ``CopyError``. No text names a path: public answers show them, and the log has the detail.
+The keys are the stable reasons of ``CopyError``. No text names a path, because public pages show
+them; the log has the detail.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from shared.translation import N_
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """``says`` follows "only the engine's own version can be announced: "; ``todo`` is for whoever runs the service."""
+    """``says`` ends the sentence of :func:`sentence`; ``todo`` is for the operator."""
 
     says: str
     todo: str
@@ -51,7 +52,7 @@ PROBLEMS = {
 
 
 def says(reason: str) -> str:
-    """The words for a reason; one that is not known is shown as it is, without underscores."""
+    """The text for a reason; an unknown one is shown without underscores."""
     known = PROBLEMS.get(reason)
     return reason.replace("_", " ") if known is None else known.says
 

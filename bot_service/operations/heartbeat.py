@@ -1,4 +1,4 @@
-"""Publishes a heartbeat every interval, and ``stopping`` before a planned stop, to every open stream."""
+"""Sends heartbeats to every open stream at each interval, and ``stopping`` before a stop."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STOP_DEADLINE_MS = 10_000
 
 
 class HeartbeatPublisher:
-    """Wakes every open stream at each beat and at the end."""
+    """``draining`` is true from the announcement of a stop on."""
 
     def __init__(
         self,

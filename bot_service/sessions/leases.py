@@ -1,4 +1,4 @@
-"""Whose a session is: asked before every connect and when WhatsApp says that another client took its place."""
+"""Which service owns a session; checked before a connect and after a replacement."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from shared.file_lock import lock_file
 
 
 class Leases(Protocol):
-    """One machine today; with PostgreSQL a row per session with expiry and fencing number takes this place."""
+    """One machine today. With several, a row per session with expiry and fencing number."""
 
     def ours(self, session: str) -> bool:
-        """As far as is known in memory."""
+        """By what is in memory."""
         ...
 
     async def hold(self, session: str) -> bool:
@@ -26,7 +26,7 @@ class FolderTaken(Exception):
 
 
 class FolderLease:
-    """One lock on DATA_DIR stands for all leases: whoever holds it owns every session, and death gives it back."""
+    """One lock on DATA_DIR stands for all leases; the death of its holder releases it."""
 
     def __init__(self, data_dir: Path) -> None:
         self._file = data_dir / "bot.lock"

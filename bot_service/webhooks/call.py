@@ -1,4 +1,4 @@
-"""One attempt at one webhook: a signed POST with limits on time and size, never a redirect, never a hidden address."""
+"""One attempt at a webhook: a signed POST, limited in time and size, without redirects."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from shared.retry import retry_after_s
 
 ANSWER_LIMIT_BYTES = 64 * 1024
 _RETRY_AFTER_CAP_S = 3600.0
-# The receiver itself is not there or is overloaded: its answer says nothing about this one event.
+# The receiver is away or overloaded: the status says nothing about the event.
 _RECEIVER_DOWN = frozenset({429, 502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What came of it. ``error`` is None after success; ``down`` says that the receiver, not the event, is the trouble."""
+    """``error`` is None after success. ``down``: the receiver failed, whatever the event."""
 
     status: int | None
     error: str | None
@@ -38,7 +38,7 @@ class _Answer(msgspec.Struct):
 async def attempt(
     http: aiohttp.ClientSession, target: Target, event_id: str, body: bytes, *, now: datetime, timeout_s: float
 ) -> Attempt:
-    """Never raises for what the receiver does. Total time is at most ``timeout_s`` seconds, the answer's included."""
+    """Send ``body`` within ``timeout_s`` seconds. Never raises for what the receiver does."""
     headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": "veilleur"}
     if target.key is not None:
         headers |= webhook_signing.headers(target.key, event_id, int(now.timestamp()), body)
@@ -52,7 +52,7 @@ async def attempt(
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=timeout_s, connect=min(timeout_s, 5.0)),
         ) as response:
-            return await _judged(response, now)
+            return await _result(response, now)
     except TimeoutError:
         return Attempt(None, "timeout", down=True)
     except aiohttp.ClientConnectorError as error:
@@ -61,14 +61,14 @@ async def attempt(
         return Attempt(None, f"no_answer: {type(error).__name__}", down=True)
 
 
-async def _judged(response: aiohttp.ClientResponse, now: datetime) -> Attempt:
+async def _result(response: aiohttp.ClientResponse, now: datetime) -> Attempt:
     status = response.status
     if 200 <= status < 300:
         answer = await response.content.read(ANSWER_LIMIT_BYTES + 1) if response.content_length != 0 else b""
         while len(answer) <= ANSWER_LIMIT_BYTES and not response.content.at_eof():
             answer += await response.content.read(ANSWER_LIMIT_BYTES + 1 - len(answer))
         if len(answer) > ANSWER_LIMIT_BYTES:
-            # Delivered, but nobody reads a book: the connection is dropped with the rest of it.
+            # Delivered. The rest of the answer is not read: the connection is dropped.
             response.close()
             return Attempt(status, None)
         return Attempt(status, None, reply=_reply(answer))

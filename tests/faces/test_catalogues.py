@@ -15,6 +15,8 @@ from babel.messages.catalog import Catalog
 
 from bot_service.dashboard import wording
 from bot_service.domain.client_version import Source
+from bot_service.domain.readiness import Suspicion
+from bot_service.domain.reasons import Reason
 from bot_service.domain.states import State
 from shared.translation import french
 from tests.support.processes import ROOT
@@ -73,10 +75,15 @@ def test_every_state_has_a_word_and_a_colour_class() -> None:
     assert set(wording.STATE) == set(wording.KIND) == set(State)
 
 
-def test_every_source_of_the_client_version_and_reason_of_a_refusal_has_words() -> None:
+def test_every_source_of_the_client_version_has_words() -> None:
     assert set(wording.VERSION_SOURCE) == set(Source)
-    for reason in ("client_outdated", "client_refused", "fleet_outdated", "fleet_probe", "fleet_recovered"):
-        assert catalogue("bot_service/dashboard").get(wording.REASON[reason]), reason
+
+
+@pytest.mark.parametrize("reason", [*Reason, *Suspicion])
+def test_every_reason_has_wording_in_english_and_french(reason: str) -> None:
+    english = wording.REASON[reason]
+    # Nothing is shown for the steps of an ordinary start.
+    assert english == "" or catalogue("bot_service/dashboard").get(english)
 
 
 def test_every_state_incident_and_notice_of_the_watchdog_has_words() -> None:

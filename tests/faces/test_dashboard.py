@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bot_service import keys
-from bot_service.dashboard.context import DESK
+from bot_service.dashboard.context import DASHBOARD
 from bot_service.domain.client_version import Source
 from bot_service.domain.session_record import SessionRecord
 from bot_service.domain.states import Actor, State, Wanted
@@ -94,7 +94,7 @@ async def test_the_cookie_is_http_only_strict_and_secure_behind_https(bot: Bot) 
 
 async def test_a_wrong_key_and_a_forged_cookie_open_nothing(bot: Bot) -> None:
     assert (await Browser(bot).post("/login", key="wrong-key-0123456789"))[0] == 403
-    good = bot.app[DESK].logins.cookie(None)
+    good = bot.app[DASHBOARD].logins.cookie(None)
     body, _, signature = good.partition(".")
     for forged in (f"{body}.{signature[:-2]}AA", f"{body}.", body, "x.y", "é.é", ""):
         async with bot.client.get("/", cookies={"veilleur": forged}, allow_redirects=False) as answer:
@@ -172,7 +172,7 @@ async def test_a_pairing_code_stays_on_the_page_beside_the_qr_code(bot: Bot, bro
     assert (await browser.post("/sessions/by-code/pairing-code", phone="+49 151 1234567"))[1].endswith(
         "done=pairing-code"
     )
-    code = bot.app[DESK].codes["by-code"].code
+    code = bot.app[DASHBOARD].pairing_codes["by-code"].code
     _, page = await browser.get("/sessions/by-code")
     assert code in page
     assert (await browser.post("/sessions/by-code/pairing-code", phone="abc"))[1].endswith("problem=invalid")
@@ -383,7 +383,7 @@ async def test_a_session_says_how_the_client_version_concerns_it(
 ) -> None:
     supervisor = bot.app[keys.SESSIONS].supervisor
     times = dict.fromkeys(("created_ms", "since_ms", "active_ms"), supervisor.now_ms())
-    actor = Actor.OPERATOR if state_ is State.OUTDATED else Actor.NOBODY
+    actor = Actor.OPERATOR if state_ is State.OUTDATED else Actor.NONE
     record = SessionRecord(
         id="one", owner="main", name="One", state=state_, wanted=Wanted.RUN, reason=reason, actor=actor, **times
     )

@@ -109,7 +109,7 @@ class FastFleet(Fleet):
 @asynccontextmanager
 async def fast_fleet(tmp_path: Path, server: Remote, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastFleet]:
     monkeypatch.setenv("SSL_CERT_FILE", server.ca_file)  # what the look at the version page trusts
-    monkeypatch.setattr(client_version_recovery, "VERDICT_S", 3600.0)  # a worker starts in real time
+    monkeypatch.setattr(client_version_recovery, "RESULT_S", 3600.0)  # a worker starts in real time
     clock = FastClock(30)
     async with Receiver() as alerts:
         settings = bot_app.settings(

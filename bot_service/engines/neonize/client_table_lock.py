@@ -1,7 +1,8 @@
-"""Keeps the library's process alive: its tables of clients have no lock, so starts and stops happen alone.
+"""The lock that the library's client tables lack: starts and stops run alone.
 
-The library reads those tables at the beginning of every call and writes them at start and stop. A write beside a read aborts the
-whole process. So: a start or a stop waits until the newest call is past its look-up, and no call begins while it runs.
+The library reads the tables at the beginning of every call and writes them at start and stop. A
+write beside a read aborts the process. So a start or stop waits until the newest call is past its
+look-up, and no call begins while it runs.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class ClientTableLock:
         self._pause = threading.Event()
 
     def before_call(self) -> None:
-        """Return when a call may look up its client now."""
+        """Returns when a call may look up its client."""
         with self._alone:
             self._newest_call = self._clock.monotonic()
 

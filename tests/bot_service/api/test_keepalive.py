@@ -174,7 +174,7 @@ async def test_a_silent_watchdog_is_told_once_after_its_grace_and_its_return_too
         assert figures["alerts"] == ["watchdog_silent"]
         await clock.advance(600)
         await asyncio.sleep(0.05)
-        assert kinds() == ["service.alert"], "told once"
+        assert kinds() == ["service.alert"], "alerted once"
         await post(bot, push(clock, sequence=2))
         await eventually(lambda: passing(["service.alert", "service.recovered"]), what="the recovery")
 

@@ -305,11 +305,11 @@ async def test_transitions_tell_what_happened_and_who_must_act(bot: Bot) -> None
     bot.pool.emit("one", SignalKind.LOGGED_OUT, code=401, onConnect=False)
     await in_state(bot, "LOGGED_OUT")
 
-    async def told() -> Any:
+    async def recorded() -> Any:
         _, answer = await bot.call("GET", "/api/sessions/one/transitions")
         return answer["transitions"] if answer["transitions"][0]["to"] == "LOGGED_OUT" else None
 
-    transitions = await eventually(told)
+    transitions = await eventually(recorded)
     assert (transitions[0]["from"], transitions[0]["reason"], transitions[0]["acts"]) == ("READY", "logged_out", "user")
     assert [t["to"] for t in reversed(transitions)] == [
         "STARTING",

@@ -291,7 +291,7 @@ def test_a_message_that_cannot_be_journalled_is_held_until_the_client_is_over(tm
     receipt = aside(door.before_receipt, ["A"])
     receipt.join(0.4)
     assert receipt.is_alive()
-    door.let_go()
+    door.release()
     assert released(receipt)
     assert marks.unfinished() is not None
 

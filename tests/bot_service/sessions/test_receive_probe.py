@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from bot_service import keys
+from bot_service.access.principals import ADMINISTRATOR
 from bot_service.app import build_app
 from bot_service.domain.message import PROBE_ID
 from bot_service.domain.states import State
 from bot_service.engines.pool.policy import PoolPolicy
 from bot_service.engines.pool.pool import WorkerPool
 from bot_service.engines.port import EngineError
+from bot_service.sessions.commands import CreateSession
 from shared.clock import SystemClock
 from tests.bot_service.sessions.test_supervisor import is_in
 from tests.support import bot_app
@@ -92,7 +94,9 @@ async def test_a_ring_that_does_not_arrive_raises_suspicion_and_a_reconnect_heal
 
         await eventually(told, what="the suspicion and the first step")
         await ready(bot, "deaf")
-        await eventually(lambda: (r := bot.app[keys.SESSIONS].registry.get("deaf")) and r.rung == 0, what="a proof")
+        await eventually(
+            lambda: (r := bot.app[keys.SESSIONS].registry.get("deaf")) and r.recovery_step == 0, what="a proof"
+        )
         _, answer = await bot.call("GET", "/api/sessions/well/transitions")
         assert "receive_suspected" not in [change["reason"] for change in answer["transitions"]]
 
@@ -117,17 +121,11 @@ async def on_a_fake_clock(tmp_path: Path, *sessions: str, kind: str = "ring") ->
     async with running(tmp_path, clock=clock, RECEIVE_PROBE=kind, RECEIVE_PROBE_INTERVAL="10m") as bot:
         for session in sessions:
             owner, _, name = session.rpartition(":")
-            await bot.app[keys.SESSIONS].commands.create(_new(owner or "main", name), start=True)
+            await bot.app[keys.SESSIONS].commands.create(ADMINISTRATOR, CreateSession(id=name, owner=owner or "main"))
             await is_in(bot, name, State.PAIRING)
             bot.pool.pair(name)
             await is_in(bot, name, State.READY)
         yield bot, clock
-
-
-def _new(owner: str, session: str) -> Any:
-    from bot_service.sessions.commands import NewSession
-
-    return NewSession(owner, session)
 
 
 async def pass_minutes(bot: Bot, clock: FakeClock, minutes: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,12 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine
 
-from bot_service.store import message_tables  # noqa: F401  registers its tables
+import bot_service.store
 from bot_service.store.database import StoreRefused, _config, open_database
-from bot_service.store.session_tables import metadata
+from bot_service.store.metadata import metadata
+
+for module in pkgutil.iter_modules(bot_service.store.__path__):
+    importlib.import_module(f"bot_service.store.{module.name}")  # registers its tables
 
 
 def revisions() -> list[str]:
