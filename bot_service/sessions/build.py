@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -33,10 +33,9 @@ from bot_service.store.sessions import SessionStore, StoreUnavailable
 from bot_service.store.write_check import StoreWriteCheck
 from shared import logs
 from shared.clock import Clock
+from shared.tasks import Loop
 
 log = logs.get(__name__)
-
-Loop = tuple[str, Callable[[], Awaitable[None]]]
 
 
 @dataclass(frozen=True, slots=True)
