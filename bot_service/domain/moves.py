@@ -1,4 +1,4 @@
-"""The moves of a session from one decision to the next: what reactions, commands and timers share."""
+"""The moves of a session that reactions, commands and timers share."""
 
 from __future__ import annotations
 

@@ -304,7 +304,7 @@ def _carefully(reason: R) -> React:
 
 
 def _replaced(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Decision:
-    if not signal.lease_ours:
+    if not signal.lease_held:
         return end(record, State.FENCED, R.REPLACED_BY_OWNER, Actor.NONE, now_ms, replaced_ms=now_ms)
     last = record.replaced_ms
     if last is not None and now_ms - last < policy.replaced_window_ms:
@@ -363,7 +363,7 @@ REACTIONS: dict[K, Reaction] = {
     K.TEMP_BANNED: Reaction(_temp_banned, "one, after the ban and a margin", Actor.OWNER),
     K.OUTDATED: Reaction(_outdated, "the canary, for all sessions; with another version first", Actor.OPERATOR),
     K.CONNECT_REFUSED: Reaction(_carefully(R.CONNECT_REFUSED), "after 5, 15, 60 min, then FAILED", Actor.OPERATOR),
-    K.REPLACED: Reaction(_replaced, "once after 30-60 s when the lease is ours", Actor.OWNER),
+    K.REPLACED: Reaction(_replaced, "once after 30-60 s when this service holds the lease", Actor.OWNER),
     K.TIMELOCK: Reaction(_timelocked, "none: still connected, new chats wait", Actor.OWNER),
     K.UNDECRYPTABLE: Reaction(_stay, "none: counted, the sender is asked again"),
     K.MESSAGE_LOST: Reaction(_stay, "none: named in the log and counted"),

@@ -40,7 +40,7 @@ Loop = tuple[str, Callable[[], Awaitable[None]]]
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """The sessions of this service: ``commands`` are the use cases, ``registry`` the state in memory."""
+    """The sessions of this service: ``commands`` are the use cases, ``registry`` the state."""
 
     bus: EventBus
     cleanup: Cleanup
@@ -82,7 +82,8 @@ async def build(
 ) -> AsyncIterator[Sessions]:
     """The parts, listening to ``pool``. At the end the last changes are stored.
 
-    ``round_trip`` gets the seconds of each receive probe, ``version_checked`` the result of each read of the version page.
+    ``round_trip`` gets the seconds of each receive probe, ``version_checked`` the result of each
+    read of the version page.
     """
     registry, bus = SessionRegistry(), EventBus()
     store = SessionStore(database, clock, transitions_kept=settings.session_transitions_kept)

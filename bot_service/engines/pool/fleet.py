@@ -170,7 +170,7 @@ class Fleet:
         if gap > self._policy.wedge_after_s / 2:
             # This process stood still: what the workers sent is still in the sockets.
             for worker in self.workers.values():
-                worker.last_heard = now
+                worker.last_frame_at = now
             return
         for worker in list(self.workers.values()):
             self._check(worker, now)
@@ -179,9 +179,9 @@ class Fleet:
         if worker.process is None or worker.is_lost:
             return
         patience_s = self._policy.wedge_after_s if worker.ready else self._policy.spawn_timeout_s
-        if now - worker.last_heard > patience_s:
+        if now - worker.last_frame_at > patience_s:
             log.error(
-                f"Engine worker says nothing for {now - worker.last_heard:.0f} s, killing it",
+                f"Engine worker says nothing for {now - worker.last_frame_at:.0f} s, killing it",
                 event_name="worker.wedged",
                 worker=worker.id,
                 sessions=len(worker.sessions),
@@ -190,7 +190,7 @@ class Fleet:
             worker.kill()
         elif worker.leaving is None and self._is_superseded(worker):
             self._recycle(worker, SUPERSEDED)
-        elif worker.leaving is None and now - worker.born > self._policy.recycle_min_age_s:
+        elif worker.leaving is None and now - worker.started_at > self._policy.recycle_min_age_s:
             reason = self._outgrown(worker)
             if reason is not None:
                 self._recycle(worker, reason)

@@ -282,7 +282,7 @@ class WorkerPool:
 
     def lost(self, worker: WorkerHandle) -> None:
         entries = self._placement.entries_in(worker)
-        lived_s = self._clock.monotonic() - worker.born
+        lived_s = self._clock.monotonic() - worker.started_at
         reason = self.fleet.remove(worker)
         # What it journaled and could not report any more.
         for name, size in self.fleet.journals(worker.id):
