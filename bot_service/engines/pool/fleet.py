@@ -77,20 +77,11 @@ class Fleet:
     def make(self, *, capacity: int | None = None, pairing: bool = False, crashes: int = 0) -> WorkerHandle:
         """A new worker, still starting when this returns. After crashes it starts after a delay."""
         self._made += 1
-        worker = WorkerHandle(
-            f"w{self._boot_id}{self._made}",
-            self._policy,
-            self._clock,
-            self._listener,
-            self._journals,
-            boot_id=self._boot_id,
-            capacity=1 if pairing else capacity or self._policy.sessions_per_worker,
-            pairing=pairing,
-            client_build=self.client.build if self.client is not None else 0,
+        client = self.client
+        worker = self._handle(
+            f"w{self._boot_id}{self._made}", capacity, pairing=pairing, build=client.build if client is not None else 0
         )
         worker.crashes = crashes
-        self.workers[worker.id] = worker
-        client = self.client
 
         async def spawn() -> WorkerProcess:
             if crashes:
@@ -138,23 +129,26 @@ class Fleet:
             process.kill()
 
     def _known(self, record: worker_records.WorkerRecord, process: WorkerProcess) -> WorkerHandle:
-        capacity = 1 if record.pairing else self._policy.sessions_per_worker
-        worker = WorkerHandle(
-            record.id,
-            self._policy,
-            self._clock,
-            self._listener,
-            self._journals,
-            boot_id=self._boot_id,
-            capacity=capacity,
-            pairing=record.pairing,
-        )
-        self.workers[worker.id] = worker
+        worker = self._handle(record.id, None, pairing=record.pairing)
 
         async def spawn() -> WorkerProcess:
             return process
 
         worker.open(spawn)
+        return worker
+
+    def _handle(self, worker_id: str, capacity: int | None, *, pairing: bool, build: int = 0) -> WorkerHandle:
+        worker = self.workers[worker_id] = WorkerHandle(
+            worker_id,
+            self._policy,
+            self._clock,
+            self._listener,
+            self._journals,
+            boot_id=self._boot_id,
+            capacity=1 if pairing else capacity or self._policy.sessions_per_worker,
+            pairing=pairing,
+            client_build=build,
+        )
         return worker
 
     async def watch(self) -> None:

@@ -161,7 +161,7 @@ class WorkerPool:
         login_gate.close_for(self._policy.run_dir, builds)
 
     def allow_one_login(self, build: int) -> None:
-        login_gate.LoginGate(self._policy.run_dir, build, self._clock).allow_one_more()
+        login_gate.LoginGate(self._policy.run_dir, build, self._clock).attempt().allow_one_more()
 
     def build_of(self, session: str) -> int | None:
         entry = self._placement.entries.get(session)
