@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypedDict, Unpack
 
-import msgspec
-
+from bot_service.domain.moves import STOP, Changes, attempts, end, move, replace, retry_soon
 from bot_service.domain.reasons import Reason as R
-from bot_service.domain.reconnect import backoff_ms, between_ms
+from bot_service.domain.reconnect import between_ms
 from bot_service.domain.session_record import (
     MINUTE_MS,
     Decision,
@@ -30,8 +28,6 @@ from bot_service.domain.signals import SignalKind as K
 from bot_service.domain.states import LINKED, Actor, State, Wanted
 
 React = Callable[[SessionRecord, Signal, SessionPolicy, int], Decision]
-replace = msgspec.structs.replace
-START, STOP = Effect(EffectKind.START), Effect(EffectKind.STOP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,67 +37,6 @@ class Reaction:
     react: React
     retry: str
     acts: Actor = Actor.NONE
-
-
-class Changes(TypedDict, total=False):
-    """The fields that a move may set; checked by mypy and free at run time."""
-
-    actor: Actor
-    due: Due | None
-    detail: str | None
-    wanted: Wanted
-    jid: str | None
-    lid: str | None
-    push_name: str | None
-    qr_rounds: int
-    active_ms: int
-    engaged: bool
-    linked: bool
-    linked_ms: int | None
-    attempt: int
-    careful: int
-    replaced_ms: int | None
-    suspicion: str | None
-    recovery_step: int
-    recovery_step_ms: int
-    banned_until_ms: int | None
-    ban_tries: int
-
-
-# --- the moves that rows share ---
-
-
-def move(record: SessionRecord, state: State, reason: R, now_ms: int, **changes: Unpack[Changes]) -> SessionRecord:
-    """``record`` in ``state``; no person must act and nothing is due unless ``changes`` says so."""
-    fields: dict[str, object] = {"actor": Actor.NONE, "due": None, "detail": None, **changes}
-    fields["state"], fields["reason"] = state, reason.value
-    if state is not record.state:
-        fields["since_ms"] = now_ms
-    return replace(record, **fields)
-
-
-def attempts(record: SessionRecord, policy: SessionPolicy, now_ms: int) -> int:
-    """Reconnects to count after a lost link; a stable one starts the backoff at zero."""
-    stable = record.linked and record.linked_ms is not None and now_ms - record.linked_ms >= policy.stable_ms
-    return 0 if stable else record.attempt
-
-
-def retry_soon(
-    record: SessionRecord, reason: R, policy: SessionPolicy, now_ms: int, *, detail: str | None = None
-) -> SessionRecord:
-    """RECONNECTING, with a new start after a random wait under a growing ceiling."""
-    attempt = attempts(record, policy, now_ms)
-    wait_ms = backoff_ms(record.id, attempt, now_ms, first_ms=policy.first_delay_ms, max_ms=policy.max_delay_ms)
-    retry = Due(DueKind.RETRY, now_ms + wait_ms)
-    return move(record, State.RECONNECTING, reason, now_ms, linked=False, attempt=attempt + 1, detail=detail, due=retry)
-
-
-def end(
-    record: SessionRecord, state: State, reason: R, acts: Actor, now_ms: int, **changes: Unpack[Changes]
-) -> Decision:
-    """An end: the client is stopped and people are alerted."""
-    changes = {"linked": False, "engaged": False, "actor": acts, **changes}
-    return move(record, state, reason, now_ms, **changes), (STOP, Effect(EffectKind.ATTENTION, reason.value))
 
 
 def _detail(signal: Signal) -> str | None:
@@ -369,7 +304,7 @@ def _carefully(reason: R) -> React:
 
 
 def _replaced(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Decision:
-    if not signal.lease_ours:
+    if not signal.lease_held:
         return end(record, State.FENCED, R.REPLACED_BY_OWNER, Actor.NONE, now_ms, replaced_ms=now_ms)
     last = record.replaced_ms
     if last is not None and now_ms - last < policy.replaced_window_ms:
@@ -428,7 +363,7 @@ REACTIONS: dict[K, Reaction] = {
     K.TEMP_BANNED: Reaction(_temp_banned, "one, after the ban and a margin", Actor.OWNER),
     K.OUTDATED: Reaction(_outdated, "the canary, for all sessions; with another version first", Actor.OPERATOR),
     K.CONNECT_REFUSED: Reaction(_carefully(R.CONNECT_REFUSED), "after 5, 15, 60 min, then FAILED", Actor.OPERATOR),
-    K.REPLACED: Reaction(_replaced, "once after 30-60 s when the lease is ours", Actor.OWNER),
+    K.REPLACED: Reaction(_replaced, "once after 30-60 s when this service holds the lease", Actor.OWNER),
     K.TIMELOCK: Reaction(_timelocked, "none: still connected, new chats wait", Actor.OWNER),
     K.UNDECRYPTABLE: Reaction(_stay, "none: counted, the sender is asked again"),
     K.MESSAGE_LOST: Reaction(_stay, "none: named in the log and counted"),

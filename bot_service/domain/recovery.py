@@ -6,7 +6,7 @@ Each is taken once until receiving is proven.
 
 from __future__ import annotations
 
-from bot_service.domain.reactions import move, replace
+from bot_service.domain.moves import move, replace
 from bot_service.domain.readiness import Suspicion
 from bot_service.domain.reasons import Reason
 from bot_service.domain.session_record import (

@@ -166,13 +166,13 @@ class SessionPolicy:
 class Signal:
     """Something the engine reported.
 
-    ``lease_ours`` is whether this service still owns the session. ``others_accepted``, for a
+    ``lease_held`` is whether this service still owns the session. ``others_accepted``, for a
     refused client version, is whether WhatsApp accepts the same version from other accounts.
     """
 
     kind: SignalKind
     data: dict[str, Any] = field(default_factory=dict)
-    lease_ours: bool = True
+    lease_held: bool = True
     others_accepted: bool = False
 
 

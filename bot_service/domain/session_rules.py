@@ -8,16 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot_service.domain.reactions import (
-    REACTIONS,
-    STOP,
-    codes_ran_out,
-    move,
-    paired_fields,
-    replace,
-    retry_soon,
-    unlinked,
-)
+from bot_service.domain.moves import STOP, move, replace, retry_soon
+from bot_service.domain.reactions import REACTIONS, codes_ran_out, paired_fields, unlinked
 from bot_service.domain.reasons import Reason
 from bot_service.domain.recovery import check_link, escalate
 from bot_service.domain.session_record import (

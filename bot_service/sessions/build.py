@@ -83,7 +83,8 @@ async def build(
 ) -> AsyncIterator[Sessions]:
     """The parts, listening to ``pool``. At the end the last changes are stored.
 
-    ``round_trip`` gets the seconds of each receive probe, ``version_checked`` the result of each read of the version page.
+    ``round_trip`` gets the seconds of each receive probe, ``version_checked`` the result of each
+    read of the version page.
     """
     registry, bus = SessionRegistry(), EventBus()
     store = SessionStore(database, clock, transitions_kept=settings.session_transitions_kept)

@@ -131,7 +131,7 @@ class EffectRunner:
         if record is None or record.wanted is not Wanted.RUN or record.state not in LIVE:
             return  # stopped while this start waited for its turn
         if not await self._leases.hold(session):
-            self._sessions.signal(session, Signal(SignalKind.REPLACED, lease_ours=False))
+            self._sessions.signal(session, Signal(SignalKind.REPLACED, lease_held=False))
             return
         if record.reason != Reason.RESTORED:
             # A restored start claims the client that an adopted worker kept running. Others end it

@@ -12,7 +12,7 @@ from shared.file_lock import lock_file
 class Leases(Protocol):
     """One machine today. With several, a row per session with expiry and fencing number."""
 
-    def ours(self, session: str) -> bool:
+    def owns(self, session: str) -> bool:
         """By what is in memory."""
         ...
 
@@ -45,8 +45,8 @@ class FolderLease:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def ours(self, session: str) -> bool:
+    def owns(self, session: str) -> bool:
         return self._descriptor is not None
 
     async def hold(self, session: str) -> bool:
-        return self.ours(session)
+        return self.owns(session)

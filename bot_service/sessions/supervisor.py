@@ -129,7 +129,7 @@ class Supervisor:
             return
         self._note(session, signal)
         if kind is SignalKind.REPLACED:
-            signal = replace(signal, lease_ours=self._leases.ours(session))
+            signal = replace(signal, lease_held=self._leases.owns(session))
         elif kind is SignalKind.OUTDATED:
             signal = replace(signal, others_accepted=self.refusals.others_accepted(session))
         self.apply(session, signal)

@@ -103,7 +103,7 @@ class SessionClient:
 
         Returns when the library has written its tables, or after a timeout.
         """
-        with self._context.table_lock.alone():
+        with self._context.table_lock.exclusive():
             self._thread.start()
             self._mapped.wait(MAPPED_S)
             self._pumping.wait(0.0 if self._codes else PUMPING_S)
@@ -125,7 +125,7 @@ class SessionClient:
     def forget(self, wait_s: float) -> bool:
         """Removes the client from the library; True when its thread ended within `wait_s`."""
         self.stopping = True
-        with self._context.table_lock.alone():
+        with self._context.table_lock.exclusive():
             self._context.library.stop(self.name)
         self.over = True
         self._left.set()

@@ -22,19 +22,19 @@ class ClientTableLock:
     def __init__(self, clock: Clock, *, look_up_s: float = LOOK_UP_S) -> None:
         self._clock = clock
         self._look_up_s = look_up_s
-        self._alone = threading.Lock()
+        self._lock = threading.Lock()
         self._newest_call = float("-inf")
         self._pause = threading.Event()
 
     def before_call(self) -> None:
         """Returns when a call may look up its client."""
-        with self._alone:
+        with self._lock:
             self._newest_call = self._clock.monotonic()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def exclusive(self) -> Iterator[None]:
         """Inside, the tables may be written: no call looks anything up."""
-        with self._alone:
+        with self._lock:
             left = self._newest_call + self._look_up_s - self._clock.monotonic()
             if left > 0:
                 self._pause.wait(left)

@@ -77,20 +77,11 @@ class Fleet:
     def make(self, *, capacity: int | None = None, pairing: bool = False, crashes: int = 0) -> WorkerHandle:
         """A new worker, still starting when this returns. After crashes it starts after a delay."""
         self._made += 1
-        worker = WorkerHandle(
-            f"w{self._boot_id}{self._made}",
-            self._policy,
-            self._clock,
-            self._listener,
-            self._journals,
-            boot_id=self._boot_id,
-            capacity=1 if pairing else capacity or self._policy.sessions_per_worker,
-            pairing=pairing,
-            client_build=self.client.build if self.client is not None else 0,
+        client = self.client
+        worker = self._handle(
+            f"w{self._boot_id}{self._made}", capacity, pairing=pairing, build=client.build if client is not None else 0
         )
         worker.crashes = crashes
-        self.workers[worker.id] = worker
-        client = self.client
 
         async def spawn() -> WorkerProcess:
             if crashes:
@@ -138,23 +129,26 @@ class Fleet:
             process.kill()
 
     def _known(self, record: worker_records.WorkerRecord, process: WorkerProcess) -> WorkerHandle:
-        capacity = 1 if record.pairing else self._policy.sessions_per_worker
-        worker = WorkerHandle(
-            record.id,
-            self._policy,
-            self._clock,
-            self._listener,
-            self._journals,
-            boot_id=self._boot_id,
-            capacity=capacity,
-            pairing=record.pairing,
-        )
-        self.workers[worker.id] = worker
+        worker = self._handle(record.id, None, pairing=record.pairing)
 
         async def spawn() -> WorkerProcess:
             return process
 
         worker.open(spawn)
+        return worker
+
+    def _handle(self, worker_id: str, capacity: int | None, *, pairing: bool, build: int = 0) -> WorkerHandle:
+        worker = self.workers[worker_id] = WorkerHandle(
+            worker_id,
+            self._policy,
+            self._clock,
+            self._listener,
+            self._journals,
+            boot_id=self._boot_id,
+            capacity=1 if pairing else capacity or self._policy.sessions_per_worker,
+            pairing=pairing,
+            client_build=build,
+        )
         return worker
 
     async def watch(self) -> None:
@@ -170,7 +164,7 @@ class Fleet:
         if gap > self._policy.wedge_after_s / 2:
             # This process stood still: what the workers sent is still in the sockets.
             for worker in self.workers.values():
-                worker.last_heard = now
+                worker.last_frame_at = now
             return
         for worker in list(self.workers.values()):
             self._check(worker, now)
@@ -179,9 +173,9 @@ class Fleet:
         if worker.process is None or worker.is_lost:
             return
         patience_s = self._policy.wedge_after_s if worker.ready else self._policy.spawn_timeout_s
-        if now - worker.last_heard > patience_s:
+        if now - worker.last_frame_at > patience_s:
             log.error(
-                f"Engine worker says nothing for {now - worker.last_heard:.0f} s, killing it",
+                f"Engine worker says nothing for {now - worker.last_frame_at:.0f} s, killing it",
                 event_name="worker.wedged",
                 worker=worker.id,
                 sessions=len(worker.sessions),
@@ -190,7 +184,7 @@ class Fleet:
             worker.kill()
         elif worker.leaving is None and self._is_superseded(worker):
             self._recycle(worker, SUPERSEDED)
-        elif worker.leaving is None and now - worker.born > self._policy.recycle_min_age_s:
+        elif worker.leaving is None and now - worker.started_at > self._policy.recycle_min_age_s:
             reason = self._outgrown(worker)
             if reason is not None:
                 self._recycle(worker, reason)

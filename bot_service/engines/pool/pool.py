@@ -161,7 +161,7 @@ class WorkerPool:
         login_gate.close_for(self._policy.run_dir, builds)
 
     def allow_one_login(self, build: int) -> None:
-        login_gate.LoginGate(self._policy.run_dir, build, self._clock).allow_one_more()
+        login_gate.LoginGate(self._policy.run_dir, build, self._clock).attempt().allow_one_more()
 
     def build_of(self, session: str) -> int | None:
         entry = self._placement.entries.get(session)
@@ -282,7 +282,7 @@ class WorkerPool:
 
     def lost(self, worker: WorkerHandle) -> None:
         entries = self._placement.entries_in(worker)
-        lived_s = self._clock.monotonic() - worker.born
+        lived_s = self._clock.monotonic() - worker.started_at
         reason = self.fleet.remove(worker)
         # What it journaled and could not report any more.
         for name, size in self.fleet.journals(worker.id):

@@ -89,7 +89,7 @@ class WorkerHandle:
         self.starts = asyncio.Semaphore(policy.row.start_concurrency)
         self._policy, self._clock, self._boot_id = policy, clock, boot_id
         self._listener, self._journals = listener, journals
-        self.born = self.last_heard = clock.monotonic()
+        self.started_at = self.last_frame_at = clock.monotonic()
         self._link: Link[Up] | None = None
         self._ids = itertools.count(1)
         self._waiting: dict[int, _Waiting] = {}
@@ -189,7 +189,7 @@ class WorkerHandle:
     async def _run(self, spawn: Callable[[], Any]) -> None:
         try:
             self.process = await spawn()
-            self.born = self.last_heard = self._clock.monotonic()
+            self.started_at = self.last_frame_at = self._clock.monotonic()
             if self.leaving is not None:
                 # It was given up while it started.
                 self.process.terminate()
@@ -230,7 +230,7 @@ class WorkerHandle:
     async def _read(self, link: Link[Up]) -> None:
         link.offer(Hello(self._boot_id))
         async for frame in link.frames():
-            self.last_heard = self._clock.monotonic()
+            self.last_frame_at = self._clock.monotonic()
             if isinstance(frame, Reply):
                 waiting = self._waiting.get(frame.id)
                 if waiting is not None and not waiting.future.done():

@@ -29,7 +29,7 @@ def replaced(session: SimulatedSession, args: Arguments) -> Result:
 
 
 def ban(session: SimulatedSession, args: Arguments) -> Result:
-    """The account is banned for good."""
+    """The account is banned permanently."""
     args.end()
     session.set_condition("banned")
     session.end(SignalKind.BANNED, code=406)

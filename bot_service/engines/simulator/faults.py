@@ -102,7 +102,7 @@ def stream_error(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
 
 
 def poison(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
-    """A stanza ends the stream ``everySeconds`` after a login, ``times`` times or until ``heal``."""
+    """A stanza ends the stream ``everySeconds`` after each login, ``times`` or until ``heal``."""
     every_ms = int((args.number("everySeconds", 0.05, 86_400) or 30.0) * 1000)
     signature = args.text("signature", "ack") or ""
     times = args.whole("times", 0, 0, 1_000_000)

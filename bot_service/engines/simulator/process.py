@@ -24,7 +24,7 @@ def crash(world: World, args: Arguments) -> dict[str, Any]:
 
 
 def wedge(world: World, args: Arguments) -> dict[str, Any]:
-    """The process stands still: stopped whole, or only its event loop for ``seconds``."""
+    """The process hangs: stopped as a whole, or only its event loop for ``seconds``."""
     how = args.choice("how", "stop", "stop", "loop")
     seconds = args.number("seconds", 0.1, 3600) or 60.0
     args.end()

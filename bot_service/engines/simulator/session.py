@@ -24,7 +24,7 @@ REMEMBERED_SENDS = 1000
 
 
 class Link(StrEnum):
-    """Where the connection stands."""
+    """The state of the connection."""
 
     OFF = "off"
     CONNECTING = "connecting"

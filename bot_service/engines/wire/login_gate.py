@@ -55,10 +55,6 @@ class LoginGate:
         """One login. Another one that was accepted within ``recent_s`` is proof enough."""
         return LoginAttempt(self._path, self._clock, recent_s)
 
-    def allow_one_more(self) -> None:
-        """From the API process: the refusal may concern one account only; another one tries."""
-        LoginAttempt(self._path, self._clock, 0.0).allow_one_more()
-
 
 class LoginAttempt:
     """Ask until it may go, then report the result. Thread-safe."""
@@ -113,7 +109,7 @@ class LoginAttempt:
         self._note(_REFUSED)
 
     def allow_one_more(self) -> None:
-        """See :meth:`LoginGate.allow_one_more`."""
+        """From the API process: the refusal may concern one account only; another one tries."""
         self._note(_ONE_MORE)
 
     def end(self) -> None:

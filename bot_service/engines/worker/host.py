@@ -42,7 +42,7 @@ class Worker:
     def __init__(self, options: WorkerOptions, clock: Clock) -> None:
         self._options, self._clock = options, clock
         self._link: Link[Down] | None = None
-        self._last_heard = clock.monotonic()
+        self._last_frame_at = clock.monotonic()
         self._lag_ms = 0
         self._grown: dict[str, int] = {}
         self._grown_lock = threading.Lock()
@@ -127,13 +127,13 @@ class Worker:
         link.open()
         try:
             async for frame in link.frames():
-                self._last_heard = self._clock.monotonic()
+                self._last_frame_at = self._clock.monotonic()
                 if isinstance(frame, Hello):
                     await self._greet(link)
                 elif link is self._link:
                     spawn(self._answer(link, frame), name=f"command.{frame.op}")
         finally:
-            self._last_heard = self._clock.monotonic()
+            self._last_frame_at = self._clock.monotonic()
             if self._link is link:
                 self._link = None
             await link.close()
@@ -205,7 +205,7 @@ class Worker:
         grace = self._options.orphan_grace_s
         while True:
             await asyncio.sleep(min(1.0, grace / 4))
-            if self._link is None and self._clock.monotonic() - self._last_heard > grace:
+            if self._link is None and self._clock.monotonic() - self._last_frame_at > grace:
                 log.warning(
                     "No API process for too long, ending", event_name="worker.orphaned", worker=self._options.id
                 )

@@ -112,7 +112,7 @@ class WorkerSink:
         return ages
 
     def snapshots(self) -> list[SessionSnapshot]:
-        """Every session as it stands now."""
+        """The present state of every session."""
         with self._order:
             return [
                 SessionSnapshot(session, known.incarnation, known.last_kind, known.last_data, known.last_seq, known.jid)

@@ -34,8 +34,8 @@ def session(state: State = State.READY, **fields: Any) -> SessionRecord:
 def on(
     record: SessionRecord, kind: SignalKind, policy: SessionPolicy = POLICY, now: int = NOW, **data: Any
 ) -> Decision:
-    ours = bool(data.pop("lease_ours", True))
-    return advance(record, Signal(kind, data, lease_ours=ours), policy, now)
+    ours = bool(data.pop("lease_held", True))
+    return advance(record, Signal(kind, data, lease_held=ours), policy, now)
 
 
 def kinds(step: Decision) -> list[EffectKind]:

@@ -267,7 +267,7 @@ def test_replaced_tries_once_after_half_a_minute_and_is_fenced_at_the_second() -
 
 
 def test_replaced_by_the_owner_of_the_lease_stays_down() -> None:
-    after, _ = on(session(State.READY), K.REPLACED, lease_ours=False)
+    after, _ = on(session(State.READY), K.REPLACED, lease_held=False)
     assert (after.state, after.reason, after.due) == (State.FENCED, "replaced_by_owner", None)
 
 

@@ -38,7 +38,7 @@ DATA: dict[str, Any] = {
     "reason": "any",
     "messages": 3,
 }
-signals = st.builds(lambda kind, ours: Signal(kind, DATA, lease_ours=ours), st.sampled_from(SignalKind), st.booleans())
+signals = st.builds(lambda kind, ours: Signal(kind, DATA, lease_held=ours), st.sampled_from(SignalKind), st.booleans())
 commands = st.builds(Command, st.sampled_from(CommandKind))
 looks = st.builds(LinkCheck, st.sampled_from([0, 30_000, 90_000]), st.sampled_from([None, "silence_pattern"]))
 facts = st.one_of(

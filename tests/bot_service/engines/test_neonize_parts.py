@@ -184,7 +184,7 @@ def test_starts_and_stops_happen_alone() -> None:
     rule = ClientTableLock(SystemClock(), look_up_s=0.1)
     rule.before_call()
     begun = time.monotonic()
-    with rule.alone():
+    with rule.exclusive():
         assert time.monotonic() - begun >= 0.09
         call = threading.Thread(target=rule.before_call)
         call.start()
