@@ -175,7 +175,7 @@ async def test_every_page_is_clean_in_light_and_dark_for_every_reader(
         events = ["message", "session.*"]
         await api.post("/api/webhooks", {"url": "https://crm.example.com/in", "events": events, "active": False})
     for scheme in ("light", "dark"):
-        async with tab(browser, scheme=scheme) as seen:  # type: ignore[arg-type]
+        async with tab(browser, scheme=scheme) as seen:
             await seen.page.goto(bot.url + "/login")
             assert await seen.axe() == []
             await sign_in(seen, bot)

@@ -21,6 +21,7 @@ from tests.support.fake_notifier import FakeNotifier
 from watchdog.domain.outcome import Attempt, Cause, Outcome, ProbeResult
 from watchdog.domain.policy import Pause, Policy
 from watchdog.domain.states import Notice
+from watchdog.domain.uptime import Uptime
 from watchdog.flow.dispatcher import Dispatcher
 from watchdog.flow.heartbeat_facts import LinkFacts
 from watchdog.flow.housekeeping import Upkeep
@@ -279,7 +280,7 @@ class Timeline:
         assert not missing, f"did not arrive: {missing}\narrived:\n{story}"
         assert not left, f"nobody expected: {[(round(at, 2), n.kind) for at, n in left]}\narrived:\n{story}"
 
-    async def uptime(self, window: str = "24h") -> history.Uptime:
+    async def uptime(self, window: str = "24h") -> Uptime:
         now = self.clock.now_ms
         return (await self.ledger.read(lambda c: history.uptimes(c, "bot", now)))[window]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -64,7 +65,7 @@ def fact_of(item: Any, record: Record, now_ms: int) -> Fact | None:
     return item  # type: ignore[no-any-return]
 
 
-def seen(*items: Any) -> Any:
+def seen(*items: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A sequence that broke a promise once."""
     return example([(item, 0) for item in items], Policy())
 

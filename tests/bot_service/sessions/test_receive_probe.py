@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ async def test_a_ring_between_two_own_sessions_proves_that_both_receive(tmp_path
             return seen["probe"]["roundTripMs"] is not None and seen["parts"]["receiving"]["ok"]
 
         for session in ("one", "two"):
-            await eventually(lambda session=session: proven(session), what=f"a ring that reached {session}")
+            await eventually(partial(proven, session), what=f"a ring that reached {session}")
         for session in ("one", "two"):
             sent = await inbox(bot, session)
             assert sent

@@ -13,7 +13,6 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine
 
-from bot_service.store import message_tables
 from bot_service.store.database import StoreRefused, _config, open_database
 from bot_service.store.session_tables import metadata
 

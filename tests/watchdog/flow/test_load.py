@@ -43,7 +43,7 @@ def ledger(tmp_path: Path) -> Any:
 
 
 def _dispatcher(ledger: Ledger, *notifiers: FakeNotifier, fallback: tuple[FakeNotifier, ...] = ()) -> Dispatcher:
-    return Dispatcher(ledger, list(notifiers), list(fallback), SystemClock(), DeliveryMeter(CollectorRegistry()))
+    return Dispatcher(ledger, [*notifiers], [*fallback], SystemClock(), DeliveryMeter(CollectorRegistry()))
 
 
 async def _decide(ledger: Ledger, dispatcher: Dispatcher, name: str) -> Incident:

@@ -32,9 +32,9 @@ class Stage:
 
     def __init__(self, clock: FakeClock, ledger: Ledger, views: dict[str, View], *remediators: Any, **how: Any) -> None:
         moments = Moments(clock)
-        self.clock, self.ledger, self.views, self.told = clock, ledger, views, 0
+        self.clock, self.ledger, self.views, self.notified = clock, ledger, views, 0
         self.registry = CollectorRegistry()
-        self.steady_ms = lambda: moments.now().steady_ms
+        self._moments = moments
         self.loop = RepairLoop(
             ledger=ledger,
             clock=clock,
@@ -43,15 +43,18 @@ class Stage:
             remediators={target: list(remediators) for target in views},
             channels=Channels(("aaaa",)),
             meter=RepairMeter(self.registry),
-            told=self._tell,
+            told=self._changed,
             **how,
         )
+
+    def steady_ms(self) -> int:
+        return self._moments.now().steady_ms
 
     async def _look(self, target: str) -> View:
         return self.views[target]
 
-    def _tell(self) -> None:
-        self.told += 1
+    def _changed(self) -> None:
+        self.notified += 1
 
     def down(self, name: str = "i1", target: str = "bot", **what: Any) -> Incident:
         now = self.clock.now_ms
@@ -101,7 +104,7 @@ async def test_a_spent_budget_pages_a_person_once_per_incident(clock: FakeClock)
         incident = at.down()
         await at.ledger.write(lambda c: incidents.open_incident(c, incident))
         await clock.advance(8 * 3600)
-        assert at.told == 1
+        assert at.notified == 1
         waiting = await at.ledger.read(
             lambda c: [row["notice_id"] for row in c.execute("SELECT notice_id FROM outbox")]
         )

@@ -36,7 +36,7 @@ class SlowReads:
 
 def gather_of(watchdog: RunningWatchdog) -> tuple[Gather, SlowReads]:
     app = watchdog.app
-    slow = SlowReads(app[keys.LEDGER])
+    slow, watches = SlowReads(app[keys.LEDGER]), app[keys.WATCHES]
     gather = Gather(
         settings=app[keys.SETTINGS],
         clock=app[keys.CLOCK],
@@ -45,7 +45,7 @@ def gather_of(watchdog: RunningWatchdog) -> tuple[Gather, SlowReads]:
         pipeline=app[keys.PIPELINE],
         dispatcher=app[keys.DISPATCHER],
         repair_loop=app[keys.REPAIRS],
-        watches=app[keys.WATCHES],
+        watches=watches,
         cycle=app[keys.CYCLE],
         guard=app[keys.GUARD],
     )
