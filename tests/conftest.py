@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import os
 import shutil
 from collections.abc import AsyncIterator, Generator
@@ -9,6 +11,7 @@ from collections.abc import AsyncIterator, Generator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support import leaks
 from tests.support.receiver import Receiver
 
 # Hypothesis fails what takes longer than 200 ms once, and what is slow to make examples: both are the machine's, not the code's.
@@ -58,6 +61,23 @@ def _long_first(items: list[pytest.Item]) -> None:
         ordered += [*mine, *short[:size]]
         del short[:size]
     items[:] = ordered + short
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left(request: pytest.FixtureRequest) -> None:
+    """An asynchronous test ends all it started; it is set up first, so it checks after all other fixtures are down."""
+    if inspect.iscoroutinefunction(getattr(request, "function", None)):
+        request.getfixturevalue("_nothing_is_left_on_the_loop")
+
+
+@pytest.fixture
+async def _nothing_is_left_on_the_loop() -> AsyncIterator[None]:
+    leaks.watch(asyncio.get_running_loop())
+    yield
+    left = await leaks.tasks_left()
+    assert not left, "tasks go on after the test:\n" + "\n".join(left)
+    found = leaks.take_found()
+    assert not found, "errors that no one looked at:\n" + "\n".join(found)
 
 
 @pytest.fixture
