@@ -54,7 +54,7 @@ test: $(VENV)/.tests ## Run the tests: all but the few that take longest
 	$(PYTEST) -n $(WORKERS) --dist worksteal -m "not deep" $(PYTEST_ARGS)
 
 test-deep: $(VENV)/.tests ## Run those that take longest: every fault on the running service, a kill at every line
-	$(PYTEST) -n $(WORKERS) --dist worksteal -m deep $(PYTEST_ARGS)
+	EXAMPLES=10 $(PYTEST) -n $(WORKERS) --dist worksteal -m "deep or properties" $(PYTEST_ARGS)
 
 test-wire: $(VENV)/.tests ## Run the tests of the real engine against the fake WhatsApp server
 	$(PYTEST) -n $(WORKERS) --dist worksteal tests/wire tests/contracts/engines tests/fake_whatsapp_tests $(PYTEST_ARGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import os
 import shutil
@@ -39,11 +40,19 @@ def pytest_runtest_makereport(
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker("properties")
         for marker, programs in _NEEDS.items():
             missing = [name for name in programs if item.get_closest_marker(marker) and shutil.which(name) is None]
             if missing:
                 item.add_marker(pytest.mark.skip(reason=f"not installed: {', '.join(missing)} (.ci/run installs it)"))
     _long_first(items)
+
+
+def pytest_collection_finish() -> None:
+    # What was imported and collected stays: later collections of garbage need not look at it again and again.
+    gc.collect()
+    gc.freeze()
 
 
 def _long_first(items: list[pytest.Item]) -> None:

@@ -16,7 +16,9 @@ _found: list[str] = []
 def _note(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Keeps what asyncio and aiohttp report: an exception that was never retrieved, a session that was not closed."""
     parts = [str(context.get("message", "an error on the event loop"))]
-    parts += [repr(context[name]) for name in ("exception", "task", "future", "client_session", "handle") if name in context]
+    parts += [
+        repr(context[name]) for name in ("exception", "task", "future", "client_session", "handle") if name in context
+    ]
     _found.append(": ".join(parts))
 
 

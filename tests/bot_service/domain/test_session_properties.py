@@ -26,6 +26,7 @@ from bot_service.domain.session_record import (
 from bot_service.domain.session_rules import advance, refusal
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import FINAL, LEGAL, LINKED, LIVE, State, Wanted
+from tests.support.examples import examples
 
 START = 1_800_000_000_000
 STARTS = {EffectKind.START, EffectKind.REBUILD, EffectKind.RECYCLE_WORKER}
@@ -70,7 +71,7 @@ def seen(*items: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
     return example([(item, 0) for item in items], Policy())
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(100))
 @given(steps, fleets)
 @seen(Command(CommandKind.START), Signal(SignalKind.TEMP_BANNED, DATA), Command(CommandKind.LOGGED_OUT))
 @seen(Command(CommandKind.START), Signal(SignalKind.CONNECTED, DATA), Signal(SignalKind.QR, DATA))
