@@ -7,6 +7,7 @@ import gc
 import inspect
 import os
 import shutil
+import warnings
 from collections.abc import AsyncIterator, Generator
 
 import pytest
@@ -49,10 +50,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     _long_first(items)
 
 
-def pytest_collection_finish() -> None:
-    # What was imported and collected stays: later collections of garbage need not look at it again and again.
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    with warnings.catch_warnings():
+        # Importing neonize leaves pipes of ``os.popen`` open; what tests leave open is still an error.
+        warnings.simplefilter("ignore", ResourceWarning)
+        result = yield
+        # What was imported and collected stays: later collections of garbage need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+    return result
 
 
 def _long_first(items: list[pytest.Item]) -> None:

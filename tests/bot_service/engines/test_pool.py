@@ -161,7 +161,7 @@ async def test_workers_left_by_a_killed_api_process_are_adopted_with_what_happen
     jid = await bench.pair("s1")
     before = bench.workers()
     accepted = await pool.simulate("s1", "message", {"count": 300, "rate": 500})
-    await pool.close(leave_workers=True)
+    await bench.leave_workers()
     await bench.until(lambda: len(bench.messages()) == 300, "messages journalled without an API process")
     pool = await bench.reopen()
     assert bench.workers() == before
@@ -187,7 +187,7 @@ async def test_what_nobody_claims_after_adoption_is_stopped(bench: Bench) -> Non
 async def test_workers_end_by_themselves_when_no_api_process_comes_back(bench: Bench) -> None:
     pool = await bench.open(orphan_grace_s=3.0)
     await bench.pair("s1")
-    await pool.close(leave_workers=True)
+    await bench.leave_workers()
     await bench.until(lambda: not bench.workers(), "the end of the workers")
     assert list((bench.data_dir / "run").glob("*.sock")) == []
 
