@@ -6,7 +6,7 @@ import asyncio
 import time
 
 
-class Breath:
+class CooperativeLoop:
     """Work for ``budget_s`` at most, then let everybody else have a turn.
 
     A loop over many things asks after each of them: ``if breath.spent: await breath.take()``. Real time on purpose, not
@@ -29,7 +29,7 @@ class Breath:
         self._until = time.monotonic() + self._budget_s
 
 
-class SharedBreath:
+class SharedCooperativeLoop:
     """One budget a turn of the loop for many tasks that all become ready at once.
 
     Each asks ``await breath.turn()`` before its piece of work. Those that come when the budget is spent wait for the next

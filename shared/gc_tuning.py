@@ -20,7 +20,7 @@ def settle() -> None:
     gc.freeze()
 
 
-class HeapCare:
+class GcTuning:
     """Leaves out what has come to live for long since: when there is much of it, and none of it is garbage.
 
     What is left out is still freed when nothing refers to it; only a cycle that becomes garbage later stays. That is why

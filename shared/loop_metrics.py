@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 BOUNDS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
-class LoopTurns:
+class LoopMeter:
     """Turns by length, in seconds. Only the loop's own thread counts; any thread may read."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class LoopTurns:
 class _CountingSelector(selectors.DefaultSelector):
     """The loop asks for events exactly once a turn, so that call is where one turn ends and the next begins."""
 
-    def __init__(self, turns: LoopTurns) -> None:
+    def __init__(self, turns: LoopMeter) -> None:
         super().__init__()
         self._turns = turns
         self._began: float | None = None
@@ -50,10 +50,10 @@ class _CountingSelector(selectors.DefaultSelector):
         return found
 
 
-class TurnsOfLoop(Collector):
-    """:class:`LoopTurns` as a histogram of Prometheus."""
+class LoopTurnCollector(Collector):
+    """:class:`LoopMeter` as a histogram of Prometheus."""
 
-    def __init__(self, turns: LoopTurns, name: str) -> None:
+    def __init__(self, turns: LoopMeter, name: str) -> None:
         self._turns, self._name = turns, name
 
     def collect(self) -> Iterator[Metric]:

@@ -12,8 +12,8 @@ from watchdog.bot_report import snapshot
 from watchdog.bot_report.pusher import Pusher
 from watchdog.domain.policy import Policy
 from watchdog.flow.counts import Counts
-from watchdog.flow.decision_log import Story
-from watchdog.flow.heartbeat_facts import LinkFacts
+from watchdog.flow.decision_log import DecisionLog
+from watchdog.flow.heartbeat_facts import HeartbeatFacts
 from watchdog.flow.schedule import Schedule
 from watchdog.flow.watch import Watch
 from watchdog.probes.heartbeat_link import HeartbeatLink
@@ -44,7 +44,7 @@ def watch(app: web.Application, target: str, url: str) -> Watch:
     settings, clock, pipeline, meter = app[keys.SETTINGS], app[keys.CLOCK], app[keys.PIPELINE], app[keys.METER]
     guard, boot = app[keys.GUARD], app[keys.BOOT]
     counts = Counts()
-    listeners: list[LinkFacts] = []
+    listeners: list[HeartbeatFacts] = []
     own_port = app[keys.OWN_PORT]
     self_check = SelfCheck(
         near=is_near(urlsplit(url).hostname or ""),
@@ -71,7 +71,7 @@ def watch(app: web.Application, target: str, url: str) -> Watch:
         moments=app[keys.MOMENTS],
         start_delay_s=settings.start_delay_ms / 1000,
     )
-    listener = LinkFacts(target=target, pipeline=pipeline, schedule=schedule)
+    listener = HeartbeatFacts(target=target, pipeline=pipeline, schedule=schedule)
     listeners.append(listener)
     link = HeartbeatLink(
         url=url + heartbeat.PATH,
@@ -100,7 +100,7 @@ def watch(app: web.Application, target: str, url: str) -> Watch:
         ),
         on_result=meter.pushed,
     )
-    story = Story(
+    story = DecisionLog(
         target=target,
         counts=counts,
         stats_every=settings.stats_every,

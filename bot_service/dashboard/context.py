@@ -13,7 +13,7 @@ from multidict import MultiDictProxy
 
 from bot_service.access.principals import PRINCIPAL, Principal, Scope
 from bot_service.dashboard import wording
-from bot_service.dashboard.flash import Once
+from bot_service.dashboard.flash import FlashMessages
 from bot_service.dashboard.french import FRENCH
 from bot_service.dashboard.login import COOKIE, Login, LoginLinks, Logins, from_here, inside, same_token
 from bot_service.sessions.event_bus import Event
@@ -29,7 +29,7 @@ Form = MultiDictProxy[str]
 
 
 @dataclass(slots=True)
-class Desk:
+class DashboardContext:
     """``signed_in_once``: a file that is there once somebody has signed in. ``codes``: pairing codes that were asked for
     here, because the engine goes on showing QR codes meanwhile."""
 
@@ -37,17 +37,19 @@ class Desk:
     logins: Logins
     links: LoginLinks
     signed_in_once: Path
-    once: Once
+    once: FlashMessages
     codes: dict[str, Shown] = field(default_factory=dict)
     streams: set[asyncio.Queue[Event | None]] = field(default_factory=set)
 
 
-DESK: web.AppKey[Desk] = web.AppKey("dashboard", Desk)
+DESK: web.AppKey[DashboardContext] = web.AppKey("dashboard", DashboardContext)
 
 
-def new_desk(administrator: Secret, clock: Clock, data_dir: Path) -> Desk:
+def new_desk(administrator: Secret, clock: Clock, data_dir: Path) -> DashboardContext:
     pages = Pages(Path(__file__).parent, french=FRENCH, clock=clock)
-    return Desk(pages, Logins(administrator, clock), LoginLinks(clock), data_dir / "signed-in", Once(clock))
+    return DashboardContext(
+        pages, Logins(administrator, clock), LoginLinks(clock), data_dir / "signed-in", FlashMessages(clock)
+    )
 
 
 def page(scope: Scope, handler: Callable[[web.Request, Login], Awaitable[web.StreamResponse]]) -> Handler:

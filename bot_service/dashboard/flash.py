@@ -25,7 +25,7 @@ class Said:
         return f"Said({self.kind!r})"
 
 
-class Once:
+class FlashMessages:
     """Each thing is for the login that brought it about, and gone once it was shown, or after five minutes."""
 
     def __init__(self, clock: Clock) -> None:

@@ -41,7 +41,7 @@ async def events(request: web.Request, login: Login) -> web.StreamResponse:
         queue.put_nowait(event)
 
     streams.add(queue)
-    unsubscribe = request.app[keys.BUS].subscribe(keep)
+    unsubscribe = request.app[keys.SESSIONS].bus.subscribe(keep)
     messages = asyncio.create_task(_follow_messages(request.app, keep), name="dashboard.messages")
     response = web.StreamResponse(
         headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -74,7 +74,7 @@ class _Stored(msgspec.Struct):
 
 async def _follow_messages(app: web.Application, keep: Callable[[Event], None]) -> None:
     """Messages and their marks do not pass the bus: they are told once they are stored."""
-    feed, clock = app[keys.DELIVERY].feed, app[keys.CLOCK]
+    feed, clock = app[keys.EVENTS].stream, app[keys.CLOCK]
     async with aclosing(feed.after(await feed.newest_id())) as pages:
         async for page in pages:
             for stored in page:

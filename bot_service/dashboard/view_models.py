@@ -8,7 +8,7 @@ from datetime import datetime
 
 from bot_service.dashboard import wording
 from bot_service.domain import version_problems
-from bot_service.domain.session_record import Record, Transition
+from bot_service.domain.session_record import SessionRecord, Transition
 from bot_service.domain.states import LINKED, LIVE, Actor, State, Wanted
 from bot_service.sessions.client_version import VersionFacts
 from shared.clock import from_ms
@@ -34,7 +34,7 @@ class Row:
     verb_label: str
 
 
-def row(record: Record, last_frame_ms: int | None, t: Words) -> Row:
+def row(record: SessionRecord, last_frame_ms: int | None, t: Words) -> Row:
     verb = "stop" if record.state in LIVE else "start"
     return Row(
         id=record.id,
@@ -49,7 +49,7 @@ def row(record: Record, last_frame_ms: int | None, t: Words) -> Row:
     )
 
 
-def reason(record: Record, t: Words) -> str:
+def reason(record: SessionRecord, t: Words) -> str:
     """The reason in words, with what the engine said; nothing for a session that is well."""
     words = wording.reason(record.reason)
     parts = [t(words)] if words and record.state is not State.READY else []
@@ -133,7 +133,7 @@ class Headline:
     advice: str
 
 
-def headline(record: Record, t: Words) -> Headline:
+def headline(record: SessionRecord, t: Words) -> Headline:
     acts = record.actor is not Actor.NOBODY and record.state is not State.PAIRING and record.wanted is Wanted.RUN
     return Headline(
         id=record.id,
@@ -145,7 +145,7 @@ def headline(record: Record, t: Words) -> Headline:
     )
 
 
-def _advice(record: Record, t: Words) -> str:
+def _advice(record: SessionRecord, t: Words) -> str:
     words = wording.ADVICE_OF_STATE.get(record.state) or wording.ADVICE.get(record.actor)
     return t(words) if words else ""
 
@@ -157,14 +157,14 @@ class Button:
     main: bool = False
 
 
-def buttons(record: Record, t: Words) -> list[Button]:
+def buttons(record: SessionRecord, t: Words) -> list[Button]:
     """What can be done now, the likeliest first."""
     if record.state in LIVE:
         return [Button("restart", t("Restart")), Button("stop", t("Stop"))]
     return [Button("start", t("Start"), main=True)]
 
 
-def may_logout(record: Record) -> bool:
+def may_logout(record: SessionRecord) -> bool:
     return record.state in LINKED or record.jid is None
 
 
@@ -177,7 +177,7 @@ class Fact:
     moment: datetime | None = None
 
 
-def facts(record: Record, last_frame_ms: int | None, last_inbound_ms: int | None, t: Words) -> list[Fact]:
+def facts(record: SessionRecord, last_frame_ms: int | None, last_inbound_ms: int | None, t: Words) -> list[Fact]:
     found = [Fact(t("In this state since"), moment=moment(record.since_ms))]
     if last_frame_ms is not None:
         found.append(Fact(t("Last frame"), moment=moment(last_frame_ms)))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bot_service.domain.reactions import due, move, replace
 from bot_service.domain.readiness import Suspicion
-from bot_service.domain.session_record import DueKind, Effect, EffectKind, Look, Policy, Record, Step
+from bot_service.domain.session_record import DueKind, Effect, EffectKind, Look, SessionPolicy, SessionRecord, Step
 from bot_service.domain.states import LIVE, Actor, State, Wanted
 
 RUNGS = ("reconnect", "rebuild", "recycle_worker", "tell_a_person")
@@ -16,7 +16,7 @@ STALE = "frames_stale"
 SUSPECTED = "receive_suspected"
 
 
-def look(record: Record, fact: Look, policy: Policy, now_ms: int) -> Step:
+def look(record: SessionRecord, fact: Look, policy: SessionPolicy, now_ms: int) -> Step:
     """Judges a session that is READY or DEGRADED; every other state has its own clock."""
     if record.wanted is Wanted.STOP or record.state not in (State.READY, State.DEGRADED):
         return record, ()
@@ -38,7 +38,7 @@ def look(record: Record, fact: Look, policy: Policy, now_ms: int) -> Step:
     return move(record, State.DEGRADED, SUSPECTED, now_ms, **suspected), ()
 
 
-def climb(record: Record, policy: Policy, now_ms: int, *, may_recycle: bool = True) -> Step:
+def climb(record: SessionRecord, policy: SessionPolicy, now_ms: int, *, may_recycle: bool = True) -> Step:
     """The next step for a session whose receiving is suspected.
 
     Every step is taken once. The foot of the ladder is reached again when receiving is proven (:func:`forget_rung`) or a
@@ -66,7 +66,7 @@ def climb(record: Record, policy: Policy, now_ms: int, *, may_recycle: bool = Tr
     return after, ()
 
 
-def _tell(record: Record, policy: Policy, now_ms: int) -> Step:
+def _tell(record: SessionRecord, policy: SessionPolicy, now_ms: int) -> Step:
     """Nothing of ours helped, or may be done: a person looks. The session stays connected and goes on sending."""
     changes: dict[str, object] = {"rung": TOP, "rung_ms": now_ms, "detail": record.suspicion, "actor": Actor.OPERATOR}
     again = due(DueKind.LADDER, now_ms + policy.ladder_rest_ms)
@@ -74,11 +74,11 @@ def _tell(record: Record, policy: Policy, now_ms: int) -> Step:
     return after, (Effect(EffectKind.ATTENTION, SUSPECTED),)
 
 
-def gave_up(record: Record) -> bool:
+def gave_up(record: SessionRecord) -> bool:
     """Whether the ladder ended with a person being told, and nothing has proven since that the session receives."""
     return record.rung >= TOP and record.wanted is Wanted.RUN and record.state in LIVE
 
 
-def forget_rung(record: Record) -> Record:
+def forget_rung(record: SessionRecord) -> SessionRecord:
     """Receiving is proven: the ladder begins at its foot next time."""
     return replace(record, rung=0, suspicion=None) if record.rung or record.suspicion else record

@@ -47,7 +47,7 @@ class Seen(msgspec.Struct, frozen=True, gc=False):
 
 
 # Nothing in it can lead back to it, so the collector of cycles need not walk ten thousand of them.
-class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     id: str
     owner: str
     name: str
@@ -106,7 +106,7 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=F
     actor: Actor
 
 
-def transition(before: Record, after: Record, now_ms: int) -> Transition | None:
+def transition(before: SessionRecord, after: SessionRecord, now_ms: int) -> Transition | None:
     """What is to be told of the step from ``before`` to ``after``; None when a person would see no difference."""
     if before.state is after.state and before.reason == after.reason and before.actor is after.actor:
         return None
@@ -122,7 +122,7 @@ def transition(before: Record, after: Record, now_ms: int) -> Transition | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class SessionPolicy:
     """Limits, and the two facts about the fleet that a single session must know."""
 
     start_timeout_ms: int = 60_000
@@ -236,4 +236,4 @@ class Effect:
     reason: str = ""
 
 
-Step = tuple[Record, tuple[Effect, ...]]
+Step = tuple[SessionRecord, tuple[Effect, ...]]

@@ -31,8 +31,8 @@ from bot_service.domain.session_record import (
     FleetOutdated,
     FleetRecovered,
     Look,
-    Policy,
-    Record,
+    SessionPolicy,
+    SessionRecord,
     Signal,
     Step,
 )
@@ -48,7 +48,7 @@ class Refusal:
     detail: str
 
 
-def refusal(record: Record, kind: CommandKind, now_ms: int) -> Refusal | None:
+def refusal(record: SessionRecord, kind: CommandKind, now_ms: int) -> Refusal | None:
     """None when ``kind`` may be done now."""
     if kind in (CommandKind.START, CommandKind.RESTART):
         until = record.banned_until_ms
@@ -61,7 +61,7 @@ def refusal(record: Record, kind: CommandKind, now_ms: int) -> Refusal | None:
     return None
 
 
-def advance(record: Record, fact: Fact, policy: Policy, now_ms: int) -> Step:
+def advance(record: SessionRecord, fact: Fact, policy: SessionPolicy, now_ms: int) -> Step:
     """The new record and the effects, in order. The same record (``is``) when nothing changed."""
     match fact:
         case Command():
@@ -87,7 +87,9 @@ def advance(record: Record, fact: Fact, policy: Policy, now_ms: int) -> Step:
 # --- commands ---
 
 
-def _begin(record: Record, reason: str, policy: Policy, now_ms: int, effect: EffectKind = EffectKind.START) -> Step:
+def _begin(
+    record: SessionRecord, reason: str, policy: SessionPolicy, now_ms: int, effect: EffectKind = EffectKind.START
+) -> Step:
     after = move(
         record,
         State.STARTING,
@@ -102,7 +104,7 @@ def _begin(record: Record, reason: str, policy: Policy, now_ms: int, effect: Eff
     return after, (Effect(effect, reason),)
 
 
-def _command(record: Record, command: Command, policy: Policy, now_ms: int) -> Step:
+def _command(record: SessionRecord, command: Command, policy: SessionPolicy, now_ms: int) -> Step:
     reason = command.reason or command.kind.value
     match command.kind:
         case CommandKind.START if record.wanted is Wanted.RUN and record.state in LIVE:
@@ -149,19 +151,19 @@ def _command(record: Record, command: Command, policy: Policy, now_ms: int) -> S
             return _restore(record, command, now_ms)
 
 
-def _renew(record: Record, reason: str, now_ms: int) -> Record:
+def _renew(record: SessionRecord, reason: str, now_ms: int) -> SessionRecord:
     """A fresh connection, begun as soon as the herd limit lets it."""
     return move(record, State.RECONNECTING, reason, now_ms, linked=False, due=due(DueKind.RETRY, now_ms))
 
 
-def _stop(record: Record, reason: str, now_ms: int) -> Step:
+def _stop(record: SessionRecord, reason: str, now_ms: int) -> Step:
     if record.state in (State.STOPPED, State.CLOSED, State.LOGGED_OUT, State.BANNED):
         return (replace(record, wanted=Wanted.STOP) if record.wanted is Wanted.RUN else record), ()
     after = move(record, State.STOPPED, reason, now_ms, wanted=Wanted.STOP, linked=False, engaged=False)
     return after, (STOP,) if record.engaged else ()
 
 
-def _restore(record: Record, command: Command, now_ms: int) -> Step:
+def _restore(record: SessionRecord, command: Command, now_ms: int) -> Step:
     """This service begins: what ran before is started again in its turn, what waits goes on waiting."""
     idle = replace(record, linked=False, engaged=False)
     if record.wanted is Wanted.STOP:
@@ -178,7 +180,7 @@ def _restore(record: Record, command: Command, now_ms: int) -> Step:
 # --- signals ---
 
 
-def _signal(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:
+def _signal(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Step:
     kind = signal.kind
     if record.wanted is Wanted.RUN and record.state in LIVE:
         return REACTIONS[kind].then(record, signal, policy, now_ms)
@@ -197,7 +199,7 @@ def _signal(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step
 # --- time ---
 
 
-def _fired(record: Record, fired: Fired, policy: Policy, now_ms: int) -> Step:
+def _fired(record: SessionRecord, fired: Fired, policy: SessionPolicy, now_ms: int) -> Step:
     kind = fired.kind
     if record.due is None or record.due.kind is not kind or record.wanted is Wanted.STOP:
         return record, ()
@@ -223,7 +225,7 @@ def _fired(record: Record, fired: Fired, policy: Policy, now_ms: int) -> Step:
             return _renew(record, f"{record.reason}_reconnect", now_ms), ()
 
 
-def _retry(record: Record, policy: Policy, now_ms: int) -> Step:
+def _retry(record: SessionRecord, policy: SessionPolicy, now_ms: int) -> Step:
     # A restored session is started all the same: a worker may have kept it connected. Otherwise its start is held.
     if policy.fleet_outdated and policy.canary != record.id and record.reason != "restored":
         return _hold(record, now_ms)
@@ -232,7 +234,7 @@ def _retry(record: Record, policy: Policy, now_ms: int) -> Step:
     return replace(record, engaged=True, linked=False, due=begun), (Effect(effect, record.reason),)
 
 
-def _hold(record: Record, now_ms: int) -> Step:
+def _hold(record: SessionRecord, now_ms: int) -> Step:
     """OUTDATED without a login: it waits until the canary has found a client version that is accepted."""
     trying = record.state in (State.STARTING, State.CONNECTING, State.RECONNECTING) and not record.linked
     if record.wanted is Wanted.STOP or not trying:

@@ -1,6 +1,6 @@
 """Turns what happened into events: one row for the event stream and one for every webhook that wants it.
 
-:meth:`Announcer.stage` writes the rows inside the caller's transaction, next to the change itself, so that neither exists
+:meth:`EventPublisher.stage` writes the rows inside the caller's transaction, next to the change itself, so that neither exists
 without the other. Those that send are woken once the transaction is committed.
 """
 
@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot_service.events.ids import EventIds
-from bot_service.events.subscriptions import WebhookDirectory
+from bot_service.events.subscriptions import Subscriptions
 from bot_service.store import deliveries, events
 from bot_service.store.database import Database
 from bot_service.store.deliveries import Delivery
@@ -51,10 +51,10 @@ class Staged:
     deliveries: list[Delivery]
 
 
-class Announcer:
+class EventPublisher:
     """One per process. ``on_commit`` listeners are told of every committed batch."""
 
-    def __init__(self, clock: Clock, database: Database, ids: EventIds, directory: WebhookDirectory) -> None:
+    def __init__(self, clock: Clock, database: Database, ids: EventIds, directory: Subscriptions) -> None:
         self._clock, self._database, self._ids, self._directory = clock, database, ids, directory
         self._encoder = msgspec.json.Encoder()
         self._listeners: list[Callable[[Staged], None]] = []

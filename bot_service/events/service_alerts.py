@@ -10,9 +10,8 @@ import hashlib
 from collections.abc import Iterable
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from bot_service.events.publisher import Announcer, Draft
+from bot_service.events.publisher import Draft, EventPublisher
 from bot_service.events.subscriptions import Target
-from bot_service.operations.watchdog_reports import WatchdogPushes
 from bot_service.store.batch_writer import STORE_ERRORS
 from bot_service.webhooks.signing import lenient_key
 from shared import logs
@@ -26,7 +25,6 @@ CLIENT_OUTDATED = "client_outdated"
 NOT_RECEIVING = "session_not_receiving"
 
 _SCHEMES = {"http": "http", "https": "https", "webhook": "http", "webhooks": "https"}
-_LOOK_EVERY_S = 1.0
 
 
 def targets(urls: Iterable[Secret], secret: Secret | None) -> list[Target]:
@@ -54,7 +52,7 @@ def targets(urls: Iterable[Secret], secret: Secret | None) -> list[Target]:
 class ServiceAlerts:
     """``raised`` names what is open now. An alert of one session carries it as ``about``, and is told for each once."""
 
-    def __init__(self, clock: Clock, announcer: Announcer) -> None:
+    def __init__(self, clock: Clock, announcer: EventPublisher) -> None:
         self._clock, self._announcer = clock, announcer
         self._since: dict[tuple[str, str | None], str] = {}
 
@@ -95,27 +93,3 @@ class ServiceAlerts:
 def _draft(clock: Clock, type_: str, kind: str, text: str, since: str, about: str | None) -> Draft:
     data = {"kind": kind, "text": text, "since": since}
     return Draft(type_, None, None, clock.now(), data if about is None else data | {"session": about})
-
-
-class WatchdogSilence:
-    """Raises "watchdog silent" when pushes stop for three push intervals, after a full period of grace."""
-
-    def __init__(self, clock: Clock, pushes: WatchdogPushes, alerts: ServiceAlerts) -> None:
-        self._clock, self._pushes, self._alerts = clock, pushes, alerts
-
-    async def run(self) -> None:
-        """The loop."""
-        while True:
-            try:
-                await self.look()
-            except STORE_ERRORS as error:
-                log.warning("The alert could not be stored yet", event_name="alerts.store", error=type(error).__name__)
-            await self._clock.sleep(_LOOK_EVERY_S)
-
-    async def look(self) -> None:
-        if self._pushes.silent():
-            age = self._pushes.age_s()
-            heard = "has never pushed" if age is None else f"has not pushed for {age:.0f} s"
-            await self._alerts.raise_(WATCHDOG_SILENT, f"Watchdog silent: it {heard}, nobody watches the bot service")
-        elif not self._pushes.stale():
-            await self._alerts.resolve(WATCHDOG_SILENT, "The watchdog pushes again")

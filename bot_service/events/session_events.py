@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot_service.domain.recovery import SUSPECTED
-from bot_service.domain.session_record import Record, Transition
-from bot_service.events.publisher import Announcer, Draft
+from bot_service.domain.session_record import SessionRecord, Transition
+from bot_service.events.publisher import Draft, EventPublisher
 from bot_service.events.service_alerts import CLIENT_OUTDATED, NOT_RECEIVING, ServiceAlerts
 from bot_service.sessions.event_bus import Event
 from bot_service.store import deliveries, events, messages, silence_patterns
@@ -17,22 +17,25 @@ from shared.clock import Clock, from_ms, iso
 
 
 class SessionEvents:
-    """``on_event`` listens to the bus, ``on_transitions`` and ``on_delete`` are sinks of the session store."""
+    """``on_event`` listens to the bus, ``on_transitions`` and ``on_delete`` are sinks of the session store.
+
+    ``deleted`` holds who is called with the id of a deleted session, after the commit.
+    """
 
     def __init__(
         self,
         clock: Clock,
-        announcer: Announcer,
+        announcer: EventPublisher,
         alerts: ServiceAlerts,
         *,
-        record_of: Callable[[str], Record | None],
+        record_of: Callable[[str], SessionRecord | None],
         forget_files: Callable[[str], Awaitable[None]],
         after_commit: Callable[[Callable[[], None]], None],
-        gone: Callable[[str], None],
     ) -> None:
         self._clock, self._announcer, self._alerts = clock, announcer, alerts
         self._record_of, self._forget_files = record_of, forget_files
-        self._after_commit, self._gone = after_commit, gone
+        self._after_commit = after_commit
+        self.deleted: list[Callable[[str], None]] = []
         self._drafts: BatchWriter[Draft | Event] = BatchWriter("session-events", clock, self._write, waiting=0)
 
     def on_event(self, event: Event) -> None:
@@ -45,7 +48,7 @@ class SessionEvents:
             self._drafts.add(event)
 
     async def on_transitions(
-        self, connection: AsyncConnection, changes: list[Transition], stored: Callable[[str], Record | None]
+        self, connection: AsyncConnection, changes: list[Transition], stored: Callable[[str], SessionRecord | None]
     ) -> None:
         """``stored(session)`` is the record that goes with the change; a session is told of before others know it."""
         drafts = [self._draft(change, stored(change.session) or self._record_of(change.session)) for change in changes]
@@ -62,7 +65,11 @@ class SessionEvents:
         data: dict[str, object] = {"session": session, "name": record.name if record is not None else session}
         await self._announcer.stage(connection, [Draft("session.deleted", session, owner, self._clock.now(), data)])
         await self._forget_files(session)
-        self._after_commit(lambda: self._gone(session))
+        self._after_commit(lambda: self._after_delete(session))
+
+    def _after_delete(self, session: str) -> None:
+        for listener in self.deleted:
+            listener(session)
 
     async def run(self) -> None:
         """The loop."""
@@ -96,7 +103,7 @@ class SessionEvents:
                 text = f"Session {event.session} does not wait for a person any more"
                 await self._alerts.resolve(NOT_RECEIVING, text, about=event.session)
 
-    def _draft(self, change: Transition, record: Record | None) -> Draft:
+    def _draft(self, change: Transition, record: SessionRecord | None) -> Draft:
         at = from_ms(change.at_ms)
         data = {
             "session": change.session,

@@ -22,7 +22,7 @@ _KEPT = 2000
 _GATHER_S = 0.05
 
 
-class EventFeed:
+class EventStream:
     """The tail is read from the store only while somebody reads."""
 
     def __init__(self, clock: Clock, database: Database) -> None:

@@ -42,7 +42,7 @@ class Target:
         return f"Target(id={self.id!r})"
 
 
-class WebhookDirectory:
+class Subscriptions:
     """Webhooks made by the API, and fixed targets of the operator (ALERT_URLS) that hear of the service itself."""
 
     def __init__(self, fixed: Iterable[Target] = ()) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bot_service.domain.message import JournalRecord
 from bot_service.engines.wire.journal_file import JournalSlice, journal_files, read_journal
-from bot_service.events.publisher import Announcer
+from bot_service.events.publisher import EventPublisher
 from bot_service.messages.inbound import Batch, take_in
 from bot_service.store import messages
 from bot_service.store.batch_writer import STORE_ERRORS, retried_on_store_errors
@@ -31,7 +31,7 @@ LOOK_EVERY_S = 5.0
 ORPHAN_S = 60.0
 
 
-class JournalIngest:
+class JournalReader:
     """``in_use()`` names the files that a living worker may still append to; ``owner_of(session)`` may be None for unknown ones.
 
     ``observe(batch, lag_ms)`` is called after every commit; ``lag_ms`` is the age of its oldest message.
@@ -42,7 +42,7 @@ class JournalIngest:
         folder: Path,
         clock: Clock,
         database: Database,
-        announcer: Announcer,
+        announcer: EventPublisher,
         *,
         in_use: Callable[[], set[str]],
         owner_of: Callable[[str], str | None],

@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot_service.domain.message import OutgoingMessage
-from bot_service.domain.session_record import Record
+from bot_service.domain.session_record import SessionRecord
 from bot_service.events.ids import EventIds, reply_message_id
 from bot_service.messages.inbound import ReplyTo
 from bot_service.messages.rate_limits import Frozen, frozen
@@ -73,7 +73,7 @@ class Outbox:
         database: Database,
         ids: EventIds,
         *,
-        record_of: Callable[[str], Record | None],
+        record_of: Callable[[str], SessionRecord | None],
         wake: Callable[[str], None],
         queue_limit: int,
     ) -> None:

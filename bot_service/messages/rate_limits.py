@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bot_service.domain.session_record import Record
+from bot_service.domain.session_record import SessionRecord
 from bot_service.domain.states import State, Wanted
 
 
@@ -40,7 +40,7 @@ class Frozen:
     until_ms: int | None
 
 
-def frozen(record: Record, now_ms: int, *, known_chat: bool) -> Frozen | None:
+def frozen(record: SessionRecord, now_ms: int, *, known_chat: bool) -> Frozen | None:
     """The freeze that stops a message of ``record``'s session now, or None. A session that reconnects is not frozen."""
     if record.state is State.BANNED:
         return Frozen(Freeze.BANNED, None)

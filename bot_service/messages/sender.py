@@ -14,10 +14,10 @@ import msgspec
 
 from bot_service.domain.message import OutgoingMessage, Sent
 from bot_service.domain.ports import EnginePool
-from bot_service.domain.session_record import Record
+from bot_service.domain.session_record import SessionRecord
 from bot_service.domain.states import LINKED
 from bot_service.engines.port import EngineError
-from bot_service.events.publisher import Announcer, Draft
+from bot_service.events.publisher import Draft, EventPublisher
 from bot_service.messages.inbound import status_draft
 from bot_service.messages.rate_limits import SendLimits, SendPolicy, frozen
 from bot_service.store import messages, send_queue
@@ -86,11 +86,11 @@ class Sender:
         self,
         clock: Clock,
         database: Database,
-        announcer: Announcer,
+        announcer: EventPublisher,
         pool: EnginePool,
         policy: SenderPolicy,
         *,
-        record_of: Callable[[str], Record | None],
+        record_of: Callable[[str], SessionRecord | None],
         on_sent: Callable[[str, str], None] = lambda _session, _chat: None,
         observe: Callable[[str], None] = lambda _state: None,
         pick: Callable[[], float] = random.random,

@@ -20,7 +20,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
 }
 
 
-class Unsendable(ValueError):
+class InvalidMessage(ValueError):
     """``field`` names what is wrong."""
 
     def __init__(self, field: str, why: str) -> None:
@@ -29,7 +29,7 @@ class Unsendable(ValueError):
 
 
 def address(to: str) -> str:
-    """``to`` as a JID: a JID stays, a number of 6 to 15 digits becomes one. Raises :class:`Unsendable`."""
+    """``to`` as a JID: a JID stays, a number of 6 to 15 digits becomes one. Raises :class:`InvalidMessage`."""
     to = to.strip()
     if _JID.match(to):
         return to
@@ -37,7 +37,7 @@ def address(to: str) -> str:
         digits = re.sub(r"\D", "", to)
         if 6 <= len(digits) <= 15:
             return f"{digits}@s.whatsapp.net"
-    raise Unsendable("to", "must be a telephone number with country code, or a JID")
+    raise InvalidMessage("to", "must be a telephone number with country code, or a JID")
 
 
 def missing(kind: str, given: dict[str, object]) -> str | None:

@@ -21,7 +21,7 @@ from bot_service.store.batch_writer import STORE_ERRORS
 from bot_service.store.database import Database
 from shared import logs
 from shared.clock import Clock, to_ms
-from shared.cooperative import Breath
+from shared.cooperative import CooperativeLoop
 
 log = logs.get(__name__)
 
@@ -98,6 +98,9 @@ class BotMetrics:
         self._signals.labels(kind.value).inc()
         if kind is SignalKind.OUTDATED:
             self._refused.inc()
+
+    def webhook_attempted(self, result: str) -> None:
+        self.webhook_deliveries.labels(result).inc()
 
     def client_version_checked(self, result: str) -> None:
         self._checks.labels(result).inc()
@@ -194,7 +197,7 @@ class AgesOfSessions(Collector):
 
     async def look(self) -> None:
         frames, inbound = _Counts(), _Counts()
-        breath = Breath()
+        breath = CooperativeLoop()
         for frame_ms, inbound_ms in self._ages_ms():
             frames.add(frame_ms)
             inbound.add(inbound_ms)

@@ -8,7 +8,7 @@ import msgspec
 
 from bot_service.store import watchdog_reports
 from bot_service.store.database import Database
-from bot_service.store.watchdog_reports import StoredPush
+from bot_service.store.watchdog_reports import StoredReport
 from shared import logs
 from shared.clock import Clock, from_ms, to_ms
 from shared.contract.keepalive import DEFAULT_PUSH_INTERVAL_MS, KeepAlive, Push, hours, success_rate
@@ -20,7 +20,7 @@ _ENCODER = msgspec.json.Encoder()
 log = logs.get(__name__)
 
 
-class WatchdogPushes:
+class WatchdogReports:
     """The newest push of the newest boot of the watchdog counts; once that boot is silent, of any that still pushes."""
 
     def __init__(self, clock: Clock, database: Database) -> None:
@@ -55,7 +55,7 @@ class WatchdogPushes:
             return False
         now = self._clock.now()
         started_ms = to_ms(push.started_at) if push.started_at is not None else max(0, to_ms(now) - push.uptime)
-        row = StoredPush(push.boot_id, push.sequence, started_ms, to_ms(now), _ENCODER.encode(push))
+        row = StoredReport(push.boot_id, push.sequence, started_ms, to_ms(now), _ENCODER.encode(push))
         # Taken before the write is awaited: a repeat that comes meanwhile must find it.
         before, self._sequences[push.boot_id] = self._sequences.get(push.boot_id), push.sequence
         try:

@@ -9,9 +9,9 @@ import msgspec
 
 from bot_service.domain.readiness import Evidence, Pattern
 from bot_service.domain.recovery import forget_rung
-from bot_service.domain.session_record import Record
+from bot_service.domain.session_record import SessionRecord
 from bot_service.domain.states import State
-from bot_service.sessions.notifications import News
+from bot_service.sessions.notifications import SessionNotifications
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.store.sessions import SessionStore
 from shared.clock import Clock, to_ms
@@ -20,10 +20,12 @@ from shared.clock import Clock, to_ms
 ACTIVITY_STEP_MS = 60_000
 
 
-class SignsOfLife:
+class ActivityTracker:
     """Sessions that nobody knows are passed over."""
 
-    def __init__(self, registry: SessionRegistry, store: SessionStore, news: News, clock: Clock) -> None:
+    def __init__(
+        self, registry: SessionRegistry, store: SessionStore, news: SessionNotifications, clock: Clock
+    ) -> None:
         self._registry, self._store, self._news, self._clock = registry, store, news, clock
         self._evidence: dict[str, Evidence] = {}
         self._stored_active_ms: dict[str, int] = {}
@@ -76,7 +78,7 @@ class SignsOfLife:
         self.evidence(session).sent(chat, self._now_ms())
         self.touch(session)
 
-    def begin(self, record: Record) -> None:
+    def begin(self, record: SessionRecord) -> None:
         """The session is stored as ``record`` says."""
         self._stored_active_ms[record.id] = record.active_ms
 
@@ -85,7 +87,7 @@ class SignsOfLife:
         self._evidence.pop(session, None)
         self._stored_active_ms.pop(session, None)
 
-    def _off_the_ladder(self, record: Record) -> Record:
+    def _off_the_ladder(self, record: SessionRecord) -> SessionRecord:
         after = forget_rung(record)
         if after is not record:
             self._registry.put(after)
@@ -93,7 +95,7 @@ class SignsOfLife:
             self._news.perhaps_cured(record, after)
         return after
 
-    def _touched(self, record: Record, changes: dict[str, int]) -> None:
+    def _touched(self, record: SessionRecord, changes: dict[str, int]) -> None:
         after = msgspec.structs.replace(record, **changes)
         self._registry.put(after)
         if after.active_ms - self._stored_active_ms.get(record.id, 0) >= ACTIVITY_STEP_MS:

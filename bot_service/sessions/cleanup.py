@@ -10,7 +10,7 @@ from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.supervisor import Supervisor
 from shared import logs
 from shared.clock import Clock
-from shared.cooperative import Breath
+from shared.cooperative import CooperativeLoop
 
 log = logs.get(__name__)
 
@@ -47,7 +47,7 @@ class Cleanup:
     async def once(self) -> Cleaned:
         closed = recycled = 0
         ids = self._registry.ids()
-        breath = Breath()
+        breath = CooperativeLoop()
         for session in ids:
             if breath.spent:
                 await breath.take()

@@ -12,11 +12,11 @@ from collections.abc import Collection
 from enum import Enum
 
 from bot_service.domain.client_version import Mode
-from bot_service.domain.session_record import FleetRecovered, Record
+from bot_service.domain.session_record import FleetRecovered, SessionRecord
 from bot_service.domain.states import FINAL, State, Wanted
 from bot_service.sessions.client_version import JITTER, ClientVersion
 from bot_service.sessions.client_version_refusals import NO_BUILD
-from bot_service.sessions.notifications import News
+from bot_service.sessions.notifications import SessionNotifications
 from bot_service.sessions.supervisor import Supervisor
 from shared import logs
 from shared.clock import Clock, to_ms
@@ -38,7 +38,7 @@ COPY_AGAIN_S = 3600.0
 LOOK_AT_MOST_EVERY_S = 60.0
 
 
-class Verdict(Enum):
+class CanaryResult(Enum):
     """What came of one try of the canary."""
 
     ACCEPTED = "accepted"
@@ -46,14 +46,14 @@ class Verdict(Enum):
     NONE = "none"  # the canary was stopped, deleted or unlinked, or cannot connect
 
 
-class VersionRecovery:
+class ClientVersionRecovery:
     """One loop. What it knows of one refusal of the fleet is forgotten when that is over."""
 
     def __init__(
         self,
         client_version: ClientVersion,
         supervisor: Supervisor,
-        news: News,
+        news: SessionNotifications,
         clock: Clock,
         *,
         chance: random.Random | None = None,
@@ -108,11 +108,11 @@ class VersionRecovery:
         passed: list[int] = []
         while self._fleet.policy.fleet_outdated and (build := self._next_build(passed)) is not None:
             passed.append(build)
-            verdict = await self._try(build) if await self._version.announce(build) else Verdict.NONE
-            if verdict is Verdict.ACCEPTED:
+            verdict = await self._try(build) if await self._version.announce(build) else CanaryResult.NONE
+            if verdict is CanaryResult.ACCEPTED:
                 await self._fleet.recovered()
                 return
-            if verdict is Verdict.REFUSED:
+            if verdict is CanaryResult.REFUSED:
                 self._tried.append(build)
             await self._version.store_refused()
         if self._fleet.policy.fleet_outdated:
@@ -132,9 +132,9 @@ class VersionRecovery:
                 return build
         return None
 
-    async def _try(self, build: int) -> Verdict:
-        verdict, undecided = Verdict.NONE, set[str]()
-        while verdict is Verdict.NONE and len(undecided) < CANARIES:
+    async def _try(self, build: int) -> CanaryResult:
+        verdict, undecided = CanaryResult.NONE, set[str]()
+        while verdict is CanaryResult.NONE and len(undecided) < CANARIES:
             canary = self._fleet.next_canary(build, but=undecided)
             if canary is None:
                 break
@@ -150,20 +150,20 @@ class VersionRecovery:
             verdict = await self._verdict(canary.id, begun_ms)
         return verdict
 
-    async def _verdict(self, canary: str, begun_ms: int) -> Verdict:
+    async def _verdict(self, canary: str, begun_ms: int) -> CanaryResult:
         until = self._clock.monotonic() + VERDICT_S
         while self._clock.monotonic() < until:
             await self._clock.sleep(POLL_S)
             record = self._supervisor.record(canary)
             if record is None or record.wanted is Wanted.STOP or record.state in FINAL:
-                return Verdict.NONE
+                return CanaryResult.NONE
             if record.state is State.OUTDATED and (record.due is None or record.due.at_ms > begun_ms):
-                return Verdict.REFUSED
+                return CanaryResult.REFUSED
             if self._is_stable(record):
-                return Verdict.ACCEPTED
-        return Verdict.NONE
+                return CanaryResult.ACCEPTED
+        return CanaryResult.NONE
 
-    def _is_stable(self, record: Record) -> bool:
+    def _is_stable(self, record: SessionRecord) -> bool:
         return record.state is State.READY and self._now_ms() - record.since_ms >= READY_FOR_S * 1000
 
     async def _wait(self, passed: Collection[int]) -> None:

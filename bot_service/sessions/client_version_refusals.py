@@ -8,12 +8,20 @@ from dataclasses import replace
 
 from bot_service.domain.ports import ClientVersionPool
 from bot_service.domain.reactions import CLIENT_REFUSED
-from bot_service.domain.session_record import Command, CommandKind, Fact, FleetOutdated, FleetRecovered, Policy, Record
+from bot_service.domain.session_record import (
+    Command,
+    CommandKind,
+    Fact,
+    FleetOutdated,
+    FleetRecovered,
+    SessionPolicy,
+    SessionRecord,
+)
 from bot_service.domain.states import FINAL, State, Wanted
-from bot_service.sessions.notifications import News
+from bot_service.sessions.notifications import SessionNotifications
 from bot_service.sessions.registry import SessionRegistry
 from shared import logs
-from shared.cooperative import Breath
+from shared.cooperative import CooperativeLoop
 from shared.tasks import spawn
 
 log = logs.get(__name__)
@@ -22,7 +30,7 @@ log = logs.get(__name__)
 NO_BUILD = 0
 
 
-class SessionFleet:
+class ClientVersionRefusals:
     """``policy`` is what every session is judged by; whether the fleet is outdated, and who the canary is, is part of it.
 
     ``refused`` are the builds that WhatsApp refused, ``refused_by`` the sessions that were refused with each since the build
@@ -31,9 +39,9 @@ class SessionFleet:
 
     def __init__(
         self,
-        policy: Policy,
+        policy: SessionPolicy,
         registry: SessionRegistry,
-        news: News,
+        news: SessionNotifications,
         apply: Callable[[str, Fact], object],
         pool: ClientVersionPool,
     ) -> None:
@@ -100,7 +108,7 @@ class SessionFleet:
 
     # --- the whole fleet ---
 
-    def outdated(self, canary: Record, *, restored: bool = False) -> None:
+    def outdated(self, canary: SessionRecord, *, restored: bool = False) -> None:
         """WhatsApp refuses the client version: only the canary still logs in. ``restored``: known from before the start."""
         if self.policy.fleet_outdated:
             return
@@ -112,17 +120,17 @@ class SessionFleet:
             spawn(self._hold_all(), name="fleet.hold")
 
     async def _hold_all(self) -> None:
-        breath = Breath()
+        breath = CooperativeLoop()
         for session in self._registry.ids():
             if self.policy.fleet_outdated and session != self.policy.canary:
                 self._apply(session, FleetOutdated())
             if breath.spent:
                 await breath.take()
 
-    def canary(self) -> Record | None:
+    def canary(self) -> SessionRecord | None:
         return self._registry.get(self.policy.canary or "")
 
-    def next_canary(self, build: int, *, but: Collection[str] = ()) -> Record | None:
+    def next_canary(self, build: int, *, but: Collection[str] = ()) -> SessionRecord | None:
         """The session that can best find out whether ``build`` is accepted: one that waits, and was not refused with it."""
         waiting = [
             record
@@ -136,7 +144,7 @@ class SessionFleet:
             waiting, key=lambda record: (record.id in by, record.jid is None, record.id in suspects), default=None
         )
 
-    def try_with(self, canary: Record, now_ms: int) -> None:
+    def try_with(self, canary: SessionRecord, now_ms: int) -> None:
         """``canary`` logs in now, for all."""
         former, self.policy = self.policy.canary, replace(self.policy, canary=canary.id)
         if former is not None and former != canary.id:
@@ -150,7 +158,7 @@ class SessionFleet:
         canary = self.canary()
         self.up_to_date()
         self._news.fleet_recovered(canary, None if canary is None else self._pool.build_of(canary.id))
-        breath = Breath()
+        breath = CooperativeLoop()
         for session in self._registry.ids():
             self._apply(session, FleetRecovered())
             if breath.spent:

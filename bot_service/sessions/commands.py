@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from bot_service.domain.ports import EnginePool
-from bot_service.domain.session_record import Command, CommandKind, Record, Signal
+from bot_service.domain.session_record import Command, CommandKind, SessionRecord, Signal
 from bot_service.domain.session_rules import refusal
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import LINKED, LIVE, State, Wanted
@@ -37,7 +37,7 @@ class SessionGone(Exception):
 class Refused(Exception):
     """The state of the session does not allow it. ``code`` is stable."""
 
-    def __init__(self, record: Record, code: str, detail: str) -> None:
+    def __init__(self, record: SessionRecord, code: str, detail: str) -> None:
         super().__init__(detail)
         self.record, self.code, self.detail = record, code, detail
 
@@ -50,7 +50,7 @@ class NewSession:
     metadata: dict[str, str] = field(default_factory=dict)
 
 
-class Sessions:
+class SessionCommands:
     """Raises :class:`SessionGone`, :class:`Refused`, ``StoreUnavailable`` and ``EngineError``."""
 
     def __init__(
@@ -59,13 +59,13 @@ class Sessions:
         self._supervisor, self._registry, self._store, self._pool = supervisor, registry, store, pool
         self._creating: set[str] = set()
 
-    async def create(self, new: NewSession, *, start: bool) -> Record:
+    async def create(self, new: NewSession, *, start: bool) -> SessionRecord:
         """A new session, stored. Raises :class:`SessionExists`."""
         session = new.id or f"s-{secrets.token_hex(6)}"
         if session in self._registry or session in self._creating:
             raise SessionExists(session)
         now_ms = self._supervisor.now_ms()
-        record = Record(
+        record = SessionRecord(
             id=session, owner=new.owner, name=new.name or session, metadata=new.metadata,
             created_ms=now_ms, since_ms=now_ms, active_ms=now_ms, aged_from_ms=now_ms,
         )  # fmt: skip
@@ -88,14 +88,14 @@ class Sessions:
             self._creating.discard(session)
         return begun.after
 
-    async def command(self, session: str, kind: CommandKind, reason: str = "") -> Record:
+    async def command(self, session: str, kind: CommandKind, reason: str = "") -> SessionRecord:
         """START, STOP, RESTART or RECONNECT. The wish holds at once; the answer comes when it is stored."""
         self._judge(session, kind)
         record = self._supervisor.apply(session, Command(kind, reason or f"user_{kind.value}"))
         await self._store.flush()
         return record if record is not None else self._known(session)
 
-    async def logout(self, session: str) -> Record:
+    async def logout(self, session: str) -> SessionRecord:
         """Unlink the phone; the row stays. The engine does it first, so that the answer is the truth."""
         record = self._judge(session, CommandKind.LOGGED_OUT)
         if record.jid is not None and record.state in LINKED:
@@ -124,7 +124,7 @@ class Sessions:
 
     async def change(
         self, session: str, *, name: str | None, owner: str | None, metadata: dict[str, str] | None
-    ) -> Record:
+    ) -> SessionRecord:
         given = {"name": name, "owner": owner, "metadata": metadata}
         record = msgspec.structs.replace(
             self._known(session), **{key: value for key, value in given.items() if value is not None}
@@ -159,21 +159,21 @@ class Sessions:
         async with asyncio.timeout(ENGINE_TIMEOUT_S):
             return await self._pool.simulate(session, action, args)
 
-    def _judge(self, session: str, kind: CommandKind) -> Record:
+    def _judge(self, session: str, kind: CommandKind) -> SessionRecord:
         record = self._known(session)
         refused = refusal(record, kind, self._supervisor.now_ms())
         if refused is not None:
             raise Refused(record, refused.code, refused.detail)
         return record
 
-    def _known(self, session: str) -> Record:
+    def _known(self, session: str) -> SessionRecord:
         record = self._registry.get(session)
         if record is None:
             raise SessionGone(session)
         return record
 
 
-def sick(registry: SessionRegistry, now_ms: int, *, limit: int) -> list[Record]:
+def sick(registry: SessionRegistry, now_ms: int, *, limit: int) -> list[SessionRecord]:
     """Wanted sessions that have not been READY for longest and wait for nobody: what a repair turns to."""
     waiting = (State.DEGRADED, State.RECONNECTING, State.CONNECTING, State.STARTING, State.SYNCING)
     found = [r for r in registry if r.wanted is Wanted.RUN and r.state in waiting and now_ms - r.since_ms > 30_000]

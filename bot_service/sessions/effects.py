@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from bot_service.domain.ports import EnginePool
-from bot_service.domain.session_record import EffectKind, Record, Signal
+from bot_service.domain.session_record import EffectKind, SessionRecord, Signal
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import LIVE, Wanted
 from bot_service.engines.port import EngineError
 from bot_service.sessions.leases import Leases
 from shared import logs
-from shared.cooperative import SharedBreath
+from shared.cooperative import SharedCooperativeLoop
 from shared.tasks import spawn
 
 log = logs.get(__name__)
@@ -28,14 +28,14 @@ class Told(Protocol):
 
     def signal(self, session: str, signal: Signal) -> None: ...
 
-    def record(self, session: str) -> Record | None: ...
+    def record(self, session: str) -> SessionRecord | None: ...
 
     def is_canary(self, session: str) -> bool: ...
 
     def version_is_refused(self, session: str) -> None: ...
 
 
-class Hands:
+class EffectRunner:
     """One short task per session that has work; none for sessions at rest."""
 
     def __init__(
@@ -44,7 +44,7 @@ class Hands:
         self._pool, self._leases, self._proxy = pool, leases, proxy
         self._start_timeout_s = start_timeout_s
         self._gate = asyncio.Semaphore(concurrency)
-        self._breath = SharedBreath()
+        self._breath = SharedCooperativeLoop()
         self._queues: dict[str, deque[EffectKind]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._floor: dict[str, int] = {}

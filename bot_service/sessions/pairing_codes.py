@@ -18,7 +18,7 @@ class Shown:
     round: int = 1
 
 
-class Codes:
+class PairingCodes:
     def __init__(self) -> None:
         self._shown: dict[str, Shown] = {}
 

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from bot_service.domain.message import PROBE_ID, PROBE_TEXT, OutgoingMessage
 from bot_service.domain.ports import EnginePool
 from bot_service.domain.recovery import TOP
-from bot_service.domain.session_record import Record
+from bot_service.domain.session_record import SessionRecord
 from bot_service.domain.states import State
 from bot_service.engines.port import EngineError
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.supervisor import Supervisor
 from shared import logs
 from shared.clock import Clock
-from shared.cooperative import Breath
+from shared.cooperative import CooperativeLoop
 from shared.tasks import spawn
 
 log = logs.get(__name__)
@@ -54,7 +54,7 @@ class _Asked:
     misses: int = 0
 
 
-class Probe:
+class ReceiveProbe:
     """``round_trip(seconds)`` is called for every probe that came back."""
 
     def __init__(
@@ -81,7 +81,7 @@ class Probe:
         for asked in list(self._asked.values()):
             self._judge(asked)
         room, ringers = AT_ONCE, None
-        breath = Breath()
+        breath = CooperativeLoop()
         for session in self._registry.ids():
             if breath.spent:
                 await breath.take()
@@ -98,14 +98,14 @@ class Probe:
             if room == 0:
                 return
 
-    def _heard_ms(self, record: Record) -> int:
+    def _heard_ms(self, record: SessionRecord) -> int:
         """When something last proved that this session receives."""
         evidence = self._supervisor.life.evidence(record.id)
         _, inbound_age = self._pool.frame_ages_ms(record.id)
         told = 0 if inbound_age is None else self._supervisor.now_ms() - inbound_age
         return max(told, record.inbound_ms or 0, evidence.receipt_ms or 0, evidence.probe_returned_ms or 0)
 
-    def _is_due(self, record: Record) -> bool:
+    def _is_due(self, record: SessionRecord) -> bool:
         if record.jid is None or record.linked_ms is None:
             return False
         if record.state is not State.READY and not (record.state is State.DEGRADED and record.suspicion is not None):
@@ -117,7 +117,7 @@ class Probe:
         asked_ms = self._supervisor.life.evidence(record.id).probe_sent_ms or 0
         return self._supervisor.now_ms() - max(record.linked_ms, heard_ms, asked_ms) >= wait_ms
 
-    def _ask(self, record: Record, sender: Record, misses: int) -> None:
+    def _ask(self, record: SessionRecord, sender: SessionRecord, misses: int) -> None:
         if record.jid is None:
             return
         now_ms = self._supervisor.now_ms()
@@ -127,11 +127,11 @@ class Probe:
         message = OutgoingMessage(PROBE_ID + secrets.token_hex(8).upper(), record.jid, "text", text=PROBE_TEXT)
         spawn(self._send(sender.id, record.id, message), name="probe.send")
 
-    async def _ringers(self) -> dict[str, list[Record]]:
+    async def _ringers(self) -> dict[str, list[SessionRecord]]:
         """By owner, the sessions that are READY and have not rung within the interval."""
-        found: dict[str, list[Record]] = {}
+        found: dict[str, list[SessionRecord]] = {}
         now_ms = self._supervisor.now_ms()
-        breath = Breath()
+        breath = CooperativeLoop()
         for session in self._registry.ids():
             if breath.spent:
                 await breath.take()
@@ -163,7 +163,7 @@ class Probe:
             del self._asked[asked.session]
             self._missed(record, asked, now_ms)
 
-    def _returned(self, record: Record, asked: _Asked, now_ms: int) -> None:
+    def _returned(self, record: SessionRecord, asked: _Asked, now_ms: int) -> None:
         evidence = self._supervisor.life.evidence(record.id)
         took_ms = max(0, self._heard_ms(record) - asked.sent_ms)
         evidence.proven()
@@ -171,7 +171,7 @@ class Probe:
         self._supervisor.life.proven(record.id)
         self._round_trip(took_ms / 1000)
 
-    def _missed(self, record: Record, asked: _Asked, now_ms: int) -> None:
+    def _missed(self, record: SessionRecord, asked: _Asked, now_ms: int) -> None:
         misses = asked.misses + 1
         sender = self._registry.get(asked.sender)
         if misses < MISSES and sender is not None:
@@ -181,7 +181,7 @@ class Probe:
         log.warning("A receive probe did not come back", event_name="probe.missed", session=record.id, misses=misses)
 
 
-def _another(ringers: list[Record], record: Record) -> Record | None:
+def _another(ringers: list[SessionRecord], record: SessionRecord) -> SessionRecord | None:
     """Takes one that is not ``record`` from the end of ``ringers``."""
     for place in range(len(ringers) - 1, max(-1, len(ringers) - 3), -1):
         if ringers[place].id != record.id:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from bot_service.domain.session_record import Command, CommandKind, Record
+from bot_service.domain.session_record import Command, CommandKind, SessionRecord
 from bot_service.domain.states import LIVE, State, Wanted
-from bot_service.sessions.effects import Hands
+from bot_service.sessions.effects import EffectRunner
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.supervisor import Supervisor
 from shared import logs
-from shared.cooperative import Breath
+from shared.cooperative import CooperativeLoop
 
 log = logs.get(__name__)
 
@@ -16,7 +16,9 @@ log = logs.get(__name__)
 class Restore:
     """``done`` is true once every wanted session had its first try."""
 
-    def __init__(self, supervisor: Supervisor, registry: SessionRegistry, hands: Hands, *, stagger_ms: int) -> None:
+    def __init__(
+        self, supervisor: Supervisor, registry: SessionRegistry, hands: EffectRunner, *, stagger_ms: int
+    ) -> None:
         self._supervisor, self._registry = supervisor, registry
         self._stagger_ms = stagger_ms
         self._waiting: set[str] = set()
@@ -26,10 +28,10 @@ class Restore:
     def done(self) -> bool:
         return not self._waiting
 
-    async def begin(self, records: list[Record]) -> None:
+    async def begin(self, records: list[SessionRecord]) -> None:
         """Take over ``records`` from the store; the starts themselves follow by the timers."""
         now_ms = self._supervisor.now_ms()
-        breath = Breath()
+        breath = CooperativeLoop()
         for record in records:
             self._supervisor.add(record)
             if breath.spent:

@@ -20,7 +20,7 @@ SLICE = 100
 PAUSE_S = 0.02
 
 
-class PatternKeeper:
+class SilencePatterns:
     """``every_s`` seconds between two looks for what was learned."""
 
     def __init__(self, supervisor: Supervisor, database: Database, clock: Clock, *, every_s: float = 600.0) -> None:

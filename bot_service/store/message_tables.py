@@ -23,7 +23,7 @@ messages = sa.Table(
     sa.Column("type", sa.String(16), nullable=False),
     sa.Column("at_ms", sa.BigInteger, nullable=False),
     sa.Column("stored_ms", sa.BigInteger, nullable=False),
-    # in: received, handled, unhandled. out: queued, sent, delivered, read, failed.
+    # in: received; rows of versions before 0.3 also handled, unhandled. out: queued, sent, delivered, read, failed.
     sa.Column("state", sa.String(12), nullable=False),
     sa.Column("state_ms", sa.BigInteger, nullable=False),
     sa.Column("error", sa.String(300)),
@@ -36,12 +36,6 @@ messages = sa.Table(
     sa.Index("messages_by_session", "session", "seq"),
     sa.Index("messages_by_chat", "session", "chat", "seq"),
     sa.Index("messages_by_idempotency_key", "session", "idempotency_key", unique=True),
-    sa.Index(
-        "messages_to_handle",
-        "seq",
-        sqlite_where=sa.text("state = 'received'"),
-        postgresql_where=sa.text("state = 'received'"),
-    ),
 )
 
 send_outbox = sa.Table(

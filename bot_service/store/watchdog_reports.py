@@ -13,7 +13,7 @@ _KEPT_BOOTS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class StoredPush:
+class StoredReport:
     """``body`` is a ``shared.contract.keepalive.Push`` as JSON; times in ms since the epoch."""
 
     boot_id: str
@@ -23,7 +23,7 @@ class StoredPush:
     body: bytes
 
 
-async def save(connection: AsyncConnection, push: StoredPush) -> None:
+async def save(connection: AsyncConnection, push: StoredReport) -> None:
     """Store the newest push of its boot, and forget boots long gone."""
     values = {
         "sequence": push.sequence,
@@ -39,9 +39,9 @@ async def save(connection: AsyncConnection, push: StoredPush) -> None:
         await connection.execute(table.delete().where(table.c.boot_id.not_in(kept)))
 
 
-async def all_boots(connection: AsyncConnection) -> list[StoredPush]:
+async def all_boots(connection: AsyncConnection) -> list[StoredReport]:
     table = keepalive_pushes
     found = await connection.execute(
         sa.select(table.c.boot_id, table.c.sequence, table.c.started_ms, table.c.received_ms, table.c.body)
     )
-    return [StoredPush(*row) for row in found]
+    return [StoredReport(*row) for row in found]

@@ -12,7 +12,7 @@ from shared.clock import Clock, to_ms
 EVERY_S = 1.0
 
 
-class StoreWatch:
+class StoreWriteCheck:
     """Writes nothing while all is well."""
 
     def __init__(self, database: Database, clock: Clock) -> None:

@@ -12,7 +12,7 @@ import random
 from collections.abc import Awaitable, Callable
 
 from bot_service.events.publisher import Staged
-from bot_service.events.subscriptions import Target, WebhookDirectory
+from bot_service.events.subscriptions import Subscriptions, Target
 from bot_service.store import deliveries
 from bot_service.store.batch_writer import STORE_ERRORS
 from bot_service.store.database import Database
@@ -42,7 +42,7 @@ class WebhookDispatcher:
         self,
         clock: Clock,
         database: Database,
-        directory: WebhookDirectory,
+        directory: Subscriptions,
         policy: WebhookPolicy,
         *,
         call: Caller,

@@ -39,7 +39,7 @@ class Next(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RetryDecision:
     """``next_ms`` of the next attempt; ``pause_until_ms`` 0 when the receiver is not paused."""
 
     next: Next
@@ -56,7 +56,7 @@ def judge(
     aside: bool,
     now_ms: int,
     pick: Callable[[], float],
-) -> Verdict:
+) -> RetryDecision:
     """``failures``: attempts at this receiver that failed in a row, this one included. ``aside``: already retried by itself."""
     asked_s = attempt.retry_after_s or 0.0
     pause_s = asked_s
@@ -65,12 +65,12 @@ def judge(
         pause_s = max(pause_s, full_jitter(beyond, first_s=policy.pause_first_s, cap_s=policy.pause_cap_s, pick=pick))
     pause_until_ms = now_ms + int(pause_s * 1000) if pause_s > 0 else 0
     if now_ms - delivery.created_ms >= policy.retry_for_ms:
-        return Verdict(Next.DEAD, now_ms, pause_until_ms)
+        return RetryDecision(Next.DEAD, now_ms, pause_until_ms)
     attempts = delivery.attempts + 1
     # A receiver that is down is asked by one attempt at a time: the whole of what waits must not wait an hour for it.
     cap_s = policy.pause_cap_s if attempt.down else policy.cap_s
     wait_s = full_jitter(attempts - 1, first_s=policy.first_s, cap_s=cap_s, pick=pick)
     next_ms = now_ms + int(1000 * max(wait_s, asked_s))
     if aside or (not attempt.down and attempts >= policy.aside_after):
-        return Verdict(Next.ASIDE, next_ms, pause_until_ms)
-    return Verdict(Next.HOLD, next_ms, pause_until_ms)
+        return RetryDecision(Next.ASIDE, next_ms, pause_until_ms)
+    return RetryDecision(Next.HOLD, next_ms, pause_until_ms)

@@ -20,7 +20,7 @@ TYPE = "webhook.test"
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class TestCallResult:
     """What came of it."""
 
     event: str
@@ -28,17 +28,17 @@ class Trial:
     duration_ms: int
 
 
-class WebhookTrial:
+class WebhookTestCall:
     """Calls also a webhook that is switched off: that is when somebody wants to know whether it would work."""
 
     def __init__(self, clock: Clock, ids: EventIds, call: Callable[[Target, str, bytes], Awaitable[Attempt]]) -> None:
         self._clock, self._ids, self._call = clock, ids, call
 
-    async def run(self, webhook: Webhook) -> Trial:
+    async def run(self, webhook: Webhook) -> TestCallResult:
         """Never raises for what the receiver does; takes at most WEBHOOK_TIMEOUT."""
         event, begun = self._ids.next(), self._clock.monotonic()
         body = msgspec.json.encode(
             Envelope(event, TYPE, iso(self._clock.now()), webhook.session, {"webhook": webhook.id})
         )
         attempt = await self._call(Target(webhook.id, webhook.url, key_of(webhook.secret)), event, body)
-        return Trial(event, attempt, int((self._clock.monotonic() - begun) * 1000))
+        return TestCallResult(event, attempt, int((self._clock.monotonic() - begun) * 1000))

@@ -22,7 +22,7 @@ from shared.settings import SettingsError, load
 PARTS = ("shared.tools.cli.examine", "bot_service.doctor", "watchdog.doctor")
 
 
-class Verdict(StrEnum):
+class CheckStatus(StrEnum):
     OK = "ok"
     INFO = "info"  # nothing is wrong; worth knowing
     WARNING = "warning"  # works, but not as one should want
@@ -35,7 +35,7 @@ class Check:
 
     group: str
     name: str
-    verdict: Verdict
+    verdict: CheckStatus
     found: str
     todo: str = ""
 
@@ -60,7 +60,7 @@ def examine(context: Context) -> Iterator[Check]:
             yield from parts
         except Exception as error:
             todo = "this is an error of ours: please report it"
-            yield Check(name, "check-up", Verdict.FAILED, f"{type(error).__name__}: {error}", todo)
+            yield Check(name, "check-up", CheckStatus.FAILED, f"{type(error).__name__}: {error}", todo)
 
 
 def settings_checks(group: str, cls: type[Any], environ: Mapping[str, str]) -> tuple[list[Check], Any]:
@@ -72,26 +72,26 @@ def settings_checks(group: str, cls: type[Any], environ: Mapping[str, str]) -> t
             Check(
                 group,
                 fault.name,
-                Verdict.FAILED,
+                CheckStatus.FAILED,
                 str(fault).removeprefix(f"{fault.name}:").strip(),
                 f"correct {fault.name} and start again",
             )
             for fault in error.faults
         ], None
-    return [Check(group, "settings", Verdict.OK, "every variable can be used")], loaded
+    return [Check(group, "settings", CheckStatus.OK, "every variable can be used")], loaded
 
 
 def sqlite_check(group: str, path: Path) -> Check:
     """Whether the database at ``path`` is whole; it is opened read-only and never made."""
     if not path.exists():
-        return Check(group, "database", Verdict.INFO, f"{path} is not there yet; it is made at the first start")
+        return Check(group, "database", CheckStatus.INFO, f"{path} is not there yet; it is made at the first start")
     try:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=2)) as database:
             result = database.execute("PRAGMA quick_check(1)").fetchone()[0]
     except sqlite3.Error as error:
         todo = "stop the program, keep the file, and restore the last backup (docs/operations.md)"
-        return Check(group, "database", Verdict.FAILED, f"{path} cannot be read: {error}", todo)
+        return Check(group, "database", CheckStatus.FAILED, f"{path} cannot be read: {error}", todo)
     if result != "ok":
         todo = "stop the program, keep the file, and restore the last backup (docs/operations.md)"
-        return Check(group, "database", Verdict.FAILED, f"{path} is damaged: {result}", todo)
-    return Check(group, "database", Verdict.OK, f"{path} is whole")
+        return Check(group, "database", CheckStatus.FAILED, f"{path} is damaged: {result}", todo)
+    return Check(group, "database", CheckStatus.OK, f"{path} is whole")

@@ -22,7 +22,7 @@ DROPPED_S = 2.0
 log = logs.get(__name__)
 
 
-class Door(web.RequestHandler):
+class RequestHandler(web.RequestHandler):
     """One connection. Requests that can be read go the usual way, through the middlewares of the application."""
 
     __slots__ = ("_dropped", "_unread")
@@ -89,7 +89,7 @@ async def listen(runner: web.AppRunner, sockets: list[socket.socket]) -> list[as
     if server is None:
         raise RuntimeError("the runner is not set up")
 
-    def door() -> Door:
-        return Door(server, loop=loop)
+    def door() -> RequestHandler:
+        return RequestHandler(server, loop=loop)
 
     return [await loop.create_server(door, sock=sock, backlog=BACKLOG) for sock in sockets]

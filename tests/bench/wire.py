@@ -24,7 +24,7 @@ from typing import Any
 
 import aiohttp
 
-from bot_service.domain.session_record import Record
+from bot_service.domain.session_record import SessionRecord
 from bot_service.domain.states import State, Wanted
 from bot_service.store.sessions import row_of
 from tests.fake_whatsapp.remote import Remote, ServerProcess
@@ -76,7 +76,7 @@ def insert(data_dir: Path, jids: dict[str, str]) -> None:
     now_ms = int(time.time() * 1000)
     with contextlib.closing(sqlite3.connect(data_dir / "bot.db")) as db, db:
         for name, jid in jids.items():
-            record = Record(
+            record = SessionRecord(
                 id=name, owner="admin", name=name, created_ms=now_ms, wanted=Wanted.RUN, state=State.RECONNECTING,
                 jid=jid, since_ms=now_ms, active_ms=now_ms, aged_from_ms=now_ms,
             )  # fmt: skip
@@ -337,7 +337,7 @@ async def _with_bot(bot: Program, server: Remote, server_pid: int, receiver: Rec
     watcher = Watcher(bot.url)
     async with Client(bot.url) as client:
         print(f"  started, all READY after {await ready_after(client, count, begun):.1f} s", flush=True)
-        print(f"  API loop lag meanwhile: {await lag_of_phase(watcher)}", flush=True)
+        print(f"  API loop lag during it: {await lag_of_phase(watcher)}", flush=True)
         await asyncio.sleep(3)
         watcher.fresh()
         pids = [bot.pid, *bot.worker_pids()]
@@ -355,9 +355,9 @@ async def _with_bot(bot: Program, server: Remote, server_pid: int, receiver: Rec
             raise RuntimeError(f"no webhook could be made: {status} {answer}")
         shares.told()
         print(f"  in: {await inbound(client, server, receiver, count)}")
-        print(f"  API loop lag meanwhile: {await lag_of_phase(watcher)}; {shares.told()}", flush=True)
+        print(f"  API loop lag during it: {await lag_of_phase(watcher)}; {shares.told()}", flush=True)
         print(f"  out: {await outbound(client, server, count)}")
-        print(f"  API loop lag meanwhile: {await lag_of_phase(watcher)}; {shares.told()}", flush=True)
+        print(f"  API loop lag during it: {await lag_of_phase(watcher)}; {shares.told()}", flush=True)
         memory = proportional_mb([bot.pid, *bot.worker_pids()])
         print(f"  after traffic: {memory:.0f} MB = {memory / count:.2f} MB a session", flush=True)
         bot.kill()
@@ -366,7 +366,7 @@ async def _with_bot(bot: Program, server: Remote, server_pid: int, receiver: Rec
         bot.start()
         print(f"  killed with -9, all READY again after {await ready_after(client, count, begun):.1f} s")
         await asyncio.sleep(2.5)
-        print(f"  API loop lag meanwhile: {await lag_of_phase(watcher)}", flush=True)
+        print(f"  API loop lag during it: {await lag_of_phase(watcher)}", flush=True)
         await watcher.stop()
         print(f"  API loop lag throughout: {lag(lags)}; load {os.getloadavg()[0]:.1f}", flush=True)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.gc_tuning import HeapCare, settle
+from shared.gc_tuning import GcTuning, settle
 from tests.support.fake_clock import FakeClock
 
 MANY = 4000
@@ -25,13 +25,13 @@ class Thing:
 
 
 @pytest.fixture(autouse=True)
-def settled() -> Iterator[HeapCare]:
+def settled() -> Iterator[GcTuning]:
     settle()
-    yield HeapCare(FakeClock(), many=MANY)
+    yield GcTuning(FakeClock(), many=MANY)
     gc.unfreeze()
 
 
-def test_much_that_lives_is_left_out_once_and_freed_all_the_same(settled: HeapCare) -> None:
+def test_much_that_lives_is_left_out_once_and_freed_all_the_same(settled: GcTuning) -> None:
     assert not settled.look()
     things = [Thing() for _ in range(MANY)]
     gc.collect(1)
@@ -43,7 +43,7 @@ def test_much_that_lives_is_left_out_once_and_freed_all_the_same(settled: HeapCa
     assert Thing.alive == 0
 
 
-def test_garbage_is_collected_and_nothing_is_left_out_for_it(settled: HeapCare) -> None:
+def test_garbage_is_collected_and_nothing_is_left_out_for_it(settled: GcTuning) -> None:
     things = [Thing() for _ in range(MANY)]
     for thing in things:
         thing.me = thing

@@ -7,16 +7,16 @@ import time
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from shared.cooperative import Breath, SharedBreath
-from shared.loop_metrics import BOUNDS_S, LoopTurns, TurnsOfLoop
+from shared.cooperative import CooperativeLoop, SharedCooperativeLoop
+from shared.loop_metrics import BOUNDS_S, LoopMeter, LoopTurnCollector
 
 
-def longer_than(turns: LoopTurns, bound_s: float) -> int:
+def longer_than(turns: LoopMeter, bound_s: float) -> int:
     return sum(turns.in_bucket[BOUNDS_S.index(bound_s) + 1 :])
 
 
 def test_a_stall_is_one_long_turn_and_waiting_is_none() -> None:
-    turns = LoopTurns()
+    turns = LoopMeter()
 
     async def work() -> None:
         await asyncio.sleep(2.0)
@@ -31,11 +31,11 @@ def test_a_stall_is_one_long_turn_and_waiting_is_none() -> None:
 
 
 def test_the_histogram_is_cumulative_and_complete() -> None:
-    turns = LoopTurns()
+    turns = LoopMeter()
     for length_s in (0.0005, 0.015, 9.0):
         turns.add(length_s)
     registry = CollectorRegistry()
-    registry.register(TurnsOfLoop(turns, "loop_turn_seconds"))
+    registry.register(LoopTurnCollector(turns, "loop_turn_seconds"))
     text = generate_latest(registry).decode()
     assert 'loop_turn_seconds_bucket{le="0.001"} 1.0' in text
     assert 'loop_turn_seconds_bucket{le="0.02"} 2.0' in text
@@ -50,7 +50,7 @@ async def test_a_breath_is_spent_after_its_time_and_whole_after_a_turn_of_others
         nonlocal others
         others += 1
 
-    breath = Breath(0.01)
+    breath = CooperativeLoop(0.01)
     assert not breath.spent
     time.sleep(0.011)  # noqa: ASYNC251  work
     assert breath.spent
@@ -61,7 +61,7 @@ async def test_a_breath_is_spent_after_its_time_and_whole_after_a_turn_of_others
 
 
 async def test_many_tasks_at_once_share_turns_and_keep_their_order() -> None:
-    breath, done, turns = SharedBreath(0.005), [], 0
+    breath, done, turns = SharedCooperativeLoop(0.005), [], 0
 
     async def work(number: int) -> None:
         await breath.turn()

@@ -16,7 +16,7 @@ from watchdog.flow.pipeline import Decided
 log = logs.get(__name__)
 
 
-class Story:
+class DecisionLog:
     """The story of one target. ``several`` names the target in every sentence, when there is more than one."""
 
     def __init__(

@@ -8,7 +8,7 @@ from watchdog.flow.pipeline import Pipeline
 from watchdog.flow.schedule import Schedule
 
 
-class LinkFacts:
+class HeartbeatFacts:
     """The listener of one target's link. ``since_ms`` is when the trouble began, until the link is up again."""
 
     def __init__(self, *, target: str, pipeline: Pipeline, schedule: Schedule) -> None:

@@ -7,7 +7,7 @@ from shared.clock import Clock
 from watchdog.domain.cadence import waits_for_time
 from watchdog.domain.facts import Tick
 from watchdog.flow.pipeline import Pipeline
-from watchdog.flow.steady_time import Moments
+from watchdog.flow.steady_time import SteadyTime
 from watchdog.flow.timing import StepWatch, until
 from watchdog.ledger import decisions, runs
 from watchdog.ledger.sqlite import Ledger
@@ -20,10 +20,10 @@ PRUNE_EVERY_S = 3600.0
 CLOCK_STEP_MS = 5000
 
 
-class Upkeep:
+class Housekeeping:
     """One endless loop, :meth:`run`; :meth:`end` once at the stop."""
 
-    def __init__(self, *, ledger: Ledger, pipeline: Pipeline, clock: Clock, moments: Moments, boot_id: str) -> None:
+    def __init__(self, *, ledger: Ledger, pipeline: Pipeline, clock: Clock, moments: SteadyTime, boot_id: str) -> None:
         self._ledger, self._pipeline, self._clock, self._moments = ledger, pipeline, clock, moments
         self._boot_id = boot_id
         self._noted = clock.monotonic()

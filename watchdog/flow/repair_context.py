@@ -9,7 +9,7 @@ from watchdog.domain.states import Incident, IncidentKind, State
 from watchdog.domain.target import TargetState
 from watchdog.flow.pipeline import Pipeline
 from watchdog.flow.remediator import View
-from watchdog.flow.steady_time import Moments
+from watchdog.flow.steady_time import SteadyTime
 from watchdog.flow.watch import Watch
 from watchdog.ledger import incidents
 from watchdog.ledger.sqlite import Ledger
@@ -23,10 +23,12 @@ _GRAVITY = (
 )
 
 
-class RepairView:
+class RepairContext:
     """``look(target)``. Remembers since when each incident is known and each target healthy, in steady time."""
 
-    def __init__(self, *, ledger: Ledger, pipeline: Pipeline, moments: Moments, watches: Mapping[str, Watch]) -> None:
+    def __init__(
+        self, *, ledger: Ledger, pipeline: Pipeline, moments: SteadyTime, watches: Mapping[str, Watch]
+    ) -> None:
         self._ledger, self._pipeline, self._moments, self._watches = ledger, pipeline, moments, watches
         self._known_since: dict[str, tuple[str, int]] = {}
         self._healthy_since: dict[str, int] = {}

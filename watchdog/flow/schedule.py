@@ -14,7 +14,7 @@ from watchdog.domain.ports import Pinger
 from watchdog.domain.states import State
 from watchdog.flow.pace import Pace
 from watchdog.flow.pipeline import Pipeline
-from watchdog.flow.steady_time import Moments
+from watchdog.flow.steady_time import SteadyTime
 from watchdog.flow.timing import either
 
 LONGEST_SLEEP_S = 3600.0
@@ -30,7 +30,7 @@ class Schedule:
         pinger: Pinger,
         pipeline: Pipeline,
         clock: Clock,
-        moments: Moments,
+        moments: SteadyTime,
         start_delay_s: float,
     ) -> None:
         self._target, self._pinger, self._pipeline = target, pinger, pipeline

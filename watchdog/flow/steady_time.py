@@ -6,7 +6,7 @@ from shared.clock import Clock
 from watchdog.domain.policy import Now
 
 
-class Moments:
+class SteadyTime:
     """The steady time starts at the wall time of this object's making and never steps afterwards."""
 
     def __init__(self, clock: Clock) -> None:

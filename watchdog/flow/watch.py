@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from shared.tasks import TaskGroupOfLoops
 from watchdog.bot_report.pusher import Pusher
 from watchdog.flow.counts import Counts
-from watchdog.flow.heartbeat_facts import LinkFacts
+from watchdog.flow.heartbeat_facts import HeartbeatFacts
 from watchdog.flow.schedule import Schedule
 from watchdog.probes.heartbeat_link import HeartbeatLink
 
@@ -22,7 +22,7 @@ class Watch:
     schedule: Schedule
     link: HeartbeatLink
     pusher: Pusher
-    facts: LinkFacts
+    facts: HeartbeatFacts
 
     @property
     def health_url(self) -> str:

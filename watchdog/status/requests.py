@@ -14,7 +14,7 @@ LONGEST_PAUSE_MS = 7 * 86_400_000
 _ENDS = ("until", "durationMs", "minutes")
 
 
-class PauseWish(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+class PauseRequest(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     """Exactly one of ``until`` (ISO 8601), ``durationMs`` and ``minutes``: a window always ends."""
 
     target: str = "*"
@@ -25,15 +25,15 @@ class PauseWish(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     reason: str = ""
 
 
-class AckWish(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+class AcknowledgeRequest(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     author: str = ""
 
 
-class TestWish(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+class TestRequest(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     author: str = ""
 
 
-def pause_of(wish: PauseWish, targets: tuple[str, ...], now_ms: int) -> Pause:
+def pause_of(wish: PauseRequest, targets: tuple[str, ...], now_ms: int) -> Pause:
     """The window that is wished for, from now on. Raises :class:`shared.web.errors.Problem` 422."""
     if wish.target != "*" and wish.target not in targets:
         raise errors.invalid("target", f"must be * or one of {', '.join(targets)}")
@@ -46,12 +46,12 @@ def pause_of(wish: PauseWish, targets: tuple[str, ...], now_ms: int) -> Pause:
     return Pause(f"pause-{now_ms}-{secrets.token_hex(3)}", wish.target, now_ms, until_ms, author, reason)
 
 
-def _given(wish: PauseWish) -> list[str]:
+def _given(wish: PauseRequest) -> list[str]:
     values = (wish.until, wish.duration_ms, wish.minutes)
     return [name for name, value in zip(_ENDS, values, strict=True) if value is not None]
 
 
-def _until(wish: PauseWish, now_ms: int) -> int:
+def _until(wish: PauseRequest, now_ms: int) -> int:
     given = _given(wish)
     if len(given) != 1:
         raise errors.invalid("until", f"exactly one of {', '.join(_ENDS)} is needed: a maintenance window always ends")

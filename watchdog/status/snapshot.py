@@ -36,7 +36,7 @@ _NOTICES = 20
 _TRIES = 3
 
 
-class Gather:
+class StatusSnapshot:
     """``status()`` for all readers together: many open pages cost as much as one."""
 
     def __init__(

@@ -23,7 +23,7 @@ FROM_THE_BEGINNING = "0" * 18
 async def stream(request: web.Request) -> web.StreamResponse:
     """``?session=&types=message,session.*``. A gap that is no longer stored is told by an event ``gap``; ``0`` as
     Last-Event-ID begins with the oldest event there is."""
-    feed, last = request.app[keys.DELIVERY].feed, _last_event_id(request)
+    feed, last = request.app[keys.EVENTS].stream, _last_event_id(request)
     if feed.readers >= READERS:
         raise errors.Problem(503, "too_many_readers", "so many readers of events are connected already")
     patterns = [name for name in request.query.get("types", "*").split(",") if name]
@@ -43,7 +43,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
 
 
 async def _follow(request: web.Request, response: web.StreamResponse, begin: str, patterns: list[str]) -> None:
-    feed, cursor = request.app[keys.DELIVERY].feed, begin
+    feed, cursor = request.app[keys.EVENTS].stream, begin
     who, session = principal(request), request.query.get("session")
     async with aclosing(feed.after(cursor)) as pages, _Steps(pages) as steps:
         while True:

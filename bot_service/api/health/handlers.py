@@ -15,13 +15,12 @@ from shared.web.body import json_response
 
 def reasons(app: web.Application) -> list[str]:
     """Why this process is unhealthy; empty when it is well. No session is ever a reason."""
-    found = [f"loop:{name}" for name in sorted(app[keys.LOOPS].dead())]
-    found += [f"loop:{name}" for name in sorted(app[keys.DELIVERY_LOOPS].dead())]
-    if app[keys.STORE].failing is not None or app[keys.DATABASE].failing is not None:
+    found = [f"loop:{name}" for name in sorted(app[keys.RUN].loops.dead())]
+    if app[keys.SESSIONS].store.failing is not None or app[keys.DATABASE].failing is not None:
         found.append("store")
-    if not app[keys.POOL].journalling():
+    if not app[keys.SESSIONS].pool.journalling():
         found.append("journal")
-    if not app[keys.POOL].watching():
+    if not app[keys.SESSIONS].pool.watching():
         found.append("engine_pool")
     return found
 
@@ -31,7 +30,7 @@ async def health(request: web.Request) -> web.Response:
     found = reasons(app)
     if found:
         return json_response(Unhealthy(reasons=found), status=503)
-    boot, registry = app[keys.BOOT], app[keys.REGISTRY]
+    boot, registry = app[keys.RUN].boot, app[keys.SESSIONS].registry
     counts = SessionCounts(total=len(registry), ready=registry.ready)
     return json_response(
         Healthy(
@@ -39,7 +38,7 @@ async def health(request: web.Request) -> web.Response:
             version=boot.version,
             boot_id=boot.boot_id,
             sessions=counts,
-            client_version=_client_version(app[keys.CLIENT_VERSION].facts()),
+            client_version=_client_version(app[keys.SESSIONS].client_version.facts()),
         )
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-from collections import deque
 from pathlib import Path
 
 import msgspec
@@ -17,15 +16,13 @@ from bot_service.domain.states import State
 from bot_service.sessions.client_version import VersionFacts
 from shared.web.body import json_response
 
-_RATE_WINDOW_S = 60.0
-
 
 class Memory(msgspec.Struct, frozen=True, rename="camel"):
     rss_bytes: int
     peak_rss_bytes: int
 
 
-class SessionFigures(msgspec.Struct, frozen=True, rename="camel"):
+class SessionStatistics(msgspec.Struct, frozen=True, rename="camel"):
     """``byState`` names only states that some session is in."""
 
     total: int
@@ -35,7 +32,7 @@ class SessionFigures(msgspec.Struct, frozen=True, rename="camel"):
     by_state: dict[State, int]
 
 
-class MessageFigures(msgspec.Struct, frozen=True, rename="camel"):
+class MessageStatistics(msgspec.Struct, frozen=True, rename="camel"):
     received: int
     duplicates: int
     sent: int
@@ -46,14 +43,14 @@ class MessageFigures(msgspec.Struct, frozen=True, rename="camel"):
     oldest_to_send_ms: int
 
 
-class WebhookFigures(msgspec.Struct, frozen=True, rename="camel"):
+class WebhookStatistics(msgspec.Struct, frozen=True, rename="camel"):
     count: int
     receivers_down: int
     dead_letters: int
     oldest_waiting_ms: int
 
 
-class VersionFigures(msgspec.Struct, frozen=True, rename="camel"):
+class VersionStatistics(msgspec.Struct, frozen=True, rename="camel"):
     """The version that new logins announce to WhatsApp, and what is known of others.
 
     ``ageDays`` is about how long ago it was published. ``outdated``: WhatsApp refuses it and all logins wait. ``refused`` are
@@ -73,7 +70,7 @@ class VersionFigures(msgspec.Struct, frozen=True, rename="camel"):
     problem_reason: str | None
 
 
-class Figures(msgspec.Struct, frozen=True, rename="camel"):
+class Statistics(msgspec.Struct, frozen=True, rename="camel"):
     """Durations in milliseconds, memory in bytes, rates a minute. ``alerts`` are those of the service itself.
     ``clientVersion`` is null when the engine announces none."""
 
@@ -82,63 +79,63 @@ class Figures(msgspec.Struct, frozen=True, rename="camel"):
     uptime: int
     memory: Memory
     loop_lag_ms: int
-    sessions: SessionFigures
-    messages: MessageFigures
-    webhooks: WebhookFigures
+    sessions: SessionStatistics
+    messages: MessageStatistics
+    webhooks: WebhookStatistics
     alerts: list[str]
-    client_version: VersionFigures | None
+    client_version: VersionStatistics | None
 
 
 async def read(request: web.Request) -> web.Response:
     """From memory only."""
     app = request.app
-    boot, registry, metrics = app[keys.BOOT], app[keys.REGISTRY], app[keys.FIGURES]
-    built, clock = app[keys.DELIVERY], app[keys.CLOCK]
-    queues = built.queues.figures
+    boot, registry, metrics = app[keys.RUN].boot, app[keys.SESSIONS].registry, app[keys.METRICS]
+    clock = app[keys.CLOCK]
+    queues = app[keys.OPERATIONS].queues.figures
     received, sent = metrics.received_total, metrics.sent_total
-    rate = app[keys.RATES]
+    rate = app[keys.OPERATIONS].rates
     rate.note(clock.monotonic(), received, sent)
     received_per_minute, sent_per_minute = rate.per_minute(clock.monotonic(), received, sent)
     return json_response(
-        Figures(
+        Statistics(
             version=boot.version,
             boot_id=boot.boot_id,
             uptime=boot.age_ms(clock),
             memory=Memory(resident_bytes(), _peak_bytes()),
-            loop_lag_ms=int(app[keys.GUARD].lag_s * 1000),
-            sessions=SessionFigures(
+            loop_lag_ms=int(app[keys.RUN].guard.lag_s * 1000),
+            sessions=SessionStatistics(
                 total=len(registry),
                 wanted=registry.wanted,
                 ready=registry.ready,
                 need_person=registry.waiting_for_people,
                 by_state={state: count for state, count in registry.by_state.items() if count},
             ),
-            messages=MessageFigures(
+            messages=MessageStatistics(
                 received=received,
                 duplicates=metrics.duplicates_total,
                 sent=sent,
                 failed=metrics.failed_total,
                 received_per_minute=received_per_minute,
                 sent_per_minute=sent_per_minute,
-                waiting_to_be_stored_bytes=built.journal.behind_bytes(),
+                waiting_to_be_stored_bytes=app[keys.MESSAGES].journal.behind_bytes(),
                 oldest_to_send_ms=int(queues.send_oldest_s * 1000),
             ),
-            webhooks=WebhookFigures(
-                count=len(built.directory.all()),
-                receivers_down=len(built.dispatcher.paused()),
+            webhooks=WebhookStatistics(
+                count=len(app[keys.EVENTS].subscriptions.all()),
+                receivers_down=len(app[keys.WEBHOOKS].dispatcher.paused()),
                 dead_letters=queues.dead_letters,
                 oldest_waiting_ms=int(queues.webhook_oldest_s * 1000),
             ),
-            alerts=sorted(built.alerts.raised),
-            client_version=_client_version(app[keys.CLIENT_VERSION].facts()),
+            alerts=sorted(app[keys.EVENTS].service_alerts.raised),
+            client_version=_client_version(app[keys.SESSIONS].client_version.facts()),
         )
     )
 
 
-def _client_version(facts: VersionFacts) -> VersionFigures | None:
+def _client_version(facts: VersionFacts) -> VersionStatistics | None:
     if not facts.announces:
         return None
-    return VersionFigures(
+    return VersionStatistics(
         version=facts.version,
         source=facts.source,
         age_days=facts.age_days,
@@ -151,28 +148,6 @@ def _client_version(facts: VersionFacts) -> VersionFigures | None:
         problem=None if facts.problem_reason is None else version_problems.sentence(facts.problem_reason),
         problem_reason=facts.problem_reason,
     )
-
-
-class Rates:
-    """Totals seen lately, so that a rate can be told without a thread that counts."""
-
-    def __init__(self) -> None:
-        self._seen: deque[tuple[float, int, int]] = deque(maxlen=600)
-
-    def note(self, now_s: float, received: int, sent: int) -> None:
-        """Remember the totals of this moment; at most one a second."""
-        if not self._seen or now_s - self._seen[-1][0] >= 1.0:
-            self._seen.append((now_s, received, sent))
-        while len(self._seen) > 1 and now_s - self._seen[1][0] >= _RATE_WINDOW_S:
-            self._seen.popleft()
-
-    def per_minute(self, now_s: float, received: int, sent: int) -> tuple[float, float]:
-        """Since the oldest totals of the last minute; zeros before there are any."""
-        if not self._seen or now_s - self._seen[0][0] < 0.5:
-            return 0.0, 0.0
-        at_s, received_then, sent_then = self._seen[0]
-        scale = 60.0 / (now_s - at_s)
-        return round((received - received_then) * scale, 1), round((sent - sent_then) * scale, 1)
 
 
 def resident_bytes() -> int:
@@ -188,22 +163,23 @@ def _peak_bytes() -> int:
 
 def refresh(app: web.Application) -> None:
     """Set the gauges that are looked at only when somebody scrapes."""
-    metrics, registry, built = app[keys.FIGURES], app[keys.REGISTRY], app[keys.DELIVERY]
+    metrics, registry, operations = app[keys.METRICS], app[keys.SESSIONS].registry, app[keys.OPERATIONS]
+    journal = app[keys.MESSAGES].journal
     counts = registry.by_state
     for state in State:
         metrics.sessions.labels(state.value).set(counts.get(state, 0))
     metrics.sessions_wanted.set(registry.wanted)
     metrics.sessions_ready.set(registry.ready)
     metrics.silence_suspected.set(registry.suspected)
-    queues = built.queues.figures
+    queues = operations.queues.figures
     metrics.webhook_oldest.set(queues.webhook_oldest_s)
     metrics.outbox_oldest.set(queues.send_oldest_s)
     metrics.dead_letters.set(queues.dead_letters)
-    metrics.journal_behind.set(built.journal.behind_bytes())
-    if built.journal.behind_bytes() == 0:
+    metrics.journal_behind.set(journal.behind_bytes())
+    if journal.behind_bytes() == 0:
         # Nothing waits: an old figure would look like a lag.
         metrics.journal_lag.set(0.0)
-    metrics.loop_lag.set(app[keys.GUARD].lag_s)
-    age_s = built.pushes.age_s()
+    metrics.loop_lag.set(app[keys.RUN].guard.lag_s)
+    age_s = operations.watchdog_reports.age_s()
     metrics.push_age.set(-1.0 if age_s is None else age_s)
-    metrics.watchdog_silent.set(built.pushes.silent())
+    metrics.watchdog_silent.set(operations.watchdog_reports.silent())

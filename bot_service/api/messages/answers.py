@@ -12,7 +12,7 @@ from bot_service.messages import rendering
 from bot_service.store.api_keys import StoredKey
 from bot_service.store.deliveries import Delivery, Webhook
 from bot_service.store.messages import StoredMessage
-from bot_service.webhooks.test_call import Trial
+from bot_service.webhooks.test_call import TestCallResult
 from shared.clock import from_ms, iso
 
 MessageState = Literal["queued", "sent", "delivered", "read", "failed", "received", "handled", "unhandled"]
@@ -217,7 +217,7 @@ def new_webhook(webhook: Webhook) -> NewWebhook:
     return NewWebhook(**msgspec.structs.asdict(webhook_view(webhook)), secret=webhook.secret)
 
 
-def webhook_test(trial: Trial) -> WebhookTest:
+def webhook_test(trial: TestCallResult) -> WebhookTest:
     return WebhookTest(
         event=trial.event,
         delivered=trial.attempt.error is None,

@@ -15,13 +15,13 @@ from bot_service.api.sessions.lookup import integer, problems, session_of
 from bot_service.api.sessions.schemas import moment
 from bot_service.api.sessions.waiting import waits_for
 from bot_service.domain.message import Media, OutgoingMessage
-from bot_service.domain.session_record import Record
+from bot_service.domain.session_record import SessionRecord
 from bot_service.events.ids import new_message_id
 from bot_service.messages import rendering
 from bot_service.messages.media import MediaRefused
 from bot_service.messages.outbox import KeyReused, QueueFull, SendFrozen, fingerprint
 from bot_service.messages.rate_limits import Freeze
-from bot_service.messages.validation import Unsendable, address, missing
+from bot_service.messages.validation import InvalidMessage, address, missing
 from bot_service.store import messages
 from bot_service.store.batch_writer import STORE_ERRORS
 from bot_service.store.messages import StoredMessage
@@ -51,7 +51,7 @@ async def send(request: web.Request) -> web.Response:
     record, key = session_of(request), _idempotency_key(request)
     wish, content = await _wish(request)
     message = _composed(wish)
-    outbox, media = request.app[keys.DELIVERY].outbox, request.app[keys.DELIVERY].media
+    outbox, media = request.app[keys.MESSAGES].outbox, request.app[keys.MESSAGES].media
     print_ = fingerprint(message, content or (wish.media.data.encode() if wish.media else b"")) if key else None
     stored_file: Media | None = None
     try:
@@ -72,7 +72,7 @@ async def send(request: web.Request) -> web.Response:
         raise _refusal(refused, record) from None
     if accepted.repeated and stored_file is not None:
         await media.delete(stored_file)
-    request.app[keys.SUPERVISOR].life.touch(record.id)
+    request.app[keys.SESSIONS].supervisor.life.touch(record.id)
     location = f"/api/sessions/{record.id}/messages/{accepted.message.message_id}"
     return json_response(
         message_view(accepted.message), status=200 if accepted.repeated else 202, headers={"Location": location}
@@ -89,7 +89,7 @@ async def index(request: web.Request) -> web.Response:
         raise errors.invalid("direction", "must be in or out")
     try:
         chat = address(query["chat"]) if "chat" in query else None
-    except Unsendable as error:
+    except InvalidMessage as error:
         raise errors.invalid("chat", error.why) from None
     async with request.app[keys.DATABASE].read() as connection:
         rows = await messages.page(
@@ -108,7 +108,7 @@ async def read(request: web.Request) -> web.Response:
 async def media(request: web.Request) -> web.StreamResponse:
     """The file of a message, as a download: nothing of it is ever shown as a page of ours."""
     found = rendering.media_of(await _message(request))
-    path = request.app[keys.DELIVERY].media.readable(found) if found is not None else None
+    path = request.app[keys.MESSAGES].media.readable(found) if found is not None else None
     if found is None or path is None:
         raise errors.not_found("a file of this message")
     headers = {
@@ -126,8 +126,8 @@ async def mark_read(request: web.Request) -> web.Response:
     sender = _address(wish.sender, "sender") if wish.sender is not None else chat
     with problems(request):
         async with asyncio.timeout(ENGINE_TIMEOUT_S):
-            await request.app[keys.POOL].mark_read(record.id, chat, sender, wish.message_ids)
-    request.app[keys.SUPERVISOR].life.touch(record.id)
+            await request.app[keys.SESSIONS].pool.mark_read(record.id, chat, sender, wish.message_ids)
+    request.app[keys.SESSIONS].supervisor.life.touch(record.id)
     return web.Response(status=204)
 
 
@@ -136,8 +136,8 @@ async def typing(request: web.Request) -> web.Response:
     wish = await body.read(request, ShowTyping)
     with problems(request):
         async with asyncio.timeout(ENGINE_TIMEOUT_S):
-            await request.app[keys.POOL].typing(record.id, _address(wish.chat, "chat"), wish.state)
-    request.app[keys.SUPERVISOR].life.touch(record.id)
+            await request.app[keys.SESSIONS].pool.typing(record.id, _address(wish.chat, "chat"), wish.state)
+    request.app[keys.SESSIONS].supervisor.life.touch(record.id)
     return web.Response(status=204)
 
 
@@ -157,7 +157,7 @@ async def _wish(request: web.Request) -> tuple[SendMessage, bytes | None]:
         return await body.read(request, SendMessage), None
     if "boundary=" not in request.headers.get(hdrs.CONTENT_TYPE, ""):
         raise errors.bad_request("a multipart form needs a boundary")
-    limit = request.app[keys.DELIVERY].media.limit_bytes
+    limit = request.app[keys.MESSAGES].media.limit_bytes
     try:
         form, content = await _form(request, limit)
     except (ValueError, RuntimeError, HttpProcessingError) as error:
@@ -229,7 +229,7 @@ def _described(media: SendMedia) -> Media:
 async def _stored(
     request: web.Request, session: str, message: OutgoingMessage, wish: SendMessage, content: bytes | None
 ) -> Media:
-    store = request.app[keys.DELIVERY].media
+    store = request.app[keys.MESSAGES].media
     described = message.media
     if described is None or wish.media is None:
         raise errors.invalid("media", "is needed")
@@ -252,11 +252,11 @@ async def _with_sender_of_reply(request: web.Request, session: str, message: Out
 def _address(text: str, field: str) -> str:
     try:
         return address(text)
-    except Unsendable as error:
+    except InvalidMessage as error:
         raise errors.invalid(field, error.why) from None
 
 
-def _refusal(refused: SendFrozen | KeyReused | QueueFull, record: Record) -> errors.Problem:
+def _refusal(refused: SendFrozen | KeyReused | QueueFull, record: SessionRecord) -> errors.Problem:
     if isinstance(refused, SendFrozen):
         reason = refused.frozen.reason
         until = moment(refused.frozen.until_ms)

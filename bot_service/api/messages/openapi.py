@@ -170,7 +170,7 @@ STATISTICS = [
         },
     ),
     Operation("GET", "/api/metrics", "Service", "Figures for people", "As JSON; Prometheus reads `/metrics`.",
-              {200: Answer("The figures.", statistics.Figures)}),
+              {200: Answer("The figures.", statistics.Statistics)}),
 ]  # fmt: skip
 
 TOLD = Told(

@@ -45,9 +45,12 @@ def table(app: web.Application) -> list[Route]:
     return [
         Route("GET", "/health", health.health, Scope.PUBLIC),
         Route("GET", "/readyz", health.readyz, Scope.PUBLIC),
-        Route("GET", "/livez", livez.handler(app[keys.GUARD]), Scope.PUBLIC),
+        Route("GET", "/livez", livez.handler(app[keys.RUN].guard), Scope.PUBLIC),
         Route(
-            "GET", "/metrics", metrics.handler(app[keys.METRICS], None, lambda: statistics.refresh(app)), Scope.METRICS
+            "GET",
+            "/metrics",
+            metrics.handler(app[keys.METRICS].registry, None, lambda: statistics.refresh(app)),
+            Scope.METRICS,
         ),
         Route("GET", HEARTBEAT, heartbeat.heartbeat, Scope.WATCHDOG, stream=True),
         Route("POST", "/api/repair", repair.repair, Scope.WATCHDOG),

@@ -20,7 +20,7 @@ def command(kind: CommandKind) -> Handler:
     async def handler(request: web.Request) -> web.StreamResponse:
         session = session_of(request).id
         with problems(request):
-            record = await request.app[keys.SESSIONS].command(session, kind)
+            record = await request.app[keys.SESSIONS].commands.command(session, kind)
         return json_response(session_view(record))
 
     return handler
@@ -29,7 +29,7 @@ def command(kind: CommandKind) -> Handler:
 async def logout(request: web.Request) -> web.Response:
     session = session_of(request).id
     with problems(request):
-        record = await request.app[keys.SESSIONS].logout(session)
+        record = await request.app[keys.SESSIONS].commands.logout(session)
     return json_response(session_view(record))
 
 
@@ -43,5 +43,5 @@ async def simulate(request: web.Request) -> web.Response:
     if not isinstance(action, str) or not action:
         raise errors.invalid("action", "is needed, as a text")
     with problems(request):
-        result = await request.app[keys.SESSIONS].simulate(session, action, wish)
+        result = await request.app[keys.SESSIONS].commands.simulate(session, action, wish)
     return json_response(Simulated(msgspec.to_builtins(result)))

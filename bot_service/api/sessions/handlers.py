@@ -26,7 +26,7 @@ async def create(request: web.Request) -> web.Response:
     new = NewSession(wish.owner or who.owner or DEFAULT_OWNER, wish.id, wish.name, wish.metadata)
     with problems():
         try:
-            record = await request.app[keys.SESSIONS].create(new, start=wish.start)
+            record = await request.app[keys.SESSIONS].commands.create(new, start=wish.start)
         except SessionExists:
             raise errors.conflict("exists", "a session with this id exists already") from None
     return json_response(session_view(record), status=201, headers={"Location": f"/api/sessions/{record.id}"})
@@ -34,7 +34,7 @@ async def create(request: web.Request) -> web.Response:
 
 async def index(request: web.Request) -> web.Response:
     """``?limit=&after=&state=&owner=&q=``; ``next`` is the ``after`` of the page that follows."""
-    registry = request.app[keys.REGISTRY]
+    registry = request.app[keys.SESSIONS].registry
     search, limit = _search(request), integer(request, "limit", PAGE, 1, LONGEST_PAGE)
     records, more, total = registry.page(search, after=request.query.get("after"), limit=limit)
     return json_response(SessionPage([session_view(record) for record in records], total, more))
@@ -61,7 +61,7 @@ async def change(request: web.Request) -> web.Response:
     if wish.owner is not None and principal(request).owner not in (None, wish.owner):
         raise errors.forbidden("only an administrator gives a session to another owner")
     with problems():
-        changed = await request.app[keys.SESSIONS].change(
+        changed = await request.app[keys.SESSIONS].commands.change(
             record.id, name=wish.name, owner=wish.owner, metadata=wish.metadata
         )
     return json_response(session_view(changed))
@@ -69,5 +69,5 @@ async def change(request: web.Request) -> web.Response:
 
 async def delete(request: web.Request) -> web.Response:
     with problems():
-        await request.app[keys.SESSIONS].delete(session_of(request).id)
+        await request.app[keys.SESSIONS].commands.delete(session_of(request).id)
     return web.Response(status=204)

@@ -23,7 +23,7 @@ from shared.web.body import json_response
 async def health(request: web.Request) -> web.Response:
     """From memory only: no call to the engine or to the outside."""
     record, app = session_of(request), request.app
-    supervisor, sweep = app[keys.SUPERVISOR], app[keys.SWEEP]
+    supervisor, sweep = app[keys.SESSIONS].supervisor, app[keys.SESSIONS].readiness_check
     now_ms, evidence = supervisor.now_ms(), supervisor.life.evidence(record.id)
     linked = record.state in LINKED
     frame_age = sweep.frame_age_ms(record) if linked else None
@@ -48,6 +48,6 @@ async def health(request: web.Request) -> web.Response:
 
 async def transitions(request: web.Request) -> web.Response:
     """Newest first."""
-    session, store = session_of(request).id, request.app[keys.STORE]
+    session, store = session_of(request).id, request.app[keys.SESSIONS].store
     kept = await store.transitions(session)
     return json_response(TransitionList(session, [transition_view(change) for change in kept]))

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from bot_service import keys
 from bot_service.access.principals import Principal, principal
-from bot_service.domain.session_record import Record
+from bot_service.domain.session_record import SessionRecord
 from bot_service.engines.port import EngineError
 from bot_service.sessions.commands import Refused, SessionGone
 from bot_service.store.sessions import StoreUnavailable
@@ -30,13 +30,13 @@ _STATUS = {
 }
 
 
-def may_see(who: Principal, record: Record) -> bool:
+def may_see(who: Principal, record: SessionRecord) -> bool:
     return who.owner is None or who.owner == record.owner
 
 
-def session_of(request: web.Request) -> Record:
+def session_of(request: web.Request) -> SessionRecord:
     """The session of the path. 404 also for one of another owner: nobody learns which ids exist."""
-    record = request.app[keys.REGISTRY].get(request.match_info["id"])
+    record = request.app[keys.SESSIONS].registry.get(request.match_info["id"])
     if record is None or not may_see(principal(request), record):
         raise errors.not_found("this session")
     return record
@@ -57,7 +57,7 @@ def problems(request: web.Request | None = None) -> Iterator[None]:
         ) from None
     except EngineError as error:
         status = _STATUS.get(error.code, 502)
-        record = request.app[keys.REGISTRY].get(request.match_info["id"]) if request is not None else None
+        record = request.app[keys.SESSIONS].registry.get(request.match_info["id"]) if request is not None else None
         extra: dict[str, Any] = {"retryable": error.retryable}
         if status == 409 and record is not None:
             extra["state"] = record.state.value

@@ -10,7 +10,7 @@ from aiohttp import web
 from bot_service import keys
 from bot_service.api.sessions.lookup import problems, session_of
 from bot_service.api.sessions.schemas import PairByCode, PairingCodeView, QrView, moment
-from bot_service.domain.session_record import Record
+from bot_service.domain.session_record import SessionRecord
 from bot_service.sessions.pairing_codes import Shown
 from shared.web import body, errors
 from shared.web.body import json_response
@@ -20,7 +20,7 @@ FORMATS = {"json": "application/json", "png": "image/png", "svg": "image/svg+xml
 
 async def qr(request: web.Request) -> web.Response:
     record, kind = session_of(request), _format(request)
-    shown = request.app[keys.SESSIONS].code(record.id)
+    shown = request.app[keys.SESSIONS].commands.code(record.id)
     if shown is None:
         raise _no_code(record)
     expires = moment(shown.expires_ms) or ""
@@ -76,7 +76,7 @@ def _picture(shown: Shown, kind: str) -> bytes:
     return out.getvalue()
 
 
-def _no_code(record: Record) -> errors.Problem:
+def _no_code(record: SessionRecord) -> errors.Problem:
     detail = f"the session is {record.state.value} and shows no code now"
     return errors.conflict("no_qr", detail, state=record.state.value, reason=record.reason)
 
@@ -85,5 +85,5 @@ async def pairing_code(request: web.Request) -> web.Response:
     session = session_of(request).id
     wish = await body.read(request, PairByCode)
     with problems(request):
-        shown = await request.app[keys.SESSIONS].pairing_code(session, wish.phone.lstrip("+"))
+        shown = await request.app[keys.SESSIONS].commands.pairing_code(session, wish.phone.lstrip("+"))
     return json_response(PairingCodeView(shown.code, moment(shown.expires_ms)))

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from bot_service.domain.session_record import DueKind, Record, Transition
+from bot_service.domain.session_record import DueKind, SessionRecord, Transition
 from bot_service.domain.states import Actor, State, Wanted
 from shared.clock import from_ms, iso
 
@@ -195,7 +195,7 @@ class LoginLink(msgspec.Struct, frozen=True, rename="camel"):
     expires_at: str
 
 
-def session_view(record: Record) -> SessionView:
+def session_view(record: SessionRecord) -> SessionView:
     """A session as the API shows it to those who may see it."""
     return SessionView(
         id=record.id,

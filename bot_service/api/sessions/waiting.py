@@ -22,7 +22,7 @@ async def waits_for(request: web.Request, row: StoredMessage) -> WaitsForView | 
     if standing is None:
         return None
     known_chat, last_error = standing
-    stop = frozen(record, app[keys.SUPERVISOR].now_ms(), known_chat=known_chat)
+    stop = frozen(record, app[keys.SESSIONS].supervisor.now_ms(), known_chat=known_chat)
     if stop is not None:
         return WaitsForView(stop.reason.value, moment(stop.until_ms))
     if record.state not in LINKED:

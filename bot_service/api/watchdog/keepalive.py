@@ -13,7 +13,7 @@ from shared.web.body import json_response
 
 async def read(request: web.Request) -> web.Response:
     """From memory only."""
-    return json_response(request.app[keys.DELIVERY].pushes.view())
+    return json_response(request.app[keys.OPERATIONS].watchdog_reports.view())
 
 
 async def push(request: web.Request) -> web.Response:
@@ -22,7 +22,7 @@ async def push(request: web.Request) -> web.Response:
     if pushed.schema_version > SCHEMA_VERSION:
         raise errors.invalid("schemaVersion", f"this service speaks version {SCHEMA_VERSION}")
     try:
-        accepted = await request.app[keys.DELIVERY].pushes.accept(pushed)
+        accepted = await request.app[keys.OPERATIONS].watchdog_reports.accept(pushed)
     except STORE_ERRORS:
         raise errors.Problem(
             503, "store_unavailable", "the store does not take writes", headers={"Retry-After": "5"}

@@ -7,7 +7,7 @@ from aiohttp import web
 from bot_service import keys
 from bot_service.api.sessions.lookup import problems
 from bot_service.api.sessions.schemas import Repair, RepairView
-from bot_service.domain.session_record import Command, CommandKind, Record
+from bot_service.domain.session_record import Command, CommandKind, SessionRecord
 from bot_service.domain.session_rules import refusal
 from bot_service.domain.states import Wanted
 from bot_service.sessions.commands import sick
@@ -27,14 +27,14 @@ async def repair(request: web.Request) -> web.Response:
     with problems():
         for record in chosen:
             if wish.action == "recycle_worker":
-                await app[keys.POOL].recycle_worker_of(record.id)
+                await app[keys.SESSIONS].pool.recycle_worker_of(record.id)
             else:
-                app[keys.SUPERVISOR].apply(record.id, Command(CommandKind.RECONNECT, "watchdog_repair"))
+                app[keys.SESSIONS].supervisor.apply(record.id, Command(CommandKind.RECONNECT, "watchdog_repair"))
     return json_response(RepairView(wish.action, len(chosen)), status=202)
 
 
-def _chosen(app: web.Application, wish: Repair, limit: int) -> list[Record]:
-    registry, now_ms = app[keys.REGISTRY], app[keys.SUPERVISOR].now_ms()
+def _chosen(app: web.Application, wish: Repair, limit: int) -> list[SessionRecord]:
+    registry, now_ms = app[keys.SESSIONS].registry, app[keys.SESSIONS].supervisor.now_ms()
     if wish.session is None:
         return sick(registry, now_ms, limit=limit)
     record = registry.get(wish.session)

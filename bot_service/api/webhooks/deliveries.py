@@ -53,7 +53,7 @@ async def replay(request: web.Request) -> web.Response:
         raise errors.not_found("this webhook")
     async with app[keys.DATABASE].write() as connection:
         count = await deliveries.replay(connection, wish.webhook, wish.events, to_ms(app[keys.CLOCK].now()))
-    app[keys.DELIVERY].dispatcher.retry_asides(wish.webhook)
+    app[keys.WEBHOOKS].dispatcher.retry_asides(wish.webhook)
     return json_response(Replayed(count), status=202)
 
 
@@ -61,5 +61,5 @@ def _seen_ids(request: web.Request) -> list[str]:
     """Webhooks whose deliveries the caller may see; those to ALERT_URLS are the administrators'."""
     ids = [webhook.id for webhook in seen(request)]
     if principal(request).owner is None:
-        ids += request.app[keys.DELIVERY].directory.fixed_ids()
+        ids += request.app[keys.EVENTS].subscriptions.fixed_ids()
     return ids

@@ -87,12 +87,12 @@ async def delete(request: web.Request) -> web.Response:
 async def remove(app: web.Application, webhook: Webhook) -> None:
     async with app[keys.DATABASE].write() as connection:
         await deliveries.delete_webhook(connection, webhook.id)
-    app[keys.DELIVERY].directory.remove(webhook.id)
+    app[keys.EVENTS].subscriptions.remove(webhook.id)
 
 
 async def test(request: web.Request) -> web.Response:
     """One call now, whether the webhook is active or not; what came of it is the answer."""
-    return json_response(webhook_test(await request.app[keys.DELIVERY].trial.run(webhook_of(request))))
+    return json_response(webhook_test(await request.app[keys.WEBHOOKS].test_call.run(webhook_of(request))))
 
 
 async def rotate(request: web.Request) -> web.Response:
@@ -107,12 +107,12 @@ async def rotate(request: web.Request) -> web.Response:
 def seen(request: web.Request) -> list[Webhook]:
     """The webhooks that the caller may know of."""
     who = principal(request)
-    return [webhook for webhook in request.app[keys.DELIVERY].directory.all() if who.owner in (None, webhook.owner)]
+    return [webhook for webhook in request.app[keys.EVENTS].subscriptions.all() if who.owner in (None, webhook.owner)]
 
 
 def webhook_of(request: web.Request) -> Webhook:
     """The webhook of the path; 404 also for one of another owner."""
-    webhook = request.app[keys.DELIVERY].directory.get(request.match_info["webhookId"])
+    webhook = request.app[keys.EVENTS].subscriptions.get(request.match_info["webhookId"])
     if webhook is None or principal(request).owner not in (None, webhook.owner):
         raise errors.not_found("this webhook")
     return webhook
@@ -120,7 +120,7 @@ def webhook_of(request: web.Request) -> Webhook:
 
 def _owner(app: web.Application, wish: CreateWebhook, who: Principal) -> str | None:
     if wish.session is not None:
-        record = app[keys.REGISTRY].get(wish.session)
+        record = app[keys.SESSIONS].registry.get(wish.session)
         if record is None or not may_see(who, record):
             raise errors.not_found("this session")
         return record.owner
@@ -143,4 +143,4 @@ def _check(app: web.Application, url: str, patterns: list[str]) -> None:
 async def _save(app: web.Application, webhook: Webhook) -> None:
     async with app[keys.DATABASE].write() as connection:
         await deliveries.save_webhook(connection, webhook)
-    app[keys.DELIVERY].directory.put(webhook)
+    app[keys.EVENTS].subscriptions.put(webhook)

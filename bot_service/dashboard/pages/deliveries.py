@@ -45,7 +45,7 @@ async def show(request: web.Request, login: Login) -> web.StreamResponse:
         raise errors.not_found("this state")
     hosts = {webhook.id: urlsplit(webhook.url).netloc for webhook in seen(request)}
     if login.principal.owner is None:
-        hosts |= dict.fromkeys(request.app[keys.DELIVERY].directory.fixed_ids(), "ALERT_URLS")
+        hosts |= dict.fromkeys(request.app[keys.EVENTS].subscriptions.fixed_ids(), "ALERT_URLS")
     async with request.app[keys.DATABASE].read() as connection:
         rows = await deliveries.page(connection, list(hosts), state=state, limit=LATEST, before=None)
     tabs = [("dead", t("Dead letters")), ("pending", t("On their way")), ("delivered", t("Delivered"))]
@@ -94,5 +94,5 @@ async def replay(request: web.Request, _login: Login, form: Form) -> str:
         for each in chosen:
             await deliveries.replay(connection, each, [event] if event else None, now_ms)
     for each in chosen:
-        app[keys.DELIVERY].dispatcher.retry_asides(each)
+        app[keys.WEBHOOKS].dispatcher.retry_asides(each)
     return done("/deliveries", "replay")

@@ -17,7 +17,7 @@ from bot_service.dashboard.login import Login
 from bot_service.dashboard.message_list import latest
 from bot_service.dashboard.page_context import base_context
 from bot_service.dashboard.pages.sessions import last_frame_ms
-from bot_service.domain.session_record import Record
+from bot_service.domain.session_record import SessionRecord
 from bot_service.domain.states import LINKED, LIVE, State
 from shared.web.ui.svg import Svg
 
@@ -35,7 +35,7 @@ class Pairing:
 async def session(request: web.Request, login: Login) -> web.StreamResponse:
     record = session_of(request)
     t = request.app[DESK].pages.words(request)
-    kept = await request.app[keys.STORE].transitions(record.id)
+    kept = await request.app[keys.SESSIONS].store.transitions(record.id)
     may_command = login.principal.may(Scope.SESSION)
     return request.app[DESK].pages.render(
         request,
@@ -54,18 +54,18 @@ async def session(request: web.Request, login: Login) -> web.StreamResponse:
     )
 
 
-def _pairing(request: web.Request, record: Record) -> Pairing | None:
+def _pairing(request: web.Request, record: SessionRecord) -> Pairing | None:
     """The codes that a phone can use now; None as soon as a phone is linked: the panel goes away by itself."""
     codes = request.app[DESK].codes
     if record.state not in LIVE or record.jid is not None or record.state not in (State.PAIRING, State.STARTING):
         codes.pop(record.id, None)
         return None
-    now_ms = request.app[keys.SUPERVISOR].now_ms()
+    now_ms = request.app[keys.SESSIONS].supervisor.now_ms()
     typed = codes.get(record.id)
     if typed is not None and typed.expires_ms <= now_ms:
         codes.pop(record.id, None)
         typed = None
-    scanned = request.app[keys.SESSIONS].code(record.id)
+    scanned = request.app[keys.SESSIONS].commands.code(record.id)
     text = typed.code if typed is not None else ""
     return Pairing(qr_picture(scanned.code) if scanned is not None else None, text)
 

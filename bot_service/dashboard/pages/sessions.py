@@ -14,7 +14,7 @@ from bot_service.dashboard.context import DESK
 from bot_service.dashboard.login import Login
 from bot_service.dashboard.page_context import base_context
 from bot_service.dashboard.watchdog_strip import strip
-from bot_service.domain.session_record import Record
+from bot_service.domain.session_record import SessionRecord
 from bot_service.domain.states import LINKED, State
 from bot_service.sessions.registry import Search
 from shared.web.ui.words import Words
@@ -38,8 +38,8 @@ async def sessions(request: web.Request, login: Login) -> web.StreamResponse:
         "sessions.html",
         **base_context(request, login),
         summary=view_models.summary(_by_state(request, login.principal), t),
-        watchdog=strip(request.app[keys.DELIVERY].pushes.view(), t),
-        client=view_models.client_version(request.app[keys.CLIENT_VERSION].facts(), t),
+        watchdog=strip(request.app[keys.OPERATIONS].watchdog_reports.view(), t),
+        client=view_models.client_version(request.app[keys.SESSIONS].client_version.facts(), t),
         rows=[view_models.row(record, last_frame_ms(request, record), t) for record in records],
         shown=_shown(number, len(records), total, t),
         search=request.query.get("search", ""),
@@ -52,11 +52,13 @@ async def sessions(request: web.Request, login: Login) -> web.StreamResponse:
     )
 
 
-def last_frame_ms(request: web.Request, record: Record) -> int | None:
+def last_frame_ms(request: web.Request, record: SessionRecord) -> int | None:
     """When the last frame of a linked session came, in ms since the epoch."""
     if record.state not in LINKED:
         return None
-    return request.app[keys.SUPERVISOR].now_ms() - request.app[keys.SWEEP].frame_age_ms(record)
+    return request.app[keys.SESSIONS].supervisor.now_ms() - request.app[keys.SESSIONS].readiness_check.frame_age_ms(
+        record
+    )
 
 
 def _search(request: web.Request, who: Principal) -> Search:
@@ -70,16 +72,16 @@ def _number(request: web.Request) -> int:
     return max(0, int(given) - 1) if given.isascii() and given.isdigit() and len(given) < 7 else 0
 
 
-def _page(request: web.Request, search: Search, number: int) -> tuple[list[Record], int]:
-    fitting = [record for record in request.app[keys.REGISTRY] if search.fits(record)]
+def _page(request: web.Request, search: Search, number: int) -> tuple[list[SessionRecord], int]:
+    fitting = [record for record in request.app[keys.SESSIONS].registry if search.fits(record)]
     return fitting[number * PAGE : (number + 1) * PAGE], len(fitting)
 
 
 def _by_state(request: web.Request, who: Principal) -> dict[State, int]:
     if who.owner is None:
-        return request.app[keys.REGISTRY].by_state
+        return request.app[keys.SESSIONS].registry.by_state
     counts = dict.fromkeys(State, 0)
-    for record in request.app[keys.REGISTRY]:
+    for record in request.app[keys.SESSIONS].registry:
         counts[record.state] += record.owner == who.owner
     return counts
 

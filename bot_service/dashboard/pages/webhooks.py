@@ -20,7 +20,7 @@ from bot_service.dashboard.page_context import base_context
 from bot_service.dashboard.view_models import moment
 from bot_service.events.subscriptions import EVENT_TYPES
 from bot_service.store.deliveries import Webhook
-from bot_service.webhooks.test_call import Trial
+from bot_service.webhooks.test_call import TestCallResult
 from shared.web import body
 from shared.web.ui.words import Words
 
@@ -109,12 +109,12 @@ async def create(request: web.Request, login: Login, form: Form) -> str:
 async def test(request: web.Request, login: Login, form: Form) -> str:
     desk = request.app[DESK]
     webhook = webhooks.webhook_of(request)
-    trial = await request.app[keys.DELIVERY].trial.run(webhook)
+    trial = await request.app[keys.WEBHOOKS].test_call.run(webhook)
     word = desk.once.keep(login, _said(webhook, trial, desk.pages.words(request)))
     return _with_once(_here(str(form.get("session", ""))), word)
 
 
-def _said(webhook: Webhook, trial: Trial, t: Words) -> Said:
+def _said(webhook: Webhook, trial: TestCallResult, t: Words) -> Said:
     attempt = trial.attempt
     values = {"url": webhook.url, "status": attempt.status, "span": t.span(trial.duration_ms)}
     if attempt.error is None:

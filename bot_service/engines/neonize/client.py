@@ -22,16 +22,16 @@ from bot_service.engines.neonize import (
     receipt_gate_lines,
     stanza_signals,
 )
-from bot_service.engines.neonize.client_table_lock import MapRule
+from bot_service.engines.neonize.client_table_lock import ClientTableLock
 from bot_service.engines.neonize.connection import Connection
-from bot_service.engines.neonize.decrypt_marks import Marks
+from bot_service.engines.neonize.decrypt_marks import DecryptMarks
 from bot_service.engines.neonize.files import DeviceFiles
-from bot_service.engines.neonize.journal_intake import Intake
+from bot_service.engines.neonize.journal_intake import JournalIntake
 from bot_service.engines.neonize.receipt_gate import ReceiptGate
 from bot_service.engines.neonize.sending import Sending
 from bot_service.engines.neonize.sent_messages import SentMessages
 from bot_service.engines.port import EngineError, EngineSink
-from bot_service.engines.wire.login_gate import Answer, LoginAttempt, LoginGate
+from bot_service.engines.wire.login_gate import LoginAttempt, LoginGate, LoginResult
 from shared import logs
 from shared.clock import Clock, to_ms
 from shared.redact import redact_text
@@ -47,20 +47,20 @@ PUMPING_S = 1.5
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class ClientContext:
     """What all clients of a process share."""
 
     library: library.Library
-    maps: MapRule
+    maps: ClientTableLock
     sink: EngineSink
     clock: Clock
-    fetch: Callable[[Client, Any, Media, str], Media]
-    ended: Callable[[Client], None]
-    linked: Callable[[Client], None]
+    fetch: Callable[[SessionClient, Any, Media, str], Media]
+    ended: Callable[[SessionClient], None]
+    linked: Callable[[SessionClient], None]
     login_gate: LoginGate | None
 
 
-class Client:
+class SessionClient:
     """`name` is unique per incarnation, so that nothing of an older one can touch this one."""
 
     def __init__(
@@ -68,7 +68,7 @@ class Client:
         session: str,
         name: bytes,
         files: DeviceFiles,
-        around: Surroundings,
+        around: ClientContext,
         *,
         proxy: str | None,
         pairing: bool,
@@ -76,12 +76,12 @@ class Client:
         attempt: LoginAttempt | None = None,
     ) -> None:
         self.session, self.name, self.files = session, name, files
-        self.marks = Marks(files.marks)
+        self.marks = DecryptMarks(files.marks)
         self.gate = ReceiptGate(self.marks, around.clock)
         self.sent = SentMessages(files.sent)
         self.sending = Sending(self.gate, self.sent)
         self.connection = Connection(self._tell)
-        self._intake = Intake(
+        self._intake = JournalIntake(
             session, self.gate, self.sent, around.sink, fetch=self._fetch, broken=self._journal_broken
         )
         self.paired = self.stopping = self.over = False
@@ -177,14 +177,14 @@ class Client:
     # --- what the library tells ---
 
     def _line(self, logger: str, level: str, text: str) -> None:
-        if logger.startswith("Client"):
+        if logger.startswith("SessionClient"):
             self._mapped.set()
         if logger == "Client/Recv":
             self._frame_in(text)
         elif logger == "Client/Send":
             receipt_gate_lines.of_frame_out(self.gate, text)
             self.sending.frame_out(text)
-        elif logger == "Client":
+        elif logger == "SessionClient":
             receipt_gate_lines.of_client(self.gate, text)
             if (message_id := log_lines.given_up_message(text)) is not None:
                 self._given_up(message_id)
@@ -225,7 +225,7 @@ class Client:
             return
         self._end_attempt()
         attempt = self._attempt = self._around.login_gate.attempt()
-        while attempt.ask() is not Answer.GO if alone else attempt.is_closed():
+        while attempt.ask() is not LoginResult.GO if alone else attempt.is_closed():
             if self._left.wait(GATE_POLL_S):
                 break
         if self._left.is_set():
@@ -248,7 +248,9 @@ class Client:
     def _given_up(self, message_id: str) -> None:
         """Its sender was asked again and again and it cannot be read: nobody will deliver it any more."""
         self.gate.asked_again(message_id)  # there is nothing left to wait for
-        lost_messages.tell(self._around.sink, self.session, lost_messages.Lost(message_id, lost_messages.UNREADABLE))
+        lost_messages.tell(
+            self._around.sink, self.session, lost_messages.LostMessage(message_id, lost_messages.UNREADABLE)
+        )
 
     def _code(self, text: str) -> None:
         if not self._pairing:

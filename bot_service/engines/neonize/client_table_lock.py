@@ -15,7 +15,7 @@ from shared.clock import Clock
 LOOK_UP_S = 0.02
 
 
-class MapRule:
+class ClientTableLock:
     """One per process; used from threads only."""
 
     def __init__(self, clock: Clock, *, look_up_s: float = LOOK_UP_S) -> None:

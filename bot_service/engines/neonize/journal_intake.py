@@ -14,7 +14,7 @@ from shared import logs
 log = logs.get(__name__)
 
 
-class Intake:
+class JournalIntake:
     """`broken` is called once, when the journal has refused a message: the connection must end, so that the server sends it again."""
 
     def __init__(

@@ -14,14 +14,14 @@ STORE, DOUBTFUL, UNREADABLE = "store", "doubtful", "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class LostMessage:
     """``reason`` is one of the words above or of :class:`~bot_service.engines.neonize.ratchet_rollback.Undone`."""
 
     message_id: str
     reason: str
 
 
-def tell(sink: EngineSink, session: str, lost: Lost) -> None:
+def tell(sink: EngineSink, session: str, lost: LostMessage) -> None:
     """Say it in the log and to the service."""
     log.error(
         "A message may be lost",

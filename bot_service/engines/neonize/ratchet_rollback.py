@@ -18,7 +18,7 @@ from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
 
-from bot_service.engines.neonize.decrypt_marks import Mark
+from bot_service.engines.neonize.decrypt_marks import DecryptMark
 from bot_service.engines.neonize.ratchet_record import only_received
 
 KEPT_ROWS = 24
@@ -28,7 +28,7 @@ PRUNE = "DELETE FROM veilleur_undo WHERE seq <= (SELECT max(seq) FROM veilleur_u
 SESSIONS, SENDER_KEYS, PRE_KEYS = "whatsmeow_sessions", "whatsmeow_sender_keys", "whatsmeow_pre_keys"
 
 
-class Undone(StrEnum):
+class RollbackResult(StrEnum):
     """What became of an unfinished message."""
 
     NOTHING = "nothing"  # its ratchet step was never taken: redelivery is read as it is
@@ -53,31 +53,31 @@ SCHEMA = (
 )
 
 
-def prepare(store: Path, unfinished: Mark | None) -> Undone:
+def prepare(store: Path, unfinished: DecryptMark | None) -> RollbackResult:
     """Undo the unfinished message if there is one, throw the kept rows away and see to the triggers. Raises ``sqlite3.Error``."""
     if store.stat().st_size == 0:
-        return Undone.NOTHING
+        return RollbackResult.NOTHING
     with closing(sqlite3.connect(store, timeout=BUSY_S, isolation_level=None)) as db:
         known = db.execute("SELECT count(*) FROM sqlite_master WHERE name IN (?, ?)", (SESSIONS, PRE_KEYS)).fetchone()
         if known[0] < 2:
-            return Undone.NOTHING
+            return RollbackResult.NOTHING
         db.execute("BEGIN IMMEDIATE")
         for statement in SCHEMA:
             db.execute(statement)
-        outcome = _undo(db, unfinished) if unfinished is not None else Undone.NOTHING
+        outcome = _undo(db, unfinished) if unfinished is not None else RollbackResult.NOTHING
         db.execute("DELETE FROM veilleur_undo")
         db.execute("COMMIT")
     return outcome
 
 
-def _undo(db: sqlite3.Connection, unfinished: Mark) -> Undone:
+def _undo(db: sqlite3.Connection, unfinished: DecryptMark) -> RollbackResult:
     rows = db.execute(
         "SELECT tab, k1, k2, k3, old FROM veilleur_undo WHERE at_ms >= ? ORDER BY seq", (unfinished.at_ms,)
     ).fetchall()
     if not rows:
-        return Undone.NOTHING
+        return RollbackResult.NOTHING
     if len(rows) >= KEPT_ROWS:
-        return Undone.TOO_MUCH
+        return RollbackResult.TOO_MUCH
     before: dict[tuple[str, str, str, str], list[bytes | None]] = {}
     for table, k1, k2, k3, old in rows:
         before.setdefault((table, k1, k2, k3), []).append(old)
@@ -93,8 +93,8 @@ def _undo(db: sqlite3.Connection, unfinished: Mark) -> Undone:
         _put_back(db, table, (k1, k2, k3), olds[0])
         back += 1
     if kept and not back:
-        return Undone.SENT_BETWEEN
-    return Undone.SENT_BETWEEN if kept and _is_receiving_kept(before) else Undone.BACK
+        return RollbackResult.SENT_BETWEEN
+    return RollbackResult.SENT_BETWEEN if kept and _is_receiving_kept(before) else RollbackResult.BACK
 
 
 def _is_receiving_kept(before: Iterable[tuple[str, str, str, str]]) -> bool:
@@ -144,7 +144,7 @@ def _own_users(db: sqlite3.Connection) -> set[str]:
 
 
 def main(argv: list[str]) -> int:
-    unfinished = Mark(argv[1], int(argv[2])) if len(argv) > 2 else None
+    unfinished = DecryptMark(argv[1], int(argv[2])) if len(argv) > 2 else None
     sys.stdout.write(prepare(Path(argv[0]), unfinished).value)
     return 0
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import threading
 
-from bot_service.engines.neonize.decrypt_marks import Mark, Marks
+from bot_service.engines.neonize.decrypt_marks import DecryptMark, DecryptMarks
 from bot_service.engines.neonize.open_messages import OpenMessage, OpenMessages
-from bot_service.engines.neonize.turn_taking import SendTurn, Turns
+from bot_service.engines.neonize.turn_taking import SendTurn, TurnTaking
 from shared.clock import Clock, to_ms
 
 HOLD_S = 10.0
@@ -33,17 +33,23 @@ class ReceiptGate:
     event pump, `begin_send` and `end_send` on the thread of a send."""
 
     def __init__(
-        self, marks: Marks, clock: Clock, *, hold_s: float = HOLD_S, rest_s: float = REST_S, turn_s: float = TURN_S
+        self,
+        marks: DecryptMarks,
+        clock: Clock,
+        *,
+        hold_s: float = HOLD_S,
+        rest_s: float = REST_S,
+        turn_s: float = TURN_S,
     ) -> None:
         self._marks = marks
         self._clock = clock
         self._hold_s, self._rest_s, self._turn_s = hold_s, rest_s, turn_s
         self._changed = threading.Condition()
-        self._turns = Turns()
+        self._turns = TurnTaking()
         self._messages = OpenMessages()
         # The one that may be decrypted now, or was decrypted last.
         self._begun: OpenMessage | None = None
-        self._begun_mark: Mark | None = None
+        self._begun_mark: DecryptMark | None = None
         self._doubtful = ""
         self._to_ask: set[str] = set()
         # When the ratchet moved last for something that is finished.
@@ -73,7 +79,7 @@ class ReceiptGate:
             self._turns.begin_decryption()
             self._begun = self._messages.take_next()
             # What is decrypted without having been seen to come is marked all the same: it can be undone without its name.
-            self._begun_mark = Mark(self._begun.id if self._begun else UNKNOWN, self._later_than_last())
+            self._begun_mark = DecryptMark(self._begun.id if self._begun else UNKNOWN, self._later_than_last())
             self._marks.begin(self._begun_mark)
             self._changed.notify_all()
 
@@ -215,7 +221,7 @@ class ReceiptGate:
         self.overdue += 1
         self._messages.close(message)
         self._doubtful = message.id
-        self._marks.doubt(Mark(message.id, self._now_ms()))
+        self._marks.doubt(DecryptMark(message.id, self._now_ms()))
         self._changed.notify_all()
 
     def _finish(self, message: OpenMessage) -> None:
@@ -225,14 +231,14 @@ class ReceiptGate:
             # Only one is decrypted at a time, so it was this one and not the one that the order told.
             self._messages.put_back(begun)
             self._begun = None
-            self._marks.begin(Mark(message.id, mark.at_ms))
+            self._marks.begin(DecryptMark(message.id, mark.at_ms))
         self._mark_done(message.id)
         self._changed.notify_all()
 
     def _mark_done(self, message_id: str) -> None:
         if not self._broken:
             self._moved_ms = self._now_ms()
-            self._marks.done(Mark(message_id, self._moved_ms))
+            self._marks.done(DecryptMark(message_id, self._moved_ms))
 
     def _later_than_last(self) -> int:
         # What the ratchet writes for this message must be younger than the mark, and what was written before must be older.

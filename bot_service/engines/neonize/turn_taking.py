@@ -10,7 +10,7 @@ class SendTurn:
     """One send of ours, from before its keys are used until all its changes are in the store."""
 
 
-class Turns:
+class TurnTaking:
     """Who may go now. After a decryption a send that waits comes first, and after a send a decryption that waits."""
 
     def __init__(self) -> None:

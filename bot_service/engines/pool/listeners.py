@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bot_service.domain.ports import EngineSignal
-from bot_service.engines.pool.session_entries import Entry
+from bot_service.engines.pool.session_entries import SessionEntry
 from shared import logs
 from shared.clock import Clock, to_ms
 
@@ -23,7 +23,9 @@ class Listeners:
         self.muted = False
         """Set while the service stops: what its own end does to sessions is no news of them."""
 
-    def signal(self, entry: Entry, kind: str, data: dict[str, Any] | None = None, *, at_ms: int | None = None) -> None:
+    def signal(
+        self, entry: SessionEntry, kind: str, data: dict[str, Any] | None = None, *, at_ms: int | None = None
+    ) -> None:
         """Tell ``kind`` of the session's present incarnation; ``at_ms`` is now when it is not given."""
         if self.muted:
             return

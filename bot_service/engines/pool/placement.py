@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot_service.engines.pool.fleet import Fleet
 from bot_service.engines.pool.policy import PoolPolicy
-from bot_service.engines.pool.session_entries import Entry
+from bot_service.engines.pool.session_entries import SessionEntry
 from bot_service.engines.pool.worker_handle import WorkerHandle
 from bot_service.engines.port import EngineError
 from shared import logs
@@ -21,17 +21,17 @@ class Placement:
     def __init__(self, policy: PoolPolicy, fleet: Fleet, *, first_incarnation: int) -> None:
         self._policy, self._fleet = policy, fleet
         self._incarnation = first_incarnation
-        self.entries: dict[str, Entry] = {}
+        self.entries: dict[str, SessionEntry] = {}
         self.closing = False
 
-    def entry(self, session: str) -> Entry:
+    def entry(self, session: str) -> SessionEntry:
         """The session's entry, made when there is none."""
         found = self.entries.get(session)
         if found is None:
-            found = self.entries[session] = Entry(session)
+            found = self.entries[session] = SessionEntry(session)
         return found
 
-    def running(self, session: str) -> Entry:
+    def running(self, session: str) -> SessionEntry:
         """The entry of a session that is to run. Raises :class:`EngineError` ``not_started``."""
         found = self.entries.get(session)
         if found is None or not found.wanted:
@@ -45,11 +45,11 @@ class Placement:
             raise EngineError("not_connected", "the session is between two workers", retryable=True)
         return entry.worker
 
-    def entries_in(self, worker: WorkerHandle) -> list[Entry]:
+    def entries_in(self, worker: WorkerHandle) -> list[SessionEntry]:
         """In the order of their names, so that what follows does not depend on chance."""
         return [found for name in sorted(worker.sessions) if (found := self.entries.get(name)) is not None]
 
-    def choose(self, entry: Entry, *, canary: bool = False) -> WorkerHandle:
+    def choose(self, entry: SessionEntry, *, canary: bool = False) -> WorkerHandle:
         """The worker for the next start of ``entry``; for the ``canary`` one that announces the build to be tried."""
         if self.closing:
             raise EngineError("no_worker", "the service is stopping")
@@ -58,10 +58,10 @@ class Placement:
         avoid, entry.avoid = entry.avoid, None
         return self._fleet.with_room(avoid=avoid, canary=canary)
 
-    def pairs_apart(self, entry: Entry) -> bool:
+    def pairs_apart(self, entry: SessionEntry) -> bool:
         return entry.jid is None and self._policy.pairing_apart
 
-    async def start(self, entry: Entry, worker: WorkerHandle, *, canary: bool = False) -> None:
+    async def start(self, entry: SessionEntry, worker: WorkerHandle, *, canary: bool = False) -> None:
         """Start it there. Raises :class:`EngineError`; not for the worker's own death, which is told elsewhere."""
         # Placed before the first wait, so that nobody else takes the room and a dying worker finds it here.
         entry.place(worker)
@@ -82,7 +82,7 @@ class Placement:
                 spawn(self.stop_stray(worker, entry.session), name="engines.stray")
             raise
 
-    async def stop(self, entry: Entry) -> bool:
+    async def stop(self, entry: SessionEntry) -> bool:
         """Stop it. False when the worker did not say so: the worker is to be replaced then."""
         worker = entry.worker
         stopped = True
@@ -94,7 +94,7 @@ class Placement:
         self.remove(entry)
         return stopped
 
-    def remove(self, entry: Entry) -> None:
+    def remove(self, entry: SessionEntry) -> None:
         """It is to run no more; a worker that was there only to pair it ends."""
         worker = entry.worker
         entry.place(None)

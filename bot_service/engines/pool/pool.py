@@ -20,12 +20,12 @@ from bot_service.engines.pool.fleet import SUPERSEDED, Fleet
 from bot_service.engines.pool.listeners import Listeners
 from bot_service.engines.pool.placement import Placement
 from bot_service.engines.pool.policy import ClientChoice, PoolPolicy
-from bot_service.engines.pool.recovery import ASKED, Rescue
-from bot_service.engines.pool.session_entries import FINAL, Entry, story
+from bot_service.engines.pool.recovery import ASKED, SessionRecovery
+from bot_service.engines.pool.session_entries import FINAL, SessionEntry, story
 from bot_service.engines.pool.worker_handle import WorkerFigures, WorkerHandle
 from bot_service.engines.registry import files_of
 from bot_service.engines.wire import login_gate
-from bot_service.engines.wire.protocol import Pulse, SessionSnapshot, Signal, Snapshot
+from bot_service.engines.wire.protocol import SessionSnapshot, Signal, Snapshot, WorkerPulse
 from bot_service.engines.worker.sink import PASSING
 from shared import logs
 from shared.clock import Clock, to_ms
@@ -51,7 +51,7 @@ class WorkerPool:
         chance = chance or random.Random()  # noqa: S311
         self.fleet = Fleet(policy, clock, self, recycle=self._begin_recycle, chance=chance)
         self._placement = Placement(policy, self.fleet, first_incarnation=to_ms(clock.now()))
-        self._rescue = Rescue(policy, clock, self.fleet, self._placement, self._listeners)
+        self._rescue = SessionRecovery(policy, clock, self.fleet, self._placement, self._listeners)
         self._watch: asyncio.Task[None] | None = None
 
     # --- life ---
@@ -202,7 +202,7 @@ class WorkerPool:
     async def _command(self, session: str, op: str, args: dict[str, Any]) -> Any:
         return await self._placement.worker_of(session).command(op, session, args)
 
-    async def _stop(self, entry: Entry, *, quietly: bool) -> None:
+    async def _stop(self, entry: SessionEntry, *, quietly: bool) -> None:
         # Quietly: the end of an old incarnation is no news when a new one follows at once.
         entry.moving = quietly
         worker = entry.worker
@@ -210,7 +210,7 @@ class WorkerPool:
             log.error("A session does not stop, its worker is replaced", event_name="session.stop.failed")
             self._begin_recycle(worker, "stop failed")
 
-    def _claim(self, entry: Entry, snapshot: SessionSnapshot, jid: str | None, proxy: str | None) -> int:
+    def _claim(self, entry: SessionEntry, snapshot: SessionSnapshot, jid: str | None, proxy: str | None) -> int:
         entry.unclaimed = None
         entry.jid, entry.proxy = snapshot.jid or jid, proxy
         for kind, data in story(snapshot, known_jid=jid):
@@ -249,7 +249,7 @@ class WorkerPool:
     def journal_grew(self, worker: WorkerHandle, name: str, end: int) -> None:
         self._listeners.journal(name, end)
 
-    def pulsed(self, worker: WorkerHandle, pulse: Pulse) -> None:
+    def pulsed(self, worker: WorkerHandle, pulse: WorkerPulse) -> None:
         now = self._clock.monotonic()
         for session, (frame_ms, inbound_ms) in pulse.frames.items():
             entry = self._placement.entries.get(session)
@@ -279,7 +279,7 @@ class WorkerPool:
         entry.wanted, entry.unclaimed, entry.jid = True, told, told.jid
         entry.incarnation, entry.last_seq, entry.finished = told.incarnation, told.last_seq, told.last_signal in FINAL
 
-    def _catch_up(self, entry: Entry, told: SessionSnapshot) -> None:
+    def _catch_up(self, entry: SessionEntry, told: SessionSnapshot) -> None:
         known_jid, entry.jid = entry.jid, told.jid or entry.jid
         entry.last_seq, entry.finished = told.last_seq, told.last_signal in FINAL
         if entry.unclaimed is not None:

@@ -10,12 +10,12 @@ from bot_service.engines.pool.fleet import Fleet
 from bot_service.engines.pool.listeners import Listeners
 from bot_service.engines.pool.placement import Placement
 from bot_service.engines.pool.policy import PoolPolicy
-from bot_service.engines.pool.session_entries import Entry
+from bot_service.engines.pool.session_entries import SessionEntry
 from bot_service.engines.pool.worker_handle import WorkerHandle
 from bot_service.engines.port import EngineError
 from shared import logs
 from shared.clock import Clock
-from shared.cooperative import Breath
+from shared.cooperative import CooperativeLoop
 from shared.tasks import spawn
 
 log = logs.get(__name__)
@@ -24,7 +24,7 @@ log = logs.get(__name__)
 ASKED = "asked"
 
 
-class Rescue:
+class SessionRecovery:
     """``restore`` after a death, ``move`` before an end. Nothing here raises."""
 
     def __init__(
@@ -33,14 +33,14 @@ class Rescue:
         self._policy, self._clock = policy, clock
         self._fleet, self._placement, self._listeners = fleet, placement, listeners
 
-    async def after_death(self, entries: list[Entry], old: WorkerHandle, *, crashes: int) -> None:
+    async def after_death(self, entries: list[SessionEntry], old: WorkerHandle, *, crashes: int) -> None:
         """Tell WORKER_LOST, then start ``entries`` again.
 
         After several crashes in a row the sessions are split over two workers, and again, until the one that kills its
         worker is alone with it.
         """
         exit_code = old.process.exit_code if old.process is not None else None
-        breath = Breath()
+        breath = CooperativeLoop()
         for entry in entries:
             # Thousands of sessions must not take the event loop for themselves.
             if breath.spent:
@@ -58,7 +58,7 @@ class Rescue:
                 worker = self._fleet.make(capacity=len(group) if isolated else None, crashes=crashes)
             await self._start_all(group, worker)
 
-    async def after_reconnect(self, entries: list[Entry], worker: WorkerHandle) -> None:
+    async def after_reconnect(self, entries: list[SessionEntry], worker: WorkerHandle) -> None:
         """Start again, in the same living worker, what should run there and does not."""
         try:
             snapshot: dict[str, Any] = await worker.command("snapshot")
@@ -70,14 +70,14 @@ class Rescue:
                 if entry.worker is worker and entry.wanted and entry.session not in there and not entry.moving:
                     await self._start(entry, worker)
 
-    async def _start_all(self, entries: list[Entry], worker: WorkerHandle | None) -> None:
-        breath = Breath()
+    async def _start_all(self, entries: list[SessionEntry], worker: WorkerHandle | None) -> None:
+        breath = CooperativeLoop()
         for entry in entries:
             if breath.spent:
                 await breath.take()
             spawn(self._start_one(entry, worker), name="engines.restore.session")
 
-    async def _start_one(self, entry: Entry, worker: WorkerHandle | None) -> None:
+    async def _start_one(self, entry: SessionEntry, worker: WorkerHandle | None) -> None:
         async with entry.lock:
             # Stopped or started by somebody else meanwhile.
             if not entry.wanted or entry.worker is not None or self._placement.closing:
@@ -87,7 +87,7 @@ class Rescue:
             target = worker if worker is not None and worker.room > 0 and not apart else None
             await self._start(entry, target)
 
-    async def _start(self, entry: Entry, worker: WorkerHandle | None) -> None:
+    async def _start(self, entry: SessionEntry, worker: WorkerHandle | None) -> None:
         try:
             await self._placement.start(entry, worker or self._placement.choose(entry))
         except EngineError as error:
@@ -125,14 +125,14 @@ class Rescue:
         # Who asks wants a new process, not a place in an old one that has room.
         fresh = self._fleet.make() if reason == ASKED and old.sessions else None
 
-        async def move(entry: Entry) -> None:
+        async def move(entry: SessionEntry) -> None:
             async with gate, entry.lock:
                 await self._move_one(entry, old, fresh)
 
         await asyncio.gather(*(move(entry) for entry in self._placement.entries_in(old)))
         await self._fleet.end(old, self._policy.stop_timeout_s + 2.0)
 
-    async def _move_one(self, entry: Entry, old: WorkerHandle, fresh: WorkerHandle | None) -> None:
+    async def _move_one(self, entry: SessionEntry, old: WorkerHandle, fresh: WorkerHandle | None) -> None:
         if entry.worker is not old or not entry.wanted:
             return
         entry.moving = True

@@ -28,7 +28,7 @@ _ONLINE = frozenset({SignalKind.CONNECTED, SignalKind.OFFLINE_SYNC_COMPLETED, Si
 
 
 @dataclass(slots=True)
-class Entry:
+class SessionEntry:
     """One session. ``wanted``: it is to run. ``lock`` serialises what changes its place."""
 
     session: str

@@ -15,7 +15,7 @@ from bot_service.engines.wire import worker_records
 from bot_service.engines.wire.frames import up_decoder
 from bot_service.engines.wire.journal_file import started_ms
 from bot_service.engines.wire.link import Link, LinkClosed, connect
-from bot_service.engines.wire.protocol import Command, Hello, JournalAdvanced, Pulse, Reply, Signal, Snapshot, Up
+from bot_service.engines.wire.protocol import Command, Hello, JournalAdvanced, Reply, Signal, Snapshot, Up, WorkerPulse
 from bot_service.engines.worker.commands import DEFAULT_LIMIT_S, TIME_LIMITS_S
 from shared import logs
 from shared.clock import Clock
@@ -35,7 +35,7 @@ class WorkerListener(Protocol):
 
     def greeted(self, worker: WorkerHandle, snapshot: Snapshot, *, first: bool) -> None: ...
 
-    def pulsed(self, worker: WorkerHandle, pulse: Pulse) -> None: ...
+    def pulsed(self, worker: WorkerHandle, pulse: WorkerPulse) -> None: ...
 
     def lost(self, worker: WorkerHandle) -> None: ...
 
@@ -56,7 +56,7 @@ class WorkerFigures:
 
     @classmethod
     def of(cls, worker: WorkerHandle) -> WorkerFigures:
-        pulse = worker.pulse or Pulse(rss_bytes=0, descriptors=0, threads=0, loop_lag_ms=0, sessions=0)
+        pulse = worker.pulse or WorkerPulse(rss_bytes=0, descriptors=0, threads=0, loop_lag_ms=0, sessions=0)
         return cls(
             id=worker.id,
             pid=worker.process.pid if worker.process is not None else None,
@@ -99,7 +99,7 @@ class WorkerHandle:
         self.crashes = 0
         self.leaving: str | None = None
         """Why no session is placed here any more; None for a worker in good standing."""
-        self.pulse: Pulse | None = None
+        self.pulse: WorkerPulse | None = None
         self.journal_file: str | None = None
         self.process: WorkerProcess | None = None
         self.is_lost = False
@@ -248,7 +248,7 @@ class WorkerHandle:
             elif isinstance(frame, JournalAdvanced):
                 self._note_journal(frame.file)
                 self._listener.journal_grew(self, frame.file, frame.end)
-            elif isinstance(frame, Pulse):
+            elif isinstance(frame, WorkerPulse):
                 self.pulse = frame
                 self._listener.pulsed(self, frame)
             else:

@@ -19,7 +19,7 @@ from typing import Generic, TypeVar
 
 from bot_service.engines.wire.frames import FrameDecoder, FrameError, encode
 from bot_service.engines.wire.protocol import Frame
-from shared.cooperative import Breath
+from shared.cooperative import CooperativeLoop
 
 F = TypeVar("F")
 
@@ -108,7 +108,7 @@ class Link(Generic[F]):
             if not data:
                 break
             # A storm of frames must leave the event loop its turns; what reads them decides how long a frame takes.
-            breath = Breath(TURN_S)
+            breath = CooperativeLoop(TURN_S)
             for frame in frames:
                 yield frame
                 if breath.spent:

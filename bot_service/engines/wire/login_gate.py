@@ -38,7 +38,7 @@ CLOSED_FOR_S = 120.0
 """A closed gate holds a login at most so long, in case no API process is left to stop it."""
 
 
-class Answer(Enum):
+class LoginResult(Enum):
     GO = "go"
     WAIT = "wait"
     CLOSED = "closed"
@@ -68,7 +68,7 @@ class LoginAttempt:
         self._file: int | None = None
         self._lock = threading.RLock()
 
-    def ask(self) -> Answer:
+    def ask(self) -> LoginResult:
         """Whether the client may dial now. Returns at once; ask again after a moment."""
         with self._lock:
             try:
@@ -82,26 +82,26 @@ class LoginAttempt:
             return _read(self._opened()).closed and self._clock.monotonic() - self._since < CLOSED_FOR_S
         return False
 
-    def _ask(self, file: int) -> Answer:
+    def _ask(self, file: int) -> LoginResult:
         now = self._clock.monotonic()
         waited = now - self._since
         state = _read(file, now)
         if state.closed and waited < CLOSED_FOR_S:
-            return Answer.CLOSED
+            return LoginResult.CLOSED
         if state.accepted > state.refused and self._since - self._recent_s < state.accepted:
             return self._go()
         decided = max(state.accepted, state.one_more) > state.refused
         if not decided and now - state.refused < DECISION_S and waited < DECISION_S:
-            return Answer.WAIT
+            return LoginResult.WAIT
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return Answer.WAIT if waited < PATIENCE_S else self._go()
-        return Answer.GO
+            return LoginResult.WAIT if waited < PATIENCE_S else self._go()
+        return LoginResult.GO
 
-    def _go(self) -> Answer:
+    def _go(self) -> LoginResult:
         self.end()
-        return Answer.GO
+        return LoginResult.GO
 
     def accepted(self) -> None:
         """The server accepted the login: the build is good."""

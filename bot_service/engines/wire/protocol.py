@@ -4,7 +4,7 @@ The worker listens (``<run dir>/worker-<id>.sock``) and the API process connects
 the API process and is adopted by the next one. One connection at a time: a newer one replaces the older.
 
 Down go commands, each answered by exactly one :class:`Reply`. Up come :class:`Signal` (order kept per session),
-:class:`JournalAdvanced` and :class:`Pulse`. Inbound messages and receipts never travel in frames: the worker appends them
+:class:`JournalAdvanced` and :class:`WorkerPulse`. Inbound messages and receipts never travel in frames: the worker appends them
 to its journal file first, and the API process reads the file (see ``bot_service/engines/wire/journal_file.py``).
 """
 
@@ -84,7 +84,7 @@ class JournalAdvanced(Frame, frozen=True, tag="journal"):
     end: int
 
 
-class Pulse(Frame, frozen=True, tag="pulse"):
+class WorkerPulse(Frame, frozen=True, tag="pulse"):
     """Every 5 s from a worker: what it costs and, per session, how long ago its last frame and last inbound came.
 
     ``frames`` maps session to (milliseconds since the last frame or None, milliseconds since the last inbound or None);
@@ -126,4 +126,4 @@ class Snapshot(Frame, frozen=True, tag="snapshot"):
 
 
 Down = Hello | Command
-Up = Reply | Signal | JournalAdvanced | Pulse | Snapshot
+Up = Reply | Signal | JournalAdvanced | WorkerPulse | Snapshot

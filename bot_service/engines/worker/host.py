@@ -23,10 +23,10 @@ from bot_service.engines.wire.protocol import (
     Down,
     Hello,
     JournalAdvanced,
-    Pulse,
     Reply,
     Signal,
     Snapshot,
+    WorkerPulse,
 )
 from bot_service.engines.worker.commands import Commands
 from bot_service.engines.worker.sink import WorkerSink
@@ -185,9 +185,9 @@ class Worker:
             if self._link is not None:
                 self._link.offer_latest("pulse", self._pulse(everything=False))
 
-    def _pulse(self, *, everything: bool) -> Pulse:
+    def _pulse(self, *, everything: bool) -> WorkerPulse:
         self._journal.try_again()
-        return Pulse(
+        return WorkerPulse(
             rss_bytes=procfs.rss_bytes(),
             descriptors=procfs.descriptors(),
             threads=procfs.threads(),

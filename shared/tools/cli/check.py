@@ -19,7 +19,7 @@ WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CheckOutcome:
     """``code`` is the exit code; ``took_ms`` is None when nothing answered."""
 
     code: int
@@ -47,25 +47,25 @@ class Verdict:
         )
 
 
-def ping(url: str, *, timeout_s: float, warn_ms: float | None) -> Verdict:
+def ping(url: str, *, timeout_s: float, warn_ms: float | None) -> CheckOutcome:
     """Ask ``url``'s ``/health`` once."""
     started = time.perf_counter()
     try:
         answer = Client(url, None, name="the program", timeout_s=timeout_s).request("GET", "/health")
     except CliError as error:
-        return Verdict(2, error.detail, None, {})
+        return CheckOutcome(2, error.detail, None, {})
     took_ms = (time.perf_counter() - started) * 1000
     health = answer.value if isinstance(answer.value, dict) else {}
     if answer.status != 200:
         reasons = ", ".join(map(str, health.get("reasons", []))) or f"status {answer.status}"
-        return Verdict(2, f"unhealthy: {reasons}", took_ms, health)
+        return CheckOutcome(2, f"unhealthy: {reasons}", took_ms, health)
     sentence = f"answered in {took_ms:.0f} ms"
     sessions = health.get("sessions")
     if isinstance(sessions, dict):
         sentence += f", {sessions.get('ready', 0)} of {sessions.get('total', 0)} sessions ready"
     if warn_ms is not None and took_ms > warn_ms:
-        return Verdict(1, f"{sentence}, slower than {warn_ms:g} ms", took_ms, health)
-    return Verdict(0, sentence, took_ms, health)
+        return CheckOutcome(1, f"{sentence}, slower than {warn_ms:g} ms", took_ms, health)
+    return CheckOutcome(0, sentence, took_ms, health)
 
 
 def parser() -> argparse.ArgumentParser:

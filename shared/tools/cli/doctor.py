@@ -14,21 +14,21 @@ from shared.settings import SettingsError, environment, load
 from shared.tools.cli import show
 from shared.tools.cli.client import Client, CliError
 from shared.tools.cli.settings import CliSettings
-from shared.tools.doctor import Check, Context, Verdict, examine
+from shared.tools.doctor import Check, CheckStatus, Context, examine
 from shared.tools.dotenv import read_dotenv
 
 _MARKS = {
-    Verdict.OK: "[green]✓[/]",
-    Verdict.INFO: "[blue]·[/]",
-    Verdict.WARNING: "[yellow]![/]",
-    Verdict.FAILED: "[red]✗[/]",
+    CheckStatus.OK: "[green]✓[/]",
+    CheckStatus.INFO: "[blue]·[/]",
+    CheckStatus.WARNING: "[yellow]![/]",
+    CheckStatus.FAILED: "[red]✗[/]",
 }
 
 
 def command(json: show.Json = False) -> None:
     """Check settings, folders, clock, engine, database and both programs: each with what to do."""
     found = list(examine(_context()))
-    failed = sum(check.verdict is Verdict.FAILED for check in found)
+    failed = sum(check.verdict is CheckStatus.FAILED for check in found)
     if json:
         show.as_json({"ok": failed == 0, "checks": [asdict(check) for check in found]})
     else:
@@ -76,5 +76,5 @@ def _print(found: list[Check], failed: int) -> None:
         out.print(f"  {_MARKS[check.verdict]} {escape(check.name)}: {escape(check.found)}")
         if check.todo:
             out.print(f"      → {escape(check.todo)}")
-    warnings = sum(check.verdict is Verdict.WARNING for check in found)
+    warnings = sum(check.verdict is CheckStatus.WARNING for check in found)
     out.print(f"\n{len(found)} checks, {failed} failed, {warnings} to look at.")

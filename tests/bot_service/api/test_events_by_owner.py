@@ -47,7 +47,7 @@ async def sessions_told(bot: Bot, key: str, last: str) -> list[tuple[str, str | 
 
 async def test_a_reader_hears_of_its_owners_sessions_only(bot: Bot) -> None:
     ann, bob = await key_of(bot, "ann"), await key_of(bot, "bob")
-    await bot.app[keys.DELIVERY].alerts.raise_("test", "for the operator")
+    await bot.app[keys.EVENTS].service_alerts.raise_("test", "for the operator")
     for owner, session in (("ann", "a1"), ("bob", "b1"), ("ann", "a2")):
         status, _ = await bot.call("POST", "/api/sessions", {"id": session, "owner": owner})
         assert status == 201
@@ -80,10 +80,12 @@ async def test_an_owner_sees_and_replays_its_own_deliveries_only(bot: Bot) -> No
 
 async def test_an_answer_is_not_sent_for_another_owner_than_the_message_came_to(bot: Bot) -> None:
     await bot.call("POST", "/api/sessions", {"id": "a1", "owner": "ann"})
-    await eventually(lambda: (r := bot.app[keys.REGISTRY].get("a1")) and r.state is State.PAIRING, what="a code")
+    await eventually(
+        lambda: (r := bot.app[keys.SESSIONS].registry.get("a1")) and r.state is State.PAIRING, what="a code"
+    )
     bot.pool.pair("a1")
     chat = "33612345678@s.whatsapp.net"
-    outbox, database = bot.app[keys.DELIVERY].outbox, bot.app[keys.DATABASE]
+    outbox, database = bot.app[keys.MESSAGES].outbox, bot.app[keys.DATABASE]
 
     async def answer(message: str) -> None:
         async with database.write() as connection:
@@ -112,7 +114,7 @@ async def test_a_stream_whose_key_is_revoked_hears_nothing_more_and_ends(bot: Bo
 async def test_an_administrator_replays_alerts_that_did_not_arrive_and_nobody_else_does(tmp_path: Path) -> None:
     async with running(tmp_path / "other", ALERT_URLS="http://127.0.0.1:9/alerts") as bot:
         ann = await key_of(bot, "ann")
-        await bot.app[keys.DELIVERY].alerts.raise_("test", "for the operator", about="one")
+        await bot.app[keys.EVENTS].service_alerts.raise_("test", "for the operator", about="one")
 
         async def waiting() -> list[Any]:
             _, listed = await bot.call("GET", "/api/deliveries?state=pending")
@@ -125,7 +127,7 @@ async def test_an_administrator_replays_alerts_that_did_not_arrive_and_nobody_el
         assert (await bot.call("GET", path, key=ann))[0] == 404
         assert (await bot.call("POST", "/api/deliveries/replay", {"webhook": row["webhook"]}))[0] == 202
         assert (await bot.call("POST", "/api/deliveries/replay", {"webhook": row["webhook"]}, key=ann))[0] == 404
-        assert bot.app[keys.DELIVERY].alerts.raised == {"test"}, "kinds only: this is public"
+        assert bot.app[keys.EVENTS].service_alerts.raised == {"test"}, "kinds only: this is public"
 
 
 async def test_a_deleted_session_leaves_nothing_behind(bot: Bot, tmp_path: Path) -> None:
@@ -138,16 +140,15 @@ async def test_a_deleted_session_leaves_nothing_behind(bot: Bot, tmp_path: Path)
 
 async def test_a_reader_that_was_away_for_too_long_is_told_of_the_gap(tmp_path: Path) -> None:
     async with running(tmp_path / "other", EVENTS_KEPT="100") as bot:
-        delivery = bot.app[keys.DELIVERY]
         now = bot.app[keys.CLOCK].now()
-        await delivery.announcer.tell(
+        await bot.app[keys.EVENTS].publisher.tell(
             [Draft("session.attention", "a1", "ann", now, {"number": number}) for number in range(150)]
         )
         async with bot.client.get(
             "/api/events", headers={"Authorization": f"Bearer {API_KEY}", "Last-Event-ID": "0" * 18}
         ) as stream:
             first = await lines(stream, 1)
-        await delivery.retention.sweep()
+        await bot.app[keys.OPERATIONS].retention.sweep()
         last = next(line[4:].decode() for line in first if line.startswith(b"id: "))
         async with bot.client.get(
             "/api/events", headers={"Authorization": f"Bearer {API_KEY}", "Last-Event-ID": last}

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from bot_service import keys
-from bot_service.api.health.statistics import Figures
+from bot_service.api.health.statistics import Statistics
 from bot_service.domain.client_version import Source
 from bot_service.sessions.client_version import VersionFacts
 from tests.support.bot_app import running
@@ -28,7 +28,7 @@ async def test_every_fact_of_the_client_version_is_shown(tmp_path: Path, monkeyp
         problem_reason="not_writable",
     )
     async with running(tmp_path) as bot:
-        monkeypatch.setattr(bot.app[keys.CLIENT_VERSION], "facts", lambda: facts)
+        monkeypatch.setattr(bot.app[keys.SESSIONS].client_version, "facts", lambda: facts)
         status, figures = await bot.call("GET", "/api/metrics")
     assert status == 200
     assert figures["clientVersion"] == {
@@ -43,7 +43,7 @@ async def test_every_fact_of_the_client_version_is_shown(tmp_path: Path, monkeyp
         "problem": "only the engine's own version can be announced: no copy of its library can be written to DATA_DIR/engine",
         "problemReason": "not_writable",
     }
-    msgspec.convert(figures, Figures)
+    msgspec.convert(figures, Statistics)
 
 
 async def test_the_version_that_is_built_into_the_engine_is_shown(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from bot_service.domain.session_record import (
     FleetOutdated,
     FleetRecovered,
     Look,
-    Policy,
-    Record,
+    SessionPolicy,
+    SessionRecord,
     Step,
 )
 from bot_service.domain.session_rules import advance, refusal
@@ -28,16 +28,16 @@ from tests.bot_service.domain.sessions import NOW, POLICY, due_in, kinds, on, se
 MINUTE = 60_000
 
 
-def do(record: Record, kind: CommandKind, reason: str = "") -> Step:
+def do(record: SessionRecord, kind: CommandKind, reason: str = "") -> Step:
     return advance(record, Command(kind, reason), POLICY, NOW)
 
 
-def fire(record: Record, policy: Policy = POLICY, now: int | None = None) -> Step:
+def fire(record: SessionRecord, policy: SessionPolicy = POLICY, now: int | None = None) -> Step:
     assert record.due is not None
     return advance(record, Fired(record.due.kind), policy, record.due.at_ms if now is None else now)
 
 
-def look(record: Record, age: int = 0, suspicion: str | None = None, now: int = NOW) -> Step:
+def look(record: SessionRecord, age: int = 0, suspicion: str | None = None, now: int = NOW) -> Step:
     return advance(record, Look(age, suspicion), POLICY, now)
 
 
@@ -154,10 +154,10 @@ def test_keepalive_that_stays_away_renews_the_connection() -> None:
 
 
 def test_no_session_but_the_canary_retries_while_the_client_is_outdated() -> None:
-    outdated = Policy(fleet_outdated=True, canary="other")
+    outdated = SessionPolicy(fleet_outdated=True, canary="other")
     step = fire(session(State.RECONNECTING, due=Due(DueKind.RETRY, NOW)), outdated)
     assert (step[0].state, step[0].due, kinds(step)) == (State.OUTDATED, None, [EffectKind.STOP])
-    canary = Policy(fleet_outdated=True, canary="s1")
+    canary = SessionPolicy(fleet_outdated=True, canary="s1")
     asking = fire(session(State.OUTDATED, due=Due(DueKind.FLEET_PROBE, NOW)), canary)
     assert (asking[0].state, kinds(asking)) == (State.STARTING, [EffectKind.START])
     former = fire(session(State.OUTDATED, due=Due(DueKind.FLEET_PROBE, NOW)), outdated)
@@ -209,7 +209,7 @@ def test_a_reconnect_concerns_only_what_is_to_be_connected(state: State) -> None
 
 
 def test_a_restored_session_is_started_though_the_fleet_is_outdated() -> None:
-    outdated = Policy(fleet_outdated=True, canary="other")
+    outdated = SessionPolicy(fleet_outdated=True, canary="other")
     restored = session(State.STARTING, reason="restored", due=Due(DueKind.RETRY, NOW))
     assert kinds(fire(restored, outdated)) == [EffectKind.START]
 
@@ -263,7 +263,7 @@ def test_suspicion_degrades_first_and_is_taken_back_when_something_arrives() -> 
     assert (after.state, after.suspicion, after.due) == (State.READY, None, None)
 
 
-def doubt_again(record: Record, now: int) -> Record:
+def doubt_again(record: SessionRecord, now: int) -> SessionRecord:
     linked = on(record, SignalKind.CONNECTED, now=now)[0]
     ready = on(linked, SignalKind.OFFLINE_SYNC_COMPLETED, now=now)[0]
     assert ready.state is State.READY
@@ -287,7 +287,7 @@ def test_the_ladder_climbs_reconnect_rebuild_recycle_and_a_person() -> None:
     assert gave_up(step[0])
 
 
-def told() -> Record:
+def told() -> SessionRecord:
     """A session for which nothing helped and a person was told."""
     record = session(State.DEGRADED, reason="receive_suspected", suspicion="probe_not_returned", rung=3, rung_ms=NOW)
     return fire(replace(record, due=Due(DueKind.LADDER, NOW)))[0]

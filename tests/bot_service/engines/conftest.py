@@ -70,7 +70,7 @@ class Bench:
 
     async def leave_workers(self) -> None:
         """The API process is gone, its workers go on."""
-        self._left += [worker.process for worker in self.pool.fleet.workers.values()]
+        self._left += [worker.process for worker in self.pool.fleet.workers.values() if worker.process is not None]
         await self.pool.close(leave_workers=True)
 
     def kinds(self, session: str) -> list[str]:

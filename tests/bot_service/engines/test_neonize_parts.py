@@ -10,7 +10,7 @@ import pytest
 
 from bot_service.domain.signals import SignalKind as K
 from bot_service.engines.neonize import log_lines, stanza_signals
-from bot_service.engines.neonize.client_table_lock import MapRule
+from bot_service.engines.neonize.client_table_lock import ClientTableLock
 from bot_service.engines.neonize.errors import translate
 from bot_service.engines.neonize.files import DeviceFiles
 from bot_service.engines.neonize.sent_messages import KEPT, SentMessage, SentMessages
@@ -182,7 +182,7 @@ def test_everything_of_a_session_is_found_when_it_is_forgotten(tmp_path: Path) -
 
 
 def test_starts_and_stops_happen_alone() -> None:
-    rule = MapRule(SystemClock(), look_up_s=0.1)
+    rule = ClientTableLock(SystemClock(), look_up_s=0.1)
     rule.before_call()
     begun = time.monotonic()
     with rule.alone():

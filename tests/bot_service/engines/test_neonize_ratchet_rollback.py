@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from bot_service.engines.neonize import ratchet_rollback
-from bot_service.engines.neonize.decrypt_marks import Mark
+from bot_service.engines.neonize.decrypt_marks import DecryptMark
 from bot_service.engines.neonize.ratchet_record import only_received, sending_chain
-from bot_service.engines.neonize.ratchet_rollback import Undone
+from bot_service.engines.neonize.ratchet_rollback import RollbackResult
 
 OWN, ANN, GROUP = "1555:1@s.whatsapp.net", "91556_1:0", "120@g.us"
 TABLES = """
@@ -62,16 +62,16 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "s.db")
 
 
-def now() -> Mark:
+def now() -> DecryptMark:
     time.sleep(0.003)
-    return Mark("A", int(time.time() * 1000))
+    return DecryptMark("A", int(time.time() * 1000))
 
 
 def test_a_first_message_is_undone_with_its_prekey(store: Store) -> None:
     mark = now()
     store.do(PUT, OWN, ANN, record("r1", 0))
     store.do("DELETE FROM whatsmeow_pre_keys WHERE key_id=7")
-    assert ratchet_rollback.prepare(store.path, mark) is Undone.BACK
+    assert ratchet_rollback.prepare(store.path, mark) is RollbackResult.BACK
     assert store.session() is None
     assert store.count("whatsmeow_pre_keys") == 1
     assert store.count("veilleur_undo") == 0
@@ -81,7 +81,7 @@ def test_a_later_message_is_undone_and_the_one_before_it_stays(store: Store) -> 
     store.do(PUT, OWN, ANN, record("r1", 0, received=1))
     mark = now()
     store.do(PUT, OWN, ANN, record("r2", 0, received=2))
-    assert ratchet_rollback.prepare(store.path, mark) is Undone.BACK
+    assert ratchet_rollback.prepare(store.path, mark) is RollbackResult.BACK
     assert store.session() == record("r1", 0, received=1)
 
 
@@ -90,7 +90,7 @@ def test_a_sending_chain_never_goes_back(store: Store, after: bytes) -> None:
     store.do(PUT, OWN, ANN, record("r1", 3))
     mark = now()
     store.do(PUT, OWN, ANN, after)
-    assert ratchet_rollback.prepare(store.path, mark) is Undone.SENT_BETWEEN
+    assert ratchet_rollback.prepare(store.path, mark) is RollbackResult.SENT_BETWEEN
     assert store.session() == after
 
 
@@ -99,7 +99,7 @@ def test_two_changes_of_one_session_are_left_alone(store: Store) -> None:
     mark = now()
     store.do(PUT, OWN, ANN, record("r1", 1))
     store.do(PUT, OWN, ANN, record("r2", 0))
-    assert ratchet_rollback.prepare(store.path, mark) is Undone.SENT_BETWEEN
+    assert ratchet_rollback.prepare(store.path, mark) is RollbackResult.SENT_BETWEEN
     assert store.session() == record("r2", 0)
 
 
@@ -108,7 +108,7 @@ def test_two_changes_without_a_send_between_them_go_back_together(store: Store) 
     mark = now()
     store.do(PUT, OWN, ANN, record("r1", 3, received=1))
     store.do(PUT, OWN, ANN, record("r2", 0, received=2))
-    assert ratchet_rollback.prepare(store.path, mark) is Undone.BACK
+    assert ratchet_rollback.prepare(store.path, mark) is RollbackResult.BACK
     assert store.session() == record("r1", 3)
 
 
@@ -118,7 +118,7 @@ def test_a_group_message_is_undone_but_the_own_sender_key_is_not(store: Store) -
     mark = now()
     store.do(PUT_KEY, OWN, GROUP, ANN, b"new")
     store.do(PUT_KEY, OWN, GROUP, "91555_1:1", b"own new")
-    assert ratchet_rollback.prepare(store.path, mark) is Undone.BACK
+    assert ratchet_rollback.prepare(store.path, mark) is RollbackResult.BACK
     with closing(sqlite3.connect(store.path)) as db:
         keys = dict(db.execute("SELECT sender_id, sender_key FROM whatsmeow_sender_keys").fetchall())
     assert keys == {ANN: b"old", "91555_1:1": b"own new"}
@@ -126,7 +126,7 @@ def test_a_group_message_is_undone_but_the_own_sender_key_is_not(store: Store) -
 
 def test_a_message_that_never_moved_the_ratchet_needs_nothing(store: Store) -> None:
     store.do(PUT, OWN, ANN, record("r1", 0))
-    assert ratchet_rollback.prepare(store.path, now()) is Undone.NOTHING
+    assert ratchet_rollback.prepare(store.path, now()) is RollbackResult.NOTHING
     assert store.session() == record("r1", 0)
 
 
@@ -135,16 +135,16 @@ def test_more_changes_than_are_kept_are_left_alone(store: Store) -> None:
     for number in range(ratchet_rollback.KEPT_ROWS + 5):
         store.do(PUT, OWN, f"{number}:0", record("r1", 0))
     assert store.count("veilleur_undo") == ratchet_rollback.KEPT_ROWS
-    assert ratchet_rollback.prepare(store.path, mark) is Undone.TOO_MUCH
+    assert ratchet_rollback.prepare(store.path, mark) is RollbackResult.TOO_MUCH
 
 
 def test_an_empty_file_and_a_strange_one_are_left_alone(tmp_path: Path) -> None:
     empty = tmp_path / "empty.db"
     empty.touch()
-    assert ratchet_rollback.prepare(empty, None) is Undone.NOTHING
+    assert ratchet_rollback.prepare(empty, None) is RollbackResult.NOTHING
     with closing(sqlite3.connect(tmp_path / "other.db")) as db:
         db.execute("CREATE TABLE x (y)")
-    assert ratchet_rollback.prepare(tmp_path / "other.db", Mark("A", 1)) is Undone.NOTHING
+    assert ratchet_rollback.prepare(tmp_path / "other.db", DecryptMark("A", 1)) is RollbackResult.NOTHING
 
 
 def test_a_record_that_cannot_be_read_is_an_error() -> None:

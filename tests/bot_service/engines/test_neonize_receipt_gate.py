@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from bot_service.engines.neonize.decrypt_marks import Mark, Marks
+from bot_service.engines.neonize.decrypt_marks import DecryptMark, DecryptMarks
 from bot_service.engines.neonize.receipt_gate import BACK_PRESSURE_S, MAX_WAITING, ReceiptGate
 from shared.clock import SystemClock
 
 RELEASED_WITHIN_S = 30.0
 
 
-def gate(tmp_path: Path, *, hold_s: float = 120.0, turn_s: float = 120.0) -> tuple[ReceiptGate, Marks]:
+def gate(tmp_path: Path, *, hold_s: float = 120.0, turn_s: float = 120.0) -> tuple[ReceiptGate, DecryptMarks]:
     # Nothing is let go by these limits before ``released`` gives up.
-    marks = Marks(tmp_path / "marks")
+    marks = DecryptMarks(tmp_path / "marks")
     return ReceiptGate(marks, SystemClock(), hold_s=hold_s, rest_s=0.05, turn_s=turn_s), marks
 
 
@@ -313,21 +313,25 @@ def test_a_new_connection_forgets_what_was_not_begun(tmp_path: Path) -> None:
     ("begun", "done", "left"),
     [
         (None, None, None),
-        (Mark("A", 1000), None, "A"),
-        (Mark("A", 1000), Mark("A", 1000), None),
-        (Mark("A", 1000), Mark("A", 1001), None),
-        (Mark("B", 1000), Mark("A", 1001), "B"),
-        (Mark("A", 2000), Mark("A", 1001), "A"),  # it came again after it was undone, and the process was killed again
+        (DecryptMark("A", 1000), None, "A"),
+        (DecryptMark("A", 1000), DecryptMark("A", 1000), None),
+        (DecryptMark("A", 1000), DecryptMark("A", 1001), None),
+        (DecryptMark("B", 1000), DecryptMark("A", 1001), "B"),
+        (
+            DecryptMark("A", 2000),
+            DecryptMark("A", 1001),
+            "A",
+        ),  # it came again after it was undone, and the process was killed again
     ],
 )
 def test_marks_name_the_unfinished_message_after_a_kill(
-    tmp_path: Path, begun: Mark | None, done: Mark | None, left: str | None
+    tmp_path: Path, begun: DecryptMark | None, done: DecryptMark | None, left: str | None
 ) -> None:
-    marks = Marks(tmp_path / "marks")
+    marks = DecryptMarks(tmp_path / "marks")
     if begun:
         marks.begin(begun)
     if done:
         marks.done(done)
     marks.close()
-    found = Marks(tmp_path / "marks").unfinished()
+    found = DecryptMarks(tmp_path / "marks").unfinished()
     assert (found.message_id if found else None) == left

@@ -185,7 +185,7 @@ async def test_what_nobody_claims_after_adoption_is_stopped(bench: Bench) -> Non
 
 
 async def test_workers_end_by_themselves_when_no_api_process_comes_back(bench: Bench) -> None:
-    pool = await bench.open(orphan_grace_s=3.0)
+    await bench.open(orphan_grace_s=3.0)
     await bench.pair("s1")
     await bench.leave_workers()
     await bench.until(lambda: not bench.workers(), "the end of the workers")

@@ -13,10 +13,10 @@ from pathlib import Path
 from bot_service.domain.message import InboundMessage, JournalRecord, Receipt
 from bot_service.engines.wire.journal_file import JournalWriter
 from bot_service.events.ids import EventIds
-from bot_service.events.publisher import Announcer
-from bot_service.events.subscriptions import WebhookDirectory
+from bot_service.events.publisher import EventPublisher
+from bot_service.events.subscriptions import Subscriptions
 from bot_service.messages.inbound import Batch
-from bot_service.messages.journal_reader import JournalIngest
+from bot_service.messages.journal_reader import JournalReader
 from bot_service.store import events, messages
 from bot_service.store.database import Database, open_database
 from shared.clock import SystemClock
@@ -35,7 +35,7 @@ def inbound(number: int, *, session: str = "one", at_ms: int = 0) -> JournalReco
 class Road:
     folder: Path
     database: Database
-    ingest: JournalIngest
+    ingest: JournalReader
     batches: list[Batch]
     in_use: set[str]
 
@@ -59,13 +59,13 @@ class Road:
 async def road(tmp_path: Path) -> AsyncIterator[Road]:
     clock = SystemClock()
     database = await open_database(f"sqlite:///{tmp_path / 'bot.db'}")
-    directory = WebhookDirectory()
+    directory = Subscriptions()
     directory.load([webhook("http://127.0.0.1:9", owner=None)])
-    announcer = Announcer(clock, database, EventIds(clock), directory)
+    announcer = EventPublisher(clock, database, EventIds(clock), directory)
     in_use: set[str] = set()
     folder = tmp_path / "journal"
     folder.mkdir(exist_ok=True)
-    ingest = JournalIngest(folder, clock, database, announcer, in_use=lambda: in_use, owner_of=lambda _session: "ann")
+    ingest = JournalReader(folder, clock, database, announcer, in_use=lambda: in_use, owner_of=lambda _session: "ann")
     batches: list[Batch] = []
     ingest.on_commit(batches.append)
     loops = TaskGroupOfLoops(clock)

@@ -47,7 +47,8 @@ async def simulated(folder: Path, *sessions: str, **env: str) -> AsyncIterator[B
 
 async def ready(bot: Bot, session: str) -> None:
     await eventually(
-        lambda: (r := bot.app[keys.REGISTRY].get(session)) and r.state is State.READY, what=f"{session} being READY"
+        lambda: (r := bot.app[keys.SESSIONS].registry.get(session)) and r.state is State.READY,
+        what=f"{session} being READY",
     )
 
 
@@ -92,7 +93,7 @@ async def test_a_ring_that_does_not_arrive_raises_suspicion_and_a_reconnect_heal
 
         await eventually(told, what="the suspicion and the first step")
         await ready(bot, "deaf")
-        await eventually(lambda: (r := bot.app[keys.REGISTRY].get("deaf")) and r.rung == 0, what="a proof")
+        await eventually(lambda: (r := bot.app[keys.SESSIONS].registry.get("deaf")) and r.rung == 0, what="a proof")
         _, answer = await bot.call("GET", "/api/sessions/well/transitions")
         assert "receive_suspected" not in [change["reason"] for change in answer["transitions"]]
 
@@ -117,7 +118,7 @@ async def on_a_fake_clock(tmp_path: Path, *sessions: str, kind: str = "ring") ->
     async with running(tmp_path, clock=clock, RECEIVE_PROBE=kind, RECEIVE_PROBE_INTERVAL="10m") as bot:
         for session in sessions:
             owner, _, name = session.rpartition(":")
-            await bot.app[keys.SESSIONS].create(_new(owner or "main", name), start=True)
+            await bot.app[keys.SESSIONS].commands.create(_new(owner or "main", name), start=True)
             await is_in(bot, name, State.PAIRING)
             bot.pool.pair(name)
             await is_in(bot, name, State.READY)
@@ -136,7 +137,7 @@ async def pass_minutes(bot: Bot, clock: FakeClock, minutes: int) -> None:
         await clock.advance(10)
         for session in bot.pool.running:
             bot.pool.ages[session] = (0, None)
-        await bot.app[keys.PROBE].once()
+        await bot.app[keys.SESSIONS].receive_probe.once()
 
 
 async def test_nobody_rings_more_often_than_the_interval_however_many_are_quiet(tmp_path: Path) -> None:

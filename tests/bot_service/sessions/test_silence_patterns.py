@@ -15,7 +15,7 @@ from tests.support.bot_app import Bot, running
 
 def learn(bot: Bot, session: str) -> None:
     """A message every thirty seconds in every hour of the last two days."""
-    supervisor = bot.app[keys.SUPERVISOR]
+    supervisor = bot.app[keys.SESSIONS].supervisor
     pattern, now_ms = supervisor.life.evidence(session).pattern, supervisor.now_ms()
     for number in range(2 * 24 * 120):
         pattern.heard(now_ms - 48 * HOUR_MS + number * 30_000)
@@ -36,7 +36,7 @@ async def test_silence_is_noticed_after_a_restart_by_what_was_learned_before(tmp
     async with running(tmp_path) as bot:
         await is_in(bot, "busy", State.READY)
         await is_in(bot, "quiet", State.READY)
-        supervisor, registry = bot.app[keys.SUPERVISOR], bot.app[keys.REGISTRY]
+        supervisor, registry = bot.app[keys.SESSIONS].supervisor, bot.app[keys.SESSIONS].registry
         for session, wanted in (("busy", Suspicion.SILENCE), ("quiet", None)):
             record = registry.get(session)
             assert record is not None
@@ -49,7 +49,7 @@ async def test_only_what_was_learned_anew_is_written_and_a_deleted_session_leave
         await paired(bot, "one", "two")
         learn(bot, "one")
         learn(bot, "two")
-        keeper, supervisor = bot.app[keys.PATTERNS], bot.app[keys.SUPERVISOR]
+        keeper, supervisor = bot.app[keys.SESSIONS].silence_patterns, bot.app[keys.SESSIONS].supervisor
         await keeper.save()
         with sqlite3.connect(tmp_path / "bot.db") as connection:
             connection.execute("UPDATE patterns SET updated_ms = 0")
@@ -73,5 +73,5 @@ async def test_a_row_of_a_session_that_is_gone_is_deleted_at_boot(tmp_path: Path
         connection.execute("INSERT INTO patterns SELECT 'gone', learned, updated_ms, rates FROM patterns")
     connection.close()
     async with running(tmp_path) as bot:
-        assert bot.app[keys.PATTERNS] is not None
+        assert bot.app[keys.SESSIONS].silence_patterns is not None
     assert set(rows(tmp_path)) == {"one"}

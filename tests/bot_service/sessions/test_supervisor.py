@@ -30,7 +30,7 @@ async def paired(bot: Bot, *sessions: str) -> None:
 
 
 async def is_in(bot: Bot, session: str, state: State) -> None:
-    registry = bot.app[keys.REGISTRY]
+    registry = bot.app[keys.SESSIONS].registry
     await eventually(lambda: (r := registry.get(session)) and r.state is state, what=f"{session} being {state}")
 
 
@@ -59,7 +59,7 @@ async def test_a_session_is_not_forgotten_because_the_network_was_down_at_boot(t
     pool.fail["start"] = EngineError("rejected", "no route", retryable=True)
     async with running(tmp_path, pool=pool, RECONNECT_FIRST_DELAY="20") as bot:
         await is_in(bot, "one", State.RECONNECTING)
-        record = bot.app[keys.REGISTRY].get("one")
+        record = bot.app[keys.SESSIONS].registry.get("one")
         assert record is not None
         assert (record.wanted, record.reason) == (Wanted.RUN, "connect_error")
         del pool.fail["start"]
@@ -76,7 +76,7 @@ async def test_a_signal_of_a_client_that_was_stopped_is_ignored(tmp_path: Path) 
         bot.pool.running["one"], new = old, bot.pool.running["one"]
         bot.pool.emit("one", SignalKind.LOGGED_OUT)
         bot.pool.running["one"] = new
-        record = bot.app[keys.REGISTRY].get("one")
+        record = bot.app[keys.SESSIONS].registry.get("one")
         assert record is not None
         assert record.state is State.READY
 
@@ -120,7 +120,7 @@ async def test_a_locked_store_is_told_by_health_and_nothing_is_lost(tmp_path: Pa
 async def test_cleanup_closes_what_is_idle_and_a_start_brings_it_back(tmp_path: Path, action: str) -> None:
     async with running(tmp_path, SESSION_INACTIVE_TIMEOUT="1000", SESSION_EXPIRY_ACTION=action) as bot:
         await paired(bot, "idle", "used")
-        supervisor, registry = bot.app[keys.SUPERVISOR], bot.app[keys.REGISTRY]
+        supervisor, registry = bot.app[keys.SESSIONS].supervisor, bot.app[keys.SESSIONS].registry
 
         def idle_for_long() -> bool:
             supervisor.life.touch("used")
@@ -128,7 +128,7 @@ async def test_cleanup_closes_what_is_idle_and_a_start_brings_it_back(tmp_path: 
             return record is not None and supervisor.now_ms() - record.active_ms >= 1000
 
         await eventually(idle_for_long)
-        cleaned = await bot.app[keys.CLEANUP].once()
+        cleaned = await bot.app[keys.SESSIONS].cleanup.once()
         assert (cleaned.looked, cleaned.closed, cleaned.recycled) == (2, 1, 0)
         await is_in(bot, "idle", State.CLOSED)
         await is_in(bot, "used", State.READY)
@@ -143,8 +143,8 @@ async def test_transitions_are_kept_up_to_their_number(tmp_path: Path) -> None:
         for _ in range(6):
             bot.pool.emit("one", SignalKind.DISCONNECTED)
             bot.pool.connect("one")
-        await bot.app[keys.STORE].flush()
-        kept = await bot.app[keys.STORE].transitions("one")
+        await bot.app[keys.SESSIONS].store.flush()
+        kept = await bot.app[keys.SESSIONS].store.transitions("one")
         assert len(kept) == 5
         assert kept[0].to_state is State.READY
 
@@ -157,16 +157,18 @@ async def test_a_session_that_could_not_be_stored_does_not_exist_and_starts_noth
             if broken:
                 raise OSError("disk full")
 
-        bot.app[keys.STORE].transition_sinks.append(full)
+        bot.app[keys.SESSIONS].store.transition_sinks.append(full)
         status, answer = await bot.call("POST", "/api/sessions", {"id": "one"})
         assert (status, answer["code"]) == (503, "store_unavailable")
         assert (await bot.call("GET", "/api/sessions/one"))[0] == 404
         assert bot.pool.calls == []
         # Nothing waits to be written any more: health must not say so for ever.
-        await eventually(lambda: bot.app[keys.STORE].failing is None, what="no word of a write that nobody wants")
+        await eventually(
+            lambda: bot.app[keys.SESSIONS].store.failing is None, what="no word of a write that nobody wants"
+        )
         broken = False
-        await bot.app[keys.STORE].flush()
-        assert await bot.app[keys.STORE].load() == []
+        await bot.app[keys.SESSIONS].store.flush()
+        assert await bot.app[keys.SESSIONS].store.load() == []
         status, view = await bot.call("POST", "/api/sessions", {"id": "one"})
         assert (status, view["state"]) == (201, "STARTING")
         await is_in(bot, "one", State.PAIRING)
@@ -174,7 +176,11 @@ async def test_a_session_that_could_not_be_stored_does_not_exist_and_starts_noth
 
 async def test_a_session_whose_maker_goes_away_is_there_at_once_or_never(tmp_path: Path) -> None:
     async with running(tmp_path) as bot:
-        sessions, store, registry = bot.app[keys.SESSIONS], bot.app[keys.STORE], bot.app[keys.REGISTRY]
+        sessions, store, registry = (
+            bot.app[keys.SESSIONS].commands,
+            bot.app[keys.SESSIONS].store,
+            bot.app[keys.SESSIONS].registry,
+        )
         for patience in range(12):
             name = f"s{patience}"
             making = asyncio.create_task(sessions.create(NewSession("main", name), start=True))
@@ -206,7 +212,7 @@ async def test_a_session_that_nothing_healed_is_told_to_the_operator_once_and_so
 
     async with running(tmp_path, **env) as bot:
         await paired(bot, "deaf")
-        supervisor = bot.app[keys.SUPERVISOR]
+        supervisor = bot.app[keys.SESSIONS].supervisor
         bot.pool.may_recycle = False
         for suspected in range(3):  # two steps, and the third may not be taken
             supervisor.apply("deaf", Look(0, "probe_not_returned"))
@@ -217,7 +223,7 @@ async def test_a_session_that_nothing_healed_is_told_to_the_operator_once_and_so
         await eventually(lambda: told() == [("service.alert", "deaf")], what="the alert")
     async with running(tmp_path, **env) as bot:
         await is_in(bot, "deaf", State.READY)
-        assert bot.app[keys.DELIVERY].alerts.raised == {"session_not_receiving"}
-        bot.app[keys.SUPERVISOR].life.heard("deaf")
+        assert bot.app[keys.EVENTS].service_alerts.raised == {"session_not_receiving"}
+        bot.app[keys.SESSIONS].supervisor.life.heard("deaf")
         await eventually(lambda: told()[1:] == [("service.recovered", "deaf")], what="the end of the alert")
     assert len(receiver.requests) == 2

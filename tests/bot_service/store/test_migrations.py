@@ -13,6 +13,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine
 
+from bot_service.store import message_tables  # noqa: F401  registers its tables
 from bot_service.store.database import StoreRefused, _config, open_database
 from bot_service.store.session_tables import metadata
 

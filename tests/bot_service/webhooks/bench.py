@@ -11,8 +11,8 @@ from pathlib import Path
 import aiohttp
 
 from bot_service.events.ids import EventIds
-from bot_service.events.publisher import Announcer, Draft
-from bot_service.events.subscriptions import Target, WebhookDirectory
+from bot_service.events.publisher import Draft, EventPublisher
+from bot_service.events.subscriptions import Subscriptions, Target
 from bot_service.store import deliveries, events
 from bot_service.store.database import Database, open_database
 from bot_service.store.deliveries import Delivery, Webhook
@@ -43,8 +43,8 @@ class Bench:
 
     clock: FakeClock
     database: Database
-    directory: WebhookDirectory
-    announcer: Announcer
+    directory: Subscriptions
+    announcer: EventPublisher
     dispatcher: WebhookDispatcher
     results: WebhookResults
     replies: list[str] = field(default_factory=list)
@@ -97,11 +97,11 @@ async def bench(
     """``pick`` fixes the jitter: 1.0 waits always to the ceiling. ``early`` is told before the dispatcher runs."""
     clock = clock or FakeClock()
     database = await open_database(f"sqlite:///{tmp_path / 'bot.db'}")
-    directory = WebhookDirectory()
+    directory = Subscriptions()
     directory.load(hooks)
     async with database.read() as connection:
         newest = await events.newest_id(connection)
-    announcer = Announcer(clock, database, EventIds(clock, after=newest), directory)
+    announcer = EventPublisher(clock, database, EventIds(clock, after=newest), directory)
     connector = addresses.connector(allow_private=allow_private, limit=0)
     async with aiohttp.ClientSession(connector=connector) as http:
 

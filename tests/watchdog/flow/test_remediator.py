@@ -15,7 +15,7 @@ from tests.support.fake_remediator import FakeRemediator
 from watchdog.domain.remediation import Refusal, Scene
 from watchdog.domain.states import Incident, IncidentKind
 from watchdog.flow.remediator import RepairLoop, View
-from watchdog.flow.steady_time import Moments
+from watchdog.flow.steady_time import SteadyTime
 from watchdog.ledger import incidents, repairs
 from watchdog.ledger.outbox import Channels
 from watchdog.ledger.sqlite import Ledger, open_in_memory
@@ -31,7 +31,7 @@ class Stage:
     """One or more targets whose view the test sets, and the loop that repairs them."""
 
     def __init__(self, clock: FakeClock, ledger: Ledger, views: dict[str, View], *remediators: Any, **how: Any) -> None:
-        moments = Moments(clock)
+        moments = SteadyTime(clock)
         self.clock, self.ledger, self.views, self.notified = clock, ledger, views, 0
         self.registry = CollectorRegistry()
         self._moments = moments

@@ -14,7 +14,7 @@ from tests.support.waiting import eventually
 from tests.support.watchdog_app import RunningWatchdog, running_watchdog
 from watchdog import keys
 from watchdog.ledger.sqlite import Ledger
-from watchdog.status.snapshot import Gather
+from watchdog.status.snapshot import StatusSnapshot
 
 T = TypeVar("T")
 
@@ -34,10 +34,10 @@ class SlowReads:
         return value
 
 
-def gather_of(watchdog: RunningWatchdog) -> tuple[Gather, SlowReads]:
+def gather_of(watchdog: RunningWatchdog) -> tuple[StatusSnapshot, SlowReads]:
     app = watchdog.app
     slow, watches = SlowReads(app[keys.LEDGER]), app[keys.WATCHES]
-    gather = Gather(
+    gather = StatusSnapshot(
         settings=app[keys.SETTINGS],
         clock=app[keys.CLOCK],
         boot=app[keys.BOOT],
@@ -100,7 +100,7 @@ async def test_changes_without_end_are_answered_all_the_same(tmp_path: Path) -> 
         await asyncio.gather(restless, return_exceptions=True)
 
 
-async def _change_for_ever(gather: Gather) -> None:
+async def _change_for_ever(gather: StatusSnapshot) -> None:
     while True:
         gather.forget()
         await asyncio.sleep(0)
