@@ -36,7 +36,7 @@ async def bot(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Program
         started.close()
 
 
-async def run(bot: Program, key: str | None, phases: str) -> str:
+async def conforms(bot: Program, key: str | None, phases: str) -> str:
     arguments = [
         SCHEMATHESIS, "run", f"{bot.url}/api/openapi.json", "--checks", CHECKS, "--phases", phases,
         "--max-examples", str(examples(1)), "--exclude-path-regex", STREAMS, "--seed", "1", "--no-color",
@@ -58,7 +58,7 @@ async def run(bot: Program, key: str | None, phases: str) -> str:
 
 @pytest.mark.long
 async def test_the_administrators_key_meets_no_5xx_and_only_described_answers(bot: Program) -> None:
-    text = await run(bot, processes.API_KEY, "examples,coverage,fuzzing")
+    text = await conforms(bot, processes.API_KEY, "examples,coverage,fuzzing")
     assert "Tested: 0" not in text
     assert not [event for event in bot.events() if event.get("event") == "http.crash"]
 
@@ -68,8 +68,8 @@ async def test_a_scoped_key_meets_no_5xx_and_only_described_answers(bot: Program
         made = await api.post("/api/keys", {"name": "Shop", "owner": "shop", "scopes": ["session", "read", "send"]})
     async with Client(bot.url, made["key"]) as own:
         await own.post("/api/sessions", {"id": "shop-1"})
-    await run(bot, made["key"], "examples,fuzzing")
+    await conforms(bot, made["key"], "examples,fuzzing")
 
 
 async def test_without_a_key_everything_that_needs_one_says_so(bot: Program) -> None:
-    await run(bot, None, "examples,fuzzing")
+    await conforms(bot, None, "examples,fuzzing")

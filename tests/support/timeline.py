@@ -240,7 +240,7 @@ class Timeline:
         self.bot.stalled_until = self.clock.monotonic() + seconds
         self.clock.stall(seconds)
 
-    async def run(self, until_s: float) -> None:
+    async def plays_out(self, until_s: float) -> None:
         """Play everything, then hold what arrived against what was expected, both ways."""
         await self.start_watchdog()
         zero = self.clock.monotonic()

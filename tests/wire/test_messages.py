@@ -180,7 +180,7 @@ async def test_read_marks_and_typing_reach_the_phone_and_typing_comes_back(
 
     await server.wait(saw)
     await server("types", number=ANN, chat=BOT)
-    await worker.heard("s", "presence")
+    assert (await worker.heard("s", "presence")).session == "s"
 
 
 async def test_what_the_owner_writes_on_his_phone_comes_as_his_own(worker: WorkerDriver, server: Remote) -> None:

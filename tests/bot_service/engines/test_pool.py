@@ -154,6 +154,8 @@ async def test_the_budget_of_a_worker_comes_back_with_time(bench: Bench) -> None
     await pool.recycle_worker_of("s1")
     await bench.until_told("s1", "connected", times=2)
     await bench.until(lambda: pool.may_recycle_worker_of("s1"), "the budget coming back")
+    await pool.recycle_worker_of("s1")
+    assert not pool.may_recycle_worker_of("s1")
 
 
 async def test_workers_left_by_a_killed_api_process_are_adopted_with_what_happened_meanwhile(bench: Bench) -> None:
