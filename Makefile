@@ -53,8 +53,8 @@ up: $(VENV)/.runs ## Start the bot service and the watchdog; Ctrl-C stops both
 test: $(VENV)/.tests ## Run all tests except the slowest
 	$(PYTEST) -n $(WORKERS) --dist worksteal -m "not deep" $(PYTEST_ARGS)
 
-test-deep: $(VENV)/.tests ## Run the slowest tests: every fault on the running service, a kill at every line
-	$(PYTEST) -n $(WORKERS) --dist worksteal -m deep $(PYTEST_ARGS)
+test-deep: $(VENV)/.tests ## Run the slowest tests: every fault on the running service, a kill at every line, ten times the examples
+	EXAMPLES=10 $(PYTEST) -n $(WORKERS) --dist worksteal -m "deep or properties" $(PYTEST_ARGS)
 
 test-wire: $(VENV)/.tests ## Run the tests of the real engine against the fake WhatsApp server
 	$(PYTEST) -n $(WORKERS) --dist worksteal tests/wire tests/contracts/engines tests/fake_whatsapp_tests $(PYTEST_ARGS)

@@ -10,22 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from alembic.util.exc import CommandError
-from sqlalchemy import Connection, event
+from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from bot_service.store import sqlite_thread
+from bot_service.store import schema, sqlite_thread
 from shared.sqlite_readonly import open_readonly
 
 _MAGIC = b"SQLite format 3\0"
 # A full check reads the whole file; above this size it is left out, so that a start stays short.
 _CHECK_WHOLE_BELOW_BYTES = 256 * 1024 * 1024
-_MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 class StoreRefused(Exception):
@@ -91,8 +86,11 @@ async def open_database(url: str) -> Database:
             raise StoreRefused(f"DATABASE_URL names PostgreSQL, and the driver {error.name} is not installed") from None
     try:
         async with engine.connect() as connection:
-            await connection.run_sync(_upgrade)
+            await connection.run_sync(schema.upgrade)
             await connection.commit()
+    except schema.UnknownRevision as error:
+        await engine.dispose()
+        raise StoreRefused(f"The database is newer than this program: {error}") from None
     except (SQLAlchemyError, OSError) as error:
         await engine.dispose()
         cause = getattr(error, "orig", None) or error
@@ -137,29 +135,7 @@ def _check_file(file: Path) -> None:
         raise StoreRefused(f"The database {file} is corrupt ({error}): {advice}") from None
     if version is None and tables - {"alembic_version"}:
         raise StoreRefused(f"The database {file} has tables of an unknown program: {advice}")
-    if version is not None and not _known(version):
+    if version is not None and not schema.known(version):
         raise StoreRefused(
             f"The database {file} is newer than this program (schema {version}): install the program that wrote it"
         )
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
-    return config
-
-
-def _known(version: str) -> bool:
-    try:
-        return ScriptDirectory.from_config(_config()).get_revision(version) is not None
-    except CommandError:
-        return False
-
-
-def _upgrade(connection: Connection) -> None:
-    config = _config()
-    config.attributes["connection"] = connection
-    try:
-        command.upgrade(config, "head")
-    except CommandError as error:
-        raise StoreRefused(f"The database is newer than this program: {error}") from None

@@ -139,7 +139,7 @@ async def test_a_pairing_code_and_the_events_of_a_session(terminal: Terminal) ->
 
 async def test_the_watchdogs_commands(terminal: Terminal, receiver: Receiver, both: tuple[Program, Program]) -> None:
     async def up() -> bool:
-        return (await terminal.json("status"))["watchdog"]["state"] == "UP"
+        return bool((await terminal.json("status"))["watchdog"]["state"] == "UP")
 
     await eventually(up, what="the watchdog saying UP")
     code, out = await terminal.run("status")

@@ -188,7 +188,8 @@ class Scene:
 @asynccontextmanager
 async def service(folder: Path, *more: str, **env: str) -> AsyncIterator[Scene]:
     """The service, with the sessions ``one``, ``other`` and ``more`` READY."""
-    program = bot(folder, **(FAST | env))
+    settings: dict[str, Any] = FAST | env
+    program = bot(folder, **settings)
     program.start()
     try:
         await program.ready()

@@ -76,7 +76,12 @@ async def test_looks_that_find_nothing_do_not_end_the_wait() -> None:
 async def test_a_call_ends_the_wait_and_the_looks() -> None:
     clock, call = FakeClock(), asyncio.Event()
     looks: list[float] = []
-    waiting = asyncio.create_task(until(clock, lambda: bool(looks.append(clock.elapsed_s)), 1.0, call))
+
+    def look() -> bool:
+        looks.append(clock.elapsed_s)
+        return False
+
+    waiting = asyncio.create_task(until(clock, look, 1.0, call))
     await clock.advance(1.5)
     call.set()
     await waiting

@@ -17,6 +17,7 @@ from shared.clock import Clock
 from shared.settings import load
 from tests.support.fake_pool import FakePool
 from tests.support.processes import API_KEY, WATCHDOG_TOKEN
+from tests.support.template import empty_store
 
 
 def settings(data_dir: Path, **env: str) -> BotSettings:
@@ -59,6 +60,7 @@ async def running(
 ) -> AsyncIterator[Bot]:
     """Started and, at the end, stopped."""
     pool = pool or FakePool(online=True)
+    empty_store(data_dir)
     app = build_app(settings(data_dir, **env), pool=pool, clock=clock)
     async with TestClient(TestServer(app)) as client:
         yield Bot(app, client, pool)

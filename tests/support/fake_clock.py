@@ -58,6 +58,11 @@ class FakeClock:
         return self._elapsed_s
 
     @property
+    def sleeping(self) -> int:
+        """How many wait for this clock."""
+        return sum(not wake.done() for _, _, wake in self._sleepers)
+
+    @property
     def now_ms(self) -> int:
         return int(self.now().timestamp() * 1000)
 

@@ -25,9 +25,8 @@ class FakeNotifier:
     taken: list[tuple[float, Notice]] = field(default_factory=list)
     tried: list[tuple[float, Notice]] = field(default_factory=list)
 
-    @property
-    def label(self) -> str:
-        return f"fake {self.channel}"
+    def __post_init__(self) -> None:
+        self.label = f"fake {self.channel}"
 
     async def send(self, notice: Notice) -> Delivered:
         self.tried.append((self.clock.monotonic(), notice))

@@ -21,6 +21,7 @@ from tests.support.fake_notifier import FakeNotifier
 from watchdog.domain.outcome import Attempt, Cause, Outcome, ProbeResult
 from watchdog.domain.policy import Pause, Policy
 from watchdog.domain.states import Notice
+from watchdog.domain.uptime import Uptime
 from watchdog.flow.dispatcher import Dispatcher
 from watchdog.flow.heartbeat_facts import HeartbeatFacts
 from watchdog.flow.housekeeping import Housekeeping
@@ -240,7 +241,7 @@ class Timeline:
         self.bot.stalled_until = self.clock.monotonic() + seconds
         self.clock.stall(seconds)
 
-    async def run(self, until_s: float) -> None:
+    async def plays_out(self, until_s: float) -> None:
         """Play everything, then hold what arrived against what was expected, both ways."""
         await self.start_watchdog()
         zero = self.clock.monotonic()
@@ -280,7 +281,7 @@ class Timeline:
         assert not missing, f"did not arrive: {missing}\narrived:\n{story}"
         assert not left, f"not expected: {[(round(at, 2), n.kind) for at, n in left]}\narrived:\n{story}"
 
-    async def uptime(self, window: str = "24h") -> history.Uptime:
+    async def uptime(self, window: str = "24h") -> Uptime:
         now = self.clock.now_ms
         return (await self.ledger.read(lambda c: history.uptimes(c, "bot", now)))[window]
 

@@ -23,7 +23,7 @@ COUNT, RATE = 1000, 500
 
 
 @asynccontextmanager
-async def service(tmp_path: Path, **env: str) -> AsyncIterator[Program]:
+async def service(tmp_path: Path, **env: Any) -> AsyncIterator[Program]:
     program = bot(tmp_path, WEBHOOK_ALLOW_PRIVATE="true", SEND_PER_MINUTE="0", SEND_NEW_CHATS_PER_HOUR="0", **env)
     async with program.running():
         yield program

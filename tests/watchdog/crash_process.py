@@ -26,10 +26,9 @@ import aiohttp
 from prometheus_client import CollectorRegistry
 
 from shared import logs
-from shared.clock import SystemClock
+from shared.clock import SystemClock, epoch_ms
 from shared.settings import Secret
 from shared.tasks import TaskGroupOfLoops
-from shared.timing import epoch_ms
 from tests.support.waiting import eventually
 from watchdog.domain.outcome import Attempt, Cause, Outcome, ProbeResult
 from watchdog.domain.policy import Policy

@@ -221,7 +221,7 @@ async def test_a_published_build_that_is_refused_too_ends_with_a_person(
         # One login of the first session, the canary with the published build, and with the built-in one.
         refusals = {str(BUILTIN): 2, str(NEW): 1}
         assert await here.refusals() == refusals
-        looks = (await server("versions"))["looks"]
+        looks = int((await server("versions"))["looks"])
 
         async def looked() -> bool:
             return int((await server("versions"))["looks"]) > looks

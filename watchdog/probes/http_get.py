@@ -115,7 +115,7 @@ class _Exchange(asyncio.Protocol):
         try:
             answer = self._reader.feed(data)
         except BadHttp as error:
-            self.answer.set_exception(error)
+            self._fail(error)
             return
         if answer is not None:
             self.answer.set_result(answer)
@@ -124,12 +124,17 @@ class _Exchange(asyncio.Protocol):
         if self.answer.done():
             return
         if exc is not None:
-            self.answer.set_exception(exc)
+            self._fail(exc)
             return
         try:
             self.answer.set_result(self._reader.end())
         except CutShort as error:
-            self.answer.set_exception(error)
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self.answer.set_exception(error)
+        # After a failed TLS handshake no one waits for the answer; asyncio would report this error too.
+        self.answer.exception()
 
 
 def _onward(url: str, location: str) -> str:

@@ -114,7 +114,7 @@ async def test_wrong_pushes_are_refused_with_the_field(tmp_path: Path) -> None:
             ("uptime", "long"), ("uptime", -1), ("sequence", -1), ("sequence", 2**63), ("sequence", True), ("bootId", ""),
             ("bootId", "b" * 65), ("pushInterval", 0), ("startedAt", "2026-01-01T00:00:00"), ("failedPings", -1),
         ):  # fmt: skip
-            status, problem = await post(bot, push(clock, **{field: value}))
+            status, problem = await post(bot, push(clock) | {field: value})
             assert (status, problem["errors"][0]["field"]) == (422, field)
         assert (await view(bot))["lastPushAt"] is None, "nothing wrong was taken"
 

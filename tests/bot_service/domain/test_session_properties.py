@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +26,7 @@ from bot_service.domain.session_record import (
 from bot_service.domain.session_rules import advance, refusal
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import FINAL, LEGAL, LINKED, LIVE, State, Wanted
+from tests.support.examples import examples
 
 START = 1_800_000_000_000
 STARTS = {EffectKind.START, EffectKind.REBUILD, EffectKind.RECYCLE_WORKER}
@@ -66,12 +68,12 @@ def fact_of(item: Any, record: SessionRecord, now_ms: int) -> Fact | None:
     return item  # type: ignore[no-any-return]
 
 
-def seen(*items: Any) -> Any:
+def seen(*items: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A sequence that broke a promise once."""
     return example([(item, 0) for item in items], SessionPolicy())
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(100))
 @given(steps, fleets)
 @seen(Command(CommandKind.START), Signal(SignalKind.TEMP_BANNED, DATA), Command(CommandKind.LOGGED_OUT))
 @seen(Command(CommandKind.START), Signal(SignalKind.CONNECTED, DATA), Signal(SignalKind.QR, DATA))

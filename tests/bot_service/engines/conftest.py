@@ -19,6 +19,7 @@ from bot_service.domain.session_record import Signal
 from bot_service.engines import procfs
 from bot_service.engines.pool.policy import PoolPolicy
 from bot_service.engines.pool.pool import WorkerPool
+from bot_service.engines.pool.worker_process import WorkerProcess
 from bot_service.engines.wire import worker_records
 from bot_service.engines.wire.journal_file import journal_files, read_journal
 from shared.clock import SystemClock
@@ -64,6 +65,7 @@ class Bench:
         self.reported: list[Reported] = []
         self.journals: dict[str, int] = {}
         self.pool = self._make()
+        self._left: list[WorkerProcess] = []
 
     def _make(self) -> WorkerPool:
         pool = WorkerPool(self.policy, SystemClock())
@@ -79,10 +81,15 @@ class Bench:
 
     async def reopen(self, **changes: Any) -> WorkerPool:
         """The API process is gone, and another one starts: workers stay."""
-        await self.pool.close(leave_workers=True)
+        await self.leave_workers()
         self.reported.clear()
         self.journals.clear()
         return await self.open(**changes)
+
+    async def leave_workers(self) -> None:
+        """The API process is gone, its workers go on."""
+        self._left += [worker.process for worker in self.pool.fleet.workers.values() if worker.process is not None]
+        await self.pool.close(leave_workers=True)
 
     def kinds(self, session: str) -> list[str]:
         return [signal.kind for signal in self.reported if signal.session == session]
@@ -141,6 +148,8 @@ class Bench:
         for pid in self.workers().values():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        for process in self._left:
+            await process.ended()
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ def gate(tmp_path: Path, *, hold_s: float = 120.0, turn_s: float = 120.0) -> tup
     return ReceiptGate(marks, SystemClock(), hold_s=hold_s, rest_s=0.05, turn_s=turn_s), marks
 
 
-def aside(deed: Callable[..., None], *args: object) -> threading.Thread:
+def aside(deed: Callable[..., object], *args: object) -> threading.Thread:
     thread = threading.Thread(target=deed, args=args, daemon=True)
     thread.start()
     return thread

@@ -154,6 +154,8 @@ async def test_the_budget_of_a_worker_comes_back_with_time(bench: Bench) -> None
     await pool.recycle_worker_of("s1")
     await bench.until_reported("s1", "connected", times=2)
     await bench.until(lambda: pool.may_recycle_worker_of("s1"), "the budget coming back")
+    await pool.recycle_worker_of("s1")
+    assert not pool.may_recycle_worker_of("s1")
 
 
 async def test_workers_left_by_a_killed_api_process_are_adopted_with_what_happened_meanwhile(bench: Bench) -> None:
@@ -161,7 +163,7 @@ async def test_workers_left_by_a_killed_api_process_are_adopted_with_what_happen
     jid = await bench.pair("s1")
     before = bench.workers()
     accepted = await pool.simulate("s1", "message", {"count": 300, "rate": 500})
-    await pool.close(leave_workers=True)
+    await bench.leave_workers()
     await bench.until(lambda: len(bench.messages()) == 300, "messages journalled without an API process")
     pool = await bench.reopen()
     assert bench.workers() == before
@@ -185,9 +187,9 @@ async def test_what_nobody_claims_after_adoption_is_stopped(bench: Bench) -> Non
 
 
 async def test_workers_end_by_themselves_when_no_api_process_comes_back(bench: Bench) -> None:
-    pool = await bench.open(orphan_grace_s=3.0)
+    await bench.open(orphan_grace_s=3.0)
     await bench.pair("s1")
-    await pool.close(leave_workers=True)
+    await bench.leave_workers()
     await bench.until(lambda: not bench.workers(), "the end of the workers")
     assert list((bench.data_dir / "run").glob("*.sock")) == []
 

@@ -21,7 +21,7 @@ from tests.support.waiting import eventually
 async def test_an_api_process_that_does_not_read_holds_nothing_up(bench: Bench) -> None:
     pool = await bench.open(link_limit_bytes=64 * 1024)
     await bench.pair("s1")
-    await pool.close(leave_workers=True)
+    await bench.leave_workers()
     (worker_id,) = bench.workers()
     deaf = await connect(socket_path(bench.data_dir / "run", worker_id), up_decoder(), timeout_s=60)
     deaf.offer(Hello("deaf"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -205,7 +206,7 @@ async def test_what_cannot_be_read_is_counted_and_changes_nothing(tmp_path: Path
 async def test_a_session_that_nothing_healed_is_told_to_the_operator_once_and_so_is_its_end_after_a_restart(
     tmp_path: Path, receiver: Receiver
 ) -> None:
-    env = {"ALERT_URLS": receiver.url}
+    env: dict[str, Any] = {"ALERT_URLS": receiver.url}
 
     def told() -> list[tuple[str, str]]:
         return [(got.json["type"], got.json["data"].get("session")) for got in receiver.requests]

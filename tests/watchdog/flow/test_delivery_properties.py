@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from tests.support.examples import examples
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_notifier import FakeNotifier
 from tests.watchdog.flow.dispatcher_bench import DispatcherBench, bench
@@ -97,7 +98,7 @@ def _judge(notifier: FakeNotifier, incidents: list[Incident], closed: set[str], 
         assert all(name.startswith(f"{incident.id}:") for name in ids)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(8))
 @given(_STEPS)
 def test_every_incident_is_sent_whole_whatever_happens_to_the_channels(steps: list[tuple[str, Any]]) -> None:
     with capture_logs():

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from shared.clock import SystemClock
+from shared.clock import SystemClock, epoch_ms
 from shared.tasks import TaskGroupOfLoops
-from shared.timing import epoch_ms
 from tests.support.fake_notifier import FAILS, FakeNotifier
 from tests.support.waiting import eventually
 from watchdog.domain import notices
@@ -43,7 +42,7 @@ def ledger(tmp_path: Path) -> Any:
 
 
 def _dispatcher(ledger: Ledger, *notifiers: FakeNotifier, fallback: tuple[FakeNotifier, ...] = ()) -> Dispatcher:
-    return Dispatcher(ledger, list(notifiers), list(fallback), SystemClock(), DeliveryMetrics(CollectorRegistry()))
+    return Dispatcher(ledger, [*notifiers], [*fallback], SystemClock(), DeliveryMetrics(CollectorRegistry()))
 
 
 async def _decide(ledger: Ledger, dispatcher: Dispatcher, name: str) -> Incident:

@@ -33,10 +33,9 @@ class Stage:
     def __init__(
         self, clock: FakeClock, ledger: Ledger, views: dict[str, RepairFacts], *remediators: Any, **how: Any
     ) -> None:
-        steady_time = SteadyTime(clock)
+        self._steady_time = SteadyTime(clock)
         self.clock, self.ledger, self.views, self.notified = clock, ledger, views, 0
         self.registry = CollectorRegistry()
-        self.steady_ms = lambda: steady_time.now().steady_ms
         self.loop = RepairLoop(
             ledger=ledger,
             clock=clock,
@@ -48,6 +47,9 @@ class Stage:
             on_notice=self._report,
             **how,
         )
+
+    def steady_ms(self) -> int:
+        return self._steady_time.now().steady_ms
 
     async def _look(self, target: str) -> RepairFacts:
         return self.views[target]

@@ -35,7 +35,7 @@ async def _state(watchdog: RunningWatchdog, state: str) -> dict[str, Any]:
         seen = await watchdog.get("/api/status")
         return seen if seen["targets"][0]["state"] == state else None
 
-    return await eventually(look, every_s=0.1, what=f"the state {state}")
+    return dict(await eventually(look, every_s=0.1, what=f"the state {state}"))
 
 
 async def _open_incident(watchdog: RunningWatchdog) -> dict[str, Any]:
@@ -43,7 +43,7 @@ async def _open_incident(watchdog: RunningWatchdog) -> dict[str, Any]:
         found = (await watchdog.get("/api/incidents"))["incidents"]
         return next((one for one in found if one["closedAtMs"] is None), None)
 
-    return await eventually(look, what="an open incident")
+    return dict(await eventually(look, what="an open incident"))
 
 
 async def test_the_status_of_a_bot_that_is_up_is_whole(watchdog: RunningWatchdog) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from shared.translation import french
 from shared.web.ui.words import Words
+from tests.support.processes import ROOT
 from watchdog.domain.states import Incident, IncidentKind
 from watchdog.ledger.timeline import TimelineEvent
 from watchdog.status import page_model
-from watchdog.status.french import FRENCH
 from watchdog.status.schema import IncidentView, incident_view
 
 AT = 1_790_000_000_000
@@ -45,6 +46,9 @@ CASES = [
     ({"kind": "acknowledged", "author": "ann"}, "by ann", "Pris en charge par ann"),
     ({"kind": "watchdog_gap"}, "watchdog gap", "Le veilleur ne tournait pas"),
 ]
+
+
+FRENCH = french(ROOT / "watchdog/status", ROOT / "shared/web/ui")
 
 
 def view(event: TimelineEvent) -> IncidentView:
