@@ -29,7 +29,7 @@ $(VENV)/.runs: bot_service/requirements.lock watchdog/requirements.lock
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	$(PIP) -r bot_service/requirements.lock -r watchdog/requirements.lock
 	echo '$(CURDIR)' > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/veilleur.pth"
-	printf '#!%s\nfrom shared.cli.main import main\n\nmain()\n' '$(CURDIR)/$(BIN)/python' > $(BIN)/veilleur
+	printf '#!%s\nfrom shared.tools.cli.main import main\n\nmain()\n' '$(CURDIR)/$(BIN)/python' > $(BIN)/veilleur
 	chmod +x $(BIN)/veilleur
 	touch $@
 
@@ -46,7 +46,7 @@ clean: ## Remove the virtual environment, caches and build results (never data/)
 # --- run ---
 
 up: $(VENV)/.runs ## Start the bot service and the watchdog; Ctrl-C stops both
-	@exec $(BIN)/python -m shared.local_run
+	@exec $(BIN)/python -m shared.tools.local_run
 
 # --- tests ---
 

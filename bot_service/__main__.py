@@ -11,50 +11,50 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.app import build_app, say_goodbye
-from bot_service.dashboard.desk import DESK
+from bot_service.app import announce_stop, build_app
+from bot_service.dashboard.context import DESK
 from bot_service.dashboard.welcome import welcome
-from bot_service.engines.pool import WorkerPool
-from bot_service.engines.pool_policy import DEFAULT_COMMAND, PoolPolicy
-from bot_service.metrics import MemoryOfWorkers
+from bot_service.engines.pool.policy import DEFAULT_COMMAND, PoolPolicy
+from bot_service.engines.pool.pool import WorkerPool
+from bot_service.operations.metrics import MemoryOfWorkers
 from bot_service.sessions.leases import FolderTaken
 from bot_service.settings import BotSettings
 from bot_service.store.database import StoreRefused
-from shared import heap, logs
+from shared import gc_tuning, logs
 from shared.clock import SystemClock
-from shared.loop_turns import LoopTurns, TurnsOfLoop
+from shared.loop_metrics import LoopMeter, LoopTurnCollector
 from shared.settings import environment_without_secrets, load_or_exit
 from shared.web.livez import StallAnswerer
 from shared.web.server import bind_or_exit, serve
 
 
-def _built(settings: BotSettings, port: int, turns: LoopTurns) -> web.Application:
+def _built(settings: BotSettings, port: int, turns: LoopMeter) -> web.Application:
     """The service, not started: what takes long and needs no loop is done before there is one that could be held."""
     clock = SystemClock()
     pool = WorkerPool(_pool_policy(settings), clock)
     app = build_app(settings, pool=pool, clock=clock)
-    app[keys.METRICS].register(MemoryOfWorkers(lambda: [worker.rss_bytes for worker in pool.workers()]))
-    app[keys.METRICS].register(TurnsOfLoop(turns, "veilleur_bot_loop_turn_seconds"))
-    pool.on_replaced(app[keys.FIGURES].worker_restarted)
+    app[keys.METRICS].registry.register(MemoryOfWorkers(lambda: [worker.rss_bytes for worker in pool.workers()]))
+    app[keys.METRICS].registry.register(LoopTurnCollector(turns, "veilleur_bot_loop_turn_seconds"))
+    pool.on_replaced(app[keys.METRICS].worker_restarted)
     app.cleanup_ctx.append(welcome(settings.public_url or f"http://localhost:{port}"))
     app.cleanup_ctx.append(_settled)
     app[DESK].pages.warm()
-    heap.settle()
+    gc_tuning.settle()
     return app
 
 
 async def _run(app: web.Application, sockets: list[socket.socket]) -> None:
-    guard = StallAnswerer(app[keys.GUARD], sockets)
+    guard = StallAnswerer(app[keys.RUN].guard, sockets)
     guard.start()
     try:
-        await serve(app, sockets, before_stop=lambda: say_goodbye(app))
+        await serve(app, sockets, before_stop=lambda: announce_stop(app))
     finally:
         guard.stop()
 
 
 async def _settled(app: web.Application) -> AsyncIterator[None]:
     # The last before the first request: what was read from the store lives for long as well.
-    heap.settle()
+    gc_tuning.settle()
     yield
 
 
@@ -82,7 +82,7 @@ def main() -> int:
     logs.configure(settings.log_format, settings.log_level)
     sockets = bind_or_exit(settings.host, settings.port)
     try:
-        turns = LoopTurns()
+        turns = LoopMeter()
         app = _built(settings, sockets[0].getsockname()[1], turns)
         with asyncio.Runner(loop_factory=turns.new_loop) as runner:
             runner.run(_run(app, sockets))

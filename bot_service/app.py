@@ -3,63 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.alerts import CLIENT_OUTDATED, NOT_RECEIVING
-from bot_service.api import document, routes
-from bot_service.api.access import Scope, Tokens, gate
-from bot_service.api.figures import Rates
-from bot_service.api.heartbeat import Pulse
-from bot_service.api.store_errors import store_errors
-from bot_service.app_delivery import delivery, delivery_loops, end_events
+from bot_service.access.keyring import KeyRing
+from bot_service.access.principals import Scope, Tokens, gate
+from bot_service.api.server import document, routes
+from bot_service.api.server.problems import store_errors
 from bot_service.boot import Boot
 from bot_service.dashboard import routes as dashboard
-from bot_service.dashboard.desk import DESK, new_desk
+from bot_service.dashboard.context import DESK, new_desk
 from bot_service.dashboard.stream import end_streams
-from bot_service.domain.expiry import ExpiryAction, ExpiryPolicy
-from bot_service.domain.ladder import gave_up
 from bot_service.domain.ports import EnginePool
-from bot_service.domain.readiness import DoubtPolicy
-from bot_service.domain.reconnect import HerdLimit
-from bot_service.domain.record import Policy
-from bot_service.engines.table import client_library
-from bot_service.engines.version_page import VersionPage
-from bot_service.keyring import KeyRing
-from bot_service.metrics import BotMetrics, ClientVersionFigures
-from bot_service.sessions.boot import Restore
-from bot_service.sessions.bus import EventBus
-from bot_service.sessions.cleanup import Cleanup
-from bot_service.sessions.client_version import FOLDER, ClientVersion
-from bot_service.sessions.hands import Hands
+from bot_service.domain.recovery import gave_up
+from bot_service.events.build import build as build_events
+from bot_service.events.service_alerts import CLIENT_OUTDATED, NOT_RECEIVING
+from bot_service.messages.build import build as build_messages
+from bot_service.messages.media import MediaStore
+from bot_service.operations.build import build as build_operations
+from bot_service.operations.metrics import BotMetrics
+from bot_service.sessions.build import build as build_sessions
 from bot_service.sessions.leases import FolderLease
-from bot_service.sessions.life import SignsOfLife
-from bot_service.sessions.news import News
-from bot_service.sessions.outage import upstream_outage
-from bot_service.sessions.patterns import PatternKeeper
-from bot_service.sessions.probe import Probe, ProbePolicy
-from bot_service.sessions.registry import SessionRegistry
-from bot_service.sessions.service import Sessions
-from bot_service.sessions.supervisor import Supervisor
-from bot_service.sessions.sweep import Sweep
-from bot_service.sessions.timers import Timers
-from bot_service.sessions.version_recovery import VersionRecovery
 from bot_service.settings import BotSettings
 from bot_service.store.database import open_database
-from bot_service.store.sessions import SessionStore, StoreUnavailable
-from bot_service.store.watch import StoreWatch
-from shared import logs
+from bot_service.webhooks.build import build as build_webhooks
 from shared.clock import Clock, SystemClock
-from shared.heap import HeapCare
 from shared.loop_guard import LoopGuard
 from shared.secret_files import read_or_create
 from shared.tasks import TaskGroupOfLoops
 from shared.web import middleware
 from shared.web.metrics import http_measure, new_registry
-
-log = logs.get(__name__)
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 
@@ -71,7 +46,7 @@ def build_app(
     clock: Clock | None = None,
     guard: LoopGuard | None = None,
 ) -> web.Application:
-    """The whole service, not started. Tests hand in a ``clock`` and a ``pool`` of their own."""
+    """The whole service, not started. Tests pass a ``clock`` and a ``pool`` of their own."""
     clock = clock or SystemClock()
     registry = new_registry()
     scope_of: dict[tuple[str, str], Scope] = {}
@@ -86,25 +61,18 @@ def build_app(
         ],
         client_max_size=MAX_BODY_BYTES,
     )
-    app[keys.SETTINGS], app[keys.CLOCK], app[keys.METRICS], app[keys.POOL] = settings, clock, registry, pool
-    app[keys.BOOT] = Boot(clock.monotonic())
-    app[keys.GUARD] = guard or LoopGuard(dump_s=settings.stall_dump_ms / 1000, kill_s=settings.stall_exit_ms / 1000)
-    app[keys.LOOPS] = TaskGroupOfLoops(clock)
-    app[keys.FIGURES] = BotMetrics(registry, app[keys.BOOT].version)
-    app[keys.RATES] = Rates()
-    app[keys.KEYRING] = keyring
-    app[keys.BUS] = EventBus()
-    app[keys.REGISTRY] = SessionRegistry()
-    app[keys.PULSE] = Pulse(app, interval_ms=settings.heartbeat_interval_ms)
-    app[keys.OUTAGE] = lambda: upstream_outage(app[keys.REGISTRY])
+    boot = Boot(clock.monotonic())
+    guard = guard or LoopGuard(dump_s=settings.stall_dump_ms / 1000, kill_s=settings.stall_exit_ms / 1000)
+    app[keys.SETTINGS], app[keys.CLOCK], app[keys.KEYRING] = settings, clock, keyring
+    app[keys.RUN] = keys.Run(boot, guard, TaskGroupOfLoops(clock))
+    app[keys.METRICS] = BotMetrics(registry, boot.version)
+    lease = FolderLease(settings.data_dir)
     # Started from the first to the last, taken down from the last to the first.
-    app.cleanup_ctx.extend(
-        [_loop_guard, _lease, _database, _sessions, delivery, _engines, _loops, _restore, delivery_loops]
-    )
+    app.cleanup_ctx.extend([_loop_guard, _lease(lease), _database, _parts(pool, lease), _engines, _restore, _loops])
     app[DESK] = new_desk(tokens.administrator, clock, settings.data_dir)
     app.on_shutdown.append(end_streams)
     app.on_shutdown.append(end_events)
-    description = document.handler(scope_of, lambda: app[keys.BOOT].version)
+    description = document.handler(scope_of, lambda: boot.version)
     page = [
         *routes.table(app),
         *dashboard.table(app),
@@ -115,9 +83,14 @@ def build_app(
     return app
 
 
-async def say_goodbye(app: web.Application) -> None:
+async def announce_stop(app: web.Application) -> None:
     """Before connections are closed: the watchdog learns that this stop is planned."""
-    app[keys.PULSE].say_goodbye()
+    app[keys.OPERATIONS].heartbeat.announce_stop()
+
+
+async def end_events(app: web.Application) -> None:
+    """Open event streams end at once, so that the stop does not wait for them."""
+    await app[keys.EVENTS].stream.close()
 
 
 def _tokens(settings: BotSettings) -> Tokens:
@@ -130,29 +103,19 @@ def _tokens(settings: BotSettings) -> Tokens:
     )
 
 
-def _policy(settings: BotSettings) -> Policy:
-    return Policy(
-        start_timeout_ms=settings.session_start_timeout_ms,
-        connect_timeout_ms=settings.session_start_timeout_ms,
-        paired_timeout_ms=settings.session_start_timeout_ms,
-        take_over_ms=settings.reconnect_take_over_ms,
-        first_delay_ms=settings.reconnect_first_delay_ms,
-        max_delay_ms=settings.reconnect_max_delay_ms,
-        frame_fresh_ms=settings.frame_fresh_ms,
-    )
-
-
 async def _loop_guard(app: web.Application) -> AsyncIterator[None]:
-    app[keys.GUARD].start()
+    app[keys.RUN].guard.start()
     yield
-    app[keys.GUARD].stop()
+    app[keys.RUN].guard.stop()
 
 
-async def _lease(app: web.Application) -> AsyncIterator[None]:
-    app[keys.LEASE] = FolderLease(app[keys.SETTINGS].data_dir)
-    app[keys.LEASE].take()
-    yield
-    app[keys.LEASE].release()
+def _lease(lease: FolderLease) -> Callable[[web.Application], AsyncIterator[None]]:
+    async def hold(_app: web.Application) -> AsyncIterator[None]:
+        lease.take()
+        yield
+        lease.release()
+
+    return hold
 
 
 async def _database(app: web.Application) -> AsyncIterator[None]:
@@ -161,108 +124,79 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
     await app[keys.DATABASE].close()
 
 
-async def _sessions(app: web.Application) -> AsyncIterator[None]:
-    settings, clock, pool, registry = app[keys.SETTINGS], app[keys.CLOCK], app[keys.POOL], app[keys.REGISTRY]
-    store = SessionStore(app[keys.DATABASE], clock, transitions_kept=settings.session_transitions_kept)
-    hands = Hands(
-        pool,
-        app[keys.LEASE],
-        concurrency=settings.boot_concurrency,
-        start_timeout_s=settings.session_start_timeout_ms / 1000,
-        proxy=settings.whatsapp_proxy,
-    )
-    news = News(app[keys.BUS], clock)
-    life = SignsOfLife(registry, store, news, clock)
-    supervisor = Supervisor(registry, store, hands, life, news, app[keys.LEASE], clock, _policy(settings), pool)
-    supervisor.timers = Timers(
-        clock,
-        HerdLimit(settings.reconnect_per_minute),
-        waits_for=lambda session: record.due if (record := registry.get(session)) is not None else None,
-        fire=supervisor.fired,
-    )
-    expiry = ExpiryPolicy(
-        settings.session_inactive_timeout_ms, settings.session_max_age_ms, ExpiryAction(settings.session_expiry_action)
-    )
-    app[keys.STORE], app[keys.SUPERVISOR] = store, supervisor
-    app[keys.SESSIONS] = Sessions(supervisor, registry, store, pool)
-    app[keys.SWEEP] = Sweep(supervisor, registry, pool, clock, DoubtPolicy())
-    app[keys.PROBE] = Probe(
-        supervisor,
-        registry,
-        pool,
-        clock,
-        ProbePolicy(settings.receive_probe, settings.receive_probe_interval_ms, settings.receive_probe_timeout_ms),
-        round_trip=app[keys.FIGURES].probe_round_trip.observe,
-    )
-    app[keys.CLEANUP] = Cleanup(supervisor, registry, clock, expiry, interval_ms=settings.session_cleanup_interval_ms)
-    app[keys.RESTORE] = Restore(supervisor, registry, hands, stagger_ms=settings.boot_stagger_ms)
-    app[keys.PATTERNS] = PatternKeeper(supervisor, app[keys.DATABASE], clock)
-    app[keys.CLIENT_VERSION] = ClientVersion(
-        settings.whatsapp_version,
-        client_library(settings.engine),
-        VersionPage(settings.whatsapp_version_url, settings.whatsapp_proxy),
-        supervisor.fleet,
-        pool,
-        app[keys.DATABASE],
-        clock,
-        folder=settings.data_dir / FOLDER,
-        checked=app[keys.FIGURES].client_version_checked,
-    )
-    app[keys.FIGURES].registry.register(ClientVersionFigures(app[keys.CLIENT_VERSION].facts))
-    app[keys.VERSION_RECOVERY] = VersionRecovery(app[keys.CLIENT_VERSION], supervisor, news, clock)
-    await app[keys.CLIENT_VERSION].load()
-    pool.on_signal(supervisor.on_signal)
-    yield
-    await hands.close()
-    try:
-        await store.flush()
-        await app[keys.PATTERNS].save(pause_s=0)
-    except StoreUnavailable as error:
-        log.error(f"The last changes could not be stored: {error}", event_name="store.lost_at_stop")
+def _parts(pool: EnginePool, lease: FolderLease) -> Callable[[web.Application], AsyncIterator[None]]:
+    """Sessions, events, messages, webhooks, operations: all of them listen before an engine is opened."""
+
+    async def parts(app: web.Application) -> AsyncIterator[None]:
+        settings, clock, run, metrics = app[keys.SETTINGS], app[keys.CLOCK], app[keys.RUN], app[keys.METRICS]
+        database = app[keys.DATABASE]
+        media = MediaStore(settings.data_dir / "media", limit_bytes=settings.media_max_bytes)
+        async with build_sessions(
+            settings,
+            clock,
+            database,
+            pool,
+            lease,
+            round_trip=metrics.probe_round_trip.observe,
+            version_checked=metrics.client_version_checked,
+        ) as sessions:
+            events = await build_events(settings, clock, database, sessions, forget_files=media.forget_session)
+            messages = build_messages(settings, clock, database, sessions, events, media, ended=metrics.ended)
+            async with build_webhooks(
+                settings, clock, database, events, messages.outbox, attempted=metrics.webhook_attempted
+            ) as webhooks:
+                app[keys.SESSIONS], app[keys.EVENTS], app[keys.MESSAGES] = sessions, events, messages
+                app[keys.WEBHOOKS] = webhooks
+                app[keys.OPERATIONS] = await build_operations(
+                    settings, clock, run.boot, run.guard, metrics, database, sessions, events, messages, webhooks
+                )
+                yield
+                # The loops have ended: what lanes still know is stored once.
+                await messages.sender.close()
+                await webhooks.dispatcher.close()
+                await events.session_events.flush()
+                # Connections that were just closed need a turn of the loop to be gone.
+                await asyncio.sleep(0)
+
+    return parts
 
 
 async def _engines(app: web.Application) -> AsyncIterator[None]:
-    """Workers are adopted after everybody listens and before sessions are started again."""
-    await app[keys.POOL].open()
+    """Workers are adopted after every listener is connected and before sessions are started again."""
+    await app[keys.SESSIONS].pool.open()
     yield
-    await app[keys.POOL].close()
-
-
-async def _loops(app: web.Application) -> AsyncIterator[None]:
-    loops, timers = app[keys.LOOPS], app[keys.SUPERVISOR].timers
-    assert timers is not None  # noqa: S101  built just above
-    loops.start("store", app[keys.STORE].run)
-    loops.start("store-watch", StoreWatch(app[keys.DATABASE], app[keys.CLOCK]).run)
-    loops.start("timers", timers.run)
-    loops.start("sweep", app[keys.SWEEP].run)
-    loops.start("probe", app[keys.PROBE].run)
-    loops.start("cleanup", app[keys.CLEANUP].run)
-    loops.start("heartbeat", app[keys.PULSE].run)
-    loops.start("heap", HeapCare(app[keys.CLOCK]).run)
-    loops.start("patterns", app[keys.PATTERNS].run)
-    loops.start("client-version", app[keys.VERSION_RECOVERY].run)
-    yield
-    await loops.stop()
+    await app[keys.SESSIONS].pool.close()
 
 
 async def _restore(app: web.Application) -> AsyncIterator[None]:
-    restore, pool, clock = app[keys.RESTORE], app[keys.POOL], app[keys.CLOCK]
-    await restore.begin(await app[keys.STORE].load())
-    await app[keys.PATTERNS].restore()
-    canary = app[keys.SUPERVISOR].fleet.canary()
+    sessions, alerts, clock = app[keys.SESSIONS], app[keys.EVENTS].service_alerts, app[keys.CLOCK]
+    await sessions.restore.begin(await sessions.store.load())
+    await sessions.silence_patterns.restore()
+    canary = sessions.supervisor.fleet.canary()
     if canary is not None:
-        app[keys.DELIVERY].alerts.reopen(CLIENT_OUTDATED, canary.since_ms)
-    for record in app[keys.REGISTRY]:
+        alerts.reopen(CLIENT_OUTDATED, canary.since_ms)
+    for record in sessions.registry:
         if gave_up(record):
-            app[keys.DELIVERY].alerts.reopen(NOT_RECEIVING, record.rung_ms, about=record.id)
+            alerts.reopen(NOT_RECEIVING, record.rung_ms, about=record.id)
 
     async def end_strays() -> None:
-        """What workers kept running and nobody wants any more ends once every wanted session was claimed."""
-        while not restore.done:
+        """Clients that workers kept running end when each wanted session has claimed its own."""
+        while not sessions.restore.done:
             await clock.sleep(1.0)
-        await pool.stop_unclaimed()
+        await sessions.pool.stop_unclaimed()
 
     strays = asyncio.create_task(end_strays(), name="boot.strays")
     yield
     strays.cancel()
     await asyncio.gather(strays, return_exceptions=True)
+
+
+async def _loops(app: web.Application) -> AsyncIterator[None]:
+    """Last: a loop may ask whether a session exists, so all of them must be in memory."""
+    loops = app[keys.RUN].loops
+    groups = (keys.SESSIONS, keys.EVENTS, keys.MESSAGES, keys.WEBHOOKS, keys.OPERATIONS)
+    for name, run in (loop for group in groups for loop in app[group].loops()):
+        loops.start(name, run)
+    loops.start("keys", app[keys.KEYRING].run)
+    yield
+    await loops.stop()

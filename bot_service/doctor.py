@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bot_service import doctor_version
 from bot_service.settings import BotSettings
-from shared.doctor import Check, Context, Verdict, settings_checks, sqlite_check
+from shared.tools.doctor import Check, CheckStatus, Context, settings_checks, sqlite_check
 
 GROUP, BEFORE = "Bot service", "Before deployment: bot service"
 DESCRIPTORS = 4096
@@ -31,17 +31,17 @@ def checks(context: Context) -> Iterator[Check]:
 def _engine(settings: BotSettings) -> Check:
     if settings.engine == "simulator":
         todo = "set ENGINE=neonize to reach WhatsApp"
-        return Check(GROUP, "engine", Verdict.INFO, "simulator: no message leaves this machine", todo)
+        return Check(GROUP, "engine", CheckStatus.INFO, "simulator: no message leaves this machine", todo)
     if importlib.util.find_spec("neonize") is None:
         todo = "install the locked packages (make venv), or set ENGINE=simulator"
-        return Check(GROUP, "engine", Verdict.FAILED, "neonize is not installed", todo)
-    return Check(GROUP, "engine", Verdict.OK, f"neonize {metadata.version('neonize')} is installed")
+        return Check(GROUP, "engine", CheckStatus.FAILED, "neonize is not installed", todo)
+    return Check(GROUP, "engine", CheckStatus.OK, f"neonize {metadata.version('neonize')} is installed")
 
 
 def _database(settings: BotSettings) -> Check:
     url = settings.store_url
     if not url.startswith("sqlite:///"):
-        return Check(GROUP, "database", Verdict.INFO, "PostgreSQL: looked at when the service starts")
+        return Check(GROUP, "database", CheckStatus.INFO, "PostgreSQL: looked at when the service starts")
     return sqlite_check(GROUP, Path(url.removeprefix("sqlite:///")))
 
 
@@ -49,24 +49,24 @@ def _descriptors() -> Check:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < DESCRIPTORS:
         todo = f"raise the limit to at least {DESCRIPTORS} (ulimit -n, or ulimits in compose)"
-        return Check(GROUP, "open files", Verdict.WARNING, f"at most {soft} in one process", todo)
-    return Check(GROUP, "open files", Verdict.OK, f"at most {soft} in one process")
+        return Check(GROUP, "open files", CheckStatus.WARNING, f"at most {soft} in one process", todo)
+    return Check(GROUP, "open files", CheckStatus.OK, f"at most {soft} in one process")
 
 
 def _before_deployment(settings: BotSettings, context: Context) -> Iterator[Check]:
     hours = settings.session_inactive_timeout_ms / 3_600_000
     if settings.session_inactive_timeout_ms > settings.session_max_age_ms:
         todo = "make SESSION_INACTIVE_TIMEOUT shorter than SESSION_MAX_AGE"
-        yield Check(BEFORE, "session times", Verdict.WARNING, "a session is too old before it is unused", todo)
+        yield Check(BEFORE, "session times", CheckStatus.WARNING, "a session is too old before it is unused", todo)
     elif hours < 1:
         todo = "SESSION_INACTIVE_TIMEOUT is in milliseconds: 86400000, or 24h"
         found = f"a session unused for {hours:.2g} h is closed"
-        yield Check(BEFORE, "session times", Verdict.WARNING, found, todo)
+        yield Check(BEFORE, "session times", CheckStatus.WARNING, found, todo)
     else:
-        yield Check(BEFORE, "session times", Verdict.OK, f"a session unused for {hours:g} h is closed")
+        yield Check(BEFORE, "session times", CheckStatus.OK, f"a session unused for {hours:g} h is closed")
     if context.environ.get("RAILWAY_ENVIRONMENT") and not context.environ.get("RAILWAY_VOLUME_MOUNT_PATH"):
         todo = "attach a volume at DATA_DIR: without one every deployment unlinks all phones"
-        yield Check(BEFORE, "volume", Verdict.FAILED, "Railway gives this service no volume", todo)
+        yield Check(BEFORE, "volume", CheckStatus.FAILED, "Railway gives this service no volume", todo)
     if not settings.public_stats:
         return
-    yield Check(BEFORE, "public statistics", Verdict.INFO, "GET /api/keepalive and /api/metrics need no key")
+    yield Check(BEFORE, "public statistics", CheckStatus.INFO, "GET /api/keepalive and /api/metrics need no key")

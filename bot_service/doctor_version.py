@@ -14,13 +14,13 @@ from pathlib import Path
 
 from bot_service.domain import version_problems
 from bot_service.domain.client_version import Mode, Source, Versions, age_days, version
-from bot_service.engines import table
-from bot_service.engines.base import ClientLibrary, CopyError
+from bot_service.engines import registry
+from bot_service.engines.port import ClientLibrary, CopyError
 from bot_service.sessions.client_version import FOLDER
 from bot_service.settings import BotSettings
 from shared.clock import SystemClock
-from shared.doctor import Check, Verdict
-from shared.sqlite_look import looking_at
+from shared.sqlite_readonly import looking_at
+from shared.tools.doctor import Check, CheckStatus
 
 NAME, COPY = "client version", "client version copy"
 OLD_DAYS = 45
@@ -30,14 +30,14 @@ _SOURCE = {Source.PUBLISHED: "the published one", Source.BUILTIN: "the engine's 
 
 def checks(group: str, settings: BotSettings, *, now: datetime | None = None) -> Iterator[Check]:
     """Nothing for an engine that announces no client version."""
-    library = table.client_library(settings.engine)
+    library = registry.client_library(settings.engine)
     if library is None:
         return
     try:
         builtin = library.builtin_build()
     except CopyError as error:
         found = f"the engine's own is not known, and no other can be announced: {error.detail}"
-        yield Check(group, NAME, Verdict.WARNING, found, _todo(error))
+        yield Check(group, NAME, CheckStatus.WARNING, found, _todo(error))
         return
     known = _known(settings, builtin)
     yield _announced(group, settings, known, now or SystemClock().now())
@@ -73,15 +73,15 @@ def _announced(group: str, settings: BotSettings, known: Versions, now: datetime
     shown = f"{version(build)}, {_SOURCE[known.source(build)]}, about {days:.0f} days old"
     if build in known.refused:
         found = f"{shown}: WhatsApp has refused it"
-        return Check(group, NAME, Verdict.FAILED, found, f"{_newer(mode)}, or upgrade")
+        return Check(group, NAME, CheckStatus.FAILED, found, f"{_newer(mode)}, or upgrade")
     if mode is Mode.AUTO and not settings.store_url.startswith(_SQLITE):
         # A verdict on the age would be a guess.
         found = f"{shown}; what is published and refused is in PostgreSQL, which is looked at when the service starts"
-        return Check(group, NAME, Verdict.INFO, found)
+        return Check(group, NAME, CheckStatus.INFO, found)
     if days > OLD_DAYS:
         todo = f"WhatsApp refuses versions after about two months: {_newer(mode)}, or upgrade"
-        return Check(group, NAME, Verdict.WARNING, shown, todo)
-    return Check(group, NAME, Verdict.OK, shown)
+        return Check(group, NAME, CheckStatus.WARNING, shown, todo)
+    return Check(group, NAME, CheckStatus.OK, shown)
 
 
 def _newer(mode: Mode) -> str:
@@ -98,13 +98,13 @@ def _copy(group: str, library: ClientLibrary, build: int, data_dir: Path) -> Che
         with tempfile.TemporaryDirectory(prefix=".doctor-", dir=beside, ignore_cleanup_errors=True) as own:
             library.make(build, Path(own))
     except CopyError as error:
-        return Check(group, COPY, Verdict.WARNING, _failed(error), _todo(error))
+        return Check(group, COPY, CheckStatus.WARNING, _failed(error), _todo(error))
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         problem = CopyError("no_space" if full else "not_writable", f"{beside}: {error.strerror}")
-        return Check(group, COPY, Verdict.WARNING, _failed(problem), _todo(problem))
+        return Check(group, COPY, CheckStatus.WARNING, _failed(problem), _todo(problem))
     found = f"a copy of the engine's library can be made and loaded below {data_dir}"
-    return Check(group, COPY, Verdict.OK, found)
+    return Check(group, COPY, CheckStatus.OK, found)
 
 
 def _failed(error: CopyError) -> str:

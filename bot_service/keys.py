@@ -1,71 +1,46 @@
-"""The typed keys under which ``app.py`` keeps what handlers use; handlers reach for nothing else."""
+"""The typed keys under which ``app.py`` keeps the parts that handlers use; handlers use nothing else."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry
 
+from bot_service.access.keyring import KeyRing
 from bot_service.boot import Boot
-from bot_service.domain.ports import EnginePool
-from bot_service.keyring import KeyRing
-from bot_service.metrics import BotMetrics
-from bot_service.sessions.boot import Restore
-from bot_service.sessions.bus import EventBus
-from bot_service.sessions.cleanup import Cleanup
-from bot_service.sessions.client_version import ClientVersion
-from bot_service.sessions.leases import FolderLease
-from bot_service.sessions.patterns import PatternKeeper
-from bot_service.sessions.probe import Probe
-from bot_service.sessions.registry import SessionRegistry
-from bot_service.sessions.service import Sessions
-from bot_service.sessions.supervisor import Supervisor
-from bot_service.sessions.sweep import Sweep
-from bot_service.sessions.version_recovery import VersionRecovery
+from bot_service.events.build import Events
+from bot_service.messages.build import Messages
+from bot_service.operations.build import Operations
+from bot_service.operations.metrics import BotMetrics
+from bot_service.sessions.build import Sessions
 from bot_service.settings import BotSettings
 from bot_service.store.database import Database
-from bot_service.store.sessions import SessionStore
+from bot_service.webhooks.build import Webhooks
 from shared.clock import Clock
 from shared.loop_guard import LoopGuard
 from shared.tasks import TaskGroupOfLoops
 
-if TYPE_CHECKING:
-    from bot_service.api.figures import Rates
-    from bot_service.api.heartbeat import Pulse
-    from bot_service.app_delivery import Delivery
 
-# The program
+@dataclass(frozen=True, slots=True)
+class Run:
+    """This run of the program: its identity, the guard of its event loop and its background loops."""
+
+    boot: Boot
+    guard: LoopGuard
+    loops: TaskGroupOfLoops
+
+
+# Known before the application starts
 SETTINGS: web.AppKey[BotSettings] = web.AppKey("settings", BotSettings)
 CLOCK: web.AppKey[Clock] = web.AppKey("clock")
-BOOT: web.AppKey[Boot] = web.AppKey("boot", Boot)
-GUARD: web.AppKey[LoopGuard] = web.AppKey("guard", LoopGuard)
-LOOPS: web.AppKey[TaskGroupOfLoops] = web.AppKey("loops", TaskGroupOfLoops)
-METRICS: web.AppKey[CollectorRegistry] = web.AppKey("metrics", CollectorRegistry)
-DATABASE: web.AppKey[Database] = web.AppKey("database", Database)
-
-# Sessions
-BUS: web.AppKey[EventBus] = web.AppKey("bus", EventBus)
-STORE: web.AppKey[SessionStore] = web.AppKey("store", SessionStore)
-POOL: web.AppKey[EnginePool] = web.AppKey("pool")
-REGISTRY: web.AppKey[SessionRegistry] = web.AppKey("registry", SessionRegistry)
-SUPERVISOR: web.AppKey[Supervisor] = web.AppKey("supervisor", Supervisor)
-SESSIONS: web.AppKey[Sessions] = web.AppKey("sessions", Sessions)
-SWEEP: web.AppKey[Sweep] = web.AppKey("sweep", Sweep)
-PATTERNS: web.AppKey[PatternKeeper] = web.AppKey("patterns", PatternKeeper)
-PROBE: web.AppKey[Probe] = web.AppKey("probe", Probe)
-CLEANUP: web.AppKey[Cleanup] = web.AppKey("cleanup", Cleanup)
-RESTORE: web.AppKey[Restore] = web.AppKey("restore", Restore)
-PULSE: web.AppKey[Pulse] = web.AppKey("pulse")
-VERSION_RECOVERY: web.AppKey[VersionRecovery] = web.AppKey("version-recovery", VersionRecovery)
-CLIENT_VERSION: web.AppKey[ClientVersion] = web.AppKey("client-version", ClientVersion)
-LEASE: web.AppKey[FolderLease] = web.AppKey("lease", FolderLease)
-OUTAGE: web.AppKey[Callable[[], bool]] = web.AppKey("outage")
-
-# Messages
-FIGURES: web.AppKey[BotMetrics] = web.AppKey("figures", BotMetrics)
+RUN: web.AppKey[Run] = web.AppKey("run", Run)
+METRICS: web.AppKey[BotMetrics] = web.AppKey("metrics", BotMetrics)
 KEYRING: web.AppKey[KeyRing] = web.AppKey("keyring", KeyRing)
-DELIVERY: web.AppKey[Delivery] = web.AppKey("delivery")
-DELIVERY_LOOPS: web.AppKey[TaskGroupOfLoops] = web.AppKey("delivery-loops", TaskGroupOfLoops)
-RATES: web.AppKey[Rates] = web.AppKey("rates")
+
+# Built at the start, in this order
+DATABASE: web.AppKey[Database] = web.AppKey("database", Database)
+SESSIONS: web.AppKey[Sessions] = web.AppKey("sessions", Sessions)
+EVENTS: web.AppKey[Events] = web.AppKey("events", Events)
+MESSAGES: web.AppKey[Messages] = web.AppKey("messages", Messages)
+WEBHOOKS: web.AppKey[Webhooks] = web.AppKey("webhooks", Webhooks)
+OPERATIONS: web.AppKey[Operations] = web.AppKey("operations", Operations)

@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 
 from bot_service.domain import client_version
-from bot_service.engines.base import EngineError
+from bot_service.engines.port import EngineError
 from bot_service.engines.simulator.options import SimulatorOptions
 from bot_service.engines.version_page import DEFAULT_URL
 from shared.settings import (

@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 
-from shared import heap, logs
+from shared import gc_tuning, logs
 from shared.settings import load_or_exit
 from shared.web.server import bind_or_exit, serve
 from watchdog.app import build_app
@@ -22,7 +22,7 @@ def main() -> int:
     try:
         ledger = open_ledger(settings.database_path)
         app = build_app(settings, ledger, sockets=sockets)
-        heap.settle()
+        gc_tuning.settle()
         asyncio.run(serve(app, sockets))
     except LedgerRefused as error:
         print(error, file=sys.stderr)  # noqa: T201

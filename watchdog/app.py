@@ -18,26 +18,26 @@ from shared.web import livez, metrics, middleware
 from watchdog import keys, wiring
 from watchdog.boot import Boot
 from watchdog.domain.ports import Notifier
+from watchdog.flow.cycle import Cycle
+from watchdog.flow.deadman import Deadman
 from watchdog.flow.dispatcher import Dispatcher
-from watchdog.flow.moments import Moments
+from watchdog.flow.housekeeping import Housekeeping
 from watchdog.flow.pipeline import Pipeline
 from watchdog.flow.remediator import RepairLoop
-from watchdog.flow.repair_view import RepairView
-from watchdog.flow.upkeep import Upkeep
+from watchdog.flow.repair_context import RepairContext
+from watchdog.flow.steady_time import SteadyTime
 from watchdog.ledger import outbox, runs
 from watchdog.ledger.sqlite import Ledger
+from watchdog.metrics.delivery_meter import DeliveryMeter
+from watchdog.metrics.meter import PREFIX, Meter
+from watchdog.metrics.repair_meter import RepairMeter
 from watchdog.notifiers import table
 from watchdog.notifiers.log import LogNotifier
 from watchdog.remediators import table as remediators
 from watchdog.settings import WatchdogSettings
-from watchdog.stats.cycle import Cycle
-from watchdog.stats.deadman import Deadman
-from watchdog.stats.delivery_meter import DeliveryMeter
-from watchdog.stats.prometheus import PREFIX, Meter
-from watchdog.stats.repair_meter import RepairMeter
 from watchdog.status import api, own_health, pages
 from watchdog.status.access import Access
-from watchdog.status.gather import Gather
+from watchdog.status.snapshot import StatusSnapshot
 
 log = logs.get(__name__)
 
@@ -57,7 +57,7 @@ def build_app(
         middlewares=[middleware.problems(clock, metrics.http_measure(registry, PREFIX))], client_max_size=1024 * 1024
     )
     app[keys.SETTINGS], app[keys.CLOCK], app[keys.LEDGER], app[keys.REGISTRY] = settings, clock, ledger, registry
-    app[keys.MOMENTS] = Moments(clock)
+    app[keys.MOMENTS] = SteadyTime(clock)
     app[keys.BOOT] = boot = Boot(clock.monotonic(), clock.now())
     app[keys.GUARD] = guard or LoopGuard(
         stamp_s=_stamp_s(settings), dump_s=settings.stall_dump_ms / 1000, kill_s=settings.stall_exit_ms / 1000
@@ -136,7 +136,7 @@ async def _deciding(app: web.Application) -> AsyncIterator[None]:
         targets=targets,
     )
     pipeline.tell(app[keys.METER].take)
-    app[keys.UPKEEP] = Upkeep(
+    app[keys.UPKEEP] = Housekeeping(
         ledger=ledger, pipeline=pipeline, clock=clock, moments=app[keys.MOMENTS], boot_id=boot.boot_id
     )
     app[keys.WATCHES] = {target: wiring.watch(app, target, url) for target, url in settings.targets.items()}
@@ -150,7 +150,7 @@ async def _deciding(app: web.Application) -> AsyncIterator[None]:
 async def _repairing(app: web.Application) -> AsyncIterator[None]:
     settings, clock, moments = app[keys.SETTINGS], app[keys.CLOCK], app[keys.MOMENTS]
     watches, pipeline = app[keys.WATCHES], app[keys.PIPELINE]
-    view = RepairView(ledger=app[keys.LEDGER], pipeline=pipeline, moments=moments, watches=watches)
+    view = RepairContext(ledger=app[keys.LEDGER], pipeline=pipeline, moments=moments, watches=watches)
     app[keys.REPAIRS] = repairs = RepairLoop(
         ledger=app[keys.LEDGER],
         clock=clock,
@@ -171,7 +171,7 @@ async def _repairing(app: web.Application) -> AsyncIterator[None]:
 
 async def _showing(app: web.Application) -> AsyncIterator[None]:
     watches = app[keys.WATCHES]
-    app[keys.GATHER] = Gather(
+    app[keys.GATHER] = StatusSnapshot(
         settings=app[keys.SETTINGS],
         clock=app[keys.CLOCK],
         boot=app[keys.BOOT],

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from shared.doctor import Check, Context, Verdict, settings_checks, sqlite_check
+from shared.tools.doctor import Check, CheckStatus, Context, settings_checks, sqlite_check
 from watchdog.settings import WatchdogSettings
 
 GROUP, BEFORE = "Watchdog", "Before deployment: watchdog"
@@ -29,8 +29,8 @@ def checks(context: Context) -> Iterator[Check]:
 
 def _enabled(settings: WatchdogSettings) -> Check:
     if settings.enabled:
-        return Check(BEFORE, "KEEP_ALIVE_ENABLED", Verdict.OK, "the bot service is watched")
-    return Check(BEFORE, "KEEP_ALIVE_ENABLED", Verdict.WARNING, "nothing is pinged", "set KEEP_ALIVE_ENABLED=true")
+        return Check(BEFORE, "KEEP_ALIVE_ENABLED", CheckStatus.OK, "the bot service is watched")
+    return Check(BEFORE, "KEEP_ALIVE_ENABLED", CheckStatus.WARNING, "nothing is pinged", "set KEEP_ALIVE_ENABLED=true")
 
 
 def _interval(settings: WatchdogSettings) -> Check:
@@ -38,38 +38,40 @@ def _interval(settings: WatchdogSettings) -> Check:
     shown = f"a ping every {minutes:g} min, alert after {settings.failure_threshold} failures in a row"
     if settings.interval_ms > LONG_INTERVAL_MS:
         todo = "KEEP_ALIVE_INTERVAL is in milliseconds: 600000, or 10m"
-        return Check(BEFORE, "KEEP_ALIVE_INTERVAL", Verdict.WARNING, shown, todo)
-    return Check(BEFORE, "KEEP_ALIVE_INTERVAL", Verdict.OK, shown)
+        return Check(BEFORE, "KEEP_ALIVE_INTERVAL", CheckStatus.WARNING, shown, todo)
+    return Check(BEFORE, "KEEP_ALIVE_INTERVAL", CheckStatus.OK, shown)
 
 
 def _told(settings: WatchdogSettings) -> Check:
     if settings.alert_urls:
         more = "with a second way" if settings.alert_fallback_urls else "and no second way"
         shown = f"{len(settings.alert_urls)} channel(s), {more}: prove them with veilleur test-alert"
-        return Check(BEFORE, "ALERT_URLS", Verdict.OK, shown)
+        return Check(BEFORE, "ALERT_URLS", CheckStatus.OK, shown)
     todo = "set ALERT_URLS to a webhook, a mail address or any service that apprise knows"
-    return Check(BEFORE, "ALERT_URLS", Verdict.WARNING, "nobody is told of an outage: alerts go to the log only", todo)
+    return Check(
+        BEFORE, "ALERT_URLS", CheckStatus.WARNING, "nobody is told of an outage: alerts go to the log only", todo
+    )
 
 
 def _watched(settings: WatchdogSettings, context: Context) -> Check:
     if settings.bot_url or settings.bot_urls or settings.railway_public_domain:
-        return Check(BEFORE, "BOT_URL", Verdict.OK, "the address to watch is set")
+        return Check(BEFORE, "BOT_URL", CheckStatus.OK, "the address to watch is set")
     if urlsplit(context.bot_url).hostname in ("127.0.0.1", "localhost", "::1"):
         todo = "set BOT_URL unless both programs run on this machine"
-        return Check(BEFORE, "BOT_URL", Verdict.INFO, "not set: http://127.0.0.1:3000 is watched", todo)
-    return Check(BEFORE, "BOT_URL", Verdict.OK, "the address to watch is set")
+        return Check(BEFORE, "BOT_URL", CheckStatus.INFO, "not set: http://127.0.0.1:3000 is watched", todo)
+    return Check(BEFORE, "BOT_URL", CheckStatus.OK, "the address to watch is set")
 
 
 def _repairs(settings: WatchdogSettings) -> Check:
     names = [name for name in settings.remediation if name != "none"]
     if not names:
         todo = "set REMEDIATION=bot, docker or railway to have it repaired by itself"
-        return Check(BEFORE, "REMEDIATION", Verdict.INFO, "people are told and nothing is repaired", todo)
-    return Check(BEFORE, "REMEDIATION", Verdict.OK, f"repairs by {', '.join(names)}")
+        return Check(BEFORE, "REMEDIATION", CheckStatus.INFO, "people are told and nothing is repaired", todo)
+    return Check(BEFORE, "REMEDIATION", CheckStatus.OK, f"repairs by {', '.join(names)}")
 
 
 def _alone(settings: WatchdogSettings) -> Check:
     if settings.deadman_url is not None:
-        return Check(BEFORE, "DEADMAN_URL", Verdict.OK, "somebody notices when the watchdog itself is dead")
+        return Check(BEFORE, "DEADMAN_URL", CheckStatus.OK, "somebody notices when the watchdog itself is dead")
     todo = "set DEADMAN_URL to a healthchecks-compatible address"
-    return Check(BEFORE, "DEADMAN_URL", Verdict.INFO, "only the bot service notices a dead watchdog", todo)
+    return Check(BEFORE, "DEADMAN_URL", CheckStatus.INFO, "only the bot service notices a dead watchdog", todo)

@@ -8,18 +8,18 @@ from aiohttp import web
 
 from shared.contract import heartbeat
 from watchdog import keys
+from watchdog.bot_report import snapshot
+from watchdog.bot_report.pusher import Pusher
 from watchdog.domain.policy import Policy
-from watchdog.flow.link_facts import LinkFacts
+from watchdog.flow.counts import Counts
+from watchdog.flow.decision_log import DecisionLog
+from watchdog.flow.heartbeat_facts import HeartbeatFacts
 from watchdog.flow.schedule import Schedule
-from watchdog.flow.story import Story
 from watchdog.flow.watch import Watch
 from watchdog.probes.heartbeat_link import HeartbeatLink
 from watchdog.probes.http_ping import HttpPinger
 from watchdog.probes.self_check import SelfCheck, is_near
 from watchdog.settings import WatchdogSettings
-from watchdog.stats import pushed
-from watchdog.stats.counts import Counts
-from watchdog.stats.push import Pusher
 
 
 def policy(settings: WatchdogSettings) -> Policy:
@@ -44,7 +44,7 @@ def watch(app: web.Application, target: str, url: str) -> Watch:
     settings, clock, pipeline, meter = app[keys.SETTINGS], app[keys.CLOCK], app[keys.PIPELINE], app[keys.METER]
     guard, boot = app[keys.GUARD], app[keys.BOOT]
     counts = Counts()
-    listeners: list[LinkFacts] = []
+    listeners: list[HeartbeatFacts] = []
     own_port = app[keys.OWN_PORT]
     self_check = SelfCheck(
         near=is_near(urlsplit(url).hostname or ""),
@@ -71,7 +71,7 @@ def watch(app: web.Application, target: str, url: str) -> Watch:
         moments=app[keys.MOMENTS],
         start_delay_s=settings.start_delay_ms / 1000,
     )
-    listener = LinkFacts(target=target, pipeline=pipeline, schedule=schedule)
+    listener = HeartbeatFacts(target=target, pipeline=pipeline, schedule=schedule)
     listeners.append(listener)
     link = HeartbeatLink(
         url=url + heartbeat.PATH,
@@ -85,7 +85,7 @@ def watch(app: web.Application, target: str, url: str) -> Watch:
         token=app[keys.TOKEN],
         interval_s=settings.push_interval_ms / 1000,
         clock=clock,
-        build=pushed.builder(
+        build=snapshot.builder(
             target=target,
             health_url=f"{url}/health",
             settings=settings,
@@ -100,7 +100,7 @@ def watch(app: web.Application, target: str, url: str) -> Watch:
         ),
         on_result=meter.pushed,
     )
-    story = Story(
+    story = DecisionLog(
         target=target,
         counts=counts,
         stats_every=settings.stats_every,

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import msgspec
 from aiohttp import web
 
-from bot_service.api.access import ADMINISTRATOR, Principal
-from bot_service.dashboard import holders
+from bot_service.access import key_holders
+from bot_service.access.principals import ADMINISTRATOR, Principal
 from shared.clock import Clock
 from shared.settings import Secret
 
@@ -63,7 +63,7 @@ class Logins:
         ticket = self._ticket(value)
         if ticket is None:
             return None
-        who = ADMINISTRATOR if ticket.key is None else await holders.by_id(request, ticket.key)
+        who = ADMINISTRATOR if ticket.key is None else await key_holders.by_id(request, ticket.key)
         if who is None:
             return None
         return Login(who, _text(self._sign(b"form " + value.encode())))

@@ -9,8 +9,8 @@ import msgspec
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.dashboard.shown import moment
-from bot_service.domain.record import Record
+from bot_service.dashboard.view_models import moment
+from bot_service.domain.session_record import SessionRecord
 from bot_service.store import messages
 from bot_service.store.messages import StoredMessage
 from shared.web.ui.words import Words
@@ -33,7 +33,7 @@ class _Body(msgspec.Struct, rename="camel"):
     push_name: str | None = None
 
 
-async def latest(request: web.Request, record: Record, t: Words) -> list[Shown]:
+async def latest(request: web.Request, record: SessionRecord, t: Words) -> list[Shown]:
     async with request.app[keys.DATABASE].read() as connection:
         found = await messages.page(connection, record.id, limit=LATEST)
     return [_shown(each, t) for each in found]

@@ -15,10 +15,10 @@ from aiohttp import web
 
 from bot_service import keys
 from bot_service.dashboard import wording
-from bot_service.dashboard.desk import DESK
+from bot_service.dashboard.context import DESK
 from bot_service.dashboard.login import Login
 from bot_service.domain.states import State
-from bot_service.sessions.bus import Event
+from bot_service.sessions.event_bus import Event
 from shared.clock import iso
 from shared.web.ui.words import Words
 
@@ -41,7 +41,7 @@ async def events(request: web.Request, login: Login) -> web.StreamResponse:
         queue.put_nowait(event)
 
     streams.add(queue)
-    unsubscribe = request.app[keys.BUS].subscribe(keep)
+    unsubscribe = request.app[keys.SESSIONS].bus.subscribe(keep)
     messages = asyncio.create_task(_follow_messages(request.app, keep), name="dashboard.messages")
     response = web.StreamResponse(
         headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -74,7 +74,7 @@ class _Stored(msgspec.Struct):
 
 async def _follow_messages(app: web.Application, keep: Callable[[Event], None]) -> None:
     """Messages and their marks do not pass the bus: they are told once they are stored."""
-    feed, clock = app[keys.DELIVERY].feed, app[keys.CLOCK]
+    feed, clock = app[keys.EVENTS].stream, app[keys.CLOCK]
     async with aclosing(feed.after(await feed.newest_id())) as pages:
         async for page in pages:
             for stored in page:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 
 from aiohttp import web
 
-from bot_service.dashboard.desk import DESK
+from bot_service.dashboard.context import DESK
 
 
 def welcome(address: str) -> Callable[[web.Application], AsyncIterator[None]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bot_service.domain.record import Record
+from bot_service.domain.session_record import SessionRecord
 from bot_service.domain.states import LIVE, Wanted
 
 
@@ -26,7 +26,7 @@ class ExpiryPolicy:
     action: ExpiryAction = ExpiryAction.AUTO
 
 
-class Verdict(StrEnum):
+class ExpiryDecision(StrEnum):
     CLOSE_INACTIVE = "inactive"
     CLOSE_OLD = "max_age"
     RECYCLE_INACTIVE = "recycle_inactive"
@@ -34,10 +34,10 @@ class Verdict(StrEnum):
 
     @property
     def closes(self) -> bool:
-        return self in (Verdict.CLOSE_INACTIVE, Verdict.CLOSE_OLD)
+        return self in (ExpiryDecision.CLOSE_INACTIVE, ExpiryDecision.CLOSE_OLD)
 
 
-def judge(record: Record, policy: ExpiryPolicy, now_ms: int) -> Verdict | None:
+def judge(record: SessionRecord, policy: ExpiryPolicy, now_ms: int) -> ExpiryDecision | None:
     """None for a session that may go on. Only sessions that run can expire."""
     if record.wanted is not Wanted.RUN or record.state not in LIVE:
         return None
@@ -48,9 +48,9 @@ def judge(record: Record, policy: ExpiryPolicy, now_ms: int) -> Verdict | None:
         # A recycled session has shown no sign of life either: its age counts anew, so that it is not renewed every look.
         if policy.action is ExpiryAction.RECYCLE and paired:
             fresh = now_ms - (record.aged_from_ms or record.created_ms) < policy.inactive_ms
-            return None if fresh else Verdict.RECYCLE_INACTIVE
-        return Verdict.CLOSE_INACTIVE
+            return None if fresh else ExpiryDecision.RECYCLE_INACTIVE
+        return ExpiryDecision.CLOSE_INACTIVE
     if old:
         recycles = paired and policy.action is not ExpiryAction.CLOSE
-        return Verdict.RECYCLE_OLD if recycles else Verdict.CLOSE_OLD
+        return ExpiryDecision.RECYCLE_OLD if recycles else ExpiryDecision.CLOSE_OLD
     return None

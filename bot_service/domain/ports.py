@@ -50,7 +50,7 @@ class ClientVersionPool(Protocol):
 
 
 class EnginePool(ClientVersionPool, Protocol):
-    """All workers of this service seen as one engine. Raises ``bot_service.engines.base.EngineError``."""
+    """All workers of this service seen as one engine. Raises ``bot_service.engines.port.EngineError``."""
 
     async def open(self) -> None:
         """Begin, once the listeners are registered: adopt what an earlier process left running."""
@@ -127,7 +127,7 @@ class EnginePool(ClientVersionPool, Protocol):
     def on_journal(self, listener: Callable[[str, int], None]) -> None:
         """``listener(file name, end byte)`` whenever a journal grew; also once per adopted or left-over file.
 
-        A worker begins a new file when the old one is long (see ``engines/journal_file.py``); a file that is not in
+        A worker begins a new file when the old one is long (see ``engines/wire/journal_file.py``); a file that is not in
         :meth:`journals_in_use` and is wholly ingested may be deleted.
         """
         ...

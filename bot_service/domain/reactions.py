@@ -1,6 +1,6 @@
 """The reaction table: every signal of an engine, one row each: new state, who must act, how it goes on.
 
-A row holds for a session that is wanted and not at an end; :func:`bot_service.domain.session.advance` sees to the rest.
+A row holds for a session that is wanted and not at an end; :func:`bot_service.domain.session_rules.advance` sees to the rest.
 """
 
 from __future__ import annotations
@@ -11,11 +11,22 @@ from dataclasses import dataclass
 import msgspec
 
 from bot_service.domain.reconnect import backoff_ms, between_ms
-from bot_service.domain.record import MINUTE_MS, Due, DueKind, Effect, EffectKind, Policy, Record, Seen, Signal, Step
+from bot_service.domain.session_record import (
+    MINUTE_MS,
+    Due,
+    DueKind,
+    Effect,
+    EffectKind,
+    Seen,
+    SessionPolicy,
+    SessionRecord,
+    Signal,
+    Step,
+)
 from bot_service.domain.signals import SignalKind as K
 from bot_service.domain.states import LINKED, Actor, State, Wanted
 
-Reaction = Callable[[Record, Signal, Policy, int], Step]
+Reaction = Callable[[SessionRecord, Signal, SessionPolicy, int], Step]
 replace = msgspec.structs.replace
 START, STOP = Effect(EffectKind.START), Effect(EffectKind.STOP)
 
@@ -32,7 +43,7 @@ class Row:
 # --- the moves that rows share ---
 
 
-def move(record: Record, state: State, reason: str, now_ms: int, **changes: object) -> Record:
+def move(record: SessionRecord, state: State, reason: str, now_ms: int, **changes: object) -> SessionRecord:
     """``record`` in ``state``; nobody must act and nothing is due unless ``changes`` says so."""
     fields: dict[str, object] = {"actor": Actor.NOBODY, "due": None, "detail": None} | changes
     fields |= {"state": state, "reason": reason}
@@ -45,13 +56,15 @@ def due(kind: DueKind, at_ms: int) -> Due:
     return Due(kind, at_ms)
 
 
-def unlinked(record: Record, policy: Policy, now_ms: int) -> dict[str, object]:
+def unlinked(record: SessionRecord, policy: SessionPolicy, now_ms: int) -> dict[str, object]:
     """The link is down. A link that had been stable begins the backoff anew."""
     stable = record.linked and record.linked_ms is not None and now_ms - record.linked_ms >= policy.stable_ms
     return {"linked": False, "attempt": 0 if stable else record.attempt}
 
 
-def retry_soon(record: Record, reason: str, policy: Policy, now_ms: int, *, detail: str | None = None) -> Record:
+def retry_soon(
+    record: SessionRecord, reason: str, policy: SessionPolicy, now_ms: int, *, detail: str | None = None
+) -> SessionRecord:
     """RECONNECTING, with our own start after a random wait under a growing ceiling."""
     changes = unlinked(record, policy, now_ms)
     attempt = int(str(changes["attempt"]))
@@ -60,7 +73,7 @@ def retry_soon(record: Record, reason: str, policy: Policy, now_ms: int, *, deta
     return move(record, State.RECONNECTING, reason, now_ms, **changes)
 
 
-def end(record: Record, state: State, reason: str, actor: Actor, now_ms: int, **changes: object) -> Step:
+def end(record: SessionRecord, state: State, reason: str, actor: Actor, now_ms: int, **changes: object) -> Step:
     """An end: the client is stopped and people are told."""
     fields = {"linked": False, "engaged": False, "actor": actor} | changes
     return move(record, state, reason, now_ms, **fields), (STOP, Effect(EffectKind.ATTENTION, reason))
@@ -75,22 +88,22 @@ def _detail(signal: Signal) -> str | None:
     return None if code is None else str(code)
 
 
-def _stay(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:
+def _stay(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Step:
     return record, ()
 
 
-def _alive(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:
+def _alive(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Step:
     return replace(record, active_ms=max(record.active_ms, now_ms)), ()
 
 
 def _backoff(reason: str) -> Reaction:
-    def then(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:
+    def then(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Step:
         return retry_soon(record, reason, policy, now_ms, detail=_detail(signal)), ()
 
     return then
 
 
-def _worker_lost(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:
+def _worker_lost(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Step:
     # The pool starts a new worker with the sessions of the lost one; when nothing comes of it, we start it ourselves.
     changes = unlinked(record, policy, now_ms) | {"detail": _detail(signal)}
     changes["due"] = due(DueKind.CONNECT, now_ms + policy.connect_timeout_ms)
@@ -100,7 +113,7 @@ def _worker_lost(record: Record, signal: Signal, policy: Policy, now_ms: int) ->
 def _engine_dials(reason: str) -> Reaction:
     """The engine reconnects by itself; we take over when it does not succeed."""
 
-    def then(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:
+    def then(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Step:
         if record.due is not None and record.due.kind in (DueKind.RETRY, DueKind.PAIRED):
             return record, ()  # our own start is on its way already, or the reconnect after pairing is expected
         waiting = record.due is not None and record.due.kind is DueKind.TAKE_OVER
@@ -114,7 +127,7 @@ def _engine_dials(reason: str) -> Reaction:
 
 
 def _end_at(state: State, reason: str, actor: Actor, *, unpair: bool) -> Reaction:
-    def then(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:
+    def then(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Step:
         gone: dict[str, object] = {"jid": None, "lid": None} if unpair else {}
         return end(record, state, reason, actor, now_ms, detail=_detail(signal), **gone)
 
@@ -124,13 +137,13 @@ def _end_at(state: State, reason: str, actor: Actor, *, unpair: bool) -> Reactio
 # --- pairing ---
 
 
-def _has_phone(record: Record) -> bool:
+def _has_phone(record: SessionRecord) -> bool:
     """Paired, or logged in though nobody told of the pairing: either way no code is to be scanned."""
     return record.jid is not None or record.state in LINKED
 
 
 def _pairing(reason: str) -> Reaction:
-    def then(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:
+    def then(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Step:
         if _has_phone(record):
             return record, ()  # a code for a phone that is paired already is not shown
         valid = signal.data.get("expiresInMs")
@@ -141,7 +154,7 @@ def _pairing(reason: str) -> Reaction:
     return then
 
 
-def codes_ran_out(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:
+def codes_ran_out(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Step:
     """A round of codes ended without a scan: a few rounds, then it waits for a person; never for ever."""
     if _has_phone(record) or (record.due is not None and record.due.kind is DueKind.RETRY):
         return record, ()
@@ -152,7 +165,7 @@ def codes_ran_out(record: Record, signal: Signal, policy: Policy, now_ms: int) -
     return move(record, State.PAIRING, "qr_exhausted", now_ms, actor=Actor.USER, qr_rounds=rounds, due=again), ()
 
 
-def _pair_error(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:
+def _pair_error(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Step:
     if _has_phone(record):
         return record, ()
     rounds = record.qr_rounds + 1
@@ -163,7 +176,7 @@ def _pair_error(record: Record, signal: Signal, policy: Policy, now_ms: int) -> 
     return move(record, State.PAIRING, "pair_error", now_ms, **changes), ()
 
 
-def paired_fields(record: Record, signal: Signal, now_ms: int) -> dict[str, object]:
+def paired_fields(record: SessionRecord, signal: Signal, now_ms: int) -> dict[str, object]:
     """Who was paired; kept whatever else holds, because the phone shows the link from now on."""
     return {
         "jid": signal.data.get("jid") or record.jid,
@@ -174,7 +187,7 @@ def paired_fields(record: Record, signal: Signal, now_ms: int) -> dict[str, obje
     }
 
 
-def _paired(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:
+def _paired(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Step:
     fields = paired_fields(record, signal, now_ms)
     if record.state in LINKED:
         return replace(record, **fields), ()
@@ -182,7 +195,7 @@ def _paired(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step
     return move(record, State.CONNECTING, "paired", now_ms, **fields), ()
 
 
-def _pair_restart(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:
+def _pair_restart(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Step:
     if record.state in LINKED:
         return record, ()
     again = due(DueKind.PAIRED, now_ms + policy.paired_timeout_ms)
@@ -193,7 +206,7 @@ def _pair_restart(record: Record, signal: Signal, policy: Policy, now_ms: int) -
 
 
 def _dialling(reason: str) -> Reaction:
-    def then(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:
+    def then(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Step:
         if record.linked:
             # A client that was linked dials anew: its worker was replaced, and its place taken by another start.
             after = move(record, State.RECONNECTING, f"client_{reason}", now_ms, **unlinked(record, policy, now_ms))
@@ -210,7 +223,7 @@ def _dialling(reason: str) -> Reaction:
     return then
 
 
-def _connected(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:
+def _connected(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Step:
     if record.linked and record.reason not in ("keepalive_timeout", "frames_stale"):
         return record, ()
     again = due(DueKind.SYNC, now_ms + policy.sync_timeout_ms)
@@ -220,38 +233,38 @@ def _connected(record: Record, signal: Signal, policy: Policy, now_ms: int) -> S
     return after, ()
 
 
-def _sync_announced(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:
+def _sync_announced(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Step:
     announced = signal.data.get("messages")
     return replace(record, missed=announced if isinstance(announced, int) else record.missed), ()
 
 
-def _synced(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:
+def _synced(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Step:
     if record.state is not State.SYNCING:
         return record, ()
     return move(record, State.READY, "synced", now_ms, ban_tries=0), ()
 
 
-def _disconnected(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:
+def _disconnected(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Step:
     if record.jid is None and record.state is State.PAIRING:
         # The server hangs up when the codes have run out, or in the middle of pairing: a new round shows new codes.
         return codes_ran_out(record, signal, policy, now_ms)
     return _engine_dials("disconnected")(record, signal, policy, now_ms)
 
 
-def _keepalive_missed(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:
+def _keepalive_missed(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Step:
     if record.state not in LINKED or record.reason == "keepalive_timeout":
         return record, ()
     again = due(DueKind.LINK, now_ms + policy.link_timeout_ms)
     return move(record, State.DEGRADED, "keepalive_timeout", now_ms, due=again), ()
 
 
-def _keepalive_restored(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:
+def _keepalive_restored(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Step:
     if record.state is State.DEGRADED and record.reason in ("keepalive_timeout", "frames_stale"):
         return move(record, State.READY, "keepalive_restored", now_ms), ()
     return record, ()
 
 
-def _stream_error(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:
+def _stream_error(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Step:
     signature = str(signal.data.get("signature") or "unknown")[:100]
     recent = [seen for seen in record.errors if now_ms - seen.at_ms < policy.signature_window_ms][-19:]
     recent.append(Seen(signature, now_ms))
@@ -267,7 +280,7 @@ def _stream_error(record: Record, signal: Signal, policy: Policy, now_ms: int) -
 # --- ends ---
 
 
-def _temp_banned(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:
+def _temp_banned(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Step:
     length = signal.data.get("expiresInMs")
     until = now_ms + (length if isinstance(length, int) else policy.timelock_default_ms)
     fields: dict[str, object] = {"banned_until_ms": until, "detail": _detail(signal)}
@@ -280,7 +293,7 @@ def _temp_banned(record: Record, signal: Signal, policy: Policy, now_ms: int) ->
 CLIENT_REFUSED = "client_refused"
 
 
-def _outdated(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:
+def _outdated(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Step:
     if signal.others_accepted:
         return _carefully(CLIENT_REFUSED)(record, signal, policy, now_ms)
     asks = not policy.fleet_outdated or policy.canary in (None, record.id)
@@ -303,7 +316,7 @@ def _outdated(record: Record, signal: Signal, policy: Policy, now_ms: int) -> St
 def _carefully(reason: str) -> Reaction:
     """A few late retries, then a person: the server refuses this session, and asking often would make it worse."""
 
-    def then(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:
+    def then(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Step:
         if record.careful >= len(policy.careful_ms):
             return end(record, State.FAILED, reason, Actor.OPERATOR, now_ms, detail=_detail(signal))
         again = due(DueKind.RETRY, now_ms + policy.careful_ms[record.careful])
@@ -314,7 +327,7 @@ def _carefully(reason: str) -> Reaction:
     return then
 
 
-def _replaced(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:
+def _replaced(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Step:
     if not signal.lease_ours:
         return end(record, State.FENCED, "replaced_by_owner", Actor.NOBODY, now_ms, replaced_ms=now_ms)
     last = record.replaced_ms
@@ -324,7 +337,7 @@ def _replaced(record: Record, signal: Signal, policy: Policy, now_ms: int) -> St
     return move(record, State.RECONNECTING, "replaced", now_ms, linked=False, replaced_ms=now_ms, due=again), (STOP,)
 
 
-def _timelocked(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:
+def _timelocked(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Step:
     until = signal.data.get("untilMs")
     until = until if isinstance(until, int) else now_ms + policy.timelock_default_ms
     known = (record.timelocked_until_ms or 0) > now_ms
@@ -332,7 +345,7 @@ def _timelocked(record: Record, signal: Signal, policy: Policy, now_ms: int) -> 
     return after, () if known else (Effect(EffectKind.ATTENTION, "timelocked"),)
 
 
-def _own_logout(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:
+def _own_logout(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Step:
     after = move(
         record, State.LOGGED_OUT, "user_logout", now_ms, linked=False, engaged=False, jid=None, lid=None,
         actor=Actor.USER, wanted=Wanted.STOP,
@@ -340,7 +353,7 @@ def _own_logout(record: Record, signal: Signal, policy: Policy, now_ms: int) -> 
     return after, (STOP,)
 
 
-def _stopped(record: Record, signal: Signal, policy: Policy, now_ms: int) -> Step:
+def _stopped(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Step:
     if record.due is not None and record.due.kind in (DueKind.RETRY, DueKind.START):
         return record, ()  # the stop that belongs to our own start
     # A recycled worker lets its sessions go and starts them in the next one: wait for that, then start it ourselves.

@@ -11,7 +11,7 @@ from array import array
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bot_service.domain.record import HOUR_MS, Record
+from bot_service.domain.session_record import HOUR_MS, SessionRecord
 from bot_service.domain.states import LINKED
 
 SLOTS = 24  # one for each hour of the day, UTC
@@ -130,7 +130,7 @@ class Evidence:
             self.sent_to.setdefault(chat, now_ms)
 
 
-def doubt(record: Record, evidence: Evidence, policy: DoubtPolicy, now_ms: int) -> Suspicion | None:
+def doubt(record: SessionRecord, evidence: Evidence, policy: DoubtPolicy, now_ms: int) -> Suspicion | None:
     """The strongest reason to think that nothing would arrive, or None. Only a linked session can be doubted."""
     if record.linked_ms is None:
         return None
@@ -151,7 +151,7 @@ def doubt(record: Record, evidence: Evidence, policy: DoubtPolicy, now_ms: int) 
     return Suspicion.SILENCE if silent else None
 
 
-def _poisoned(record: Record, heard_ms: int, policy: DoubtPolicy, now_ms: int) -> bool:
+def _poisoned(record: SessionRecord, heard_ms: int, policy: DoubtPolicy, now_ms: int) -> bool:
     """One signature again and again, and nothing heard since: a stanza that cannot be digested holds up all behind it."""
     recent = [seen for seen in record.errors if now_ms - seen.at_ms < policy.signature_window_ms]
     if not recent or heard_ms > recent[-1].at_ms:
@@ -169,7 +169,7 @@ class Part:
 
 
 def parts(
-    record: Record,
+    record: SessionRecord,
     evidence: Evidence,
     suspicion: Suspicion | None,
     frame_age_ms: int | None,

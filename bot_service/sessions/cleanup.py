@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot_service.domain.expiry import ExpiryPolicy, judge
-from bot_service.domain.record import Command, CommandKind
+from bot_service.domain.session_record import Command, CommandKind
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.supervisor import Supervisor
 from shared import logs
-from shared.breath import Breath
 from shared.clock import Clock
+from shared.cooperative import CooperativeLoop
 
 log = logs.get(__name__)
 
@@ -47,7 +47,7 @@ class Cleanup:
     async def once(self) -> Cleaned:
         closed = recycled = 0
         ids = self._registry.ids()
-        breath = Breath()
+        breath = CooperativeLoop()
         for session in ids:
             if breath.spent:
                 await breath.take()

@@ -23,9 +23,9 @@ from bot_service.domain.client_version import (
     version,
 )
 from bot_service.domain.ports import ClientVersionPool
-from bot_service.engines.base import ClientLibrary, CopyError
+from bot_service.engines.port import ClientLibrary, CopyError
 from bot_service.engines.version_page import PageError
-from bot_service.sessions.fleet import NO_BUILD, SessionFleet
+from bot_service.sessions.client_version_refusals import NO_BUILD, ClientVersionRefusals
 from bot_service.store import client_builds
 from bot_service.store.database import Database
 from shared import logs
@@ -78,7 +78,7 @@ class ClientVersion:
         setting: Setting,
         library: ClientLibrary | None,
         page: Page,
-        fleet: SessionFleet,
+        fleet: ClientVersionRefusals,
         pool: ClientVersionPool,
         database: Database,
         clock: Clock,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from bot_service.domain.record import Record
+from bot_service.domain.session_record import SessionRecord
 from bot_service.domain.states import ENDS, Actor, State, Wanted
 
 
@@ -18,7 +18,7 @@ class Search:
     state: State | None = None
     text: str | None = None
 
-    def fits(self, record: Record) -> bool:
+    def fits(self, record: SessionRecord) -> bool:
         if self.owner is not None and record.owner != self.owner:
             return False
         if self.state is not None and record.state is not self.state:
@@ -26,7 +26,7 @@ class Search:
         return self.text is None or self.text in record.id.lower() or self.text in record.name.lower()
 
 
-def needs_person(record: Record) -> bool:
+def needs_person(record: SessionRecord) -> bool:
     """Whether a session that should run waits for a person and not for us."""
     return record.wanted is Wanted.RUN and (record.actor is not Actor.NOBODY or record.state in ENDS)
 
@@ -38,7 +38,7 @@ class SessionRegistry:
     """Ids keep the order in which sessions were made."""
 
     def __init__(self) -> None:
-        self._records: dict[str, Record] = {}
+        self._records: dict[str, SessionRecord] = {}
         self._by_state: dict[State, int] = dict.fromkeys(State, 0)
         self._wanted = 0
         self._wanted_ready = 0
@@ -51,17 +51,17 @@ class SessionRegistry:
     def __contains__(self, session: str) -> bool:
         return session in self._records
 
-    def __iter__(self) -> Iterator[Record]:
+    def __iter__(self) -> Iterator[SessionRecord]:
         return iter(self._records.values())
 
-    def get(self, session: str) -> Record | None:
+    def get(self, session: str) -> SessionRecord | None:
         return self._records.get(session)
 
     def ids(self) -> list[str]:
         """A copy, to walk in slices while sessions come and go."""
         return list(self._records)
 
-    def put(self, record: Record) -> None:
+    def put(self, record: SessionRecord) -> None:
         before = self._records.get(record.id)
         if before is not None:
             self._count(before, -1)
@@ -73,7 +73,7 @@ class SessionRegistry:
         if record is not None:
             self._count(record, -1)
 
-    def _count(self, record: Record, by: int) -> None:
+    def _count(self, record: SessionRecord, by: int) -> None:
         self._by_state[record.state] += by
         self._suspected += by * (record.suspicion is not None)
         if record.wanted is Wanted.RUN:
@@ -107,7 +107,7 @@ class SessionRegistry:
         """Sessions whose receive path is doubted."""
         return self._suspected
 
-    def page(self, search: Search, *, after: str | None, limit: int) -> tuple[list[Record], str | None, int]:
+    def page(self, search: Search, *, after: str | None, limit: int) -> tuple[list[SessionRecord], str | None, int]:
         """Sessions after the id ``after``, the id to go on from (None at the end), and how many fit in all."""
         if search == _EVERYTHING:
             return self._page_of_all(after, limit)
@@ -119,7 +119,7 @@ class SessionRegistry:
         more = begin + limit < len(fitting)
         return chosen, chosen[-1].id if more and chosen else None, len(fitting)
 
-    def _page_of_all(self, after: str | None, limit: int) -> tuple[list[Record], str | None, int]:
+    def _page_of_all(self, after: str | None, limit: int) -> tuple[list[SessionRecord], str | None, int]:
         rest: Iterator[str] = iter(self._records)
         if after is not None:
             # Runs up to it; to the end when it is gone, like a search does.

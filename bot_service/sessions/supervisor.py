@@ -7,28 +7,28 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bot_service.domain.ports import ClientVersionPool, EngineSignal
-from bot_service.domain.record import (
+from bot_service.domain.session_record import (
     Command,
     DueKind,
     Effect,
     EffectKind,
     Fact,
     Fired,
-    Policy,
-    Record,
+    SessionPolicy,
+    SessionRecord,
     Signal,
     Transition,
     transition,
 )
-from bot_service.domain.session import advance
+from bot_service.domain.session_rules import advance
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import State, Wanted
-from bot_service.sessions.codes import Codes
-from bot_service.sessions.fleet import SessionFleet
-from bot_service.sessions.hands import Hands
+from bot_service.sessions.activity import ActivityTracker
+from bot_service.sessions.client_version_refusals import ClientVersionRefusals
+from bot_service.sessions.effects import EffectRunner
 from bot_service.sessions.leases import Leases
-from bot_service.sessions.life import SignsOfLife
-from bot_service.sessions.news import News
+from bot_service.sessions.notifications import SessionNotifications
+from bot_service.sessions.pairing_codes import PairingCodes
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.timers import Timers
 from bot_service.store.sessions import SessionStore
@@ -42,8 +42,8 @@ log = logs.get(__name__)
 class Begun:
     """The first step of a session that nobody knows yet."""
 
-    before: Record
-    after: Record
+    before: SessionRecord
+    after: SessionRecord
     effects: tuple[Effect, ...]
     change: Transition | None
 
@@ -59,21 +59,21 @@ class Supervisor:
         self,
         registry: SessionRegistry,
         store: SessionStore,
-        hands: Hands,
-        life: SignsOfLife,
-        news: News,
+        hands: EffectRunner,
+        life: ActivityTracker,
+        news: SessionNotifications,
         leases: Leases,
         clock: Clock,
-        policy: Policy,
+        policy: SessionPolicy,
         pool: ClientVersionPool,
     ) -> None:
         self._registry, self._store, self._hands = registry, store, hands
         self._news, self._leases, self._clock = news, leases, clock
         self.life = life
-        self.fleet = SessionFleet(policy, registry, news, self.apply, pool)
-        self.codes = Codes()
+        self.fleet = ClientVersionRefusals(policy, registry, news, self.apply, pool)
+        self.codes = PairingCodes()
         self.timers: Timers | None = None
-        self.observers: list[Callable[[Record, Transition], None]] = []
+        self.observers: list[Callable[[SessionRecord, Transition], None]] = []
         self.signal_observers: list[Callable[[str, SignalKind], None]] = []
 
     # --- what others look at ---
@@ -82,11 +82,11 @@ class Supervisor:
         return to_ms(self._clock.now())
 
     @property
-    def policy(self) -> Policy:
+    def policy(self) -> SessionPolicy:
         """What every session is judged by now."""
         return self.fleet.policy
 
-    def record(self, session: str) -> Record | None:
+    def record(self, session: str) -> SessionRecord | None:
         return self._registry.get(session)
 
     def is_canary(self, session: str) -> bool:
@@ -95,7 +95,7 @@ class Supervisor:
 
     # --- what happens ---
 
-    def apply(self, session: str, fact: Fact, *, admitted: bool = False) -> Record | None:
+    def apply(self, session: str, fact: Fact, *, admitted: bool = False) -> SessionRecord | None:
         """One fact about one session; the record it became, or None when there is no such session."""
         before = self._registry.get(session)
         if before is None:
@@ -164,7 +164,7 @@ class Supervisor:
 
     # --- making and removing ---
 
-    def begin(self, record: Record, command: Command | None) -> Begun:
+    def begin(self, record: SessionRecord, command: Command | None) -> Begun:
         """What a new session becomes by its first command. Nothing has happened yet: store it, then :meth:`admit` it."""
         now_ms = self.now_ms()
         after, effects = advance(record, command, self.policy, now_ms) if command is not None else (record, ())
@@ -177,12 +177,12 @@ class Supervisor:
         for effect in begun.effects:
             self._follow(begun.after, effect)
 
-    def add(self, record: Record) -> None:
+    def add(self, record: SessionRecord) -> None:
         """A new session, or one that was read from the store."""
         self._registry.put(record)
         self.life.begin(record)
 
-    def change(self, record: Record) -> None:
+    def change(self, record: SessionRecord) -> None:
         """A person changed the name, owner or metadata."""
         self._registry.put(record)
         self._store.mark(record)
@@ -206,7 +206,7 @@ class Supervisor:
 
     # --- what follows ---
 
-    def _keep(self, before: Record, after: Record, now_ms: int, *, admitted: bool) -> None:
+    def _keep(self, before: SessionRecord, after: SessionRecord, now_ms: int, *, admitted: bool) -> None:
         self._registry.put(after)
         self._news.perhaps_cured(before, after)
         change = transition(before, after, now_ms)
@@ -219,7 +219,9 @@ class Supervisor:
             self._store.mark(after, change)
         self._spread(before, after, change, admitted=admitted)
 
-    def _spread(self, before: Record, after: Record, change: Transition | None, *, admitted: bool) -> None:
+    def _spread(
+        self, before: SessionRecord, after: SessionRecord, change: Transition | None, *, admitted: bool
+    ) -> None:
         if after.due != before.due and self.timers is not None:
             self.timers.set(after.id, after.due, admitted=admitted)
         if after.state is not State.PAIRING:
@@ -229,7 +231,7 @@ class Supervisor:
                 observer(after, change)
             self._news.moved(before, after)
 
-    def _follow(self, record: Record, effect: Effect) -> None:
+    def _follow(self, record: SessionRecord, effect: Effect) -> None:
         match effect.kind:
             case EffectKind.ATTENTION:
                 self._news.attention(record, effect.reason)

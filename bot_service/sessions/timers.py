@@ -6,9 +6,9 @@ import heapq
 from collections.abc import Callable
 
 from bot_service.domain.reconnect import HerdLimit
-from bot_service.domain.record import Due, DueKind
-from shared.breath import Breath
+from bot_service.domain.session_record import Due, DueKind
 from shared.clock import Clock, to_ms
+from shared.cooperative import CooperativeLoop
 
 SLICE = 100
 LOOK_EVERY = 10
@@ -46,7 +46,7 @@ class Timers:
 
     def fire_due(self, now_ms: int) -> bool:
         """Fire one slice of what is due; True when there is more."""
-        breath = Breath()
+        breath = CooperativeLoop()
         for number in range(SLICE):
             if number % LOOK_EVERY == LOOK_EVERY - 1 and breath.spent:
                 return True

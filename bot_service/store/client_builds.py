@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot_service.store.session_tables import client_builds
 from bot_service.store.sessions import upsert
-from bot_service.store.tables import client_builds
 
 # A refused build is never announced again, so only the newest ones matter.
 KEPT = 50

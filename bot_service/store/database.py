@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError, SQLAlch
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from bot_service.store import sqlite_thread
-from shared.sqlite_look import looking_at
+from shared.sqlite_readonly import looking_at
 
 _MAGIC = b"SQLite format 3\0"
 # A full check reads the whole file: above this size only the schema is read, so that a start stays short.
@@ -40,7 +40,7 @@ class Database:
         self._turn = asyncio.Lock()
         self._after_commit: list[Callable[[], None]] = []
         self.failing: str | None = None
-        """Why the store refused a write, until :class:`bot_service.store.watch.StoreWatch` has seen it take one again."""
+        """Why the store refused a write, until :class:`bot_service.store.write_check.StoreWatch` has seen it take one again."""
 
     @property
     def dialect(self) -> str:

@@ -14,7 +14,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot_service.store.tables_delivery import webhook_outbox, webhooks
+from bot_service.store.message_tables import webhook_outbox, webhooks
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot_service.store.tables_delivery import events
+from bot_service.store.message_tables import events
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot_service.store.tables_delivery import journal_positions, messages, send_outbox
+from bot_service.store.message_tables import journal_positions, messages, send_outbox
 
 Key = tuple[str, str, str]
 
@@ -77,28 +77,6 @@ async def count_duplicates(connection: AsyncConnection, keys: Sequence[Key]) -> 
             .values(duplicates=messages.c.duplicates + 1),
             [{"k_session": session, "k_chat": chat, "k_id": message} for session, chat, message in keys],
         )
-
-
-async def to_handle(connection: AsyncConnection, limit: int, *, after: int = 0) -> list[StoredMessage]:
-    """The oldest inbound messages whose handlers have not succeeded yet."""
-    found = await connection.execute(
-        sa.select(messages).where(messages.c.state == "received", messages.c.seq > after).order_by("seq").limit(limit)
-    )
-    return [_stored(row) for row in found]
-
-
-async def mark_handled(connection: AsyncConnection, seqs: Sequence[int], now_ms: int) -> None:
-    if seqs:
-        await connection.execute(
-            messages.update().where(messages.c.seq.in_(seqs)).values(state="handled", state_ms=now_ms)
-        )
-
-
-async def mark_unhandled(connection: AsyncConnection, seq: int, error: str, now_ms: int) -> None:
-    """Give up on the handlers of one message; it stays readable."""
-    await connection.execute(
-        messages.update().where(messages.c.seq == seq).values(state="unhandled", state_ms=now_ms, error=error[:300])
-    )
 
 
 async def set_sent_state(
@@ -193,7 +171,7 @@ async def prune(connection: AsyncConnection, before_ms: int, limit: int) -> list
     """Delete at most ``limit`` of the messages stored before ``before_ms`` that nothing waits for; their bodies."""
     old = (
         sa.select(messages.c.seq)
-        .where(messages.c.stored_ms < before_ms, messages.c.state.not_in(("received", "queued")))
+        .where(messages.c.stored_ms < before_ms, messages.c.state != "queued")
         .order_by(messages.c.seq)
         .limit(limit)
     )

@@ -14,10 +14,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot_service.domain.record import Record, Transition
+from bot_service.domain.session_record import SessionRecord, Transition
 from bot_service.domain.states import Actor, State
 from bot_service.store.database import Database
-from bot_service.store.tables import sessions, transitions
+from bot_service.store.session_tables import sessions, transitions
 from shared import logs
 from shared.clock import Clock
 
@@ -30,9 +30,9 @@ GATHER_S = 0.02
 RETRY_S = 1.0
 
 _ENCODER = msgspec.json.Encoder()
-_DECODER = msgspec.json.Decoder(Record)
+_DECODER = msgspec.json.Decoder(SessionRecord)
 
-RecordOf = Callable[[str], Record | None]
+RecordOf = Callable[[str], SessionRecord | None]
 TransitionSink = Callable[[AsyncConnection, list[Transition], RecordOf], Awaitable[None]]
 DeleteSink = Callable[[AsyncConnection, str], Awaitable[None]]
 
@@ -49,7 +49,7 @@ def upsert(dialect: str, table: sa.Table, keys: list[str], *, only: list[str] | 
     return insert.on_conflict_do_update(index_elements=keys, set_=others)
 
 
-def row_of(record: Record) -> dict[str, Any]:
+def row_of(record: SessionRecord) -> dict[str, Any]:
     return {
         "id": record.id,
         "owner": record.owner,
@@ -78,7 +78,7 @@ class SessionStore:
     def __init__(self, database: Database, clock: Clock, *, transitions_kept: int = 50) -> None:
         self._database, self._clock, self._kept = database, clock, transitions_kept
         self._upsert = upsert(database.dialect, sessions, ["id"])
-        self._dirty: dict[str, Record] = {}
+        self._dirty: dict[str, SessionRecord] = {}
         self._changes: list[Transition] = []
         self._untrimmed: dict[str, int] = {}
         self._wake = asyncio.Event()
@@ -93,7 +93,7 @@ class SessionStore:
         """Why what was marked could not be written; None when it was, or is not wanted any more."""
         return self._failing if self._written < self._marked else None
 
-    def mark(self, record: Record, change: Transition | None = None) -> None:
+    def mark(self, record: SessionRecord, change: Transition | None = None) -> None:
         """To be written soon."""
         self._marked += 1
         self._dirty[record.id] = record
@@ -170,7 +170,7 @@ class SessionStore:
                 self._written = begun
             self._succeed()
 
-    def _keep_for_later(self, records: dict[str, Record], changes: list[Transition]) -> None:
+    def _keep_for_later(self, records: dict[str, SessionRecord], changes: list[Transition]) -> None:
         self._dirty = records | self._dirty
         self._changes = changes + self._changes
         self._wake.set()
@@ -198,9 +198,9 @@ class SessionStore:
             stale = (transitions.c.session == change.session) & (transitions.c.seq <= oldest_kept)
             await connection.execute(sa.delete(transitions).where(stale))
 
-    async def load(self) -> list[Record]:
+    async def load(self) -> list[SessionRecord]:
         """Every session, oldest first. Rows that this version cannot read are named in the log and left alone."""
-        found: list[Record] = []
+        found: list[SessionRecord] = []
         order = sa.tuple_(sessions.c.created_ms, sessions.c.id)
         query = sa.select(sessions.c.created_ms, sessions.c.id, sessions.c.record).order_by(*order).limit(PAGE)
         last: tuple[int, str] | None = None

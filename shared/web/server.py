@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from shared import logs
-from shared.web.door import BACKLOG, listen
+from shared.web.request_handler import BACKLOG, listen
 
 log = logs.get(__name__)
 

@@ -153,17 +153,19 @@ async def cleanup(folder: Path, count: int, expired: int) -> None:
             last, last_own = now, now_own
 
     async with running(folder / "cleanup", pool=FakePool(online=True), RECONNECT_PER_MINUTE="1000000") as service:
-        supervisor, pool = service.app[keys.SUPERVISOR], service.pool
+        supervisor, pool = service.app[keys.SESSIONS].supervisor, service.pool
         for number in range(count):
-            await service.app[keys.SESSIONS].create(_new(f"s{number}"), start=False)
+            await service.app[keys.SESSIONS].commands.create(_new(f"s{number}"), start=False)
         for number in range(count):
-            supervisor.add(_ready(service.app[keys.REGISTRY].get(f"s{number}"), supervisor.now_ms(), number < expired))
-        assert service.app[keys.REGISTRY].ready == count
+            supervisor.add(
+                _ready(service.app[keys.SESSIONS].registry.get(f"s{number}"), supervisor.now_ms(), number < expired)
+            )
+        assert service.app[keys.SESSIONS].registry.ready == count
         ticker = asyncio.create_task(tick())
         await asyncio.sleep(0.2)
         gaps.clear()
         own.clear()
-        cleaned = await service.app[keys.CLEANUP].once()
+        cleaned = await service.app[keys.SESSIONS].cleanup.once()
         await asyncio.sleep(1.0)
         ticker.cancel()
         assert cleaned.closed == expired, cleaned
@@ -176,7 +178,7 @@ async def cleanup(folder: Path, count: int, expired: int) -> None:
 
 
 def _new(session: str) -> Any:
-    from bot_service.sessions.service import NewSession
+    from bot_service.sessions.commands import NewSession
 
     return NewSession("main", session)
 

@@ -24,7 +24,7 @@ from typing import Any
 
 import aiohttp
 
-from bot_service.domain.record import Record
+from bot_service.domain.session_record import SessionRecord
 from bot_service.domain.states import State, Wanted
 from bot_service.store.sessions import row_of
 from tests.fake_whatsapp.remote import Remote, ServerProcess
@@ -76,7 +76,7 @@ def insert(data_dir: Path, jids: dict[str, str]) -> None:
     now_ms = int(time.time() * 1000)
     with contextlib.closing(sqlite3.connect(data_dir / "bot.db")) as db, db:
         for name, jid in jids.items():
-            record = Record(
+            record = SessionRecord(
                 id=name, owner="admin", name=name, created_ms=now_ms, wanted=Wanted.RUN, state=State.RECONNECTING,
                 jid=jid, since_ms=now_ms, active_ms=now_ms, aged_from_ms=now_ms,
             )  # fmt: skip

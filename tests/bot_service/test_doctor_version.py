@@ -13,12 +13,12 @@ import pytest
 from bot_service.doctor_version import COPY, NAME, checks
 from bot_service.domain import version_problems
 from bot_service.domain.client_version import BUILDS_PER_DAY, estimated_build, version
-from bot_service.engines import table
-from bot_service.engines.base import CopyError
+from bot_service.engines import registry
+from bot_service.engines.port import CopyError
 from bot_service.store import client_builds
 from bot_service.store.database import open_database
 from shared.clock import SystemClock
-from shared.doctor import Check, Verdict
+from shared.tools.doctor import Check, CheckStatus
 from tests.support.bot_app import settings
 
 NOW = SystemClock().now()
@@ -57,7 +57,7 @@ class Library:
 @pytest.fixture
 def library(monkeypatch: pytest.MonkeyPatch) -> Library:
     made = Library()
-    monkeypatch.setattr(table, "client_library", lambda name: made if name == "neonize" else None)
+    monkeypatch.setattr(registry, "client_library", lambda name: made if name == "neonize" else None)
     return made
 
 
@@ -83,25 +83,29 @@ def test_an_engine_that_announces_no_version_has_no_check(tmp_path: Path, librar
 
 def test_without_a_store_the_own_version_of_the_engine_is_looked_at(tmp_path: Path, library: Library) -> None:
     found = look(tmp_path)[NAME]
-    assert found.verdict is Verdict.WARNING
+    assert found.verdict is CheckStatus.WARNING
     assert found.found == f"{version(BUILTIN)}, the engine's own, about 68 days old"
     assert "let the service reach WHATSAPP_VERSION_URL, or upgrade" in found.todo
 
 
 @pytest.mark.parametrize(
-    ("days", "verdict"), [(0, Verdict.OK), (44, Verdict.OK), (46, Verdict.WARNING), (90, Verdict.WARNING)]
+    ("days", "verdict"),
+    [(0, CheckStatus.OK), (44, CheckStatus.OK), (46, CheckStatus.WARNING), (90, CheckStatus.WARNING)],
 )
-def test_an_old_version_is_a_warning(tmp_path: Path, library: Library, days: int, verdict: Verdict) -> None:
+def test_an_old_version_is_a_warning(tmp_path: Path, library: Library, days: int, verdict: CheckStatus) -> None:
     found = look(tmp_path, version(days_old(days)))[NAME]
     assert (found.verdict, f"set by hand, about {days} days old" in found.found) == (verdict, True)
-    assert ("set WHATSAPP_VERSION=auto or to a newer version" in found.todo) is (verdict is Verdict.WARNING)
+    assert ("set WHATSAPP_VERSION=auto or to a newer version" in found.todo) is (verdict is CheckStatus.WARNING)
 
 
 async def test_the_published_version_of_the_store_is_looked_at(tmp_path: Path, library: Library) -> None:
     await stored(tmp_path, published=days_old(3))
     before = sorted(tmp_path.iterdir())
     found = look(tmp_path)[NAME]
-    assert (found.verdict, found.found) == (Verdict.OK, f"{version(days_old(3))}, the published one, about 3 days old")
+    assert (found.verdict, found.found) == (
+        CheckStatus.OK,
+        f"{version(days_old(3))}, the published one, about 3 days old",
+    )
     assert sorted(tmp_path.iterdir()) == before
     assert look(tmp_path, "builtin")[NAME].found.startswith(f"{version(BUILTIN)}, the engine's own")
 
@@ -115,12 +119,12 @@ async def test_a_refused_version_fails(tmp_path: Path, library: Library) -> None
     published = days_old(3)
     await stored(tmp_path, published=published, refused=[published])
     # The engine's own is the way back.
-    assert look(tmp_path)[NAME].verdict is Verdict.WARNING
+    assert look(tmp_path)[NAME].verdict is CheckStatus.WARNING
     await stored(tmp_path, refused=[published, BUILTIN])
     found = look(tmp_path)[NAME]
-    assert (found.verdict, "WhatsApp has refused it" in found.found) == (Verdict.FAILED, True)
+    assert (found.verdict, "WhatsApp has refused it" in found.found) == (CheckStatus.FAILED, True)
     assert look(tmp_path, "builtin")[NAME].todo == "set WHATSAPP_VERSION=auto, or upgrade"
-    assert look(tmp_path, version(published))[NAME].verdict is Verdict.FAILED
+    assert look(tmp_path, version(published))[NAME].verdict is CheckStatus.FAILED
 
 
 @pytest.mark.parametrize("content", [b"", b"no database at all" * 100])
@@ -134,14 +138,14 @@ def test_a_store_without_the_table_or_that_cannot_be_read_is_no_fault_here(
 def test_with_postgresql_the_age_of_a_followed_version_is_no_verdict(tmp_path: Path, library: Library) -> None:
     url = "postgresql://veilleur@127.0.0.1/veilleur"
     found = look(tmp_path, DATABASE_URL=url)[NAME]
-    assert (found.verdict, "PostgreSQL" in found.found) == (Verdict.INFO, True)
-    assert look(tmp_path, "builtin", DATABASE_URL=url)[NAME].verdict is Verdict.WARNING
+    assert (found.verdict, "PostgreSQL" in found.found) == (CheckStatus.INFO, True)
+    assert look(tmp_path, "builtin", DATABASE_URL=url)[NAME].verdict is CheckStatus.WARNING
 
 
 def test_a_copy_is_made_below_the_data_and_goes_away(tmp_path: Path, library: Library) -> None:
-    assert look(tmp_path, version(days_old(1)))[COPY].verdict is Verdict.OK
+    assert look(tmp_path, version(days_old(1)))[COPY].verdict is CheckStatus.OK
     (tmp_path / "engine").mkdir()
-    assert look(tmp_path, version(days_old(1)))[COPY].verdict is Verdict.OK
+    assert look(tmp_path, version(days_old(1)))[COPY].verdict is CheckStatus.OK
     (first, beside), (second, inside) = library.made
     assert (first, second) == (days_old(1), days_old(1))
     assert (beside.parent, inside.parent) == (tmp_path, tmp_path / "engine")
@@ -159,7 +163,7 @@ def test_no_copy_is_made_without_a_folder_or_a_need(tmp_path: Path, library: Lib
 def test_a_copy_that_cannot_be_made_says_why_and_what_to_do(tmp_path: Path, library: Library, reason: str) -> None:
     library.fails = reason
     found = look(tmp_path)[COPY]
-    assert (found.verdict, found.todo) == (Verdict.WARNING, version_problems.PROBLEMS[reason].todo)
+    assert (found.verdict, found.todo) == (CheckStatus.WARNING, version_problems.PROBLEMS[reason].todo)
     assert version_problems.says(reason) in found.found
     assert "for a test" in found.found
     assert list(tmp_path.iterdir()) == []
@@ -176,7 +180,7 @@ def test_a_folder_in_which_none_can_be_made_is_named(
 
     monkeypatch.setattr("tempfile.mkdtemp", refused)
     found = look(tmp_path)[COPY]
-    assert (found.verdict, found.todo) == (Verdict.WARNING, version_problems.PROBLEMS[reason].todo)
+    assert (found.verdict, found.todo) == (CheckStatus.WARNING, version_problems.PROBLEMS[reason].todo)
     assert str(tmp_path) in found.found
 
 
@@ -184,11 +188,11 @@ def test_a_library_without_a_known_version_is_a_warning(tmp_path: Path, library:
     library.unknown = True
     found = look(tmp_path)
     assert list(found) == [NAME]
-    assert (found[NAME].verdict, "2 places" in found[NAME].found) == (Verdict.WARNING, True)
+    assert (found[NAME].verdict, "2 places" in found[NAME].found) == (CheckStatus.WARNING, True)
     assert found[NAME].todo == version_problems.PROBLEMS["not_unique"].todo
 
 
 def test_the_installed_engine_can_be_copied(tmp_path: Path) -> None:
     found = look(tmp_path, version(days_old(1)))
-    assert (found[NAME].verdict, found[COPY].verdict) == (Verdict.OK, Verdict.OK)
+    assert (found[NAME].verdict, found[COPY].verdict) == (CheckStatus.OK, CheckStatus.OK)
     assert list(tmp_path.iterdir()) == []

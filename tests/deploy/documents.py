@@ -9,8 +9,8 @@ import re
 import sys
 
 from bot_service.settings import BotSettings
-from shared.local_run import LocalRunSettings
 from shared.settings import CommonSettings, Described, describe
+from shared.tools.local_run import LocalRunSettings
 from tests.support.processes import ROOT
 from watchdog.settings import WatchdogSettings
 

@@ -8,8 +8,8 @@ import re
 import pytest
 
 from bot_service.settings import BotSettings
-from shared.dotenv import read_dotenv
 from shared.settings import load
+from shared.tools.dotenv import read_dotenv
 from tests.deploy import documents
 from tests.support.processes import ROOT
 from watchdog.settings import WatchdogSettings

@@ -38,7 +38,7 @@ def test_the_wheel_holds_every_file_and_its_command_works(tmp_path: Path) -> Non
         archive.extractall(tmp_path / "installed")
 
     helped = subprocess.run(
-        [sys.executable, "-c", "from shared.cli.main import main; main()", "--help"],
+        [sys.executable, "-c", "from shared.tools.cli.main import main; main()", "--help"],
         cwd=tmp_path, env={"PYTHONPATH": str(tmp_path / "installed"), "PATH": ""},
         capture_output=True, text=True, timeout=280, check=False,
     )  # fmt: skip

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.cli.commands import app
+from shared.tools.cli.commands import app
 from tests.docs.commands import Command, blocks, inline
 from tests.support.processes import ROOT
 from tests.support.waiting import eventually
@@ -40,7 +40,7 @@ def clone(tmp_path: Path) -> Path:
         (folder / name).symlink_to(ROOT / name)
     programs = folder / ".venv" / "bin"
     programs.mkdir(parents=True)
-    commands = {"python": sys.executable, "veilleur": f"{sys.executable} -m shared.cli.main", "pip": "true"}
+    commands = {"python": sys.executable, "veilleur": f"{sys.executable} -m shared.tools.cli.main", "pip": "true"}
     for name, command in commands.items():
         (programs / name).write_text(f'#!/bin/sh\nPYTHONPATH={folder} exec {command} "$@"\n')
         (programs / name).chmod(0o755)

@@ -10,10 +10,10 @@ import pytest
 
 from bot_service.dashboard import watchdog_strip, wording
 from bot_service.dashboard.french import FRENCH as DASHBOARD
-from bot_service.delivery.directory import EVENT_TYPES
 from bot_service.domain import version_problems
 from bot_service.domain.client_version import Source
 from bot_service.domain.states import State
+from bot_service.events.subscriptions import EVENT_TYPES
 from shared.web.ui import words
 from tests.faces.catalogue import of_python, of_templates
 from tests.support.processes import ROOT

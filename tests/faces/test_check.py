@@ -45,7 +45,7 @@ async def health_server() -> AsyncIterator[Healths]:
 
 async def veilleur(*arguments: str, **environ: str) -> tuple[int, str, str]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "shared.cli.main", *arguments,
+        sys.executable, "-m", "shared.tools.cli.main", *arguments,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, cwd=ROOT,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "DATA_DIR": "/nonexistent", **environ},
     )  # fmt: skip
@@ -103,7 +103,7 @@ async def test_wrong_use_is_unknown_with_exit_code_3() -> None:
 async def test_check_loads_neither_typer_nor_rich_nor_aiohttp() -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c",
-        "import sys, shared.cli.check; print([n for n in ('typer', 'rich', 'aiohttp', 'asyncio', 'jinja2') if n in sys.modules])",
+        "import sys, shared.tools.cli.check; print([n for n in ('typer', 'rich', 'aiohttp', 'asyncio', 'jinja2') if n in sys.modules])",
         stdout=asyncio.subprocess.PIPE, cwd=ROOT,
     )  # fmt: skip
     out, _ = await process.communicate()

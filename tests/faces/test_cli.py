@@ -29,7 +29,7 @@ class Terminal:
     async def run(self, *arguments: str) -> tuple[int, str]:
         """(exit code, both outputs)."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "shared.cli.main", *arguments,
+            sys.executable, "-m", "shared.tools.cli.main", *arguments,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=ROOT, env=self.environ,
         )  # fmt: skip
         out, _ = await asyncio.wait_for(process.communicate(), 120)

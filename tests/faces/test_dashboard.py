@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from bot_service import keys
-from bot_service.dashboard.desk import DESK
+from bot_service.dashboard.context import DESK
 from bot_service.domain.client_version import Source
-from bot_service.domain.record import Record
+from bot_service.domain.session_record import SessionRecord
 from bot_service.domain.states import Actor, State, Wanted
 from bot_service.sessions.client_version import VersionFacts
 from bot_service.store import deliveries
@@ -312,7 +312,7 @@ async def test_the_client_version_is_one_line_below_the_sessions(tmp_path: Path)
     async with running(tmp_path / "data", ENGINE="neonize", WHATSAPP_VERSION="builtin") as bot:
         browser = Browser(bot)
         await browser.sign_in()
-        facts = bot.app[keys.CLIENT_VERSION].facts()
+        facts = bot.app[keys.SESSIONS].client_version.facts()
         assert facts.age_days is not None
         _, page = await browser.get("/")
         line = f"WhatsApp client version {facts.version}, {round(facts.age_days)} days old · the engine’s own"
@@ -362,7 +362,7 @@ async def test_an_engine_that_announces_no_version_has_no_line(browser: Browser)
 async def test_what_is_known_of_the_client_version_is_said_in_words(
     bot: Bot, browser: Browser, monkeypatch: pytest.MonkeyPatch, facts: VersionFacts, lang: str, expected: str
 ) -> None:
-    monkeypatch.setattr(bot.app[keys.CLIENT_VERSION], "facts", lambda: facts)
+    monkeypatch.setattr(bot.app[keys.SESSIONS].client_version, "facts", lambda: facts)
     _, page = await browser.get("/", **{"Accept-Language": lang})
     assert expected in page
     assert ('class="notice warn refused"' in page) is facts.outdated
@@ -381,10 +381,10 @@ async def test_what_is_known_of_the_client_version_is_said_in_words(
 async def test_a_session_says_how_the_client_version_concerns_it(
     bot: Bot, browser: Browser, state_: State, reason: str, expected: str
 ) -> None:
-    supervisor = bot.app[keys.SUPERVISOR]
+    supervisor = bot.app[keys.SESSIONS].supervisor
     times = dict.fromkeys(("created_ms", "since_ms", "active_ms"), supervisor.now_ms())
     actor = Actor.OPERATOR if state_ is State.OUTDATED else Actor.NOBODY
-    record = Record(
+    record = SessionRecord(
         id="one", owner="main", name="One", state=state_, wanted=Wanted.RUN, reason=reason, actor=actor, **times
     )
     supervisor.add(record)
@@ -396,11 +396,11 @@ async def test_a_session_says_how_the_client_version_concerns_it(
 
 async def test_pages_answer_in_50_ms_with_1000_sessions(bot: Bot, browser: Browser) -> None:
     # Of this process's own time: what others take of a busy machine is not the page's.
-    supervisor = bot.app[keys.SUPERVISOR]
+    supervisor = bot.app[keys.SESSIONS].supervisor
     now_ms = supervisor.now_ms()
     for number in range(1000):
         kept = {"created_ms": now_ms, "since_ms": now_ms, "active_ms": now_ms}
-        supervisor.add(Record(id=f"s-{number:04d}", owner=f"owner-{number % 7}", name=f"Shop {number}", **kept))
+        supervisor.add(SessionRecord(id=f"s-{number:04d}", owner=f"owner-{number % 7}", name=f"Shop {number}", **kept))
     for path in ("/", "/?page=20", "/?search=shop+99", "/?state=STOPPED", "/sessions/s-0500", "/deliveries", "/live"):
         await browser.get(path)
         took = []

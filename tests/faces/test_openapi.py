@@ -14,9 +14,9 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from bot_service.api.described import OPERATIONS
-from bot_service.api.openapi import TAGS
-from bot_service.delivery.directory import EVENT_TYPES
+from bot_service.api.server.openapi import TAGS
+from bot_service.api.sessions.openapi import OPERATIONS
+from bot_service.events.subscriptions import EVENT_TYPES
 from tests.support.bot_app import Bot, running
 from tests.support.processes import API_KEY, ROOT, WATCHDOG_TOKEN
 from tests.support.waiting import eventually

@@ -34,7 +34,7 @@ class Both:
 
     async def run(self, *arguments: str) -> tuple[int, str]:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "shared.cli.main", "status", *arguments,
+            sys.executable, "-m", "shared.tools.cli.main", "status", *arguments,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=ROOT,
             env={
                 "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "DATA_DIR": "/nonexistent", "COLUMNS": "140",

@@ -1,6 +1,6 @@
 """The engine worker of a test: the product's own worker runs unchanged, and trusts the fake server once it has loaded the engine.
 
-    python -m tests.fake_whatsapp.worker <arguments of bot_service.engines.worker>
+    python -m tests.fake_whatsapp.worker <arguments of bot_service.engines.worker.main>
 
 `FAKE_WHATSAPP_ROOT_KEY` holds the key of the fake server in hex. A process that does not load the engine is not touched.
 """
@@ -14,7 +14,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
-from bot_service.engines import worker
+from bot_service.engines.worker import main as worker
 from tests.fake_whatsapp import engine_key
 
 NATIVE = "bot_service.engines.neonize.native"

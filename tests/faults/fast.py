@@ -11,8 +11,8 @@ from typing import Any
 from aiohttp.test_utils import TestClient, TestServer
 
 from bot_service.app import build_app
-from bot_service.engines.pool import WorkerPool
-from bot_service.engines.pool_policy import PoolPolicy
+from bot_service.engines.pool.policy import PoolPolicy
+from bot_service.engines.pool.pool import WorkerPool
 from shared.clock import SystemClock
 from tests.faults.scene import Row
 from tests.support import bot_app

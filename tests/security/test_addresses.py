@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from bot_service.delivery.addresses import connector, is_public, refusal_of_url
+from bot_service.webhooks.addresses import connector, is_public, refusal_of_url
 from tests.support.receiver import Receiver
 
 PRIVATE = [

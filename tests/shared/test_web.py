@@ -20,7 +20,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 from shared.clock import SystemClock
 from shared.settings import Secret
 from shared.web import auth, body, errors, metrics, middleware, server
-from shared.web.door import listen
+from shared.web.request_handler import listen
 from tests.support.processes import ROOT, free_port
 
 

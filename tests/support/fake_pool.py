@@ -10,7 +10,7 @@ from typing import Any
 from bot_service.domain.message import OutgoingMessage, Sent
 from bot_service.domain.ports import EngineSignal
 from bot_service.domain.signals import SignalKind
-from bot_service.engines.base import EngineError
+from bot_service.engines.port import EngineError
 
 
 class FakePool:

@@ -22,14 +22,14 @@ from watchdog.domain.outcome import Attempt, Cause, Outcome, ProbeResult
 from watchdog.domain.policy import Pause, Policy
 from watchdog.domain.states import Notice
 from watchdog.flow.dispatcher import Dispatcher
-from watchdog.flow.link_facts import LinkFacts
-from watchdog.flow.moments import Moments
+from watchdog.flow.heartbeat_facts import HeartbeatFacts
+from watchdog.flow.housekeeping import Housekeeping
 from watchdog.flow.pipeline import Pipeline
 from watchdog.flow.schedule import Schedule
-from watchdog.flow.upkeep import Upkeep
+from watchdog.flow.steady_time import SteadyTime
 from watchdog.ledger import history, pauses, runs
 from watchdog.ledger.sqlite import open_in_memory
-from watchdog.stats.delivery_meter import DeliveryMeter
+from watchdog.metrics.delivery_meter import DeliveryMeter
 
 BEAT_S = 2.0
 TIMEOUT_S = 10.0
@@ -46,7 +46,7 @@ class PlayedBot:
     boot: int = 1
     latency_s: float = 0.02
     sessions: SessionShares = field(default_factory=lambda: SessionShares(0, 0, 0, 0, {}))
-    listener: LinkFacts | None = None
+    listener: HeartbeatFacts | None = None
     linked: bool = False
     last_beat: float = 0.0
     stalled_until: float = -1.0
@@ -158,7 +158,7 @@ class Timeline:
         self._events: list[tuple[float, str, Callable[[], Awaitable[Any]]]] = []
         self._expected: list[Expected] = []
         self._loops: TaskGroupOfLoops | None = None
-        self.upkeep: Upkeep | None = None
+        self.upkeep: Housekeeping | None = None
         self.pipeline: Pipeline | None = None
         self._run = 0
 
@@ -176,7 +176,7 @@ class Timeline:
         clock, ledger = self.clock, self.ledger
         self._run += 1
         boot_id = f"w{self._run}"
-        moments = Moments(clock)
+        moments = SteadyTime(clock)
         dispatcher = Dispatcher(
             ledger, [self.notifier], [], clock, DeliveryMeter(CollectorRegistry()), pick=random.Random(7).random
         )
@@ -197,9 +197,9 @@ class Timeline:
             moments=moments,
             start_delay_s=self._start_delay_s,
         )
-        self.bot.listener = LinkFacts(target="bot", pipeline=pipeline, schedule=self.schedule)
+        self.bot.listener = HeartbeatFacts(target="bot", pipeline=pipeline, schedule=self.schedule)
         self.bot.linked = False
-        self.upkeep = Upkeep(ledger=ledger, pipeline=pipeline, clock=clock, moments=moments, boot_id=boot_id)
+        self.upkeep = Housekeeping(ledger=ledger, pipeline=pipeline, clock=clock, moments=moments, boot_id=boot_id)
         last_seen = await ledger.write(lambda c: runs.begin_run(c, boot_id, "test", ("bot",), clock.now_ms))
         await pipeline.start(last_seen)
         await dispatcher.mend()

@@ -197,9 +197,9 @@ compose up -d --wait bot watchdog receiver
 until_true 60 "session READY without a new QR" session_is READY
 
 step "backup, restore into another project"
-compose exec -T bot python3 -m shared.backup save /data - > "$work/bot.tar.gz"
+compose exec -T bot python3 -m shared.tools.backup save /data - > "$work/bot.tar.gz"
 docker volume create "$project-restored" >/dev/null
-docker run --rm -i -v "$project-restored:/data" veilleur-bot python3 -m shared.backup restore - /data < "$work/bot.tar.gz"
+docker run --rm -i -v "$project-restored:/data" veilleur-bot python3 -m shared.tools.backup restore - /data < "$work/bot.tar.gz"
 docker run --rm -v "$project-restored:/data" veilleur-bot python3 -c '
 import sqlite3; print("  sessions in the copy:", [row[0] for row in sqlite3.connect("/data/bot.db").execute("select id from sessions")])' | grep alice || fail "the copy lacks the session"
 docker volume rm "$project-restored" >/dev/null

@@ -114,7 +114,7 @@ try:
     1 / 0
 except ZeroDivisionError:
     Console(file=io.StringIO(), force_terminal=True).print_exception()
-import shared.cli.main
+import shared.tools.cli.main
 if '$program' == 'bot':
     from neonize._binder import gocode
 else:

@@ -41,7 +41,7 @@ async def test_both_start_answer_and_stop_on_one_ctrl_c(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with log.open("wb") as out:
         running = subprocess.Popen(
-            [sys.executable, "-m", "shared.local_run"], cwd=tmp_path, env=environ, stdout=out, stderr=out
+            [sys.executable, "-m", "shared.tools.local_run"], cwd=tmp_path, env=environ, stdout=out, stderr=out
         )
     try:
 

@@ -35,13 +35,13 @@ from watchdog.domain.policy import Policy
 from watchdog.domain.ports import Delivered
 from watchdog.domain.states import Notice, State
 from watchdog.flow.dispatcher import Dispatcher
-from watchdog.flow.moments import Moments
 from watchdog.flow.pipeline import Pipeline
+from watchdog.flow.steady_time import SteadyTime
 from watchdog.flow.timing import epoch_ms
 from watchdog.ledger import outbox, runs
 from watchdog.ledger.sqlite import Ledger, open_ledger
+from watchdog.metrics.delivery_meter import DeliveryMeter
 from watchdog.notifiers.webhook import WebhookNotifier
-from watchdog.stats.delivery_meter import DeliveryMeter
 
 ROOT = Path(__file__).resolve().parents[2]
 TRACED = tuple(
@@ -149,7 +149,7 @@ async def _run(order: dict[str, Any], steps: Steps) -> None:
     clock, ledger, world = SystemClock(), open_ledger(folder / "watchdog.db"), World(folder / "bot-is-up")
     steps.watch_statements(ledger)
     steps.watch_lines()
-    moments = Moments(clock)
+    moments = SteadyTime(clock)
     async with aiohttp.ClientSession() as http:
         notifier = Stepping(WebhookNotifier(Secret(order["url"]), http, clock), steps)
         dispatcher = Dispatcher(ledger, [notifier], [], clock, DeliveryMeter(CollectorRegistry()))

@@ -17,9 +17,9 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from bot_service.app import build_app
-from bot_service.engines.pool import WorkerPool
-from bot_service.engines.pool_policy import PoolPolicy
-from bot_service.sessions import version_recovery
+from bot_service.engines.pool.policy import PoolPolicy
+from bot_service.engines.pool.pool import WorkerPool
+from bot_service.sessions import client_version_recovery
 from shared.clock import SystemClock
 from tests.fake_whatsapp.remote import Remote
 from tests.support import bot_app
@@ -109,7 +109,7 @@ class FastFleet(Fleet):
 @asynccontextmanager
 async def fast_fleet(tmp_path: Path, server: Remote, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastFleet]:
     monkeypatch.setenv("SSL_CERT_FILE", server.ca_file)  # what the look at the version page trusts
-    monkeypatch.setattr(version_recovery, "VERDICT_S", 3600.0)  # a worker starts in real time
+    monkeypatch.setattr(client_version_recovery, "VERDICT_S", 3600.0)  # a worker starts in real time
     clock = FastClock(30)
     async with Receiver() as alerts:
         settings = bot_app.settings(

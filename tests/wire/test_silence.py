@@ -10,8 +10,8 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from bot_service.app import build_app
-from bot_service.engines.pool import WorkerPool
-from bot_service.engines.pool_policy import PoolPolicy
+from bot_service.engines.pool.policy import PoolPolicy
+from bot_service.engines.pool.pool import WorkerPool
 from shared.clock import SystemClock
 from tests.fake_whatsapp.remote import Remote
 from tests.support import bot_app

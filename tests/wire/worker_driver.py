@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from bot_service.domain.message import InboundMessage, OutgoingMessage, Receipt, Sent
-from bot_service.engines import journal_file, protocol
+from bot_service.engines.wire import journal_file, protocol
 from tests.fake_whatsapp.remote import Remote
 
 Found = TypeVar("Found")
@@ -24,7 +24,7 @@ POLL_S = 0.01
 ROOT = Path(__file__).resolve().parents[2]
 _ids = itertools.count(1)
 _decoder = msgspec.msgpack.Decoder(
-    protocol.Reply | protocol.Signal | protocol.JournalAdvanced | protocol.Pulse | protocol.Snapshot
+    protocol.Reply | protocol.Signal | protocol.JournalAdvanced | protocol.WorkerPulse | protocol.Snapshot
 )
 _encoder = msgspec.msgpack.Encoder()
 
@@ -64,7 +64,7 @@ class WorkerDriver:
         self._options = options or {}
         self.id = f"w{next(_ids)}"
         self.signals: list[protocol.Signal] = []
-        self.pulses: list[protocol.Pulse] = []
+        self.pulses: list[protocol.WorkerPulse] = []
         self.snapshot: protocol.Snapshot | None = None
         self.process: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -229,7 +229,7 @@ class WorkerDriver:
                 answer.set_result(frame)
         elif isinstance(frame, protocol.Signal):
             self.signals.append(frame)
-        elif isinstance(frame, protocol.Pulse):
+        elif isinstance(frame, protocol.WorkerPulse):
             self.pulses.append(frame)
         elif isinstance(frame, protocol.Snapshot):
             self.snapshot = frame

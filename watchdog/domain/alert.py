@@ -31,7 +31,7 @@ class AlertPolicy(msgspec.Struct, frozen=True):
     hold_ms: int = 5000
 
 
-class Verdict(StrEnum):
+class AlertDecision(StrEnum):
     SEND = "send"
     MERGE = "merge"  # this and its opener, which waits too, become one
     HOLD = "hold"  # look again later
@@ -59,11 +59,11 @@ class Why(StrEnum):
 
 
 class Judged(msgspec.Struct, frozen=True):
-    verdict: Verdict
+    verdict: AlertDecision
     why: Why
 
 
-class Surroundings(msgspec.Struct, frozen=True):
+class AlertContext(msgspec.Struct, frozen=True):
     """What is known about a waiting notice's neighbours when it is judged.
 
     ``opener`` is the state of the opening notice's row on the same channel (None: it was never meant for it), ``closer``
@@ -82,7 +82,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     channel_works: bool = False
 
 
-SEND = Judged(Verdict.SEND, Why.NEWS)
+SEND = Judged(AlertDecision.SEND, Why.NEWS)
 _NEVER_MUTED = frozenset({NoticeKind.DOWN, NoticeKind.WAS_DOWN, NoticeKind.TEST, NoticeKind.REPAIR_BUDGET_SPENT})
 _INHIBITED = {
     NoticeKind.DEGRADED: (IncidentKind.DOWN, IncidentKind.BLIND, IncidentKind.FLAPPING),
@@ -96,10 +96,10 @@ _INHIBITORS = {
 }
 
 
-def judge(notice: Notice, around: Surroundings, policy: AlertPolicy) -> Judged:
+def judge(notice: Notice, around: AlertContext, policy: AlertPolicy) -> Judged:
     """What becomes of ``notice`` on one channel now. DOWN is always told, alone or with its UP; UP unless DOWN never was."""
     if notice.kind is NoticeKind.DOWN and around.closer == "waiting":
-        return Judged(Verdict.MERGE, Why.BOTH_WAITED)
+        return Judged(AlertDecision.MERGE, Why.BOTH_WAITED)
     if notice.kind in _NEVER_MUTED:
         return SEND
     if notice.kind in OPENER_OF:
@@ -111,22 +111,22 @@ def judge(notice: Notice, around: Surroundings, policy: AlertPolicy) -> Judged:
     return _judge_news(notice, around, policy)
 
 
-def _judge_end(notice: Notice, around: Surroundings) -> Judged:
+def _judge_end(notice: Notice, around: AlertContext) -> Judged:
     if around.opener is None and notice.kind is NoticeKind.UP:
         # A fallback channel that is needed only now: "is UP again" would be the end of a story it never heard.
-        return Judged(Verdict.MERGE, Why.OPENER_NEVER_MEANT)
+        return Judged(AlertDecision.MERGE, Why.OPENER_NEVER_MEANT)
     if around.opener in ("muted", "expired"):
         return _mute(Why.OPENER_MUTED)
     if around.opener == "leased":
-        return Judged(Verdict.HOLD, Why.OPENER_IN_FLIGHT)
+        return Judged(AlertDecision.HOLD, Why.OPENER_IN_FLIGHT)
     if around.opener == "waiting":
         if notice.kind is NoticeKind.UP:
-            return Judged(Verdict.MERGE, Why.BOTH_WAITED)
-        return Judged(Verdict.HOLD, Why.OPENER_STILL_WAITS)
+            return Judged(AlertDecision.MERGE, Why.BOTH_WAITED)
+        return Judged(AlertDecision.HOLD, Why.OPENER_STILL_WAITS)
     return SEND
 
 
-def _judge_reminder(around: Surroundings) -> Judged:
+def _judge_reminder(around: AlertContext) -> Judged:
     incident = around.incident
     if incident is None or incident.closed_at_ms is not None:
         return _mute(Why.INCIDENT_OVER)
@@ -141,7 +141,7 @@ def _judge_reminder(around: Surroundings) -> Judged:
     return SEND
 
 
-def _judge_news(notice: Notice, around: Surroundings, policy: AlertPolicy) -> Judged:
+def _judge_news(notice: Notice, around: AlertContext, policy: AlertPolicy) -> Judged:
     inhibitor = next((kind for kind in _INHIBITED.get(notice.kind, ()) if kind in around.open_kinds), None)
     if notice.kind is NoticeKind.RESTARTED:
         # A restart that is part of a bigger story is told by that story's own notices.
@@ -155,11 +155,11 @@ def _judge_news(notice: Notice, around: Surroundings, policy: AlertPolicy) -> Ju
     if why is None:
         return SEND
     over = around.incident is not None and around.incident.closed_at_ms is not None
-    return _mute(Why.INCIDENT_OVER) if over else Judged(Verdict.HOLD, why)
+    return _mute(Why.INCIDENT_OVER) if over else Judged(AlertDecision.HOLD, why)
 
 
 def _mute(why: Why) -> Judged:
-    return Judged(Verdict.MUTE, why)
+    return Judged(AlertDecision.MUTE, why)
 
 
 def reminder_due(incident: Incident, now_ms: int, policy: AlertPolicy) -> bool:

@@ -28,7 +28,7 @@ class RepairPolicy(msgspec.Struct, frozen=True):
     slow_try_ms: int = HOUR_MS
 
 
-class Rung(msgspec.Struct, frozen=True):
+class RepairStep(msgspec.Struct, frozen=True):
     """One step of the ladder. ``restarts`` the whole program; ``by_bot``: the bot itself must still answer to do it."""
 
     remediator: str
@@ -42,10 +42,10 @@ DEGRADED = frozenset({IncidentKind.DEGRADED})
 DOWN = frozenset({IncidentKind.DOWN})
 # Mildest first. Trouble of sessions never restarts the program, and is never treated as trouble of the program.
 LADDER = (
-    Rung("bot", "reconnect_session", DEGRADED, by_bot=True),
-    Rung("bot", "recycle_worker", DEGRADED | DOWN, by_bot=True),
-    Rung("docker", "restart_container", DOWN, restarts=True),
-    Rung("railway", "restart_deployment", DOWN, restarts=True),
+    RepairStep("bot", "reconnect_session", DEGRADED, by_bot=True),
+    RepairStep("bot", "recycle_worker", DEGRADED | DOWN, by_bot=True),
+    RepairStep("docker", "restart_container", DOWN, restarts=True),
+    RepairStep("railway", "restart_deployment", DOWN, restarts=True),
 )
 
 
@@ -116,16 +116,18 @@ class Refuse(msgspec.Struct, frozen=True):
 class Act(msgspec.Struct, frozen=True):
     """Do this now. ``slow``: the budget is spent and this is the one try an hour."""
 
-    rung: Rung
+    rung: RepairStep
     slow: bool = False
 
 
-def ladder_of(remediators: tuple[str, ...]) -> tuple[Rung, ...]:
+def ladder_of(remediators: tuple[str, ...]) -> tuple[RepairStep, ...]:
     """The rungs of the configured remediators, mildest first whatever the order they are named in."""
     return tuple(rung for rung in LADDER if rung.remediator in remediators)
 
 
-def decide(scene: Scene, ladder: tuple[Rung, ...], memory: Memory, policy: RepairPolicy, now_ms: int) -> Act | Refuse:
+def decide(
+    scene: Scene, ladder: tuple[RepairStep, ...], memory: Memory, policy: RepairPolicy, now_ms: int
+) -> Act | Refuse:
     """The one next action, or the reason why there is none."""
     incident = scene.incident
     if not ladder:

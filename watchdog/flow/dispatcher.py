@@ -21,7 +21,7 @@ from watchdog.ledger import claiming, outbox, settling
 from watchdog.ledger.claiming import Claim
 from watchdog.ledger.outbox import Channels, Depth
 from watchdog.ledger.sqlite import Ledger
-from watchdog.stats.delivery_meter import DeliveryMeter
+from watchdog.metrics.delivery_meter import DeliveryMeter
 
 log = logs.get(__name__)
 

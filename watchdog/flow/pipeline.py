@@ -20,7 +20,7 @@ from watchdog.domain.outcome import ProbeResult
 from watchdog.domain.policy import Now, Pause, Policy
 from watchdog.domain.states import Incident, Notice
 from watchdog.domain.target import HappeningKind, Step, Stretch, TargetState
-from watchdog.flow.moments import Moments
+from watchdog.flow.steady_time import SteadyTime
 from watchdog.ledger import decisions, outbox, pauses
 from watchdog.ledger.sqlite import Ledger
 
@@ -49,7 +49,7 @@ class Pipeline:
         self,
         *,
         ledger: Ledger,
-        moments: Moments,
+        moments: SteadyTime,
         policy: Policy,
         channels: outbox.Channels,
         boot_id: str,

@@ -36,7 +36,7 @@ from watchdog.ledger import outbox, repairs
 from watchdog.ledger.outbox import Channels
 from watchdog.ledger.repairs import Repair
 from watchdog.ledger.sqlite import Ledger
-from watchdog.stats.repair_meter import RepairMeter
+from watchdog.metrics.repair_meter import RepairMeter
 
 log = logs.get(__name__)
 

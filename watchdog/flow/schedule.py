@@ -12,9 +12,9 @@ from shared.tasks import spawn
 from watchdog.domain.outcome import Cause, ProbeResult
 from watchdog.domain.ports import Pinger
 from watchdog.domain.states import State
-from watchdog.flow.moments import Moments
 from watchdog.flow.pace import Pace
 from watchdog.flow.pipeline import Pipeline
+from watchdog.flow.steady_time import SteadyTime
 from watchdog.flow.timing import either
 
 LONGEST_SLEEP_S = 3600.0
@@ -30,7 +30,7 @@ class Schedule:
         pinger: Pinger,
         pipeline: Pipeline,
         clock: Clock,
-        moments: Moments,
+        moments: SteadyTime,
         start_delay_s: float,
     ) -> None:
         self._target, self._pinger, self._pipeline = target, pinger, pipeline

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shared.tasks import TaskGroupOfLoops
-from watchdog.flow.link_facts import LinkFacts
+from watchdog.bot_report.pusher import Pusher
+from watchdog.flow.counts import Counts
+from watchdog.flow.heartbeat_facts import HeartbeatFacts
 from watchdog.flow.schedule import Schedule
 from watchdog.probes.heartbeat_link import HeartbeatLink
-from watchdog.stats.counts import Counts
-from watchdog.stats.push import Pusher
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Watch:
     schedule: Schedule
     link: HeartbeatLink
     pusher: Pusher
-    facts: LinkFacts
+    facts: HeartbeatFacts
 
     @property
     def health_url(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from watchdog.domain.states import Incident
-from watchdog.ledger import rows
+from watchdog.ledger import incidents
 
 
 def acknowledge(connection: sqlite3.Connection, incident_id: str, at_ms: int, author: str) -> Incident | None:
@@ -15,4 +15,4 @@ def acknowledge(connection: sqlite3.Connection, incident_id: str, at_ms: int, au
         " WHERE id = ? AND closed_at IS NULL AND acknowledged_at IS NULL",
         (at_ms, author, incident_id),
     )
-    return rows.find_incident(connection, incident_id)
+    return incidents.find_incident(connection, incident_id)

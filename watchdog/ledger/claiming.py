@@ -10,9 +10,9 @@ import sqlite3
 import msgspec
 
 from watchdog.domain import notices
-from watchdog.domain.alert import AlertPolicy, Judged, Surroundings, Verdict, judge
+from watchdog.domain.alert import AlertContext, AlertDecision, AlertPolicy, Judged, judge
 from watchdog.domain.states import Notice, NoticeKind
-from watchdog.ledger import rows
+from watchdog.ledger import incidents
 from watchdog.ledger.outbox import HELD, in_maintenance, insert_row
 
 _OPEN = "state IN ('waiting', 'leased')"
@@ -50,9 +50,9 @@ def claim(connection: sqlite3.Connection, channel: str, now_ms: int, policy: Ale
         found = _next(connection, channel, now_ms, newer_than)
         if found is None:
             return Claimed(None, tuple(decided), _look_again(connection, channel, now_ms, retry_at))
-        notice = rows.notice(found)
+        notice = incidents.notice(found)
         judged = judge(notice, _surroundings(connection, notice, channel, found["row_id"], now_ms, policy), policy)
-        if judged.verdict is Verdict.SEND:
+        if judged.verdict is AlertDecision.SEND:
             taken = _lease(connection, found["row_id"], now_ms, lease_ms)
             if taken:
                 tries = found["tries"] + 1
@@ -102,24 +102,24 @@ def _put_aside(
     now_ms: int,
     policy: AlertPolicy,
 ) -> None:
-    if judged.verdict is Verdict.HOLD:
+    if judged.verdict is AlertDecision.HOLD:
         connection.execute(
             "UPDATE outbox SET state = 'waiting', due_at = ?, reason = ? WHERE id = ?",
             (now_ms + policy.hold_ms, HELD + judged.why, row["row_id"]),
         )
-    elif judged.verdict is Verdict.MUTE:
+    elif judged.verdict is AlertDecision.MUTE:
         connection.execute(
             "UPDATE outbox SET state = 'muted', reason = ?, done_at = ? WHERE id = ?",
             (judged.why, now_ms, row["row_id"]),
         )
-    elif judged.verdict is Verdict.MERGE:
+    elif judged.verdict is AlertDecision.MERGE:
         _merge(connection, notice, judged, channel, row["role"], now_ms)
 
 
 def _merge(
     connection: sqlite3.Connection, notice: Notice, judged: Judged, channel: str, role: str, now_ms: int
 ) -> None:
-    incident = rows.find_incident(connection, notice.incident_id or "")
+    incident = incidents.find_incident(connection, notice.incident_id or "")
     if incident is None:
         raise LookupError(f"notice {notice.id} has no incident")
     both = connection.execute(
@@ -127,7 +127,7 @@ def _merge(
         (f"{incident.id}:{NoticeKind.DOWN}", f"{incident.id}:{NoticeKind.UP}", channel),
     ).fetchall()
     merged = notices.was_down(incident, now_ms)
-    rows.insert_notice(connection, merged, ())
+    incidents.insert_notice(connection, merged, ())
     connection.executemany(
         "UPDATE outbox SET state = 'merged', reason = ?, done_at = ?, leased_until = NULL WHERE id = ?",
         [(judged.why, now_ms, row["id"]) for row in both],
@@ -151,8 +151,8 @@ def _look_again(connection: sqlite3.Connection, channel: str, now_ms: int, retry
 
 def _surroundings(
     connection: sqlite3.Connection, notice: Notice, channel: str, row_id: int, now_ms: int, policy: AlertPolicy
-) -> Surroundings:
-    incident = rows.find_incident(connection, notice.incident_id) if notice.incident_id is not None else None
+) -> AlertContext:
+    incident = incidents.find_incident(connection, notice.incident_id) if notice.incident_id is not None else None
     opener = None
     if notice.kind in notices.OPENER_OF:
         opener = _state(connection, opener_id(notice), channel)
@@ -161,8 +161,8 @@ def _surroundings(
     closer = None
     if notice.kind is NoticeKind.DOWN and incident is not None and incident.closed_at_ms is not None:
         closer = _state(connection, f"{incident.id}:{NoticeKind.UP}", channel)
-    others = [found for found in rows.open_incidents(connection, notice.target) if found.id != notice.incident_id]
-    return Surroundings(
+    others = [found for found in incidents.open_incidents(connection, notice.target) if found.id != notice.incident_id]
+    return AlertContext(
         incident=incident,
         opener=opener,
         closer=closer,

@@ -9,7 +9,7 @@ import msgspec
 from watchdog.domain.outcome import Outcome, ProbeResult, counts
 from watchdog.domain.states import Flip, Incident
 from watchdog.domain.target import Happening, Step, Stretch, TargetState
-from watchdog.ledger import rows
+from watchdog.ledger import incidents
 
 _encode = msgspec.json.Encoder().encode
 _decode_state = msgspec.json.Decoder(TargetState).decode
@@ -117,12 +117,12 @@ def cut_stretch(connection: sqlite3.Connection, target: str, until_ms: int, resu
 def write_step(connection: sqlite3.Connection, step: Step, at_ms: int) -> tuple[list[Incident], list[Incident]]:
     """Keep what a fact led to. The incidents opened and closed come back as the ledger holds them now."""
     for incident in step.opened:
-        rows.open_incident(connection, incident)
+        incidents.open_incident(connection, incident)
     closed = [
         row
         for incident in step.closed
         if (
-            row := rows.close_incident(
+            row := incidents.close_incident(
                 connection, incident.id, incident.closed_at_ms or at_ms, incident.close_reason or ""
             )
         )

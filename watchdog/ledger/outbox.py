@@ -12,7 +12,7 @@ import msgspec
 from watchdog.domain import notices
 from watchdog.domain.alert import AlertPolicy, needs_fallback, reminder_due
 from watchdog.domain.states import Incident, Notice
-from watchdog.ledger import rows
+from watchdog.ledger import incidents as rows
 
 HELD = "held:"
 _OPEN = "state IN ('waiting', 'leased')"

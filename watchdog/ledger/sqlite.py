@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from shared.sqlite_look import looking_at
+from shared.sqlite_readonly import looking_at
 from watchdog.ledger import schema
 
 T = TypeVar("T")

@@ -11,7 +11,7 @@ import msgspec
 
 from watchdog.domain.notices import length
 from watchdog.domain.states import Incident
-from watchdog.ledger import rows
+from watchdog.ledger import incidents as rows
 
 _PINGS = 20
 _LINES = 200

@@ -18,7 +18,7 @@ CANARY_TIMEOUT_S = 3.0
 _NEAR_SUFFIXES = (".internal", ".local", ".localhost")
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class SelfCheckResult(msgspec.Struct, frozen=True):
     """Whose fault it was, and the code to store: the failure's own, or what is wrong with us."""
 
     outcome: Outcome
@@ -52,37 +52,37 @@ class SelfCheck:
         self._near, self._canaries, self._own_port = near, canaries, own_port
         self._worst_stall_s, self._own_host = worst_stall_s, own_host
 
-    async def judge(self, failure: Failure, *, started: float, timeout_s: float) -> Verdict:
+    async def judge(self, failure: Failure, *, started: float, timeout_s: float) -> SelfCheckResult:
         """Whose fault ``failure`` is; ``started`` is the ping's monotonic start. Takes at most a few seconds."""
         if failure.proof is Proof.SELF:
-            return Verdict(Outcome.SELF_FAIL, failure.reason)
+            return SelfCheckResult(Outcome.SELF_FAIL, failure.reason)
         if failure.reason == "timeout" and self._worst_stall_s(started) > 0.2 * timeout_s:
-            return Verdict(Outcome.SELF_FAIL, "loop_stall")
+            return SelfCheckResult(Outcome.SELF_FAIL, "loop_stall")
         if not await self._reaches_own_port():
-            return Verdict(Outcome.SELF_FAIL, "own_port")
+            return SelfCheckResult(Outcome.SELF_FAIL, "own_port")
         if failure.proof is Proof.TARGET:
-            return Verdict(Outcome.TARGET_FAIL, failure.reason)
+            return SelfCheckResult(Outcome.TARGET_FAIL, failure.reason)
         if self._near:
             return self._judge_near(failure)
         if not self._canaries:
             return self._judge_alone(failure)
         if await self._reaches_a_canary():
-            return Verdict(Outcome.TARGET_FAIL, failure.reason)
-        return Verdict(Outcome.SELF_FAIL, "no_canary")
+            return SelfCheckResult(Outcome.TARGET_FAIL, failure.reason)
+        return SelfCheckResult(Outcome.SELF_FAIL, "no_canary")
 
-    def _judge_near(self, failure: Failure) -> Verdict:
+    def _judge_near(self, failure: Failure) -> SelfCheckResult:
         # A name of a private network that cannot be resolved, or a neighbour that does not answer, is a container
         # that is gone: this machine's own stack has just been seen to work.
         if failure.reason.startswith("error_"):
-            return Verdict(Outcome.UNKNOWN, failure.reason)
-        return Verdict(Outcome.TARGET_FAIL, failure.reason)
+            return SelfCheckResult(Outcome.UNKNOWN, failure.reason)
+        return SelfCheckResult(Outcome.TARGET_FAIL, failure.reason)
 
-    def _judge_alone(self, failure: Failure) -> Verdict:
+    def _judge_alone(self, failure: Failure) -> SelfCheckResult:
         if failure.reason in ("dns_unavailable", "no_route"):
-            return Verdict(Outcome.SELF_FAIL, failure.reason)
+            return SelfCheckResult(Outcome.SELF_FAIL, failure.reason)
         if failure.reason.startswith("error_"):
-            return Verdict(Outcome.UNKNOWN, failure.reason)
-        return Verdict(Outcome.TARGET_FAIL, failure.reason)
+            return SelfCheckResult(Outcome.UNKNOWN, failure.reason)
+        return SelfCheckResult(Outcome.TARGET_FAIL, failure.reason)
 
     async def _reaches_own_port(self) -> bool:
         port = self._own_port()

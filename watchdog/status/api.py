@@ -15,10 +15,11 @@ from watchdog import keys
 from watchdog.domain import notices
 from watchdog.domain.facts import Tick
 from watchdog.flow.timing import epoch_ms
-from watchdog.ledger import acknowledging, outbox, pauses, rows, timeline
+from watchdog.ledger import acknowledging, outbox, pauses, timeline
+from watchdog.ledger import incidents as rows
 from watchdog.status import badge
-from watchdog.status.view import IncidentView, NoticeView, PauseView, incident_view
-from watchdog.status.wishes import AckWish, PauseWish, TestWish, pause_of, plain
+from watchdog.status.requests import AcknowledgeRequest, PauseRequest, TestRequest, pause_of, plain
+from watchdog.status.schema import IncidentView, NoticeView, PauseView, incident_view
 
 _MOST_INCIDENTS = 100
 
@@ -113,7 +114,7 @@ async def show_badge(request: web.Request) -> web.StreamResponse:
 
 async def pause(request: web.Request) -> web.StreamResponse:
     app, now_ms = request.app, epoch_ms(request.app[keys.CLOCK])
-    made = pause_of(await read(request, PauseWish), tuple(app[keys.SETTINGS].targets), now_ms)
+    made = pause_of(await read(request, PauseRequest), tuple(app[keys.SETTINGS].targets), now_ms)
     await app[keys.LEDGER].write(lambda c: pauses.begin(c, made))
     await _pauses_changed(app)
     shown = PauseView(made.id, made.target, made.from_ms, made.until_ms, made.author, made.reason, True)
@@ -148,7 +149,7 @@ async def _pauses_changed(app: web.Application) -> None:
 async def acknowledge(request: web.Request) -> web.StreamResponse:
     """200 also when it was acknowledged before; 409 when it is over."""
     app, name, now_ms = request.app, request.match_info["id"], epoch_ms(request.app[keys.CLOCK])
-    wish = await read(request, AckWish, optional=True)
+    wish = await read(request, AcknowledgeRequest, optional=True)
     author = plain(wish.author, "author") or "api"
     found = await app[keys.LEDGER].write(lambda c: acknowledging.acknowledge(c, name, now_ms, author))
     if found is None:
@@ -162,7 +163,7 @@ async def acknowledge(request: web.Request) -> web.StreamResponse:
 async def test_alert(request: web.Request) -> web.StreamResponse:
     """202 with the notice's id; ``GET /api/notices/{id}`` tells how it fares on every channel."""
     app, now_ms = request.app, epoch_ms(request.app[keys.CLOCK])
-    wish = await read(request, TestWish, optional=True)
+    wish = await read(request, TestRequest, optional=True)
     made = notices.test(f"test:{now_ms}-{secrets.token_hex(3)}", now_ms, plain(wish.author, "author") or "the API")
     dispatcher = app[keys.DISPATCHER]
     await app[keys.LEDGER].write(lambda c: outbox.enqueue_everywhere(c, made, dispatcher.channels))

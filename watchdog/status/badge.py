@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from watchdog.status.view import TargetView
+from watchdog.status.schema import TargetView
 
 _COLOURS = {
     "UP": "#2c7a3f",

@@ -11,7 +11,7 @@ from shared.clock import Clock
 from shared.web import errors
 from shared.web.ui.pages import Pages
 from watchdog import keys
-from watchdog.status import present
+from watchdog.status import page_model
 from watchdog.status.access import COOKIE
 from watchdog.status.french import FRENCH
 
@@ -29,7 +29,7 @@ def add_routes(app: web.Application, clock: Clock) -> None:
         if not app[keys.ACCESS].may_read(request):
             return pages.render(request, "status_login.html", status=401, problem="")
         view = await app[keys.GATHER].status()
-        return pages.render(request, "status.html", page=present.page(view, pages.words(request)))
+        return pages.render(request, "status.html", page=page_model.page(view, pages.words(request)))
 
     async def login(request: web.Request) -> web.StreamResponse:
         if not _from_here(request):

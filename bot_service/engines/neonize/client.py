@@ -13,17 +13,25 @@ from typing import Any, ParamSpec, TypeVar
 
 from bot_service.domain.message import Media
 from bot_service.domain.signals import SignalKind
-from bot_service.engines.base import EngineError, EngineSink
-from bot_service.engines.login_gate import Answer, LoginAttempt, LoginGate
-from bot_service.engines.neonize import events, gate_lines, jids, library, lines, lost, signs
+from bot_service.engines.neonize import (
+    events,
+    jids,
+    library,
+    log_lines,
+    lost_messages,
+    receipt_gate_lines,
+    stanza_signals,
+)
+from bot_service.engines.neonize.client_table_lock import ClientTableLock
 from bot_service.engines.neonize.connection import Connection
+from bot_service.engines.neonize.decrypt_marks import DecryptMarks
 from bot_service.engines.neonize.files import DeviceFiles
-from bot_service.engines.neonize.gate import ReceiptGate
-from bot_service.engines.neonize.intake import Intake
-from bot_service.engines.neonize.maps import MapRule
-from bot_service.engines.neonize.marks import Marks
+from bot_service.engines.neonize.journal_intake import JournalIntake
+from bot_service.engines.neonize.receipt_gate import ReceiptGate
 from bot_service.engines.neonize.sending import Sending
-from bot_service.engines.neonize.sent import SentMessages
+from bot_service.engines.neonize.sent_messages import SentMessages
+from bot_service.engines.port import EngineError, EngineSink
+from bot_service.engines.wire.login_gate import LoginAttempt, LoginGate, LoginResult
 from shared import logs
 from shared.clock import Clock, to_ms
 from shared.redact import redact_text
@@ -39,20 +47,20 @@ PUMPING_S = 1.5
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class ClientContext:
     """What all clients of a process share."""
 
     library: library.Library
-    maps: MapRule
+    maps: ClientTableLock
     sink: EngineSink
     clock: Clock
-    fetch: Callable[[Client, Any, Media, str], Media]
-    ended: Callable[[Client], None]
-    linked: Callable[[Client], None]
+    fetch: Callable[[SessionClient, Any, Media, str], Media]
+    ended: Callable[[SessionClient], None]
+    linked: Callable[[SessionClient], None]
     login_gate: LoginGate | None
 
 
-class Client:
+class SessionClient:
     """`name` is unique per incarnation, so that nothing of an older one can touch this one."""
 
     def __init__(
@@ -60,7 +68,7 @@ class Client:
         session: str,
         name: bytes,
         files: DeviceFiles,
-        around: Surroundings,
+        around: ClientContext,
         *,
         proxy: str | None,
         pairing: bool,
@@ -68,12 +76,12 @@ class Client:
         attempt: LoginAttempt | None = None,
     ) -> None:
         self.session, self.name, self.files = session, name, files
-        self.marks = Marks(files.marks)
+        self.marks = DecryptMarks(files.marks)
         self.gate = ReceiptGate(self.marks, around.clock)
         self.sent = SentMessages(files.sent)
         self.sending = Sending(self.gate, self.sent)
         self.connection = Connection(self._tell)
-        self._intake = Intake(
+        self._intake = JournalIntake(
             session, self.gate, self.sent, around.sink, fetch=self._fetch, broken=self._journal_broken
         )
         self.paired = self.stopping = self.over = False
@@ -169,20 +177,20 @@ class Client:
     # --- what the library tells ---
 
     def _line(self, logger: str, level: str, text: str) -> None:
-        if logger.startswith("Client"):
+        if logger.startswith("SessionClient"):
             self._mapped.set()
         if logger == "Client/Recv":
             self._frame_in(text)
         elif logger == "Client/Send":
-            gate_lines.of_frame_out(self.gate, text)
+            receipt_gate_lines.of_frame_out(self.gate, text)
             self.sending.frame_out(text)
-        elif logger == "Client":
-            gate_lines.of_client(self.gate, text)
-            if (message_id := lines.given_up_message(text)) is not None:
+        elif logger == "SessionClient":
+            receipt_gate_lines.of_client(self.gate, text)
+            if (message_id := log_lines.given_up_message(text)) is not None:
                 self._given_up(message_id)
-            elif text.startswith(lines.REDIALING):
-                self._wait_at_gate(alone=text == lines.REDIALING_AT_ONCE)
-        elif logger == "Client/Socket" and text.startswith(lines.DIALING):
+            elif text.startswith(log_lines.REDIALING):
+                self._wait_at_gate(alone=text == log_lines.REDIALING_AT_ONCE)
+        elif logger == "Client/Socket" and text.startswith(log_lines.DIALING):
             self.gate.new_connection()
             self.connection.dialing()
         if level in ("WARN", "ERROR"):
@@ -190,7 +198,7 @@ class Client:
 
     def _frame_in(self, text: str) -> None:
         self._around.sink.frame_seen(self.session)
-        stanza = lines.parse(text)
+        stanza = log_lines.parse(text)
         if stanza is None:
             return
         if stanza.tag == "message" and stanza.envelopes:
@@ -200,12 +208,12 @@ class Client:
             self.connection.logged_in()
         elif stanza.tag == "iq" and stanza.offered_codes:
             self._offered = stanza.offered_codes
-        elif (proof := signs.taken(stanza)) is not None:
+        elif (proof := stanza_signals.taken(stanza)) is not None:
             for whatsapp_id in proof:
                 self.sent.seen_taken(whatsapp_id, to_ms(self._around.clock.now()))
-        sign = signs.of_stanza(stanza, pairing=not self.connection.was_online)
+        sign = stanza_signals.of_stanza(stanza, pairing=not self.connection.was_online)
         if sign is not None:
-            if stanza.tag == "failure" and sign[0] in signs.JUDGES_BUILD:
+            if stanza.tag == "failure" and sign[0] in stanza_signals.JUDGES_BUILD:
                 self._login_ended(accepted=sign[0] is not SignalKind.OUTDATED)
             self._tell(*sign)
 
@@ -217,7 +225,7 @@ class Client:
             return
         self._end_attempt()
         attempt = self._attempt = self._around.login_gate.attempt()
-        while attempt.ask() is not Answer.GO if alone else attempt.is_closed():
+        while attempt.ask() is not LoginResult.GO if alone else attempt.is_closed():
             if self._left.wait(GATE_POLL_S):
                 break
         if self._left.is_set():
@@ -240,7 +248,9 @@ class Client:
     def _given_up(self, message_id: str) -> None:
         """Its sender was asked again and again and it cannot be read: nobody will deliver it any more."""
         self.gate.asked_again(message_id)  # there is nothing left to wait for
-        lost.tell(self._around.sink, self.session, lost.Lost(message_id, lost.UNREADABLE))
+        lost_messages.tell(
+            self._around.sink, self.session, lost_messages.LostMessage(message_id, lost_messages.UNREADABLE)
+        )
 
     def _code(self, text: str) -> None:
         if not self._pairing:
@@ -302,5 +312,5 @@ class Client:
         if self.over:
             return
         self._around.sink.signal(self.session, kind, data)
-        if kind in signs.ENDS:
+        if kind in stanza_signals.ENDS:
             self._around.ended(self)

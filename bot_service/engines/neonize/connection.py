@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bot_service.domain.signals import SignalKind
-from bot_service.engines.neonize.signs import Sign
+from bot_service.engines.neonize.stanza_signals import Sign
 
 # The library tells of the end of the offline messages before it says that it is connected: these wait for that.
 AFTER_CONNECTED = frozenset({SignalKind.OFFLINE_SYNC_PREVIEW, SignalKind.OFFLINE_SYNC_COMPLETED})

@@ -18,18 +18,18 @@ from typing import Any, TypeVar
 
 from bot_service.domain.message import Media, OutgoingMessage, Sent
 from bot_service.domain.signals import SignalKind
-from bot_service.engines.base import EngineError, EngineSink
-from bot_service.engines.login_gate import RECENT_S, Answer, LoginAttempt, LoginGate
-from bot_service.engines.neonize import jids, lost, media_files, outgoing
-from bot_service.engines.neonize.client import GATE_POLL_S, Client, Surroundings
+from bot_service.engines.neonize import jids, lost_messages, media_files, outgoing
+from bot_service.engines.neonize.client import GATE_POLL_S, ClientContext, SessionClient
+from bot_service.engines.neonize.client_table_lock import ClientTableLock
+from bot_service.engines.neonize.decrypt_marks import DecryptMarks
 from bot_service.engines.neonize.errors import translate
 from bot_service.engines.neonize.files import DeviceFiles
 from bot_service.engines.neonize.library import TYPING, Library, LibraryError
-from bot_service.engines.neonize.maps import MapRule
-from bot_service.engines.neonize.marks import Marks
-from bot_service.engines.neonize.sent import SentMessage
-from bot_service.engines.neonize.stores import Stores
+from bot_service.engines.neonize.sent_messages import SentMessage
+from bot_service.engines.neonize.store_recovery import StoreRecovery
 from bot_service.engines.neonize.threads import on, within
+from bot_service.engines.port import EngineError, EngineSink
+from bot_service.engines.wire.login_gate import RECENT_S, LoginAttempt, LoginGate, LoginResult
 from shared import logs
 from shared.clock import Clock, SystemClock, to_ms
 from shared.tasks import spawn
@@ -59,9 +59,9 @@ class NeonizeEngine:
         self._library = Library()
         build = int(options.get("client_build", "0"))
         self._login_gate = LoginGate(data_dir / "run", build, self._clock) if build else None
-        self._around = Surroundings(
+        self._around = ClientContext(
             self._library,
-            MapRule(self._clock),
+            ClientTableLock(self._clock),
             sink,
             self._clock,
             self._fetch,
@@ -69,8 +69,8 @@ class NeonizeEngine:
             self._linked_on_thread,
             self._login_gate,
         )
-        self._stores = Stores()
-        self._clients: dict[str, Client] = {}
+        self._stores = StoreRecovery()
+        self._clients: dict[str, SessionClient] = {}
         self._sending: dict[str, asyncio.Lock] = {}
         self._rounds: Counter[str] = Counter()
         self._incarnations = itertools.count(1)
@@ -106,23 +106,23 @@ class NeonizeEngine:
             return None
         attempt = self._login_gate.attempt(recent_s=RECENT_S)
         try:
-            while (answer := attempt.ask()) is Answer.WAIT:  # noqa: ASYNC110  other processes decide
+            while (answer := attempt.ask()) is LoginResult.WAIT:  # noqa: ASYNC110  other processes decide
                 await asyncio.sleep(GATE_POLL_S)
         except asyncio.CancelledError:
             attempt.end()
             raise
-        if answer is Answer.CLOSED:
+        if answer is LoginResult.CLOSED:
             attempt.end()
             raise EngineError("outdated", "WhatsApp refuses the client version of this worker", retryable=True)
         return attempt
 
-    def _make(self, session: str, proxy: str | None, pairing: bool, attempt: LoginAttempt | None) -> Client:
+    def _make(self, session: str, proxy: str | None, pairing: bool, attempt: LoginAttempt | None) -> SessionClient:
         try:
             files = DeviceFiles.of(self._data_dir, session)
             self._mend(session, files)
             name = f"{next(self._incarnations)}-{session}".encode()
             code_round = self._rounds[session]
-            return Client(
+            return SessionClient(
                 session,
                 name,
                 files,
@@ -136,14 +136,14 @@ class NeonizeEngine:
             raise EngineError("internal", f"the files of the session: {error.strerror}", retryable=True) from error
 
     def _mend(self, session: str, files: DeviceFiles) -> None:
-        marks = Marks(files.marks)
+        marks = DecryptMarks(files.marks)
         try:
             for one in self._stores.prepare(session, files, marks):
-                lost.tell(self._sink, session, one)
+                lost_messages.tell(self._sink, session, one)
         finally:
             marks.close()
 
-    def _show_as_active(self, client: Client) -> None:
+    def _show_as_active(self, client: SessionClient) -> None:
         try:
             client.call(self._library.show_as_active)
         except EngineError:
@@ -154,7 +154,7 @@ class NeonizeEngine:
         if client is not None:
             await self._wind_down(client)
 
-    async def _wind_down(self, client: Client) -> None:
+    async def _wind_down(self, client: SessionClient) -> None:
         client.stopping = True
         try:
             await within(DISCONNECT_S, self._calls, client.disconnect)
@@ -168,7 +168,7 @@ class NeonizeEngine:
             await asyncio.sleep(0.02)
         await self._forget(client)
 
-    async def _forget(self, client: Client) -> None:
+    async def _forget(self, client: SessionClient) -> None:
         if client.gate.overdue or client.gate.crowded:
             log.warning(
                 "Receipts left before their messages were seen to be kept, or sends and messages crossed",
@@ -182,20 +182,20 @@ class NeonizeEngine:
         if not await on(self._lifecycle, client.forget, 0.0 if abandoned else FORGET_S) and not abandoned:
             log.warning("A thread of the library did not end", event_name="engine.thread.left", session=client.session)
 
-    def _ended_on_thread(self, client: Client) -> None:
+    def _ended_on_thread(self, client: SessionClient) -> None:
         self._loop.call_soon_threadsafe(lambda: spawn(self._ended(client), name="engine.ended"))
 
-    async def _ended(self, client: Client) -> None:
+    async def _ended(self, client: SessionClient) -> None:
         # The library still has to delete what a logout deletes.
         await asyncio.sleep(LINGER_S)
         if self._clients.get(client.session) is client:
             del self._clients[client.session]
             await self._wind_down(client)
 
-    def _linked_on_thread(self, client: Client) -> None:
+    def _linked_on_thread(self, client: SessionClient) -> None:
         self._loop.call_soon_threadsafe(lambda: spawn(self._see_to_restart(client), name="engine.linked"))
 
-    async def _see_to_restart(self, client: Client) -> None:
+    async def _see_to_restart(self, client: SessionClient) -> None:
         # After a pairing the server asks for a new connection. When it closes the old one too soon, the library takes that for its own
         # doing and never dials again: dial for it.
         await asyncio.sleep(RESTART_S)
@@ -246,7 +246,7 @@ class NeonizeEngine:
         async with self._sending.setdefault(session, asyncio.Lock()):
             return await within(SEND_S, self._sends, self._send, client, target, message)
 
-    async def _taken_at_ms(self, client: Client, message_id: str) -> int | None:
+    async def _taken_at_ms(self, client: SessionClient, message_id: str) -> int | None:
         """When the server took a message that left before; None when nothing proves that it did, so that it must be sent again.
 
         The answer may have been lost with a worker. Then the receiver's mark tells, which waits at the server at worst.
@@ -266,7 +266,7 @@ class NeonizeEngine:
         log.info("A message is sent again, nothing proves that it was taken", event_name="message.sent_again")
         return None
 
-    def _send(self, client: Client, target: Any, message: OutgoingMessage) -> Sent:
+    def _send(self, client: SessionClient, target: Any, message: OutgoingMessage) -> Sent:
         chat = jids.to_text(target)
         now_ms = to_ms(self._clock.now())
 
@@ -306,7 +306,7 @@ class NeonizeEngine:
     async def simulate(self, session: str | None, action: str, args: dict[str, Any]) -> Any:
         raise EngineError("not_supported", "only the simulator knows actions")
 
-    def _fetch(self, client: Client, body: Any, media: Media, message_id: str) -> Media:
+    def _fetch(self, client: SessionClient, body: Any, media: Media, message_id: str) -> Media:
         """On the event pump of the session: bounded, because everything of this session waits."""
         if not media_files.worth_fetching(media):
             return media
@@ -319,7 +319,7 @@ class NeonizeEngine:
 
     # --- calls ---
 
-    def _client(self, session: str) -> Client:
+    def _client(self, session: str) -> SessionClient:
         client = self._clients.get(session)
         if client is None or client.over:
             raise EngineError("not_started", "the session is not started", retryable=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from bot_service.engines.base import EngineError
+from bot_service.engines.port import EngineError
 from shared.redact import redact_text
 
 _SERVER_ERROR = re.compile(r"server returned error (\d+)")

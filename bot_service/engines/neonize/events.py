@@ -6,7 +6,7 @@ from typing import Any
 
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.neonize import jids, library
-from bot_service.engines.neonize.signs import Sign
+from bot_service.engines.neonize.stanza_signals import Sign
 
 LOGIN_WORDS = {
     "timeout": SignalKind.QR_EXHAUSTED,

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot_service.engines.table import safe_name
+from bot_service.engines.registry import safe_name
 
 # The library appends "?_foreign_keys=on" to whatever it is given; the last option swallows that.
 DSN_OPTIONS = "?_foreign_keys=on&_journal_mode=WAL&_busy_timeout=5000&_cache_size=-256&_z=1"

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from bot_service.domain.client_version import HIGHEST_BUILD, LOWEST_BUILD
-from bot_service.engines.base import CopyError
+from bot_service.engines.port import CopyError
 
 _MARK = struct.pack("<II", 2, 3000)
 _PART = ".part"

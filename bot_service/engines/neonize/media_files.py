@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from bot_service.domain.message import Media
-from bot_service.engines.table import safe_name
+from bot_service.engines.registry import safe_name
 
 MAX_FETCHED_BYTES = 100 * 1024 * 1024
 

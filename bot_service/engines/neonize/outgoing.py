@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bot_service.domain.message import MEDIA_TYPES, PROBE_ID, Media, OutgoingMessage, missing_part
-from bot_service.engines.base import EngineError
 from bot_service.engines.neonize.native import e2e
+from bot_service.engines.port import EngineError
 
 Upload = Callable[[bytes, str], Any]
 

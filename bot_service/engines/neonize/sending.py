@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bot_service.engines.neonize import lines
-from bot_service.engines.neonize.gate import ReceiptGate
-from bot_service.engines.neonize.sent import SentMessage, SentMessages
-from bot_service.engines.neonize.turns import SendTurn
+from bot_service.engines.neonize import log_lines
+from bot_service.engines.neonize.receipt_gate import ReceiptGate
+from bot_service.engines.neonize.sent_messages import SentMessage, SentMessages
+from bot_service.engines.neonize.turn_taking import SendTurn
 
 
 class Sending:
@@ -38,7 +38,7 @@ class Sending:
     def frame_out(self, text: str) -> None:
         """A frame leaves; the first one with a message that is not known is the message that is being sent."""
         if text.startswith("<message ") and self._message is not None and not self._message.whatsapp_id:
-            stanza = lines.parse(text)
+            stanza = log_lines.parse(text)
             if stanza is not None and self._sent.theirs(stanza.id) is None:
                 self._message = SentMessage(self._message.id, stanza.id, self._message.chat)
                 self._sent.note(self._message)

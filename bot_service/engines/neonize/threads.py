@@ -7,9 +7,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from bot_service.engines.base import EngineError
 from bot_service.engines.neonize.errors import translate
 from bot_service.engines.neonize.library import LibraryError
+from bot_service.engines.port import EngineError
 
 Answer = TypeVar("Answer")
 

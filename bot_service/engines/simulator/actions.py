@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from bot_service.engines.base import EngineError
+from bot_service.engines.port import EngineError
 from bot_service.engines.simulator import account, faults, people, process
 from bot_service.engines.simulator.arguments import Arguments
 from bot_service.engines.simulator.session import SimulatedSession

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot_service.engines.base import EngineError
+from bot_service.engines.port import EngineError
 
 
 class Arguments:

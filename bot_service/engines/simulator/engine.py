@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from bot_service.domain.message import OutgoingMessage, Sent
-from bot_service.engines.base import EngineError, EngineSink
+from bot_service.engines.port import EngineError, EngineSink
 from bot_service.engines.simulator import actions, sending
 from bot_service.engines.simulator.options import SimulatorOptions
 from bot_service.engines.simulator.pairing import begin as begin_pairing
@@ -25,7 +25,7 @@ TYPING_STATES = ("composing", "recording", "paused")
 
 
 class SimulatorEngine:
-    """See :class:`bot_service.engines.base.Engine`. ``data_dir/simulator`` is the simulated world's memory."""
+    """See :class:`bot_service.engines.port.Engine`. ``data_dir/simulator`` is the simulated world's memory."""
 
     def __init__(
         self, sink: EngineSink, *, data_dir: Path, options: dict[str, str], clock: Clock | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bot_service.domain.signals import SignalKind
-from bot_service.engines.base import EngineError
+from bot_service.engines.port import EngineError
 from bot_service.engines.simulator.store import Held
 from shared import logs
 

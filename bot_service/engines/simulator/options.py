@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from bot_service.engines.base import EngineError
+from bot_service.engines.port import EngineError
 
 
 @dataclass(frozen=True, slots=True)

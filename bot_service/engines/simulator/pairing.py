@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 from bot_service.domain.signals import SignalKind
-from bot_service.engines.base import EngineError
+from bot_service.engines.port import EngineError
 from bot_service.engines.simulator.session import Link, SimulatedSession
 from bot_service.engines.simulator.world import digits_of
 

@@ -9,13 +9,13 @@ import msgspec
 
 from bot_service.domain.message import InboundMessage, Media, MessageType
 from bot_service.domain.signals import SignalKind
-from bot_service.engines.base import EngineError
+from bot_service.engines.port import EngineError
+from bot_service.engines.registry import safe_name
 from bot_service.engines.simulator import pairing, sending
 from bot_service.engines.simulator.arguments import Arguments
 from bot_service.engines.simulator.session import SimulatedSession
 from bot_service.engines.simulator.store import Held
 from bot_service.engines.simulator.world import World, digits_of, jid_of
-from bot_service.engines.table import safe_name
 
 MAX_COUNT = 100_000
 DEFAULT_SENDER = "4915100000001"

@@ -8,7 +8,7 @@ import signal
 import time
 from typing import Any
 
-from bot_service.engines.base import EngineError
+from bot_service.engines.port import EngineError
 from bot_service.engines.simulator.arguments import Arguments
 from bot_service.engines.simulator.world import World
 

@@ -9,7 +9,7 @@ import msgspec
 
 from bot_service.domain.message import InboundMessage, OutgoingMessage, Receipt, Sent, missing_part
 from bot_service.domain.signals import SignalKind
-from bot_service.engines.base import EngineError
+from bot_service.engines.port import EngineError
 from bot_service.engines.simulator.session import Link, SimulatedSession
 from bot_service.engines.simulator.store import Held
 from bot_service.engines.simulator.world import digits_of, jid_of

@@ -15,7 +15,7 @@ from typing import Any
 
 from bot_service.domain.message import OutgoingMessage
 from bot_service.domain.signals import SignalKind
-from bot_service.engines.base import EngineError
+from bot_service.engines.port import EngineError
 from bot_service.engines.simulator import handover
 from bot_service.engines.simulator.store import Held
 from bot_service.engines.simulator.world import World, digits_of

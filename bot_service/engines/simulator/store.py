@@ -17,7 +17,7 @@ from urllib.parse import unquote
 import msgspec
 
 from bot_service.domain.message import InboundMessage, OutgoingMessage
-from bot_service.engines.table import safe_name
+from bot_service.engines.registry import safe_name
 
 _HEAD = struct.Struct(">Q")
 _LENGTH = struct.Struct(">I")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bot_service.engines.base import EngineSink
+from bot_service.engines.port import EngineSink
 from bot_service.engines.simulator.options import SimulatorOptions
 from bot_service.engines.simulator.store import Files
 from bot_service.engines.simulator.timers import Timers

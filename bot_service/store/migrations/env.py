@@ -2,8 +2,8 @@
 
 from alembic import context
 
-from bot_service.store import tables_delivery  # noqa: F401  (its tables join the metadata)
-from bot_service.store.tables import metadata
+from bot_service.store import message_tables  # noqa: F401  registers its tables
+from bot_service.store.session_tables import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata, render_as_batch=True)
 with context.begin_transaction():

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bot_service import keys
-from bot_service.app import say_goodbye
+from bot_service.app import announce_stop
 from bot_service.domain.client_version import Source
 from bot_service.sessions.client_version import VersionFacts
 from tests.support.bot_app import Bot, running
@@ -43,7 +43,7 @@ async def test_health_counts_sessions_and_begins_with_its_status(tmp_path: Path)
         assert health["status"] == "ok"
         assert health["sessions"] == {"total": 0, "ready": 0}
         assert isinstance(health["uptime"], int)
-        assert health["bootId"] == bot.app[keys.BOOT].boot_id
+        assert health["bootId"] == bot.app[keys.RUN].boot.boot_id
         assert (await bot.call("GET", "/readyz", key=None))[0] == 200
         assert (await bot.call("HEAD", "/health", key=None))[0] == 200
         assert (await bot.call("GET", "/livez", key=None))[0] == 200
@@ -56,7 +56,7 @@ async def test_health_ends_with_the_client_version_that_the_engine_announces(tmp
     async with running(tmp_path, ENGINE="neonize", WHATSAPP_VERSION="builtin") as bot:
         status, health = await bot.call("GET", "/health", key=None)
         assert (status, list(health)) == (200, [*KEYS, "clientVersion"])
-        facts = bot.app[keys.CLIENT_VERSION].facts()
+        facts = bot.app[keys.SESSIONS].client_version.facts()
         assert facts.version is not None
         assert health["clientVersion"] == {
             "version": facts.version, "source": "builtin", "ageDays": facts.age_days, "outdated": False,
@@ -76,7 +76,7 @@ async def test_a_refused_client_version_and_its_problem_are_shown_and_no_reason_
             "2.3000.1047769893", Source.MANUAL, 70.1, True,
             problem="/data/engine: No space left on device", problem_reason="no_space",
         )  # fmt: skip
-        monkeypatch.setattr(bot.app[keys.CLIENT_VERSION], "facts", lambda: facts)
+        monkeypatch.setattr(bot.app[keys.SESSIONS].client_version, "facts", lambda: facts)
         status, health = await bot.call("GET", "/health", key=None)
         assert (status, health["status"]) == (200, "ok")
         shown = health["clientVersion"]
@@ -91,7 +91,7 @@ async def test_health_says_why_the_version_of_the_engine_is_not_known(
 ) -> None:
     async with running(tmp_path) as bot:
         facts = VersionFacts(None, None, None, False, problem="2 places", problem_reason="not_unique")
-        monkeypatch.setattr(bot.app[keys.CLIENT_VERSION], "facts", lambda: facts)
+        monkeypatch.setattr(bot.app[keys.SESSIONS].client_version, "facts", lambda: facts)
         _, health = await bot.call("GET", "/health", key=None)
         assert list(health["clientVersion"]) == ["outdated", "problem"]
 
@@ -102,7 +102,7 @@ async def test_a_dead_loop_makes_the_service_unhealthy_by_name(tmp_path: Path) -
         async def crash() -> None:
             raise RuntimeError("broken")
 
-        bot.app[keys.LOOPS].start("doomed", crash)
+        bot.app[keys.RUN].loops.start("doomed", crash)
         await asyncio.sleep(0.05)
         status, health = await bot.call("GET", "/health", key=None)
         assert (status, health) == (503, {"status": "unhealthy", "reasons": ["loop:doomed"]})
@@ -122,7 +122,7 @@ async def test_beats_tell_the_counts_and_their_sequence(tmp_path: Path) -> None:
         found = await events(bot, 3)
         assert [name for name, _ in found] == ["beat"] * 3
         first, second, third = (beat for _, beat in found)
-        assert first["bootId"] == bot.app[keys.BOOT].boot_id
+        assert first["bootId"] == bot.app[keys.RUN].boot.boot_id
         assert first["sequence"] < second["sequence"] < third["sequence"]
         assert first["intervalMs"] == 100
         assert first["sessions"]["total"] == 1
@@ -134,8 +134,8 @@ async def test_beats_tell_the_counts_and_their_sequence(tmp_path: Path) -> None:
 async def test_a_planned_stop_is_announced_and_ends_the_stream(tmp_path: Path) -> None:
     async with running(tmp_path, HEARTBEAT_INTERVAL="60000") as bot:
         listening = asyncio.create_task(events(bot, 100))
-        await eventually(lambda: bot.app[keys.PULSE].listeners)
-        await say_goodbye(bot.app)
+        await eventually(lambda: bot.app[keys.OPERATIONS].heartbeat.listeners)
+        await announce_stop(bot.app)
         found = await asyncio.wait_for(listening, 60)
         assert found[-1][0] == "stopping"
         assert found[-1][1]["deadlineMs"] == 10_000

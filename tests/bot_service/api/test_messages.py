@@ -10,11 +10,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot_service.api.messages import _FROZEN
-from bot_service.delivery.limits import Freeze, frozen
+from bot_service.api.messages.handlers import _FROZEN
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import ENDS, State, Wanted
-from bot_service.engines.base import EngineError
+from bot_service.engines.port import EngineError
+from bot_service.messages.rate_limits import Freeze, frozen
 from tests.bot_service.domain.sessions import NOW, session
 from tests.support.bot_app import Bot, running
 from tests.support.processes import API_KEY

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bot_service.domain.signals import SignalKind
-from bot_service.engines.base import EngineError
+from bot_service.engines.port import EngineError
 from tests.support.bot_app import Bot, running
 from tests.support.processes import API_KEY, WATCHDOG_TOKEN
 from tests.support.waiting import eventually

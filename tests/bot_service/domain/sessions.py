@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot_service.domain.record import Due, DueKind, EffectKind, Policy, Record, Signal, Step
-from bot_service.domain.session import advance
+from bot_service.domain.session_record import Due, DueKind, EffectKind, SessionPolicy, SessionRecord, Signal, Step
+from bot_service.domain.session_rules import advance
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import LINKED, State, Wanted
 
 NOW = 1_800_000_000_000
-POLICY = Policy()
+POLICY = SessionPolicy()
 JID = "me@s.whatsapp.net"
 
 
-def session(state: State = State.READY, **fields: Any) -> Record:
+def session(state: State = State.READY, **fields: Any) -> SessionRecord:
     """A session that is wanted, paired unless it is PAIRING, and was linked an hour ago where the state says so."""
     given: dict[str, Any] = {
         "wanted": Wanted.RUN,
@@ -28,10 +28,10 @@ def session(state: State = State.READY, **fields: Any) -> Record:
         "aged_from_ms": NOW - 7_200_000,
         "reason": "before",
     }
-    return Record(id="s1", owner="main", name="s1", state=state, **(given | fields))
+    return SessionRecord(id="s1", owner="main", name="s1", state=state, **(given | fields))
 
 
-def on(record: Record, kind: SignalKind, policy: Policy = POLICY, now: int = NOW, **data: Any) -> Step:
+def on(record: SessionRecord, kind: SignalKind, policy: SessionPolicy = POLICY, now: int = NOW, **data: Any) -> Step:
     ours = bool(data.pop("lease_ours", True))
     return advance(record, Signal(kind, data, lease_ours=ours), policy, now)
 
@@ -40,7 +40,7 @@ def kinds(step: Step) -> list[EffectKind]:
     return [effect.kind for effect in step[1]]
 
 
-def due_in(record: Record, kind: DueKind, now: int = NOW) -> int:
+def due_in(record: SessionRecord, kind: DueKind, now: int = NOW) -> int:
     """Milliseconds until what is due; asserts that it is ``kind``."""
     assert isinstance(record.due, Due)
     assert record.due.kind is kind

@@ -6,10 +6,10 @@ from array import array
 
 import pytest
 
-from bot_service.domain.expiry import ExpiryAction, ExpiryPolicy, Verdict, judge
+from bot_service.domain.expiry import ExpiryAction, ExpiryDecision, ExpiryPolicy, judge
 from bot_service.domain.readiness import DoubtPolicy, Evidence, Pattern, Suspicion, doubt, parts
 from bot_service.domain.reconnect import HerdLimit
-from bot_service.domain.record import HOUR_MS, Record, Seen
+from bot_service.domain.session_record import HOUR_MS, Seen, SessionRecord
 from bot_service.domain.states import State, Wanted
 from tests.bot_service.domain.sessions import NOW, session
 
@@ -17,7 +17,9 @@ DAY_MS = 24 * HOUR_MS
 MINUTE = 60_000
 
 
-def verdict(action: ExpiryAction, *, idle_ms: int = 0, age_ms: int = HOUR_MS, paired: bool = True) -> Verdict | None:
+def verdict(
+    action: ExpiryAction, *, idle_ms: int = 0, age_ms: int = HOUR_MS, paired: bool = True
+) -> ExpiryDecision | None:
     record = session(
         State.READY if paired else State.PAIRING,
         active_ms=NOW - idle_ms,
@@ -30,15 +32,15 @@ def verdict(action: ExpiryAction, *, idle_ms: int = 0, age_ms: int = HOUR_MS, pa
 @pytest.mark.parametrize(
     ("action", "paired", "inactive", "old"),
     [
-        (ExpiryAction.AUTO, True, Verdict.CLOSE_INACTIVE, Verdict.RECYCLE_OLD),
-        (ExpiryAction.AUTO, False, Verdict.CLOSE_INACTIVE, Verdict.CLOSE_OLD),
-        (ExpiryAction.CLOSE, True, Verdict.CLOSE_INACTIVE, Verdict.CLOSE_OLD),
-        (ExpiryAction.CLOSE, False, Verdict.CLOSE_INACTIVE, Verdict.CLOSE_OLD),
-        (ExpiryAction.RECYCLE, True, Verdict.RECYCLE_INACTIVE, Verdict.RECYCLE_OLD),
-        (ExpiryAction.RECYCLE, False, Verdict.CLOSE_INACTIVE, Verdict.CLOSE_OLD),
+        (ExpiryAction.AUTO, True, ExpiryDecision.CLOSE_INACTIVE, ExpiryDecision.RECYCLE_OLD),
+        (ExpiryAction.AUTO, False, ExpiryDecision.CLOSE_INACTIVE, ExpiryDecision.CLOSE_OLD),
+        (ExpiryAction.CLOSE, True, ExpiryDecision.CLOSE_INACTIVE, ExpiryDecision.CLOSE_OLD),
+        (ExpiryAction.CLOSE, False, ExpiryDecision.CLOSE_INACTIVE, ExpiryDecision.CLOSE_OLD),
+        (ExpiryAction.RECYCLE, True, ExpiryDecision.RECYCLE_INACTIVE, ExpiryDecision.RECYCLE_OLD),
+        (ExpiryAction.RECYCLE, False, ExpiryDecision.CLOSE_INACTIVE, ExpiryDecision.CLOSE_OLD),
     ],
 )
-def test_what_expiry_does(action: ExpiryAction, paired: bool, inactive: Verdict, old: Verdict) -> None:
+def test_what_expiry_does(action: ExpiryAction, paired: bool, inactive: ExpiryDecision, old: ExpiryDecision) -> None:
     assert verdict(action, paired=paired) is None
     assert verdict(action, idle_ms=DAY_MS - 1, age_ms=DAY_MS, paired=paired) is None
     assert verdict(action, idle_ms=DAY_MS, age_ms=2 * DAY_MS, paired=paired) is inactive
@@ -52,7 +54,7 @@ def test_what_does_not_run_cannot_expire(state: State) -> None:
     assert judge(record, ExpiryPolicy(DAY_MS, 7 * DAY_MS), NOW) is None
 
 
-def linked(**fields: object) -> Record:
+def linked(**fields: object) -> SessionRecord:
     return session(State.READY, linked_ms=NOW - 2 * HOUR_MS, **fields)
 
 

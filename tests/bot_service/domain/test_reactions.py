@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bot_service.domain.reactions import REACTIONS
-from bot_service.domain.record import DueKind, EffectKind, Policy, Seen, Signal
-from bot_service.domain.session import advance
+from bot_service.domain.session_record import DueKind, EffectKind, Seen, SessionPolicy, Signal
+from bot_service.domain.session_rules import advance
 from bot_service.domain.signals import SignalKind as K
 from bot_service.domain.states import Actor, State, Wanted
 from tests.bot_service.domain.sessions import JID, NOW, POLICY, due_in, kinds, on, session
@@ -221,7 +221,7 @@ def test_outdated_stops_the_fleet_with_one_alert_and_one_session_asks_slowly() -
     assert (step[0].state, step[0].actor) == (State.OUTDATED, Actor.OPERATOR)
     assert due_in(step[0], DueKind.FLEET_PROBE) == 30 * MINUTE
     assert kinds(step) == [STOP, EffectKind.FLEET_OUTDATED]
-    other = on(session(State.CONNECTING), K.OUTDATED, Policy(fleet_outdated=True, canary="other"), code=405)
+    other = on(session(State.CONNECTING), K.OUTDATED, SessionPolicy(fleet_outdated=True, canary="other"), code=405)
     assert (other[0].state, other[0].due, kinds(other)) == (State.OUTDATED, None, [STOP])
 
 

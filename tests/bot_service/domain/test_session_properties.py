@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bot_service.domain.ladder import gave_up
-from bot_service.domain.record import (
+from bot_service.domain.recovery import gave_up
+from bot_service.domain.session_record import (
     Command,
     CommandKind,
     DueKind,
@@ -18,11 +18,11 @@ from bot_service.domain.record import (
     Fired,
     FleetRecovered,
     Look,
-    Policy,
-    Record,
+    SessionPolicy,
+    SessionRecord,
     Signal,
 )
-from bot_service.domain.session import advance, refusal
+from bot_service.domain.session_rules import advance, refusal
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import FINAL, LEGAL, LINKED, LIVE, State, Wanted
 
@@ -51,10 +51,12 @@ facts = st.one_of(
     st.just(FleetRecovered()),
 )
 steps = st.lists(st.tuples(facts, st.sampled_from([0, 1000, 60_000, 400_000, 4_000_000])), max_size=60)
-fleets = st.sampled_from([Policy(), Policy(fleet_outdated=True, canary="s"), Policy(fleet_outdated=True, canary="x")])
+fleets = st.sampled_from(
+    [SessionPolicy(), SessionPolicy(fleet_outdated=True, canary="s"), SessionPolicy(fleet_outdated=True, canary="x")]
+)
 
 
-def fact_of(item: Any, record: Record, now_ms: int) -> Fact | None:
+def fact_of(item: Any, record: SessionRecord, now_ms: int) -> Fact | None:
     """``due`` is the record's own wait once its time has come; a command is one that would not be refused."""
     if isinstance(item, str):
         waits = record.due is None or record.due.at_ms > now_ms
@@ -66,7 +68,7 @@ def fact_of(item: Any, record: Record, now_ms: int) -> Fact | None:
 
 def seen(*items: Any) -> Any:
     """A sequence that broke a promise once."""
-    return example([(item, 0) for item in items], Policy())
+    return example([(item, 0) for item in items], SessionPolicy())
 
 
 @settings(max_examples=400, deadline=None)
@@ -75,9 +77,9 @@ def seen(*items: Any) -> Any:
 @seen(Command(CommandKind.START), Signal(SignalKind.CONNECTED, DATA), Signal(SignalKind.QR, DATA))
 @seen(Command(CommandKind.START), Signal(SignalKind.CONNECTED, DATA), Signal(SignalKind.PAIR_ERROR, DATA))
 @seen(Command(CommandKind.START), Signal(SignalKind.CONNECTED, DATA), Signal(SignalKind.QR_EXHAUSTED, DATA))
-def test_any_sequence_of_facts_keeps_the_promises(sequence: list[tuple[Any, int]], policy: Policy) -> None:
+def test_any_sequence_of_facts_keeps_the_promises(sequence: list[tuple[Any, int]], policy: SessionPolicy) -> None:
     now_ms = START
-    record = Record(id="s", owner="o", name="s", created_ms=now_ms, since_ms=now_ms, active_ms=now_ms)
+    record = SessionRecord(id="s", owner="o", name="s", created_ms=now_ms, since_ms=now_ms, active_ms=now_ms)
     wanted = Wanted.STOP
     for item, passed_ms in sequence:
         now_ms += passed_ms
@@ -119,7 +121,7 @@ def test_any_sequence_of_facts_keeps_the_promises(sequence: list[tuple[Any, int]
         assert (record.created_ms, record.owner) == (before.created_ms, before.owner)
 
 
-def _wish(wanted: Wanted, before: Record, fact: Fact) -> Wanted:
+def _wish(wanted: Wanted, before: SessionRecord, fact: Fact) -> Wanted:
     if isinstance(fact, Command):
         if fact.kind in BEGINNINGS:
             return Wanted.RUN
@@ -133,8 +135,8 @@ def _wish(wanted: Wanted, before: Record, fact: Fact) -> Wanted:
 
 @given(st.sampled_from(sorted(FINAL)), st.lists(signals, max_size=30))
 def test_no_signal_leads_out_of_a_final_state(state: State, sequence: list[Signal]) -> None:
-    record = Record(id="s", owner="o", name="s", created_ms=START, wanted=Wanted.RUN, state=state, jid="me@x")
+    record = SessionRecord(id="s", owner="o", name="s", created_ms=START, wanted=Wanted.RUN, state=state, jid="me@x")
     for signal in sequence:
-        record, effects = advance(record, signal, replace(Policy()), START)
+        record, effects = advance(record, signal, replace(SessionPolicy()), START)
         assert record.state in (state, State.LOGGED_OUT)
         assert not {effect.kind for effect in effects} & STARTS

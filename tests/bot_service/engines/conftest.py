@@ -15,10 +15,11 @@ import pytest
 
 from bot_service.domain.message import InboundMessage, Receipt
 from bot_service.domain.ports import EngineSignal
-from bot_service.engines import measure, run_files
-from bot_service.engines.journal_file import journal_files, read_journal
-from bot_service.engines.pool import WorkerPool
-from bot_service.engines.pool_policy import PoolPolicy
+from bot_service.engines import procfs
+from bot_service.engines.pool.policy import PoolPolicy
+from bot_service.engines.pool.pool import WorkerPool
+from bot_service.engines.wire import worker_records
+from bot_service.engines.wire.journal_file import journal_files, read_journal
 from shared.clock import SystemClock
 from tests.support.waiting import PATIENCE_S, eventually
 
@@ -106,13 +107,13 @@ class Bench:
         """Process ids of the workers that run, by id."""
         return {
             record.id: record.pid
-            for record in run_files.read_all(self.data_dir / "run")
-            if measure.alive(record.pid, record.start_ticks)
+            for record in worker_records.read_all(self.data_dir / "run")
+            if procfs.alive(record.pid, record.start_ticks)
         }
 
     async def close(self) -> None:
-        for record in run_files.read_all(self.data_dir / "run"):
-            if measure.alive(record.pid, record.start_ticks):
+        for record in worker_records.read_all(self.data_dir / "run"):
+            if procfs.alive(record.pid, record.start_ticks):
                 with suppress(ProcessLookupError):
                     os.kill(record.pid, signal.SIGCONT)
         await self.pool.close()

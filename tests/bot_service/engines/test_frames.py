@@ -6,15 +6,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot_service.engines.frames import FrameError, down_decoder, encode, up_decoder
-from bot_service.engines.protocol import MAX_FRAME_BYTES, Command, Hello, JournalAdvanced, Pulse, Reply, Signal
+from bot_service.engines.wire.frames import FrameError, down_decoder, encode, up_decoder
+from bot_service.engines.wire.protocol import (
+    MAX_FRAME_BYTES,
+    Command,
+    Hello,
+    JournalAdvanced,
+    Reply,
+    Signal,
+    WorkerPulse,
+)
 
 UP = [
     Reply(1, {"id": "m"}),
     Reply(2, error="timeout", detail="late", retryable=True),
     Signal("s1", 7, 1, "qr", 1_700_000_000_000, {"code": "x" * 300}),
     JournalAdvanced("w-1.journal", 2**40),
-    Pulse(1, 2, 3, 4, 5, {"s1": (None, 3)}),
+    WorkerPulse(1, 2, 3, 4, 5, {"s1": (None, 3)}),
 ]
 
 

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot_service.domain.message import InboundMessage, JournalRecord
-from bot_service.engines.journal_file import HEADER, JournalError, JournalWriter, journal_files, read_journal
+from bot_service.engines.wire.journal_file import HEADER, JournalError, JournalWriter, journal_files, read_journal
 from shared.clock import SystemClock
 
 
@@ -172,7 +172,7 @@ def test_what_was_appended_survives_kill_9(tmp_path: Path) -> None:
 import os, signal, sys
 from pathlib import Path
 from bot_service.domain.message import InboundMessage, JournalRecord
-from bot_service.engines.journal_file import JournalWriter
+from bot_service.engines.wire.journal_file import JournalWriter
 from shared.clock import SystemClock
 writer = JournalWriter(Path(sys.argv[1]), "w1", SystemClock(), grew=lambda n, e: None)
 writer.open()

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from bot_service.engines.base import CopyError
 from bot_service.engines.neonize import library_copy
+from bot_service.engines.port import CopyError
 from tests.support.processes import ROOT
 
 BUILD = 1_052_000_000
@@ -115,7 +115,7 @@ def test_a_missing_engine_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 def test_a_folder_without_programs_is_named(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from bot_service.engines.neonize import library_copy;"
-        "from bot_service.engines.base import CopyError\n"
+        "from bot_service.engines.port import CopyError\n"
         f"try: library_copy.make({BUILD}, Path(sys.argv[1]))\n"
         "except CopyError as error: print(error.reason)"
     )

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bot_service.engines.frames import down_decoder, up_decoder
-from bot_service.engines.link import Link, LinkClosed, connect, listening_socket
-from bot_service.engines.protocol import Command, Down, JournalAdvanced, Pulse, Signal, Up
+from bot_service.engines.wire.frames import down_decoder, up_decoder
+from bot_service.engines.wire.link import Link, LinkClosed, connect, listening_socket
+from bot_service.engines.wire.protocol import Command, Down, JournalAdvanced, Signal, Up, WorkerPulse
 from tests.support.waiting import eventually
 
 LIMIT = 256 * 1024
@@ -120,13 +120,13 @@ async def test_only_the_newest_position_is_told(pair: Pair) -> None:
     assert pair.worker is not None
     for end in range(1000):
         pair.worker.offer_latest("j", JournalAdvanced("j", end))
-        pair.worker.offer_latest("pulse", Pulse(end, 0, 0, 0, 0))
+        pair.worker.offer_latest("pulse", WorkerPulse(end, 0, 0, 0, 0))
     found = []
     async for frame in pair.api.frames():
         found.append(frame)
         if len(found) == 2:
             break
-    assert found == [JournalAdvanced("j", 999), Pulse(999, 0, 0, 0, 0)]
+    assert found == [JournalAdvanced("j", 999), WorkerPulse(999, 0, 0, 0, 0)]
 
 
 async def test_a_socket_in_a_very_long_folder_can_be_reached(tmp_path: Path) -> None:

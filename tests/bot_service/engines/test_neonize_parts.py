@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 
 from bot_service.domain.signals import SignalKind as K
-from bot_service.engines.neonize import lines, signs
+from bot_service.engines.neonize import log_lines, stanza_signals
+from bot_service.engines.neonize.client_table_lock import ClientTableLock
 from bot_service.engines.neonize.errors import translate
 from bot_service.engines.neonize.files import DeviceFiles
-from bot_service.engines.neonize.maps import MapRule
-from bot_service.engines.neonize.sent import KEPT, SentMessage, SentMessages
-from bot_service.engines.table import files_of
+from bot_service.engines.neonize.sent_messages import KEPT, SentMessage, SentMessages
+from bot_service.engines.registry import files_of
 from shared.clock import SystemClock
 
 
-def stanza(text: str) -> lines.Stanza:
-    found = lines.parse(text)
+def stanza(text: str) -> log_lines.Stanza:
+    found = log_lines.parse(text)
     assert found is not None
     return found
 
@@ -55,7 +55,7 @@ def test_a_receipt_speaks_of_all_its_ids() -> None:
     ],
 )
 def test_acks_and_marks_prove_that_a_message_was_taken(text: str, ids: list[str] | None) -> None:
-    assert signs.taken(stanza(text)) == ids
+    assert stanza_signals.taken(stanza(text)) == ids
 
 
 def test_what_was_seen_to_be_taken_is_remembered_with_its_first_time(tmp_path: Path) -> None:
@@ -71,13 +71,15 @@ def test_what_was_seen_to_be_taken_is_remembered_with_its_first_time(tmp_path: P
 
 
 def test_other_lines_are_no_stanzas() -> None:
-    assert lines.parse("Got 515 code, reconnecting...") is None
-    assert lines.ignored_message("Ignoring message 3A01 from 1@s.whatsapp.net: old counter") == "3A01"
-    assert lines.ignored_message("Decrypting message from 1@s.whatsapp.net") is None
-    assert lines.unreadable_message("Error decrypting message 3A01 from 1@s.whatsapp.net: no valid sessions") == "3A01"
-    assert lines.unreadable_message("Ignoring message 3A01 from 1@s.whatsapp.net: old counter") is None
-    assert lines.is_passed_over("Unhandled encrypted message (type new) from 1@s.whatsapp.net")
-    assert not lines.is_passed_over("Decrypting message from 1@s.whatsapp.net")
+    assert log_lines.parse("Got 515 code, reconnecting...") is None
+    assert log_lines.ignored_message("Ignoring message 3A01 from 1@s.whatsapp.net: old counter") == "3A01"
+    assert log_lines.ignored_message("Decrypting message from 1@s.whatsapp.net") is None
+    assert (
+        log_lines.unreadable_message("Error decrypting message 3A01 from 1@s.whatsapp.net: no valid sessions") == "3A01"
+    )
+    assert log_lines.unreadable_message("Ignoring message 3A01 from 1@s.whatsapp.net: old counter") is None
+    assert log_lines.is_passed_over("Unhandled encrypted message (type new) from 1@s.whatsapp.net")
+    assert not log_lines.is_passed_over("Decrypting message from 1@s.whatsapp.net")
     assert stanza('<iq id="1"><pair-device><ref>2@a</ref><ref>2@b</ref></pair-device></iq>').offered_codes == 2
 
 
@@ -115,8 +117,10 @@ def test_other_lines_are_no_stanzas() -> None:
         ('<iq id="1"/>', False, None),
     ],
 )
-def test_the_words_of_the_server_have_one_meaning_each(text: str, pairing: bool, sign: signs.Sign | None) -> None:
-    assert signs.of_stanza(stanza(text), pairing=pairing) == sign
+def test_the_words_of_the_server_have_one_meaning_each(
+    text: str, pairing: bool, sign: stanza_signals.Sign | None
+) -> None:
+    assert stanza_signals.of_stanza(stanza(text), pairing=pairing) == sign
 
 
 @pytest.mark.parametrize(
@@ -178,7 +182,7 @@ def test_everything_of_a_session_is_found_when_it_is_forgotten(tmp_path: Path) -
 
 
 def test_starts_and_stops_happen_alone() -> None:
-    rule = MapRule(SystemClock(), look_up_s=0.1)
+    rule = ClientTableLock(SystemClock(), look_up_s=0.1)
     rule.before_call()
     begun = time.monotonic()
     with rule.alone():

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot_service.domain.message import OutgoingMessage
-from bot_service.engines.base import EngineError
+from bot_service.engines.port import EngineError
 from bot_service.settings import BotSettings
 from shared.settings import environment_without_secrets
 from tests.bot_service.engines.conftest import Bench

@@ -12,7 +12,7 @@ import pytest
 
 from bot_service.domain.message import InboundMessage, OutgoingMessage, Receipt
 from bot_service.domain.signals import SignalKind
-from bot_service.engines.base import EngineError
+from bot_service.engines.port import EngineError
 from bot_service.engines.simulator.actions import ACTIONS
 from bot_service.engines.simulator.engine import SimulatorEngine
 from bot_service.engines.simulator.options import SimulatorOptions

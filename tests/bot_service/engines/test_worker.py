@@ -9,11 +9,11 @@ import signal
 import pytest
 
 from bot_service.domain.message import OutgoingMessage
-from bot_service.engines.base import EngineError
-from bot_service.engines.frames import up_decoder
-from bot_service.engines.link import connect
-from bot_service.engines.protocol import Command, Hello, Reply, Snapshot
-from bot_service.engines.run_files import socket_path
+from bot_service.engines.port import EngineError
+from bot_service.engines.wire.frames import up_decoder
+from bot_service.engines.wire.link import connect
+from bot_service.engines.wire.protocol import Command, Hello, Reply, Snapshot
+from bot_service.engines.wire.worker_records import socket_path
 from tests.bot_service.engines.conftest import Bench
 from tests.support.waiting import eventually
 

@@ -13,9 +13,9 @@ from aiohttp.test_utils import TestServer
 from bot_service import keys
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import State
-from bot_service.engines.base import EngineError
 from bot_service.engines.neonize import library_copy
-from bot_service.sessions import client_version, version_recovery
+from bot_service.engines.port import EngineError
+from bot_service.sessions import client_version, client_version_recovery
 from bot_service.sessions.client_version import VersionFacts
 from tests.support.bot_app import Bot, running
 from tests.support.fake_pool import FakePool
@@ -30,7 +30,7 @@ NEW, NEWER = BUILTIN + 1000, BUILTIN + 2000
 @pytest.fixture(autouse=True)
 def patient_with_canaries(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a clock that is so fast, making a copy takes minutes."""
-    monkeypatch.setattr(version_recovery, "VERDICT_S", 3600.0)
+    monkeypatch.setattr(client_version_recovery, "VERDICT_S", 3600.0)
 
 
 class Page:
@@ -53,7 +53,7 @@ class Scene:
         self.pool = bot.pool
 
     async def all_are(self, state: State, *sessions: str) -> None:
-        registry = self.bot.app[keys.REGISTRY]
+        registry = self.bot.app[keys.SESSIONS].registry
 
         def look() -> bool:
             return all((r := registry.get(session)) is not None and r.state is state for session in sessions)
@@ -61,10 +61,10 @@ class Scene:
         await eventually(look, what=f"{sessions} being {state}, are {self.states()}")
 
     def states(self) -> list[tuple[str, str, str]]:
-        return [(record.id, record.state.value, record.reason) for record in self.bot.app[keys.REGISTRY]]
+        return [(record.id, record.state.value, record.reason) for record in self.bot.app[keys.SESSIONS].registry]
 
     def facts(self) -> VersionFacts:
-        return self.bot.app[keys.CLIENT_VERSION].facts()
+        return self.bot.app[keys.SESSIONS].client_version.facts()
 
     def notices(self) -> list[tuple[str, str]]:
         """(type, text) of every alert that has arrived."""
@@ -138,7 +138,7 @@ async def test_a_refused_fleet_returns_with_the_published_build(tmp_path: Path) 
         assert len(here.logins_with(NEW)) == 6
         assert here.pool.refused == {BUILTIN}
         assert here.facts().refused == (f"2.3000.{BUILTIN}",)
-        paired = [record.jid for record in here.bot.app[keys.REGISTRY]]
+        paired = [record.jid for record in here.bot.app[keys.SESSIONS].registry]
         assert all(paired)
     # What was refused is known after a restart, and not announced though the page is away.
     here.page.build = None
@@ -212,7 +212,7 @@ async def test_a_refusal_of_one_account_is_its_own_trouble(tmp_path: Path) -> No
         here.pool.outdated_accounts = {"bad"}
         here.pool.drop("bad")
         await here.all_are(State.RECONNECTING, "bad")
-        record = here.bot.app[keys.REGISTRY].get("bad")
+        record = here.bot.app[keys.SESSIONS].registry.get("bad")
         assert record is not None
         assert record.reason == "client_refused"
         here.pool.drop("good")
@@ -288,7 +288,7 @@ async def test_a_canary_that_goes_away_is_replaced(tmp_path: Path, end: str) -> 
         here.pool.outdated, here.page.build = {BUILTIN}, None
         here.pool.drop("a", "b", "c")
         await here.noticed("service.alert", "service.alert")
-        canary = here.bot.app[keys.SUPERVISOR].policy.canary
+        canary = here.bot.app[keys.SESSIONS].supervisor.policy.canary
         assert canary is not None
         if end == "stop":
             await here.bot.call("POST", f"/api/sessions/{canary}/stop")
@@ -303,7 +303,7 @@ async def test_a_canary_that_goes_away_is_replaced(tmp_path: Path, end: str) -> 
 async def test_a_canary_that_cannot_connect_makes_way_for_another_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(version_recovery, "VERDICT_S", 200.0)
+    monkeypatch.setattr(client_version_recovery, "VERDICT_S", 200.0)
     async with scene(tmp_path, "a", "b", "c") as here:
         here.pool.outdated, here.page.build = {BUILTIN}, None
         here.pool.drop("a", "b", "c")

@@ -13,9 +13,9 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine
 
-from bot_service.store import tables_delivery  # noqa: F401  (its tables join the metadata)
+from bot_service.store import message_tables  # noqa: F401  registers its tables
 from bot_service.store.database import StoreRefused, _config, open_database
-from bot_service.store.tables import metadata
+from bot_service.store.session_tables import metadata
 
 
 def revisions() -> list[str]:

@@ -13,18 +13,18 @@ import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot_service.domain.record import Record, Transition
+from bot_service.domain.session_record import SessionRecord, Transition
 from bot_service.domain.states import Actor, State
 from bot_service.store.database import open_database
 from bot_service.store.sessions import BATCH, PAGE, RecordOf, SessionStore, StoreUnavailable
 from shared.clock import SystemClock
 
 
-def session(number: int, *, created_ms: int = 1) -> Record:
-    return Record(id=f"s{number:05d}", owner="main", name="one", created_ms=created_ms)
+def session(number: int, *, created_ms: int = 1) -> SessionRecord:
+    return SessionRecord(id=f"s{number:05d}", owner="main", name="one", created_ms=created_ms)
 
 
-def change(record: Record) -> Transition:
+def change(record: SessionRecord) -> Transition:
     return Transition(
         session=record.id, at_ms=1, from_state=State.STOPPED, to_state=State.STARTING, reason="user_start",
         detail=None, actor=Actor.NOBODY,

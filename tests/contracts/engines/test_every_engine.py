@@ -9,7 +9,7 @@ import pytest
 
 from bot_service.domain.message import OutgoingMessage
 from bot_service.domain.signals import SignalKind
-from bot_service.engines import table
+from bot_service.engines import registry
 from tests.contracts.engines.conftest import Bench
 from tests.contracts.engines.outside import ANN, BOT, SESSION
 from tests.wire.worker_driver import CommandError, eventually
@@ -260,7 +260,7 @@ async def test_a_worker_ends_cleanly_on_sigterm_with_everything_journalled(bench
 async def test_a_worker_announces_the_client_build_that_was_ordered_and_says_so(
     bench: Bench, chosen: int | None
 ) -> None:
-    library = table.client_library(bench.engine)
+    library = registry.client_library(bench.engine)
     build = 0
     if library is not None:
         build = chosen or library.builtin_build()
@@ -279,7 +279,7 @@ async def test_a_worker_announces_the_client_build_that_was_ordered_and_says_so(
 
 
 async def test_a_copy_of_the_library_that_cannot_be_loaded_is_replaced_by_the_builtin_one(bench: Bench) -> None:
-    library = table.client_library(bench.engine)
+    library = registry.client_library(bench.engine)
     if library is None:
         # An engine without a version has nothing to load: the worker says so and runs.
         assert bench.worker.snapshot is not None

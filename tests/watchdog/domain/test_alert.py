@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from watchdog.domain import notices
 from watchdog.domain.alert import (
+    AlertContext,
+    AlertDecision,
     AlertPolicy,
-    Surroundings,
-    Verdict,
     Why,
     judge,
     needs_fallback,
@@ -34,51 +34,51 @@ def _notice(kind: NoticeKind) -> Notice:
 @pytest.mark.parametrize(
     ("kind", "around", "verdict", "why"),
     [
-        ("down", Surroundings(OPEN), "send", "news"),
-        ("down", Surroundings(OVER, in_maintenance=True), "send", "news"),
-        ("down", Surroundings(OVER, closer="waiting"), "merge", "both_waited"),
-        ("down", Surroundings(OVER, closer="done"), "send", "news"),
-        ("up", Surroundings(OVER, opener="done"), "send", "news"),
-        ("up", Surroundings(OVER, opener=None), "merge", "opener_never_meant"),
-        ("up", Surroundings(OVER, opener="waiting"), "merge", "both_waited"),
-        ("up", Surroundings(OVER, opener="leased"), "hold", "opener_in_flight"),
-        ("up", Surroundings(OVER, opener="muted"), "mute", "opener_muted"),
-        ("up", Surroundings(OVER, opener="expired"), "mute", "opener_muted"),
-        ("up", Surroundings(OVER, opener="done", in_maintenance=True), "send", "news"),
-        ("degraded_over", Surroundings(OVER, opener="waiting"), "hold", "opener_still_waits"),
-        ("reminder", Surroundings(OPEN, opener="done"), "send", "news"),
-        ("reminder", Surroundings(OVER, opener="done"), "mute", "incident_over"),
-        ("reminder", Surroundings(None), "mute", "incident_over"),
-        ("reminder", Surroundings(ACKNOWLEDGED, opener="done"), "mute", "acknowledged"),
-        ("reminder", Surroundings(OPEN, opener="done", in_maintenance=True), "mute", "maintenance"),
-        ("reminder", Surroundings(OPEN, opener="done", newer_reminder=True), "mute", "superseded"),
-        ("reminder", Surroundings(OPEN, opener="waiting"), "mute", "opener_still_waits"),
-        ("degraded", Surroundings(OPEN), "send", "news"),
-        ("degraded", Surroundings(OPEN, open_kinds=frozenset({IncidentKind.DOWN})), "hold", "inhibited_by_down"),
-        ("degraded", Surroundings(OVER, open_kinds=frozenset({IncidentKind.DOWN})), "mute", "incident_over"),
-        ("degraded", Surroundings(OPEN, open_kinds=frozenset({IncidentKind.BLIND})), "hold", "inhibited_by_blind"),
-        ("degraded", Surroundings(OPEN, in_maintenance=True), "hold", "maintenance"),
-        ("refused", Surroundings(OPEN, open_kinds=frozenset({IncidentKind.DOWN})), "hold", "inhibited_by_down"),
-        ("refused", Surroundings(OPEN, open_kinds=frozenset({IncidentKind.FLAPPING})), "send", "news"),
-        ("blind", Surroundings(OPEN, open_kinds=frozenset({IncidentKind.DOWN})), "send", "news"),
-        ("flapping", Surroundings(OPEN), "send", "news"),
-        ("restarted", Surroundings(), "send", "news"),
-        ("restarted", Surroundings(restarts=3), "mute", "too_many_restarts"),
-        ("restarted", Surroundings(in_maintenance=True), "mute", "maintenance"),
-        ("restarted", Surroundings(open_kinds=frozenset({IncidentKind.DOWN})), "mute", "inhibited_by_down"),
-        ("channel_failing", Surroundings(), "send", "news"),
-        ("channel_failing", Surroundings(channel_works=True), "mute", "channel_works_again"),
-        ("test", Surroundings(in_maintenance=True), "send", "news"),
-        ("repair_budget_spent", Surroundings(OPEN, in_maintenance=True), "send", "news"),
+        ("down", AlertContext(OPEN), "send", "news"),
+        ("down", AlertContext(OVER, in_maintenance=True), "send", "news"),
+        ("down", AlertContext(OVER, closer="waiting"), "merge", "both_waited"),
+        ("down", AlertContext(OVER, closer="done"), "send", "news"),
+        ("up", AlertContext(OVER, opener="done"), "send", "news"),
+        ("up", AlertContext(OVER, opener=None), "merge", "opener_never_meant"),
+        ("up", AlertContext(OVER, opener="waiting"), "merge", "both_waited"),
+        ("up", AlertContext(OVER, opener="leased"), "hold", "opener_in_flight"),
+        ("up", AlertContext(OVER, opener="muted"), "mute", "opener_muted"),
+        ("up", AlertContext(OVER, opener="expired"), "mute", "opener_muted"),
+        ("up", AlertContext(OVER, opener="done", in_maintenance=True), "send", "news"),
+        ("degraded_over", AlertContext(OVER, opener="waiting"), "hold", "opener_still_waits"),
+        ("reminder", AlertContext(OPEN, opener="done"), "send", "news"),
+        ("reminder", AlertContext(OVER, opener="done"), "mute", "incident_over"),
+        ("reminder", AlertContext(None), "mute", "incident_over"),
+        ("reminder", AlertContext(ACKNOWLEDGED, opener="done"), "mute", "acknowledged"),
+        ("reminder", AlertContext(OPEN, opener="done", in_maintenance=True), "mute", "maintenance"),
+        ("reminder", AlertContext(OPEN, opener="done", newer_reminder=True), "mute", "superseded"),
+        ("reminder", AlertContext(OPEN, opener="waiting"), "mute", "opener_still_waits"),
+        ("degraded", AlertContext(OPEN), "send", "news"),
+        ("degraded", AlertContext(OPEN, open_kinds=frozenset({IncidentKind.DOWN})), "hold", "inhibited_by_down"),
+        ("degraded", AlertContext(OVER, open_kinds=frozenset({IncidentKind.DOWN})), "mute", "incident_over"),
+        ("degraded", AlertContext(OPEN, open_kinds=frozenset({IncidentKind.BLIND})), "hold", "inhibited_by_blind"),
+        ("degraded", AlertContext(OPEN, in_maintenance=True), "hold", "maintenance"),
+        ("refused", AlertContext(OPEN, open_kinds=frozenset({IncidentKind.DOWN})), "hold", "inhibited_by_down"),
+        ("refused", AlertContext(OPEN, open_kinds=frozenset({IncidentKind.FLAPPING})), "send", "news"),
+        ("blind", AlertContext(OPEN, open_kinds=frozenset({IncidentKind.DOWN})), "send", "news"),
+        ("flapping", AlertContext(OPEN), "send", "news"),
+        ("restarted", AlertContext(), "send", "news"),
+        ("restarted", AlertContext(restarts=3), "mute", "too_many_restarts"),
+        ("restarted", AlertContext(in_maintenance=True), "mute", "maintenance"),
+        ("restarted", AlertContext(open_kinds=frozenset({IncidentKind.DOWN})), "mute", "inhibited_by_down"),
+        ("channel_failing", AlertContext(), "send", "news"),
+        ("channel_failing", AlertContext(channel_works=True), "mute", "channel_works_again"),
+        ("test", AlertContext(in_maintenance=True), "send", "news"),
+        ("repair_budget_spent", AlertContext(OPEN, in_maintenance=True), "send", "news"),
     ],
 )
-def test_every_case_has_its_verdict_and_its_reason(kind: str, around: Surroundings, verdict: str, why: str) -> None:
+def test_every_case_has_its_verdict_and_its_reason(kind: str, around: AlertContext, verdict: str, why: str) -> None:
     judged = judge(_notice(NoticeKind(kind)), around, POLICY)
     assert (judged.verdict, judged.why) == (verdict, why)
 
 
 _SURROUNDINGS = st.builds(
-    Surroundings,
+    AlertContext,
     incident=st.sampled_from([None, OPEN, OVER, ACKNOWLEDGED]),
     closer=st.sampled_from([None, "waiting", "leased", "done"]),
     opener=st.sampled_from([None, "waiting", "leased", "done", "merged", "muted", "expired"]),
@@ -91,13 +91,13 @@ _SURROUNDINGS = st.builds(
 
 
 @given(st.sampled_from(NoticeKind), _SURROUNDINGS)
-def test_down_is_always_told_and_up_is_never_silent_after_it(kind: NoticeKind, around: Surroundings) -> None:
+def test_down_is_always_told_and_up_is_never_silent_after_it(kind: NoticeKind, around: AlertContext) -> None:
     judged = judge(_notice(kind), around, POLICY)
     assert isinstance(judged.why, Why)
     if kind in (NoticeKind.DOWN, NoticeKind.WAS_DOWN):
-        assert judged.verdict in (Verdict.SEND, Verdict.MERGE)
+        assert judged.verdict in (AlertDecision.SEND, AlertDecision.MERGE)
     if kind is NoticeKind.UP and around.opener in ("done", "waiting", "leased", None):
-        assert judged.verdict is not Verdict.MUTE
+        assert judged.verdict is not AlertDecision.MUTE
 
 
 def test_every_kind_of_incident_has_a_beginning_and_an_end_that_say_since_when() -> None:

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_notifier import FakeNotifier
-from tests.watchdog.flow.desk import Desk, desk
+from tests.watchdog.flow.dispatcher_bench import Desk, desk
 from watchdog.domain.ports import Delivered
 from watchdog.domain.states import Incident
 from watchdog.ledger.sqlite import open_in_memory

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_notifier import FAILS, OK, FakeNotifier
-from tests.watchdog.flow.desk import desk
+from tests.watchdog.flow.dispatcher_bench import desk
 from watchdog.domain import notices
 from watchdog.domain.ports import Delivered
 from watchdog.domain.states import IncidentKind, Notice

@@ -19,9 +19,9 @@ from watchdog.domain.alert import AlertPolicy
 from watchdog.domain.states import Incident, IncidentKind
 from watchdog.flow.dispatcher import Dispatcher
 from watchdog.flow.timing import epoch_ms
-from watchdog.ledger import claiming, outbox, rows
+from watchdog.ledger import claiming, incidents, outbox
 from watchdog.ledger.sqlite import Ledger, open_ledger
-from watchdog.stats.delivery_meter import DeliveryMeter
+from watchdog.metrics.delivery_meter import DeliveryMeter
 
 ROWS = 10_000
 CHANNELS = outbox.Channels(("aaaa",), ("ffff",))
@@ -51,7 +51,7 @@ async def _decide(ledger: Ledger, dispatcher: Dispatcher, name: str) -> Incident
     incident = Incident(name, "bot", IncidentKind.DOWN, now, now, "timeout")
 
     def keep(connection: Any) -> None:
-        rows.open_incident(connection, incident)
+        incidents.open_incident(connection, incident)
         outbox.enqueue(connection, notices.opened(incident), dispatcher.channels)
 
     await ledger.write(keep)

@@ -14,12 +14,12 @@ from tests.support.fake_clock import FakeClock
 from tests.support.fake_remediator import FakeRemediator
 from watchdog.domain.remediation import Refusal, Scene
 from watchdog.domain.states import Incident, IncidentKind
-from watchdog.flow.moments import Moments
 from watchdog.flow.remediator import RepairLoop, View
-from watchdog.ledger import repairs, rows
+from watchdog.flow.steady_time import SteadyTime
+from watchdog.ledger import incidents, repairs
 from watchdog.ledger.outbox import Channels
 from watchdog.ledger.sqlite import Ledger, open_in_memory
-from watchdog.stats.repair_meter import RepairMeter
+from watchdog.metrics.repair_meter import RepairMeter
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ class Stage:
     """One or more targets whose view the test sets, and the loop that repairs them."""
 
     def __init__(self, clock: FakeClock, ledger: Ledger, views: dict[str, View], *remediators: Any, **how: Any) -> None:
-        moments = Moments(clock)
+        moments = SteadyTime(clock)
         self.clock, self.ledger, self.views, self.told = clock, ledger, views, 0
         self.registry = CollectorRegistry()
         self.steady_ms = lambda: moments.now().steady_ms
@@ -99,7 +99,7 @@ async def test_a_spent_budget_pages_a_person_once_per_incident(clock: FakeClock)
     docker = FakeRemediator(clock)
     async with stage(clock, docker) as at:
         incident = at.down()
-        await at.ledger.write(lambda c: rows.open_incident(c, incident))
+        await at.ledger.write(lambda c: incidents.open_incident(c, incident))
         await clock.advance(8 * 3600)
         assert at.told == 1
         waiting = await at.ledger.read(

@@ -13,7 +13,7 @@ from tests.support.receiver import Receiver
 from watchdog.domain.outcome import Outcome
 from watchdog.probes import reasons
 from watchdog.probes.reasons import Failure, Proof
-from watchdog.probes.self_check import SelfCheck, Verdict, is_near
+from watchdog.probes.self_check import SelfCheck, SelfCheckResult, is_near
 
 TIMEOUT = Failure("timeout", Proof.NONE, True)
 REFUSED = Failure("connect_refused", Proof.TARGET, True)
@@ -25,7 +25,7 @@ def check(
     return SelfCheck(near=near, canaries=canaries, own_port=lambda: own_port, worst_stall_s=lambda _since: stall_s)
 
 
-async def judge(failure: Failure, **how: object) -> Verdict:
+async def judge(failure: Failure, **how: object) -> SelfCheckResult:
     return await check(**how).judge(failure, started=0.0, timeout_s=1.0)  # type: ignore[arg-type]
 
 
@@ -38,7 +38,7 @@ async def test_silence_while_a_canary_answers_is_the_targets_fault() -> None:
 
 async def test_silence_while_no_canary_answers_is_our_own() -> None:
     dead = f"http://127.0.0.1:{free_port()}"
-    assert await judge(TIMEOUT, canaries=(dead,)) == Verdict(Outcome.SELF_FAIL, "no_canary")
+    assert await judge(TIMEOUT, canaries=(dead,)) == SelfCheckResult(Outcome.SELF_FAIL, "no_canary")
 
 
 async def test_canaries_are_not_asked_about_a_neighbour() -> None:
@@ -52,7 +52,7 @@ async def test_a_refusal_proves_the_target_without_canaries() -> None:
 
 
 async def test_an_own_port_that_cannot_be_opened_is_our_own_fault() -> None:
-    assert await judge(REFUSED, own_port=free_port()) == Verdict(Outcome.SELF_FAIL, "own_port")
+    assert await judge(REFUSED, own_port=free_port()) == SelfCheckResult(Outcome.SELF_FAIL, "own_port")
 
 
 async def test_an_own_port_that_opens_is_no_fault() -> None:
@@ -64,8 +64,8 @@ async def test_an_own_port_that_opens_is_no_fault() -> None:
 async def test_a_resolver_that_does_not_answer_is_our_own_and_one_that_says_no_is_theirs() -> None:
     silent = reasons.of(socket.gaierror(socket.EAI_AGAIN, "try again"))
     unknown = reasons.of(socket.gaierror(socket.EAI_NONAME, "no such name"))
-    assert await judge(silent) == Verdict(Outcome.SELF_FAIL, "dns_unavailable")
-    assert await judge(unknown) == Verdict(Outcome.TARGET_FAIL, "dns_no_such_name")
+    assert await judge(silent) == SelfCheckResult(Outcome.SELF_FAIL, "dns_unavailable")
+    assert await judge(unknown) == SelfCheckResult(Outcome.TARGET_FAIL, "dns_no_such_name")
     assert (await judge(silent, near=True)).outcome is Outcome.TARGET_FAIL, "a container that is gone has no name"
 
 

@@ -1,0 +1,60 @@
+"""Brings what the library has read to the journal: messages, and receipts for ours. What cannot be journalled is not acknowledged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from bot_service.engines.neonize import inbound
+from bot_service.engines.neonize.receipt_gate import ReceiptGate
+from bot_service.engines.neonize.sent_messages import SentMessages
+from bot_service.engines.port import EngineError, EngineSink
+from shared import logs
+
+log = logs.get(__name__)
+
+
+class JournalIntake:
+    """`broken` is called once, when the journal has refused a message: the connection must end, so that the server sends it again."""
+
+    def __init__(
+        self,
+        session: str,
+        gate: ReceiptGate,
+        sent: SentMessages,
+        sink: EngineSink,
+        *,
+        fetch: inbound.Fetch,
+        broken: Callable[[], None],
+    ) -> None:
+        self._session, self._gate, self._sent, self._sink = session, gate, sent, sink
+        self._fetch, self._broken = fetch, broken
+        self._is_broken = False
+
+    def message(self, event: Any) -> None:
+        """A message that was decrypted."""
+        message_id = event.Info.ID
+        self._gate.reading(message_id)
+        try:
+            found = inbound.message(self._session, event, own_id=self._sent.own_id, fetch=self._fetch)
+            if found is not None:
+                self._sink.inbound(found)
+        except EngineError as error:
+            # Hold its receipt until the connection is closed.
+            self._gate.journal_failed()
+            if not self._is_broken:
+                self._is_broken = True
+                log.error("A message cannot be journalled", event_name="engine.journal", reason=error.detail)
+                self._broken()
+            return
+        self._gate.part_handled(message_id)
+
+    def receipt(self, event: Any) -> None:
+        """A mark on messages of ours."""
+        found = inbound.receipt(self._session, event, own_id=self._sent.own_id, chat_of=self._chat_of)
+        if found is not None:
+            self._sink.receipt(found)
+
+    def _chat_of(self, whatsapp_id: str) -> str | None:
+        known = self._sent.theirs(whatsapp_id)
+        return known.chat if known else None

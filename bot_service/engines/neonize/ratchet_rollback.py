@@ -1,0 +1,153 @@
+"""Puts a ratchet back by one message when the process was killed between its step and the journal, so that redelivery can be read.
+
+Triggers in the library's own SQLite file keep the last few old rows with the time of their change. At the next start, when the marks
+name a message that was begun and not finished, every row changed since then goes back: unless something was sent on that session in
+between (a sending chain must never go back), or more was changed than is kept. Own sender keys are never touched.
+
+Run it only while the library does not have the file open in this process: two SQLite libraries in one process do not see each
+other's locks. `python -m bot_service.engines.neonize.ratchet_rollback FILE [MESSAGE_ID AT_MS]` does the same in a process of its own.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from collections.abc import Iterable
+from contextlib import closing
+from enum import StrEnum
+from itertools import pairwise
+from pathlib import Path
+
+from bot_service.engines.neonize.decrypt_marks import DecryptMark
+from bot_service.engines.neonize.ratchet_record import only_received
+
+KEPT_ROWS = 24
+BUSY_S = 5.0
+NOW_MS = "CAST(strftime('%s','now') AS INTEGER)*1000 + CAST(substr(strftime('%f','now'),4) AS INTEGER)"
+PRUNE = "DELETE FROM veilleur_undo WHERE seq <= (SELECT max(seq) FROM veilleur_undo) - 24"  # KEPT_ROWS
+SESSIONS, SENDER_KEYS, PRE_KEYS = "whatsmeow_sessions", "whatsmeow_sender_keys", "whatsmeow_pre_keys"
+
+
+class RollbackResult(StrEnum):
+    """What became of an unfinished message."""
+
+    NOTHING = "nothing"  # its ratchet step was never taken: redelivery is read as it is
+    BACK = "back"  # the step was taken back: redelivery is read
+    SENT_BETWEEN = "sent_between"  # something was sent on that session: the message may be lost
+    TOO_MUCH = "too_much"  # more was changed than is kept: the message may be lost
+
+
+def _trigger(name: str, when: str, table: str, columns: str) -> str:
+    keep = f"INSERT INTO veilleur_undo (at_ms, tab, k1, k2, k3, old) VALUES ({NOW_MS}, '{table}', {columns})"  # noqa: S608  constants
+    return f"CREATE TRIGGER IF NOT EXISTS veilleur_{name} AFTER {when} ON {table} BEGIN {keep}; {PRUNE}; END"
+
+
+SCHEMA = (
+    """CREATE TABLE IF NOT EXISTS veilleur_undo
+    (seq INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, tab TEXT NOT NULL, k1 TEXT, k2 TEXT, k3 TEXT, old BLOB)""",
+    _trigger("session_new", "INSERT", SESSIONS, "new.our_jid, new.their_id, NULL, NULL"),
+    _trigger("session_moved", "UPDATE", SESSIONS, "old.our_jid, old.their_id, NULL, old.session"),
+    _trigger("sender_key_new", "INSERT", SENDER_KEYS, "new.our_jid, new.chat_id, new.sender_id, NULL"),
+    _trigger("sender_key_moved", "UPDATE", SENDER_KEYS, "old.our_jid, old.chat_id, old.sender_id, old.sender_key"),
+    _trigger("pre_key_used", "DELETE", PRE_KEYS, "old.jid, old.key_id, old.uploaded, old.key"),
+)
+
+
+def prepare(store: Path, unfinished: DecryptMark | None) -> RollbackResult:
+    """Undo the unfinished message if there is one, throw the kept rows away and see to the triggers. Raises ``sqlite3.Error``."""
+    if store.stat().st_size == 0:
+        return RollbackResult.NOTHING
+    with closing(sqlite3.connect(store, timeout=BUSY_S, isolation_level=None)) as db:
+        known = db.execute("SELECT count(*) FROM sqlite_master WHERE name IN (?, ?)", (SESSIONS, PRE_KEYS)).fetchone()
+        if known[0] < 2:
+            return RollbackResult.NOTHING
+        db.execute("BEGIN IMMEDIATE")
+        for statement in SCHEMA:
+            db.execute(statement)
+        outcome = _undo(db, unfinished) if unfinished is not None else RollbackResult.NOTHING
+        db.execute("DELETE FROM veilleur_undo")
+        db.execute("COMMIT")
+    return outcome
+
+
+def _undo(db: sqlite3.Connection, unfinished: DecryptMark) -> RollbackResult:
+    rows = db.execute(
+        "SELECT tab, k1, k2, k3, old FROM veilleur_undo WHERE at_ms >= ? ORDER BY seq", (unfinished.at_ms,)
+    ).fetchall()
+    if not rows:
+        return RollbackResult.NOTHING
+    if len(rows) >= KEPT_ROWS:
+        return RollbackResult.TOO_MUCH
+    before: dict[tuple[str, str, str, str], list[bytes | None]] = {}
+    for table, k1, k2, k3, old in rows:
+        before.setdefault((table, k1, k2, k3), []).append(old)
+    own = _own_users(db)
+    back, kept = 0, 0
+    for key, olds in before.items():
+        table, k1, k2, k3 = key
+        if table == SENDER_KEYS and k3.replace("_", ":").split(":")[0] in own:
+            continue
+        if table == SESSIONS and not _may_go_back(db, k1, k2, olds):
+            kept += 1
+            continue
+        _put_back(db, table, (k1, k2, k3), olds[0])
+        back += 1
+    if kept and not back:
+        return RollbackResult.SENT_BETWEEN
+    return RollbackResult.SENT_BETWEEN if kept and _is_receiving_kept(before) else RollbackResult.BACK
+
+
+def _is_receiving_kept(before: Iterable[tuple[str, str, str, str]]) -> bool:
+    # With a group message the sender's key went back although a session did not: the text can still be read again.
+    return not any(table == SENDER_KEYS for table, *_ in before)
+
+
+def _may_go_back(db: sqlite3.Connection, our_jid: str, their_id: str, olds: list[bytes | None]) -> bool:
+    query = "SELECT session FROM whatsmeow_sessions WHERE our_jid=? AND their_id=?"
+    row = db.execute(query, (our_jid, their_id)).fetchone()
+    if row is None:
+        return False
+    steps = [*olds, row[0]]
+    try:
+        return all(after is not None and only_received(before, after) for before, after in pairwise(steps))
+    except ValueError:
+        return False
+
+
+_UPDATE = {
+    SESSIONS: "UPDATE whatsmeow_sessions SET session=? WHERE our_jid=? AND their_id=?",
+    SENDER_KEYS: "UPDATE whatsmeow_sender_keys SET sender_key=? WHERE our_jid=? AND chat_id=? AND sender_id=?",
+}
+_DELETE = {
+    SESSIONS: "DELETE FROM whatsmeow_sessions WHERE our_jid=? AND their_id=?",
+    SENDER_KEYS: "DELETE FROM whatsmeow_sender_keys WHERE our_jid=? AND chat_id=? AND sender_id=?",
+}
+_RETURN_KEY = "INSERT OR IGNORE INTO whatsmeow_pre_keys (jid, key_id, uploaded, key) VALUES (?, ?, ?, ?)"
+
+
+def _put_back(db: sqlite3.Connection, table: str, key: tuple[str, str, str], old: bytes | None) -> None:
+    if table == PRE_KEYS:
+        db.execute(_RETURN_KEY, (key[0], int(key[1]), int(key[2]), old))
+        return
+    where = key if table == SENDER_KEYS else key[:2]
+    if old is None:
+        db.execute(_DELETE[table], where)
+    else:
+        db.execute(_UPDATE[table], (old, *where))
+
+
+def _own_users(db: sqlite3.Connection) -> set[str]:
+    users = set()
+    for jid, lid in db.execute("SELECT jid, lid FROM whatsmeow_device"):
+        users |= {str(address).split("@")[0].split(":")[0] for address in (jid, lid) if address}
+    return users
+
+
+def main(argv: list[str]) -> int:
+    unfinished = DecryptMark(argv[1], int(argv[2])) if len(argv) > 2 else None
+    sys.stdout.write(prepare(Path(argv[0]), unfinished).value)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

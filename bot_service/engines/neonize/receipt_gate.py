@@ -1,0 +1,253 @@
+"""Holds the library back so that no receipt leaves before its message is journalled, and at most one message is in between.
+
+The library logs every frame and waits for the log. So a frame in tells what comes, the line before a decryption is held until the
+message before is finished, and the line of a receipt is held until its message is finished. A send of ours begins only between two
+messages, so that a message can always be undone. Every wait is bounded, because a message may also end in ways that are not seen here; a
+wait that ran out is counted in `overdue` (a message, marked as doubtful on disk) or `crowded` (a send or a decryption out of turn).
+"""
+
+from __future__ import annotations
+
+import threading
+
+from bot_service.engines.neonize.decrypt_marks import DecryptMark, DecryptMarks
+from bot_service.engines.neonize.open_messages import OpenMessage, OpenMessages
+from bot_service.engines.neonize.turn_taking import SendTurn, TurnTaking
+from shared.clock import Clock, to_ms
+
+HOLD_S = 10.0
+# While a message is being read (its file may have to be fetched first), or cannot be journalled.
+STUCK_HOLD_S = 60.0
+REST_S = 2.0
+TURN_S = 5.0
+TICK_S = 0.005
+# The library queues 2,048 stanzas in order; what comes beyond is handled in any order.
+MAX_WAITING = 256
+BACK_PRESSURE_S = 1.0
+ASK_S = 2.0
+UNKNOWN = "?"
+
+
+class ReceiptGate:
+    """One per client. `received`, `passed_over` and `before_…` are called on the library's threads, `reading` and `part_handled` on its
+    event pump, `begin_send` and `end_send` on the thread of a send."""
+
+    def __init__(
+        self,
+        marks: DecryptMarks,
+        clock: Clock,
+        *,
+        hold_s: float = HOLD_S,
+        rest_s: float = REST_S,
+        turn_s: float = TURN_S,
+    ) -> None:
+        self._marks = marks
+        self._clock = clock
+        self._hold_s, self._rest_s, self._turn_s = hold_s, rest_s, turn_s
+        self._changed = threading.Condition()
+        self._turns = TurnTaking()
+        self._messages = OpenMessages()
+        # The one that may be decrypted now, or was decrypted last.
+        self._begun: OpenMessage | None = None
+        self._begun_mark: DecryptMark | None = None
+        self._doubtful = ""
+        self._to_ask: set[str] = set()
+        # When the ratchet moved last for something that is finished.
+        self._moved_ms = 0
+        self._broken = False
+        self._over = False
+        self.overdue = self.crowded = 0
+
+    def received(self, message_id: str, parts: int) -> None:
+        """A message with so many encrypted parts came in and waits to be decrypted. Holds while too many wait: past its own queue the
+        library would decrypt in any order."""
+        with self._changed:
+            self._messages.add(OpenMessage(message_id, parts))
+            if self._messages.waiting > MAX_WAITING:
+                self._changed.wait_for(self._has_room, BACK_PRESSURE_S)
+
+    def before_decrypt(self) -> None:
+        """Hold until the message before is finished and no send is under way, then mark the next one as begun."""
+        with self._changed:
+            if self._begun is not None:
+                self._wait_for(self._begun)
+            self._turns.decryptions_waiting += 1
+            self._changed.notify_all()
+            if not self._changed.wait_for(lambda: self._over or self._turns.decryption_may_begin(), self._turn_s):
+                self.crowded += 1
+            self._turns.decryptions_waiting -= 1
+            self._turns.begin_decryption()
+            self._begun = self._messages.take_next()
+            # What is decrypted without having been seen to come is marked all the same: it can be undone without its name.
+            self._begun_mark = DecryptMark(self._begun.id if self._begun else UNKNOWN, self._later_than_last())
+            self._marks.begin(self._begun_mark)
+            self._changed.notify_all()
+
+    def begin_send(self) -> SendTurn:
+        """Hold until no message is between its decryption and its journal entry; then none is begun until :meth:`end_send`."""
+        turn = SendTurn()
+        with self._changed:
+            until = self._clock.monotonic() + self._turn_s
+            self._turns.sends_waiting += 1
+            if self._begun is not None:
+                self._wait_for(self._begun, self._turn_s)
+            left = max(0.0, until - self._clock.monotonic())
+            if self._changed.wait_for(lambda: self._over or self._may_send(), left):
+                self._turns.begin_send(turn)
+            else:
+                self.crowded += 1
+            self._turns.sends_waiting -= 1
+            self._changed.notify_all()
+        return turn
+
+    def end_send(self, turn: SendTurn) -> None:
+        """All that the send changes in the store is committed, or it failed. Harmless a second time."""
+        with self._changed:
+            if self._turns.end_send(turn):
+                self._moved_ms = self._now_ms()
+                self._changed.notify_all()
+
+    def before_receipt(self, message_ids: list[str]) -> None:
+        """Hold until all these messages are finished."""
+        with self._changed:
+            for message_id in message_ids:
+                message = self._messages.oldest(message_id)
+                if message is not None:
+                    self._wait_for(message)
+
+    def before_ack(self, message_id: str) -> None:
+        """Hold until the sender is asked for an unreadable message again: the server forgets what is acknowledged."""
+        with self._changed:
+            self._changed.wait_for(lambda: message_id not in self._to_ask or self._over, ASK_S)
+            self._to_ask.discard(message_id)
+
+    def unreadable(self, message_id: str) -> None:
+        """The message cannot be decrypted; its sender is asked again next."""
+        with self._changed:
+            self._to_ask.add(message_id)
+
+    def asked_again(self, message_id: str) -> None:
+        """The frame that asks the sender for this message leaves."""
+        with self._changed:
+            self._to_ask.discard(message_id)
+            self._changed.notify_all()
+
+    def reading(self, message_id: str) -> None:
+        """A part of the message is being read: it will be handled, however long that takes."""
+        with self._changed:
+            message = self._messages.oldest(message_id)
+            if message is not None:
+                message.reading = True
+
+    def passed_over(self) -> None:
+        """The library cannot do anything with a part of the message that it decrypts now, and says nothing more of it."""
+        with self._changed:
+            if self._is_decrypting() and self._begun is not None:
+                self._part_handled(self._begun.id)
+
+    def part_handled(self, message_id: str, *, last: bool = False) -> None:
+        """One part of the message is journalled, or there is nothing to journal in it. `last`: no other part will be tried."""
+        with self._changed:
+            self._part_handled(message_id, last)
+
+    def _part_handled(self, message_id: str, last: bool = False) -> None:
+        message = self._messages.oldest(message_id)
+        if message is not None:
+            message.touched, message.reading = True, False
+            message.parts_left = 0 if last else message.parts_left - 1
+            if message.parts_left <= 0:
+                self._finish(message)
+        elif self._begun_mark is not None and self._begun_mark.message_id in (message_id, UNKNOWN):
+            self._mark_done(self._begun_mark.message_id)  # it came after its wait had run out, or was not seen to come
+        if message_id == self._doubtful and not self._broken:
+            self._doubtful = ""
+            self._marks.doubt(None)
+        self._changed.notify_all()
+
+    def journal_failed(self) -> None:
+        """A message could not be journalled: hold its receipt until the connection is closed (`let_go`)."""
+        with self._changed:
+            self._broken = True
+
+    def new_connection(self) -> None:
+        """What came on an older socket and was not begun will come again."""
+        with self._changed:
+            self._to_ask.clear()
+            self._messages.close_all_but(self._begun)
+            self._changed.notify_all()
+
+    def let_go(self) -> None:
+        """The client is over: hold nothing any more."""
+        with self._changed:
+            self._over = True
+            self._changed.notify_all()
+
+    @property
+    def is_idle(self) -> bool:
+        """No message is between its decryption and its journal entry."""
+        with self._changed:
+            return not self._is_decrypting()
+
+    def _is_decrypting(self) -> bool:
+        return self._begun is not None and self._begun.is_open
+
+    def _may_send(self) -> bool:
+        return not self._is_decrypting() and self._turns.send_may_begin()
+
+    def _has_room(self) -> bool:
+        # A send waits for answers of the server, which come the same way as the messages that would be held here.
+        return self._messages.waiting <= MAX_WAITING or self._turns.is_sending or self._over
+
+    def _wait_for(self, message: OpenMessage, patience_s: float = STUCK_HOLD_S) -> None:
+        begin = self._clock.monotonic()
+        rest_until = None
+        while message.is_open and not self._over:
+            now = self._clock.monotonic()
+            if message.touched:
+                # The parts of one message are decrypted before its receipt is tried, so the rest comes at once or never.
+                rest_until = rest_until or now + self._rest_s
+                if now >= rest_until and not self._broken:
+                    self._finish(message)
+                    return
+            if now - begin >= (STUCK_HOLD_S if self._broken or message.reading else self._hold_s):
+                self._give_up(message)
+                return
+            if now - begin >= patience_s:
+                return
+            self._changed.wait(TICK_S if message.touched else min(self._hold_s, patience_s) / 8)
+
+    def _give_up(self, message: OpenMessage) -> None:
+        # Not marked as done: if it is read after all, its end will still be seen. Until then it may be lost by a kill.
+        self.overdue += 1
+        self._messages.close(message)
+        self._doubtful = message.id
+        self._marks.doubt(DecryptMark(message.id, self._now_ms()))
+        self._changed.notify_all()
+
+    def _finish(self, message: OpenMessage) -> None:
+        self._messages.close(message)
+        begun, mark = self._begun, self._begun_mark
+        if begun is not None and mark is not None and begun is not message and begun.is_open:
+            # Only one is decrypted at a time, so it was this one and not the one that the order told.
+            self._messages.put_back(begun)
+            self._begun = None
+            self._marks.begin(DecryptMark(message.id, mark.at_ms))
+        self._mark_done(message.id)
+        self._changed.notify_all()
+
+    def _mark_done(self, message_id: str) -> None:
+        if not self._broken:
+            self._moved_ms = self._now_ms()
+            self._marks.done(DecryptMark(message_id, self._moved_ms))
+
+    def _later_than_last(self) -> int:
+        # What the ratchet writes for this message must be younger than the mark, and what was written before must be older.
+        for _ in range(20):
+            now = self._now_ms()
+            if now > self._moved_ms:
+                return now
+            self._changed.wait(0.0005)
+        return self._now_ms()
+
+    def _now_ms(self) -> int:
+        return to_ms(self._clock.now())

@@ -1,0 +1,115 @@
+"""Puts sessions into workers and takes them out; one entry per session, changed only by who holds its lock."""
+
+from __future__ import annotations
+
+from bot_service.engines.pool.fleet import Fleet
+from bot_service.engines.pool.policy import PoolPolicy
+from bot_service.engines.pool.session_entries import SessionEntry
+from bot_service.engines.pool.worker_handle import WorkerHandle
+from bot_service.engines.port import EngineError
+from shared import logs
+from shared.tasks import spawn
+
+log = logs.get(__name__)
+
+PAIRING_END_S = 10.0
+
+
+class Placement:
+    """``first_incarnation`` is higher than every number an earlier process gave, so that they grow over restarts."""
+
+    def __init__(self, policy: PoolPolicy, fleet: Fleet, *, first_incarnation: int) -> None:
+        self._policy, self._fleet = policy, fleet
+        self._incarnation = first_incarnation
+        self.entries: dict[str, SessionEntry] = {}
+        self.closing = False
+
+    def entry(self, session: str) -> SessionEntry:
+        """The session's entry, made when there is none."""
+        found = self.entries.get(session)
+        if found is None:
+            found = self.entries[session] = SessionEntry(session)
+        return found
+
+    def running(self, session: str) -> SessionEntry:
+        """The entry of a session that is to run. Raises :class:`EngineError` ``not_started``."""
+        found = self.entries.get(session)
+        if found is None or not found.wanted:
+            raise EngineError("not_started", "the session is not started", retryable=True)
+        return found
+
+    def worker_of(self, session: str) -> WorkerHandle:
+        """Where commands for the session go. Raises :class:`EngineError` while it is nowhere."""
+        entry = self.running(session)
+        if entry.worker is None or entry.is_between:
+            raise EngineError("not_connected", "the session is between two workers", retryable=True)
+        return entry.worker
+
+    def entries_in(self, worker: WorkerHandle) -> list[SessionEntry]:
+        """In the order of their names, so that what follows does not depend on chance."""
+        return [found for name in sorted(worker.sessions) if (found := self.entries.get(name)) is not None]
+
+    def choose(self, entry: SessionEntry, *, canary: bool = False) -> WorkerHandle:
+        """The worker for the next start of ``entry``; for the ``canary`` one that announces the build to be tried."""
+        if self.closing:
+            raise EngineError("no_worker", "the service is stopping")
+        if self.pairs_apart(entry):
+            return self._fleet.make(pairing=True)
+        avoid, entry.avoid = entry.avoid, None
+        return self._fleet.with_room(avoid=avoid, canary=canary)
+
+    def pairs_apart(self, entry: SessionEntry) -> bool:
+        return entry.jid is None and self._policy.pairing_apart
+
+    async def start(self, entry: SessionEntry, worker: WorkerHandle, *, canary: bool = False) -> None:
+        """Start it there. Raises :class:`EngineError`; not for the worker's own death, which is told elsewhere."""
+        # Placed before the first wait, so that nobody else takes the room and a dying worker finds it here.
+        entry.place(worker)
+        self.entries[entry.session] = entry
+        self._incarnation += 1
+        entry.incarnation, entry.last_seq = self._incarnation, 0
+        entry.wanted, entry.finished, entry.unclaimed = True, False, None
+        args = {"jid": entry.jid, "proxy": entry.proxy, "pairing": entry.jid is None, "incarnation": entry.incarnation}
+        args |= {"canary": True} if canary else {}
+        try:
+            async with worker.starts:
+                await worker.command("start", entry.session, args)
+        except EngineError as error:
+            if error.code == "worker_lost":
+                return
+            self.remove(entry)
+            if error.code == "timeout":
+                spawn(self.stop_stray(worker, entry.session), name="engines.stray")
+            raise
+
+    async def stop(self, entry: SessionEntry) -> bool:
+        """Stop it. False when the worker did not say so: the worker is to be replaced then."""
+        worker = entry.worker
+        stopped = True
+        if worker is not None and not worker.is_lost:
+            try:
+                await worker.command("stop", entry.session)
+            except EngineError as error:
+                stopped = error.code == "worker_lost"
+        self.remove(entry)
+        return stopped
+
+    def remove(self, entry: SessionEntry) -> None:
+        """It is to run no more; a worker that was there only to pair it ends."""
+        worker = entry.worker
+        entry.place(None)
+        entry.wanted, entry.moving, entry.unclaimed = False, False, None
+        if worker is not None and worker.pairing and not worker.sessions:
+            spawn(self._fleet.end(worker, PAIRING_END_S), name="engines.pairing.end")
+
+    async def stop_stray(self, worker: WorkerHandle, session: str) -> None:
+        """End a session that runs in ``worker`` and should not; two clients of one account must not be."""
+        entry = self.entries.get(session)
+        if entry is not None and entry.worker is worker:
+            return
+        try:
+            await worker.command("stop", session)
+        except EngineError as error:
+            if error.code != "worker_lost":
+                log.error("A stray session does not stop", event_name="session.stray", worker=worker.id)
+                worker.kill()

@@ -1,0 +1,317 @@
+"""All engine workers seen as one engine: every session that is to run does, in exactly one worker, whatever dies.
+
+See :class:`bot_service.domain.ports.EnginePool`. Register the listeners, then :meth:`WorkerPool.open` it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bot_service.domain.message import OutgoingMessage, Sent
+from bot_service.domain.ports import EngineSignal
+from bot_service.domain.signals import SignalKind
+from bot_service.engines.pool.fleet import SUPERSEDED, Fleet
+from bot_service.engines.pool.listeners import Listeners
+from bot_service.engines.pool.placement import Placement
+from bot_service.engines.pool.policy import ClientChoice, PoolPolicy
+from bot_service.engines.pool.recovery import ASKED, SessionRecovery
+from bot_service.engines.pool.session_entries import FINAL, SessionEntry, story
+from bot_service.engines.pool.worker_handle import WorkerFigures, WorkerHandle
+from bot_service.engines.registry import files_of
+from bot_service.engines.wire import login_gate
+from bot_service.engines.wire.protocol import SessionSnapshot, Signal, Snapshot, WorkerPulse
+from bot_service.engines.worker.sink import PASSING
+from shared import logs
+from shared.clock import Clock, to_ms
+from shared.tasks import spawn
+
+log = logs.get(__name__)
+
+# Signals that are themselves a sign that the server was heard.
+HEARD = frozenset(
+    {SignalKind.CONNECTED, SignalKind.KEEPALIVE_RESTORED, SignalKind.OFFLINE_SYNC_COMPLETED, SignalKind.RECEIPT}
+)
+# Ends of a worker that are no fault of its own.
+ORDERLY = frozenset({"stopped", ASKED, "memory", "descriptors", "paired", SUPERSEDED})
+
+
+class WorkerPool:
+    """Implements ``EnginePool`` over worker processes."""
+
+    def __init__(self, policy: PoolPolicy, clock: Clock, *, chance: random.Random | None = None) -> None:
+        self._policy, self._clock = policy, clock
+        self._listeners = Listeners(clock)
+        self._frames: dict[str, tuple[float | None, float | None]] = {}
+        chance = chance or random.Random()  # noqa: S311
+        self.fleet = Fleet(policy, clock, self, recycle=self._begin_recycle, chance=chance)
+        self._placement = Placement(policy, self.fleet, first_incarnation=to_ms(clock.now()))
+        self._rescue = SessionRecovery(policy, clock, self.fleet, self._placement, self._listeners)
+        self._watch: asyncio.Task[None] | None = None
+
+    # --- life ---
+
+    async def open(self) -> None:
+        """Adopt workers that were left, tell every journal on disk, and watch the workers from now on."""
+        await self.fleet.adopt()
+        for name, size in self.fleet.journals():
+            self._listeners.journal(name, size)
+        self._watch = asyncio.create_task(self.fleet.watch(), name="engines.watch")
+
+    async def close(self, *, leave_workers: bool = False) -> None:
+        """End every worker, its sessions closed; or leave them running for the next process."""
+        self._placement.closing = self._listeners.muted = True
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+        await self.fleet.close(leave_workers=leave_workers)
+
+    def watching(self) -> bool:
+        """False when the loop that watches the workers has died: the service is not healthy then."""
+        return self._watch is not None and not self._watch.done()
+
+    def journalling(self) -> bool:
+        """False when a worker cannot journal: what arrives there waits at the server."""
+        return not any(
+            worker.pulse is not None and worker.pulse.journal_failing for worker in self.fleet.workers.values()
+        )
+
+    # --- the port ---
+
+    async def start_session(self, session: str, *, jid: str | None, proxy: str | None, canary: bool = False) -> int:
+        entry = self._placement.entry(session)
+        async with entry.lock:
+            if entry.unclaimed is not None:
+                return self._claim(entry, entry.unclaimed, jid, proxy)
+            if entry.wanted:
+                await self._stop(entry, quietly=True)
+            entry.jid, entry.proxy = jid, proxy
+            await self._placement.start(entry, self._placement.choose(entry, canary=canary), canary=canary)
+            return entry.incarnation
+
+    async def stop_session(self, session: str) -> None:
+        entry = self._placement.entries.get(session)
+        if entry is not None:
+            async with entry.lock:
+                await self._stop(entry, quietly=False)
+
+    async def logout_session(self, session: str) -> None:
+        entry = self._placement.running(session)
+        async with entry.lock:
+            await self._placement.worker_of(session).command("logout", session)
+            self._placement.remove(entry)
+            entry.jid = None
+
+    async def pairing_code(self, session: str, phone: str) -> str:
+        return str(await self._command(session, "pairing_code", {"phone": phone}))
+
+    async def send(self, session: str, message: OutgoingMessage) -> Sent:
+        return msgspec.convert(await self._command(session, "send", {"message": msgspec.to_builtins(message)}), Sent)
+
+    async def mark_read(self, session: str, chat: str, sender: str, message_ids: list[str]) -> None:
+        await self._command(session, "mark_read", {"chat": chat, "sender": sender, "messageIds": message_ids})
+
+    async def typing(self, session: str, chat: str, state: str) -> None:
+        await self._command(session, "typing", {"chat": chat, "state": state})
+
+    async def simulate(self, session: str, action: str, args: dict[str, Any]) -> Any:
+        return await self._command(session, "simulate", {**args, "action": action})
+
+    async def recycle_worker_of(self, session: str) -> None:
+        entry = self._placement.running(session)
+        if not entry.is_between:  # on its way into another worker already
+            await self._rescue.recycle(self._placement.worker_of(session), ASKED)
+
+    def may_recycle_worker_of(self, session: str) -> bool:
+        entry = self._placement.entries.get(session)
+        return entry is None or entry.is_between or self._rescue.may_recycle(self._placement.worker_of(session))
+
+    async def move_session(self, session: str) -> None:
+        entry = self._placement.entry(session)
+        entry.avoid = entry.last_worker
+
+    async def forget_session(self, session: str) -> None:
+        await self.stop_session(session)
+        self._frames.pop(session, None)
+        self._placement.entries.pop(session, None)
+
+        def delete() -> None:
+            for path in list(files_of(self._policy.engine, self._policy.data_dir, session)):
+                path.unlink(missing_ok=True)
+
+        await asyncio.to_thread(delete)
+
+    async def stop_unclaimed(self) -> None:
+        for entry in list(self._placement.entries.values()):
+            if entry.unclaimed is not None:
+                async with entry.lock:
+                    if entry.unclaimed is not None:
+                        await self._stop(entry, quietly=True)
+
+    # --- the client version (ClientVersionPool) ---
+
+    def announce(self, build: int, library: Path | None) -> None:
+        self.fleet.client = ClientChoice(build, library)
+
+    def refuse(self, builds: frozenset[int]) -> None:
+        self.fleet.refused = builds
+        self._policy.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        login_gate.close_for(self._policy.run_dir, builds)
+
+    def allow_one_login(self, build: int) -> None:
+        login_gate.LoginGate(self._policy.run_dir, build, self._clock).allow_one_more()
+
+    def build_of(self, session: str) -> int | None:
+        entry = self._placement.entries.get(session)
+        worker = entry.worker if entry is not None else None
+        return worker.client_build or None if worker is not None else None
+
+    def builds_in_use(self) -> frozenset[int]:
+        return frozenset(worker.client_build for worker in self.fleet.workers.values())
+
+    def copies_failed(self) -> bool:
+        return any(worker.ready and not worker.announces_as_ordered for worker in self.fleet.workers.values())
+
+    def workers(self) -> list[WorkerFigures]:
+        """What each living worker costs, by its last pulse."""
+        return [WorkerFigures.of(worker) for worker in self.fleet.workers.values()]
+
+    def on_replaced(self, listener: Callable[[str], None]) -> None:
+        """``listener(reason)`` whenever a worker was replaced: crash, wedged, memory, descriptors, asked, stop failed."""
+        self.fleet.on_replaced.append(listener)
+
+    def journals_in_use(self) -> set[str]:
+        return self.fleet.journals_in_use()
+
+    def frame_ages_ms(self, session: str) -> tuple[int | None, int | None]:
+        now = self._clock.monotonic()
+        frame, inbound = self._frames.get(session, (None, None))
+        return _age_ms(frame, now), _age_ms(inbound, now)
+
+    def on_signal(self, listener: Callable[[EngineSignal], None]) -> None:
+        self._listeners.signals.append(listener)
+
+    def on_journal(self, listener: Callable[[str, int], None]) -> None:
+        self._listeners.journals.append(listener)
+
+    async def _command(self, session: str, op: str, args: dict[str, Any]) -> Any:
+        return await self._placement.worker_of(session).command(op, session, args)
+
+    async def _stop(self, entry: SessionEntry, *, quietly: bool) -> None:
+        # Quietly: the end of an old incarnation is no news when a new one follows at once.
+        entry.moving = quietly
+        worker = entry.worker
+        if not await self._placement.stop(entry) and worker is not None:
+            log.error("A session does not stop, its worker is replaced", event_name="session.stop.failed")
+            self._begin_recycle(worker, "stop failed")
+
+    def _claim(self, entry: SessionEntry, snapshot: SessionSnapshot, jid: str | None, proxy: str | None) -> int:
+        entry.unclaimed = None
+        entry.jid, entry.proxy = snapshot.jid or jid, proxy
+        for kind, data in story(snapshot, known_jid=jid):
+            self._listeners.signal(entry, kind, data)
+        return entry.incarnation
+
+    def _begin_recycle(self, worker: WorkerHandle, reason: str) -> None:
+        spawn(self._rescue.recycle(worker, reason), name="engines.recycle")
+
+    # --- what workers say (WorkerListener) ---
+
+    def signalled(self, worker: WorkerHandle, told: Signal) -> None:
+        entry = self._placement.entries.get(told.session)
+        if entry is None or entry.worker is not worker or told.incarnation != entry.incarnation:
+            return
+        entry.last_seq = max(entry.last_seq, told.seq)
+        if told.kind == SignalKind.PAIRED:
+            entry.jid = told.data.get("jid")
+        if told.kind in HEARD:
+            self._frames[told.session] = (self._clock.monotonic(), self._frames.get(told.session, (None, None))[1])
+        if told.kind not in PASSING:
+            entry.finished = told.kind in FINAL
+            if entry.unclaimed is not None:
+                entry.unclaimed = msgspec.structs.replace(
+                    entry.unclaimed, last_signal=told.kind, last_signal_data=told.data, jid=entry.jid
+                )
+        if entry.unclaimed is not None or entry.moving:
+            return
+        if worker.pairing and entry.jid is not None and told.kind == SignalKind.CONNECTED:
+            # Paired and logged in: from here on it belongs in a worker that stays.
+            entry.moving = True
+            spawn(self._rescue.move_all(worker, "paired"), name="engines.handover")
+        else:
+            self._listeners.signal(entry, told.kind, told.data, at_ms=told.at_ms)
+
+    def journal_grew(self, worker: WorkerHandle, name: str, end: int) -> None:
+        self._listeners.journal(name, end)
+
+    def pulsed(self, worker: WorkerHandle, pulse: WorkerPulse) -> None:
+        now = self._clock.monotonic()
+        for session, (frame_ms, inbound_ms) in pulse.frames.items():
+            entry = self._placement.entries.get(session)
+            if entry is not None and entry.worker is worker:
+                self._frames[session] = (_at(frame_ms, now), _at(inbound_ms, now))
+
+    def greeted(self, worker: WorkerHandle, snapshot: Snapshot, *, first: bool) -> None:
+        for told in snapshot.sessions:
+            entry = self._placement.entries.get(told.session)
+            if entry is not None and entry.worker is worker:
+                if told.incarnation == entry.incarnation and told.last_seq > entry.last_seq:
+                    self._catch_up(entry, told)
+            elif first and (entry is None or not entry.wanted):
+                self._take_in(worker, told)
+            else:
+                # Stopped or moved while the connection was away.
+                spawn(self._placement.stop_stray(worker, told.session), name="engines.stray")
+        if not first:
+            there = {told.session for told in snapshot.sessions}
+            missing = [entry for entry in self._placement.entries_in(worker) if entry.session not in there]
+            if missing:
+                spawn(self._rescue.after_reconnect(missing, worker), name="engines.restore")
+
+    def _take_in(self, worker: WorkerHandle, told: SessionSnapshot) -> None:
+        entry = self._placement.entry(told.session)
+        entry.place(worker)
+        entry.wanted, entry.unclaimed, entry.jid = True, told, told.jid
+        entry.incarnation, entry.last_seq, entry.finished = told.incarnation, told.last_seq, told.last_signal in FINAL
+
+    def _catch_up(self, entry: SessionEntry, told: SessionSnapshot) -> None:
+        known_jid, entry.jid = entry.jid, told.jid or entry.jid
+        entry.last_seq, entry.finished = told.last_seq, told.last_signal in FINAL
+        if entry.unclaimed is not None:
+            entry.unclaimed = told
+        elif not entry.moving:
+            for kind, data in story(told, known_jid=known_jid)[1:]:
+                self._listeners.signal(entry, kind, data)
+
+    def lost(self, worker: WorkerHandle) -> None:
+        entries = self._placement.entries_in(worker)
+        lived_s = self._clock.monotonic() - worker.born
+        reason = self.fleet.bury(worker)
+        # What it journalled and could not tell any more.
+        for name, size in self.fleet.journals(worker.id):
+            self._listeners.journal(name, size)
+        to_restore = []
+        for entry in entries:
+            if entry.finished or entry.unclaimed is not None or not entry.wanted:
+                self._placement.remove(entry)
+            else:
+                entry.place(None)
+                to_restore.append(entry)
+        if to_restore and not self._placement.closing:
+            crashes = 0
+            if reason not in ORDERLY:
+                crashes = worker.crashes + 1 if lived_s < self._policy.healthy_after_s else 1
+            spawn(self._rescue.after_death(to_restore, worker, crashes=crashes), name="engines.restore")
+
+
+def _age_ms(at: float | None, now: float) -> int | None:
+    return None if at is None else max(0, int((now - at) * 1000))
+
+
+def _at(age_ms: int | None, now: float) -> float | None:
+    return None if age_ms is None else now - age_ms / 1000

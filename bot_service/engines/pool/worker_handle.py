@@ -1,0 +1,275 @@
+"""The API process's end of one worker: its process, its connection, the answers that are awaited, what it costs."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from bot_service.engines.pool.policy import PoolPolicy
+from bot_service.engines.pool.worker_process import WorkerProcess
+from bot_service.engines.port import EngineError
+from bot_service.engines.wire import worker_records
+from bot_service.engines.wire.frames import up_decoder
+from bot_service.engines.wire.journal_file import started_ms
+from bot_service.engines.wire.link import Link, LinkClosed, connect
+from bot_service.engines.wire.protocol import Command, Hello, JournalAdvanced, Reply, Signal, Snapshot, Up, WorkerPulse
+from bot_service.engines.worker.commands import DEFAULT_LIMIT_S, TIME_LIMITS_S
+from shared import logs
+from shared.clock import Clock
+
+log = logs.get(__name__)
+
+ANSWER_MARGIN_S = 5.0
+RECONNECT_S = 0.05
+
+
+class WorkerListener(Protocol):
+    """Who is told what a worker says. Every call is short and does not wait."""
+
+    def signalled(self, worker: WorkerHandle, told: Signal) -> None: ...
+
+    def journal_grew(self, worker: WorkerHandle, name: str, end: int) -> None: ...
+
+    def greeted(self, worker: WorkerHandle, snapshot: Snapshot, *, first: bool) -> None: ...
+
+    def pulsed(self, worker: WorkerHandle, pulse: WorkerPulse) -> None: ...
+
+    def lost(self, worker: WorkerHandle) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFigures:
+    """One worker for metrics and people; zeros before its first pulse."""
+
+    id: str
+    pid: int | None
+    pairing: bool
+    leaving: str | None
+    sessions: int
+    rss_bytes: int
+    descriptors: int
+    threads: int
+    loop_lag_ms: int
+
+    @classmethod
+    def of(cls, worker: WorkerHandle) -> WorkerFigures:
+        pulse = worker.pulse or WorkerPulse(rss_bytes=0, descriptors=0, threads=0, loop_lag_ms=0, sessions=0)
+        return cls(
+            id=worker.id,
+            pid=worker.process.pid if worker.process is not None else None,
+            pairing=worker.pairing,
+            leaving=worker.leaving,
+            sessions=len(worker.sessions),
+            rss_bytes=pulse.rss_bytes,
+            descriptors=pulse.descriptors,
+            threads=pulse.threads,
+            loop_lag_ms=pulse.loop_lag_ms,
+        )
+
+
+@dataclass(slots=True)
+class _Waiting:
+    future: asyncio.Future[Reply]
+    link: Link[Up]
+
+
+class WorkerHandle:
+    """One worker. ``process`` comes from ``spawn()``, awaited when :meth:`open` has started the handle's life."""
+
+    def __init__(
+        self,
+        worker_id: str,
+        policy: PoolPolicy,
+        clock: Clock,
+        listener: WorkerListener,
+        *,
+        boot_id: str,
+        capacity: int,
+        pairing: bool = False,
+        client_build: int = 0,
+    ) -> None:
+        self.id, self.capacity, self.pairing = worker_id, capacity, pairing
+        self.client_build = client_build
+        """What its engine announces to WhatsApp: as ordered, and as it is once the worker has said so. 0 when unknown."""
+        self.ordered_build = client_build
+        self.sessions: set[str] = set()
+        self.crashes = 0
+        self.leaving: str | None = None
+        """Why no session is placed here any more; None for a worker in good standing."""
+        self.pulse: WorkerPulse | None = None
+        self.journal_file: str | None = None
+        self.process: WorkerProcess | None = None
+        self.is_lost = False
+        self.starts = asyncio.Semaphore(policy.row.start_concurrency)
+        self._policy, self._clock, self._listener, self._boot_id = policy, clock, listener, boot_id
+        self.born = self.last_heard = clock.monotonic()
+        self._link: Link[Up] | None = None
+        self._ids = itertools.count(1)
+        self._waiting: dict[int, _Waiting] = {}
+        self._ready = asyncio.Event()
+        self._greeted = False
+        self._gone = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def open(self, spawn: Callable[[], Any]) -> None:
+        """Begin its life with the process that awaiting ``spawn()`` gives."""
+        self._task = asyncio.create_task(self._live(spawn), name=f"worker.{self.id}")
+
+    @property
+    def ready(self) -> bool:
+        return self._link is not None and self._greeted and not self.is_lost
+
+    @property
+    def announces_as_ordered(self) -> bool:
+        """False when the worker could not load its copy of the native library."""
+        return self.ordered_build in (0, self.client_build)
+
+    @property
+    def room(self) -> int:
+        """Sessions that may still be placed here."""
+        return 0 if self.leaving or self.is_lost else self.capacity - len(self.sessions)
+
+    async def command(self, op: str, session: str | None = None, args: dict[str, Any] | None = None) -> Any:
+        """The worker's answer to ``op``. Raises :class:`EngineError`; ``worker_lost`` when the outcome is unknown."""
+        limit = TIME_LIMITS_S.get(op, DEFAULT_LIMIT_S) + ANSWER_MARGIN_S
+        number = next(self._ids)
+        try:
+            async with asyncio.timeout(self._policy.spawn_timeout_s + limit if not self._greeted else limit):
+                link = await self._usable_link()
+                waiting = _Waiting(asyncio.get_running_loop().create_future(), link)
+                self._waiting[number] = waiting
+                await link.send(Command(number, op, session, args or {}))
+                reply = await waiting.future
+        except LinkClosed:
+            raise EngineError("worker_lost", "the connection to the worker ended", retryable=True) from None
+        except TimeoutError:
+            raise EngineError("timeout", f"the worker did not answer {op}", retryable=True) from None
+        finally:
+            self._waiting.pop(number, None)
+        if reply.error is not None:
+            raise EngineError(reply.error, reply.detail, retryable=reply.retryable, field=reply.field)
+        return reply.value
+
+    async def greeted_within(self, timeout_s: float) -> bool:
+        """Whether the worker has told its snapshot by then."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._ready.wait()
+        except TimeoutError:
+            return False
+        return not self.is_lost
+
+    async def gone(self, timeout_s: float) -> bool:
+        """Whether the process has ended and everything it said has been heard, within ``timeout_s``."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._gone.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+
+    def terminate(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+
+    async def detach(self) -> None:
+        """Let go of the worker without ending it."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _usable_link(self) -> Link[Up]:
+        while True:
+            await self._ready.wait()
+            if self.is_lost:
+                raise EngineError("worker_lost", "the worker is gone", retryable=True)
+            if self._link is not None:
+                return self._link
+            self._ready.clear()
+
+    async def _live(self, spawn: Callable[[], Any]) -> None:
+        try:
+            self.process = await spawn()
+            self.born = self.last_heard = self._clock.monotonic()
+            if self.leaving is not None:
+                # It was given up while it was being started.
+                self.process.terminate()
+            await self._talk_until_it_ends(self.process)
+        except OSError as error:
+            log.error("An engine worker cannot be started", event_name="worker.spawn.failed", reason=str(error))
+        except Exception:
+            # Whatever it was, a worker that nobody listens to must not run on.
+            log.exception("Listening to an engine worker failed", event_name="worker.listen.failed", worker=self.id)
+            self.kill()
+        finally:
+            if self._link is not None:
+                await self._link.close()
+        self.is_lost = True
+        self._ready.set()
+        self._listener.lost(self)
+        self._gone.set()
+
+    async def _talk_until_it_ends(self, process: WorkerProcess) -> None:
+        ended = asyncio.create_task(process.ended(), name=f"worker.{self.id}.ended")
+        try:
+            while not ended.done():
+                try:
+                    path = worker_records.socket_path(self._policy.run_dir, self.id)
+                    link = await connect(path, up_decoder(), timeout_s=2.0)
+                except OSError:
+                    await asyncio.wait({ended}, timeout=RECONNECT_S)
+                    continue
+                try:
+                    await self._talk(link)
+                finally:
+                    await link.close()
+                    self._fail_waiting(link)
+                await asyncio.wait({ended}, timeout=RECONNECT_S)
+        finally:
+            ended.cancel()
+
+    async def _talk(self, link: Link[Up]) -> None:
+        link.offer(Hello(self._boot_id))
+        async for frame in link.frames():
+            self.last_heard = self._clock.monotonic()
+            if isinstance(frame, Reply):
+                waiting = self._waiting.get(frame.id)
+                if waiting is not None and not waiting.future.done():
+                    waiting.future.set_result(frame)
+            elif isinstance(frame, Signal):
+                self._listener.signalled(self, frame)
+            elif isinstance(frame, JournalAdvanced):
+                self._note_journal(frame.file)
+                self._listener.journal_grew(self, frame.file, frame.end)
+            elif isinstance(frame, WorkerPulse):
+                self.pulse = frame
+                self._listener.pulsed(self, frame)
+            else:
+                self._take_snapshot(link, frame)
+
+    def _take_snapshot(self, link: Link[Up], snapshot: Snapshot) -> None:
+        first, self._greeted = not self._greeted, True
+        self._link = link
+        self.client_build = snapshot.client_build
+        self._note_journal(snapshot.journal_file)
+        self._listener.greeted(self, snapshot, first=first)
+        self._listener.journal_grew(self, snapshot.journal_file, snapshot.journal_end)
+        self._ready.set()
+
+    def _note_journal(self, name: str) -> None:
+        if self.journal_file is None or started_ms(name) >= started_ms(self.journal_file):
+            self.journal_file = name
+
+    def _fail_waiting(self, link: Link[Up]) -> None:
+        if self._link is link:
+            self._link = None
+        for waiting in self._waiting.values():
+            if waiting.link is link and not waiting.future.done():
+                waiting.future.set_exception(LinkClosed())

@@ -1,0 +1,102 @@
+"""A worker as an operating system process: started by us or found running; watched, ended, and its last words read."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+from bot_service.engines import procfs
+from bot_service.engines.pool.policy import ClientChoice, PoolPolicy
+from bot_service.engines.pool.scheduling_priority import give_way
+from bot_service.engines.wire import worker_records
+from shared.redact import redact_text
+
+POLL_S = 0.2
+LAST_WORDS_BYTES = 4096
+
+
+class WorkerProcess:
+    """``pid`` and ``start_ticks`` name one process for good: a signal never hits another that got the same pid."""
+
+    def __init__(self, pid: int, start_ticks: int, child: subprocess.Popen[bytes] | None = None) -> None:
+        self.pid, self.start_ticks = pid, start_ticks
+        self._child = child
+
+    @classmethod
+    async def spawn(
+        cls, policy: PoolPolicy, worker_id: str, *, pairing: bool, client: ClientChoice | None = None
+    ) -> WorkerProcess:
+        """Start a worker in a session of its own, so that it outlives this process. Raises ``OSError``."""
+        return await asyncio.to_thread(cls._spawn, policy, worker_id, pairing, client)
+
+    @classmethod
+    def _spawn(cls, policy: PoolPolicy, worker_id: str, pairing: bool, client: ClientChoice | None) -> WorkerProcess:
+        with worker_records.stderr_path(policy.run_dir, worker_id).open("wb") as errors:
+            child = subprocess.Popen(
+                policy.arguments(worker_id, pairing=pairing, client=client),
+                stdin=subprocess.DEVNULL,
+                stderr=errors,
+                env=policy.environment,
+                start_new_session=True,
+            )
+        give_way(child.pid)
+        return cls(child.pid, procfs.start_ticks(child.pid), child)
+
+    def running(self) -> bool:
+        if self._child is not None:
+            return self._child.poll() is None
+        return procfs.alive(self.pid, self.start_ticks)
+
+    @property
+    def exit_code(self) -> int | None:
+        """Known only for a process that we started; minus the signal's number when a signal ended it."""
+        return self._child.poll() if self._child is not None else None
+
+    async def ended(self) -> None:
+        """Return when the process is gone."""
+        try:
+            fd = os.pidfd_open(self.pid)
+        except OSError:
+            # No such call on this system, or the process is gone already.
+            while self.running():  # noqa: ASYNC110
+                await asyncio.sleep(POLL_S)
+            return
+        gone = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_reader(fd, gone.set)
+        try:
+            # A process id that was given away meanwhile is noticed here.
+            while self.running():
+                await gone.wait()
+                if self.running():
+                    await asyncio.sleep(0.01)
+        finally:
+            loop.remove_reader(fd)
+            os.close(fd)
+
+    def terminate(self) -> None:
+        """Ask it to close its sessions and end."""
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it whatever it does, even when it is stopped."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
+        if self.running():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+
+def last_words(path: Path) -> str:
+    """The end of a worker's standard error without secrets; empty when there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - LAST_WORDS_BYTES))
+            return redact_text(file.read().decode(errors="replace")).strip()
+    except OSError:
+        return ""

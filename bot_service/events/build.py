@@ -1,0 +1,71 @@
+"""Builds the publication of events and holds its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+
+from bot_service.events.ids import EventIds
+from bot_service.events.publisher import EventPublisher
+from bot_service.events.service_alerts import ServiceAlerts, targets
+from bot_service.events.session_events import SessionEvents
+from bot_service.events.stream import EventStream
+from bot_service.events.subscriptions import Subscriptions
+from bot_service.sessions.build import Sessions
+from bot_service.settings import BotSettings
+from bot_service.store import deliveries, events, send_queue
+from bot_service.store.database import Database
+from shared.clock import Clock
+
+Loop = tuple[str, Callable[[], Awaitable[None]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """``publisher`` stages events within a transaction; ``stream`` and the webhooks deliver them after the commit."""
+
+    ids: EventIds
+    publisher: EventPublisher
+    service_alerts: ServiceAlerts
+    session_events: SessionEvents
+    stream: EventStream
+    subscriptions: Subscriptions
+
+    def loops(self) -> Iterator[Loop]:
+        """The background loops by name."""
+        yield "events", self.stream.run
+        yield "session-events", self.session_events.run
+
+
+async def build(
+    settings: BotSettings,
+    clock: Clock,
+    database: Database,
+    sessions: Sessions,
+    *,
+    forget_files: Callable[[str], Awaitable[None]],
+) -> Events:
+    """The parts, listening to ``sessions``. ``forget_files`` deletes the files of a session."""
+    async with database.read() as connection:
+        newest = [await events.newest_id(connection), await send_queue.newest(connection)]
+        webhooks = await deliveries.all_webhooks(connection)
+    ids = EventIds(clock, after=max((each for each in newest if each is not None), default=None))
+    subscriptions = Subscriptions(targets(settings.alert_urls, settings.alert_webhook_secret))
+    subscriptions.load(webhooks)
+    publisher = EventPublisher(clock, database, ids, subscriptions)
+    service_alerts = ServiceAlerts(clock, publisher)
+    session_events = SessionEvents(
+        clock,
+        publisher,
+        service_alerts,
+        record_of=sessions.registry.get,
+        forget_files=forget_files,
+        after_commit=database.after_commit,
+    )
+    session_events.deleted.append(subscriptions.forget_session)
+    sessions.bus.subscribe(session_events.on_event)
+    sessions.store.transition_sinks.append(session_events.on_transitions)
+    sessions.store.delete_sinks.append(session_events.on_delete)
+    stream = EventStream(clock, database)
+    publisher.on_commit(stream.wake)
+    return Events(ids, publisher, service_alerts, session_events, stream, subscriptions)

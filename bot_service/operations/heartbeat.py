@@ -1,0 +1,108 @@
+"""Publishes a heartbeat every interval, and ``stopping`` before a planned stop, to every open stream."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from bot_service.boot import Boot
+from bot_service.sessions.registry import SessionRegistry
+from shared.clock import Clock
+from shared.contract.heartbeat import BEAT, STOPPING, Beat, SessionShares, Stopping
+from shared.loop_guard import LoopGuard
+
+STOP_DEADLINE_MS = 10_000
+
+
+class HeartbeatPublisher:
+    """Wakes every open stream at each beat and at the end."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        boot: Boot,
+        guard: LoopGuard,
+        registry: SessionRegistry,
+        *,
+        interval_ms: int,
+        starting: Callable[[], bool],
+        upstream_outage: Callable[[], bool],
+    ) -> None:
+        self._clock, self._boot, self._guard, self._registry = clock, boot, guard, registry
+        self.interval_ms, self._starting, self._upstream_outage = interval_ms, starting, upstream_outage
+        self._streams: set[asyncio.Queue[bytes | None]] = set()
+        self._sequence = 0
+        self.draining = False
+
+    async def run(self) -> None:
+        """The loop that beats; its ticks do not drift."""
+        clock = self._clock
+        next_s = clock.monotonic()
+        while True:
+            self._send(sse_event(BEAT, self.beat()))
+            next_s += self.interval_ms / 1000
+            behind = clock.monotonic() - next_s
+            if behind > 0:
+                next_s = clock.monotonic()
+            await clock.sleep(max(0.0, -behind))
+
+    def beat(self) -> Beat:
+        self._sequence += 1
+        return Beat(
+            boot_id=self._boot.boot_id,
+            sequence=self._sequence,
+            interval_ms=self.interval_ms,
+            monotonic_ms=self._boot.age_ms(self._clock),
+            loop_lag_ms=int(self._guard.take_worst_lag_s() * 1000),
+            sessions=shares(self._registry),
+            draining=self.draining,
+            starting=self._starting(),
+            upstream_outage=self._upstream_outage(),
+        )
+
+    @property
+    def listeners(self) -> int:
+        """Open streams."""
+        return len(self._streams)
+
+    def open(self) -> asyncio.Queue[bytes | None]:
+        queue: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=16)
+        self._streams.add(queue)
+        return queue
+
+    def close(self, queue: asyncio.Queue[bytes | None]) -> None:
+        self._streams.discard(queue)
+
+    def announce_stop(self) -> None:
+        """Announce a planned stop to every stream, then end the streams."""
+        self.draining = True
+        self._send(sse_event(STOPPING, Stopping(self._boot.boot_id, STOP_DEADLINE_MS)))
+        for queue in self._streams:
+            _put(queue, None)
+
+    def _send(self, data: bytes) -> None:
+        for queue in self._streams:
+            _put(queue, data)
+
+
+def _put(queue: asyncio.Queue[bytes | None], data: bytes | None) -> None:
+    if queue.full():
+        # A listener that does not read misses old beats, never the newest word.
+        queue.get_nowait()
+    queue.put_nowait(data)
+
+
+def sse_event(name: str, value: msgspec.Struct) -> bytes:
+    return f"event: {name}\ndata: {msgspec.json.encode(value).decode()}\n\n".encode()
+
+
+def shares(registry: SessionRegistry) -> SessionShares:
+    return SessionShares(
+        total=len(registry),
+        wanted=registry.wanted,
+        ready=registry.wanted_ready,
+        needs_person=registry.waiting_for_people,
+        by_state={state.value: count for state, count in registry.by_state.items() if count},
+    )

@@ -1,0 +1,98 @@
+"""Keeps the store bounded: old messages with their files, delivered and dead deliveries, events beyond the newest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from bot_service.domain.message import Media
+from bot_service.messages.media import MediaStore
+from bot_service.store import deliveries, events, messages
+from bot_service.store.batch_writer import STORE_ERRORS
+from bot_service.store.database import Database
+from shared import logs
+from shared.clock import Clock, to_ms
+
+log = logs.get(__name__)
+
+# Rows of one delete: few enough that no writer waits long.
+_SLICE = 500
+_PAUSE_S = 0.05
+
+
+class _WithMedia(msgspec.Struct, rename="camel"):
+    media: Media | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionPolicy:
+    """Ages in milliseconds; ``events`` is a number of events."""
+
+    messages_ms: int
+    events: int
+    retry_for_ms: int
+    delivered_ms: int = 3_600_000
+    dead_ms: int = 30 * 86_400_000
+    every_s: float = 60.0
+
+
+class Retention:
+    """One loop for all tables."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        database: Database,
+        media: MediaStore,
+        policy: RetentionPolicy,
+        *,
+        receivers_down: Callable[[], list[str]],
+    ) -> None:
+        self._clock, self._database, self._media, self._policy = clock, database, media, policy
+        self._receivers_down = receivers_down
+
+    async def run(self) -> None:
+        """The loop."""
+        while True:
+            try:
+                await self.sweep()
+            except STORE_ERRORS as error:
+                log.warning("Old rows could not be deleted", event_name="retention.store", error=type(error).__name__)
+            await self._clock.sleep(self._policy.every_s)
+
+    async def sweep(self) -> int:
+        """Delete in slices until nothing is too old; how many rows went."""
+        gone = 0
+        await self._give_up()
+        while True:
+            count = await self._slice()
+            gone += count
+            if count < _SLICE:
+                return gone
+            await self._clock.sleep(_PAUSE_S)
+
+    async def _give_up(self) -> None:
+        """What waited too long for receivers that are down: they are asked too rarely to give up one by one."""
+        now_ms = to_ms(self._clock.now())
+        for webhook in self._receivers_down():
+            async with self._database.write() as connection:
+                count = await deliveries.give_up(connection, webhook, now_ms - self._policy.retry_for_ms, now_ms)
+            if count:
+                log.warning("Deliveries were given up", event_name="webhook.dead", webhook=webhook, count=count)
+
+    async def _slice(self) -> int:
+        now_ms, policy = to_ms(self._clock.now()), self._policy
+        async with self._database.write() as connection:
+            bodies = await messages.prune(connection, now_ms - policy.messages_ms, _SLICE)
+            count = await events.prune(connection, policy.events, _SLICE)
+            count = max(
+                count,
+                await deliveries.prune(connection, now_ms - policy.delivered_ms, now_ms - policy.dead_ms, _SLICE),
+            )
+        for body in bodies:
+            media = msgspec.json.decode(body, type=_WithMedia).media
+            if media is not None:
+                await self._media.delete(media)
+        return max(count, len(bodies))

@@ -1,0 +1,38 @@
+"""Alerts the operator when the watchdog stops pushing: nothing else would notice that the bot is unwatched."""
+
+from __future__ import annotations
+
+from bot_service.events.service_alerts import WATCHDOG_SILENT, ServiceAlerts
+from bot_service.operations.watchdog_reports import WatchdogReports
+from bot_service.store.batch_writer import STORE_ERRORS
+from shared import logs
+from shared.clock import Clock
+
+log = logs.get(__name__)
+
+_CHECK_EVERY_S = 1.0
+
+
+class WatchdogSilence:
+    """Raises "watchdog silent" when pushes stop for three push intervals, after a full period of grace."""
+
+    def __init__(self, clock: Clock, reports: WatchdogReports, alerts: ServiceAlerts) -> None:
+        self._clock, self._reports, self._alerts = clock, reports, alerts
+
+    async def run(self) -> None:
+        """The loop."""
+        while True:
+            try:
+                await self.check()
+            except STORE_ERRORS as error:
+                log.warning("The alert could not be stored yet", event_name="alerts.store", error=type(error).__name__)
+            await self._clock.sleep(_CHECK_EVERY_S)
+
+    async def check(self) -> None:
+        """One check: raise the alert, resolve it, or leave it."""
+        if self._reports.silent():
+            age = self._reports.age_s()
+            heard = "has never pushed" if age is None else f"has not pushed for {age:.0f} s"
+            await self._alerts.raise_(WATCHDOG_SILENT, f"Watchdog silent: it {heard}, the bot service is not watched")
+        elif not self._reports.stale():
+            await self._alerts.resolve(WATCHDOG_SILENT, "The watchdog pushes again")

@@ -1,0 +1,40 @@
+"""Rows of what each session usually receives: one small row a session, overwritten."""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot_service.domain.readiness import SLOTS, Pattern
+from bot_service.store.session_tables import patterns
+from bot_service.store.sessions import upsert
+
+_RATES = struct.Struct(f"<{SLOTS}f")
+
+
+async def save(connection: AsyncConnection, rows: Iterable[tuple[str, Pattern]], now_ms: int) -> None:
+    """Overwrite the rows of these sessions."""
+    values = [
+        {"session": session, "learned": pattern.learned, "updated_ms": now_ms, "rates": _RATES.pack(*pattern.rates)}
+        for session, pattern in rows
+    ]
+    if values:
+        await connection.execute(upsert(connection.dialect.name, patterns, ["session"]), values)
+
+
+async def page(connection: AsyncConnection, after: str, limit: int) -> dict[str, Pattern]:
+    """The next ``limit`` patterns by session behind ``after``."""
+    columns = sa.select(patterns.c.session, patterns.c.learned, patterns.c.rates)
+    query = columns.where(patterns.c.session > after).order_by(patterns.c.session).limit(limit)
+    rows = (await connection.execute(query)).all()
+    return {session: Pattern(array("f", _RATES.unpack(rates)), learned) for session, learned, rates in rows}
+
+
+async def forget(connection: AsyncConnection, sessions: Iterable[str]) -> None:
+    """Delete the rows of these sessions."""
+    for session in sessions:
+        await connection.execute(sa.delete(patterns).where(patterns.c.session == session))

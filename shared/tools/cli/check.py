@@ -1,0 +1,92 @@
+"""``veilleur check``: one ping, one line, an exit code as Nagios plugins give it. Starts fast: it is a HEALTHCHECK.
+
+Exit codes: 0 OK, 1 WARNING (slower than ``--warn``), 2 CRITICAL, 3 UNKNOWN (the check itself could not run).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shared.tools.cli.client import Client, CliError
+from shared.tools.cli.settings import read
+
+WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOutcome:
+    """``code`` is the exit code; ``took_ms`` is None when nothing answered."""
+
+    code: int
+    sentence: str
+    took_ms: float | None
+    health: dict[str, Any]
+
+    def line(self) -> str:
+        """Nagios' form: words, then figures behind a bar."""
+        figures = [] if self.took_ms is None else [f"time={self.took_ms / 1000:.3f}s;;;0"]
+        sessions = self.health.get("sessions")
+        if isinstance(sessions, dict):
+            figures += [f"{name}={sessions[name]}" for name in ("ready", "total") if name in sessions]
+        return f"VEILLEUR {WORDS[self.code]} - {self.sentence}" + (f" | {' '.join(figures)}" if figures else "")
+
+    def as_json(self) -> str:
+        return json.dumps(
+            {
+                "result": WORDS[self.code],
+                "exitCode": self.code,
+                "detail": self.sentence,
+                "latencyMs": None if self.took_ms is None else round(self.took_ms, 1),
+                "health": self.health,
+            }
+        )
+
+
+def ping(url: str, *, timeout_s: float, warn_ms: float | None) -> CheckOutcome:
+    """Ask ``url``'s ``/health`` once."""
+    started = time.perf_counter()
+    try:
+        answer = Client(url, None, name="the program", timeout_s=timeout_s).request("GET", "/health")
+    except CliError as error:
+        return CheckOutcome(2, error.detail, None, {})
+    took_ms = (time.perf_counter() - started) * 1000
+    health = answer.value if isinstance(answer.value, dict) else {}
+    if answer.status != 200:
+        reasons = ", ".join(map(str, health.get("reasons", []))) or f"status {answer.status}"
+        return CheckOutcome(2, f"unhealthy: {reasons}", took_ms, health)
+    sentence = f"answered in {took_ms:.0f} ms"
+    sessions = health.get("sessions")
+    if isinstance(sessions, dict):
+        sentence += f", {sessions.get('ready', 0)} of {sessions.get('total', 0)} sessions ready"
+    if warn_ms is not None and took_ms > warn_ms:
+        return CheckOutcome(1, f"{sentence}, slower than {warn_ms:g} ms", took_ms, health)
+    return CheckOutcome(0, sentence, took_ms, health)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments; also read by the command line's help."""
+    made = argparse.ArgumentParser(prog="veilleur check", description=(__doc__ or "").splitlines()[0])
+    made.add_argument("--url", help="base address; the bot service's by default")
+    made.add_argument("--self", dest="own", action="store_true", help="the program on PORT of this machine")
+    made.add_argument("--timeout", type=float, default=4.0, metavar="SECONDS", help="give up after so long (4)")
+    made.add_argument("--warn", type=float, metavar="MS", help="WARNING when the answer takes longer")
+    made.add_argument("--json", action="store_true", help="print JSON")
+    return made
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the check and print its line; returns the exit code."""
+    try:
+        options = parser().parse_args(arguments)
+        settings = read()
+    except SystemExit as end:
+        return 0 if end.code in (0, None) else 3
+    url = options.url or (settings.own if options.own else settings.bot)
+    verdict = ping(url, timeout_s=options.timeout, warn_ms=options.warn)
+    print(verdict.as_json() if options.json else verdict.line())
+    return verdict.code

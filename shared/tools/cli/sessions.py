@@ -1,0 +1,197 @@
+"""``veilleur sessions …``: what a person does with WhatsApp sessions, the QR code drawn in the terminal."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from shared.tools.cli import show, where
+from shared.tools.cli.client import Client, CliError
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+Id = Annotated[str, typer.Argument(metavar="SESSION", help="The session's id.")]
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+def _at(session: str, *more: str) -> str:
+    return "/".join(["/api/sessions", quote(session, safe=""), *more])
+
+
+@app.command("list")
+def list_sessions(
+    state: Annotated[str | None, typer.Option(help="Only sessions in this state.")] = None,
+    search: Annotated[str | None, typer.Option(help="Only sessions whose name or id holds this text.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many.")] = 100,
+    json: show.Json = False,
+) -> None:
+    """List sessions with state, reason and the last sign of life."""
+    with show.errors(json):
+        value = where.bot().get("/api/sessions", state=state and state.upper(), q=search, limit=limit)
+        if json:
+            show.as_json(value)
+            return
+        rows = [
+            (each["id"], each["name"], show.coloured(each["state"]), each["reason"],
+             show.ago(each["lastActivityAt"]), each["owner"])
+            for each in value["sessions"]
+        ]  # fmt: skip
+        show.table(
+            ("Session", "Name", "State", "Reason", "Last activity", "Owner"),
+            rows,
+            empty="There are no sessions. Create one with: veilleur sessions create NAME",
+        )
+        if value["total"] > len(rows):
+            show.console().print(f"{len(rows)} of {value['total']} are shown.", style="dim")
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="A name for people.")],
+    session_id: Annotated[str | None, typer.Option("--id", help="The id; the name itself when it can be one.")] = None,
+    owner: Annotated[str | None, typer.Option(help="Whose session it is.")] = None,
+    json: show.Json = False,
+) -> None:
+    """Create a session and start it."""
+    usable = name if _ID.fullmatch(name) else None
+    body = {"name": name, "id": session_id or usable, "owner": owner}
+    with show.errors(json):
+        made = where.bot().post("/api/sessions", {key: value for key, value in body.items() if value is not None})
+        show.done(
+            f"Session {made['id']} is created. Pair a phone with: veilleur sessions qr {made['id']}",
+            made,
+            json_wanted=json,
+        )
+
+
+@app.command()
+def qr(
+    session: Id,
+    wait: Annotated[bool, typer.Option(help="Draw new codes until the phone has scanned one.")] = True,
+    timeout: Annotated[int, typer.Option(min=1, metavar="SECONDS", help="Give up after so long.")] = 300,
+    json: show.Json = False,
+) -> None:
+    """Draw the QR code in the terminal, renew it, and end when the phone has scanned it."""
+    with show.errors(json):
+        bot = where.bot()
+        if json and not wait:
+            show.as_json(bot.get(_at(session, "qr"), format="json"))
+            return
+        state = _pair_by_qr(bot, session, draw=not json, wait=wait, until=time.monotonic() + timeout)
+        if wait:
+            show.done(f"Paired: {session} is {state}.", {"id": session, "state": state}, json_wanted=json)
+
+
+def _pair_by_qr(bot: Client, session: str, *, draw: bool, wait: bool, until: float) -> str:
+    shown = ""
+    while True:
+        now = bot.get(_at(session))
+        state = str(now["state"])
+        if now["paired"]:
+            return state
+        answer = bot.request("GET", _at(session, "qr"), query={"format": "text"})
+        if answer.status == 200 and answer.value != shown:
+            shown = answer.value
+            if draw:
+                print(f"\n{shown}\nWhatsApp > Settings > Linked devices > Link a device", flush=True)
+        if not wait and shown:
+            return state
+        if time.monotonic() > until:
+            raise CliError("timeout", f"no phone has scanned in time; {session} is {state}")
+        time.sleep(1.0)
+
+
+@app.command()
+def pair(
+    session: Id,
+    phone: Annotated[str, typer.Argument(help="The telephone number in international form.")],
+    json: show.Json = False,
+) -> None:
+    """Get a pairing code to type on the phone, instead of a QR code."""
+    with show.errors(json):
+        made = where.bot().post(_at(session, "pairing-code"), {"phone": phone})
+        sentence = f"{made['code']}\nType it on the phone: WhatsApp > Linked devices > Link with phone number instead"
+        show.done(sentence, made, json_wanted=json)
+
+
+@app.command()
+def send(
+    session: Id,
+    to: Annotated[str, typer.Argument(help="A telephone number or a JID.")],
+    text: Annotated[str, typer.Argument(help="What to say.")],
+    json: show.Json = False,
+) -> None:
+    """Send a text."""
+    body = {"to": to, "type": "text", "text": text}
+    headers = {"Idempotency-Key": str(uuid.uuid4())}
+    with show.errors(json):
+        made = where.bot().call("POST", _at(session, "messages"), body, headers=headers)
+        show.done(f"Message {made['id']} is {made['state']}.", made, json_wanted=json)
+
+
+def _command(verb: str, past: str, about: str) -> None:
+    def run(session: Id, json: show.Json = False) -> None:
+        with show.errors(json):
+            value = where.bot().post(_at(session, verb))
+            show.done(f"{session} {past}.", value, json_wanted=json)
+
+    run.__doc__ = about
+    app.command(verb)(run)
+
+
+_command("start", "starts", "Start a session; nothing happens when it runs.")
+_command("stop", "is stopped; its pairing is kept", "Stop a session; the phone stays paired.")
+_command("restart", "restarts", "Stop and start a session.")
+_command("logout", "is logged out; pair it again to use it", "Unlink the phone and keep the session.")
+
+
+@app.command()
+def delete(
+    session: Id,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    json: show.Json = False,
+) -> None:
+    """Delete a session with its pairing, messages and files."""
+    if not yes and not json:
+        typer.confirm(f"Delete {session} with its pairing and messages?", abort=True)
+    with show.errors(json):
+        where.bot().delete(_at(session))
+        show.done(f"{session} is deleted.", {"id": session, "deleted": True}, json_wanted=json)
+
+
+@app.command()
+def watch(
+    session: Annotated[str | None, typer.Argument(metavar="SESSION", help="Only this one.")] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="End after so many events.")] = None,
+    json: show.Json = False,
+) -> None:
+    """Show events as they happen, until Ctrl-C."""
+    seen = 0
+    with show.errors(json):
+        for name, value in where.bot().events("/api/events"):
+            if not isinstance(value, dict) or (session is not None and value.get("session") != session):
+                continue
+            if json:
+                print(_line(value), flush=True)
+            else:
+                show.console().print(_sentence(name, value))
+            seen += 1
+            if seen == count:
+                return
+
+
+def _line(value: dict[str, Any]) -> str:
+    import json as encoder
+
+    return encoder.dumps(value, ensure_ascii=False)
+
+
+def _sentence(name: str, value: dict[str, Any]) -> str:
+    data = value.get("data") or {}
+    what = show.coloured(str(data["state"])) if "state" in data else str(data.get("reason", ""))
+    return f"[dim]{str(value.get('at', ''))[11:19]}[/]  {value.get('session') or '–'}  {name}  {what}"

@@ -1,0 +1,114 @@
+"""How a command prints: JSON for programs with ``--json``, sentences and tables for people otherwise."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from shared.clock import SystemClock, parse_iso
+from shared.tools.cli.client import CliError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+_COLOURS = {
+    "READY": "green", "UP": "green", "ok": "green", "done": "green",
+    "STARTING": "blue", "PAIRING": "blue", "CONNECTING": "blue", "SYNCING": "blue", "PAUSED": "blue", "info": "blue",
+    "DEGRADED": "yellow", "RECONNECTING": "yellow", "SUSPECT": "yellow", "FLAPPING": "yellow", "BLIND": "yellow",
+    "warning": "yellow",
+    "LOGGED_OUT": "red", "BANNED": "red", "TEMP_BANNED": "red", "OUTDATED": "red", "FENCED": "red", "FAILED": "red",
+    "DOWN": "red", "failed": "red",
+}  # fmt: skip
+
+
+def console() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True)
+
+
+def coloured(word: str) -> str:
+    """``word`` in rich's markup, in the colour of what it means."""
+    colour = _COLOURS.get(word)
+    return f"[{colour}]{word}[/]" if colour else word
+
+
+def as_json(value: Any) -> None:
+    print(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> None:
+    """A plain table, or the sentence ``empty``."""
+    from rich.table import Table
+
+    out = console()
+    if not rows:
+        out.print(empty)
+        return
+    made = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 3, 0, 0))
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    for row in rows:
+        made.add_row(*row)
+    out.print(made)
+
+
+def done(sentence: str, value: Any, *, json_wanted: bool) -> None:
+    """What a command ends with."""
+    if json_wanted:
+        as_json(value)
+    else:
+        console().print(sentence, markup=False)
+
+
+@contextmanager
+def errors(json_wanted: bool) -> Iterator[None]:
+    """A :class:`CliError` becomes one line on standard error (a document with ``--json``) and its exit code."""
+    try:
+        yield
+    except CliError as error:
+        if json_wanted:
+            as_json({"error": {"code": error.code, "detail": error.detail, "status": error.status}})
+        else:
+            print(f"{error.detail} ({error.code})", file=sys.stderr)
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def ago(text: str | None) -> str:
+    """An ISO time as ``12 s ago``; ``–`` for none."""
+    from shared.web.ui.words import Words
+
+    return Words("en", {}).ago(parse_iso(text), SystemClock().now()) if text else "–"
+
+
+def span(milliseconds: float | None) -> str:
+    """A duration in words; ``–`` for none."""
+    from shared.web.ui.words import Words
+
+    return "–" if milliseconds is None else Words("en", {}).span(milliseconds, parts=1)
+
+
+def ago_ms(at_ms: int) -> str:
+    """Milliseconds since the epoch as ``12 s ago``."""
+    from shared.web.ui.words import Words
+
+    return Words("en", {}).ago(datetime.fromtimestamp(at_ms / 1000, UTC), SystemClock().now())
+
+
+def moment(at_ms: int) -> str:
+    """Milliseconds since the epoch as day and time in UTC."""
+    from shared.web.ui.words import Words
+
+    return Words("en", {}).when(datetime.fromtimestamp(at_ms / 1000, UTC))

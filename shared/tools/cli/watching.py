@@ -1,0 +1,147 @@
+"""What the watchdog knows: status, incidents, pauses, and a test of every alert channel."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from shared.settings import duration
+from shared.tools.cli import show, where
+from shared.tools.cli.client import CliError
+
+MAX_PAUSE = duration(1000, 7 * 86_400_000)
+
+
+def status(json: show.Json = False) -> None:
+    """One look at both programs; exit code 1 when something is wrong."""
+    with show.errors(json):
+        found = {"bot": _try("/health", bot=True), "watchdog": _try("/api/status", bot=False)}
+        if json:
+            show.as_json(found)
+        else:
+            for name, value in found.items():
+                show.console().print(f"{name:9} {_status_sentence(name, value)}")
+            _print_version(found["bot"].get("clientVersion"))
+        if any("error" in value for value in found.values()) or found["bot"].get("status") != "ok":
+            raise typer.Exit(1)
+
+
+def _try(path: str, *, bot: bool) -> dict[str, Any]:
+    try:
+        answer = (where.bot() if bot else where.watchdog()).request("GET", path)
+    except CliError as error:
+        return {"error": error.code, "detail": error.detail}
+    return answer.value if isinstance(answer.value, dict) else {"error": f"http_{answer.status}"}
+
+
+def _status_sentence(name: str, value: dict[str, Any]) -> str:
+    if "error" in value:
+        return f"[red]{value.get('detail', value['error'])}[/]"
+    if name == "bot":
+        sessions = value.get("sessions", {})
+        if value.get("status") != "ok":
+            return f"[red]unhealthy: {', '.join(value.get('reasons', []))}[/]"
+        return (
+            f"[green]running[/] for {show.span(value['uptime'])}, "
+            f"{sessions.get('ready')} of {sessions.get('total')} sessions ready"
+        )
+    return "; ".join(f"{each['name']} is {show.coloured(each['state'])}" for each in value.get("targets", []))
+
+
+def _print_version(found: Any) -> None:
+    """The client version that new logins announce to WhatsApp, from ``/health``; nothing when the engine announces none."""
+    if not isinstance(found, dict):
+        return
+    lines = []
+    if "version" in found:
+        lines.append(f"version {found['version']} ({found['source']}, {_days_old(found['ageDays'])})")
+    if found.get("outdated"):
+        lines.append("[red]refuses this client version: all logins wait until another one is accepted[/]")
+    if "problem" in found:
+        lines.append(f"[yellow]{found['problem']}[/]")
+    for line in lines:
+        show.console().print(f"{'WhatsApp':9} {line}")
+
+
+def _days_old(days: float) -> str:
+    if days < 1:
+        return "less than a day old"
+    return f"{round(days)} day{'s' if round(days) != 1 else ''} old"
+
+
+def incidents(
+    limit: Annotated[int, typer.Option(min=1, max=100, help="At most so many.")] = 20,
+    json: show.Json = False,
+) -> None:
+    """List incidents, newest first."""
+    with show.errors(json):
+        value = where.watchdog().get("/api/incidents", limit=limit)
+        if json:
+            show.as_json(value)
+            return
+        rows = [
+            (each["id"], each["target"], each["kind"], each["reason"], show.ago_ms(each["openedAtMs"]),
+             "[red]open[/]" if each["closedAtMs"] is None else show.span(each["lastedMs"]))
+            for each in value["incidents"]
+        ]  # fmt: skip
+        show.table(("Incident", "Target", "Kind", "Reason", "Began", "Lasted"), rows, empty="No incident so far.")
+
+
+def pause(
+    for_: Annotated[str, typer.Option("--for", help="How long: 30m, 2h.")],
+    reason: Annotated[str, typer.Option(help="Why.")] = "",
+    target: Annotated[str, typer.Option(help="Which bot service; * for all.")] = "*",
+    json: show.Json = False,
+) -> None:
+    """Maintenance: no alert and no repair for a time that always ends."""
+    with show.errors(json):
+        try:
+            length_ms = MAX_PAUSE.parse(for_)
+        except (ValueError, KeyError):
+            raise CliError("invalid", f"--for: {for_!r} is not {MAX_PAUSE.accepts}", exit_code=2) from None
+        wish = {"target": target, "durationMs": length_ms, "reason": reason, "author": "cli"}
+        made = where.watchdog().post("/api/pause", wish)
+        show.done(f"Paused until {show.moment(made['untilMs'])}.", made, json_wanted=json)
+
+
+def resume(json: show.Json = False) -> None:
+    """End every pause now."""
+    with show.errors(json):
+        value = where.watchdog().delete("/api/pause")
+        show.done(f"{len(value['ended'])} pause(s) ended.", value, json_wanted=json)
+
+
+def send_test(
+    timeout: Annotated[int, typer.Option(min=1, metavar="SECONDS", help="Wait for the answers so long.")] = 30,
+    json: show.Json = False,
+) -> None:
+    """Send a test through every alert channel and tell which arrived; exit code 1 when one did not."""
+    with show.errors(json):
+        watchdog = where.watchdog()
+        value = watchdog.post("/api/test-alert", {"author": "cli"})
+        until = time.monotonic() + timeout
+        # A channel is tried again after a failure; the first answer is what is asked for here.
+        while any(_undecided(each) for each in value["receipts"]) and time.monotonic() < until:
+            time.sleep(0.3)
+            value = watchdog.get(f"/api/notices/{quote(value['id'], safe='')}")
+        if json:
+            show.as_json(value)
+        else:
+            rows = [(each["channel"], each["role"], _arrived(each)) for each in value["receipts"]]
+            show.table(("Channel", "Role", "Result"), rows, empty="There is no channel: ALERT_URLS is empty.")
+        if not value["receipts"] or any(each["state"] != "done" for each in value["receipts"]):
+            raise typer.Exit(1)
+
+
+def _undecided(receipt: dict[str, Any]) -> bool:
+    # A try that is under way is counted already; how it went is known by its reason.
+    return receipt["state"] in ("waiting", "leased") and not receipt["reason"]
+
+
+def _arrived(receipt: dict[str, Any]) -> str:
+    if receipt["state"] == "done":
+        return "[green]arrived[/]"
+    return f"[red]failed: {receipt['reason']}[/]" if receipt["reason"] else "[yellow]no answer yet[/]"

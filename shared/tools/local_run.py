@@ -1,0 +1,124 @@
+"""Runs the bot service and the watchdog side by side on this machine, until Ctrl-C stops both.
+
+Usage: ``python -m shared.tools.local_run``. Variables come from the environment and, where it does not set them, from a file
+``.env`` in the current folder. The bot service listens on PORT (3000), the watchdog on WATCHDOG_PORT (3001) and pings
+BOT_URL, or the bot service beside it. A program that is killed or ends itself as hung is started again, as a container
+platform would; one that refuses its configuration or its port ends both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.settings import environment, integer, load_or_exit, setting, url
+from shared.tools.dotenv import read_dotenv
+
+STOP_WITHIN_S = 20.0
+RESTART_DELAY_S = 1.0
+# Exit codes after which another start would end the same way: a clean end, a port in use, a wrong variable.
+FINAL_CODES = frozenset({0, 1, 2})
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalRunSettings:
+    """What the local run itself needs to know."""
+
+    port: int = setting("PORT", integer(1, 65535), default=3000, about="Port of the bot service")
+    watchdog_port: int = setting("WATCHDOG_PORT", integer(1, 65535), default=3001, about="Port of the watchdog")
+    bot_url: str | None = setting("BOT_URL", url(), default=None, about="What the watchdog pings")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """One child: a name for messages, its command and its environment."""
+
+    name: str
+    command: Sequence[str]
+    environ: Mapping[str, str]
+
+
+def programs(environ: Mapping[str, str]) -> list[Program]:
+    """The two programs as the environment asks for them; exit code 2 when a variable cannot be used."""
+    settings = load_or_exit(LocalRunSettings, environ)
+    common = {"PYTHONUNBUFFERED": "1", **environ}
+    bot = {**common, "PORT": str(settings.port)}
+    watchdog = {
+        **common,
+        "PORT": str(settings.watchdog_port),
+        "BOT_URL": settings.bot_url or f"http://127.0.0.1:{settings.port}",
+    }
+    if "BOT_URLS" in environ and settings.bot_url is None:
+        del watchdog["BOT_URL"]
+    return [
+        Program(name="bot_service", command=(sys.executable, "-m", "bot_service"), environ=bot),
+        Program(name="watchdog", command=(sys.executable, "-m", "watchdog"), environ=watchdog),
+    ]
+
+
+async def run(children: Sequence[Program]) -> int:
+    """Keep every child running until a signal or a final exit code; returns the exit code of the whole.
+
+    SIGINT and SIGTERM stop all and give 0; a child that ends with a final code stops the others and gives that code.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stop.set)
+    asked = asyncio.create_task(stop.wait(), name="stop asked")
+    keepers = {asyncio.create_task(_keep(child), name=child.name) for child in children}
+    try:
+        done, _ = await asyncio.wait({asked, *keepers}, return_when=asyncio.FIRST_COMPLETED)
+        return 0 if asked in done else max(task.result() for task in keepers & done)
+    finally:
+        for task in (asked, *keepers):
+            task.cancel()
+        await asyncio.gather(asked, *keepers, return_exceptions=True)
+
+
+async def _keep(child: Program) -> int:
+    while True:
+        # A session of its own, so that Ctrl-C reaches this process alone and each child is stopped exactly once.
+        process = await asyncio.create_subprocess_exec(*child.command, env=dict(child.environ), start_new_session=True)
+        try:
+            code = await process.wait()
+        except asyncio.CancelledError:
+            await _end(child, process)
+            raise
+        if code in FINAL_CODES:
+            return code
+        why = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        _say(f"{child.name} {why}; it is started again")
+        await asyncio.sleep(RESTART_DELAY_S)
+
+
+async def _end(child: Program, process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), STOP_WITHIN_S)
+    except TimeoutError:
+        _say(f"{child.name} did not stop within {STOP_WITHIN_S:g} s and is killed")
+        process.kill()
+        await process.wait()
+
+
+def _say(text: str) -> None:
+    print(f"[local run] {text}", flush=True)  # noqa: T201
+
+
+def main() -> None:
+    try:
+        environ = {**read_dotenv(Path(".env")), **environment()}
+    except ValueError as error:
+        print(f"Configuration error: {error}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(2) from None
+    raise SystemExit(asyncio.run(run(programs(environ))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,306 @@
+"""Every route x key scope x owner with the expected answer; a route of the running application without a row fails.
+
+The scope of a route stands here a second time on purpose: one that was opened by mistake must not open the table with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import make_mocked_request
+
+from bot_service.access.principals import Scope
+from bot_service.dashboard.context import DESK
+from bot_service.dashboard.login import COOKIE
+from tests.support.bot_app import Bot, running
+from tests.support.processes import API_KEY, WATCHDOG_TOKEN
+
+# Who calls: nobody, an unknown key, one key per scope of each of two owners, administrators, the watchdog.
+SCOPES = ("session", "read", "send")
+PUBLIC, STATS, METRICS, WATCHDOG = Scope.PUBLIC, Scope.STATS, Scope.METRICS, Scope.WATCHDOG
+ADMIN, SESSION, READ, SEND = Scope.ADMIN, Scope.SESSION, Scope.READ, Scope.SEND
+CALLERS = (
+    "nobody", "unknown", "revoked", "administrator", "admin key", "watchdog",
+    *(f"{owner} {scope}" for owner in ("ann", "bob") for scope in SCOPES),
+)  # fmt: skip
+
+# What a call without a body, or with this one, gives to somebody who may make it. Everything belongs to ann.
+API: dict[tuple[str, str], tuple[Scope, int, Any]] = {
+    ("GET", "/health"): (PUBLIC, 200, None),
+    ("GET", "/readyz"): (PUBLIC, 200, None),
+    ("GET", "/livez"): (PUBLIC, 200, None),
+    ("GET", "/metrics"): (METRICS, 200, None),
+    ("GET", "/api/heartbeat"): (WATCHDOG, 200, None),
+    ("POST", "/api/repair"): (WATCHDOG, 422, {"action": "unknown"}),
+    ("GET", "/api/keepalive"): (STATS, 200, None),
+    ("POST", "/api/keepalive"): (WATCHDOG, 422, {}),
+    ("GET", "/api/metrics"): (STATS, 200, None),
+    ("GET", "/api/sessions"): (READ, 200, None),
+    ("POST", "/api/sessions"): (SESSION, 422, {"id": "not a valid id"}),
+    ("GET", "/api/sessions/{id}"): (READ, 200, None),
+    ("PATCH", "/api/sessions/{id}"): (SESSION, 200, {}),
+    ("DELETE", "/api/sessions/{id}"): (SESSION, 204, None),
+    ("POST", "/api/sessions/{id}/start"): (SESSION, 200, None),
+    ("POST", "/api/sessions/{id}/stop"): (SESSION, 200, None),
+    ("POST", "/api/sessions/{id}/restart"): (SESSION, 200, None),
+    ("POST", "/api/sessions/{id}/logout"): (SESSION, 200, None),
+    ("GET", "/api/sessions/{id}/qr"): (SESSION, 409, None),
+    ("POST", "/api/sessions/{id}/pairing-code"): (SESSION, 409, {"phone": "33612345678"}),
+    ("GET", "/api/sessions/{id}/health"): (READ, 200, None),
+    ("GET", "/api/sessions/{id}/transitions"): (READ, 200, None),
+    ("POST", "/api/sessions/{id}/simulate"): (SESSION, 422, {}),
+    ("POST", "/api/sessions/{id}/messages"): (SEND, 409, {"to": "33612345678", "text": "x"}),
+    ("GET", "/api/sessions/{id}/messages"): (READ, 200, None),
+    ("GET", "/api/sessions/{id}/messages/{messageId}"): (READ, 404, None),
+    ("GET", "/api/sessions/{id}/messages/{messageId}/media"): (READ, 404, None),
+    ("POST", "/api/sessions/{id}/read"): (SEND, 422, {}),
+    ("POST", "/api/sessions/{id}/typing"): (SEND, 422, {}),
+    ("GET", "/api/events"): (READ, 200, None),
+    ("GET", "/api/webhooks"): (READ, 200, None),
+    ("POST", "/api/webhooks"): (SESSION, 422, {"url": "no url"}),
+    ("GET", "/api/webhooks/{webhookId}"): (READ, 200, None),
+    ("PATCH", "/api/webhooks/{webhookId}"): (SESSION, 200, {}),
+    ("DELETE", "/api/webhooks/{webhookId}"): (SESSION, 204, None),
+    ("POST", "/api/webhooks/{webhookId}/test"): (SESSION, 200, None),
+    ("POST", "/api/webhooks/{webhookId}/secret"): (SESSION, 200, None),
+    ("GET", "/api/deliveries"): (READ, 200, None),
+    ("POST", "/api/deliveries/replay"): (SESSION, 422, {}),
+    ("GET", "/api/deliveries/{webhookId}/{eventId}"): (READ, 404, None),
+    ("GET", "/api/keys"): (ADMIN, 200, None),
+    ("POST", "/api/keys"): (ADMIN, 422, {}),
+    ("DELETE", "/api/keys/{keyId}"): (ADMIN, 404, None),
+    ("POST", "/api/login-links"): (ADMIN, 201, None),
+    ("GET", "/api/openapi.json"): (PUBLIC, 200, None),
+}
+
+# The dashboard's pages look at the cookie of a login. A page answers with a status, a form leads on: ``done=…`` or
+# ``problem=…`` in the address, or the page of what was made. None: open to everybody.
+FORMS: dict[tuple[str, str], tuple[Scope | None, int | str, dict[str, str]]] = {
+    ("GET", "/"): (READ, 200, {}),
+    ("GET", "/new"): (SESSION, 200, {}),
+    ("POST", "/new"): (SESSION, "problem=invalid", {"id": "not a valid id"}),
+    ("GET", "/sessions/{id}"): (READ, 200, {}),
+    ("POST", "/sessions/{id}/start"): (SESSION, "done=start", {}),
+    ("POST", "/sessions/{id}/stop"): (SESSION, "done=stop", {}),
+    ("POST", "/sessions/{id}/restart"): (SESSION, "done=restart", {}),
+    ("POST", "/sessions/{id}/logout"): (SESSION, "done=logout", {}),
+    ("POST", "/sessions/{id}/delete"): (SESSION, "done=delete", {}),
+    ("POST", "/sessions/{id}/pairing-code"): (SESSION, "problem=wrong_state", {"phone": "33612345678"}),
+    ("POST", "/sessions/{id}/messages"): (SEND, "problem=wrong_state", {"to": "33612345678", "text": "x"}),
+    ("GET", "/deliveries"): (READ, 200, {}),
+    ("POST", "/deliveries/replay"): (SESSION, "problem=not_found", {"delivery": "none/none"}),
+    ("GET", "/webhooks"): (READ, 200, {}),
+    ("POST", "/webhooks"): (SESSION, "problem=invalid", {"url": "no url"}),
+    ("POST", "/webhooks/{webhookId}/test"): (SESSION, "/webhooks", {}),
+    ("POST", "/webhooks/{webhookId}/delete"): (SESSION, "done=webhook-deleted", {}),
+    ("GET", "/keys"): (ADMIN, 200, {}),
+    ("POST", "/keys"): (ADMIN, "problem=invalid", {"name": ""}),
+    ("POST", "/keys/{keyId}/revoke"): (ADMIN, "problem=not_found", {}),
+    ("GET", "/live"): (READ, 200, {}),
+    ("GET", "/events"): (READ, 200, {}),
+    ("GET", "/login"): (None, 200, {}),
+    ("POST", "/login"): (None, 403, {"key": "wrong"}),
+    ("POST", "/logout"): (None, "/login", {}),
+    ("GET", "/docs"): (None, 200, {}),
+    ("GET", "/docs/files/{name}"): (None, 404, {}),
+    ("GET", "/static/{digest}/{name}"): (None, 404, {}),
+}
+
+
+@pytest.fixture
+async def bot(tmp_path: Path) -> AsyncIterator[Bot]:
+    async with running(tmp_path, WEBHOOK_ALLOW_PRIVATE="true") as started:
+        yield started
+
+
+class World:
+    """A running service with two owners, and what belongs to the first of them, made anew for every call."""
+
+    def __init__(self, bot: Bot) -> None:
+        self.bot = bot
+        self.tokens: dict[str, str | None] = {
+            "nobody": None, "unknown": "vk_unknown", "administrator": API_KEY, "watchdog": WATCHDOG_TOKEN,
+        }  # fmt: skip
+
+    async def make_keys(self) -> None:
+        for owner in ("ann", "bob"):
+            for scope in SCOPES:
+                self.tokens[f"{owner} {scope}"] = (await self._key(owner, scope))["key"]
+        self.tokens["admin key"] = (await self._key("ops", "admin"))["key"]
+        revoked = await self._key("ann", "read")
+        status, _ = await self.bot.call("DELETE", f"/api/keys/{revoked['id']}")
+        assert status == 204
+        self.tokens["revoked"] = revoked["key"]
+
+    async def _key(self, owner: str, scope: str) -> dict[str, Any]:
+        status, made = await self.bot.call("POST", "/api/keys", {"name": scope, "owner": owner, "scopes": [scope]})
+        assert status == 201
+        return dict(made)
+
+    async def names(self) -> dict[str, str]:
+        """A session and a webhook of ann's, made again when an earlier call deleted them."""
+        await self.bot.call("POST", "/api/sessions", {"id": "of-ann", "owner": "ann", "start": False})
+        _, listed = await self.bot.call("GET", "/api/webhooks")
+        found = [hook["id"] for hook in listed["webhooks"] if hook["owner"] == "ann"]
+        if not found:
+            _, hook = await self.bot.call("POST", "/api/webhooks", {"url": "http://127.0.0.1:9", "session": "of-ann"})
+            found = [hook["id"]]
+        return {"id": "of-ann", "webhookId": found[0], "messageId": "none", "eventId": "none", "keyId": "none"}
+
+    async def call(self, method: str, path: str, caller: str) -> int:
+        """The status of one call of the API with the caller's key."""
+        body = API[method, path][2]
+        headers = {"Authorization": f"Bearer {self.tokens[caller]}"} if self.tokens[caller] else {}
+        async with self.bot.client.request(
+            method, filled(path, await self.names()), json=body, headers=headers
+        ) as response:
+            return response.status  # a stream is left as soon as it has begun
+
+    async def open_page(self, method: str, path: str, caller: str) -> int | str:
+        """The status of a page, or where a form led, for a browser in which the caller has signed in if that is possible."""
+        fields = dict(FORMS[method, path][2])
+        names = await self.names()
+        cookie = await self._signed_in(caller)
+        headers = {"Sec-Fetch-Site": "same-origin"} | ({"Cookie": f"{COOKIE}={cookie}"} if cookie else {})
+        if cookie:
+            request = make_mocked_request("GET", "/", headers=headers, app=self.bot.app)
+            login = await self.bot.app[DESK].logins.read(request)
+            assert login is not None
+            fields["token"] = login.form_token
+        self.bot.client.session.cookie_jar.clear()
+        async with self.bot.client.request(
+            method,
+            filled(path, {**names, "name": "none", "digest": "none"}),
+            data=fields if method == "POST" else None,
+            headers=headers,
+            allow_redirects=False,
+        ) as response:
+            if response.status != 303:
+                return response.status
+            target = response.headers["Location"]
+            return target.partition("?")[2] if "done=" in target or "problem=" in target else target.partition("?")[0]
+
+    async def _signed_in(self, caller: str) -> str | None:
+        token = self.tokens[caller]
+        self.bot.client.session.cookie_jar.clear()
+        async with self.bot.client.post(
+            "/login", data={"key": token or ""}, headers={"Sec-Fetch-Site": "same-origin"}, allow_redirects=False
+        ) as response:
+            return response.cookies[COOKIE].value if response.status == 303 else None
+
+
+def filled(path: str, names: dict[str, str]) -> str:
+    for name, value in names.items():
+        path = path.replace(f"{{{name}}}", value)
+    return path
+
+
+def expected(method: str, path: str, caller: str) -> int:
+    """The rules of the house for a call of the API, in one place."""
+    scope, passes, _ = API[method, path]
+    if scope in (PUBLIC, STATS, METRICS):
+        return passes
+    if caller == "nobody":
+        return 401
+    if scope is WATCHDOG:
+        return passes if caller == "watchdog" else 403
+    if caller in ("unknown", "revoked", "watchdog"):
+        return 403
+    if caller in ("administrator", "admin key"):
+        return passes
+    owner, held = caller.split()
+    if held != scope.value:
+        return 403
+    # Whose it is comes after what the key may do: what belongs to ann does not exist for bob.
+    names_something = "{id}" in path or "{webhookId}" in path
+    return 404 if owner == "bob" and names_something else passes
+
+
+def expected_page(method: str, path: str, caller: str) -> int | str:
+    """The rules of the house for a page or a form."""
+    scope, passes, _ = FORMS[method, path]
+    if scope is None:
+        return passes
+    if caller in ("nobody", "unknown", "revoked", "watchdog"):
+        return "/login"
+    if caller in ("administrator", "admin key"):
+        return passes
+    owner, held = caller.split()
+    if held != scope.value:
+        return 403 if method == "GET" else "problem=forbidden"
+    if owner == "bob" and ("{id}" in path or "{webhookId}" in path):
+        return 404 if method == "GET" else "problem=not_found"
+    return passes
+
+
+def mounted(bot: Bot) -> set[tuple[str, str]]:
+    """Every (method, path) that the running application answers."""
+    return {
+        (route.method, route.resource.canonical)
+        for route in bot.app.router.routes()
+        if route.resource is not None and route.method != "HEAD"
+    }
+
+
+async def test_every_route_has_a_row(bot: Bot) -> None:
+    assert {*API, *FORMS} == mounted(bot), "a route without a row, or a row without a route"
+    assert not {*API} & {*FORMS}
+
+
+@pytest.mark.timeout(300)
+async def test_every_route_gives_every_caller_what_the_table_says(bot: Bot) -> None:
+    world = World(bot)
+    await world.make_keys()
+    wrong = []
+    for method, path in API:
+        for caller in CALLERS:
+            got, wanted = await world.call(method, path, caller), expected(method, path, caller)
+            if got != wanted:
+                wrong.append(f"{caller}: {method} {path} gave {got}, the table says {wanted}")
+    assert not wrong, "\n".join(wrong)
+    assert len(API) * len(CALLERS) > 500
+
+
+@pytest.mark.timeout(300)
+async def test_every_page_gives_everybody_what_the_table_says(bot: Bot) -> None:
+    world = World(bot)
+    await world.make_keys()
+    wrong = []
+    for method, path in FORMS:
+        for caller in CALLERS:
+            got, wanted = await world.open_page(method, path, caller), expected_page(method, path, caller)
+            if got != wanted:
+                wrong.append(f"{caller}: {method} {path} gave {got}, the table says {wanted}")
+    assert not wrong, "\n".join(wrong)
+
+
+async def test_public_statistics_can_be_closed(tmp_path: Path) -> None:
+    async with running(tmp_path, PUBLIC_STATS="false") as bot:
+        for path in ("/api/keepalive", "/api/metrics"):
+            assert (await bot.call("GET", path, key=None))[0] == 401
+            assert (await bot.call("GET", path))[0] == 200
+
+
+async def test_one_owner_sees_nothing_of_another_in_lists(bot: Bot) -> None:
+    world = World(bot)
+    await world.make_keys()
+    await world.names()
+    for caller, count in (("ann read", 1), ("bob read", 0), ("administrator", 1)):
+        key = world.tokens[caller]
+        _, sessions = await bot.call("GET", "/api/sessions", key=key)
+        _, webhooks = await bot.call("GET", "/api/webhooks", key=key)
+        assert (len(sessions["sessions"]), len(webhooks["webhooks"])) == (count, count), caller
+
+
+async def test_a_key_is_stored_as_a_hash_and_shown_once(bot: Bot, tmp_path: Path) -> None:
+    status, made = await bot.call("POST", "/api/keys", {"name": "k", "owner": "ann", "scopes": ["read"]})
+    assert status == 201
+    _, listed = await bot.call("GET", "/api/keys")
+    assert made["key"] not in str(listed)
+    assert listed["keys"][0]["scopes"] == ["read"]
+    stored = b"".join(path.read_bytes() for path in tmp_path.glob("bot.db*"))
+    assert made["key"].encode() not in stored
+    assert made["id"].encode() in stored
