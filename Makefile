@@ -1,4 +1,4 @@
-# Everything a person does with this project, by name. Needs Python >= 3.11 with venv, and make.
+# Every task of this project. Needs Python >= 3.11 with venv, and make.
 SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
@@ -6,9 +6,9 @@ BIN := $(VENV)/bin
 INSTALL := $(PYTHON) .ci/environment.py $(VENV)
 PYTEST := $(BIN)/python -m pytest
 PYTEST_ARGS ?=
-# Many tests wait for real processes: three times as many at a time as there are cores.
+# Many tests wait for real processes, so run three times as many as there are cores.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(3 * (os.cpu_count() or 1))')
-# The tests start hundreds of programs; where this is set, each of them would compile every module anew.
+# The tests start hundreds of programs; if this were set, each would compile every module again.
 export PYTHONDONTWRITEBYTECODE :=
 MINUTES ?= 60
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
@@ -17,12 +17,12 @@ UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generat
 .PHONY: help venv up test check static lint types imports security deploy-check audit lock sbom soak test-deep test-wire \
 	bench-detection bench-sessions bench-wire bench-faults docs images screenshots containers clean
 
-help: ## Show what can be made
+help: ## Show all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # --- environment ---
 
-# What runs: both programs' packages, and this folder on the path with its command `veilleur`.
+# What the programs need: the packages of both, this folder on the path, and the command `veilleur`.
 $(VENV)/.runs: bot_service/requirements.lock watchdog/requirements.lock
 	$(INSTALL) bot_service/requirements.lock watchdog/requirements.lock
 	echo '$(CURDIR)' > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/veilleur.pth"
@@ -30,12 +30,12 @@ $(VENV)/.runs: bot_service/requirements.lock watchdog/requirements.lock
 	chmod +x $(BIN)/veilleur
 	touch $@
 
-# What tests and checks need on top.
+# What tests and checks need in addition.
 $(VENV)/.tests: $(VENV)/.runs tests/requirements.lock
 	$(INSTALL) tests/requirements.lock
 	touch $@
 
-venv: $(VENV)/.tests ## Make the virtual environment with everything in it
+venv: $(VENV)/.tests ## Create the virtual environment with everything in it
 
 clean: ## Remove the virtual environment, caches and build results (never data/)
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -47,10 +47,10 @@ up: $(VENV)/.runs ## Start the bot service and the watchdog; Ctrl-C stops both
 
 # --- tests ---
 
-test: $(VENV)/.tests ## Run the tests: all but the few that take longest
+test: $(VENV)/.tests ## Run all tests except the slowest
 	$(PYTEST) -n $(WORKERS) --dist worksteal -m "not deep" $(PYTEST_ARGS)
 
-test-deep: $(VENV)/.tests ## Run those that take longest: every fault on the running service, a kill at every line
+test-deep: $(VENV)/.tests ## Run the slowest tests: every fault on the running service, a kill at every line
 	$(PYTEST) -n $(WORKERS) --dist worksteal -m deep $(PYTEST_ARGS)
 
 test-wire: $(VENV)/.tests ## Run the tests of the real engine against the fake WhatsApp server
@@ -68,18 +68,19 @@ bench-sessions: $(VENV)/.tests ## Measure memory and latency by number of sessio
 bench-wire: $(VENV)/.tests ## Measure the real engine against the fake WhatsApp server
 	$(BIN)/python -m tests.bench.wire
 
-bench-faults: $(VENV)/.tests ## Bring every fault about on the running service and print what followed
+bench-faults: $(VENV)/.tests ## Cause every fault on the running service and print the reactions
 	$(BIN)/python -m tests.faults
 
 # --- checks ---
 
 check: static test ## Lint, types, import contracts, security, deployment files, then every test
 
-static: lint types imports security deploy-check ## What is checked without running the programs
+static: lint types imports security deploy-check ## All checks that do not run the programs
 
 lint: $(VENV)/.tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 
 types: $(VENV)/.tests
 	$(BIN)/mypy
@@ -87,7 +88,7 @@ types: $(VENV)/.tests
 imports: $(VENV)/.tests
 	$(BIN)/lint-imports
 
-# Without an outside network: bandit looks for known mistakes in the code, pip checks what is installed.
+# Needs no outside network: bandit looks for known mistakes in the code, pip checks the installed packages.
 security: $(VENV)/.tests
 	$(BIN)/bandit -q -r bot_service watchdog shared -c pyproject.toml
 	$(BIN)/python .ci/check_installed.py
@@ -104,7 +105,7 @@ audit: $(VENV)/.tests ## Look up known vulnerabilities of the locked packages (a
 
 # --- releases ---
 
-lock: ## Resolve the dependencies anew (needs uv)
+lock: ## Resolve the dependencies again (needs uv)
 	$(UV_COMPILE) --extra bot pyproject.toml -o bot_service/requirements.lock
 	$(UV_COMPILE) --extra watchdog pyproject.toml -o watchdog/requirements.lock
 	$(UV_COMPILE) --extra bot --extra watchdog --extra dev -c bot_service/requirements.lock -c watchdog/requirements.lock pyproject.toml -o tests/requirements.lock
@@ -113,16 +114,16 @@ lock: ## Resolve the dependencies anew (needs uv)
 sbom: $(VENV)/.tests ## Write the bills of materials of both images to build/
 	$(BIN)/python .ci/sbom.py
 
-screenshots: $(VENV)/.tests ## Take the pictures of docs/screenshots anew (needs Debian's Chromium)
+screenshots: $(VENV)/.tests ## Take the pictures in docs/screenshots again (needs Debian's Chromium)
 	SCREENSHOTS=$(CURDIR)/docs/screenshots $(PYTEST) tests/faces/test_browser.py
 
 images: ## Build both images
 	docker build -f Dockerfile.bot -t veilleur-bot .
 	docker build -f Dockerfile.watchdog -t veilleur-watchdog .
 
-containers: $(VENV)/.tests ## Test images and compose file on a Docker engine: the one there is, or one brought up (Debian, root)
+containers: $(VENV)/.tests ## Test images and compose file on a running Docker engine, or start one (Debian, root)
 	.ci/containers
 
-docs: $(VENV)/.tests ## Write again what is made from code: .env.example, README's table, the Grafana board
+docs: $(VENV)/.tests ## Generate .env.example, docs/configuration.md and the Grafana board from the code
 	$(BIN)/python -m tests.deploy.documents --write
 	$(BIN)/python -m monitoring.board --write

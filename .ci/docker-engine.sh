@@ -1,15 +1,14 @@
 #!/bin/bash
-# A Docker engine for the tests of this project, on a Debian machine that has none, and without an image registry.
-#   .ci/docker-engine.sh start DIR   brings it up, with a stand-in for the Dockerfiles' BASE_IMAGE in it: Debian's own Python;
-#                                    then `. DIR/env` makes docker and docker compose speak to it
+# Starts a Docker engine for the tests of this project, on a Debian machine that has none, without an image registry.
+#   .ci/docker-engine.sh start DIR   starts it, with a replacement for the Dockerfiles' BASE_IMAGE: Debian's own Python;
+#                                    then `. DIR/env` makes docker and docker compose use it
 #   .ci/docker-engine.sh stop DIR    removes its containers, ends it and deletes DIR
-# Everything it makes lies in DIR, apart from four Debian packages. It leaves the firewall and ip_forward alone and makes no
-# bridge of its own: containers of one compose project reach each other, the machine reaches their published ports, and
-# nothing reaches outside. Builds need `--network host` (BUILD_NETWORK=host).
+# Everything is in DIR, apart from four Debian packages. It does not change the firewall or ip_forward and creates no bridge:
+# containers of one compose project reach each other, the machine reaches their published ports, and nothing reaches outside. Builds need `--network host` (BUILD_NETWORK=host).
 set -euo pipefail
 verb=${1:?start or stop} dir=$(realpath -m "${2:?a folder for the engine}")
 project=$(realpath "$(dirname "$0")/..")
-# The release whose engine (26), compose (2.26) and buildx the compose file needs. They run on older releases too.
+# The compose file needs engine 26, compose 2.26 and buildx of this release. They run on older releases too.
 release=trixie
 from_the_machine=(containerd runc iptables mmdebstrap)
 from_the_release=(docker.io docker-cli docker-compose docker-buildx tini)
@@ -24,7 +23,7 @@ refuse_elsewhere() {
   grep -qx 'ID=debian' /etc/os-release 2>/dev/null || { say "made for Debian only"; exit 3; }
 }
 
-# Where this machine gets its Debian from.
+# The Debian mirror of this machine.
 # shellcheck disable=SC2016
 mirror() {
   apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' | head -1 | grep .
@@ -37,14 +36,14 @@ install_what_the_machine_lacks() {
   done
   [ ${#missing[@]} -gt 0 ] || return 0
   say "installing ${missing[*]}"
-  # Installed, not started: no service of the machine's own is to run.
+  # Installed but not started: no service of the machine may run.
   [ -e "$policy" ] || { made=yes; printf '#!/bin/sh\nexit 101\n' > "$policy"; chmod 0755 "$policy"; }
   apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2 || status=$?
   [ -z "$made" ] || rm -f "$policy"
   return "$status"
 }
 
-# The engine's own packages are unpacked beside the machine's, not installed: an engine that is there stays as it is.
+# The engine's packages are unpacked beside the machine's, not installed: an existing engine stays unchanged.
 unpack_engine() {
   local apt=$dir/apt package
   mkdir -p "$apt"/{lists,cache}/partial "$apt"/{debs,parts} "$dir/root"
@@ -88,8 +87,8 @@ run_engine() {
 
 certificates=/etc/ssl/certs/ca-certificates.crt
 
-# The package index and the mirror may be reached through certificates that only this machine knows, so its bundle goes in:
-# what is built on the stand-in is for tests on this machine and for nothing else.
+# The package index and the mirror may need certificates that only this machine has, so the base image contains its bundle:
+# images built on this base are only for tests on this machine.
 make_base() {
   local options=(--quiet --mode=root --variant=minbase --customize-hook="upload $certificates $certificates") folder
   for folder in doc locale man; do options+=("--dpkgopt=path-exclude=/usr/share/$folder/*"); done
@@ -103,7 +102,7 @@ start() {
   local image base=''
   image=$(sed -n 's/^ARG BASE_IMAGE=//p' "$project/Dockerfile.bot")
   [ -e "$dir/base.is-in" ] || {
-    # It and the engine wait for the same mirror, so both come at once.
+    # This and the engine both wait for the mirror, so they run at the same time.
     make_base &
     base=$!
     # shellcheck disable=SC2064
@@ -134,7 +133,7 @@ stop() {
     for ((tries = 0; tries < 100; tries++)); do kill -0 "$pid" 2>/dev/null || break; sleep 0.2; done
     ! kill -0 "$pid" 2>/dev/null || { say "process $pid does not end"; return 1; }
   fi
-  # Deepest first: nothing below DIR may still be mounted when it is deleted.
+  # Deepest first: nothing below DIR may be mounted when it is deleted.
   awk -v top="$dir/" 'index($2, top) == 1 { print $2 }' /proc/mounts | sort -r | while read -r mounted; do umount "$mounted"; done
   rm -rf "$dir"
 }

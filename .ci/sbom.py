@@ -1,13 +1,14 @@
-"""Writes what each image is made of to ``build/sbom-<program>.cdx.json`` (CycloneDX 1.6, JSON), from the lock files alone.
+"""Writes a bill of materials of each image to ``build/sbom-<program>.cdx.json`` (CycloneDX 1.6).
 
-No network: name, version and hashes of every locked package that the image's platform installs.
+Reads only the lock files, without a network: name, version and hashes of every locked package
+that the image's platform installs.
 """
 
 from __future__ import annotations
 
 import re
+import runpy
 import sys
-import tomllib
 from pathlib import Path
 
 from cyclonedx.model import HashAlgorithm, HashType
@@ -19,7 +20,7 @@ from packaging.markers import Marker
 
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAMS = ("bot_service", "watchdog")
-# The images' platform, for the markers of the lock files.
+# The platform of the images, to evaluate the markers of the lock files.
 PLATFORM = {
     "sys_platform": "linux",
     "platform_system": "Linux",
@@ -55,7 +56,7 @@ def _component(name: str, version: str) -> Component:
 
 
 def main() -> None:
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    version = runpy.run_path(str(ROOT / "shared" / "version.py"))["VERSION"]
     (ROOT / "build").mkdir(exist_ok=True)
     for program in PROGRAMS:
         bom = bill(program, version)

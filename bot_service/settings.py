@@ -78,7 +78,7 @@ class BotSettings(CommonSettings):
         "BOT_API_KEY",
         secret(),
         default=None,
-        about="Administrator's key for /api; made at first start in SECRETS_DIR when unset",
+        about="Administrator's key for /api; created at the first start in SECRETS_DIR when unset",
     )
     public_url: str | None = setting(
         "PUBLIC_URL",
@@ -92,7 +92,7 @@ class BotSettings(CommonSettings):
         database_url(),
         default=None,
         shown_default="sqlite:///DATA_DIR/bot.db",
-        about="Where sessions, messages and deliveries are kept",
+        about="Database for sessions, messages and deliveries",
     )
     public_stats: bool = setting(
         "PUBLIC_STATS",
@@ -106,7 +106,7 @@ class BotSettings(CommonSettings):
         "SESSION_INACTIVE_TIMEOUT",
         duration(1000, YEAR_MS),
         default=DAY_MS,
-        about="A session without a sign of life for so long is closed",
+        about="A session without any activity for this time is closed",
     )
     session_max_age_ms: int = setting(
         "SESSION_MAX_AGE",
@@ -118,7 +118,7 @@ class BotSettings(CommonSettings):
         "SESSION_CLEANUP_INTERVAL",
         duration(1000, 30 * DAY_MS),
         default=3_600_000,
-        about="Time between two looks for expired sessions",
+        about="Time between two checks for expired sessions",
     )
     session_expiry_action: str = setting(
         "SESSION_EXPIRY_ACTION",
@@ -133,7 +133,7 @@ class BotSettings(CommonSettings):
         about="A start or a connect that takes longer is tried again",
     )
     session_transitions_kept: int = setting(
-        "SESSION_TRANSITIONS_KEPT", integer(1, 1000), default=50, about="Transitions kept per session"
+        "SESSION_TRANSITIONS_KEPT", integer(1, 1000), default=50, about="Stored transitions per session"
     )
 
     # Messages and webhooks
@@ -144,13 +144,16 @@ class BotSettings(CommonSettings):
         about="Webhooks may go to private addresses (this machine, the local network)",
     )
     webhook_timeout_ms: int = setting(
-        "WEBHOOK_TIMEOUT", duration(100, 300_000), default=10_000, about="Time for one delivery, the answer included"
+        "WEBHOOK_TIMEOUT",
+        duration(100, 300_000),
+        default=10_000,
+        about="Time limit of one delivery, including the answer",
     )
     webhook_retry_for_ms: int = setting(
         "WEBHOOK_RETRY_FOR",
         duration(1000, 30 * DAY_MS),
         default=DAY_MS,
-        about="A delivery that failed for so long becomes a dead letter, which can be replayed",
+        about="A delivery that has failed for this time becomes a dead letter, which can be replayed",
     )
     webhook_concurrency: int = setting(
         "WEBHOOK_CONCURRENCY", integer(1, 100), default=4, about="Deliveries in flight to one webhook"
@@ -174,19 +177,31 @@ class BotSettings(CommonSettings):
         "SEND_NEW_CHATS_BURST", integer(1, 10_000), default=5, about="First messages to new chats at once"
     )
     send_expire_ms: int = setting(
-        "SEND_EXPIRE", duration(1000, 30 * DAY_MS), default=DAY_MS, about="A message that waited so long has failed"
+        "SEND_EXPIRE",
+        duration(1000, 30 * DAY_MS),
+        default=DAY_MS,
+        about="A message that has waited for this time fails",
     )
     send_queue_limit: int = setting(
-        "SEND_QUEUE_LIMIT", integer(1, 1_000_000), default=10_000, about="Messages of one session that may wait"
+        "SEND_QUEUE_LIMIT",
+        integer(1, 1_000_000),
+        default=10_000,
+        about="Maximum number of waiting messages per session",
     )
     media_max_bytes: int = setting(
-        "MEDIA_MAX_BYTES", integer(1, 22 * 1024 * 1024), default=16 * 1024 * 1024, about="Size of one file to send"
+        "MEDIA_MAX_BYTES",
+        integer(1, 22 * 1024 * 1024),
+        default=16 * 1024 * 1024,
+        about="Maximum size of one file to send",
     )
     message_retention_ms: int = setting(
-        "MESSAGE_RETENTION", duration(60_000, 10 * YEAR_MS), default=30 * DAY_MS, about="Messages are kept so long"
+        "MESSAGE_RETENTION", duration(60_000, 10 * YEAR_MS), default=30 * DAY_MS, about="How long messages are stored"
     )
     events_kept: int = setting(
-        "EVENTS_KEPT", integer(100, 10_000_000), default=100_000, about="Newest events that /api/events can resume from"
+        "EVENTS_KEPT",
+        integer(100, 10_000_000),
+        default=100_000,
+        about="Number of newest events that /api/events can resume from",
     )
 
     # Alerts
@@ -194,14 +209,16 @@ class BotSettings(CommonSettings):
         "ALERT_URLS",
         secret_urls(),
         default=(),
-        about="Where the bot service tells of a silent watchdog, an outdated client or a session that nothing heals: http(s):// or webhook(s)://",
+        about="Where the bot service sends alerts about a silent watchdog, an outdated client or a session that nothing heals: http(s):// or webhook(s)://",
     )
     alert_webhook_secret: Secret | None = setting(
         "ALERT_WEBHOOK_SECRET", secret(), default=None, about="Signs those alerts (Standard Webhooks headers)"
     )
 
     # Engine
-    engine: str = setting("ENGINE", choice("neonize", "simulator"), default="neonize", about="What speaks WhatsApp")
+    engine: str = setting(
+        "ENGINE", choice("neonize", "simulator"), default="neonize", about="Engine that connects to WhatsApp"
+    )
     engine_sessions_per_worker: int = setting(
         "ENGINE_SESSIONS_PER_WORKER", integer(1, 10_000), default=50, about="Sessions in one engine worker process"
     )
@@ -216,19 +233,19 @@ class BotSettings(CommonSettings):
         "WORKER_ORPHAN_GRACE",
         duration(1000, DAY_MS),
         default=60_000,
-        about="An engine worker that no bot service speaks to ends after so long; until then it keeps receiving",
+        about="An engine worker without a connection to a bot service ends after this time; until then it receives messages",
     )
     worker_max_rss_mb: int = setting(
         "WORKER_MAX_RSS_MB",
         integer(100, 1_000_000),
         default=1024,
-        about="An engine worker with more resident memory is replaced, its sessions moved without losing a message",
+        about="An engine worker with more resident memory is replaced; its sessions move without losing a message",
     )
     worker_max_descriptors: int = setting(
         "WORKER_MAX_DESCRIPTORS",
         integer(100, 1_000_000),
         default=4096,
-        about="An engine worker with more open descriptors is replaced likewise",
+        about="An engine worker with more open descriptors is replaced in the same way",
     )
     simulator_options: dict[str, str] | None = setting(
         "SIMULATOR_OPTIONS",
@@ -271,7 +288,7 @@ class BotSettings(CommonSettings):
         "RECONNECT_TAKE_OVER",
         duration(100, DAY_MS),
         default=300_000,
-        about="An engine that reconnects by itself is given so long before its client is started anew",
+        about="Time that an engine has to reconnect by itself before its client is started again",
     )
     reconnect_per_minute: int = setting(
         "RECONNECT_PER_MINUTE",
@@ -291,25 +308,25 @@ class BotSettings(CommonSettings):
         "FRAME_FRESH_FOR",
         duration(100, 3_600_000),
         default=60_000,
-        about="A session whose last frame is older is not READY",
+        about="A session is not READY when its last frame is older than this",
     )
     receive_probe: str = setting(
         "RECEIVE_PROBE",
         choice("off", "ring", "self"),
         default="off",
-        about="Active check of the receive path: a message to another own session (ring) or to the own account (self)",
+        about="Active check of the receive path: a message to another session of this service (ring) or to the own account (self)",
     )
     receive_probe_interval_ms: int = setting(
         "RECEIVE_PROBE_INTERVAL",
         duration(100, DAY_MS),
         default=120_000,
-        about="Time between two probes of one session that heard nothing else",
+        about="Time between two probes of one session that received nothing else",
     )
     receive_probe_timeout_ms: int = setting(
         "RECEIVE_PROBE_TIMEOUT",
         duration(100, 3_600_000),
         default=45_000,
-        about="A probe that did not come back for so long raises suspicion",
+        about="A probe that does not come back within this time raises suspicion",
     )
 
     @property

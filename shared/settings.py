@@ -343,16 +343,16 @@ class CommonSettings:
         path(),
         default=None,
         shown_default="DATA_DIR/secrets",
-        about="Folder where a secret that was not given is made at first start; both programs must see the same one",
+        about="Folder in which the first start creates secrets that are not set; both programs must use the same folder",
     )
     watchdog_token: Secret | None = setting(
         "WATCHDOG_TOKEN",
         secret(),
         default=None,
-        about="Shared by both programs; made at first start in SECRETS_DIR when unset",
+        about="Shared by both programs; created at the first start in SECRETS_DIR when unset",
     )
     metrics_token: Secret | None = setting(
-        "METRICS_TOKEN", secret(), default=None, about="When set, /metrics of both programs needs it as bearer token"
+        "METRICS_TOKEN", secret(), default=None, about="When set, /metrics of both programs requires it as bearer token"
     )
     heartbeat_interval_ms: int = setting(
         "HEARTBEAT_INTERVAL", duration(100, 60_000), default=2000, about="Time between two beats of /api/heartbeat"
@@ -361,19 +361,19 @@ class CommonSettings:
         "LOOP_STALL_DUMP",
         duration(1000, 3_600_000),
         default=20_000,
-        about="An event loop that has not turned for so long writes all stacks to the log",
+        about="When the event loop has not turned for this time, all stacks are written to the log",
     )
     stall_exit_ms: int = setting(
         "LOOP_STALL_EXIT",
         duration(1000, 3_600_000),
         default=60_000,
-        about="An event loop that has not turned for so long ends the process, so that it is restarted",
+        about="When the event loop has not turned for this time, the process ends so that it is restarted",
     )
     log_format: str = setting(
         "LOG_FORMAT", choice("auto", "console", "json"), default="auto", about="console on a terminal, json otherwise"
     )
     log_level: str = setting(
-        "LOG_LEVEL", choice("debug", "info", "warning", "error"), default="info", about="Least level that is logged"
+        "LOG_LEVEL", choice("debug", "info", "warning", "error"), default="info", about="Lowest level that is logged"
     )
 
     @property

@@ -1,13 +1,14 @@
-"""Says which version of Veilleur this is."""
+"""The version of Veilleur: the only place that holds it.
+
+``pyproject.toml`` reads it from here, because images and ``make up`` run from a source tree
+without an installation and without ``pyproject.toml`` (decision 0087).
+"""
 
 from __future__ import annotations
 
-from importlib import metadata
+VERSION = "0.2.0"
 
 
 def installed_version() -> str:
-    """The version of the installed project, or of the source tree when it runs uninstalled."""
-    try:
-        return metadata.version("veilleur")
-    except metadata.PackageNotFoundError:
-        return "0.1.0"
+    """Returns the version, which logs, ``/metrics`` and the API report."""
+    return VERSION

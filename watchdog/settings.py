@@ -51,7 +51,7 @@ class WatchdogSettings(CommonSettings):
         about="Used as https://<domain> when BOT_URL is not set; Railway sets it",
     )
     enabled: bool = setting(
-        "KEEP_ALIVE_ENABLED", boolean(), default=True, about="false: serve the pages, ping nothing, and say so"
+        "KEEP_ALIVE_ENABLED", boolean(), default=True, about="false: serve the pages, ping nothing, and show that"
     )
     interval_ms: int = setting(
         "KEEP_ALIVE_INTERVAL", duration(100, 7 * _DAY_MS), default=600_000, about="Time between two regular pings"
@@ -87,7 +87,7 @@ class WatchdogSettings(CommonSettings):
         "KEEP_ALIVE_STATS_EVERY",
         integer(1, 100_000),
         default=10,
-        about="The statistics block is logged after every so many pings",
+        about="Number of pings between two statistics blocks in the log",
     )
     push_interval_ms: int = setting(
         "KEEP_ALIVE_PUSH_INTERVAL",
@@ -99,7 +99,7 @@ class WatchdogSettings(CommonSettings):
         "CANARY_URLS",
         urls(),
         default=(),
-        about="Addresses that nearly always answer; asked when a ping fails, to tell the bot's fault from our own",
+        about="Addresses that nearly always answer; requested when a ping fails, to distinguish the bot's fault from the watchdog's own",
     )
     degraded_session_share: float = setting(
         "DEGRADED_SESSION_SHARE",
@@ -108,16 +108,19 @@ class WatchdogSettings(CommonSettings):
         about="DEGRADED when more than this share of the wanted sessions is not ready",
     )
     degraded_after_ms: int = setting(
-        "DEGRADED_AFTER", duration(0, _DAY_MS), default=60_000, about="How long the share must hold before it is told"
+        "DEGRADED_AFTER",
+        duration(0, _DAY_MS),
+        default=60_000,
+        about="How long the share must last before it is reported",
     )
     flap_changes: int = setting(
         "FLAP_CHANGES",
         integer(2, 1000),
         default=12,
-        about="FLAPPING after so many ups and downs in 15 minutes; an unannounced restart is both",
+        about="FLAPPING after this number of changes between up and down in 15 minutes; an unannounced restart counts as two",
     )
     flap_stable_ms: int = setting(
-        "FLAP_STABLE", duration(1000, _DAY_MS), default=600_000, about="FLAPPING ends when nothing moved for so long"
+        "FLAP_STABLE", duration(1000, _DAY_MS), default=600_000, about="FLAPPING ends after this time without a change"
     )
     alert_urls: tuple[Secret, ...] = setting(
         "ALERT_URLS",
@@ -126,7 +129,7 @@ class WatchdogSettings(CommonSettings):
         about="Where alerts go: http(s):// or webhook(s):// for a plain JSON webhook, any other scheme through apprise",
     )
     alert_fallback_urls: tuple[Secret, ...] = setting(
-        "ALERT_FALLBACK_URLS", secret_urls(), default=(), about="Also told when ALERT_URLS fail"
+        "ALERT_FALLBACK_URLS", secret_urls(), default=(), about="Channels that are used when ALERT_URLS fail"
     )
     alert_webhook_secret: Secret | None = setting(
         "ALERT_WEBHOOK_SECRET", secret(), default=None, about="Signs the plain webhooks (Standard Webhooks headers)"
@@ -135,7 +138,7 @@ class WatchdogSettings(CommonSettings):
         "DEADMAN_URL",
         secret(8),
         default=None,
-        about="Called after every whole cycle (healthchecks-compatible); its silence tells that the watchdog is dead",
+        about="Called after every complete cycle (healthchecks-compatible); when the calls stop, the watchdog is dead",
     )
     bot_api_key: Secret | None = setting(
         "BOT_API_KEY", secret(), default=None, about="For repairs by the bot's API; read from SECRETS_DIR when unset"
@@ -145,7 +148,7 @@ class WatchdogSettings(CommonSettings):
         choices("none", "bot", "docker", "railway"),
         default=(),
         shown_default="none",
-        about="How to repair, mildest first",
+        about="Ways to repair, mildest first",
     )
     remediation_dry_run: bool = setting(
         "REMEDIATION_DRY_RUN", boolean(), default=False, about="Decide and record repairs without doing them"
@@ -191,7 +194,7 @@ class WatchdogSettings(CommonSettings):
         about="false: the status page, its API and the badge need a token",
     )
     status_page_token: Secret | None = setting(
-        "STATUS_PAGE_TOKEN", secret(), default=None, about="Lets its bearer read the status; WATCHDOG_TOKEN does too"
+        "STATUS_PAGE_TOKEN", secret(), default=None, about="Token that may read the status; WATCHDOG_TOKEN may too"
     )
 
     @property

@@ -95,6 +95,7 @@ def test_the_top_level_is_the_one_of_the_design() -> None:
         "Makefile",
         "LICENSE",
         "CHANGELOG.md",
+        "SECURITY.md",
     }
     top = {line.split("/")[0] for line in listed.stdout.splitlines()}
     assert {name for name in top if not name.startswith(".")} <= allowed

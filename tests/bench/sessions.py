@@ -76,7 +76,7 @@ async def watched(program: Program, what: str, target: str) -> AsyncIterator[Non
         beside.close()
     answers = asking.answers
     show(f"`/health` {what}", told(answers.took[ours]), target)
-    show("— a bare aiohttp server beside it meanwhile", told(answers.took[bare]))
+    show("— a bare aiohttp server at the same time", told(answers.took[bare]))
     show("— late to ask (the machine)", told(answers.late))
     show("— event loop", inside.told(before, after), "no turn > 100 ms")
 

@@ -298,7 +298,7 @@ def _tell(soak: Soak, before: str, minutes: float, lost_in: set[str], lost_out: 
     print(f"memory at the start: {before}")
     print(f"memory at the end:   {_memory(soak)}")
     print(
-        f"outages that had to be told: {must}; missed alerts: {len(missed)} {missed}; false alerts: {len(false)} {false}"
+        f"outages that needed an alert: {must}; missed alerts: {len(missed)} {missed}; false alerts: {len(false)} {false}"
     )
     print(
         f"messages in: {len(soak.inbound)}, lost: {len(lost_in)}; deliveries repeated: {sum(ids.values()) - len(ids)}"

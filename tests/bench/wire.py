@@ -337,7 +337,7 @@ async def _with_bot(bot: Program, server: Remote, server_pid: int, receiver: Rec
     watcher = Watcher(bot.url)
     async with Client(bot.url) as client:
         print(f"  started, all READY after {await ready_after(client, count, begun):.1f} s", flush=True)
-        print(f"  API loop lag meanwhile: {await lag_of_phase(watcher)}", flush=True)
+        print(f"  API loop lag during it: {await lag_of_phase(watcher)}", flush=True)
         await asyncio.sleep(3)
         watcher.fresh()
         pids = [bot.pid, *bot.worker_pids()]
@@ -355,9 +355,9 @@ async def _with_bot(bot: Program, server: Remote, server_pid: int, receiver: Rec
             raise RuntimeError(f"no webhook could be made: {status} {answer}")
         shares.told()
         print(f"  in: {await inbound(client, server, receiver, count)}")
-        print(f"  API loop lag meanwhile: {await lag_of_phase(watcher)}; {shares.told()}", flush=True)
+        print(f"  API loop lag during it: {await lag_of_phase(watcher)}; {shares.told()}", flush=True)
         print(f"  out: {await outbound(client, server, count)}")
-        print(f"  API loop lag meanwhile: {await lag_of_phase(watcher)}; {shares.told()}", flush=True)
+        print(f"  API loop lag during it: {await lag_of_phase(watcher)}; {shares.told()}", flush=True)
         memory = proportional_mb([bot.pid, *bot.worker_pids()])
         print(f"  after traffic: {memory:.0f} MB = {memory / count:.2f} MB a session", flush=True)
         bot.kill()
@@ -366,7 +366,7 @@ async def _with_bot(bot: Program, server: Remote, server_pid: int, receiver: Rec
         bot.start()
         print(f"  killed with -9, all READY again after {await ready_after(client, count, begun):.1f} s")
         await asyncio.sleep(2.5)
-        print(f"  API loop lag meanwhile: {await lag_of_phase(watcher)}", flush=True)
+        print(f"  API loop lag during it: {await lag_of_phase(watcher)}", flush=True)
         await watcher.stop()
         print(f"  API loop lag throughout: {lag(lags)}; load {os.getloadavg()[0]:.1f}", flush=True)
 

@@ -1,6 +1,7 @@
-"""Makes ``.env.example`` and the README's table of variables from the settings classes.
+"""Makes ``.env.example`` and the table in ``docs/configuration.md`` from the settings classes.
 
-Usage: ``python -m tests.deploy.documents --write``; tests hold both files against :func:`env_example` and :func:`readme`.
+Usage: ``python -m tests.deploy.documents --write``. Tests compare both files with
+:func:`env_example` and :func:`configuration`.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from tests.support.processes import ROOT
 from watchdog.settings import WatchdogSettings
 
 ENV_EXAMPLE = ROOT / ".env.example"
-README = ROOT / "README.md"
+CONFIGURATION = ROOT / "docs" / "configuration.md"
 BEGIN, END = "<!-- variables: made by `make docs` -->", "<!-- end of variables -->"
+TITLES = {"both": "Both programs", "bot": "Bot service", "watchdog": "Watchdog"}
 
 
 def groups() -> dict[str, list[Described]]:
-    """Every variable once, by who reads it."""
+    """Every variable once, grouped by the program that reads it."""
     common = {row.name for row in describe(CommonSettings)}
     bot, watchdog = describe(BotSettings), describe(WatchdogSettings)
     shared = [row for row in bot if row.name in common]
@@ -37,14 +39,13 @@ def groups() -> dict[str, list[Described]]:
 
 def env_example() -> str:
     """The text of ``.env.example``: every variable, commented out, with its default."""
-    titles = {"both": "Both programs", "bot": "Bot service", "watchdog": "Watchdog"}
     lines = [
-        "# Copy to .env and take the # away where you want something else. Nothing here is needed.",
-        "# Durations are milliseconds, or numbers with ms, s, m, h or d: 600000 is 10m.",
-        "# Every secret NAME may be given as NAME_FILE, the path of a file that holds it.",
+        "# Copy this file to .env and remove the # from each line that you change. Every variable is optional.",
+        "# Durations are milliseconds, or a number with ms, s, m, h or d: 600000 is 10m.",
+        "# Every secret NAME can be set as NAME_FILE: the path of a file that holds the secret.",
     ]
     for group, rows in groups().items():
-        lines += ["", f"# --- {titles[group]} ---"]
+        lines += ["", f"# --- {TITLES[group]} ---"]
         for row in rows:
             lines += ["", f"# {row.about}.", f"# Accepted: {row.accepts}.", f"#{row.name}={_writable(row)}"]
     return "\n".join(lines) + "\n"
@@ -56,17 +57,18 @@ def _writable(row: Described) -> str:
 
 
 def table() -> str:
-    """The README's table, between its two marks."""
-    lines = [BEGIN, "", "| variable | default | of | meaning |", "|---|---|---|---|"]
+    """The tables of ``docs/configuration.md`` between its two marks, one for each group."""
+    lines = [BEGIN]
     for group, rows in groups().items():
+        lines += ["", f"## {TITLES[group]}", "", "| variable | default | meaning |", "|---|---|---|"]
         for row in rows:
             default = f"`{row.default}`" if row.default else "none"
-            lines.append(f"| `{row.name}` | {default} | {group} | {row.about.replace('|', chr(92) + '|')} |")
+            lines.append(f"| `{row.name}` | {default} | {row.about.replace('|', chr(92) + '|')} |")
     return "\n".join([*lines, "", END])
 
 
-def readme(text: str) -> str:
-    """``text`` with its table made anew; raises ``ValueError`` when the marks are missing."""
+def configuration(text: str) -> str:
+    """``text`` with its tables replaced; raises ``ValueError`` when a mark is missing."""
     begin, end = text.index(BEGIN), text.index(END) + len(END)
     return text[:begin] + table() + text[end:]
 
@@ -76,7 +78,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write("usage: python -m tests.deploy.documents --write\n")
         return 2
     ENV_EXAMPLE.write_text(env_example(), encoding="utf-8")
-    README.write_text(readme(README.read_text(encoding="utf-8")), encoding="utf-8")
+    CONFIGURATION.write_text(configuration(CONFIGURATION.read_text(encoding="utf-8")), encoding="utf-8")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What the project's pages say about settings, files and commands is what the code has."""
+"""The pages of the project agree with the code about settings, files, modules and commands."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from tests.support.processes import ROOT
 from watchdog.settings import WatchdogSettings
 
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+LINKED = sorted([*PAGES, ROOT / "CHANGELOG.md", ROOT / "SECURITY.md", *(ROOT / "docs").glob("*/*.md")])
 
 
 def test_env_example_has_every_variable_with_its_default() -> None:
     assert documents.ENV_EXAMPLE.read_text(encoding="utf-8") == documents.env_example(), "run make docs"
 
 
-def test_the_table_of_the_readme_has_every_variable_with_its_default() -> None:
-    text = documents.README.read_text(encoding="utf-8")
-    assert text == documents.readme(text), "run make docs"
+def test_the_configuration_page_has_every_variable_with_its_default() -> None:
+    text = documents.CONFIGURATION.read_text(encoding="utf-8")
+    assert text == documents.configuration(text), "run make docs"
 
 
 def test_a_copy_of_env_example_changes_nothing(tmp_path: object) -> None:
@@ -41,7 +42,7 @@ def test_every_default_of_env_example_is_accepted_as_it_stands() -> None:
     assert dataclasses.replace(given, bot_url=default.bot_url, remediation=default.remediation) == default
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("page", LINKED, ids=lambda path: path.name)
 def test_every_link_to_a_file_or_a_heading_leads_somewhere(page) -> None:  # type: ignore[no-untyped-def]
     text = page.read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
@@ -57,6 +58,14 @@ def test_every_link_to_a_file_or_a_heading_leads_somewhere(page) -> None:  # typ
 def _anchors(text: str) -> set[str]:
     headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", text, flags=re.S), re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_every_module_that_a_page_names_exists(page) -> None:  # type: ignore[no-untyped-def]
+    """Decisions may name modules of their time; the other pages describe the code as it is."""
+    below = [ROOT, ROOT / "bot_service", ROOT / "watchdog"]
+    named = re.findall(r"`([a-z_]+(?:/[a-z_0-9]+)+\.py)(?::\w+)?`", page.read_text(encoding="utf-8"))
+    assert [path for path in named if not any((folder / path).exists() for folder in below)] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)

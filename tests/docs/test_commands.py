@@ -1,4 +1,4 @@
-"""Every command of the README and of docs/ is run as it stands, in a network of its own; what cannot be is parsed."""
+"""Runs the commands of the README and of the first steps in a network namespace; parses all other commands."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from tests.support.processes import ROOT
 from tests.support.waiting import eventually
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# A reader types these one after the other, in one shell.
+RUN = [ROOT / "README.md", ROOT / "docs" / "getting-started.md"]
 # Its own process ids too: whatever a command leaves behind ends with the shell.
 IN_A_NETWORK = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
 
@@ -85,7 +87,7 @@ async def run(shell: asyncio.subprocess.Process, command: str, *, within_s: floa
 
 
 async def scanned(shell_pid: int, session: str, clone: Path) -> None:
-    """What a person with a phone does meanwhile: scan the code of ``session``, from inside the same network."""
+    """Scans the code of ``session`` from inside the same network, as a person with a phone does."""
     script = (
         f'curl -fsS -H "Authorization: Bearer $(cat data/secrets/bot-api-key)" '
         f'localhost:3000/api/sessions/{session}/simulate --json \'{{"action": "scan"}}\''
@@ -104,11 +106,11 @@ async def scanned(shell_pid: int, session: str, clone: Path) -> None:
 @pytest.mark.system
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(not has_networks(), reason="needs unshare --net (root, or user namespaces) and curl")
-async def test_the_commands_of_the_readme_work_as_they_stand(shell: asyncio.subprocess.Process, clone: Path) -> None:
+async def test_the_commands_of_the_first_steps_work_as_written(shell: asyncio.subprocess.Process, clone: Path) -> None:
     code, said = await run(shell, "ip link set lo up")
     assert code == 0, said
     ran = []
-    for command in (each for block in blocks(ROOT / "README.md") for each in block if not each.needs):
+    for command in (each for path in RUN for block in blocks(path) for each in block if not each.needs):
         if command.text == "make up":
             # In the background, as a second terminal would have it.
             await run(shell, "make up > up.log 2>&1 &\nUP=$!")
@@ -148,11 +150,11 @@ def test_commands_that_are_not_run_here_are_at_least_a_shells(path: Path) -> Non
 
 
 def test_every_command_is_run_here_or_says_what_it_needs() -> None:
-    """Only the README's blocks are run; elsewhere every line must need what a test machine does not have."""
+    """Every command outside RUN needs something that a test machine does not have."""
     unexplained = [
         command.text
         for path in DOCUMENTS
-        if path.name != "README.md"
+        if path not in RUN
         for block in blocks(path)
         for command in block
         if not command.needs

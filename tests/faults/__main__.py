@@ -35,7 +35,7 @@ async def _run(faults: list[Fault], at_once: int) -> int:
 
     rows = await asyncio.gather(*(one(fault) for fault in faults))
     print(f"Load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores at the end, {at_once} services side by side.\n")
-    print("| fault | reaction | seconds | until | what the API said meanwhile |\n|---|---|---|---|---|")
+    print("| fault | reaction | seconds | until | answers of the API |\n|---|---|---|---|---|")
     for fault, row in zip(faults, rows, strict=True):
         if row is None:
             print(f"| {fault.name} | **not shown** | | | |")

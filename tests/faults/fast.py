@@ -80,4 +80,4 @@ async def silence_at_the_defaults(folder: Path, heals: str) -> Row:
         assert status == 200
         assert noticed_s < 300, noticed_s
         assert healed_s < 480, healed_s
-    return Row(f"noticed after {noticed_s:.0f} s; {', '.join(steps)}", healed_s, "hears again", "health 200")
+    return Row(f"noticed after {noticed_s:.0f} s; {', '.join(steps)}", healed_s, "receives again", "health 200")

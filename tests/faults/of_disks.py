@@ -98,7 +98,7 @@ async def full(folder: Path) -> Row:
     how = "a tmpfs without space" if mounted else "RLIMIT_FSIZE"
     reaction = (
         f"({how}) health 503 after {noticed_s:.1f} s, create answers 503 store_unavailable, reads go on; 200 again"
-        f" {recovered_s:.1f} s after there is space; 60 messages meanwhile: 0 lost, 0 twice"
+        f" {recovered_s:.1f} s after there is space; 60 messages during it: 0 lost, 0 twice"
     )
     return Row(reaction, noticed_s, "health 503", asked.told())
 
@@ -125,7 +125,7 @@ async def locked(folder: Path) -> Row:
         await scene.passes("other", ("RECONNECTING", "disconnected"), ("READY", "synced"))
     reaction = (
         f"health 503 store after {noticed_s:.1f} s (5 s are waited for the lock); 200 again {recovered_s:.1f} s after it"
-        " is free; 40 messages meanwhile: 0 lost, every transition stored"
+        " is free; 40 messages during it: 0 lost, every transition stored"
     )
     return Row(reaction, noticed_s, "health 503", asked.told())
 

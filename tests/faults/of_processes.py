@@ -55,7 +55,7 @@ async def leaking(folder: Path) -> Row:
         changed = await scene.story(before)
         _, metrics = await scene.client.call("GET", "/metrics")
         assert 'veilleur_bot_worker_restarts_total{reason="memory"} 1.0' in metrics
-    reaction = f"recycled at its limit once it is a minute old; {changed}; 1000 messages meanwhile: 0 lost, 0 twice"
+    reaction = f"recycled at its limit once it is a minute old; {changed}; 1000 messages during it: 0 lost, 0 twice"
     return Row(reaction, took_s, "old worker gone", asked.told())
 
 
@@ -75,7 +75,9 @@ async def api_killed(folder: Path) -> Row:
         took_s = time.monotonic() - began
         await scene.all_stored(told["messageIds"])
         assert set(scene.program.worker_pids()) == workers, "the workers lived on"
-    reaction = f"workers go on, adopted; health answers after {answered_s:.1f} s; 500 messages meanwhile: 0 lost"
+    reaction = (
+        f"workers continue and are adopted; health answers after {answered_s:.1f} s; 500 messages during it: 0 lost"
+    )
     return Row(reaction, took_s, "READY again", asked.told())
 
 

@@ -131,7 +131,7 @@ async def timelocked(folder: Path) -> Row:
         await eventually(sent, what="the answer to a known chat going out")
         assert (await scene.client.get("/api/sessions/one"))["state"] == "READY"
     reaction = "stays READY; new chats answer 409 sending_frozen (timelocked) with `until`, known chats go on"
-    return Row(reaction, took_s, "told", asked.told())
+    return Row(reaction, took_s, "reported", asked.told())
 
 
 async def _ids(scene: Scene) -> list[str]:
@@ -154,8 +154,8 @@ async def poison(folder: Path) -> Row:
         told = await scene.passes("one", after=before)
         kills = sum(reason in ("stream_error", "poison_stanza") for _, reason in told)
         assert sum(got.json["data"]["attention"] == "poison_stanza" for got in receiver.requests) == 1, "told once"
-    reaction = f"{kills} streams killed, backoff between; the third is told as poison_stanza (acts: operator, once)"
-    return Row(f"{reaction}; pairing kept", noticed_s, "told", asked.told())
+    reaction = f"{kills} streams killed, backoff between; the third is reported as poison_stanza (acts: operator, once)"
+    return Row(f"{reaction}; pairing kept", noticed_s, "reported", asked.told())
 
 
 async def silence_that_a_fresh_worker_heals(folder: Path) -> Row:
@@ -213,8 +213,8 @@ async def silence_that_nothing_heals(folder: Path) -> Row:
             await scene.simulate("heal")
             await operator.wait_for(lambda event: event["type"] == "service.recovered")
             await scene.reaches("one", "READY")
-    reaction = f"{words}; session.attention, ALERT_URLS session_not_receiving; then no restart; READY once it hears"
-    return Row(reaction, took_s, "a person told", asked.told())
+    reaction = f"{words}; session.attention, ALERT_URLS session_not_receiving; then no restart; READY when it receives"
+    return Row(reaction, took_s, "a person alerted", asked.told())
 
 
 FAULTS = [

@@ -120,7 +120,7 @@ async def redirecting(folder: Path) -> Row:
         assert row["lastStatus"] == 307
         assert inner.requests == []
     reaction = f"`redirect`, not followed, retried as a failure; another receiver had all after {other_s:.1f} s"
-    return Row(reaction, took_s, "told", asked.told())
+    return Row(reaction, took_s, "reported", asked.told())
 
 
 async def huge(folder: Path) -> Row:
