@@ -1,10 +1,9 @@
-# Every task of this project. Needs Python >= 3.11 with venv, make and libmagic1.
+# Every task of this project. Needs Python >= 3.11 with venv, and make.
 SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Only wheels, always with hashes: every machine installs exactly what the lock files say.
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
+INSTALL := $(PYTHON) .ci/environment.py $(VENV)
 PYTEST := $(BIN)/python -m pytest
 PYTEST_ARGS ?=
 # Many tests wait for real processes, so run three times as many as there are cores.
@@ -25,9 +24,7 @@ help: ## Show all targets
 
 # What the programs need: the packages of both, this folder on the path, and the command `veilleur`.
 $(VENV)/.runs: bot_service/requirements.lock watchdog/requirements.lock
-	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(0 if sys.version_info >= (3, 11) else f"Python 3.11 or newer is needed, {sys.executable} is {v}: make PYTHON=python3.11 ...")'
-	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	$(PIP) -r bot_service/requirements.lock -r watchdog/requirements.lock
+	$(INSTALL) bot_service/requirements.lock watchdog/requirements.lock
 	echo '$(CURDIR)' > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/veilleur.pth"
 	printf '#!%s\nfrom shared.tools.cli.main import main\n\nmain()\n' '$(CURDIR)/$(BIN)/python' > $(BIN)/veilleur
 	chmod +x $(BIN)/veilleur
@@ -35,7 +32,7 @@ $(VENV)/.runs: bot_service/requirements.lock watchdog/requirements.lock
 
 # What tests and checks need in addition.
 $(VENV)/.tests: $(VENV)/.runs tests/requirements.lock
-	$(PIP) -r tests/requirements.lock
+	$(INSTALL) tests/requirements.lock
 	touch $@
 
 venv: $(VENV)/.tests ## Create the virtual environment with everything in it
@@ -92,10 +89,10 @@ types: $(VENV)/.tests
 imports: $(VENV)/.tests
 	$(BIN)/lint-imports
 
-# Needs no outside network: bandit looks for known mistakes in the code, pip verifies the installed packages.
+# Needs no outside network: bandit looks for known mistakes in the code, pip checks the installed packages.
 security: $(VENV)/.tests
 	$(BIN)/bandit -q -r bot_service watchdog shared -c pyproject.toml
-	$(BIN)/python -m pip check
+	$(BIN)/python .ci/check_installed.py
 
 deploy-check: $(VENV)/.tests
 	$(BIN)/hadolint Dockerfile.bot Dockerfile.watchdog
@@ -113,6 +110,7 @@ lock: ## Resolve the dependencies again (needs uv)
 	$(UV_COMPILE) --extra bot pyproject.toml -o bot_service/requirements.lock
 	$(UV_COMPILE) --extra watchdog pyproject.toml -o watchdog/requirements.lock
 	$(UV_COMPILE) --extra bot --extra watchdog --extra dev -c bot_service/requirements.lock -c watchdog/requirements.lock pyproject.toml -o tests/requirements.lock
+	grep '^pip==' tests/requirements.lock | tr -d '\\' | $(UV_COMPILE) - -o .ci/pip.lock
 
 sbom: $(VENV)/.tests ## Write the bills of materials of both images to build/
 	$(BIN)/python .ci/sbom.py

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes.util
 import importlib.util
 import resource
 from collections.abc import Iterator
@@ -36,9 +35,6 @@ def _engine(settings: BotSettings) -> Check:
     if importlib.util.find_spec("neonize") is None:
         todo = "install the locked packages (make venv), or set ENGINE=simulator"
         return Check(GROUP, "engine", CheckStatus.FAILED, "neonize is not installed", todo)
-    if ctypes.util.find_library("magic") is None:
-        todo = "install libmagic (Debian: apt install libmagic1)"
-        return Check(GROUP, "engine", CheckStatus.FAILED, "neonize needs libmagic, which is not there", todo)
     return Check(GROUP, "engine", CheckStatus.OK, f"neonize {metadata.version('neonize')} is installed")
 
 

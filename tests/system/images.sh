@@ -116,7 +116,7 @@ except ZeroDivisionError:
     Console(file=io.StringIO(), force_terminal=True).print_exception()
 import shared.tools.cli.main
 if '$program' == 'bot':
-    from neonize._binder import gocode
+    from bot_service.engines.neonize import native
 else:
     import apprise
     told = apprise.Apprise()

@@ -135,7 +135,6 @@ async def test_a_database_that_cannot_be_used_is_left_untouched_with_code_1(tmp_
 
 
 async def test_neonize_without_a_route_says_so_answers_fast_and_stops_cleanly(tmp_path: Path) -> None:
-    pytest.importorskip("magic", reason="neonize needs libmagic1", exc_type=ImportError)
     # The discard port of loopback: every dial is refused, as on a machine without a route.
     program = bot(tmp_path, ENGINE="neonize", WHATSAPP_PROXY="http://127.0.0.1:9")
     try:

@@ -33,5 +33,7 @@ async def file(request: web.Request) -> web.StreamResponse:
 
 def _folder() -> Path | None:
     # Found, not imported: only the package's files are wanted.
-    spec = importlib.util.find_spec("swagger_ui")
-    return Path(spec.submodule_search_locations[0]) / "static" if spec and spec.submodule_search_locations else None
+    spec = importlib.util.find_spec("drf_spectacular_sidecar")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return Path(spec.submodule_search_locations[0], "static", "drf_spectacular_sidecar", "swagger-ui-dist")

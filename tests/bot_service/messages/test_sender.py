@@ -9,6 +9,7 @@ import pytest
 from bot_service.domain.states import State
 from bot_service.engines.port import EngineError
 from bot_service.messages.rate_limits import Rate
+from bot_service.messages.sender import SenderPolicy
 from tests.bot_service.messages.post import EXPIRE_MS, post, ready, text
 from tests.support.fake_clock import settle
 from tests.support.waiting import eventually
