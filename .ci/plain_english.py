@@ -73,7 +73,7 @@ def tracked() -> Iterator[Path]:
     listed = subprocess.run(["git", "ls-files", "-z", *CHECKED], cwd=ROOT, capture_output=True, text=True, check=True)
     for name in filter(None, listed.stdout.split("\0")):
         path = ROOT / name
-        if path.suffix not in {".png", ".lock"} and path.is_file():
+        if path.suffix not in {".png", ".lock", ".mo"} and path.is_file():
             yield path
 
 

@@ -8,7 +8,16 @@ import msgspec
 
 from bot_service.domain.reasons import Reason
 from bot_service.domain.reconnect import backoff_ms
-from bot_service.domain.session_record import Decision, Due, DueKind, Effect, EffectKind, SessionPolicy, SessionRecord
+from bot_service.domain.session_record import (
+    Decision,
+    Due,
+    DueKind,
+    Effect,
+    EffectKind,
+    SessionPolicy,
+    SessionRecord,
+    Signal,
+)
 from bot_service.domain.states import Actor, State, Wanted
 
 replace = msgspec.structs.replace
@@ -71,3 +80,12 @@ def end(
     """An end: the client is stopped and people are alerted."""
     changes = {"linked": False, "engaged": False, "actor": acts, **changes}
     return move(record, state, reason, now_ms, **changes), (STOP, Effect(EffectKind.ATTENTION, reason.value))
+
+
+def detail_of(signal: Signal) -> str | None:
+    for name in ("reason", "signature"):
+        if signal.data.get(name) is not None:
+            return str(signal.data[name])[:200]
+    # A code that is text pairs a phone (QR or typed): a secret, never stored with the transitions.
+    code = next((signal.data[name] for name in ("code", "exitCode") if isinstance(signal.data.get(name), int)), None)
+    return None if code is None else str(code)

@@ -6,6 +6,7 @@ length.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -251,3 +252,5 @@ class Effect:
 
 
 Decision = tuple[SessionRecord, tuple[Effect, ...]]
+
+React = Callable[[SessionRecord, Signal, SessionPolicy, int], Decision]

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bot_service.domain.end_reactions import unlinked
 from bot_service.domain.moves import STOP, move, replace, retry_soon
-from bot_service.domain.reactions import REACTIONS, codes_ran_out, paired_fields, unlinked
+from bot_service.domain.pairing_reactions import codes_ran_out, paired_fields
+from bot_service.domain.reactions import REACTIONS
 from bot_service.domain.reasons import Reason
 from bot_service.domain.recovery import check_link, escalate
 from bot_service.domain.session_record import (

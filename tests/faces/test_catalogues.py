@@ -56,7 +56,7 @@ def test_every_text_is_translated_with_the_names_that_are_filled_in(folder: str)
             assert all(strings), message.id
             assert not message.fuzzy, message.id
             for said in strings:
-                assert set(NAME.findall(said)) == set(NAME.findall(ids[-1])), message.id
+                assert set(NAME.findall(str(said))) == set(NAME.findall(str(ids[-1]))), message.id
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
