@@ -34,7 +34,7 @@ async def test_one_way_silence_is_noticed_and_healed(tmp_path: Path, server: Rem
         environment=server.environment(),
     )
     clock = FastClock()
-    env = {"ENGINE": "neonize", "WHATSAPP_PROXY": server.proxy, "FRAME_FRESH_FOR": "1h"}
+    env = {"ENGINE": "neonize", "WHATSAPP_PROXY": server.proxy, "FRAME_FRESH_FOR": "1h", "SESSION_START_TIMEOUT": "10m"}
     app = build_app(bot_app.settings(tmp_path, **env), pool=WorkerPool(policy, SystemClock()), clock=clock)
     async with TestClient(TestServer(app)) as http:
         bot = bot_app.Bot(app, http, None)  # type: ignore[arg-type]
