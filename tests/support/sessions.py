@@ -9,7 +9,7 @@ from tests.support.waiting import PATIENCE_S, eventually
 
 
 async def reaches(client: Client, session: str, *states: str, within_s: float = PATIENCE_S) -> dict[str, Any]:
-    """The session, once it is in one of ``states``; asserts with its transitions when it does not come to that."""
+    """The session, once it is in one of ``states``; a failure shows its transitions."""
 
     async def look() -> Any:
         found = await client.get(f"/api/sessions/{session}")
