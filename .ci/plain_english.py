@@ -46,7 +46,7 @@ class Allowed(NamedTuple):
 ALLOWED = (
     Allowed(r"acts: nobody", "the API's value for who must act"),
     Allowed(r"[\"'`]nobody[\"'`]", "the API's value for who must act"),
-    Allowed(r"\"rung\"", "the name of a field in stored session records"),
+    Allowed(r"[\"`]rung(_ms)?[\"`]|^    rung: int$", "the name of a field in stored session records and in the API"),
     Allowed(r"(\bNOBODY = |Actor\.NOBODY|\bA\.NOBODY)", "the name of that value in the code"),
 )
 _ALLOWED = [re.compile(allowed.phrase) for allowed in ALLOWED]

@@ -32,7 +32,7 @@ class BotMetrics:
         self.sessions = gauge("sessions", "Sessions by state", ("state",))
         self.sessions_wanted = gauge("sessions_wanted", "Sessions that should run")
         self.sessions_ready = gauge("sessions_ready", "Sessions that are READY")
-        self.silence_suspected = gauge("session_silence_suspected", "Sessions whose receive path is suspected")
+        self.silence_suspected = gauge("session_silence_suspected", "Sessions with a suspected receive path")
         self._transitions = counter("session_transitions_total", "Changes of state by reason", ("reason",))
         self._reconnects = counter("session_reconnects_total", "Reconnects by reason", ("reason",))
         self.probe_round_trip = Histogram(

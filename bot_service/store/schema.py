@@ -1,4 +1,7 @@
-"""Brings a store to the newest schema. Alembic is imported only for a store that is not there yet: it is a fifth of a start."""
+"""Brings a store to the newest schema.
+
+Alembic is imported only for an older store: its import is a fifth of a start.
+"""
 
 from __future__ import annotations
 

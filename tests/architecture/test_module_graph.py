@@ -1,4 +1,4 @@
-"""The graph of imports: no cycle between modules, and no module imports one of a layer above its own."""
+"""The graph of imports: no cycle of modules, and no import of a layer above one's own."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ LAYERED = [contract for contract in PROJECT["contracts"] if contract["type"] == 
 
 @cache
 def graph(*, for_types: bool = True) -> grimp.ImportGraph:
-    """``for_types``: also what is imported under ``TYPE_CHECKING`` only, which no program does when it runs."""
+    """``for_types``: also imports under ``TYPE_CHECKING``, which a running program does not do."""
     return grimp.build_graph(*PROJECT["root_packages"], exclude_type_checking_imports=not for_types, cache_dir=None)
 
 
 def cycles(imports: dict[str, set[str]]) -> list[list[str]]:
-    """Groups of modules that import each other, directly or by others (Tarjan's strongly connected components)."""
+    """Groups of modules that import each other (Tarjan's strongly connected components)."""
     number: dict[str, int] = {}
     low: dict[str, int] = {}
     path: list[str] = []
@@ -50,7 +50,7 @@ def cycles(imports: dict[str, set[str]]) -> list[list[str]]:
 
 
 def layers(contract: dict[str, Any], container: str) -> list[set[str]]:
-    """Packages of each layer, the highest first. ``a | b`` and ``a : b`` share a layer, ``(a)`` may be missing."""
+    """Packages of each layer, the highest first. ``a | b`` and ``a : b`` share a layer."""
     lines = [line.replace(":", "|").split("|") for line in contract["layers"]]
     return [{f"{container}.{name.strip().strip('()')}".strip(".") for name in line} for line in lines]
 

@@ -31,7 +31,7 @@ def called(function: Function) -> set[str]:
 
 
 def asserts(function: Function) -> bool:
-    """Whether it asserts itself: ``assert``, ``raise AssertionError``, ``pytest.raises`` and the like."""
+    """Whether it has an ``assert``, ``raise AssertionError``, ``pytest.raises`` and the like."""
     for node in ast.walk(function):
         if isinstance(node, ast.Assert):
             return True

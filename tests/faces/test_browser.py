@@ -15,7 +15,7 @@ from tests.support import processes
 from tests.support.browser import TELEPHONE, Tab, chromium, screenshot, tab
 from tests.support.history import seed
 from tests.support.processes import API_KEY, Client, Program, free_port
-from tests.support.waiting import eventually
+from tests.support.sessions import reaches, scanned
 
 # One Chromium for all of them: it belongs to the loop of the module.
 pytestmark = [
@@ -80,22 +80,12 @@ async def simulate(bot: Program, session: str, action: str) -> None:
 
 
 async def paired(bot: Program, *names: str) -> None:
-    """Sessions that are READY, made and scanned through the API."""
+    """Sessions with these names that are READY."""
     async with Client(bot.url) as api:
         for name in names:
-            await api.post("/api/sessions", {"id": name.lower().replace(" ", "-"), "name": name})
-        for name in names:
             session = name.lower().replace(" ", "-")
-            await reaches(api, session, "PAIRING")
-            await api.post(f"/api/sessions/{session}/simulate", {"action": "scan"})
-            await reaches(api, session, "READY")
-
-
-async def reaches(api: Client, session: str, state: str) -> None:
-    async def look() -> bool:
-        return bool((await api.get(f"/api/sessions/{session}"))["state"] == state)
-
-    await eventually(look, every_s=0.1, what=f"{session} being {state}")
+            await api.post("/api/sessions", {"id": session, "name": name})
+            await scanned(api, session)
 
 
 @pytest.mark.long

@@ -16,10 +16,10 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from bot_service.api.server.openapi import TAGS
 from bot_service.api.server.routes import ROUTES
+from bot_service.domain.states import State
 from bot_service.events.subscriptions import EVENT_TYPES
-from tests.support.bot_app import Bot, running
+from tests.support.bot_app import Bot, is_in, running
 from tests.support.processes import API_KEY, ROOT, WATCHDOG_TOKEN
-from tests.support.waiting import eventually
 
 # Pages for people, not part of the API.
 PAGES = {"/", "/new", "/login", "/logout", "/live", "/events", "/docs", "/deliveries", "/webhooks", "/keys"}
@@ -125,7 +125,7 @@ async def test_the_example_of_every_body_is_run_and_answered_as_described(bot: B
     if operation.id != "post_api_sessions":
         await bot.call("POST", "/api/sessions", {"id": "boutique"})
     if operation.id not in BEFORE_PAIRING:
-        await paired(bot, "boutique")
+        await linked(bot, "boutique")
     _, webhook = await bot.call("POST", "/api/webhooks", {"url": "https://shop.example.com/hook"})
     names["webhookId"] = webhook["id"]
     body = {**operation.example, "webhook": webhook["id"]} if "webhook" in operation.example else operation.example
@@ -138,21 +138,11 @@ async def test_the_example_of_every_body_is_run_and_answered_as_described(bot: B
         msgspec.convert(answer, kind)
 
 
-async def paired(bot: Bot, session: str) -> None:
-    """A session with a linked phone."""
-
-    async def state() -> str:
-        return str((await bot.call("GET", f"/api/sessions/{session}"))[1]["state"])
-
-    async def waits() -> bool:
-        return await state() == "PAIRING"
-
-    async def ready() -> bool:
-        return await state() == "READY"
-
-    await eventually(waits, what="a session that waits for a phone")
+async def linked(bot: Bot, session: str) -> None:
+    """A phone scans the code of a session that is there."""
+    await is_in(bot, session, State.PAIRING)
     bot.pool.pair(session)
-    await eventually(ready, what="a session that is READY")
+    await is_in(bot, session, State.READY)
 
 
 async def test_the_page_of_the_api_serves_swagger_ui_from_here(bot: Bot) -> None:

@@ -1,4 +1,4 @@
-"""How many examples hypothesis makes: some in `make test`, ``EXAMPLES`` times as many in `make test-deep`."""
+"""How many examples hypothesis makes: ``EXAMPLES`` times as many in `make test-deep`."""
 
 from __future__ import annotations
 

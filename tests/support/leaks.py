@@ -1,4 +1,4 @@
-"""What a test leaves behind on its event loop: running tasks, and errors that reach only the loop's exception handler."""
+"""What a test leaves on its event loop: running tasks, and errors that only the loop sees."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _found: list[str] = []
 
 
 def _note(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Keeps what asyncio and aiohttp report: an exception that was never retrieved, a session that was not closed."""
+    """Keeps what asyncio and aiohttp report, such as an exception that was never retrieved."""
     parts = [str(context.get("message", "an error on the event loop"))]
     parts += [
         repr(context[name]) for name in ("exception", "task", "future", "client_session", "handle") if name in context
@@ -23,7 +23,7 @@ def _note(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
 
 
 def take_found() -> list[str]:
-    """Errors that any loop reported since the last call; objects that nothing refers to report theirs now."""
+    """Errors that any loop reported since the last call; garbage reports its own now."""
     gc.collect(1)
     found, _found[:] = list(_found), []
     return found

@@ -1,4 +1,4 @@
-"""A store of the newest schema, made once by the migrations and copied where a test needs an empty one."""
+"""A store of the newest schema, made once by the migrations and copied for each test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bot_service.store.database import open_database
 
 
 def empty_store(data_dir: Path) -> None:
-    """Put it into ``data_dir`` as the service would have made it, unless there is a store already."""
+    """Put it into ``data_dir`` as the service would make it, unless there is one already."""
     file = data_dir / "bot.db"
     if not file.exists():
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)

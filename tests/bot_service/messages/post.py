@@ -66,7 +66,7 @@ class TimedPool(FakePool):
 
 @dataclass
 class Post:
-    """``records`` are the sessions as they are now; ``woken`` the sessions that the outbox announced."""
+    """``records`` are the sessions now; ``woken`` the sessions that the outbox announced."""
 
     clock: FakeClock
     database: Database

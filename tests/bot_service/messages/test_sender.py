@@ -49,7 +49,7 @@ async def test_waits_between_tries_grow_to_the_cap(tmp_path: Path) -> None:
     async with post(tmp_path) as at:
         at.pool.fail["send"] = EngineError("not_connected", "")
         await at.accept(text("m1"))
-        # Half of 1, 2, 4 … seconds and of at most 60, as the fake chance decides, and a tenth of a second.
+        # Half of 1, 2, 4 … and at most 60 seconds, as the fake chance decides, and a tenth.
         for number, wait_s in enumerate((0.6, 1.1, 2.1, 4.1, 8.1, 16.1, 30.1, 30.1), start=1):
             row = await at.until_tried("m1", number, pass_s=wait_s / 8)
             assert row.next_ms - at.tries_ms[-1] == pytest.approx(wait_s * 1000, abs=1)

@@ -1,4 +1,4 @@
-"""What is deleted at which age, what stays whatever its age, and that a sweep of many rows is cut into slices."""
+"""What is deleted at which age, what stays at any age, and that many rows go in slices."""
 
 from __future__ import annotations
 

@@ -20,9 +20,8 @@ from bot_service.engines.pool.pool import WorkerPool
 from bot_service.engines.port import EngineError
 from bot_service.sessions.commands import CreateSession
 from shared.clock import SystemClock
-from tests.bot_service.sessions.test_supervisor import is_in
 from tests.support import bot_app
-from tests.support.bot_app import Bot, running
+from tests.support.bot_app import Bot, is_in, running
 from tests.support.fake_clock import FakeClock
 from tests.support.waiting import eventually
 

@@ -9,8 +9,7 @@ from bot_service import keys
 from bot_service.domain.readiness import DoubtPolicy, Suspicion, doubt
 from bot_service.domain.session_record import HOUR_MS
 from bot_service.domain.states import State
-from tests.bot_service.sessions.test_supervisor import is_in, paired
-from tests.support.bot_app import Bot, running
+from tests.support.bot_app import Bot, is_in, paired, running
 
 
 def learn(bot: Bot, session: str) -> None:

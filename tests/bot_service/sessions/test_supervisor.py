@@ -16,23 +16,10 @@ from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import State, Wanted
 from bot_service.engines.port import EngineError
 from bot_service.sessions.commands import CreateSession
-from tests.support.bot_app import Bot, running
+from tests.support.bot_app import is_in, paired, running
 from tests.support.fake_pool import FakePool
 from tests.support.receiver import Receiver
 from tests.support.waiting import eventually
-
-
-async def paired(bot: Bot, *sessions: str) -> None:
-    for session in sessions:
-        await bot.call("POST", "/api/sessions", {"id": session})
-        await is_in(bot, session, State.PAIRING)
-        bot.pool.pair(session)
-        await is_in(bot, session, State.READY)
-
-
-async def is_in(bot: Bot, session: str, state: State) -> None:
-    registry = bot.app[keys.SESSIONS].registry
-    await eventually(lambda: (r := registry.get(session)) and r.state is state, what=f"{session} being {state}")
 
 
 async def test_a_start_that_hangs_holds_up_no_other_session(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ INTERVAL_S = 30.0
 
 @dataclass
 class Report:
-    """The parts that a push is made of; ``pinged`` is a ping that the ledger holds and the counts know."""
+    """The parts of a push; ``pinged`` is a ping that the ledger and the counts know."""
 
     ledger: Ledger
     clock: FakeClock = field(default_factory=FakeClock)
