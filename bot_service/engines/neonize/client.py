@@ -177,14 +177,14 @@ class SessionClient:
     # --- what the library tells ---
 
     def _line(self, logger: str, level: str, text: str) -> None:
-        if logger.startswith("SessionClient"):
+        if logger.startswith("Client"):
             self._mapped.set()
         if logger == "Client/Recv":
             self._frame_in(text)
         elif logger == "Client/Send":
             receipt_gate_lines.of_frame_out(self.gate, text)
             self.sending.frame_out(text)
-        elif logger == "SessionClient":
+        elif logger == "Client":
             receipt_gate_lines.of_client(self.gate, text)
             if (message_id := log_lines.given_up_message(text)) is not None:
                 self._given_up(message_id)
