@@ -82,6 +82,7 @@ lint: $(VENV)/.tests
 	$(BIN)/ruff format --check .
 	PYBABEL=$(BIN)/pybabel .ci/translations.sh --check
 	$(BIN)/codespell
+	$(BIN)/python .ci/plain_english.py
 
 types: $(VENV)/.tests
 	$(BIN)/mypy
