@@ -27,7 +27,7 @@ from bot_service.operations.metrics import BotMetrics
 from bot_service.sessions.build import build as build_sessions
 from bot_service.sessions.leases import FolderLease
 from bot_service.settings import BotSettings
-from bot_service.store.batch_writer import STORE_ERRORS
+from bot_service.store.batch_writer import UNAVAILABLE
 from bot_service.store.database import open_database
 from bot_service.webhooks.build import build as build_webhooks
 from shared.boot import Boot
@@ -58,7 +58,7 @@ def build_app(
     app = web.Application(
         middlewares=[
             middleware.problems(clock, http_measure(registry, "veilleur_bot")),
-            refusals(STORE_ERRORS),
+            refusals(UNAVAILABLE),
             gate(scopes, tokens, access.keyring.by_token),
         ],
         client_max_size=MAX_BODY_BYTES,

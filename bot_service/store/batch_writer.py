@@ -18,6 +18,8 @@ log = logs.get(__name__)
 
 # Errors of the store that may pass: locked, disk full, connection lost.
 STORE_ERRORS = (SQLAlchemyError, OSError)
+# What a request meets while the store does not answer. A file that is missing is another fault.
+UNAVAILABLE = (SQLAlchemyError, ConnectionError)
 
 
 class BatchWriter(Generic[T]):

@@ -14,7 +14,7 @@ from bot_service.api.server.problems import STATUS, refusals
 from bot_service.dashboard import wording
 from bot_service.domain.refused import Refused, invalid, not_found
 from bot_service.engines.port import EngineError
-from bot_service.store.batch_writer import STORE_ERRORS
+from bot_service.store.batch_writer import UNAVAILABLE
 from bot_service.store.sessions import StoreUnavailable
 from shared.web.errors import Problem
 from tests.support.bot_app import running
@@ -66,7 +66,7 @@ async def test_the_status_of(tmp_path: Path, error: Exception, status: int, code
     async with running(tmp_path) as bot:
         request = make_mocked_request("GET", "/", app=bot.app)
         with pytest.raises(Problem) as raised:
-            await refusals(STORE_ERRORS)(request, handler)
+            await refusals(UNAVAILABLE)(request, handler)
     assert (raised.value.status, raised.value.code) == (status, code)
     assert raised.value.headers.get("Retry-After") == header
 
@@ -77,4 +77,4 @@ async def test_a_client_that_left_is_no_fault_of_the_store(error: Exception) -> 
         raise error
 
     with pytest.raises(type(error)):
-        await refusals(STORE_ERRORS)(make_mocked_request("GET", "/"), handler)
+        await refusals(UNAVAILABLE)(make_mocked_request("GET", "/"), handler)
