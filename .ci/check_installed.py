@@ -1,4 +1,4 @@
-"""Checks what is installed: ``pip check``, which misses nothing but what the project leaves out on purpose.
+"""Runs ``pip check``; only what the project leaves out on purpose may be missing.
 
 ``[[tool.uv.dependency-metadata]]`` in pyproject.toml says what a package needs here, instead of what it says itself
 (docs/decisions/0057). Whatever else pip finds missing or of a wrong version fails the check.

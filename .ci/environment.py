@@ -17,8 +17,8 @@ from pathlib import Path
 
 MINIMUM = (3, 11)
 PIP_LOCK = Path(__file__).with_name("pip.lock")
-# Wheels only and hashes always: what is installed is what the lock files say, on every machine. The lock files are complete, so
-# pip resolves nothing. Python compiles a module when it is first imported; most are never imported.
+# Only wheels, always with hashes: every machine installs exactly what the lock files say. They are
+# complete, so pip resolves nothing. Python compiles a module at its first import; most are never imported.
 INSTALL = ("install", "--no-deps", "--no-compile", "--require-hashes", "--only-binary", ":all:")
 _PIN = re.compile(r"^([a-z0-9][a-z0-9._-]*)==(\S+) (?!; sys_platform == 'win32')", re.M)
 # One line per package; a file of a local index is "processed" by its path.
@@ -33,7 +33,7 @@ def pins(lock: Path) -> dict[str, str]:
 
 
 def make(folder: Path) -> Path:
-    """The environment's interpreter. A new environment gets the pinned pip by way of the one that Python carries."""
+    """Returns the environment's interpreter. Python's own pip installs the pinned pip."""
     python = folder / "bin" / "python"
     if not python.exists():
         _say(f"Making {folder} with Python {sys.version.split()[0]}")
@@ -45,7 +45,7 @@ def make(folder: Path) -> Path:
 
 
 def install(python: Path, locks: Sequence[Path], environ: Mapping[str, str] = os.environ) -> None:
-    """Install what the lock files name and show which package is being fetched. Raises ``SystemExit`` with what pip said."""
+    """Installs the packages of the lock files and shows each one. Raises ``SystemExit`` with pip's output."""
     names = {name for lock in locks for name in pins(lock)}
     command = [str(python), "-m", "pip", "--disable-pip-version-check", *INSTALL, "--progress-bar", "off"]
     for lock in locks:
@@ -66,7 +66,7 @@ def install(python: Path, locks: Sequence[Path], environ: Mapping[str, str] = os
 
 
 def _bundled_pip() -> Path:
-    """The wheel of pip that Python carries; Debian keeps it elsewhere. A wheel can be run as it is."""
+    """Finds Python's own wheel of pip, which can be run as it is. Debian keeps it elsewhere."""
     try:
         import ensurepip
     except ImportError:

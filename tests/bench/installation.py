@@ -27,7 +27,7 @@ LIMIT_S = 600.0
 
 @dataclass(frozen=True)
 class Run:
-    """Seconds from the start of ``git clone``, processor seconds of everything, and the size of the environment in MB."""
+    """Seconds from the start of ``git clone``, processor seconds, size of the environment in MB."""
 
     installed_s: float
     dashboard_s: float
