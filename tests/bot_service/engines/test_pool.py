@@ -149,7 +149,7 @@ async def test_one_bad_session_does_not_take_its_neighbours_down_again_and_again
 
 
 async def test_the_budget_of_a_worker_comes_back_with_time(bench: Bench) -> None:
-    pool = await bench.open(recycle_asked_every_s=0.5)
+    pool = await bench.open(recycle_asked_every_s=3.0)
     await bench.pair("s1")
     await pool.recycle_worker_of("s1")
     await bench.until_reported("s1", "connected", times=2)

@@ -39,6 +39,7 @@ class Report:
     async def start(self, boot_id: str = "w1") -> None:
         now_ms = self.clock.now_ms
         await self.ledger.write(lambda c: runs.begin_run(c, boot_id, "0", ("bot",), now_ms))
+        self.counts.earlier = await self.ledger.read(lambda c: runs.totals(c, "bot"))
         settings = load(
             WatchdogSettings,
             {
