@@ -44,7 +44,7 @@ def _interval(settings: WatchdogSettings) -> Check:
 
 def _alert_channels(settings: WatchdogSettings) -> Check:
     if settings.alert_urls:
-        more = "with a second way" if settings.alert_fallback_urls else "and no second way"
+        more = "with a fallback" if settings.alert_fallback_urls else "and no fallback"
         shown = f"{len(settings.alert_urls)} channel(s), {more}: prove them with veilleur test-alert"
         return Check(BEFORE, "ALERT_URLS", CheckStatus.OK, shown)
     todo = "set ALERT_URLS to a webhook, a mail address or any service that apprise knows"

@@ -337,7 +337,7 @@ def _receipt_text(receipt: Receipt, t: Words) -> str:
 
 def _channel(channel: ChannelState, t: Words) -> Channel:
     last = from_ms(channel.last_ok_at_ms) if channel.last_ok_at_ms is not None else None
-    role = t("second way") if channel.role == "fallback" else t("first way")
+    role = t("fallback") if channel.role == "fallback" else t("primary")
     if channel.failing_since_ms is not None:
         why = wording.reason(channel.last_reason, t)
         since = t.when(from_ms(channel.failing_since_ms))
