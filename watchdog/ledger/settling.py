@@ -176,15 +176,12 @@ def channel_states(connection: sqlite3.Connection, channels: Channels, labels: M
             "SELECT channel, count(*) FROM outbox WHERE state IN ('waiting', 'leased') GROUP BY channel"
         ).fetchall()
     )
-    return [
-        ChannelState(
-            channel_name(labels[channel], channel),
-            channels.role(channel),
-            *figures.get(channel, (0, None, None, "")),
-            waiting.get(channel, 0),
-        )
-        for channel in channels.all
-    ]
+    states = []
+    for channel in channels.all:
+        name, role = channel_name(labels[channel], channel), channels.role(channel)
+        failures, since, last_ok, reason = figures.get(channel, (0, None, None, ""))
+        states.append(ChannelState(name, role, failures, since, last_ok, reason, waiting.get(channel, 0)))
+    return states
 
 
 def channel_name(label: str | None, channel: str) -> str:
