@@ -228,8 +228,6 @@ class WatchdogSettings(CommonSettings):
             down_interval_ms=self.down_interval_ms,
             threshold=self.failure_threshold,
             recovery=self.recovery_threshold,
-            blind_threshold=self.failure_threshold,
-            refused_threshold=self.failure_threshold,
             flap_changes=self.flap_changes,
             flap_stable_ms=self.flap_stable_ms,
             degraded_share=self.degraded_session_share,

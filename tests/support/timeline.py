@@ -18,6 +18,7 @@ from shared.contract.heartbeat import Beat, SessionShares, Stopping
 from shared.tasks import TaskGroupOfLoops
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_notifier import FakeNotifier
+from tests.support.memory_ledger import open_in_memory
 from watchdog.domain.outcome import Attempt, Cause, Outcome, ProbeResult
 from watchdog.domain.policy import Pause, Policy
 from watchdog.domain.states import Notice
@@ -29,7 +30,6 @@ from watchdog.flow.pipeline import Pipeline
 from watchdog.flow.schedule import Schedule
 from watchdog.flow.steady_time import SteadyTime
 from watchdog.ledger import history, pauses, runs
-from watchdog.ledger.sqlite import open_in_memory
 from watchdog.metrics.delivery import DeliveryMetrics
 
 BEAT_S = 2.0

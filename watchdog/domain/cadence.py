@@ -13,8 +13,8 @@ def undecided(state: TargetState, policy: Policy) -> bool:
         return 0 < state.successes < policy.recovery
     if state.reach is State.SUSPECT:
         return True
-    waiting_to_see = 0 < state.blind_run < policy.blind_threshold and not state.blind
-    waiting_for_entry = 0 < state.refused_run < policy.refused_threshold and not state.refused
+    waiting_to_see = 0 < state.blind_run < policy.threshold and not state.blind
+    waiting_for_entry = 0 < state.refused_run < policy.threshold and not state.refused
     return waiting_to_see or waiting_for_entry
 
 

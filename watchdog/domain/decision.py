@@ -17,7 +17,6 @@ class Decided(msgspec.Struct, frozen=True):
     """One fact, the step it led to, and the incidents as the ledger holds them now."""
 
     fact: Fact
-    before: TargetState
     step: Step
     opened: tuple[Incident, ...]
     closed: tuple[Incident, ...]

@@ -18,7 +18,7 @@ from watchdog.domain.target import Step, Stretch, TargetState
 
 def fold(before: TargetState, fact: Fact, policy: Policy, now: Now) -> Step:
     """The step from ``before`` by ``fact``. Never raises; the same input gives the same step."""
-    state, events, counted = observe(before, fact, policy, now)
+    state, events = observe(before, fact, policy, now)
     state = _threshold(state, policy, now)
     if policy.paused(state.target, now) is None:
         state = flapping.update(state, policy, now)
@@ -38,7 +38,7 @@ def fold(before: TargetState, fact: Fact, policy: Policy, now: Now) -> Step:
     stretch = _stretch(state, policy, now)
     # Time without a running watchdog is a gap, whatever was known before.
     from_ms = now.wall_ms if isinstance(fact, WatchdogStarted) else _stretch_since(state, stretch, since, now)
-    return Step(state, flip, opened, closed, events, stretch, from_ms, counted)
+    return Step(state, flip, opened, closed, events, stretch, from_ms)
 
 
 def _threshold(state: TargetState, policy: Policy, now: Now) -> TargetState:

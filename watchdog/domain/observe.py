@@ -11,29 +11,28 @@ from watchdog.domain.policy import Now, Policy
 from watchdog.domain.states import IncidentKind, State
 from watchdog.domain.target import Event, EventKind, TargetState
 
-Observed = tuple[TargetState, tuple[Event, ...], str]
+Observed = tuple[TargetState, tuple[Event, ...]]
 REMEMBERED_BOOTS = 8  # replicas behind one address answer in turn
 
 
 def observe(state: TargetState, fact: Fact, policy: Policy, now: Now) -> Observed:
-    """The conditions after ``fact``, the events in it, and how a ping was counted."""
+    """The conditions after ``fact``, and the events in it."""
     if isinstance(fact, ProbeResult):
         state, events = _boot(state, fact.boot_id, policy, now)
-        state, counted = _pinged(state, fact, policy, now)
-        return state, events, counted
+        return _pinged(state, fact, policy, now), events
     if isinstance(fact, BeatSeen):
         state, events = _boot(state, fact.boot_id, policy, now)
-        return _shares(state, fact, policy, now), events, ""
+        return _shares(state, fact, policy, now), events
     if isinstance(fact, StopAnnounced):
         until = now.steady_ms + fact.deadline_ms
         event = Event(state.target, EventKind.STOP_ANNOUNCED, now.wall_ms, fact.reason)
-        return replace(state, planned_until_steady=until, planned_boot=fact.boot_id), (event,), ""
+        return replace(state, planned_until_steady=until, planned_boot=fact.boot_id), (event,)
     if isinstance(fact, WatchdogStarted):
         return _restored(state, fact, now)
-    return state, (), ""
+    return state, ()
 
 
-def _boot(state: TargetState, boot_id: str | None, policy: Policy, now: Now) -> tuple[TargetState, tuple[Event, ...]]:
+def _boot(state: TargetState, boot_id: str | None, policy: Policy, now: Now) -> Observed:
     if not boot_id or boot_id in state.boots:
         return state, ()
     first = not state.boots
@@ -53,34 +52,34 @@ def _boot(state: TargetState, boot_id: str | None, policy: Policy, now: Now) -> 
     return state, (event,)
 
 
-def _pinged(state: TargetState, result: ProbeResult, policy: Policy, now: Now) -> tuple[TargetState, str]:
+def _pinged(state: TargetState, result: ProbeResult, policy: Policy, now: Now) -> TargetState:
     started = now.steady_ms - result.duration_ms
     if result.refused is not None:
         run = state.refused_run + 1
         since = state.refused_since_ms if run > 1 else result.started_at_ms
         state = _sees(replace(state, refused_run=run, refused_since_ms=since, refused_status=result.refused))
-        if run >= policy.refused_threshold:
+        if run >= policy.threshold:
             state = _not_suspect(replace(state, refused=True))
-        return state, "refused"
+        return state
     if result.outcome is Outcome.OK:
-        return _answered(state, result, started, policy, now), "ok"
+        return _answered(state, result, started, policy, now)
     if result.outcome is Outcome.TARGET_FAIL:
         if started <= state.self_fail_steady:
             # It ran while the watchdog was blind: it proves nothing about the target.
-            return state, "tainted"
+            return state
         if started < state.last_ok_start_steady:
             # Pings may overlap: a later one was answered before this one gave up.
-            return flapping.with_ping(state, True, policy, now), "overtaken"
-        return _failed(_sees(state), result, policy, now), "failed"
+            return flapping.with_ping(state, True, policy, now)
+        return _failed(_sees(state), result, policy, now)
     run = state.blind_run + 1
     since = state.blind_since_ms if run > 1 else result.started_at_ms
     state = replace(state, blind_run=run, blind_since_ms=since, blind_reason=result.reason, successes=0)
     if result.outcome is Outcome.SELF_FAIL:
         state = replace(state, self_fail_steady=now.steady_ms)
-    if run >= policy.blind_threshold and not state.blind:
+    if run >= policy.threshold and not state.blind:
         # Failures from before BLIND prove nothing afterwards: the count starts at zero.
         state = _not_suspect(replace(state, blind=True))
-    return state, "gap"
+    return state
 
 
 def _sees(state: TargetState) -> TargetState:
@@ -172,7 +171,7 @@ def _restored(state: TargetState, fact: WatchdogStarted, now: Now) -> Observed:
         planned_until_steady=min(state.planned_until_steady, limit + 3_600_000) if state.planned_until_steady else None,
     )
     if fact.last_seen_ms is None:
-        return state, (), ""
+        return state, ()
     gap = max(0, now.wall_ms - fact.last_seen_ms)
     event = Event(state.target, EventKind.WATCHDOG_GAP, now.wall_ms, f"{gap} ms", since_ms=fact.last_seen_ms)
-    return state, (event,), ""
+    return state, (event,)

@@ -16,7 +16,7 @@ class Now(msgspec.Struct, frozen=True):
     steady_ms: int
 
 
-class Pause(msgspec.Struct, frozen=True):
+class Pause(msgspec.Struct, frozen=True, rename="camel"):
     """A maintenance window in wall time. It always ends: ``until_ms`` is mandatory."""
 
     id: str
@@ -35,8 +35,6 @@ class Policy(msgspec.Struct, frozen=True):
     down_interval_ms: int = 5000
     threshold: int = 3
     recovery: int = 2
-    blind_threshold: int = 3
-    refused_threshold: int = 3
     # k of n: a bot that answers every second ping never fails three times in a row.
     window_pings: int = 20
     window_failures: int = 5

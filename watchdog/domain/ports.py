@@ -43,10 +43,7 @@ class Repaired(msgspec.Struct, frozen=True):
 
 
 class Remediator(Protocol):
-    """One way to repair; ``actions`` mildest first."""
-
     name: str
-    actions: tuple[str, ...]
 
     async def run(self, action: str, incident: Incident) -> Repaired:
         """Never raises for a fault of the other side."""

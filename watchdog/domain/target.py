@@ -113,4 +113,3 @@ class Step(msgspec.Struct, frozen=True):
     events: tuple[Event, ...] = ()
     stretch: Stretch = Stretch.UNKNOWN
     stretch_since_ms: int = 0
-    counted: str = ""

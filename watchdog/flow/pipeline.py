@@ -111,4 +111,4 @@ class Pipeline:
         notices = tuple(notices_of(before, step, step.opened, closed))
         for notice in notices:
             outbox.enqueue(connection, notice, self._channels)
-        return Decided(fact, before, step, step.opened, closed, notices, now)
+        return Decided(fact, step, step.opened, closed, notices, now)

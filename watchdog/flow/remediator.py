@@ -91,7 +91,7 @@ class RepairLoop:
         still counts.
         """
         now_ms, steady_ms = epoch_ms(self._clock), self._steady_ms()
-        await self._ledger.write(lambda c: repairs.restore_budget(c, target, now_ms))
+        await self._ledger.write(lambda c: repairs.keep_moment(c, repairs.BUDGET_RESTORED, target, now_ms))
         running = tuple(past for past in self._histories[target].past if past.ended_at_ms is None)
         self._histories[target] = RepairHistory(running, steady_ms)
         log.warning(f"The repair budget of {target} was given back", event_name="repair.forgiven", target=target)
@@ -126,7 +126,7 @@ class RepairLoop:
         self._histories[target] = history
         if history.reset_at_ms - before.reset_at_ms > 60_000:
             wall_ms = epoch_ms(self._clock)
-            await self._ledger.write(lambda c: repairs.keep_reset_at(c, target, wall_ms))
+            await self._ledger.write(lambda c: repairs.keep_moment(c, repairs.RESET, target, wall_ms))
         self._metrics.budget.labels(target).set(budget_left(history, self._policy, now_ms))
         decided = decide(facts, self._ladders[target], history, self._policy, now_ms)
         if isinstance(decided, Refuse):
@@ -223,8 +223,8 @@ class RepairLoop:
 
 
 def _read(connection: sqlite3.Connection, target: str, now_ms: int) -> tuple[list[Repair], int]:
-    from_ms = max(now_ms - 2 * DAY_MS, repairs.budget_restored_at(connection, target))
-    return repairs.since(connection, target, from_ms), repairs.reset_at(connection, target)
+    from_ms = max(now_ms - 2 * DAY_MS, repairs.moment(connection, repairs.BUDGET_RESTORED, target))
+    return repairs.since(connection, target, from_ms), repairs.moment(connection, repairs.RESET, target)
 
 
 def _past(repair: Repair, offset_ms: int, steady_ms: int) -> PastRepair:

@@ -136,11 +136,6 @@ def _merge(
     outbox.insert_row(connection, merged.id, channel, role, min(row["created_at"] for row in both), now_ms)
 
 
-def opener_id(notice: Notice) -> str:
-    """The id of the opening notice of the incident that ``notice`` closes."""
-    return f"{notice.incident_id}:{notices.OPENER_OF[notice.kind]}"
-
-
 def _look_again(connection: sqlite3.Connection, channel: str, now_ms: int, retry_at: int) -> int | None:
     due = connection.execute(
         f"SELECT min(due_at) FROM outbox WHERE channel = ? AND {_OPEN}",  # noqa: S608
@@ -155,7 +150,7 @@ def _context(
     incident = incidents.find_incident(connection, notice.incident_id) if notice.incident_id is not None else None
     opener = None
     if notice.kind in notices.OPENER_OF:
-        opener = _state(connection, opener_id(notice), channel)
+        opener = _state(connection, f"{notice.incident_id}:{notices.OPENER_OF[notice.kind]}", channel)
     elif notice.kind is NoticeKind.REMINDER and incident is not None:
         opener = _state(connection, f"{incident.id}:{notices.OPENS[incident.kind]}", channel)
     closer = None

@@ -1,4 +1,4 @@
-"""Reads the history: stretches, latencies, flips and events. Every query is bounded."""
+"""Reads the history: stretches, latencies and flips. Every query is bounded."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import sqlite3
 
 import msgspec
 
-from watchdog.domain.states import Flip
 from watchdog.domain.target import Stretch
 from watchdog.domain.uptime import WINDOWS, Span, Uptime, measure
 
@@ -55,30 +54,18 @@ def latency(connection: sqlite3.Connection, target: str, from_ms: int) -> Latenc
     return Latency(rank(0.5), rank(0.95), rank(0.99), len(values))
 
 
-def flips(connection: sqlite3.Connection, target: str, from_ms: int, until_ms: int, limit: int = 500) -> list[Flip]:
-    """Changes of state within the window, newest first."""
-    found = connection.execute(
-        "SELECT target, at AS at_ms, since AS since_ms, old_state AS old, new_state AS new, reason, incident_id FROM flip"
-        " WHERE target = ? AND at BETWEEN ? AND ? ORDER BY at DESC, id DESC LIMIT ?",
-        (target, from_ms, until_ms, limit),
-    )
-    return [msgspec.convert(dict(row), Flip) for row in found]
-
-
-class EventRow(msgspec.Struct, frozen=True):
-    target: str
+class FlipLine(msgspec.Struct, frozen=True, rename="camel"):
     at_ms: int
-    kind: str
-    detail: str
+    since_ms: int
+    old: str
+    new: str
+    reason: str
 
 
-def events(
-    connection: sqlite3.Connection, target: str, from_ms: int, until_ms: int, limit: int = 500
-) -> list[EventRow]:
-    """Restarts, announced stops and gaps within the window, newest first."""
+def flips(connection: sqlite3.Connection, target: str, limit: int) -> tuple[FlipLine, ...]:
+    """Changes of state, newest first."""
     found = connection.execute(
-        "SELECT target, at AS at_ms, kind, detail FROM event WHERE target = ? AND at BETWEEN ? AND ?"
-        " ORDER BY at DESC, id DESC LIMIT ?",
-        (target, from_ms, until_ms, limit),
+        "SELECT at, since, old_state, new_state, reason FROM flip WHERE target = ? ORDER BY at DESC, id DESC LIMIT ?",
+        (target, limit),
     )
-    return [EventRow(**dict(row)) for row in found]
+    return tuple(FlipLine(*row) for row in found)

@@ -40,9 +40,9 @@ def notice(row: sqlite3.Row) -> Notice:
 def open_incident(connection: sqlite3.Connection, value: Incident) -> None:
     """Keep a new incident; a known one stays as it is."""
     connection.execute(
-        "INSERT INTO incident (id, target, kind, opened_at, decided_at, reason) VALUES (?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (id) DO NOTHING",
-        (value.id, value.target, value.kind, value.opened_at_ms, value.decided_at_ms, value.reason),
+        "INSERT INTO incident (id, target, kind, opened_at, decided_at, reason)"
+        " VALUES (:id, :target, :kind, :opened_at_ms, :decided_at_ms, :reason) ON CONFLICT (id) DO NOTHING",
+        msgspec.structs.asdict(value),
     )
 
 

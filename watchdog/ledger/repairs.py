@@ -17,8 +17,9 @@ _COLUMNS = (
     "id, target, coalesce(incident_id, '') AS incident_id, remediator, action, decided_at AS at_ms,"
     " ended_at AS ended_at_ms, result, detail"
 )
-_RESET_KEY = "repair_reset_at:"
-_RESTORED_KEY = "repair_forgiven_at:"
+# Moments of a target: ten minutes of health completed; the budget given back by a person, earlier repairs do not count.
+RESET = "repair_reset_at"
+BUDGET_RESTORED = "repair_forgiven_at"
 
 
 class Repair(msgspec.Struct, frozen=True, rename="camel"):
@@ -43,16 +44,8 @@ def begin(connection: sqlite3.Connection, repair: Repair) -> None:
     """Record the start: whatever happens next, it counts."""
     connection.execute(
         "INSERT INTO repair (id, target, incident_id, remediator, action, decided_at, started_at, result)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, 'running')",
-        (
-            repair.id,
-            repair.target,
-            repair.incident_id,
-            repair.remediator,
-            repair.action,
-            repair.at_ms,
-            repair.at_ms,
-        ),
+        " VALUES (:id, :target, :incident_id, :remediator, :action, :at_ms, :at_ms, 'running')",
+        msgspec.structs.asdict(repair),
     )
 
 
@@ -63,14 +56,13 @@ def end(connection: sqlite3.Connection, repair_id: str, at_ms: int, repaired: Re
     )
 
 
-def abandon_running(connection: sqlite3.Connection, now_ms: int) -> int:
+def abandon_running(connection: sqlite3.Connection, now_ms: int) -> None:
     """At start: mark repairs of a crashed run. They may be done, so they stay in the budget."""
-    changed = connection.execute(
+    connection.execute(
         "UPDATE repair SET result = 'abandoned', ended_at = ?, detail = 'the watchdog ended during the repair'"
         " WHERE result = 'running'",
         (now_ms,),
     )
-    return changed.rowcount
 
 
 def since(connection: sqlite3.Connection, target: str, since_ms: int) -> list[Repair]:
@@ -91,30 +83,14 @@ def newest(connection: sqlite3.Connection, limit: int) -> list[Repair]:
     return [Repair(**dict(row)) for row in found]
 
 
-def reset_at(connection: sqlite3.Connection, target: str) -> int:
-    """When ten minutes of health were last completed; 0 when never."""
-    return _moment(connection, _RESET_KEY + target)
-
-
-def keep_reset_at(connection: sqlite3.Connection, target: str, at_ms: int) -> None:
-    _keep_moment(connection, _RESET_KEY + target, at_ms)
-
-
-def budget_restored_at(connection: sqlite3.Connection, target: str) -> int:
-    """When a person last gave the budget back; 0 when never. Earlier repairs do not count."""
-    return _moment(connection, _RESTORED_KEY + target)
-
-
-def restore_budget(connection: sqlite3.Connection, target: str, at_ms: int) -> None:
-    _keep_moment(connection, _RESTORED_KEY + target, at_ms)
-
-
-def _moment(connection: sqlite3.Connection, key: str) -> int:
-    row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+def moment(connection: sqlite3.Connection, name: str, target: str) -> int:
+    """0 when it never was."""
+    row = connection.execute("SELECT value FROM meta WHERE key = ?", (f"{name}:{target}",)).fetchone()
     return int(row["value"]) if row is not None else 0
 
 
-def _keep_moment(connection: sqlite3.Connection, key: str, at_ms: int) -> None:
+def keep_moment(connection: sqlite3.Connection, name: str, target: str, at_ms: int) -> None:
     connection.execute(
-        "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (key, str(at_ms))
+        "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        (f"{name}:{target}", str(at_ms)),
     )

@@ -34,7 +34,7 @@ def begin_run(
     return int(last) if last is not None else None
 
 
-def seen(connection: sqlite3.Connection, boot_id: str, now_ms: int, ran_ms: int, *, ended: bool = False) -> None:
+def seen(connection: sqlite3.Connection, boot_id: str, now_ms: int, ran_ms: int, *, ended: bool) -> None:
     """Record that the run goes on or ends; ``ran_ms`` is monotonic time since the last record."""
     connection.execute(
         "UPDATE run SET last_seen_at = ?, ended_at = ? WHERE boot_id = ?", (now_ms, now_ms if ended else None, boot_id)
@@ -46,9 +46,7 @@ def totals(connection: sqlite3.Connection, target: str) -> Totals:
     row = connection.execute(
         "SELECT first_started_at, uptime_ms, pings, failed_pings FROM total WHERE target = ?", (target,)
     ).fetchone()
-    if row is None:
-        return Totals(0, 0, 0, 0)
-    return Totals(row["first_started_at"], row["uptime_ms"], row["pings"], row["failed_pings"])
+    return Totals(*row) if row is not None else Totals(0, 0, 0, 0)
 
 
 _OLD = {

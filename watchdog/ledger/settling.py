@@ -160,16 +160,17 @@ class ChannelState(msgspec.Struct, frozen=True, rename="camel"):
 
     name: str
     role: str
-    failures: int = 0
-    failing_since_ms: int | None = None
-    last_ok_at_ms: int | None = None
-    last_reason: str = ""
-    waiting: int = 0
+    failures: int
+    failing_since_ms: int | None
+    last_ok_at_ms: int | None
+    last_reason: str
+    waiting: int
 
 
 def channel_states(connection: sqlite3.Connection, channels: Channels, labels: Mapping[str, str]) -> list[ChannelState]:
     """Every configured channel, also those that were never used."""
-    known = {row["channel"]: row for row in connection.execute("SELECT * FROM channel")}
+    known = connection.execute("SELECT channel, failures, failing_since, last_ok_at, last_reason FROM channel")
+    figures = {channel: rest for channel, *rest in known}
     waiting = dict(
         connection.execute(
             "SELECT channel, count(*) FROM outbox WHERE state IN ('waiting', 'leased') GROUP BY channel"
@@ -177,19 +178,9 @@ def channel_states(connection: sqlite3.Connection, channels: Channels, labels: M
     )
     states = []
     for channel in channels.all:
-        state = ChannelState(
-            channel_name(labels[channel], channel), channels.role(channel), waiting=waiting.get(channel, 0)
-        )
-        row = known.get(channel)
-        if row is not None:
-            state = msgspec.structs.replace(
-                state,
-                failures=row["failures"],
-                failing_since_ms=row["failing_since"],
-                last_ok_at_ms=row["last_ok_at"],
-                last_reason=row["last_reason"],
-            )
-        states.append(state)
+        name, role = channel_name(labels[channel], channel), channels.role(channel)
+        failures, since, last_ok, reason = figures.get(channel, (0, None, None, ""))
+        states.append(ChannelState(name, role, failures, since, last_ok, reason, waiting.get(channel, 0)))
     return states
 
 

@@ -32,35 +32,25 @@ class Ledger:
     until the next durable write. An exception of ``fn`` rolls back and is raised again.
     """
 
-    def __init__(
-        self, writer: sqlite3.Connection, reader: sqlite3.Connection, lock: int | None, *, inline: bool
-    ) -> None:
+    def __init__(self, writer: sqlite3.Connection, reader: sqlite3.Connection, lock: int) -> None:
         self._writer, self._reader, self._lock = writer, reader, lock
         self._durable = True
-        self._threads = (
-            None if inline else (ThreadPoolExecutor(1, "ledger-writer"), ThreadPoolExecutor(1, "ledger-reader"))
-        )
+        self._writer_thread = ThreadPoolExecutor(1, "ledger-writer")
+        self._reader_thread = ThreadPoolExecutor(1, "ledger-reader")
 
     async def write(self, fn: Callable[[sqlite3.Connection], T], *, durable: bool = True) -> T:
-        if self._threads is None:
-            return self._transact(fn, durable)
-        return await asyncio.get_running_loop().run_in_executor(self._threads[0], self._transact, fn, durable)
+        return await asyncio.get_running_loop().run_in_executor(self._writer_thread, self._transact, fn, durable)
 
     async def read(self, fn: Callable[[sqlite3.Connection], T]) -> T:
-        if self._threads is None:
-            return fn(self._reader)
-        return await asyncio.get_running_loop().run_in_executor(self._threads[1], self._snapshot, fn)
+        return await asyncio.get_running_loop().run_in_executor(self._reader_thread, self._snapshot, fn)
 
     def close(self) -> None:
         """Finish running calls, checkpoint the write-ahead log, close the file. Blocks."""
-        for thread in self._threads or ():
-            thread.shutdown(wait=True)
-        if self._reader is not self._writer:
-            self._reader.close()
+        self._writer_thread.shutdown()
+        self._reader_thread.shutdown()
+        self._reader.close()
         self._writer.close()
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        os.close(self._lock)
 
     def _transact(self, fn: Callable[[sqlite3.Connection], T], durable: bool) -> T:
         if durable is not self._durable:
@@ -93,9 +83,9 @@ def open_ledger(path: Path) -> Ledger:
     lock = _lock(path)
     try:
         _refuse_unusable(path)
-        writer = _connect(path)
+        writer = connect(path)
         schema.bring_up_to_date(writer)
-        reader = _connect(path)
+        reader = connect(path)
         reader.execute("PRAGMA query_only = ON")
     except sqlite3.Error as error:
         os.close(lock)
@@ -103,17 +93,10 @@ def open_ledger(path: Path) -> Ledger:
     except LedgerRefused:
         os.close(lock)
         raise
-    return Ledger(writer, reader, lock, inline=False)
+    return Ledger(writer, reader, lock)
 
 
-def open_in_memory() -> Ledger:
-    """A ledger in memory that runs in the caller's thread, for simulations and tests."""
-    connection = _connect(":memory:")
-    schema.bring_up_to_date(connection)
-    return Ledger(connection, connection, None, inline=True)
-
-
-def _connect(path: Path | str) -> sqlite3.Connection:
+def connect(path: Path | str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA journal_mode = WAL")

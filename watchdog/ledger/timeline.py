@@ -6,15 +6,13 @@ Every query is bounded.
 from __future__ import annotations
 
 import sqlite3
+from typing import Any
 
 import msgspec
 
 from watchdog.domain.states import Incident
 from watchdog.ledger import incidents as rows
 from watchdog.ledger.settling import channel_name
-
-_PINGS = 20
-_EVENTS = 200
 
 
 class TimelineEvent(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -46,17 +44,51 @@ def incidents(
     return [rows.incident(row) for row in found]
 
 
+_EVENTS = (
+    (
+        "SELECT ended_at AS at_ms, 'ping_failed' AS kind, reason FROM result WHERE target = :target"
+        " AND ended_at BETWEEN :opened AND :decided AND outcome != 'ok' ORDER BY ended_at LIMIT 20"
+    ),
+    (
+        "SELECT at AS at_ms, 'state' AS kind, reason, old_state AS old, new_state AS new FROM flip"
+        " WHERE target = :target AND at BETWEEN :opened AND :until ORDER BY at LIMIT 200"
+    ),
+    "SELECT at AS at_ms, kind FROM event WHERE target = :target AND at BETWEEN :opened AND :until ORDER BY at LIMIT 200",
+    (
+        "SELECT d.at AS at_ms, iif(d.ok, 'delivered', 'delivery_failed') AS kind, iif(d.ok, '', d.reason) AS reason,"
+        " n.kind AS notice, o.channel, c.label FROM notice n"
+        " JOIN outbox o ON o.notice_id = n.id JOIN delivery d ON d.outbox_id = o.id"
+        " LEFT JOIN channel c ON c.channel = o.channel WHERE n.incident_id = :id ORDER BY d.at DESC LIMIT 200"
+    ),
+    (
+        "SELECT o.done_at AS at_ms, o.state AS kind, o.reason, n.kind AS notice, o.channel, c.label FROM notice n"
+        " JOIN outbox o ON o.notice_id = n.id LEFT JOIN channel c ON c.channel = o.channel"
+        " WHERE n.incident_id = :id AND o.state IN ('muted', 'merged', 'expired') ORDER BY o.done_at LIMIT 200"
+    ),
+    (
+        "SELECT decided_at AS at_ms, 'repair_started' AS kind, remediator, action FROM repair"
+        " WHERE incident_id = :id ORDER BY decided_at LIMIT 200"
+    ),
+    (
+        "SELECT ended_at AS at_ms, 'repair_ended' AS kind, remediator, action, result, detail FROM repair"
+        " WHERE incident_id = :id AND ended_at IS NOT NULL ORDER BY decided_at LIMIT 200"
+    ),
+)
+
+
 def timeline(connection: sqlite3.Connection, incident: Incident, now_ms: int) -> list[TimelineEvent]:
     """The events of ``incident``, oldest first."""
-    until_ms = incident.closed_at_ms if incident.closed_at_ms is not None else now_ms
+    named = {
+        "id": incident.id,
+        "target": incident.target,
+        "opened": incident.opened_at_ms,
+        "decided": incident.decided_at_ms,
+        "until": incident.closed_at_ms if incident.closed_at_ms is not None else now_ms,
+    }
     events = [
         TimelineEvent(incident.opened_at_ms, "began", incident.reason),
         TimelineEvent(incident.decided_at_ms, "decided", incident.reason),
-        *_pings(connection, incident),
-        *_states(connection, incident, until_ms),
-        *_events(connection, incident, until_ms),
-        *_notices(connection, incident),
-        *_repairs(connection, incident),
+        *(_event(**dict(row)) for query in _EVENTS for row in connection.execute(query, named)),
     ]
     if incident.acknowledged_at_ms is not None:
         by = incident.acknowledged_by or ""
@@ -66,73 +98,8 @@ def timeline(connection: sqlite3.Connection, incident: Incident, now_ms: int) ->
     return sorted(events, key=lambda event: event.at_ms)
 
 
-def _pings(connection: sqlite3.Connection, incident: Incident) -> list[TimelineEvent]:
-    found = connection.execute(
-        "SELECT ended_at, reason, latency_ms FROM result WHERE target = ? AND ended_at BETWEEN ? AND ?"
-        " AND outcome != 'ok' ORDER BY ended_at LIMIT ?",
-        (incident.target, incident.opened_at_ms, incident.decided_at_ms, _PINGS),
-    )
-    return [TimelineEvent(row["ended_at"], "ping_failed", row["reason"]) for row in found]
-
-
-def _states(connection: sqlite3.Connection, incident: Incident, until_ms: int) -> list[TimelineEvent]:
-    found = connection.execute(
-        "SELECT at, old_state, new_state, reason FROM flip WHERE target = ? AND at BETWEEN ? AND ? ORDER BY at LIMIT ?",
-        (incident.target, incident.opened_at_ms, until_ms, _EVENTS),
-    )
-    return [
-        TimelineEvent(row["at"], "state", row["reason"], old=row["old_state"], new=row["new_state"]) for row in found
-    ]
-
-
-def _events(connection: sqlite3.Connection, incident: Incident, until_ms: int) -> list[TimelineEvent]:
-    found = connection.execute(
-        "SELECT at, kind FROM event WHERE target = ? AND at BETWEEN ? AND ? ORDER BY at LIMIT ?",
-        (incident.target, incident.opened_at_ms, until_ms, _EVENTS),
-    )
-    return [TimelineEvent(row["at"], row["kind"]) for row in found]
-
-
-def _notices(connection: sqlite3.Connection, incident: Incident) -> list[TimelineEvent]:
-    delivered = connection.execute(
-        "SELECT d.at, iif(d.ok, 'delivered', 'delivery_failed') AS event, iif(d.ok, '', d.reason) AS reason,"
-        " n.kind, o.channel, c.label FROM notice n"
-        " JOIN outbox o ON o.notice_id = n.id JOIN delivery d ON d.outbox_id = o.id"
-        " LEFT JOIN channel c ON c.channel = o.channel WHERE n.incident_id = ? ORDER BY d.at DESC LIMIT ?",
-        (incident.id, _EVENTS),
-    )
-    withheld = connection.execute(
-        "SELECT o.done_at AS at, o.state AS event, o.reason, n.kind, o.channel, c.label FROM notice n"
-        " JOIN outbox o ON o.notice_id = n.id LEFT JOIN channel c ON c.channel = o.channel"
-        " WHERE n.incident_id = ? AND o.state IN ('muted', 'merged', 'expired') ORDER BY o.done_at LIMIT ?",
-        (incident.id, _EVENTS),
-    )
-    return [
-        TimelineEvent(
-            row["at"],
-            row["event"],
-            row["reason"],
-            notice=row["kind"],
-            channel=channel_name(row["label"], row["channel"]),
-        )
-        for row in (*delivered, *withheld)
-    ]
-
-
-def _repairs(connection: sqlite3.Connection, incident: Incident) -> list[TimelineEvent]:
-    found = connection.execute(
-        "SELECT remediator, action, decided_at, ended_at, result, detail FROM repair WHERE incident_id = ?"
-        " ORDER BY decided_at LIMIT ?",
-        (incident.id, _EVENTS),
-    )
-    events = []
-    for row in found:
-        step = TimelineEvent(row["decided_at"], "repair_started", remediator=row["remediator"], action=row["action"])
-        events.append(step)
-        if row["ended_at"] is not None:
-            ended = {"kind": "repair_ended", "result": row["result"], "detail": row["detail"]}
-            events.append(msgspec.structs.replace(step, at_ms=row["ended_at"], **ended))
-    return events
+def _event(*, channel: str = "", label: str | None = None, **fields: Any) -> TimelineEvent:
+    return TimelineEvent(channel=channel_name(label, channel) if channel else "", **fields)
 
 
 class Receipt(msgspec.Struct, frozen=True, rename="camel"):
@@ -149,14 +116,11 @@ class Receipt(msgspec.Struct, frozen=True, rename="camel"):
 def receipts(connection: sqlite3.Connection, notice_id: str) -> list[Receipt]:
     """One per channel; empty for an unknown notice or without channels."""
     found = connection.execute(
-        "SELECT o.channel, o.role, o.state, o.tries, o.reason, o.done_at AS done_at_ms, c.label FROM outbox o"
+        "SELECT c.label, o.channel, o.role, o.state, o.tries, o.reason, o.done_at FROM outbox o"
         " LEFT JOIN channel c ON c.channel = o.channel WHERE o.notice_id = ? ORDER BY o.id",
         (notice_id,),
     )
-    return [
-        Receipt(channel_name(row["label"], row["channel"]), *(row[key] for key in Receipt.__struct_fields__[1:]))
-        for row in found
-    ]
+    return [Receipt(channel_name(label, channel), *rest) for label, channel, *rest in found]
 
 
 class NoticeLine(msgspec.Struct, frozen=True, rename="camel"):
@@ -210,7 +174,8 @@ WITH inside AS (
         max(latency_ms) FILTER (WHERE place <= (n * 99 + 99) / 100) AS p99
     FROM ranked GROUP BY slot
 )
-SELECT counted.slot, pings, answered, failed, p50, p95, p99 FROM counted LEFT JOIN times ON times.slot = counted.slot
+SELECT counted.slot, p50, p95, p99, answered, failed, pings - answered - failed
+FROM counted LEFT JOIN times ON times.slot = counted.slot
 """
 
 
@@ -218,13 +183,6 @@ def curve(connection: sqlite3.Connection, target: str, from_ms: int, until_ms: i
     """The window in ``slots`` equal parts, oldest first."""
     width = max(1, (until_ms - from_ms) // slots)
     named = {"begin": from_ms, "end": until_ms, "width": width, "target": target}
-    known = {row["slot"]: row for row in connection.execute(_CURVE, named)}
-    made = []
-    for number in range(slots):
-        row, at_ms = known.get(number), from_ms + number * width
-        if row is None:
-            made.append(Slot(at_ms, None, None, None, 0, 0, 0))
-        else:
-            unknown = row["pings"] - row["answered"] - row["failed"]
-            made.append(Slot(at_ms, row["p50"], row["p95"], row["p99"], row["answered"], row["failed"], unknown))
-    return made
+    known = {slot: figures for slot, *figures in connection.execute(_CURVE, named)}
+    no_pings = (None, None, None, 0, 0, 0)
+    return [Slot(from_ms + number * width, *known.get(number, no_pings)) for number in range(slots)]

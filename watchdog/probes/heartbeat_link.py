@@ -58,7 +58,7 @@ class HeartbeatLink:
         self._clock, self._listener = clock, listener
         self._last_beat_s: float | None = None
         self._last_beat_ms = 0
-        self._up = False
+        self.up = False
         self._interval_changed = asyncio.Event()
         self.state = "connecting"
 
@@ -66,10 +66,6 @@ class HeartbeatLink:
     def age_s(self) -> float | None:
         """Seconds since the last beat; None before the first."""
         return None if self._last_beat_s is None else self._clock.monotonic() - self._last_beat_s
-
-    @property
-    def up(self) -> bool:
-        return self._up
 
     async def run(self) -> None:
         """Connect and listen, endlessly."""
@@ -87,7 +83,7 @@ class HeartbeatLink:
                     reason = "silent"
                 except (aiohttp.ClientError, OSError, TimeoutError, ValueError, msgspec.MsgspecError) as error:
                     reason = reasons.of(error).reason
-                failures = 0 if self._up else failures + 1
+                failures = 0 if self.up else failures + 1
                 self._report_loss(reason)
                 await self._clock.sleep(
                     pause_s or full_jitter(min(failures, 6), first_s=RECONNECT_FIRST_S, cap_s=RECONNECT_CAP_S)
@@ -132,8 +128,8 @@ class HeartbeatLink:
             beat = msgspec.json.decode(data, type=heartbeat.Beat)
             self._set_interval(max(0.05, beat.interval_ms / 1000))
             self._record_beat()
-            if not self._up:
-                self._up = True
+            if not self.up:
+                self.up = True
                 self._set_state("up")
                 self._listener.connected()
             await self._listener.beat(beat)
@@ -167,8 +163,8 @@ class HeartbeatLink:
                 grace_from = self._clock.monotonic()
 
     def _report_loss(self, reason: str) -> None:
-        if self._up:
-            self._up = False
+        if self.up:
+            self.up = False
             self._set_state(reason)
             self._listener.trouble(reason, self._last_beat_ms)
 

@@ -16,7 +16,6 @@ class BotApiRemediator:
     """``url`` is the bot's base address. The bot never undoes what a person wants."""
 
     name = "bot"
-    actions: tuple[str, ...] = ("reconnect_session", "recycle_worker")
 
     def __init__(self, http: aiohttp.ClientSession, url: str, token: Secret, *, timeout_s: float = 30.0) -> None:
         self._http, self._url, self._token = http, url + PATH, token

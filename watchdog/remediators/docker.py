@@ -28,7 +28,6 @@ class DockerRemediator:
     """``container`` is a name, an id, or a compose service with exactly one container."""
 
     name = "docker"
-    actions: tuple[str, ...] = ("restart_container",)
 
     def __init__(self, socket: Path, container: str, *, timeout_s: float = 60.0) -> None:
         self._socket, self._container = socket, container

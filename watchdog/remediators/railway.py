@@ -36,7 +36,6 @@ class RailwayRemediator:
     """``token`` of an account or workspace (Bearer), or of one environment: ``project_token``."""
 
     name = "railway"
-    actions: tuple[str, ...] = ("restart_deployment",)
 
     def __init__(
         self,

@@ -20,7 +20,7 @@ from watchdog.parts import PARTS
 from watchdog.status import badge
 from watchdog.status.access import Access
 from watchdog.status.requests import AcknowledgeRequest, PauseRequest, TestRequest, pause_of, plain
-from watchdog.status.schema import IncidentView, NoticeView, PauseView, incident_view
+from watchdog.status.schema import IncidentView, NoticeView, incident_view, pause_view
 from watchdog.status.snapshot import SNAPSHOT
 
 _MOST_INCIDENTS = 100
@@ -118,8 +118,7 @@ async def pause(request: web.Request) -> web.StreamResponse:
     made = pause_of(await read(request, PauseRequest), tuple(parts.base.settings.targets), now_ms)
     await parts.base.ledger.write(lambda c: pauses.begin(c, made))
     await _pauses_changed(request.app)
-    shown = PauseView(made.id, made.target, made.from_ms, made.until_ms, made.author, made.reason, True)
-    return json_response(shown, status=201)
+    return json_response(pause_view(made, now_ms), status=201)
 
 
 async def end_pause(request: web.Request) -> web.StreamResponse:

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import msgspec
 
 from watchdog.domain.notices import length
+from watchdog.domain.policy import Pause
 from watchdog.domain.states import Incident
-from watchdog.ledger.history import Latency
+from watchdog.ledger.history import FlipLine, Latency
 from watchdog.ledger.repairs import Repair
 from watchdog.ledger.settling import ChannelState
 from watchdog.ledger.timeline import NoticeLine, Receipt, Slot, TimelineEvent
@@ -75,27 +76,13 @@ class IncidentView(msgspec.Struct, frozen=True, rename="camel"):
     timeline: tuple[LineView, ...] = ()
 
 
-class PauseView(msgspec.Struct, frozen=True, rename="camel"):
+class PauseView(Pause, frozen=True, rename="camel"):
     """``target`` is ``*`` for all. ``open`` is false for a window that is still to come."""
 
-    id: str
-    target: str
-    from_ms: int
-    until_ms: int
-    author: str
-    reason: str
-    open: bool
+    open: bool = False
 
 
-class FlipView(msgspec.Struct, frozen=True, rename="camel"):
-    at_ms: int
-    since_ms: int
-    old: str
-    new: str
-    reason: str
-
-
-class TargetView(msgspec.Struct, frozen=True, rename="camel"):
+class TargetView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """``uptime`` by window (24h, 7d, 30d, 90d); ``days`` has 90, oldest first.
 
     ``curve`` covers the last 24 hours. ``repair_budget`` is None while repairs are off;
@@ -105,17 +92,17 @@ class TargetView(msgspec.Struct, frozen=True, rename="camel"):
     name: str
     state: str
     since_ms: int
-    reason: str
+    reason: str = "not_seen_yet"
     consecutive_failures: int
     sessions_wanted: int
     sessions_not_ready: int
     heartbeat: HeartbeatView
     last_ping: LastPingView | None
-    uptime: dict[str, UptimeView]
-    latency: dict[str, Latency]
-    days: tuple[DayView, ...]
-    curve: tuple[Slot, ...]
-    flips: tuple[FlipView, ...]
+    uptime: dict[str, UptimeView] = {}
+    latency: dict[str, Latency] = {}
+    days: tuple[DayView, ...] = ()
+    curve: tuple[Slot, ...] = ()
+    flips: tuple[FlipLine, ...] = ()
     repair_budget: int | None
     repair_refusal: str | None
 
@@ -167,6 +154,10 @@ _BY_SEVERITY = ("DOWN", "FLAPPING", "BLIND", "DEGRADED", "SUSPECT", "UNKNOWN", "
 def most_severe(states: list[str]) -> str:
     """The most severe state."""
     return min(states, key=_BY_SEVERITY.index, default="UNKNOWN")
+
+
+def pause_view(pause: Pause, now_ms: int) -> PauseView:
+    return PauseView(**msgspec.structs.asdict(pause), open=pause.from_ms <= now_ms)
 
 
 def incident_view(incident: Incident, now_ms: int, events: Sequence[TimelineEvent] = ()) -> IncidentView:

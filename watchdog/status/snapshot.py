@@ -9,7 +9,6 @@ import msgspec
 from aiohttp import web
 
 from shared.clock import epoch_ms, to_ms
-from shared.contract.keepalive import LastPing
 from watchdog.domain.bars import daily
 from watchdog.domain.decision import Decided
 from watchdog.domain.target import TargetState
@@ -65,9 +64,7 @@ class StatusSnapshot:
         # Changes came faster than a view can be gathered: show the newest, cache nothing.
         return made
 
-    async def incidents(
-        self, *, limit: int, before_ms: int | None = None, target: str | None = None
-    ) -> list[schema.IncidentView]:
+    async def incidents(self, *, limit: int, before_ms: int | None, target: str | None) -> list[schema.IncidentView]:
         """Newest first, with timelines."""
         now_ms = epoch_ms(self._clock)
         return await self._ledger.read(lambda c: _incidents(c, now_ms, limit, before_ms, target))
@@ -76,20 +73,28 @@ class StatusSnapshot:
         now_ms = epoch_ms(self._clock)
         # Memory is read first: it holds only committed decisions, so it never claims what the
         # ledger's snapshot does not hold yet.
-        states = self._parts.pipeline.states
-        last_pings = {name: self._parts.watches[name].counts.last for name in states}
-        kept = await self._ledger.read(lambda c: self._read(c, now_ms))
-        targets = tuple(self._target(states[name], last_pings[name], kept.targets[name]) for name in states)
+        watchdog = self._watchdog()
+        targets = [self._target(state) for state in self._parts.pipeline.states.values()]
+        return await self._ledger.read(lambda c: self._view(c, now_ms, watchdog, targets))
+
+    def _view(
+        self,
+        connection: sqlite3.Connection,
+        now_ms: int,
+        watchdog: schema.WatchdogView,
+        targets: list[schema.TargetView],
+    ) -> schema.StatusView:
+        dispatcher = self._parts.dispatcher
         return schema.StatusView(
             generated_at_ms=now_ms,
             state=schema.most_severe([target.state for target in targets]),
-            watchdog=self._watchdog(),
-            targets=targets,
-            incidents=tuple(kept.incidents),
-            pauses=tuple(kept.pauses),
-            channels=tuple(kept.channels),
-            repairs=tuple(kept.repairs),
-            notices=tuple(kept.notices),
+            watchdog=watchdog,
+            targets=tuple(_with_history(connection, target, now_ms) for target in targets),
+            incidents=tuple(_incidents(connection, now_ms, _INCIDENTS)),
+            pauses=tuple(schema.pause_view(one, now_ms) for one in pauses.current(connection, now_ms)),
+            channels=tuple(settling.channel_states(connection, dispatcher.channels, dispatcher.labels)),
+            repairs=tuple(repairs.newest(connection, _REPAIRS)),
+            notices=tuple(timeline.newest_notices(connection, _NOTICES)),
         )
 
     def _watchdog(self) -> schema.WatchdogView:
@@ -112,13 +117,13 @@ class StatusSnapshot:
             dry_run=settings.remediation_dry_run,
         )
 
-    def _target(self, state: TargetState, last: LastPing | None, kept: _KeptTarget) -> schema.TargetView:
-        link, repairs_on = self._parts.watches[state.target].link, bool(self._base.settings.repairs_by)
+    def _target(self, state: TargetState) -> schema.TargetView:
+        watch, repairs_on = self._parts.watches[state.target], bool(self._base.settings.repairs_by)
+        link, last = watch.link, watch.counts.last
         return schema.TargetView(
             name=state.target,
             state=state.state,
             since_ms=state.since_ms,
-            reason=kept.flips[0].reason if kept.flips else "not_seen_yet",
             consecutive_failures=state.failures,
             sessions_wanted=state.wanted,
             sessions_not_ready=state.not_ready,
@@ -126,79 +131,38 @@ class StatusSnapshot:
             last_ping=schema.LastPingView(to_ms(last.at), last.outcome, last.reason or "ok", last.latency_ms)
             if last is not None
             else None,
-            uptime=kept.uptime,
-            latency=kept.latency,
-            days=tuple(kept.days),
-            curve=tuple(kept.curve),
-            flips=tuple(kept.flips),
             repair_budget=self._parts.repairs.budget(state.target) if repairs_on else None,
             repair_refusal=self._parts.repairs.refusal(state.target) if repairs_on else None,
-        )
-
-    def _read(self, connection: sqlite3.Connection, now_ms: int) -> _Kept:
-        return _Kept(
-            targets={name: _read_target(connection, name, now_ms) for name in self._parts.pipeline.states},
-            incidents=_incidents(connection, now_ms, _INCIDENTS, None, None),
-            pauses=[
-                schema.PauseView(
-                    one.id, one.target, one.from_ms, one.until_ms, one.author, one.reason, one.from_ms <= now_ms
-                )
-                for one in pauses.current(connection, now_ms)
-            ],
-            channels=settling.channel_states(
-                connection, self._parts.dispatcher.channels, self._parts.dispatcher.labels
-            ),
-            notices=timeline.newest_notices(connection, _NOTICES),
-            repairs=repairs.newest(connection, _REPAIRS),
         )
 
 
 SNAPSHOT: web.AppKey[StatusSnapshot] = web.AppKey("snapshot", StatusSnapshot)
 
 
-class _KeptTarget(msgspec.Struct, frozen=True):
-    uptime: dict[str, schema.UptimeView]
-    latency: dict[str, history.Latency]
-    days: list[schema.DayView]
-    curve: list[timeline.Slot]
-    flips: list[schema.FlipView]
-
-
-class _Kept(msgspec.Struct, frozen=True):
-    """The data of one ledger snapshot."""
-
-    targets: dict[str, _KeptTarget]
-    incidents: list[schema.IncidentView]
-    pauses: list[schema.PauseView]
-    channels: list[settling.ChannelState]
-    repairs: list[repairs.Repair]
-    notices: list[timeline.NoticeLine]
-
-
-def _read_target(connection: sqlite3.Connection, name: str, now_ms: int) -> _KeptTarget:
+def _with_history(connection: sqlite3.Connection, target: schema.TargetView, now_ms: int) -> schema.TargetView:
+    name, flips = target.name, history.flips(connection, target.name, _FLIPS)
     spans = history.spans(connection, name, now_ms - (DAYS + 1) * DAY_MS, now_ms)
     opened: dict[int, int] = {}
     for incident in timeline.incidents(connection, limit=10_000, target=name):
         opened[incident.opened_at_ms // DAY_MS] = opened.get(incident.opened_at_ms // DAY_MS, 0) + 1
     windows = {"24h": DAY_MS, "7d": 7 * DAY_MS}
-    return _KeptTarget(
+    return msgspec.structs.replace(
+        target,
+        reason=flips[0].reason if flips else target.reason,
         uptime={key: uptime_view(value) for key, value in history.uptimes(connection, name, now_ms).items()},
         latency={key: history.latency(connection, name, now_ms - window) for key, window in windows.items()},
-        days=[
+        days=tuple(
             schema.DayView(bar.day, bar.gap, uptime_view(bar.uptime), opened.get(bar.from_ms // DAY_MS, 0))
             for bar in daily(spans, now_ms, DAYS)
-        ],
+        ),
         # Includes this very millisecond, in which a ping may have ended.
-        curve=timeline.curve(connection, name, now_ms + 1 - DAY_MS, now_ms + 1, CURVE_SLOTS),
-        flips=[
-            schema.FlipView(flip.at_ms, flip.since_ms, flip.old, flip.new, flip.reason)
-            for flip in history.flips(connection, name, 0, 1 << 62, limit=_FLIPS)
-        ],
+        curve=tuple(timeline.curve(connection, name, now_ms + 1 - DAY_MS, now_ms + 1, CURVE_SLOTS)),
+        flips=flips,
     )
 
 
 def _incidents(
-    connection: sqlite3.Connection, now_ms: int, limit: int, before_ms: int | None, target: str | None
+    connection: sqlite3.Connection, now_ms: int, limit: int, before_ms: int | None = None, target: str | None = None
 ) -> list[schema.IncidentView]:
     found = timeline.incidents(connection, limit=limit, before_ms=before_ms, target=target)
     return [schema.incident_view(one, now_ms, timeline.timeline(connection, one, now_ms)) for one in found]

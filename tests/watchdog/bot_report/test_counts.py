@@ -16,8 +16,7 @@ def decided(bot: Folded, outcome: Outcome, latency_ms: float | None = 12.4) -> D
     at_ms = bot.wait(1).now.wall_ms
     attempts = (Attempt(1, at_ms - 20, 5.0, outcome, "x"), Attempt(2, at_ms - 10, 5.0, outcome, "x"))
     fact = ProbeResult("bot", Cause.SCHEDULE, at_ms - 20, at_ms, outcome, "timeout", latency_ms, attempts)
-    before, step = bot.state, bot.take(fact)
-    return Decided(fact, before, step, (), (), (), bot.now)
+    return Decided(fact, bot.take(fact), (), (), (), bot.now)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +41,7 @@ def test_a_ping_counts_by_its_outcome(outcome: Outcome, pings: int, failed: int,
 def test_what_is_no_ping_counts_nothing() -> None:
     bot, counts = Folded(), Counts()
     step = bot.tick()
-    counts.count(Decided(Tick(), bot.state, step, (), (), (), bot.now))
+    counts.count(Decided(Tick(), step, (), (), (), bot.now))
     assert (counts.pings, counts.failed, counts.last, list(counts.recent)) == (0, 0, None, [])
 
 

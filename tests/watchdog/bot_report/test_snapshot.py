@@ -13,6 +13,7 @@ from shared.boot import Boot
 from shared.contract.keepalive import Push
 from shared.settings import load
 from tests.support.fake_clock import FakeClock
+from tests.support.memory_ledger import open_in_memory
 from tests.support.processes import WATCHDOG_TOKEN
 from watchdog.base import Base
 from watchdog.bot_report.snapshot import ReportBuilder
@@ -21,7 +22,7 @@ from watchdog.domain.states import Incident, IncidentKind, State
 from watchdog.domain.target import OpenRef, TargetState
 from watchdog.flow.counts import Counts
 from watchdog.ledger import decisions, incidents, runs
-from watchdog.ledger.sqlite import Ledger, open_in_memory
+from watchdog.ledger.sqlite import Ledger
 from watchdog.settings import WatchdogSettings
 
 INTERVAL_S = 30.0

@@ -108,15 +108,13 @@ def test_failures_from_before_the_blindness_do_not_add_to_those_after_it(bot: Fo
 def test_a_ping_that_was_under_way_while_we_were_blind_says_nothing(bot: Folded) -> None:
     bot.wait(10).own_fault()
     for _ in range(3):  # begun before the blindness was proven, given up after it
-        step = bot.wait(1).fail(took_s=9)
-        assert step.counted == "tainted"
+        bot.wait(1).fail(took_s=9)
     assert bot.state.failures == 0
 
 
 def test_a_time_out_that_a_later_ping_has_overtaken_does_not_count(bot: Folded) -> None:
     bot.wait(20).ok()
-    step = bot.wait(1).fail(took_s=10)
-    assert step.counted == "overtaken"
+    bot.wait(1).fail(took_s=10)
     assert (bot.state.failures, bot.state.state) == (0, State.UP)
 
 

@@ -11,12 +11,13 @@ from prometheus_client import CollectorRegistry
 from shared.tasks import TaskGroupOfLoops
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_notifier import FakeNotifier
+from tests.support.memory_ledger import open_in_memory
 from watchdog.domain import notices
 from watchdog.domain.alert import AlertPolicy
 from watchdog.domain.states import Incident, IncidentKind, Notice
 from watchdog.flow.dispatcher import Dispatcher
 from watchdog.ledger import incidents, outbox
-from watchdog.ledger.sqlite import Ledger, open_in_memory
+from watchdog.ledger.sqlite import Ledger
 from watchdog.metrics.delivery import DeliveryMetrics
 
 

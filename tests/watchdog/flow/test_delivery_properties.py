@@ -12,10 +12,10 @@ from structlog.testing import capture_logs
 from tests.support.examples import examples
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_notifier import FakeNotifier
+from tests.support.memory_ledger import open_in_memory
 from tests.watchdog.flow.dispatcher_bench import DispatcherBench, bench
 from watchdog.domain.ports import Delivered
 from watchdog.domain.states import Incident
-from watchdog.ledger.sqlite import open_in_memory
 
 _ANSWERS: dict[str, Delivered | None] = {
     "works": None,

@@ -6,12 +6,12 @@ import pytest
 
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_notifier import FAILS, OK, FakeNotifier
+from tests.support.memory_ledger import open_in_memory
 from tests.watchdog.flow.dispatcher_bench import bench
 from watchdog.domain import notices
 from watchdog.domain.ports import Delivered
 from watchdog.domain.states import IncidentKind, Notice
 from watchdog.ledger import settling
-from watchdog.ledger.sqlite import open_in_memory
 
 
 @pytest.fixture

@@ -12,13 +12,14 @@ from prometheus_client import CollectorRegistry
 from shared.tasks import TaskGroupOfLoops
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_remediator import FakeRemediator
+from tests.support.memory_ledger import open_in_memory
 from watchdog.domain.remediation import Refusal, RepairFacts
 from watchdog.domain.states import Incident, IncidentKind
 from watchdog.flow.remediator import RepairLoop
 from watchdog.flow.steady_time import SteadyTime
 from watchdog.ledger import incidents, repairs
 from watchdog.ledger.outbox import Channels
-from watchdog.ledger.sqlite import Ledger, open_in_memory
+from watchdog.ledger.sqlite import Ledger
 from watchdog.metrics.repairs import RepairMetrics
 
 

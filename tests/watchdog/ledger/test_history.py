@@ -6,11 +6,12 @@ import sqlite3
 from functools import partial
 
 from tests.support.fold import EPOCH_MS, Folded
+from tests.support.memory_ledger import open_in_memory
 from watchdog.domain.outcome import Attempt, Cause, Outcome, ProbeResult
 from watchdog.domain.target import Stretch
 from watchdog.domain.uptime import Span, measure
 from watchdog.ledger import decisions, history, runs
-from watchdog.ledger.sqlite import Ledger, open_in_memory
+from watchdog.ledger.sqlite import Ledger
 
 MINUTE = 60_000
 
@@ -128,7 +129,7 @@ async def test_what_is_older_than_ninety_days_goes_and_the_rest_stays() -> None:
 async def test_a_run_that_was_killed_ends_when_it_was_last_seen() -> None:
     ledger = open_in_memory()
     assert await ledger.write(lambda c: runs.begin_run(c, "w1", "1", ("bot",), 1000)) is None
-    await ledger.write(lambda c: runs.seen(c, "w1", 31_000, 30_000))
+    await ledger.write(lambda c: runs.seen(c, "w1", 31_000, 30_000, ended=False))
     assert await ledger.write(lambda c: runs.begin_run(c, "w2", "1", ("bot",), 90_000)) == 31_000
     ended = await ledger.read(lambda c: c.execute("SELECT ended_at FROM run WHERE boot_id = 'w1'").fetchone()[0])
     total = await ledger.read(lambda c: runs.totals(c, "bot"))
