@@ -38,9 +38,7 @@ class EngineSink(Protocol):
 
     def receipt(self, receipt: Receipt) -> None: ...
 
-    def frame_seen(self, session: str) -> None:
-        """A frame came from the server: the link is alive."""
-        ...
+    def frame_seen(self, session: str) -> None: ...
 
 
 class Engine(Protocol):
@@ -107,9 +105,7 @@ class ClientLibrary(Protocol):
     All methods block and raise :class:`CopyError`.
     """
 
-    def builtin_build(self) -> int:
-        """The build that the installed library announces."""
-        ...
+    def builtin_build(self) -> int: ...
 
     def make(self, build: int, folder: Path) -> Path:
         """A whole, checked copy in ``folder`` that announces ``build``."""
@@ -118,7 +114,3 @@ class ClientLibrary(Protocol):
     def remove_others(self, folder: Path, keep: Collection[int]) -> None:
         """Deletes every copy in ``folder`` but those of the builds ``keep``. Never raises."""
         ...
-
-
-class EngineFactory(Protocol):
-    def __call__(self, sink: EngineSink, *, data_dir: Path, options: dict[str, str]) -> Engine: ...

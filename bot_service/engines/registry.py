@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 from urllib.parse import quote
 
-from bot_service.engines.port import ClientLibrary, EngineFactory
+from bot_service.engines.port import ClientLibrary, Engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +58,10 @@ def names() -> tuple[str, ...]:
     return tuple(ENGINES)
 
 
-def load(name: str) -> EngineFactory:
-    """Imports the engine; for worker processes only. Raises ``KeyError`` or ``ImportError``."""
+def load(name: str) -> Callable[..., Engine]:
+    """Imports the class of the engine; for worker processes only."""
     row = ENGINES[name]
-    return cast(EngineFactory, getattr(importlib.import_module(row.module), row.factory))
+    return cast(Callable[..., Engine], getattr(importlib.import_module(row.module), row.factory))
 
 
 def use_copy(name: str, copy: Path) -> bool:

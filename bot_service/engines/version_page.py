@@ -50,11 +50,7 @@ class VersionPage:
         if proxy is not None and proxy.startswith("socks5"):
             # Imported for such a proxy only. Its errors have no common base.
             self._socks = importlib.import_module("aiohttp_socks")
-            self._errors += (
-                self._socks.ProxyError,
-                self._socks.ProxyConnectionError,
-                self._socks.ProxyTimeoutError,
-            )
+            self._errors += (self._socks.ProxyError, self._socks.ProxyConnectionError, self._socks.ProxyTimeoutError)
 
     async def read(self) -> str:
         """The text of the page. Raises :class:`PageError`."""
@@ -69,7 +65,12 @@ class VersionPage:
     async def _read(self) -> str:
         # Reading the trusted certificates takes some 20 ms.
         trust = await asyncio.to_thread(ssl.create_default_context)
-        connector, proxy = self._connector(trust)
+        proxy = self._proxy
+        connector: aiohttp.BaseConnector
+        if self._socks is None:
+            connector = aiohttp.TCPConnector(ssl=trust)
+        else:
+            connector, proxy = self._socks.ProxyConnector.from_url(proxy, ssl=trust), None
         async with (
             aiohttp.ClientSession(
                 connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
@@ -86,8 +87,3 @@ class VersionPage:
                 if len(body) > MAX_BYTES:
                     raise PageError("bad_answer", f"more than {MAX_BYTES} bytes")
             return body.decode(errors="replace")
-
-    def _connector(self, trust: ssl.SSLContext) -> tuple[aiohttp.BaseConnector, str | None]:
-        if self._socks is not None:
-            return self._socks.ProxyConnector.from_url(self._proxy, ssl=trust), None
-        return aiohttp.TCPConnector(ssl=trust), self._proxy

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from bot_service.domain.message import Media
@@ -61,7 +62,10 @@ class ClientContext:
 
 
 class SessionClient:
-    """`name` is unique per incarnation, so that an older one cannot affect this one."""
+    """`name` is unique per incarnation, so that an older one cannot affect this one.
+
+    `code_round` numbers the QR codes of a pairing; None: no codes are shown.
+    """
 
     def __init__(
         self,
@@ -69,11 +73,9 @@ class SessionClient:
         name: bytes,
         files: DeviceFiles,
         context: ClientContext,
-        *,
         proxy: str | None,
-        pairing: bool,
-        code_round: int,
-        attempt: LoginAttempt | None = None,
+        code_round: int | None,
+        attempt: LoginAttempt | None,
     ) -> None:
         self.session, self.name, self.files = session, name, files
         self.marks = DecryptMarks(files.marks)
@@ -82,14 +84,14 @@ class SessionClient:
         self.sending = Sending(self.gate, self.sent)
         self.connection = Connection(self._report)
         self._intake = JournalIntake(
-            session, self.gate, self.sent, context.sink, fetch=self._fetch, broken=self._journal_broken
+            session, self.gate, self.sent, context.sink, fetch=partial(context.fetch, self), broken=self._journal_broken
         )
         self.paired = self.stopping = self.over = False
         self.showed_code = threading.Event()
         self.last_event_at = context.clock.monotonic()
         self._context = context
-        self.proxy, self._pairing = proxy, pairing
-        self._code_round, self._codes, self._offered = code_round, 0, 0
+        self.proxy, self._code_round = proxy, code_round
+        self._codes = self._offered = 0
         self._attempt = attempt
         self._left = threading.Event()
         self._lid: str | None = None
@@ -99,10 +101,7 @@ class SessionClient:
     # --- called by the engine, on its own threads ---
 
     def start(self) -> None:
-        """Begins to connect.
-
-        Returns when the library has written its tables, or after a timeout.
-        """
+        """Returns when the library has written its tables, or after a timeout."""
         with self._context.table_lock.exclusive():
             self._thread.start()
             self._mapped.wait(MAPPED_S)
@@ -159,8 +158,7 @@ class SessionClient:
 
     def _ended_by_itself(self, reason: str) -> None:
         if self._codes or self.connection.was_online:
-            # Without a pump the library stays online and acknowledges messages that are lost: leave
-            # at once.
+            # Without a pump the library stays online and acknowledges messages that are lost.
             self.gate.journal_failed()
             self._report(SignalKind.PUMP_DIED, {"reason": reason})
             self._context.table_lock.before_call()
@@ -191,7 +189,9 @@ class SessionClient:
         elif logger == "Client":
             receipt_gate_lines.of_client(self.gate, text)
             if (message_id := log_lines.given_up_message(text)) is not None:
-                self._given_up(message_id)
+                # Unreadable although its sender was asked repeatedly: it will not come again.
+                self.gate.asked_again(message_id)
+                lost_messages.report(self._context.sink, self.session, message_id, lost_messages.UNREADABLE)
             elif text.startswith(log_lines.REDIALING):
                 self._wait_at_gate(alone=text == log_lines.REDIALING_AT_ONCE)
         elif logger == "Client/Socket" and text.startswith(log_lines.DIALING):
@@ -213,8 +213,9 @@ class SessionClient:
         elif stanza.tag == "iq" and stanza.offered_codes:
             self._offered = stanza.offered_codes
         elif (proof := stanza_signals.taken(stanza)) is not None:
+            now_ms = to_ms(self._context.clock.now())
             for whatsapp_id in proof:
-                self.sent.seen_taken(whatsapp_id, to_ms(self._context.clock.now()))
+                self.sent.seen_taken(whatsapp_id, now_ms)
         signal = stanza_signals.of_stanza(stanza, pairing=not self.connection.was_online)
         if signal is not None:
             if stanza.tag == "failure" and signal.kind in stanza_signals.DECIDES_BUILD:
@@ -224,10 +225,7 @@ class SessionClient:
     # --- the login gate ---
 
     def _wait_at_gate(self, *, alone: bool) -> None:
-        """Holds the library before it dials again.
-
-        ``alone``: it dials at once, perhaps with all others.
-        """
+        """Holds the library before it dials again; ``alone`` when all may dial at once."""
         if self._context.login_gate is None:
             return
         self._end_attempt()
@@ -252,15 +250,8 @@ class SessionClient:
         if self._attempt is not None:
             self._attempt.end()
 
-    def _given_up(self, message_id: str) -> None:
-        """Unreadable although its sender was asked repeatedly: it will not come again."""
-        self.gate.asked_again(message_id)
-        lost_messages.report(
-            self._context.sink, self.session, lost_messages.LostMessage(message_id, lost_messages.UNREADABLE)
-        )
-
     def _code(self, text: str) -> None:
-        if not self._pairing:
+        if self._code_round is None:
             self._report(SignalKind.LOGGED_OUT, {"code": 401, "onConnect": True})
             return
         valid_ms = FIRST_CODE_MS if not self._codes and self._offered == FULL_ROUND else NEXT_CODE_MS
@@ -311,9 +302,6 @@ class SessionClient:
         self.gate.release()
         self._report(SignalKind.PUMP_DIED, {"reason": "a message could not be journalled"})
         self._context.ended(self)
-
-    def _fetch(self, body: Any, media: Media, message_id: str) -> Media:
-        return self._context.fetch(self, body, media, message_id)
 
     def _report(self, kind: SignalKind, data: dict[str, Any]) -> None:
         if self.over:

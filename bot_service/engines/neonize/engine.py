@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FetchTimeout
 from pathlib import Path
@@ -64,10 +64,10 @@ class NeonizeEngine:
             ClientTableLock(self._clock),
             sink,
             self._clock,
-            self._fetch,
-            self._ended_on_thread,
-            self._linked_on_thread,
-            self._login_gate,
+            fetch=self._fetch,
+            ended=lambda client: self._spawn_on_loop(self._ended, client, "engine.ended"),
+            linked=lambda client: self._spawn_on_loop(self._restart_if_idle, client, "engine.linked"),
+            login_gate=self._login_gate,
         )
         self._stores = StoreRecovery()
         self._clients: dict[str, SessionClient] = {}
@@ -98,7 +98,10 @@ class NeonizeEngine:
         self._clients[session] = client
         await on(self._lifecycle, client.start)
         if not client.over:
-            await on(self._calls, self._show_as_active, client)
+            try:
+                await on(self._calls, client.call, self._library.show_as_active)
+            except EngineError:
+                log.debug("The session ended at once", event_name="engine.ended", session=session)
 
     async def _at_gate(self) -> LoginAttempt | None:
         """Waits until this login may go ahead."""
@@ -121,33 +124,18 @@ class NeonizeEngine:
             files = DeviceFiles.of(self._data_dir, session)
             self._recover_store(session, files)
             name = f"{next(self._incarnations)}-{session}".encode()
-            code_round = self._rounds[session]
-            return SessionClient(
-                session,
-                name,
-                files,
-                self._context,
-                proxy=proxy,
-                pairing=pairing,
-                code_round=code_round,
-                attempt=attempt,
-            )
+            code_round = self._rounds[session] if pairing else None
+            return SessionClient(session, name, files, self._context, proxy, code_round, attempt)
         except OSError as error:
             raise EngineError("internal", f"the files of the session: {error.strerror}", retryable=True) from error
 
     def _recover_store(self, session: str, files: DeviceFiles) -> None:
         marks = DecryptMarks(files.marks)
         try:
-            for one in self._stores.prepare(session, files, marks):
-                lost_messages.report(self._sink, session, one)
+            for message_id, reason in self._stores.prepare(session, files, marks).items():
+                lost_messages.report(self._sink, session, message_id, reason)
         finally:
             marks.close()
-
-    def _show_as_active(self, client: SessionClient) -> None:
-        try:
-            client.call(self._library.show_as_active)
-        except EngineError:
-            log.debug("The session ended at once", event_name="engine.ended", session=client.session)
 
     async def stop(self, session: str) -> None:
         client = self._clients.pop(session, None)
@@ -161,9 +149,8 @@ class NeonizeEngine:
         except EngineError as error:
             log.warning("The session does not disconnect", event_name="engine.disconnect", reason=error.code)
         until = self._clock.monotonic() + DRAIN_S
-        while self._clock.monotonic() < until:
-            quiet_s = self._clock.monotonic() - client.last_event_at
-            if client.gate.is_idle and quiet_s >= QUIET_S:
+        while (now := self._clock.monotonic()) < until:
+            if client.gate.is_idle and now - client.last_event_at >= QUIET_S:
                 break
             await asyncio.sleep(0.02)
         await self._forget(client)
@@ -182,8 +169,10 @@ class NeonizeEngine:
         if not await on(self._lifecycle, client.forget, 0.0 if abandoned else FORGET_S) and not abandoned:
             log.warning("A thread of the library did not end", event_name="engine.thread.left", session=client.session)
 
-    def _ended_on_thread(self, client: SessionClient) -> None:
-        self._loop.call_soon_threadsafe(lambda: spawn(self._ended(client), name="engine.ended"))
+    def _spawn_on_loop(
+        self, step: Callable[[SessionClient], Coroutine[Any, Any, None]], client: SessionClient, name: str
+    ) -> None:
+        self._loop.call_soon_threadsafe(lambda: spawn(step(client), name=name))
 
     async def _ended(self, client: SessionClient) -> None:
         # The library still has to delete what a logout deletes.
@@ -191,9 +180,6 @@ class NeonizeEngine:
         if self._clients.get(client.session) is client:
             del self._clients[client.session]
             await self._shut_down(client)
-
-    def _linked_on_thread(self, client: SessionClient) -> None:
-        self._loop.call_soon_threadsafe(lambda: spawn(self._restart_if_idle(client), name="engine.linked"))
 
     async def _restart_if_idle(self, client: SessionClient) -> None:
         # After a pairing the server asks for a new connection. When it closes the old one too soon,
@@ -206,7 +192,7 @@ class NeonizeEngine:
 
     async def logout(self, session: str) -> None:
         client = self._client(session)
-        await self._call(session, CALL_S, self._library.logout)
+        await self._call(session, self._library.logout)
         self._clients.pop(session, None)
         await self._shut_down(client)
 
@@ -225,7 +211,7 @@ class NeonizeEngine:
             if client.over or self._clock.monotonic() > until:
                 raise EngineError("not_connected", "the server did not offer to pair", retryable=True)
             await asyncio.sleep(0.05)
-        code = await self._call(session, CALL_S, self._library.pairing_code, phone)
+        code = await self._call(session, self._library.pairing_code, phone)
         self._sink.signal(session, SignalKind.PAIRING_CODE, {"code": code, "expiresInMs": PAIRING_CODE_VALID_MS})
         return code
 
@@ -238,10 +224,7 @@ class NeonizeEngine:
         known = client.sent.by_id(message.id)
         if known is not None and (taken_at_ms := await self._taken_at_ms(client, message.id)) is not None:
             return Sent(message.id, taken_at_ms)
-        try:
-            target = jids.to_library(message.to)
-        except ValueError as error:
-            raise EngineError("invalid", "no such address") from error
+        target = _address(message.to)
         # The library sends one message of a session at a time: wait here, not on one of its
         # threads.
         async with self._sending.setdefault(session, asyncio.Lock()):
@@ -278,7 +261,7 @@ class NeonizeEngine:
         try:
             body = outgoing.build(message, chat, upload, client.sent.whatsapp_id, now_ms)
             with client.sending.of(SentMessage(message.id, "", chat)):
-                _, at_s = client.call(self._library.send, target, body)
+                at_s = client.call(self._library.send, target, body)
         except LibraryError as error:
             failure = translate(str(error))
             if failure.code == "timelocked":
@@ -288,29 +271,21 @@ class NeonizeEngine:
         return Sent(message.id, at_s * 1000)
 
     async def mark_read(self, session: str, chat: str, sender: str, message_ids: list[str]) -> None:
-        try:
-            where = jids.to_library(chat)
-            who = jids.to_library(sender) if sender else jids.empty()
-        except ValueError as error:
-            raise EngineError("invalid", "no such address") from error
+        where, who = _address(chat), _address(sender) if sender else jids.empty()
         at_s = int(self._clock.now().timestamp())
-        await self._call(session, CALL_S, self._library.mark_read, message_ids, at_s, where, who)
+        await self._call(session, self._library.mark_read, message_ids, at_s, where, who)
 
     async def typing(self, session: str, chat: str, state: str) -> None:
         if state not in TYPING:
             raise EngineError("invalid", f"typing is one of {', '.join(TYPING)}")
-        try:
-            where = jids.to_library(chat)
-        except ValueError as error:
-            raise EngineError("invalid", "no such address") from error
-        await self._call(session, CALL_S, self._library.typing, where, state)
+        await self._call(session, self._library.typing, _address(chat), state)
 
     async def simulate(self, session: str | None, action: str, args: dict[str, Any]) -> Any:
         raise EngineError("not_supported", "only the simulator knows actions")
 
     def _fetch(self, client: SessionClient, body: Any, media: Media, message_id: str) -> Media:
         """Runs on the session's event pump: bounded, because the whole session waits."""
-        if not media_files.worth_fetching(media):
+        if (media.size or 0) > media_files.MAX_FETCHED_BYTES:
             return media
         try:
             data = self._fetches.submit(client.call, self._library.download, body).result(FETCH_S)
@@ -327,6 +302,13 @@ class NeonizeEngine:
             raise EngineError("not_started", "the session is not started", retryable=True)
         return client
 
-    async def _call(self, session: str, limit_s: float, function: Callable[..., Result], *args: Any) -> Result:
+    async def _call(self, session: str, function: Callable[..., Result], *args: Any) -> Result:
         client = self._client(session)
-        return await within(limit_s, self._calls, client.call, function, *args)
+        return await within(CALL_S, self._calls, client.call, function, *args)
+
+
+def _address(text: str) -> Any:
+    try:
+        return jids.to_library(text)
+    except ValueError as error:
+        raise EngineError("invalid", "no such address") from error

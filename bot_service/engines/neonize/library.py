@@ -13,24 +13,10 @@ from typing import Any
 
 from bot_service.engines.neonize.native import binder, pb, registration
 
-# Events to subscribe to: the numbers are the contract of neonize/events.py.
-ME, QR_LIST, PAIR_STATUS, CONNECTED, KEEPALIVE_TIMEOUT, KEEPALIVE_RESTORED = 0, 1, 2, 3, 4, 5
+# The numbers are the contract of neonize/events.py.
+ME, PAIR_STATUS, CONNECTED, KEEPALIVE_TIMEOUT, KEEPALIVE_RESTORED = 0, 2, 3, 4, 5
 DISCONNECTED, MESSAGE, RECEIPT, CHAT_PRESENCE, SYNC_PREVIEW, SYNC_COMPLETED, UNDECRYPTABLE = 12, 17, 18, 19, 26, 27, 44
 LOGGED_OUT = 6
-SUBSCRIBED = (
-    PAIR_STATUS,
-    CONNECTED,
-    KEEPALIVE_TIMEOUT,
-    KEEPALIVE_RESTORED,
-    LOGGED_OUT,
-    DISCONNECTED,
-    MESSAGE,
-    RECEIPT,
-    CHAT_PRESENCE,
-    SYNC_PREVIEW,
-    SYNC_COMPLETED,
-    UNDECRYPTABLE,
-)
 TYPES: dict[int, Any] = {
     ME: pb.Device,
     PAIR_STATUS: pb.PairStatus,
@@ -46,6 +32,7 @@ TYPES: dict[int, Any] = {
     SYNC_COMPLETED: pb.OfflineSyncCompleted,
     UNDECRYPTABLE: pb.UndecryptableMessage,
 }
+SUBSCRIBED = bytes(number for number in TYPES if number != ME)
 UPLOAD_KINDS = {"image": 0, "sticker": 0, "video": 1, "audio": 2, "document": 3}
 TYPING = {"composing": (0, 0), "recording": (0, 1), "paused": (1, 0)}
 READ = b"read"
@@ -81,10 +68,7 @@ class Library:
         ).SerializeToString()
 
     def run(self, client: bytes, dsn: str, proxy: str | None, callbacks: Callbacks) -> None:
-        """Connects and pumps events until :meth:`stop`.
-
-        Raises when the connect or the pump fails.
-        """
+        """Connects and pumps events until :meth:`stop`. Raises when one of them fails."""
         relay = _Relay(callbacks)
         self._relays.append(relay)
         self._current[client] = relay
@@ -117,7 +101,7 @@ class Library:
             relay.target = None
 
     def disconnect(self, client: bytes) -> None:
-        """Closes the socket; the pump goes on. The process dies if the client is unknown."""
+        """The pump goes on. The process dies if the client is unknown."""
         self._go.Disconnect(client)
 
     def logout(self, client: bytes) -> None:
@@ -132,34 +116,23 @@ class Library:
         request = pb.PairPhoneParams(
             phone=phone, showPushNotification=True, clientType=1, clientDisplayName="Chrome (Linux)"
         ).SerializeToString()
-        answer = pb.PairPhoneReturnFunction.FromString(self._go.PairPhone(client, request, len(request)))
-        if answer.Error:
-            raise LibraryError(answer.Error)
+        answer = _read(pb.PairPhoneReturnFunction, self._go.PairPhone(client, request, len(request)))
         return str(answer.Code)
 
-    def send(self, client: bytes, to: Any, message: Any) -> tuple[str, int]:
-        """(WhatsApp's id, server time in seconds) once the server took it."""
+    def send(self, client: bytes, to: Any, message: Any) -> int:
+        """The server's time in seconds once it took the message."""
         target, body = to.SerializeToString(), message.SerializeToString()
         raw = self._go.SendMessage(client, target, len(target), body, len(body))
-        answer = pb.SendMessageReturnFunction.FromString(raw)
-        if answer.Error:
-            raise LibraryError(answer.Error)
-        return str(answer.SendResponse.ID), int(answer.SendResponse.Timestamp)
+        return int(_read(pb.SendMessageReturnFunction, raw).SendResponse.Timestamp)
 
     def upload(self, client: bytes, data: bytes, kind: str) -> Any:
         """Uploads a file to the media host; returns the `UploadResponse`."""
-        answer = pb.UploadReturnFunction.FromString(self._go.Upload(client, data, len(data), UPLOAD_KINDS[kind]))
-        if answer.Error:
-            raise LibraryError(answer.Error)
-        return answer.UploadResponse
+        raw = self._go.Upload(client, data, len(data), UPLOAD_KINDS[kind])
+        return _read(pb.UploadReturnFunction, raw).UploadResponse
 
     def download(self, client: bytes, message: Any) -> bytes:
-        """The file of a message."""
         body = message.SerializeToString()
-        answer = pb.DownloadReturnFunction.FromString(self._go.DownloadAny(client, body, len(body)))
-        if answer.Error:
-            raise LibraryError(answer.Error)
-        return bytes(answer.Binary)
+        return bytes(_read(pb.DownloadReturnFunction, self._go.DownloadAny(client, body, len(body))).Binary)
 
     def mark_read(self, client: bytes, ids: list[str], at_s: int, chat: Any, sender: Any) -> None:
         where, who = chat.SerializeToString(), sender.SerializeToString()
@@ -202,6 +175,13 @@ class _Relay:
         if self.target is not None:
             entry = pb.LogEntry.FromString(ctypes.string_at(data, size))
             self.target.line(entry.Name, entry.Level, entry.Message)
+
+
+def _read(kind: Any, raw: bytes) -> Any:
+    answer = kind.FromString(raw)
+    if answer.Error:
+        raise LibraryError(answer.Error)
+    return answer
 
 
 def _raise(error: bytes | None) -> None:

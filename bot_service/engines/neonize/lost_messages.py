@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.port import EngineSink
 from shared import logs
@@ -13,20 +11,9 @@ log = logs.get(__name__)
 STORE, DOUBTFUL, UNREADABLE = "store", "doubtful", "unreadable"
 
 
-@dataclass(frozen=True, slots=True)
-class LostMessage:
+def report(sink: EngineSink, session: str, message_id: str, reason: str) -> None:
     """``reason`` is one of the above or a ``ratchet_rollback.RollbackResult``."""
-
-    message_id: str
-    reason: str
-
-
-def report(sink: EngineSink, session: str, lost: LostMessage) -> None:
     log.error(
-        "A message may be lost",
-        event_name="message.lost",
-        session=session,
-        message_id=lost.message_id,
-        outcome=lost.reason,
+        "A message may be lost", event_name="message.lost", session=session, message_id=message_id, outcome=reason
     )
-    sink.signal(session, SignalKind.MESSAGE_LOST, {"messageId": lost.message_id, "reason": lost.reason})
+    sink.signal(session, SignalKind.MESSAGE_LOST, {"messageId": message_id, "reason": reason})

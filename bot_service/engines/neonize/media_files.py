@@ -14,11 +14,6 @@ from bot_service.engines.registry import safe_name
 MAX_FETCHED_BYTES = 100 * 1024 * 1024
 
 
-def worth_fetching(media: Media) -> bool:
-    """Whether the file is small enough."""
-    return (media.size or 0) <= MAX_FETCHED_BYTES
-
-
 def keep(folder: Path, message_id: str, media: Media, data: bytes) -> Media:
     """Writes the file whole or not at all; returns the media with its path. Raises ``OSError``."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)

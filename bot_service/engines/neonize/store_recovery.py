@@ -11,7 +11,8 @@ from pathlib import Path
 from bot_service.engines.neonize import ratchet_rollback
 from bot_service.engines.neonize.decrypt_marks import DecryptMark, DecryptMarks
 from bot_service.engines.neonize.files import DeviceFiles
-from bot_service.engines.neonize.lost_messages import DOUBTFUL, STORE, LostMessage
+from bot_service.engines.neonize.lost_messages import DOUBTFUL, STORE
+from bot_service.engines.neonize.ratchet_rollback import RollbackResult
 from shared import logs
 
 log = logs.get(__name__)
@@ -25,19 +26,19 @@ class StoreRecovery:
         self._opened: set[Path] = set()
         self._lock = threading.Lock()
 
-    def prepare(self, session: str, files: DeviceFiles, marks: DecryptMarks) -> list[LostMessage]:
-        """Rolls back what an earlier process did not finish. Returns messages that may be lost."""
+    def prepare(self, session: str, files: DeviceFiles, marks: DecryptMarks) -> dict[str, str]:
+        """Rolls back what an earlier process left. Returns possibly lost messages: id to reason."""
         unfinished, doubtful = marks.unfinished(), marks.doubtful()
         lost = self._undo(session, files, unfinished)
         if unfinished is not None:
             marks.done(unfinished)
         if doubtful is not None:
             if unfinished is None or doubtful.message_id != unfinished.message_id:
-                lost.append(LostMessage(doubtful.message_id, DOUBTFUL))
+                lost[doubtful.message_id] = DOUBTFUL
             marks.doubt(None)
         return lost
 
-    def _undo(self, session: str, files: DeviceFiles, unfinished: DecryptMark | None) -> list[LostMessage]:
+    def _undo(self, session: str, files: DeviceFiles, unfinished: DecryptMark | None) -> dict[str, str]:
         with self._lock:
             first = files.store not in self._opened
             self._opened.add(files.store)
@@ -47,14 +48,14 @@ class StoreRecovery:
             elif unfinished is not None:
                 outcome = self._in_subprocess(files.store, unfinished)
             else:
-                return []
+                return {}
         except (sqlite3.Error, OSError, subprocess.SubprocessError, ValueError) as error:
             log.error("The store of a session cannot be prepared", event_name="engine.store", reason=str(error))
-            return [LostMessage(unfinished.message_id, STORE)] if unfinished else []
+            return {unfinished.message_id: STORE} if unfinished else {}
         if unfinished is None:
-            return []
-        if outcome in (ratchet_rollback.RollbackResult.SENT_BETWEEN, ratchet_rollback.RollbackResult.TOO_MUCH):
-            return [LostMessage(unfinished.message_id, outcome.value)]
+            return {}
+        if outcome in (RollbackResult.SENT_BETWEEN, RollbackResult.TOO_MUCH):
+            return {unfinished.message_id: outcome.value}
         log.info(
             "An unfinished message will be read again",
             event_name="message.again",
@@ -62,16 +63,11 @@ class StoreRecovery:
             message_id=unfinished.message_id,
             outcome=outcome.value,
         )
-        return []
+        return {}
 
     @staticmethod
-    def _in_subprocess(store: Path, unfinished: DecryptMark) -> ratchet_rollback.RollbackResult:
+    def _in_subprocess(store: Path, unfinished: DecryptMark) -> RollbackResult:
         command = [sys.executable, "-m", "bot_service.engines.neonize.ratchet_rollback", str(store)]
-        done = subprocess.run(
-            [*command, unfinished.message_id, str(unfinished.at_ms)],
-            capture_output=True,
-            text=True,
-            timeout=APART_S,
-            check=True,
-        )
-        return ratchet_rollback.RollbackResult(done.stdout.strip())
+        command += [unfinished.message_id, str(unfinished.at_ms)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=APART_S, check=True)
+        return RollbackResult(done.stdout.strip())

@@ -66,8 +66,7 @@ class Fleet:
         """
         wanted = self.client.build if self.client is not None else 0
         for worker in self.workers.values():
-            # A worker that could not load its copy counts as ordered: another one would fail as
-            # well.
+            # A worker that could not load its copy counts as ordered: another one would fail too.
             ordered = worker.client_build == wanted or not worker.announces_as_ordered
             fits = ordered or not (canary or worker.client_build in self.refused)
             if fits and worker.room > 0 and not worker.pairing and worker.id != avoid:
@@ -112,7 +111,12 @@ class Fleet:
             await self._end_process(process)
             worker_records.remove(self._policy.run_dir, record.id)
             return None
-        worker = self._known(record, process)
+        worker = self._handle(record.id, None, pairing=record.pairing)
+
+        async def running() -> WorkerProcess:
+            return process
+
+        worker.open(running)
         if await worker.greeted_within(ADOPT_TIMEOUT_S):
             log.info("Engine worker adopted", event_name="worker.adopted", worker=worker.id)
             return worker
@@ -127,15 +131,6 @@ class Fleet:
             await asyncio.wait_for(process.ended(), self._policy.stop_timeout_s + 2.0)
         except TimeoutError:
             process.kill()
-
-    def _known(self, record: worker_records.WorkerRecord, process: WorkerProcess) -> WorkerHandle:
-        worker = self._handle(record.id, None, pairing=record.pairing)
-
-        async def spawn() -> WorkerProcess:
-            return process
-
-        worker.open(spawn)
-        return worker
 
     def _handle(self, worker_id: str, capacity: int | None, *, pairing: bool, build: int = 0) -> WorkerHandle:
         worker = self.workers[worker_id] = WorkerHandle(

@@ -50,7 +50,6 @@ class PoolPolicy(WorkerSettings, frozen=True, kw_only=True):
 
     @property
     def pairing_apart(self) -> bool:
-        """Whether a pairing gets a short-lived worker of its own."""
         return self.row.pairs_apart if self.pairs_apart is None else self.pairs_apart
 
     def restart_delay_s(self, crashes: int, chance: random.Random) -> float:

@@ -60,7 +60,10 @@ class SessionRecovery:
             worker = None
             if crashes and not old.pairing:
                 worker = self._fleet.make(capacity=len(group) if isolated else None, crashes=crashes)
-            await self._start_all(group, worker)
+            for entry in group:
+                if slices.spent:
+                    await slices.take()
+                spawn(self._start_one(entry, worker), name="engines.restore.session")
 
     async def after_reconnect(self, entries: list[SessionEntry], worker: WorkerHandle) -> None:
         """Starts, in the same living worker, what should run there and does not."""
@@ -73,13 +76,6 @@ class SessionRecovery:
             async with entry.lock:
                 if entry.worker is worker and entry.wanted and entry.session not in there and not entry.moving:
                     await self._start(entry, worker)
-
-    async def _start_all(self, entries: list[SessionEntry], worker: WorkerHandle | None) -> None:
-        slices = CooperativeLoop()
-        for entry in entries:
-            if slices.spent:
-                await slices.take()
-            spawn(self._start_one(entry, worker), name="engines.restore.session")
 
     async def _start_one(self, entry: SessionEntry, worker: WorkerHandle | None) -> None:
         async with entry.lock:
@@ -144,8 +140,7 @@ class SessionRecovery:
         try:
             await old.command("stop", entry.session)
         except EngineError:
-            # It ends with its worker and comes back as after a crash; until then it counts as
-            # moving.
+            # It ends with its worker and comes back as after a crash; it counts as moving till then.
             return
         entry.moving = False
         if entry.finished or entry.unclaimed is not None:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from bot_service.engines.pool.policy import PoolPolicy
 from bot_service.engines.pool.worker_process import WorkerProcess
 from bot_service.engines.port import EngineError
 from bot_service.engines.wire import worker_records
-from bot_service.engines.wire.frames import up_decoder
 from bot_service.engines.wire.journal_file import started_ms
 from bot_service.engines.wire.link import Link, LinkClosed, connect
 from bot_service.engines.wire.protocol import (
@@ -47,12 +45,6 @@ class WorkerListener(Protocol):
     def pulsed(self, worker: WorkerHandle, pulse: WorkerPulse) -> None: ...
 
     def lost(self, worker: WorkerHandle) -> None: ...
-
-
-@dataclass(slots=True)
-class _Waiting:
-    future: asyncio.Future[Reply]
-    link: Link[Up]
 
 
 class WorkerHandle:
@@ -92,14 +84,13 @@ class WorkerHandle:
         self.started_at = self.last_frame_at = clock.monotonic()
         self._link: Link[Up] | None = None
         self._ids = itertools.count(1)
-        self._waiting: dict[int, _Waiting] = {}
+        self._waiting: dict[int, tuple[Link[Up], asyncio.Future[Reply]]] = {}
         self._ready = asyncio.Event()
         self._greeted = False
         self._gone = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def open(self, spawn: Callable[[], Any]) -> None:
-        """Begins with the process that awaiting ``spawn()`` gives."""
         self._task = asyncio.create_task(self._run(spawn), name=f"worker.{self.id}")
 
     @property
@@ -122,19 +113,16 @@ class WorkerHandle:
         return 0 if self.leaving or self.is_lost else self.capacity - len(self.sessions)
 
     async def command(self, op: str, session: str | None = None, args: dict[str, Any] | None = None) -> Any:
-        """The worker's answer to ``op``.
-
-        Raises :class:`EngineError`; ``worker_lost`` when the outcome is unknown.
-        """
+        """Raises :class:`EngineError`; ``worker_lost`` when the outcome is unknown."""
         limit = TIME_LIMITS_S.get(op, DEFAULT_LIMIT_S) + ANSWER_MARGIN_S
         number = next(self._ids)
         try:
             async with asyncio.timeout(self._policy.spawn_timeout_s + limit if not self._greeted else limit):
                 link = await self._usable_link()
-                waiting = _Waiting(asyncio.get_running_loop().create_future(), link)
-                self._waiting[number] = waiting
+                answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+                self._waiting[number] = link, answer
                 await link.send(CommandFrame(number, op, session, args or {}))
-                reply = await waiting.future
+                reply = await answer
         except LinkClosed:
             raise EngineError("worker_lost", "the connection to the worker ended", retryable=True) from None
         except TimeoutError:
@@ -147,21 +135,11 @@ class WorkerHandle:
 
     async def greeted_within(self, timeout_s: float) -> bool:
         """Whether its snapshot came within ``timeout_s``."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._ready.wait()
-        except TimeoutError:
-            return False
-        return not self.is_lost
+        return await _came(self._ready, timeout_s) and not self.is_lost
 
     async def gone(self, timeout_s: float) -> bool:
         """Whether the process ended, and its last frames were read, within ``timeout_s``."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._gone.wait()
-        except TimeoutError:
-            return False
-        return True
+        return await _came(self._gone, timeout_s)
 
     def kill(self) -> None:
         if self.process is not None:
@@ -214,7 +192,7 @@ class WorkerHandle:
             while not ended.done():
                 try:
                     path = worker_records.socket_path(self._policy.run_dir, self.id)
-                    link = await connect(path, up_decoder(), timeout_s=2.0)
+                    link = await connect(path, timeout_s=2.0)
                 except OSError:
                     await asyncio.wait({ended}, timeout=RECONNECT_S)
                     continue
@@ -222,7 +200,11 @@ class WorkerHandle:
                     await self._read(link)
                 finally:
                     await link.close()
-                    self._fail_waiting(link)
+                    if self._link is link:
+                        self._link = None
+                    for used, answer in self._waiting.values():
+                        if used is link and not answer.done():
+                            answer.set_exception(LinkClosed())
                 await asyncio.wait({ended}, timeout=RECONNECT_S)
         finally:
             ended.cancel()
@@ -232,9 +214,9 @@ class WorkerHandle:
         async for frame in link.frames():
             self.last_frame_at = self._clock.monotonic()
             if isinstance(frame, Reply):
-                waiting = self._waiting.get(frame.id)
-                if waiting is not None and not waiting.future.done():
-                    waiting.future.set_result(frame)
+                _, answer = self._waiting.get(frame.id, (link, None))
+                if answer is not None and not answer.done():
+                    answer.set_result(frame)
             elif isinstance(frame, SignalFrame):
                 self._listener.signalled(self, frame)
             elif isinstance(frame, JournalAdvanced):
@@ -259,9 +241,10 @@ class WorkerHandle:
         if self.journal_file is None or started_ms(name) >= started_ms(self.journal_file):
             self.journal_file = name
 
-    def _fail_waiting(self, link: Link[Up]) -> None:
-        if self._link is link:
-            self._link = None
-        for waiting in self._waiting.values():
-            if waiting.link is link and not waiting.future.done():
-                waiting.future.set_exception(LinkClosed())
+
+async def _came(event: asyncio.Event, timeout_s: float) -> bool:
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await event.wait()
+    except TimeoutError:
+        return False

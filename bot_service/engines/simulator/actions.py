@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from bot_service.engines.port import EngineError
@@ -12,64 +11,57 @@ from bot_service.engines.simulator.arguments import Arguments
 from bot_service.engines.simulator.session import SimulatedSession
 from bot_service.engines.simulator.world import World
 
-Result = dict[str, Any] | None
+Result = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
-    """``run`` for actions of one session, ``run_process`` for the whole worker."""
-
-    run: Callable[[SimulatedSession, Arguments], Result] | None = None
-    run_process: Callable[[World, Arguments], Result] | None = None
-
-
-ACTIONS: dict[str, Action] = {
+SESSION_ACTIONS: dict[str, Callable[[SimulatedSession, Arguments], Result]] = {
     # people and phones
-    "scan": Action(people.scan),
-    "enterCode": Action(people.enter_code),
-    "message": Action(people.message),
-    "receipt": Action(people.receipt),
-    "receipts": Action(people.receipts),
-    "presence": Action(people.presence),
-    "inbox": Action(people.inbox),
+    "scan": people.scan,
+    "enterCode": people.enter_code,
+    "message": people.message,
+    "receipt": people.receipt,
+    "receipts": people.receipts,
+    "presence": people.presence,
+    "inbox": people.inbox,
     # the link
-    "drop": Action(faults.drop),
-    "offline": Action(faults.offline),
-    "silence": Action(faults.silence),
-    "keepaliveTimeout": Action(faults.keepalive_timeout),
-    "serverUnavailable": Action(faults.server_unavailable),
-    "streamError": Action(faults.stream_error),
-    "poison": Action(faults.poison),
-    "pumpDied": Action(faults.pump_died),
-    "slow": Action(faults.slow),
-    "undecryptable": Action(faults.undecryptable),
-    "heal": Action(faults.heal),
+    "drop": faults.drop,
+    "offline": faults.offline,
+    "silence": faults.silence,
+    "keepaliveTimeout": faults.keepalive_timeout,
+    "serverUnavailable": faults.server_unavailable,
+    "streamError": faults.stream_error,
+    "poison": faults.poison,
+    "pumpDied": faults.pump_died,
+    "slow": faults.slow,
+    "undecryptable": faults.undecryptable,
+    "heal": faults.heal,
     # the account
-    "logout": Action(account.logout),
-    "replaced": Action(account.replaced),
-    "ban": Action(account.ban),
-    "tempBan": Action(account.temp_ban),
-    "outdated": Action(account.outdated),
-    "primaryGone": Action(account.primary_gone),
-    "connectRefused": Action(account.connect_refused),
-    "timelock": Action(account.timelock),
-    "rejectSends": Action(account.reject_sends),
-    # the worker process
-    "crashWorker": Action(run_process=process.crash),
-    "wedgeWorker": Action(run_process=process.wedge),
-    "leak": Action(run_process=process.leak),
-    "diskFull": Action(run_process=process.disk_full),
+    "logout": account.logout,
+    "replaced": account.replaced,
+    "ban": account.ban,
+    "tempBan": account.temp_ban,
+    "outdated": account.outdated,
+    "primaryGone": account.primary_gone,
+    "connectRefused": account.connect_refused,
+    "timelock": account.timelock,
+    "rejectSends": account.reject_sends,
+}
+WORKER_ACTIONS: dict[str, Callable[[World, Arguments], Result]] = {
+    "crashWorker": process.crash,
+    "wedgeWorker": process.wedge,
+    "leak": process.leak,
+    "diskFull": process.disk_full,
 }
 
 
-async def run(world: World, session: SimulatedSession | None, name: str, given: dict[str, Any]) -> Result:
+def run(world: World, session: SimulatedSession | None, name: str, given: dict[str, Any]) -> Result:
     """Runs one action. Raises :class:`EngineError` ``unknown_action``, ``invalid`` or its own."""
-    action = ACTIONS.get(name)
-    if action is None:
-        raise EngineError("unknown_action", f"no action {name}; there are {', '.join(sorted(ACTIONS))}", field="action")
     arguments = Arguments(name, given)
-    if action.run_process is not None:
-        return action.run_process(world, arguments)
-    if session is None or action.run is None:
+    if name in WORKER_ACTIONS:
+        return WORKER_ACTIONS[name](world, arguments)
+    if name not in SESSION_ACTIONS:
+        known = ", ".join(sorted([*SESSION_ACTIONS, *WORKER_ACTIONS]))
+        raise EngineError("unknown_action", f"no action {name}; there are {known}", field="action")
+    if session is None:
         raise EngineError("not_started", "the session is not started", retryable=True)
-    return action.run(session, arguments)
+    return SESSION_ACTIONS[name](session, arguments)

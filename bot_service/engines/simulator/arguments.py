@@ -6,12 +6,11 @@ from typing import Any
 
 from bot_service.engines.port import EngineError
 
+LONGEST_TEXT = 65_536
+
 
 class Arguments:
-    """One call's arguments.
-
-    Raises :class:`EngineError` ``invalid`` with the name and what is accepted.
-    """
+    """Raises :class:`EngineError` ``invalid`` with the name and what is accepted."""
 
     def __init__(self, action: str, given: dict[str, Any]) -> None:
         self._action, self._left = action, dict(given)
@@ -32,15 +31,15 @@ class Arguments:
             raise self._wrong(name, f"a number from {low:g} to {high:g}")
         return float(value)
 
-    def until_ms(self, now_ms: int, name: str = "seconds") -> int | None:
-        """The end, in ms since the epoch, of ``name`` seconds; None without an end."""
-        seconds = self.number(name, 0, 366 * 86_400)
+    def until_ms(self, now_ms: int) -> int | None:
+        """The end, in ms since the epoch, of ``seconds``; None without an end."""
+        seconds = self.number("seconds", 0, 366 * 86_400)
         return None if seconds is None else now_ms + int(seconds * 1000)
 
-    def text(self, name: str, default: str | None = None, longest: int = 65_536) -> str | None:
+    def text(self, name: str, default: str | None = None) -> str | None:
         value = self._left.pop(name, default)
-        if value is not None and (not isinstance(value, str) or len(value) > longest):
-            raise self._wrong(name, f"a text of at most {longest} characters")
+        if value is not None and (not isinstance(value, str) or len(value) > LONGEST_TEXT):
+            raise self._wrong(name, f"a text of at most {LONGEST_TEXT} characters")
         return value
 
     def needed_text(self, name: str) -> str:

@@ -10,7 +10,7 @@ import msgspec
 
 from bot_service.domain.message import OutgoingMessage, Sent
 from bot_service.engines.port import EngineError, EngineSink
-from bot_service.engines.simulator import actions, sending
+from bot_service.engines.simulator import actions, handover, sending
 from bot_service.engines.simulator.options import SimulatorOptions
 from bot_service.engines.simulator.pairing import begin as begin_pairing
 from bot_service.engines.simulator.pairing import pairing_code as show_pairing_code
@@ -99,7 +99,7 @@ class SimulatorEngine:
         simulated.typing_state = state
 
     async def simulate(self, session: str | None, action: str, args: dict[str, Any]) -> Any:
-        return await actions.run(self.world, self.sessions.get(session) if session else None, action, args)
+        return actions.run(self.world, self.sessions.get(session) if session else None, action, args)
 
     async def close(self) -> None:
         for session in list(self.sessions):
@@ -130,7 +130,6 @@ class SimulatorEngine:
         for receiver, path in self.world.files.letters():
             simulated = self.sessions.get(receiver)
             if simulated is not None:
-                held = msgspec.msgpack.decode(path.read_bytes(), type=Held)
-                simulated.hold([held])
+                handover.hold(simulated, [msgspec.msgpack.decode(path.read_bytes(), type=Held)])
                 path.unlink(missing_ok=True)
         self.world.timers.after(self.world.options.post_ms / 1000, self._fetch_letters)

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from bot_service.domain.signals import SignalKind
+from bot_service.engines.simulator import handover
 from bot_service.engines.simulator.arguments import Arguments
 from bot_service.engines.simulator.session import Link, SimulatedSession
 from bot_service.engines.simulator.world import jid_of
@@ -42,7 +43,7 @@ def silence(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
     args.end()
     session.set_condition("silence", heals=heals, pid=os.getpid(), atMs=session.world.now_ms(), untilMs=until_ms)
     if until_ms is not None:
-        session.later(until_ms - session.world.now_ms() + 1, session.pump)
+        session.later(until_ms - session.world.now_ms() + 1, lambda: handover.pump(session))
     return {"heals": heals, "untilMs": until_ms}
 
 
@@ -76,7 +77,7 @@ def _answer(session: SimulatedSession) -> None:
         session.keepalive_dead = False
         session.world.sink.frame_seen(session.name)
         session.report(SignalKind.KEEPALIVE_RESTORED)
-        session.pump()
+        handover.pump(session)
 
 
 def server_unavailable(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
@@ -153,5 +154,5 @@ def heal(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
         session.phone.conditions.clear()
         session.world.files.save_phone(session.name, session.phone)
     _answer(session)
-    session.pump()
+    handover.pump(session)
     return {"ended": ended}

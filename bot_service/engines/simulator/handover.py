@@ -35,7 +35,9 @@ def pump(session: SimulatedSession) -> None:
         first = session.queue.first
         wait_ms = 0 if first is None else first.due_ms - session.world.now_ms()
         if first is None or wait_ms > 0:
-            _synced(session)
+            if session.syncing is not None:
+                count, session.syncing = session.syncing, None
+                session.report(SignalKind.OFFLINE_SYNC_COMPLETED, count=count)
             if first is not None:
                 _pump_in(session, wait_ms)
             return
@@ -75,9 +77,3 @@ def _deliver(session: SimulatedSession, held: Held) -> bool:
     if session.syncing is not None:
         session.syncing += 1
     return True
-
-
-def _synced(session: SimulatedSession) -> None:
-    if session.syncing is not None:
-        count, session.syncing = session.syncing, None
-        session.report(SignalKind.OFFLINE_SYNC_COMPLETED, count=count)

@@ -11,7 +11,7 @@ from bot_service.domain.message import InboundMessage, Media, MessageType
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.port import EngineError
 from bot_service.engines.registry import safe_name
-from bot_service.engines.simulator import pairing, sending
+from bot_service.engines.simulator import handover, pairing, sending
 from bot_service.engines.simulator.arguments import Arguments
 from bot_service.engines.simulator.session import SimulatedSession
 from bot_service.engines.simulator.store import Held
@@ -72,7 +72,7 @@ def message(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
     now_ms = session.world.now_ms()
     step_ms = 1000 / rate if rate else 0.0
     held = [Held(due := now_ms + int(index * step_ms), make(index, count, due)) for index in range(count)]
-    session.hold(held)
+    handover.hold(session, held)
     return {"accepted": count, "messageIds": [item.message.id for item in held]}
 
 

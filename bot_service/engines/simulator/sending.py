@@ -10,6 +10,7 @@ import msgspec
 from bot_service.domain.message import InboundMessage, OutgoingMessage, Receipt, Sent, missing_part
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.port import EngineError
+from bot_service.engines.simulator import handover
 from bot_service.engines.simulator.session import Link, SimulatedSession
 from bot_service.engines.simulator.store import Held
 from bot_service.engines.simulator.world import digits_of, jid_of
@@ -76,20 +77,17 @@ def mark(session: SimulatedSession, chat: str, message_ids: list[str], kind: str
         return
 
 
-def inbound_from(sender: SimulatedSession, message: OutgoingMessage, receiver: str, at_ms: int) -> InboundMessage:
+def _inbound_from(sender: SimulatedSession, message: OutgoingMessage, receiver: str, at_ms: int) -> InboundMessage:
     """``message`` as the session ``receiver`` gets it."""
     chat = jid_of(digits_of(sender.phone.jid or ""))
-    plain: dict[str, Any] = {
-        name: getattr(message, name)
-        for name in ("text", "media", "latitude", "longitude", "name", "contact_phone", "reaction_to", "reply_to")
-    }
+    same = ("type", "text", "media", "latitude", "longitude", "name", "contact_phone", "reaction_to", "reply_to")
+    plain: dict[str, Any] = {name: getattr(message, name) for name in same}
     return InboundMessage(
         session=receiver,
         chat=chat,
         id=message.id,
         sender=chat,
         at_ms=at_ms,
-        type=message.type,
         push_name=sender.phone.push_name,
         **plain,
     )
@@ -104,9 +102,9 @@ def _deliver(session: SimulatedSession, chat: str, message: OutgoingMessage, at_
     receiver = near.name if near is not None else world.files.session_of(digits)
     if receiver is None:
         return
-    held = Held(at_ms, inbound_from(session, message, receiver, at_ms))
+    held = Held(at_ms, _inbound_from(session, message, receiver, at_ms))
     if near is not None:
-        near.hold([held])
+        handover.hold(near, [held])
     else:
         # Its phone is in another worker, or in none: the worker that starts it fetches the letter.
         world.files.put_letter(receiver, message.id, msgspec.msgpack.encode(held))

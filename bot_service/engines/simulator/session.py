@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -17,7 +18,7 @@ from bot_service.domain.message import OutgoingMessage
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.port import EngineError
 from bot_service.engines.simulator import handover
-from bot_service.engines.simulator.store import Held
+from bot_service.engines.simulator.store import Phone, ServerQueue
 from bot_service.engines.simulator.world import World, digits_of
 
 REMEMBERED_SENDS = 1000
@@ -34,49 +35,33 @@ class Link(StrEnum):
     DEAF = "deaf"  # the event pump ended: connected without events
 
 
+@dataclass(slots=True, eq=False)
 class SimulatedSession:
     """From a start to a stop; what must outlast it is in the world's files."""
 
-    __slots__ = (
-        "_epoch",
-        "_sent",
-        "attempts",
-        "keepalive_dead",
-        "known_chats",
-        "link",
-        "logged_in_once",
-        "marks",
-        "name",
-        "pairing_code",
-        "phone",
-        "pump_at",
-        "qr_code",
-        "queue",
-        "receipts",
-        "syncing",
-        "typing_state",
-        "world",
-    )
+    world: World
+    name: str
+    phone: Phone = field(init=False)
+    queue: ServerQueue = field(init=False)
+    link: Link = Link.OFF
+    pump_at: float | None = None
+    attempts: int = 0
+    logged_in_once: bool = False
+    keepalive_dead: bool = False
+    syncing: int | None = None
+    qr_code: str | None = None
+    pairing_code: str | None = None
+    receipts: dict[str, bool] = field(default_factory=lambda: {"delivered": True, "read": True})
+    marks: list[dict[str, Any]] = field(default_factory=list)
+    typing_state: str | None = None
+    known_chats: set[str] = field(default_factory=set)
+    """Chats that wrote since the start; a time lock does not apply to them."""
+    _sent: deque[OutgoingMessage] | None = None
+    _epoch: int = 0
 
-    def __init__(self, world: World, name: str) -> None:
-        self.world, self.name = world, name
-        self.phone = world.files.load_phone(name)
-        self.queue = world.files.load_queue(name)
-        self.link = Link.OFF
-        self._epoch = 0
-        self.pump_at: float | None = None
-        self.attempts = 0
-        self.logged_in_once = False
-        self.keepalive_dead = False
-        self.syncing: int | None = None
-        self.qr_code: str | None = None
-        self.pairing_code: str | None = None
-        self.receipts = {"delivered": True, "read": True}
-        self._sent: deque[OutgoingMessage] | None = None
-        self.marks: list[dict[str, Any]] = []
-        self.typing_state: str | None = None
-        self.known_chats: set[str] = set()
-        """Chats that wrote since the start; a time lock does not apply to them."""
+    def __post_init__(self) -> None:
+        self.phone = self.world.files.load_phone(self.name)
+        self.queue = ServerQueue(self.world.files, self.name)
 
     def report(self, kind: SignalKind, **data: Any) -> None:
         self.world.sink.signal(self.name, kind, data)
@@ -152,7 +137,7 @@ class SimulatedSession:
         if self.world.numbers.get(number) is self:
             del self.world.numbers[number]
 
-    def refusal(self) -> tuple[SignalKind, dict[str, Any]] | None:
+    def _refusal(self) -> tuple[SignalKind, dict[str, Any]] | None:
         """The server's final answer to a login, when it has one."""
         if not self.phone.linked or self.condition("loggedOut") is not None:
             return SignalKind.LOGGED_OUT, {"code": 401, "onConnect": True}
@@ -161,10 +146,8 @@ class SimulatedSession:
         if self.condition("banned") is not None:
             return SignalKind.BANNED, {"code": 406}
         if ban := self.condition("tempBanned"):
-            return SignalKind.TEMP_BANNED, {
-                "code": ban["code"],
-                "expiresInMs": max(0, ban["untilMs"] - self.world.now_ms()),
-            }
+            left_ms = max(0, ban["untilMs"] - self.world.now_ms())
+            return SignalKind.TEMP_BANNED, {"code": ban["code"], "expiresInMs": left_ms}
         if outdated := self.condition("outdated"):
             return SignalKind.OUTDATED, {"code": outdated["code"]}
         if refused := self.condition("connectRefused"):
@@ -182,11 +165,10 @@ class SimulatedSession:
             self.report(SignalKind.SERVER_UNAVAILABLE, code=unavailable["code"])
             self._try_again()
             return
-        refusal = self.refusal()
-        if refusal is not None:
+        if (refusal := self._refusal()) is not None:
             self.end(refusal[0], **refusal[1])
-            return
-        self._online()
+        else:
+            self._online()
 
     def _try_again(self) -> None:
         self.attempts += 1
@@ -207,7 +189,7 @@ class SimulatedSession:
             self.report(SignalKind.OFFLINE_SYNC_PREVIEW, messages=len(self.queue))
         else:
             self.report(SignalKind.OFFLINE_SYNC_COMPLETED, count=0)
-        self.pump()
+        handover.pump(self)
 
     def _end_silence(self) -> None:
         silence = self.condition("silence")
@@ -223,11 +205,10 @@ class SimulatedSession:
         if poison is None or self.link is not Link.ONLINE:
             return
         left = poison.get("times")
-        if left is not None:
-            if left <= 1:
-                self.clear_condition("poison")
-            else:
-                self.set_condition("poison", **{**poison, "times": left - 1})
+        if left == 1:
+            self.clear_condition("poison")
+        elif left is not None:
+            self.set_condition("poison", **{**poison, "times": left - 1})
         self.stream_error(poison["signature"])
 
     def stream_error(self, signature: str) -> None:
@@ -242,12 +223,6 @@ class SimulatedSession:
     def receives(self) -> bool:
         """Whether the server can deliver now."""
         return self.link is Link.ONLINE and not self.keepalive_dead and self.condition("silence") is None
-
-    def hold(self, messages: list[Held]) -> None:
-        handover.hold(self, messages)
-
-    def pump(self) -> None:
-        handover.pump(self)
 
     def _if_still(self, epoch: int, call: Callable[[], object]) -> None:
         if epoch == self._epoch:

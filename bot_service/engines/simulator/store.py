@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import struct
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 import msgspec
@@ -23,6 +23,7 @@ _HEAD = struct.Struct(">Q")
 _LENGTH = struct.Struct(">I")
 OPEN_QUEUES = 128
 LONG_SENT_BYTES = 256 * 1024
+M = TypeVar("M")
 
 
 class Phone(msgspec.Struct, rename="camel"):
@@ -49,9 +50,27 @@ class Held(msgspec.Struct, frozen=True):
     message: InboundMessage
 
 
-def _framed(message: OutgoingMessage) -> bytes:
+def _framed(message: msgspec.Struct) -> bytes:
     body = msgspec.msgpack.encode(message)
     return _LENGTH.pack(len(body)) + body
+
+
+def _unframed(data: bytes, at: int, kind: type[M]) -> Iterator[tuple[int, M]]:
+    """(end, message) of each whole message from byte ``at`` on; the last one may be torn."""
+    while at + _LENGTH.size <= len(data):
+        stop = at + _LENGTH.size + int(_LENGTH.unpack_from(data, at)[0])
+        try:
+            message = msgspec.msgpack.decode(data[at + _LENGTH.size : stop], type=kind)
+        except msgspec.MsgspecError:
+            return
+        yield stop, message
+        at = stop
+
+
+def _replace(path: Path, data: bytes) -> None:
+    part = path.with_suffix(".part")
+    part.write_bytes(data)
+    os.replace(part, path)
 
 
 class Files:
@@ -72,32 +91,19 @@ class Files:
             return Phone()
 
     def save_phone(self, session: str, phone: Phone) -> None:
-        path = self._phone(session)
-        part = path.with_suffix(".part")
-        part.write_bytes(msgspec.json.encode(phone))
-        os.replace(part, path)
-
-    def load_queue(self, session: str) -> ServerQueue:
-        return ServerQueue(self, self.folder / f"{safe_name(session)}.queue")
+        _replace(self._phone(session), msgspec.json.encode(phone))
 
     def load_sent(self, session: str, keep: int) -> deque[OutgoingMessage]:
         """The last ``keep`` sent messages, oldest first; older ones are deleted from disk."""
         path = self.sent_path(session)
         data = path.read_bytes() if path.exists() else b""
         sent: deque[OutgoingMessage] = deque(maxlen=keep)
-        at = 0
-        while at + _LENGTH.size <= len(data):
-            stop = at + _LENGTH.size + int(_LENGTH.unpack_from(data, at)[0])
-            try:
-                sent.append(msgspec.msgpack.decode(data[at + _LENGTH.size : stop], type=OutgoingMessage))
-            except msgspec.MsgspecError:
-                break
-            at = stop
-        if at != len(data) or at > LONG_SENT_BYTES:
+        end = 0
+        for end, message in _unframed(data, 0, OutgoingMessage):  # noqa: B007  the last end counts
+            sent.append(message)
+        if end != len(data) or end > LONG_SENT_BYTES:
             self.release(path)
-            part = path.with_suffix(".part")
-            part.write_bytes(b"".join(map(_framed, sent)))
-            os.replace(part, path)
+            _replace(path, b"".join(map(_framed, sent)))
         return sent
 
     def remember_sent(self, session: str, message: OutgoingMessage) -> None:
@@ -121,10 +127,7 @@ class Files:
 
     def put_letter(self, session: str, message_id: str, body: bytes) -> None:
         """Leaves a message for a session of another worker."""
-        path = self.post / f"{safe_name(session)}.{safe_name(message_id)}.letter"
-        part = path.with_suffix(".part")
-        part.write_bytes(body)
-        os.replace(part, path)
+        _replace(self.post / f"{safe_name(session)}.{safe_name(message_id)}.letter", body)
 
     def letters(self) -> list[tuple[str, Path]]:
         """Messages left for sessions of any worker: (session, file)."""
@@ -159,14 +162,18 @@ class Files:
 class ServerQueue:
     """The messages held for one session, in order, on disk: 8 bytes position, then the messages."""
 
-    __slots__ = ("_end", "_files", "_head", "_path", "_waiting")
+    __slots__ = ("_end", "_files", "_path", "_waiting")
 
-    def __init__(self, files: Files, path: Path) -> None:
-        self._files, self._path = files, path
+    def __init__(self, files: Files, session: str) -> None:
+        self._files, self._path = files, files.folder / f"{safe_name(session)}.queue"
         self._waiting: deque[tuple[int, Held]] = deque()
-        self._head = self._end = _HEAD.size
-        if path.exists():
-            self._load(path.read_bytes())
+        self._end = _HEAD.size
+        data = self._path.read_bytes() if self._path.exists() else b""
+        if len(data) >= _HEAD.size:
+            self._end = int(_HEAD.unpack_from(data)[0])
+            for end, held in _unframed(data, self._end, Held):
+                self._waiting.append((end, held))
+                self._end = end
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -181,9 +188,8 @@ class ServerQueue:
         ends = []
         end = self._end
         for held in messages:
-            body = msgspec.msgpack.encode(held)
-            parts.append(_LENGTH.pack(len(body)) + body)
-            end += _LENGTH.size + len(body)
+            parts.append(_framed(held))
+            end += len(parts[-1])
             ends.append(end)
         fd = self._files.descriptor(self._path)
         if self._end == _HEAD.size:
@@ -200,26 +206,9 @@ class ServerQueue:
         fd = self._files.descriptor(self._path)
         os.pwrite(fd, _HEAD.pack(end), 0)
         self._waiting.popleft()
-        self._head = end
         if not self._waiting:
             os.ftruncate(fd, 0)
-            self._head = self._end = _HEAD.size
+            self._end = _HEAD.size
 
     def close(self) -> None:
         self._files.release(self._path)
-
-    def _load(self, data: bytes) -> None:
-        if len(data) < _HEAD.size:
-            return
-        self._head = at = int(_HEAD.unpack_from(data)[0])
-        while at + _LENGTH.size <= len(data):
-            stop = at + _LENGTH.size + int(_LENGTH.unpack_from(data, at)[0])
-            if stop > len(data):
-                break
-            try:
-                held = msgspec.msgpack.decode(data[at + _LENGTH.size : stop], type=Held)
-            except msgspec.MsgspecError:
-                break
-            self._waiting.append((stop, held))
-            at = stop
-        self._end = at

@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from bot_service.engines.wire.protocol import LENGTH_BYTES, MAX_FRAME_BYTES, Down, Frame, Up
+from bot_service.engines.wire.protocol import LENGTH_BYTES, MAX_FRAME_BYTES, Frame
 
 F = TypeVar("F")
 
@@ -52,13 +52,3 @@ class FrameDecoder(Generic[F]):
             at = stop
         del buffer[:at]
         return frames
-
-
-def down_decoder() -> FrameDecoder[Down]:
-    """What a worker reads."""
-    return FrameDecoder(Down)
-
-
-def up_decoder() -> FrameDecoder[Up]:
-    """What the API process reads."""
-    return FrameDecoder(Up)

@@ -8,6 +8,7 @@ records to the disk shortly after.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 import threading
@@ -24,6 +25,8 @@ from shared.clock import Clock, to_ms
 HEADER = struct.Struct(">II")
 MAX_RECORD_BYTES = 8 * 1024 * 1024
 SUFFIX = ".journal"
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(JournalRecord)
 
 
 class JournalError(Exception):
@@ -47,7 +50,6 @@ class JournalWriter:
         self._grew = grew
         self._rotate_bytes = rotate_bytes
         self._sync_interval_s = sync_interval_s
-        self._encoder = msgspec.msgpack.Encoder()
         self._lock = threading.Lock()
         self._fd = -1
         self._end = 0
@@ -78,7 +80,7 @@ class JournalWriter:
 
         Raises :class:`JournalError` and leaves no part of it.
         """
-        body = self._encoder.encode(record)
+        body = _ENCODER.encode(record)
         if len(body) > MAX_RECORD_BYTES:
             raise JournalError(f"a record of {len(body)} bytes is longer than the {MAX_RECORD_BYTES} allowed")
         data = HEADER.pack(len(body), zlib.crc32(body)) + body
@@ -100,11 +102,9 @@ class JournalWriter:
     def try_again(self) -> None:
         """After a failure, tests the disk with a record without a message."""
         if self.failing:
-            try:
+            with contextlib.suppress(JournalError):
                 # Longer than the rest of the file's last block on a full disk.
                 self.append(JournalRecord(meta={"filler": " " * 8192}))
-            except JournalError:
-                pass
 
     def close(self) -> None:
         """Forces everything to the disk and closes the file; a later append raises."""
@@ -183,17 +183,13 @@ class JournalSlice:
     """``records`` are (end byte of the record, record) in order; ``end`` is where to read on.
 
     ``torn``: an incomplete record follows, still being written or left by a dead writer.
-    ``damaged`` counts complete records that were skipped because their checksum or content is
-    wrong.
+    ``damaged`` counts complete records with a wrong checksum or content, which were skipped.
     """
 
     records: list[tuple[int, JournalRecord]]
     end: int
     torn: bool = False
     damaged: int = 0
-
-
-_DECODER = msgspec.msgpack.Decoder(JournalRecord)
 
 
 def read_journal(path: Path, offset: int = 0, *, limit_bytes: int = 4 * 1024 * 1024) -> JournalSlice:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from bot_service.engines.wire.frames import FrameDecoder, FrameError, encode
-from bot_service.engines.wire.protocol import Frame
+from bot_service.engines.wire.protocol import Frame, Up
 from shared.cooperative import CooperativeLoop
 
 F = TypeVar("F")
@@ -48,8 +48,8 @@ class Link(Generic[F]):
         self._limit_bytes = limit_bytes
         self._queue: deque[bytes] = deque()
         self._latest: dict[Hashable, Frame] = {}
-        self._waiting_bytes = 0
-        self._closed = False
+        self.waiting_bytes = 0
+        self.closed = False
         self._something = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -60,28 +60,19 @@ class Link(Generic[F]):
     def open(self) -> None:
         self._task = asyncio.create_task(self._write(), name="link.write")
 
-    @property
-    def closed(self) -> bool:
-        return self._closed
-
-    @property
-    def waiting_bytes(self) -> int:
-        """Bytes that wait to be written."""
-        return self._waiting_bytes
-
     def offer(self, frame: Frame) -> bool:
         """Queues ``frame`` at once. False when the link is closed; a full queue closes it."""
-        if self._closed:
+        if self.closed:
             return False
         self._put(encode(frame))
-        if self._waiting_bytes > self._limit_bytes:
+        if self.waiting_bytes > self._limit_bytes:
             self.abort()
             return False
         return True
 
     def offer_latest(self, key: Hashable, frame: Frame) -> None:
         """Queues ``frame`` in place of an unwritten one of the same ``key``."""
-        if not self._closed:
+        if not self.closed:
             self._latest[key] = frame
             self._idle.clear()
             self._something.set()
@@ -89,16 +80,16 @@ class Link(Generic[F]):
     async def send(self, frame: Frame) -> None:
         """Queues ``frame`` once there is room. Raises :class:`LinkClosed`."""
         data = encode(frame)
-        while not self._closed and self._waiting_bytes > self._limit_bytes // 2:
+        while not self.closed and self.waiting_bytes > self._limit_bytes // 2:
             self._room.clear()
             await self._room.wait()
-        if self._closed:
+        if self.closed:
             raise LinkClosed
         self._put(data)
 
     async def frames(self) -> AsyncIterator[F]:
         """What the other side sends, until it closes or sends an invalid frame."""
-        while not self._closed:
+        while not self.closed:
             try:
                 data = await self._reader.read(READ_BYTES)
                 frames = self._decoder.feed(data)
@@ -122,12 +113,12 @@ class Link(Generic[F]):
 
     def abort(self) -> None:
         """Closes at once; drops what is queued."""
-        if self._closed:
+        if self.closed:
             return
-        self._closed = True
+        self.closed = True
         self._queue.clear()
         self._latest.clear()
-        self._waiting_bytes = 0
+        self.waiting_bytes = 0
         self._room.set()
         self._idle.set()
         self._something.set()
@@ -142,16 +133,16 @@ class Link(Generic[F]):
 
     def _put(self, data: bytes) -> None:
         self._queue.append(data)
-        self._waiting_bytes += len(data)
+        self.waiting_bytes += len(data)
         self._idle.clear()
         self._something.set()
 
     async def _write(self) -> None:
         try:
-            while not self._closed:
+            while not self.closed:
                 await self._something.wait()
                 self._something.clear()
-                while (self._queue or self._latest) and not self._closed:
+                while (self._queue or self._latest) and not self.closed:
                     await self._write_batch()
                 self._idle.set()
         except (OSError, FrameError):
@@ -169,10 +160,10 @@ class Link(Generic[F]):
             self._latest.clear()
         self._writer.write(b"".join(batch))
         await self._writer.drain()
-        if not self._closed:
+        if not self.closed:
             # Counted until the kernel took them, so that a reader that hangs is noticed.
-            self._waiting_bytes -= size
-        if self._waiting_bytes <= self._limit_bytes // 2:
+            self.waiting_bytes -= size
+        if self.waiting_bytes <= self._limit_bytes // 2:
             self._room.set()
 
 
@@ -207,8 +198,8 @@ def listening_socket(path: Path) -> socket.socket:
     return made
 
 
-async def connect(path: Path, decoder: FrameDecoder[F], *, timeout_s: float) -> Link[F]:
-    """A link to the listener on ``path``. Raises ``OSError`` (``TimeoutError`` is one)."""
+async def connect(path: Path, *, timeout_s: float) -> Link[Up]:
+    """A link to the worker that listens on ``path``. Raises ``OSError`` (``TimeoutError`` is one)."""
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     made.setblocking(False)
     try:
@@ -219,6 +210,6 @@ async def connect(path: Path, decoder: FrameDecoder[F], *, timeout_s: float) -> 
     except BaseException:
         made.close()
         raise
-    link = Link(reader, writer, decoder)
+    link: Link[Up] = Link(reader, writer, FrameDecoder(Up))
     link.open()
     return link

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -48,8 +47,4 @@ def encode(options: WorkerOptions) -> str:
 
 def decode(text: str) -> WorkerOptions:
     """Raises ``msgspec.MsgspecError``."""
-
-    def path(kind: type, value: Any) -> Any:
-        return kind(value)
-
-    return msgspec.json.decode(text, type=WorkerOptions, dec_hook=path)
+    return msgspec.json.decode(text, type=WorkerOptions, dec_hook=lambda kind, value: kind(value))

@@ -23,9 +23,8 @@ LIFECYCLE = frozenset({"start", "stop", "logout"})
 class Commands:
     """One per worker. :meth:`run` raises nothing but cancellation."""
 
-    def __init__(self, engine: Engine, sink: WorkerSink, *, limits_s: dict[str, float] | None = None) -> None:
+    def __init__(self, engine: Engine, sink: WorkerSink) -> None:
         self._engine, self._sink = engine, sink
-        self._limits_s = {**TIME_LIMITS_S, **(limits_s or {})}
         self._locks: dict[str, asyncio.Lock] = {}
         self._ops: dict[str, Callable[[str, dict[str, Any]], Awaitable[Any]]] = {
             "start": self._start,
@@ -43,7 +42,7 @@ class Commands:
     async def run(self, command: CommandFrame) -> Reply:
         """The answer to ``command``."""
         try:
-            async with asyncio.timeout(self._limits_s.get(command.op, DEFAULT_LIMIT_S)):
+            async with asyncio.timeout(TIME_LIMITS_S.get(command.op, DEFAULT_LIMIT_S)):
                 return Reply(command.id, await self._execute(command))
         except EngineError as error:
             return Reply(
@@ -82,8 +81,7 @@ class Commands:
             async with lock:
                 return await op(command.session, command.args)
         finally:
-            # The last user removes the lock: ten thousand sessions must not leave ten thousand
-            # locks.
+            # The last user removes the lock: thousands of ended sessions must not leave theirs.
             if not lock.locked():
                 self._locks.pop(command.session, None)
 

@@ -12,7 +12,7 @@ import msgspec
 from bot_service.engines import procfs
 from bot_service.engines.registry import client_library, load, use_copy
 from bot_service.engines.wire import worker_records
-from bot_service.engines.wire.frames import down_decoder
+from bot_service.engines.wire.frames import FrameDecoder
 from bot_service.engines.wire.journal_file import JournalWriter
 from bot_service.engines.wire.link import Link, listening_socket
 from bot_service.engines.wire.protocol import (
@@ -49,11 +49,7 @@ class Worker:
         self._ending = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._journal = JournalWriter(
-            options.journal_dir,
-            options.id,
-            clock,
-            grew=self._journal_grew,
-            rotate_bytes=options.journal_rotate_bytes,
+            options.journal_dir, options.id, clock, grew=self._journal_grew, rotate_bytes=options.journal_rotate_bytes
         )
         self._sink = WorkerSink(self._journal, clock, self._report)
         self._client_build = self._prepare_library()
@@ -123,13 +119,17 @@ class Worker:
         log.info("Engine worker ended", event_name="worker.ended", worker=self._options.id)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        link: Link[Down] = Link(reader, writer, down_decoder(), limit_bytes=self._options.link_limit_bytes)
+        link: Link[Down] = Link(reader, writer, FrameDecoder(Down), limit_bytes=self._options.link_limit_bytes)
         link.open()
         try:
             async for frame in link.frames():
                 self._last_frame_at = self._clock.monotonic()
                 if isinstance(frame, Hello):
-                    await self._greet(link)
+                    older, self._link = self._link, link
+                    if older is not None and older is not link:
+                        await older.close()
+                    link.offer(self._snapshot())
+                    link.offer(self._pulse(everything=True))
                 elif link is self._link:
                     spawn(self._answer(link, frame), name=f"command.{frame.op}")
         finally:
@@ -137,13 +137,6 @@ class Worker:
             if self._link is link:
                 self._link = None
             await link.close()
-
-    async def _greet(self, link: Link[Down]) -> None:
-        older, self._link = self._link, link
-        if older is not None and older is not link:
-            await older.close()
-        link.offer(self._snapshot())
-        link.offer(self._pulse(everything=True))
 
     def _snapshot(self) -> Snapshot:
         name, end = self._journal.position
@@ -166,8 +159,7 @@ class Worker:
             self._link.offer(frame)
 
     def _journal_grew(self, name: str, end: int) -> None:
-        # Called on the engine's threads; the loop is woken once for all that came until its next
-        # turn.
+        # On the engine's threads; the loop is woken once for all that came until its next turn.
         with self._grown_lock:
             first = not self._grown
             self._grown[name] = max(end, self._grown.get(name, 0))

@@ -8,14 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot_service.engines.wire.frames import FrameError, down_decoder, encode, up_decoder
+from bot_service.engines.wire.frames import FrameDecoder, FrameError, encode
 from bot_service.engines.wire.protocol import (
     MAX_FRAME_BYTES,
     CommandFrame,
+    Down,
     Hello,
     JournalAdvanced,
     Reply,
     SignalFrame,
+    Up,
     WorkerPulse,
 )
 
@@ -31,7 +33,9 @@ UP = [
 @given(st.lists(st.integers(1, 50), max_size=60))
 def test_frames_come_back_whole_however_they_are_cut(cuts: list[int]) -> None:
     data = b"".join(encode(frame) for frame in UP)
-    decoder, found, at = up_decoder(), [], 0
+    decoder: FrameDecoder[Up] = FrameDecoder(Up)
+    found: list[Up] = []
+    at = 0
     for cut in [*cuts, len(data)]:
         found += decoder.feed(data[at : at + cut])
         at += cut
@@ -39,17 +43,17 @@ def test_frames_come_back_whole_however_they_are_cut(cuts: list[int]) -> None:
 
 
 def test_each_side_reads_only_what_is_meant_for_it() -> None:
-    assert down_decoder().feed(encode(Hello("b")) + encode(CommandFrame(1, "stop", "s1"))) == [
+    assert FrameDecoder(Down).feed(encode(Hello("b")) + encode(CommandFrame(1, "stop", "s1"))) == [
         Hello("b"),
         CommandFrame(1, "stop", "s1"),
     ]
     with pytest.raises(FrameError):
-        down_decoder().feed(encode(UP[0]))
+        FrameDecoder(Down).feed(encode(UP[0]))
 
 
 def test_a_frame_that_claims_too_much_is_refused_at_once() -> None:
     with pytest.raises(FrameError, match="claims"):
-        up_decoder().feed((MAX_FRAME_BYTES + 1).to_bytes(4, "big"))
+        FrameDecoder(Up).feed((MAX_FRAME_BYTES + 1).to_bytes(4, "big"))
     with pytest.raises(FrameError, match="longer"):
         encode(Reply(1, "x" * (MAX_FRAME_BYTES + 1)))
 
@@ -57,4 +61,4 @@ def test_a_frame_that_claims_too_much_is_refused_at_once() -> None:
 @given(st.binary(max_size=300))
 def test_rubbish_is_refused_or_waits_for_more(rubbish: bytes) -> None:
     with suppress(FrameError):
-        assert up_decoder().feed(rubbish) == []
+        assert FrameDecoder(Up).feed(rubbish) == []

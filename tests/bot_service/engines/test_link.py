@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot_service.engines.wire.frames import down_decoder, up_decoder
+from bot_service.engines.wire.frames import FrameDecoder
 from bot_service.engines.wire.link import Link, LinkClosed, connect, listening_socket
 from bot_service.engines.wire.protocol import CommandFrame, Down, JournalAdvanced, SignalFrame, Up, WorkerPulse
 from tests.support.waiting import eventually
@@ -28,12 +28,12 @@ class Pair:
         met = asyncio.Event()
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            self.worker = Link(reader, writer, down_decoder(), limit_bytes=LIMIT)
+            self.worker = Link(reader, writer, FrameDecoder(Down), limit_bytes=LIMIT)
             self.worker.open()
             met.set()
 
         self.server = await asyncio.start_unix_server(serve, sock=listening_socket(self.path))
-        self.api = await connect(self.path, up_decoder(), timeout_s=5)
+        self.api = await connect(self.path, timeout_s=5)
         await asyncio.wait_for(met.wait(), 60)
         return self.api
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bot_service.engines.neonize.decrypt_marks import DecryptMark, DecryptMarks
 from bot_service.engines.neonize.files import DeviceFiles
-from bot_service.engines.neonize.lost_messages import DOUBTFUL, STORE, LostMessage
+from bot_service.engines.neonize.lost_messages import DOUBTFUL, STORE
 from bot_service.engines.neonize.store_recovery import StoreRecovery
 from tests.bot_service.engines.test_neonize_ratchet_rollback import ANN, OWN, PUT, TABLES, record
 
@@ -38,10 +38,10 @@ def session(made: DeviceFiles) -> bytes | None:
 def test_a_message_that_is_killed_twice_is_undone_twice(tmp_path: Path) -> None:
     made = files(tmp_path)
     marks = DecryptMarks(made.marks)
-    assert StoreRecovery().prepare("s", made, marks) == []
+    assert StoreRecovery().prepare("s", made, marks) == {}
     for _ in range(2):
         decrypt(made, marks, record("r1", 0))
-        assert StoreRecovery().prepare("s", made, marks) == []
+        assert StoreRecovery().prepare("s", made, marks) == {}
         assert session(made) is None
     assert marks.unfinished() is None
 
@@ -50,8 +50,8 @@ def test_a_message_whose_end_was_not_seen_is_named_once(tmp_path: Path) -> None:
     made = files(tmp_path)
     marks = DecryptMarks(made.marks)
     marks.doubt(DecryptMark("D", 1000))
-    assert StoreRecovery().prepare("s", made, marks) == [LostMessage("D", DOUBTFUL)]
-    assert StoreRecovery().prepare("s", made, marks) == []
+    assert StoreRecovery().prepare("s", made, marks) == {"D": DOUBTFUL}
+    assert StoreRecovery().prepare("s", made, marks) == {}
 
 
 def test_an_unfinished_message_of_a_broken_store_is_named(tmp_path: Path) -> None:
@@ -59,4 +59,4 @@ def test_an_unfinished_message_of_a_broken_store_is_named(tmp_path: Path) -> Non
     made.store.write_bytes(b"not a database, and longer than a header " * 10)
     marks = DecryptMarks(made.marks)
     marks.begin(DecryptMark("A", 1000))
-    assert StoreRecovery().prepare("s", made, marks) == [LostMessage("A", STORE)]
+    assert StoreRecovery().prepare("s", made, marks) == {"A": STORE}

@@ -13,10 +13,10 @@ import pytest
 from bot_service.domain.message import InboundMessage, OutgoingMessage, Receipt
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.port import EngineError
-from bot_service.engines.simulator.actions import ACTIONS
+from bot_service.engines.simulator.actions import SESSION_ACTIONS, WORKER_ACTIONS
 from bot_service.engines.simulator.engine import SimulatorEngine
 from bot_service.engines.simulator.options import SimulatorOptions
-from bot_service.engines.simulator.store import Files, Held
+from bot_service.engines.simulator.store import Files, Held, ServerQueue
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -314,13 +314,13 @@ async def test_the_same_seed_makes_the_same_world(tmp_path: Path) -> None:
 def test_the_queue_on_disk_is_whole_after_every_acknowledgement(tmp_path: Path) -> None:
     held = [Held(0, InboundMessage("s", "c", f"m{number}", "x", at_ms=0, type="text")) for number in range(50)]
     files = Files(tmp_path)
-    queue = files.load_queue("s")
+    queue = ServerQueue(files, "s")
     queue.hold(held[:30])
     for taken in range(1, 31):
         queue.acknowledge()
         if taken == 10:
             queue.hold(held[30:])
-        again = Files(tmp_path).load_queue("s")
+        again = ServerQueue(Files(tmp_path), "s")
         assert len(again) == len(queue)
         assert again.first == queue.first == (held[taken] if taken < 50 else None)
     files.close()
@@ -339,7 +339,7 @@ def test_every_action_and_option_is_in_the_manual_and_nothing_else() -> None:
     named = {
         name for line in actions.splitlines() if line.startswith("| `") for name in re.findall(r"^\| `(\w+)`", line)
     }
-    assert named == set(ACTIONS)
+    assert named == SESSION_ACTIONS.keys() | WORKER_ACTIONS.keys()
     first_cells = [line.split("|")[1] for line in options.splitlines() if line.startswith("| `")]
     assert {name for cell in first_cells for name in re.findall(r"`(\w+)`", cell)} == {
         field.name for field in fields(SimulatorOptions)

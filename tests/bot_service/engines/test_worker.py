@@ -10,7 +10,6 @@ import pytest
 
 from bot_service.domain.message import OutgoingMessage
 from bot_service.engines.port import EngineError
-from bot_service.engines.wire.frames import up_decoder
 from bot_service.engines.wire.link import connect
 from bot_service.engines.wire.protocol import CommandFrame, Hello, Reply, Snapshot
 from bot_service.engines.wire.worker_records import socket_path
@@ -23,7 +22,7 @@ async def test_an_api_process_that_does_not_read_holds_nothing_up(bench: Bench) 
     await bench.pair("s1")
     await bench.leave_workers()
     (worker_id,) = bench.workers()
-    deaf = await connect(socket_path(bench.data_dir / "run", worker_id), up_decoder(), timeout_s=60)
+    deaf = await connect(socket_path(bench.data_dir / "run", worker_id), timeout_s=60)
     deaf.offer(Hello("deaf"))
     # Presence comes as frames, messages go to the journal: nobody reads, and both go on.
     deaf.offer(CommandFrame(1, "simulate", "s1", {"action": "message", "count": 1000}))
@@ -44,7 +43,7 @@ async def test_a_newer_api_process_replaces_the_older_one(bench: Bench) -> None:
     await bench.open()
     await bench.pair("s1")
     (worker_id,) = bench.workers()
-    newer = await connect(socket_path(bench.data_dir / "run", worker_id), up_decoder(), timeout_s=60)
+    newer = await connect(socket_path(bench.data_dir / "run", worker_id), timeout_s=60)
     newer.offer(Hello("newer"))
     async for frame in newer.frames():
         if isinstance(frame, Snapshot):
