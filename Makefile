@@ -15,7 +15,7 @@ UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generat
 
 .DEFAULT_GOAL := help
 .PHONY: help venv up test check static lint types imports security deploy-check audit lock sbom soak test-deep test-wire \
-	bench-detection bench-sessions bench-wire bench-faults docs images screenshots containers clean
+	bench-detection bench-sessions bench-wire bench-faults docs translations images screenshots containers clean
 
 help: ## Show all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,8 +50,8 @@ up: $(VENV)/.runs ## Start the bot service and the watchdog; Ctrl-C stops both
 test: $(VENV)/.tests ## Run all tests except the slowest
 	$(PYTEST) -n $(WORKERS) --dist worksteal -m "not deep" $(PYTEST_ARGS)
 
-test-deep: $(VENV)/.tests ## Run the slowest tests: every fault on the running service, a kill at every line
-	$(PYTEST) -n $(WORKERS) --dist worksteal -m deep $(PYTEST_ARGS)
+test-deep: $(VENV)/.tests ## Run the slowest tests: every fault on the running service, a kill at every line, ten times the examples
+	EXAMPLES=10 $(PYTEST) -n $(WORKERS) --dist worksteal -m "deep or properties" $(PYTEST_ARGS)
 
 test-wire: $(VENV)/.tests ## Run the tests of the real engine against the fake WhatsApp server
 	$(PYTEST) -n $(WORKERS) --dist worksteal tests/wire tests/contracts/engines tests/fake_whatsapp_tests $(PYTEST_ARGS)
@@ -80,7 +80,9 @@ static: lint types imports security deploy-check ## All checks that do not run t
 lint: $(VENV)/.tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	PYBABEL=$(BIN)/pybabel .ci/translations.sh --check
 	$(BIN)/codespell
+	$(BIN)/python .ci/plain_english.py
 
 types: $(VENV)/.tests
 	$(BIN)/mypy
@@ -123,6 +125,9 @@ images: ## Build both images
 
 containers: $(VENV)/.tests ## Test images and compose file on a running Docker engine, or start one (Debian, root)
 	.ci/containers
+
+translations: $(VENV)/.tests ## Bring the translators' files in step with the texts of the pages and compile them
+	PYBABEL=$(BIN)/pybabel .ci/translations.sh
 
 docs: $(VENV)/.tests ## Generate .env.example, docs/configuration.md and the Grafana board from the code
 	$(BIN)/python -m tests.deploy.documents --write

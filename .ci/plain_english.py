@@ -46,6 +46,7 @@ class Allowed(NamedTuple):
 ALLOWED = (
     Allowed(r"acts: nobody", "the API's value for who must act"),
     Allowed(r"[\"'`]nobody[\"'`]", "the API's value for who must act"),
+    Allowed(r"[\"`]rung(_ms)?[\"`]|^    rung: int$", "the name of a field in stored session records and in the API"),
     Allowed(r"(\bNOBODY = |Actor\.NOBODY|\bA\.NOBODY)", "the name of that value in the code"),
 )
 _ALLOWED = [re.compile(allowed.phrase) for allowed in ALLOWED]
@@ -72,7 +73,7 @@ def tracked() -> Iterator[Path]:
     listed = subprocess.run(["git", "ls-files", "-z", *CHECKED], cwd=ROOT, capture_output=True, text=True, check=True)
     for name in filter(None, listed.stdout.split("\0")):
         path = ROOT / name
-        if path.suffix not in {".png", ".lock"} and path.is_file():
+        if path.suffix not in {".png", ".lock", ".mo"} and path.is_file():
             yield path
 
 

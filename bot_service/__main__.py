@@ -1,4 +1,4 @@
-"""``python -m bot_service``: settings, port, store, serve. Exit codes: 0 stopped, 1 cannot run, 2 wrong settings."""
+"""``python -m bot_service``. Exit codes: 0 stopped, 1 cannot run, 2 wrong settings."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from aiohttp import web
 
 from bot_service import keys
 from bot_service.app import announce_stop, build_app
-from bot_service.dashboard.context import DESK
+from bot_service.dashboard.context import DASHBOARD
 from bot_service.dashboard.welcome import welcome
 from bot_service.engines.pool.policy import DEFAULT_COMMAND, PoolPolicy
 from bot_service.engines.pool.pool import WorkerPool
-from bot_service.operations.metrics import MemoryOfWorkers
+from bot_service.operations.collectors import WorkerMemory
 from bot_service.sessions.leases import FolderTaken
 from bot_service.settings import BotSettings
 from bot_service.store.database import StoreRefused
@@ -24,27 +24,29 @@ from shared import gc_tuning, logs
 from shared.clock import SystemClock
 from shared.loop_metrics import LoopMeter, LoopTurnCollector
 from shared.settings import environment_without_secrets, load_or_exit
-from shared.web.livez import StallAnswerer
+from shared.web.livez import StallResponder
 from shared.web.server import bind_or_exit, serve
 
 
 def _built(settings: BotSettings, port: int, turns: LoopMeter) -> web.Application:
-    """The service, not started: what takes long and needs no loop is done before there is one that could be held."""
+    """The service, not started. Slow steps that need no event loop are done before one runs."""
     clock = SystemClock()
     pool = WorkerPool(_pool_policy(settings), clock)
     app = build_app(settings, pool=pool, clock=clock)
-    app[keys.METRICS].registry.register(MemoryOfWorkers(lambda: [worker.rss_bytes for worker in pool.workers()]))
+    app[keys.METRICS].registry.register(
+        WorkerMemory(lambda: [worker.rss_bytes for worker in pool.fleet.workers.values()])
+    )
     app[keys.METRICS].registry.register(LoopTurnCollector(turns, "veilleur_bot_loop_turn_seconds"))
-    pool.on_replaced(app[keys.METRICS].worker_restarted)
+    pool.fleet.worker_replaced.subscribe(app[keys.METRICS].worker_restarted)
     app.cleanup_ctx.append(welcome(settings.public_url or f"http://localhost:{port}"))
     app.cleanup_ctx.append(_settled)
-    app[DESK].pages.warm()
+    app[DASHBOARD].pages.warm()
     gc_tuning.settle()
     return app
 
 
 async def _run(app: web.Application, sockets: list[socket.socket]) -> None:
-    guard = StallAnswerer(app[keys.RUN].guard, sockets)
+    guard = StallResponder(app[keys.RUN].guard, sockets)
     guard.start()
     try:
         await serve(app, sockets, before_stop=lambda: announce_stop(app))
@@ -53,7 +55,7 @@ async def _run(app: web.Application, sockets: list[socket.socket]) -> None:
 
 
 async def _settled(app: web.Application) -> AsyncIterator[None]:
-    # The last before the first request: what was read from the store lives for long as well.
+    # Last before the first request: what was read from the store is long-lived too.
     gc_tuning.settle()
     yield
 
@@ -75,9 +77,10 @@ def _pool_policy(settings: BotSettings) -> PoolPolicy:
 
 
 def main() -> int:
-    # Threads hand over sooner than by default (5 ms): the event loop must not wait for one that reads a journal.
+    # Threads switch sooner than by default (5 ms): the event loop must not wait for a thread
+    # that reads a journal.
     sys.setswitchinterval(0.001)
-    os.umask(0o077)  # keys, pairings and messages: what is written here is nobody else's to read
+    os.umask(0o077)  # keys, pairings and messages are readable by this user only
     settings = load_or_exit(BotSettings)
     logs.configure(settings.log_format, settings.log_level)
     sockets = bind_or_exit(settings.host, settings.port)

@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Callable
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.access.keyring import KeyRing
-from bot_service.access.principals import Scope, Tokens, gate
-from bot_service.api.server import document, routes
-from bot_service.api.server.problems import store_errors
-from bot_service.boot import Boot
+from bot_service.access.build import build as build_access
+from bot_service.access.principals import Scope
+from bot_service.api.server import routes
+from bot_service.api.server.access import Tokens, gate
+from bot_service.api.server.problems import refusals
 from bot_service.dashboard import routes as dashboard
-from bot_service.dashboard.context import DESK, new_desk
+from bot_service.dashboard.context import DASHBOARD, new_dashboard
 from bot_service.dashboard.stream import end_streams
 from bot_service.domain.ports import EnginePool
 from bot_service.domain.recovery import gave_up
@@ -27,8 +27,10 @@ from bot_service.operations.metrics import BotMetrics
 from bot_service.sessions.build import build as build_sessions
 from bot_service.sessions.leases import FolderLease
 from bot_service.settings import BotSettings
+from bot_service.store.batch_writer import UNAVAILABLE
 from bot_service.store.database import open_database
 from bot_service.webhooks.build import build as build_webhooks
+from shared.boot import Boot
 from shared.clock import Clock, SystemClock
 from shared.loop_guard import LoopGuard
 from shared.secret_files import read_or_create
@@ -49,37 +51,34 @@ def build_app(
     """The whole service, not started. Tests pass a ``clock`` and a ``pool`` of their own."""
     clock = clock or SystemClock()
     registry = new_registry()
-    scope_of: dict[tuple[str, str], Scope] = {}
-    # The store is opened when the application starts, the gate is built now.
-    keyring = KeyRing(clock, lambda: app[keys.DATABASE])
+    scopes = dict(routes.SCOPES)
     tokens = _tokens(settings)
+    # The store is opened when the application starts, the gate is built now.
+    access = build_access(clock, lambda: app[keys.DATABASE], tokens.administrator)
     app = web.Application(
         middlewares=[
             middleware.problems(clock, http_measure(registry, "veilleur_bot")),
-            store_errors,
-            gate(scope_of, tokens, keyring),
+            refusals(UNAVAILABLE),
+            gate(scopes, tokens, access.keyring.by_token),
         ],
         client_max_size=MAX_BODY_BYTES,
     )
-    boot = Boot(clock.monotonic())
+    boot = Boot.of(clock)
     guard = guard or LoopGuard(dump_s=settings.stall_dump_ms / 1000, kill_s=settings.stall_exit_ms / 1000)
-    app[keys.SETTINGS], app[keys.CLOCK], app[keys.KEYRING] = settings, clock, keyring
+    app[keys.SETTINGS], app[keys.CLOCK], app[keys.ACCESS] = settings, clock, access
     app[keys.RUN] = keys.Run(boot, guard, TaskGroupOfLoops(clock))
     app[keys.METRICS] = BotMetrics(registry, boot.version)
     lease = FolderLease(settings.data_dir)
     # Started from the first to the last, taken down from the last to the first.
     app.cleanup_ctx.extend([_loop_guard, _lease(lease), _database, _parts(pool, lease), _engines, _restore, _loops])
-    app[DESK] = new_desk(tokens.administrator, clock, settings.data_dir)
+    app[DASHBOARD] = new_dashboard(tokens.administrator, clock, settings.data_dir)
     app.on_shutdown.append(end_streams)
     app.on_shutdown.append(end_events)
-    description = document.handler(scope_of, lambda: boot.version)
-    page = [
-        *routes.table(app),
-        *dashboard.table(app),
-        routes.Route("GET", "/api/openapi.json", description, Scope.PUBLIC),
-    ]
-    scope_of.update(routes.scopes(page))
-    routes.mount(app, page)
+    routes.mount(app)
+    pages = dashboard.table(app)
+    app.router.add_routes(pages)
+    # Each page checks the cookie itself.
+    scopes.update({(page.method, page.path): Scope.PUBLIC for page in pages})
     return app
 
 
@@ -141,9 +140,15 @@ def _parts(pool: EnginePool, lease: FolderLease) -> Callable[[web.Application], 
             version_checked=metrics.client_version_checked,
         ) as sessions:
             events = await build_events(settings, clock, database, sessions, forget_files=media.forget_session)
-            messages = build_messages(settings, clock, database, sessions, events, media, ended=metrics.ended)
+            messages = build_messages(settings, clock, database, sessions, events, media, ended=metrics.message_ended)
             async with build_webhooks(
-                settings, clock, database, events, messages.outbox, attempted=metrics.webhook_attempted
+                settings,
+                clock,
+                database,
+                events,
+                messages.outbox,
+                find_session=sessions.queries.find,
+                attempted=metrics.webhook_attempted,
             ) as webhooks:
                 app[keys.SESSIONS], app[keys.EVENTS], app[keys.MESSAGES] = sessions, events, messages
                 app[keys.WEBHOOKS] = webhooks
@@ -154,7 +159,7 @@ def _parts(pool: EnginePool, lease: FolderLease) -> Callable[[web.Application], 
                 # The loops have ended: what lanes still know is stored once.
                 await messages.sender.close()
                 await webhooks.dispatcher.close()
-                await events.session_events.flush()
+                await events.session_events.writer.flush()
                 # Connections that were just closed need a turn of the loop to be gone.
                 await asyncio.sleep(0)
 
@@ -172,12 +177,12 @@ async def _restore(app: web.Application) -> AsyncIterator[None]:
     sessions, alerts, clock = app[keys.SESSIONS], app[keys.EVENTS].service_alerts, app[keys.CLOCK]
     await sessions.restore.begin(await sessions.store.load())
     await sessions.silence_patterns.restore()
-    canary = sessions.supervisor.fleet.canary()
+    canary = sessions.supervisor.refusals.canary()
     if canary is not None:
         alerts.reopen(CLIENT_OUTDATED, canary.since_ms)
     for record in sessions.registry:
         if gave_up(record):
-            alerts.reopen(NOT_RECEIVING, record.rung_ms, about=record.id)
+            alerts.reopen(NOT_RECEIVING, record.recovery_step_ms, about=record.id)
 
     async def end_strays() -> None:
         """Clients that workers kept running end when each wanted session has claimed its own."""
@@ -197,6 +202,6 @@ async def _loops(app: web.Application) -> AsyncIterator[None]:
     groups = (keys.SESSIONS, keys.EVENTS, keys.MESSAGES, keys.WEBHOOKS, keys.OPERATIONS)
     for name, run in (loop for group in groups for loop in app[group].loops()):
         loops.start(name, run)
-    loops.start("keys", app[keys.KEYRING].run)
+    loops.start("keys", app[keys.ACCESS].keyring.run)
     yield
     await loops.stop()

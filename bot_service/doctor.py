@@ -1,4 +1,4 @@
-"""The bot service's part of ``veilleur doctor``: settings, engine, client version, database, workers, and before deployment."""
+"""The bot service's part of ``veilleur doctor``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bot_service import doctor_version
 from bot_service.settings import BotSettings
-from shared.tools.doctor import Check, CheckStatus, Context, settings_checks, sqlite_check
+from shared.doctor import Check, CheckStatus, Context, settings_checks, sqlite_check
 
 GROUP, BEFORE = "Bot service", "Before deployment: bot service"
 DESCRIPTORS = 4096

@@ -1,6 +1,6 @@
-"""``veilleur doctor`` on WhatsApp's client version: which one would be announced, and whether a copy of the library can be made.
+"""``veilleur doctor``: which client version is announced, and whether the library can be copied.
 
-Needs no network and changes nothing: the store is read, and the copy is made in a folder of its own that goes away again.
+Needs no network and changes nothing: the store is read, and the copy is made in a temporary folder.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from bot_service.engines import registry
 from bot_service.engines.port import ClientLibrary, CopyError
 from bot_service.sessions.client_version import FOLDER
 from bot_service.settings import BotSettings
-from shared.clock import SystemClock
-from shared.sqlite_readonly import looking_at
-from shared.tools.doctor import Check, CheckStatus
+from shared.clock import SystemClock, days_old
+from shared.doctor import Check, CheckStatus
+from shared.sqlite_readonly import open_readonly
 
 NAME, COPY = "client version", "client version copy"
 OLD_DAYS = 45
@@ -55,7 +55,7 @@ def _known(settings: BotSettings, builtin: int) -> Versions:
     if not file.exists():
         return nothing
     try:
-        with looking_at(file, timeout_s=2) as connection:
+        with open_readonly(file, timeout_s=2) as connection:
             published = connection.execute(
                 "SELECT build FROM client_builds WHERE published_ms IS NOT NULL ORDER BY published_ms DESC LIMIT 1"
             ).fetchone()
@@ -70,12 +70,12 @@ def _known(settings: BotSettings, builtin: int) -> Versions:
 def _announced(group: str, settings: BotSettings, known: Versions, now: datetime) -> Check:
     build, mode = known.best, settings.whatsapp_version.mode
     days = age_days(build, now)
-    shown = f"{version(build)}, {_SOURCE[known.source(build)]}, about {days:.0f} days old"
+    shown = f"{version(build)}, {_SOURCE[known.source(build)]}, {days_old(days)}"
     if build in known.refused:
         found = f"{shown}: WhatsApp has refused it"
         return Check(group, NAME, CheckStatus.FAILED, found, f"{_newer(mode)}, or upgrade")
     if mode is Mode.AUTO and not settings.store_url.startswith(_SQLITE):
-        # A verdict on the age would be a guess.
+        # The age alone would be a guess.
         found = f"{shown}; what is published and refused is in PostgreSQL, which is looked at when the service starts"
         return Check(group, NAME, CheckStatus.INFO, found)
     if days > OLD_DAYS:

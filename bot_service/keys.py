@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from bot_service.access.keyring import KeyRing
-from bot_service.boot import Boot
+from bot_service.access.build import Access
 from bot_service.events.build import Events
 from bot_service.messages.build import Messages
 from bot_service.operations.build import Operations
@@ -16,6 +15,7 @@ from bot_service.sessions.build import Sessions
 from bot_service.settings import BotSettings
 from bot_service.store.database import Database
 from bot_service.webhooks.build import Webhooks
+from shared.boot import Boot
 from shared.clock import Clock
 from shared.loop_guard import LoopGuard
 from shared.tasks import TaskGroupOfLoops
@@ -35,7 +35,7 @@ SETTINGS: web.AppKey[BotSettings] = web.AppKey("settings", BotSettings)
 CLOCK: web.AppKey[Clock] = web.AppKey("clock")
 RUN: web.AppKey[Run] = web.AppKey("run", Run)
 METRICS: web.AppKey[BotMetrics] = web.AppKey("metrics", BotMetrics)
-KEYRING: web.AppKey[KeyRing] = web.AppKey("keyring", KeyRing)
+ACCESS: web.AppKey[Access] = web.AppKey("access", Access)
 
 # Built at the start, in this order
 DATABASE: web.AppKey[Database] = web.AppKey("database", Database)

@@ -1,4 +1,4 @@
-"""Time as a dependency: wall time for storage and people, monotonic time for durations."""
+"""The clock as a dependency: wall time for storage and people, monotonic time for durations."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What every part that looks at the time takes; tests pass a fake one."""
+    """The time of a program; tests pass a fake one."""
 
     def now(self) -> datetime:
         """Wall time, aware, UTC."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds that never step backwards; only differences mean anything."""
+        """Seconds that never go backwards; only differences have a meaning."""
         ...
 
     async def sleep(self, seconds: float) -> None:
@@ -25,7 +25,7 @@ class Clock(Protocol):
         ...
 
     def alarm(self, seconds: float, ring: Callable[[], object]) -> Callable[[], object]:
-        """Call ``ring`` once after ``seconds`` of monotonic time, unless the function returned is called before."""
+        """Call ``ring`` after ``seconds`` of monotonic time; the returned function cancels it."""
         ...
 
 
@@ -46,7 +46,7 @@ class SystemClock:
 
 
 def iso(moment: datetime) -> str:
-    """ISO 8601 in UTC with milliseconds and ``Z``, the wire's form of a time."""
+    """ISO 8601 in UTC with milliseconds and ``Z``, the form of a time on the wire."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -63,10 +63,21 @@ _LAST_MS = 253_402_300_799_999  # the end of the year 9999
 
 
 def to_ms(moment: datetime) -> int:
-    """Milliseconds since the epoch, the stores' form of a time."""
+    """Milliseconds since the epoch, the form of a time in the stores."""
     return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
 def from_ms(milliseconds: int) -> datetime:
-    """The reverse of :func:`to_ms`; a time that no calendar holds becomes the nearest that one does."""
+    """The reverse of :func:`to_ms`; a time after the year 9999 becomes its end."""
     return _EPOCH + timedelta(milliseconds=min(max(milliseconds, 0), _LAST_MS))
+
+
+def days_old(days: float) -> str:
+    """An age in words: ``less than a day old``, ``1 day old``, ``12 days old``."""
+    whole = round(days)
+    return "less than a day old" if days < 1 else f"{whole} day{'s' if whole != 1 else ''} old"
+
+
+def epoch_ms(clock: Clock) -> int:
+    """Wall time now, in milliseconds since the epoch."""
+    return to_ms(clock.now())

@@ -1,4 +1,4 @@
-"""Long work in the event loop, cut by time and not by count: a slice that takes longer on a slow machine is shorter."""
+"""Divides long work in the event loop by time and not by count, for slow machines too."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import time
 
 
 class CooperativeLoop:
-    """Work for ``budget_s`` at most, then let everybody else have a turn.
+    """A time budget of ``budget_s`` seconds for one loop over many items.
 
-    A loop over many things asks after each of them: ``if breath.spent: await breath.take()``. Real time on purpose, not
-    the clock of the program: it is this thread that must not be held.
+    The loop asks after each item: ``if budget.spent: await budget.take()``. It reads the machine's
+    clock and not the injected one: this thread must not be blocked.
     """
 
     __slots__ = ("_budget_s", "_until")
@@ -24,16 +24,16 @@ class CooperativeLoop:
         return time.monotonic() >= self._until
 
     async def take(self) -> None:
-        """One turn for the others, then the budget is whole again."""
+        """Let other tasks run once, then start a new budget."""
         await asyncio.sleep(0)
         self._until = time.monotonic() + self._budget_s
 
 
 class SharedCooperativeLoop:
-    """One budget a turn of the loop for many tasks that all become ready at once.
+    """One time budget per turn of the event loop, for many tasks that become ready at once.
 
-    Each asks ``await breath.turn()`` before its piece of work. Those that come when the budget is spent wait for the next
-    turn of the loop, in the order in which they came.
+    Each task awaits :meth:`turn` before its piece of work. When the budget is spent, the others
+    wait for the next turn, in the order in which they came.
     """
 
     def __init__(self, budget_s: float = 0.003) -> None:
@@ -51,7 +51,7 @@ class SharedCooperativeLoop:
         if not self._begun:
             self._begun = True
             self._until = time.monotonic() + self._budget_s
-            # In the next turn, before any of those who wait for it.
+            # Runs in the next turn, before the tasks that wait for it.
             asyncio.get_running_loop().call_soon(self._end)
 
     def _end(self) -> None:

@@ -1,7 +1,7 @@
-"""Keeps the collector of cycles from holding the event loop: what lives for long is not walked again and again.
+"""Keeps the garbage collector from blocking the event loop by walking long-lived objects.
 
-A full collection walks every object that can be part of a cycle. With modules, routes and ten thousand sessions that is
-tens of milliseconds, in which nobody is answered, and it finds nothing, because all of that lives on.
+A full collection walks every object that can be part of a cycle. With ten thousand sessions that
+takes tens of milliseconds and finds nothing, because the modules, routes and sessions live on.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ import gc
 
 from shared.clock import Clock
 
-# A full collection of so many takes a few milliseconds.
+# A full collection of this many objects takes a few milliseconds.
 MANY = 10_000
 
 
 def settle() -> None:
-    """Once everything is built and read: whatever lives now is left out of every later collection."""
+    """Exclude everything that lives now from later collections; call it after the start."""
     gc.collect()
     gc.freeze()
 
 
 class GcTuning:
-    """Leaves out what has come to live for long since: when there is much of it, and none of it is garbage.
+    """Excludes objects that became long-lived after the start, when they are many and not garbage.
 
-    What is left out is still freed when nothing refers to it; only a cycle that becomes garbage later stays. That is why
-    growth alone is no reason: half of it must have survived a collection.
+    An excluded object is still freed when nothing refers to it; only a cycle that becomes garbage
+    later stays. So growth alone is not enough: half of the objects must survive a collection.
     """
 
     def __init__(self, clock: Clock, *, many: int = MANY, every_s: float = 1.0) -> None:
@@ -37,7 +37,7 @@ class GcTuning:
             self.look()
 
     def look(self) -> bool:
-        """Whether anything was left out."""
+        """Whether anything was excluded."""
         if _old() < self._many:
             return False
         gc.collect()

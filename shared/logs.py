@@ -1,4 +1,4 @@
-"""One JSON line per event on standard output, or a coloured console on a terminal; secrets are redacted last."""
+"""Sets up logging: a JSON line per event on standard output, or a console, without secrets."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ finally:
 
 Event = MutableMapping[str, Any]
 
-# The symbols that users of the original know, by level.
+# By level, the symbols that users of the original program know.
 _SYMBOLS = {"debug": "·", "info": "✅", "warning": "⚠️ ", "error": "❌", "critical": "🚨"}
 _KEPT = frozenset({"level", "time", "event"})
 
 
-class Unbreakable:
-    """A stream that drops lines nobody takes: a full disk or a closed pipe must not end a program that has something to say."""
+class TolerantStream:
+    """A stream that drops what cannot be written: a full disk must not end the program."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -53,7 +53,7 @@ def configure(log_format: str = "auto", level: str = "info", stream: TextIO | No
     ``log_format`` is ``auto`` (console on a terminal, JSON otherwise), ``console`` or ``json``.
     Everything goes to standard output: platforms read standard error as errors.
     """
-    out: Any = Unbreakable(stream or sys.stdout)
+    out: Any = TolerantStream(stream or sys.stdout)
     console = log_format == "console" or (log_format == "auto" and out.isatty())
     processors: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -89,7 +89,7 @@ def _redact(_logger: Any, _method: str, event: Event) -> Event:
 
 
 def _to_json(_logger: Any, _method: str, event: Event) -> str:
-    import msgspec  # the encoder of the wire also writes the log; imported late to keep this module light
+    import msgspec  # imported late to keep this module light
 
     sentence = event.pop("event", "")
     line = {"message": sentence, "level": event.pop("level", "info"), "time": event.pop("time", None)}
@@ -111,7 +111,7 @@ def _console(out: TextIO) -> Any:
 
 
 class _Bridge(logging.Handler):
-    """Sends records of libraries through structlog, so that one format and one redaction hold for all."""
+    """Sends the records of libraries through structlog, for one format and one redaction."""
 
     def emit(self, record: logging.LogRecord) -> None:
         logger = structlog.get_logger(source=record.name)

@@ -1,6 +1,6 @@
-"""A thread that watches the event loop: a stalled loop writes all stacks, then ends the process so that it is restarted.
+"""Watches the event loop from a thread: dumps all stacks of a stalled loop, then ends the process.
 
-Neither Docker nor Railway restarts a process that runs and does not answer; this thread is what does.
+Docker and Railway restart a process that ends, but not one that runs and does not answer.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def _end_process(code: int) -> NoReturn:
 
 
 class LoopGuard:
-    """Stamps the loop every ``stamp_s`` seconds; a silence of ``dump_s`` dumps stacks, of ``kill_s`` ends the process."""
+    """Dumps stacks after a stall of ``dump_s`` seconds, ends the process after ``kill_s``."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class LoopGuard:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to watch the running loop."""
+        """Start to watch the running loop."""
         self._stamp = time.monotonic()
         self._tick(asyncio.get_running_loop(), None)
         self._thread = threading.Thread(target=self._watch, name="loop-guard", daemon=True)
@@ -59,21 +59,21 @@ class LoopGuard:
 
     @property
     def age_s(self) -> float:
-        """Seconds since the loop last turned; may be read from any thread."""
+        """Seconds since the last turn of the loop; any thread may read it."""
         return time.monotonic() - self._stamp
 
     @property
     def lag_s(self) -> float:
-        """How late the last stamp was, in seconds; the age counts when the loop hangs right now."""
+        """Seconds by which the last stamp was late, or by which the next one is."""
         return max(self._lag_s, self.age_s - self._stamp_s, 0.0)
 
     def take_worst_lag_s(self) -> float:
-        """The worst lag in seconds since this was last asked, then forget it."""
+        """The worst lag in seconds since the last call."""
         worst, self._worst_lag_s = max(self._worst_lag_s, self.lag_s), 0.0
         return worst
 
     def worst_stall_s(self, since: float) -> float:
-        """The longest stall in seconds that ended after ``since`` (``time.monotonic()``), or goes on now."""
+        """The longest stall in seconds that ended after ``since`` (monotonic) or still lasts."""
         ended = [length for end, length in self._stalls if end >= since]
         return max([*ended, self.lag_s])
 
@@ -83,12 +83,12 @@ class LoopGuard:
         self._worst_lag_s = max(self._worst_lag_s, self._lag_s)
         if self._lag_s > 0.05:
             self._stalls.append((self._stamp, self._lag_s))
-        # On whole multiples, so that other loops that wake regularly can wake together with this one.
+        # On whole multiples, so that other regular loops can wake together with this one.
         next_due = (loop.time() // self._stamp_s + 1) * self._stamp_s
         self._handle = loop.call_at(next_due, self._tick, loop, next_due)
 
     def _look_in_s(self) -> float:
-        """A loop that turned lately cannot have stalled for long, and its guard need not wake up every second."""
+        """Seconds to the next look: after a recent turn the loop cannot be stalled for long."""
         first_s = min(self._dump_s, self._kill_s)
         return first_s / 4 if self.age_s < first_s / 2 else min(1.0, first_s / 4)
 
@@ -98,8 +98,7 @@ class LoopGuard:
         while not self._stopped.wait(self._look_in_s()):
             now = time.monotonic()
             if now - last_look > self._dump_s / 2:
-                # This thread did not run either: the whole process was stopped or the machine slept.
-                # The loop deserves a fresh chance before it is judged.
+                # This thread did not run either: the process was stopped or the machine slept.
                 self._stamp = now
             last_look = now
             age = self.age_s

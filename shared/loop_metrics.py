@@ -1,6 +1,6 @@
-"""Measures every turn of an event loop, none left out: from the moment it woke until it is ready to wait again.
+"""Measures every turn of an event loop, from the moment it wakes until it waits again.
 
-A turn is what whoever asks has to wait for. A lag that is looked at now and then misses most stalls; this misses none.
+A caller may have to wait for one whole turn. Sampling the lag now and then would miss most stalls.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ BOUNDS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25,
 
 
 class LoopMeter:
-    """Turns by length, in seconds. Only the loop's own thread counts; any thread may read."""
+    """Turns by length in seconds. The thread of the loop writes, any thread may read."""
 
     def __init__(self) -> None:
         self.in_bucket = [0] * (len(BOUNDS_S) + 1)
@@ -29,12 +29,12 @@ class LoopMeter:
         self.total_s += length_s
 
     def new_loop(self) -> asyncio.AbstractEventLoop:
-        """A loop whose turns are counted here; the ``loop_factory`` of ``asyncio.Runner``."""
+        """A loop that reports its turns here; the ``loop_factory`` of ``asyncio.Runner``."""
         return asyncio.SelectorEventLoop(_CountingSelector(self))
 
 
 class _CountingSelector(selectors.DefaultSelector):
-    """The loop asks for events exactly once a turn, so that call is where one turn ends and the next begins."""
+    """Marks the turns: the loop calls ``select`` exactly once in each."""
 
     def __init__(self, turns: LoopMeter) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Takes telephone numbers, tokens, QR and pairing codes out of whatever is about to be written."""
+"""Masks telephone numbers, tokens, QR and pairing codes in texts and fields of the log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SECRET_KEYS = re.compile(
 )
 # A WhatsApp address, whole: user, device and server.
 _JID = re.compile(r"[\w.+-]+(?::\d+)?@(?:s\.whatsapp\.net|lid|g\.us|c\.us|broadcast|newsletter)")
-# 8 to 15 digits in a row, with an optional plus, not part of a longer word, a decimal or a hexadecimal number.
+# 8 to 15 digits, with an optional plus; no part of a word, a decimal or hexadecimal number.
 _PHONE = re.compile(r"(?<![\w.\-:])\+?\d{8,15}(?![\w.\-:]\w|\w)")
 _QR = re.compile(r"\b[12]@[A-Za-z0-9+/=,]{20,}")
 _BEARER = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]+", re.I)
@@ -24,7 +24,7 @@ _QUERY_SECRET = re.compile(r"([?&](?:token|key|secret|password|sig|signature)=)[
 
 def redact_text(text: str) -> str:
     """``text`` with every secret-looking part masked."""
-    # Most texts are short words: a pattern is tried only where what it cannot do without is there.
+    # Most texts are short words: each pattern is tried only where its character occurs.
     if "://" in text:
         text = _URL_SECRET.sub(MASK, text)
     if "?" in text or "&" in text:
@@ -45,7 +45,7 @@ def _is_secret(key: str) -> bool:
 
 
 def redact_value(key: str, value: Any) -> Any:
-    """``value`` as it may be logged under ``key``; containers are walked, numbers and booleans are left alone."""
+    """``value`` as it may be logged under ``key``; walks containers, keeps numbers."""
     if isinstance(value, bool | int | float) or value is None:
         return value
     if _is_secret(key):

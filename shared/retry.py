@@ -1,9 +1,12 @@
-"""Retries at the edge, built in one place: named exceptions, exponential with jitter, attempts and a total deadline."""
+"""Builds retries: exponential backoff with jitter, a limit of attempts and of time."""
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 import tenacity
 
@@ -20,10 +23,11 @@ def retrying(
     cap_s: float,
     on_attempt: Callable[[int, BaseException], None] | None = None,
 ) -> tenacity.AsyncRetrying:
-    """A tenacity retrier that raises the last error itself (``reraise``).
+    """A tenacity retrier that raises the last error itself.
 
-    ``attempts`` counts the first try; no new try starts once ``total_s`` seconds have gone by. Waits grow from
-    ``first_s`` to ``cap_s`` seconds with full jitter. ``on_attempt(number, error)`` is called after every failed try.
+    ``attempts`` counts the first try; no try starts after ``total_s`` seconds. Waits grow from
+    ``first_s`` to ``cap_s`` seconds with full jitter. ``on_attempt(number, error)`` is called after
+    every failed try.
     """
 
     def after(state: tenacity.RetryCallState) -> None:
@@ -35,7 +39,7 @@ def retrying(
     started = clock.monotonic()
 
     def out_of_time(_state: tenacity.RetryCallState) -> bool:
-        # tenacity's own stop_after_delay reads the machine's clock; ours may be a fake one.
+        # stop_after_delay of tenacity would read the machine's clock.
         return clock.monotonic() - started >= total_s
 
     limit = tenacity.stop_after_attempt(attempts)
@@ -51,6 +55,22 @@ def retrying(
 
 
 def full_jitter(attempt: int, *, first_s: float, cap_s: float, pick: Callable[[], float] = random.random) -> float:
-    """Seconds to wait before try ``attempt + 1``: uniform between 0 and ``min(cap, first x 2^attempt)``."""
+    """Seconds to wait before try ``attempt + 1``: uniform up to ``min(cap, first x 2^attempt)``."""
     ceiling = min(cap_s, first_s * 2.0 ** min(attempt, 32))
     return pick() * ceiling
+
+
+def retry_after_s(value: str | None, now: datetime) -> float | None:
+    """``Retry-After`` in seconds, from a number or a date, never negative; None when unusable."""
+    if not value:
+        return None
+    try:
+        wait = float(value)
+    except ValueError:
+        try:
+            moment = parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        wait = ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds()
+        return max(wait, 0.0)
+    return wait if math.isfinite(wait) and wait >= 0 else None

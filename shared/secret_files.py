@@ -1,4 +1,4 @@
-"""Secrets made at first start: whichever program comes first makes the file, the other reads the same one."""
+"""Makes secrets at first start: one program makes the file, the other one reads it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from shared.settings import Secret
 
 
 def read_or_create(folder: Path, name: str) -> Secret:
-    """The secret kept in ``folder/name``; made atomically, mode 0600, when it is not there.
+    """The secret in ``folder/name``; made atomically with mode 0600 when it is not there.
 
-    Raises ``OSError`` when the folder cannot be written and ``ValueError`` when the file is there and empty.
+    Raises ``OSError`` when the folder cannot be written and ``ValueError`` when the file is empty.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     target = folder / name
@@ -25,7 +25,7 @@ def read_or_create(folder: Path, name: str) -> Secret:
         finally:
             os.close(descriptor)
         try:
-            # A link fails when the target exists, so two programs that start together keep one value.
+            # A link fails when the target exists: two programs that start together keep one value.
             os.link(draft, target)
         except FileExistsError:
             pass

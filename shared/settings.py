@@ -1,7 +1,7 @@
-"""Reads the environment, once: typed, frozen settings, all faults reported together by variable name.
+"""Reads the environment into typed, frozen settings; reports all wrong variables together, by name.
 
-A settings class is a frozen dataclass whose fields are made by :func:`setting`. ``NAME_FILE`` holds the path of a file
-with the value of ``NAME`` wherever ``NAME`` is a secret.
+A settings class is a frozen dataclass with fields made by :func:`setting`. For a secret ``NAME``,
+``NAME_FILE`` may hold the path of a file with the value.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 S = TypeVar("S")
+N = TypeVar("N", int, float)
 
 
 class Secret:
-    """A text that never shows itself: ``repr``, ``str`` and logs print a mask. ``reveal()`` gives the text."""
+    """A text that ``repr``, ``str`` and logs print as a mask. ``reveal()`` gives the text."""
 
     __slots__ = ("_text",)
 
@@ -42,31 +43,29 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How one kind of value is read from text, and the words that say what is accepted."""
+    """How one kind of value is read from text, and what is accepted in words."""
 
     parse: Callable[[str], Any]
     accepts: str
     secret: bool = False
 
 
-def integer(low: int, high: int) -> Kind:
-    def parse(text: str) -> int:
-        value = int(text)
+def _within(read: Callable[[str], N], low: N, high: N) -> Callable[[str], N]:
+    def parse(text: str) -> N:
+        value = read(text)
         if not low <= value <= high:
             raise ValueError
         return value
 
-    return Kind(parse, f"a whole number from {low} to {high}")
+    return parse
+
+
+def integer(low: int, high: int) -> Kind:
+    return Kind(_within(int, low, high), f"a whole number from {low} to {high}")
 
 
 def number(low: float, high: float) -> Kind:
-    def parse(text: str) -> float:
-        value = float(text)
-        if not low <= value <= high:
-            raise ValueError
-        return value
-
-    return Kind(parse, f"a number from {low:g} to {high:g}")
+    return Kind(_within(float, low, high), f"a number from {low:g} to {high:g}")
 
 
 _UNIT_MS = {"": 1, "ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -75,15 +74,13 @@ _UNIT_MS = {"": 1, "ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_
 def duration(low_ms: int, high_ms: int) -> Kind:
     """Milliseconds: ``600000``, or with a unit ``10m`` (ms, s, m, h, d)."""
 
-    def parse(text: str) -> int:
+    def milliseconds(text: str) -> int:
         match = re.fullmatch(r"(\d+)\s*(ms|s|m|h|d|)", text.strip().lower())
         if not match:
             raise ValueError
-        value = int(match[1]) * _UNIT_MS[match[2]]
-        if not low_ms <= value <= high_ms:
-            raise ValueError
-        return value
+        return int(match[1]) * _UNIT_MS[match[2]]
 
+    parse = _within(milliseconds, low_ms, high_ms)
     return Kind(parse, f"milliseconds from {low_ms} to {high_ms}, or a number with ms, s, m, h or d (10m, 24h, 7d)")
 
 
@@ -105,7 +102,7 @@ def choice(*names: str) -> Kind:
 
 
 def choices(*names: str) -> Kind:
-    """Several of ``names``, separated by commas, in order, each once."""
+    """Several of ``names``, separated by commas; order is kept, repetitions are dropped."""
 
     def parse(text: str) -> tuple[str, ...]:
         values = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
@@ -169,7 +166,7 @@ def urls(*schemes: str) -> Kind:
 
 
 def secret_urls() -> Kind:
-    """Several URLs of any scheme that may carry tokens: kept as secrets, never printed."""
+    """Several URLs of any scheme; they may hold tokens, so they are secrets."""
 
     def parse(raw: str) -> tuple[Secret, ...]:
         parts = [part for part in re.split(r"[,\s]+", raw) if part]
@@ -188,7 +185,8 @@ _UNSET: Any = object()
 def setting(name: str, kind: Kind, *, default: Any = _UNSET, shown_default: str | None = None, about: str) -> Any:
     """A field of a settings class, read from the variable ``name``.
 
-    ``shown_default`` is what tables print for the default, when ``str(default)`` would not be what a person writes.
+    ``shown_default`` is the default as tables print it, where ``str(default)`` is not what a person
+    writes.
     """
     metadata = {"name": name, "kind": kind, "about": about, "shown_default": shown_default}
     if default is _UNSET:
@@ -198,7 +196,7 @@ def setting(name: str, kind: Kind, *, default: Any = _UNSET, shown_default: str 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One variable that cannot be used. ``value`` is left out for secrets."""
+    """One variable that cannot be used. ``value`` is None for secrets."""
 
     name: str
     value: str | None
@@ -218,11 +216,11 @@ class SettingsError(Exception):
 
 
 def load(cls: type[S], environ: Mapping[str, str] | None = None) -> S:
-    """Read ``cls`` from ``environ`` (the process's own when not given).
+    """Read ``cls`` from ``environ``, by default that of the process.
 
-    An empty value counts as unset, because compose files pass empty strings for variables without a value.
-    A class may have a method ``faults(self) -> list[Fault]`` that judges variables together.
-    Raises :class:`SettingsError` with every fault.
+    An empty value counts as unset: compose files pass empty strings for variables without a value.
+    A class may have a method ``faults(self) -> list[Fault]`` that checks variables together. Raises
+    :class:`SettingsError`.
     """
     source = os.environ if environ is None else environ
     faults: list[Fault] = []
@@ -262,13 +260,13 @@ def _raw(source: Mapping[str, str], name: str, kind: Kind) -> tuple[str | None, 
     except ValueError:  # not UTF-8, or a NUL in the path
         return None, Fault(f"{name}_FILE", file, "a readable file of UTF-8 text")
     if not read:
-        # Somebody meant to give a secret: going on without one could open what it should close.
+        # The operator meant to set a secret: without it, access could stay open.
         return None, Fault(f"{name}_FILE", file, "a file that is not empty")
     return read, None
 
 
 def environment() -> dict[str, str]:
-    """A copy of the process's environment, for programs that start others and hand it on."""
+    """A copy of the environment of the process, for programs that start others."""
     return dict(os.environ)
 
 
@@ -277,14 +275,9 @@ def load_or_exit(cls: type[S], environ: Mapping[str, str] | None = None) -> S:
     try:
         return load(cls, environ)
     except SettingsError as error:
-        _exit_with(error)
-
-
-def _exit_with(error: SettingsError) -> NoReturn:
-    print(f"Configuration error: {len(error.faults)} variable(s) cannot be used", file=sys.stderr)  # noqa: T201
-    for fault in error.faults:
-        print(f"  {fault}", file=sys.stderr)  # noqa: T201
-    raise SystemExit(2)
+        lines = [f"Configuration error: {len(error.faults)} variable(s) cannot be used", *map(str, error.faults)]
+        print("\n  ".join(lines), file=sys.stderr)  # noqa: T201
+        raise SystemExit(2) from None
 
 
 def environment_without_secrets(cls: type[Any], environ: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -296,7 +289,7 @@ def environment_without_secrets(cls: type[Any], environ: Mapping[str, str] | Non
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """One variable for tables: its name, default as a person writes it, what is accepted and what it does."""
+    """One variable for tables."""
 
     name: str
     default: str
@@ -306,27 +299,22 @@ class Described:
 
 
 def describe(cls: type[Any]) -> list[Described]:
-    """Every variable of ``cls`` in order; the README's table, .env.example and ``veilleur doctor`` are made from it."""
+    """Every variable of ``cls`` in order, for the documents and ``veilleur doctor``."""
     rows = []
     for field in dataclasses.fields(cls):
         kind = cast(Kind, field.metadata["kind"])
         shown = field.metadata["shown_default"]
         if shown is None:
-            has_none = field.default is dataclasses.MISSING or field.default is None or field.default == ()
-            shown = (
-                ""
-                if has_none
-                else str(field.default).lower()
-                if isinstance(field.default, bool)
-                else str(field.default)
-            )
+            default = field.default
+            shown = "" if default in (dataclasses.MISSING, None, ()) else str(default)
+            shown = shown.lower() if isinstance(default, bool) else shown
         rows.append(Described(field.metadata["name"], shown, kind.accepts, field.metadata["about"], kind.secret))
     return rows
 
 
 @dataclass(frozen=True, kw_only=True)
 class CommonSettings:
-    """What both programs read. Each program's own class adds PORT, with its own default."""
+    """The variables of both programs. Each program has a class of its own that adds PORT."""
 
     host: str | None = setting(
         "HOST",

@@ -1,4 +1,4 @@
-"""Looks at a SQLite file and leaves nothing behind: a program that refuses a database has not touched its folder."""
+"""Opens a SQLite file for reading only and leaves nothing behind in its folder."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def looking_at(file: Path, timeout_s: float) -> Iterator[sqlite3.Connection]:
-    """A connection that reads ``file``, which nobody else may write meanwhile. Raises ``sqlite3.Error``."""
-    # Reading a file in WAL mode makes the two side files, and a reader may not take them away again. Without a
-    # write-ahead log there is nothing in it to miss, so the file can be read as one that never changes.
+def open_readonly(file: Path, timeout_s: float) -> Iterator[sqlite3.Connection]:
+    """A connection that reads ``file``, which no program may write. Raises ``sqlite3.Error``."""
+    # A reader of a file in WAL mode makes two side files and may not remove them. Without a
+    # write-ahead log nothing is missed by reading the file as one that never changes.
     log = file.with_name(file.name + "-wal")
     how = "mode=ro" if log.exists() else "mode=ro&immutable=1"
     connection = sqlite3.connect(f"{file.absolute().as_uri()}?{how}", uri=True, timeout=timeout_s)
-    try:
+    with contextlib.closing(connection):
         yield connection
-    finally:
-        connection.close()

@@ -1,4 +1,4 @@
-"""Background tasks with names: a loop that crashes is loud, makes the program unhealthy, and is started again."""
+"""Runs background loops by name: a crash is logged, the loop counts as dead and restarts."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from shared.clock import Clock
 
 log = logs.get(__name__)
 
+# An endless loop and its name.
+Loop = tuple[str, Callable[[], Awaitable[None]]]
+
 
 class TaskGroupOfLoops:
-    """Owns the endless loops of one program. ``dead()`` names those that crashed and have not run well since."""
+    """The endless loops of one program. ``dead()`` names those that have not recovered."""
 
     def __init__(self, clock: Clock, *, restart_delay_s: float = 1.0) -> None:
         self._clock = clock
@@ -22,17 +25,17 @@ class TaskGroupOfLoops:
         self._crashed: dict[str, str] = {}
 
     def start(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
-        """Run ``loop`` until :meth:`stop`. One that raises is logged, marked dead and started again after a delay."""
+        """Run ``loop`` until :meth:`stop`; restart it after a delay when it raises."""
         if name in self._tasks:
             raise ValueError(f"loop {name} is already running")
         self._tasks[name] = asyncio.create_task(self._keep(name, loop), name=name)
 
     def dead(self) -> dict[str, str]:
-        """Crashed loops by name, with the kind of error; empty when all is well."""
+        """Crashed loops by name, with the type of the error."""
         return dict(self._crashed)
 
     async def stop(self) -> None:
-        """Cancel every loop and wait until all have ended."""
+        """Cancel all loops and wait for their end."""
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
@@ -57,7 +60,7 @@ class TaskGroupOfLoops:
             self._forget_when_it_runs(name)
 
     def _forget_when_it_runs(self, name: str) -> None:
-        # A restarted loop counts as alive once it got through ten of the restart delays without raising.
+        # A restarted loop counts as alive when it runs for ten restart delays without an error.
         async def forget() -> None:
             await self._clock.sleep(self._restart_delay_s * 10)
             self._crashed.pop(name, None)
@@ -65,11 +68,35 @@ class TaskGroupOfLoops:
         spawn(forget(), name=f"{name}.recovery")
 
 
+class TaskSet:
+    """The tasks of one owner. After :meth:`close` no task starts."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._closed = False
+
+    def start(self, work: Coroutine[Any, Any, Any], *, name: str) -> None:
+        """Run ``work`` as a task; its error is logged."""
+        if self._closed:
+            work.close()
+            return
+        task = spawn(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Cancel every task and wait until all have ended."""
+        self._closed = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
 _running: set[asyncio.Task[Any]] = set()
 
 
 def spawn(work: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
-    """A task that is kept alive until it ends and whose error is logged; never fire and forget."""
+    """A task that is referenced until it ends; its error is logged."""
     task = asyncio.create_task(work, name=name)
     _running.add(task)
     task.add_done_callback(_finished)

@@ -1,4 +1,4 @@
-"""A loop's alarm clock: sleeps for a time and is woken early when there is work."""
+"""An event with a timeout on the injected clock, for loops that sleep until there is work."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from shared.clock import Clock
 
 
 class Wake:
-    """One loop waits, anybody may :meth:`set`. A set that comes while nobody waits is not lost."""
+    """One loop waits, any task may :meth:`set`. A set that comes while the loop is busy is kept."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -19,16 +19,10 @@ class Wake:
 
     async def wait(self, seconds: float | None = None) -> None:
         """Return when set, or after ``seconds`` of the clock."""
-        if seconds is None:
+        cancel = None if seconds is None else self._clock.alarm(max(0, seconds), self._event.set)
+        try:
             await self._event.wait()
-        elif not self._event.is_set():
-            naps = [
-                asyncio.ensure_future(self._event.wait()),
-                asyncio.ensure_future(self._clock.sleep(max(0, seconds))),
-            ]
-            try:
-                await asyncio.wait(naps, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for nap in naps:
-                    nap.cancel()
+        finally:
+            if cancel is not None:
+                cancel()
         self._event.clear()

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import inspect
 import os
 import shutil
+import warnings
 from collections.abc import AsyncIterator, Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support import leaks
 from tests.support.receiver import Receiver
 
 # Hypothesis fails what takes longer than 200 ms once, and what is slow to make examples: both are the machine's, not the code's.
@@ -36,11 +41,25 @@ def pytest_runtest_makereport(
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker("properties")
         for marker, programs in _NEEDS.items():
             missing = [name for name in programs if item.get_closest_marker(marker) and shutil.which(name) is None]
             if missing:
                 item.add_marker(pytest.mark.skip(reason=f"not installed: {', '.join(missing)} (.ci/run installs it)"))
     _long_first(items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    with warnings.catch_warnings():
+        # Importing neonize leaves pipes of ``os.popen`` open; what tests leave open is still an error.
+        warnings.simplefilter("ignore", ResourceWarning)
+        result = yield
+        # What was imported and collected stays: later collections of garbage need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+    return result
 
 
 def _long_first(items: list[pytest.Item]) -> None:
@@ -58,6 +77,23 @@ def _long_first(items: list[pytest.Item]) -> None:
         ordered += [*mine, *short[:size]]
         del short[:size]
     items[:] = ordered + short
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left(request: pytest.FixtureRequest) -> None:
+    """An asynchronous test ends all it started; it is set up first, so it checks after all other fixtures are down."""
+    if inspect.iscoroutinefunction(getattr(request, "function", None)):
+        request.getfixturevalue("_nothing_is_left_on_the_loop")
+
+
+@pytest.fixture
+async def _nothing_is_left_on_the_loop() -> AsyncIterator[None]:
+    leaks.watch(asyncio.get_running_loop())
+    yield
+    left = await leaks.tasks_left()
+    assert not left, "tasks go on after the test:\n" + "\n".join(left)
+    found = leaks.take_found()
+    assert not found, "errors that no one looked at:\n" + "\n".join(found)
 
 
 @pytest.fixture

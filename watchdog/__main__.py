@@ -1,4 +1,4 @@
-"""``python -m watchdog``: settings, port, ledger, serve. Exit codes: 0 stopped, 1 cannot run, 2 wrong settings."""
+"""``python -m watchdog``. Exit codes: 0 stopped, 1 cannot run, 2 wrong settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from watchdog.settings import WatchdogSettings
 
 
 def main() -> int:
-    os.umask(0o077)  # keys, pairings and messages: what is written here is nobody else's to read
+    os.umask(0o077)  # files hold keys, pairings and messages: readable by this user only
     settings = load_or_exit(WatchdogSettings)
     logs.configure(settings.log_format, settings.log_level)
     sockets = bind_or_exit(settings.host, settings.port)

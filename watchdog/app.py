@@ -1,4 +1,4 @@
-"""Builds the watchdog: the only place that constructs, in dependency order, and takes down in the reverse."""
+"""Builds the watchdog, starts its parts in order of dependency and stops them in reverse."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import aiohttp
 from aiohttp import web
 
 from shared import logs
-from shared.clock import Clock, SystemClock
+from shared.boot import Boot
+from shared.clock import Clock, SystemClock, epoch_ms
 from shared.loop_guard import LoopGuard
 from shared.secret_files import read_or_create
 from shared.settings import Secret
 from shared.tasks import TaskGroupOfLoops
 from shared.web import livez, metrics, middleware
-from watchdog import keys, wiring
-from watchdog.boot import Boot
+from watchdog.base import Base
 from watchdog.domain.ports import Notifier
 from watchdog.flow.cycle import Cycle
 from watchdog.flow.deadman import Deadman
@@ -28,16 +28,18 @@ from watchdog.flow.repair_context import RepairContext
 from watchdog.flow.steady_time import SteadyTime
 from watchdog.ledger import outbox, runs
 from watchdog.ledger.sqlite import Ledger
-from watchdog.metrics.delivery_meter import DeliveryMeter
-from watchdog.metrics.meter import PREFIX, Meter
-from watchdog.metrics.repair_meter import RepairMeter
+from watchdog.metrics.delivery import DeliveryMetrics
+from watchdog.metrics.pings import PREFIX, PingMetrics
+from watchdog.metrics.repairs import RepairMetrics
 from watchdog.notifiers import table
 from watchdog.notifiers.log import LogNotifier
+from watchdog.parts import PARTS, Parts
 from watchdog.remediators import table as remediators
 from watchdog.settings import WatchdogSettings
 from watchdog.status import api, own_health, pages
 from watchdog.status.access import Access
-from watchdog.status.snapshot import StatusSnapshot
+from watchdog.status.snapshot import SNAPSHOT, StatusSnapshot
+from watchdog.watch import Watch
 
 log = logs.get(__name__)
 
@@ -50,45 +52,46 @@ def build_app(
     guard: LoopGuard | None = None,
     sockets: list[socket.socket] | None = None,
 ) -> web.Application:
-    """The whole watchdog, not started. ``ledger`` is open; the app closes it. ``sockets`` are where it will listen."""
-    clock = clock or SystemClock()
-    registry = metrics.new_registry()
+    """The watchdog, not started. It closes ``ledger``; it will listen on ``sockets``."""
+    clock, sockets = clock or SystemClock(), sockets or []
+    base = Base(
+        settings=settings,
+        ledger=ledger,
+        clock=clock,
+        boot=Boot.of(clock),
+        guard=guard
+        or LoopGuard(
+            stamp_s=_stamp_s(settings), dump_s=settings.stall_dump_ms / 1000, kill_s=settings.stall_exit_ms / 1000
+        ),
+        token=settings.watchdog_token or read_or_create(settings.secrets_path, "watchdog-token"),
+        registry=metrics.new_registry(),
+        own_port=sockets[0].getsockname()[1] if sockets else None,
+    )
     app = web.Application(
-        middlewares=[middleware.problems(clock, metrics.http_measure(registry, PREFIX))], client_max_size=1024 * 1024
+        middlewares=[middleware.problems(clock, metrics.http_measure(base.registry, PREFIX))],
+        client_max_size=1024 * 1024,
     )
-    app[keys.SETTINGS], app[keys.CLOCK], app[keys.LEDGER], app[keys.REGISTRY] = settings, clock, ledger, registry
-    app[keys.MOMENTS] = SteadyTime(clock)
-    app[keys.BOOT] = boot = Boot(clock.monotonic(), clock.now())
-    app[keys.GUARD] = guard or LoopGuard(
-        stamp_s=_stamp_s(settings), dump_s=settings.stall_dump_ms / 1000, kill_s=settings.stall_exit_ms / 1000
+    app.cleanup_ctx.extend([_guarded(base.guard, sockets), _running(base)])
+    app.router.add_get("/health", own_health.handle)
+    app.router.add_get("/livez", livez.handler(base.guard))
+    app.router.add_get(
+        "/metrics", metrics.handler(base.registry, settings.metrics_token, lambda: _update_gauges(app[PARTS]))
     )
-    app[keys.LOOPS] = TaskGroupOfLoops(clock)
-    app[keys.TOKEN] = settings.watchdog_token or read_or_create(settings.secrets_path, "watchdog-token")
-    app[keys.METER] = Meter(registry, version=boot.version, targets=tuple(settings.targets))
-    app[keys.DELIVERY_METER] = DeliveryMeter(registry, PREFIX)
-    app[keys.REPAIR_METER] = RepairMeter(registry, PREFIX)
-    app[keys.CYCLE] = Cycle(clock)
-    app[keys.OWN_PORT] = [sock.getsockname()[1] for sock in (sockets or [])][:1]
-    app[keys.ACCESS] = Access(settings.status_page_public, settings.status_page_token, app[keys.TOKEN])
-    app.cleanup_ctx.extend([_guarding(sockets or []), _ledger, _delivery, _deciding, _repairing, _showing, _watching])
-    app.router.add_get("/health", own_health.handler(lambda: _health(app)))
-    app.router.add_get("/livez", livez.handler(app[keys.GUARD]))
-    app.router.add_get("/metrics", metrics.handler(registry, settings.metrics_token, lambda: _look(app)))
-    api.add_routes(app)
-    pages.add_routes(app, clock)
+    access = Access(settings.status_page_public, settings.status_page_token, base.token)
+    api.add_routes(app, access)
+    pages.add_routes(app, access, clock)
     return app
 
 
 def _stamp_s(settings: WatchdogSettings) -> float:
-    """A stall excuses a ping that timed out when it is a fifth of the time-out: no need to look more than twice in that."""
+    """A stall of a fifth of the timeout excuses a ping: two stamps within that are enough."""
     return min(1.0, max(0.5, settings.timeout_ms / 10_000))
 
 
-def _guarding(sockets: list[socket.socket]) -> Callable[[web.Application], AsyncIterator[None]]:
-    async def run(app: web.Application) -> AsyncIterator[None]:
-        guard = app[keys.GUARD]
+def _guarded(guard: LoopGuard, sockets: list[socket.socket]) -> Callable[[web.Application], AsyncIterator[None]]:
+    async def run(_app: web.Application) -> AsyncIterator[None]:
         guard.start()
-        answerer = livez.StallAnswerer(guard, sockets) if sockets else None
+        answerer = livez.StallResponder(guard, sockets) if sockets else None
         if answerer is not None:
             answerer.start()
         yield
@@ -99,130 +102,128 @@ def _guarding(sockets: list[socket.socket]) -> Callable[[web.Application], Async
     return run
 
 
-async def _ledger(app: web.Application) -> AsyncIterator[None]:
-    yield
-    app[keys.LEDGER].close()
+def _running(base: Base) -> Callable[[web.Application], AsyncIterator[None]]:
+    async def run(app: web.Application) -> AsyncIterator[None]:
+        try:
+            async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(use_dns_cache=False)) as http:
+                app[PARTS] = parts = _build(base, http)
+                app[SNAPSHOT] = snapshot = StatusSnapshot(parts)
+                parts.pipeline.decided.subscribe(snapshot.on_decided)
+                await _start(parts)
+                yield
+                await parts.loops.stop()
+                await parts.housekeeping.end()
+        finally:
+            base.ledger.close()
+
+    return run
 
 
-async def _delivery(app: web.Application) -> AsyncIterator[None]:
-    settings, clock = app[keys.SETTINGS], app[keys.CLOCK]
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(use_dns_cache=False)) as http:
-        app[keys.HTTP] = http
-
-        def notifiers(urls: tuple[Secret, ...]) -> list[Notifier]:
-            return [table.build(url, http, clock, webhook_secret=settings.alert_webhook_secret) for url in urls]
-
-        # Fallback channels without any first one are first ones: nothing would ever make them needed.
-        first = settings.alert_urls or settings.alert_fallback_urls
-        app[keys.DISPATCHER] = Dispatcher(
-            app[keys.LEDGER],
-            [LogNotifier(), *notifiers(first)],
-            notifiers(settings.alert_fallback_urls),
-            clock,
-            app[keys.DELIVERY_METER],
-        )
-        yield
-
-
-async def _deciding(app: web.Application) -> AsyncIterator[None]:
-    settings, clock, boot, ledger = app[keys.SETTINGS], app[keys.CLOCK], app[keys.BOOT], app[keys.LEDGER]
-    targets = tuple(settings.targets)
-    app[keys.PIPELINE] = pipeline = Pipeline(
+def _build(base: Base, http: aiohttp.ClientSession) -> Parts:
+    settings, clock, ledger, boot = base.settings, base.clock, base.ledger, base.boot
+    steady_time, cycle = SteadyTime(clock), Cycle(clock)
+    pings = PingMetrics(base.registry, version=boot.version, targets=tuple(settings.targets))
+    delivery = DeliveryMetrics(base.registry, PREFIX)
+    dispatcher = _dispatcher(base, http, delivery)
+    pipeline = Pipeline(
         ledger=ledger,
-        moments=app[keys.MOMENTS],
-        policy=wiring.policy(settings),
-        channels=app[keys.DISPATCHER].channels,
+        steady_time=steady_time,
+        policy=settings.policy,
+        channels=dispatcher.channels,
         boot_id=boot.boot_id,
-        targets=targets,
+        targets=tuple(settings.targets),
     )
-    pipeline.tell(app[keys.METER].take)
-    app[keys.UPKEEP] = Housekeeping(
-        ledger=ledger, pipeline=pipeline, clock=clock, moments=app[keys.MOMENTS], boot_id=boot.boot_id
+    watches = {
+        target: Watch(
+            target,
+            url,
+            base,
+            steady_time=steady_time,
+            pipeline=pipeline,
+            dispatcher=dispatcher,
+            cycle=cycle,
+            metrics=pings,
+        )
+        for target, url in settings.targets.items()
+    }
+    context = RepairContext(
+        ledger=ledger,
+        pipeline=pipeline,
+        steady_time=steady_time,
+        heartbeats={target: watch.heartbeat for target, watch in watches.items()},
     )
-    app[keys.WATCHES] = {target: wiring.watch(app, target, url) for target, url in settings.targets.items()}
-    dispatcher = app[keys.DISPATCHER]
-    pipeline.tell(lambda decided: dispatcher.kick() if decided.told else None)
-    pipeline.tell(app[keys.CYCLE].take)
-    app[keys.CYCLE].on_end.append(lambda: app[keys.METER].cycle(clock.now().timestamp()))
-    yield
-
-
-async def _repairing(app: web.Application) -> AsyncIterator[None]:
-    settings, clock, moments = app[keys.SETTINGS], app[keys.CLOCK], app[keys.MOMENTS]
-    watches, pipeline = app[keys.WATCHES], app[keys.PIPELINE]
-    view = RepairContext(ledger=app[keys.LEDGER], pipeline=pipeline, moments=moments, watches=watches)
-    app[keys.REPAIRS] = repairs = RepairLoop(
-        ledger=app[keys.LEDGER],
+    repairs = RepairLoop(
+        ledger=ledger,
         clock=clock,
-        steady_ms=lambda: moments.now().steady_ms,
-        look=view.look,
+        steady_ms=lambda: steady_time.now().steady_ms,
+        facts=context.facts,
         remediators={
-            target: remediators.build(settings, target, watch.url, app[keys.HTTP], app[keys.TOKEN])
-            for target, watch in watches.items()
+            target: remediators.build(settings, target, url, http, base.token)
+            for target, url in settings.targets.items()
         },
-        channels=app[keys.DISPATCHER].channels,
-        meter=app[keys.REPAIR_METER],
-        told=app[keys.DISPATCHER].kick,
+        channels=dispatcher.channels,
+        metrics=RepairMetrics(base.registry, PREFIX),
+        on_notice=dispatcher.wake,
         dry_run=settings.remediation_dry_run,
     )
-    pipeline.tell(lambda decided: repairs.kick() if decided.opened or decided.closed else None)
-    yield
-
-
-async def _showing(app: web.Application) -> AsyncIterator[None]:
-    watches = app[keys.WATCHES]
-    app[keys.GATHER] = StatusSnapshot(
-        settings=app[keys.SETTINGS],
-        clock=app[keys.CLOCK],
-        boot=app[keys.BOOT],
-        ledger=app[keys.LEDGER],
-        pipeline=app[keys.PIPELINE],
-        dispatcher=app[keys.DISPATCHER],
-        repair_loop=app[keys.REPAIRS],
-        watches=watches,
-        cycle=app[keys.CYCLE],
-        guard=app[keys.GUARD],
+    pipeline.decided.subscribe(pings.count)
+    pipeline.decided.subscribe(lambda decided: dispatcher.wake() if decided.notices else None)
+    pipeline.decided.subscribe(lambda decided: repairs.wake() if decided.opened or decided.closed else None)
+    pipeline.decided.subscribe(cycle.end)
+    cycle.ended.subscribe(lambda: pings.last_cycle.set(clock.now().timestamp()))
+    housekeeping = Housekeeping(
+        ledger=ledger, pipeline=pipeline, clock=clock, steady_time=steady_time, boot_id=boot.boot_id
     )
-    gather = app[keys.GATHER]
-    app[keys.PIPELINE].tell(lambda decided: gather.forget() if decided.step.flip or decided.closed else None)
-    yield
+    loops = TaskGroupOfLoops(clock)
+    return Parts(base, http, loops, cycle, dispatcher, pipeline, housekeeping, watches, repairs, pings, delivery)
 
 
-async def _watching(app: web.Application) -> AsyncIterator[None]:
-    settings, loops, clock, boot = app[keys.SETTINGS], app[keys.LOOPS], app[keys.CLOCK], app[keys.BOOT]
-    now_ms = int(clock.now().timestamp() * 1000)
-    last_seen_ms = await app[keys.LEDGER].write(
+def _dispatcher(base: Base, http: aiohttp.ClientSession, delivery: DeliveryMetrics) -> Dispatcher:
+    settings = base.settings
+
+    def notifiers(urls: tuple[Secret, ...]) -> list[Notifier]:
+        return [table.build(url, http, base.clock, webhook_secret=settings.alert_webhook_secret) for url in urls]
+
+    # Fallback channels without a primary one are primary: nothing would ever use them otherwise.
+    primary = notifiers(settings.alert_urls or settings.alert_fallback_urls)
+    fallback = notifiers(settings.alert_fallback_urls)
+    return Dispatcher(base.ledger, [LogNotifier(), *primary], fallback, base.clock, delivery)
+
+
+async def _start(parts: Parts) -> None:
+    base = parts.base
+    settings, boot, loops, now_ms = base.settings, base.boot, parts.loops, epoch_ms(base.clock)
+    last_seen_ms = await base.ledger.write(
         lambda c: runs.begin_run(c, boot.boot_id, boot.version, tuple(settings.targets), now_ms)
     )
-    await app[keys.PIPELINE].start(last_seen_ms)
-    await app[keys.DISPATCHER].mend()
-    app[keys.DISPATCHER].start(loops)
+    for target, watch in parts.watches.items():
+        watch.counts.earlier = await base.ledger.read(lambda c, name=target: runs.totals(c, name))  # type: ignore[misc]
+    await parts.pipeline.start(last_seen_ms)
+    await parts.dispatcher.recover()
+    parts.dispatcher.start(loops)
     if settings.deadman_url is not None:
-        _start_deadman(app, settings.deadman_url)
-    if set(settings.remediation) - {"none"}:
-        await app[keys.REPAIRS].load()
-        loops.start("repairs", app[keys.REPAIRS].run)
-    loops.start("upkeep", app[keys.UPKEEP].run)
-    for watch in app[keys.WATCHES].values():
+        _start_deadman(parts, settings.deadman_url)
+    if settings.repairs_by:
+        await parts.repairs.load()
+        loops.start("repairs", parts.repairs.run)
+    loops.start("upkeep", parts.housekeeping.run)
+    for watch in parts.watches.values():
         watch.start(loops, pings=settings.enabled)
-        _say_started(settings, watch.health_url)
-    yield
-    await loops.stop()
-    await app[keys.UPKEEP].end()
+        _log_start(settings, watch.health_url)
 
 
-def _start_deadman(app: web.Application, url: Secret) -> None:
-    clock, ledger = app[keys.CLOCK], app[keys.LEDGER]
+def _start_deadman(parts: Parts, url: Secret) -> None:
+    base = parts.base
 
     async def depth() -> outbox.Depth:
-        return await ledger.read(lambda c: outbox.depth(c, int(clock.now().timestamp() * 1000)))
+        return await base.ledger.read(lambda c: outbox.depth(c, epoch_ms(base.clock)))
 
-    deadman = Deadman(url, app[keys.HTTP], clock, depth, app[keys.DELIVERY_METER])
-    app[keys.CYCLE].on_end.append(deadman.cycle_ended)
-    app[keys.LOOPS].start("deadman", deadman.run)
+    deadman = Deadman(url, parts.http, base.clock, depth, parts.delivery)
+    parts.cycle.ended.subscribe(deadman.cycle_ended)
+    parts.loops.start("deadman", deadman.run)
 
 
-def _say_started(settings: WatchdogSettings, health_url: str) -> None:
+def _log_start(settings: WatchdogSettings, health_url: str) -> None:
     if not settings.enabled:
         log.warning("Keep-alive service is disabled (KEEP_ALIVE_ENABLED=false)", event_name="keepalive.disabled")
         return
@@ -235,28 +236,12 @@ def _say_started(settings: WatchdogSettings, health_url: str) -> None:
     )
 
 
-def _health(app: web.Application) -> own_health.Health:
-    settings, boot = app[keys.SETTINGS], app[keys.BOOT]
-    uptime_ms, age_ms = boot.age_ms(app[keys.CLOCK]), app[keys.CYCLE].age_ms
-    allowed_ms = own_health.CYCLES_LATE * (settings.interval_ms + settings.timeout_ms) + settings.start_delay_ms
-    found = own_health.reasons(
-        dead_loops=app[keys.LOOPS].dead(),
-        ledger_fault=app[keys.PIPELINE].fault,
-        enabled=settings.enabled,
-        cycle_age_ms=age_ms,
-        uptime_ms=uptime_ms,
-        allowed_ms=allowed_ms,
-    )
-    status = "unhealthy" if found else "ok" if settings.enabled else "disabled"
-    return own_health.Health(status, uptime_ms, boot.version, boot.boot_id, settings.enabled, age_ms, found)
-
-
-def _look(app: web.Application) -> None:
-    watches, pipeline = app[keys.WATCHES], app[keys.PIPELINE]
-    app[keys.METER].look(
-        states=pipeline.states,
-        beat_ages_s={name: watch.link.age_s for name, watch in watches.items()},
-        links_up={name: watch.link.up for name, watch in watches.items()},
-        lag_s=app[keys.GUARD].take_worst_lag_s(),
-        ledger_ok=pipeline.fault is None,
+def _update_gauges(parts: Parts) -> None:
+    base = parts.base
+    parts.pings.update_gauges(
+        states=parts.pipeline.states,
+        beat_ages_s={name: watch.link.age_s for name, watch in parts.watches.items()},
+        links_up={name: watch.link.up for name, watch in parts.watches.items()},
+        lag_s=base.guard.take_worst_lag_s(),
+        ledger_ok=parts.pipeline.fault is None,
     )

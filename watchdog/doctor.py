@@ -1,4 +1,4 @@
-"""The watchdog's part of ``veilleur doctor``: settings, ledger, and the check-list before deployment."""
+"""The watchdog's checks of ``veilleur doctor``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from shared.tools.doctor import Check, CheckStatus, Context, settings_checks, sqlite_check
+from shared.doctor import Check, CheckStatus, Context, settings_checks, sqlite_check
 from watchdog.settings import WatchdogSettings
 
 GROUP, BEFORE = "Watchdog", "Before deployment: watchdog"
@@ -21,10 +21,10 @@ def checks(context: Context) -> Iterator[Check]:
     yield sqlite_check(GROUP, Path(settings.data_dir) / "watchdog.db")
     yield _enabled(settings)
     yield _interval(settings)
-    yield _told(settings)
+    yield _alert_channels(settings)
     yield _watched(settings, context)
     yield _repairs(settings)
-    yield _alone(settings)
+    yield _deadman(settings)
 
 
 def _enabled(settings: WatchdogSettings) -> Check:
@@ -42,15 +42,13 @@ def _interval(settings: WatchdogSettings) -> Check:
     return Check(BEFORE, "KEEP_ALIVE_INTERVAL", CheckStatus.OK, shown)
 
 
-def _told(settings: WatchdogSettings) -> Check:
+def _alert_channels(settings: WatchdogSettings) -> Check:
     if settings.alert_urls:
-        more = "with a second way" if settings.alert_fallback_urls else "and no second way"
+        more = "with a fallback" if settings.alert_fallback_urls else "and no fallback"
         shown = f"{len(settings.alert_urls)} channel(s), {more}: prove them with veilleur test-alert"
         return Check(BEFORE, "ALERT_URLS", CheckStatus.OK, shown)
     todo = "set ALERT_URLS to a webhook, a mail address or any service that apprise knows"
-    return Check(
-        BEFORE, "ALERT_URLS", CheckStatus.WARNING, "nobody is told of an outage: alerts go to the log only", todo
-    )
+    return Check(BEFORE, "ALERT_URLS", CheckStatus.WARNING, "no alert channel: alerts go to the log only", todo)
 
 
 def _watched(settings: WatchdogSettings, context: Context) -> Check:
@@ -63,14 +61,13 @@ def _watched(settings: WatchdogSettings, context: Context) -> Check:
 
 
 def _repairs(settings: WatchdogSettings) -> Check:
-    names = [name for name in settings.remediation if name != "none"]
-    if not names:
+    if not settings.repairs_by:
         todo = "set REMEDIATION=bot, docker or railway to have it repaired by itself"
-        return Check(BEFORE, "REMEDIATION", CheckStatus.INFO, "people are told and nothing is repaired", todo)
-    return Check(BEFORE, "REMEDIATION", CheckStatus.OK, f"repairs by {', '.join(names)}")
+        return Check(BEFORE, "REMEDIATION", CheckStatus.INFO, "people get alerts and nothing is repaired", todo)
+    return Check(BEFORE, "REMEDIATION", CheckStatus.OK, f"repairs by {', '.join(settings.repairs_by)}")
 
 
-def _alone(settings: WatchdogSettings) -> Check:
+def _deadman(settings: WatchdogSettings) -> Check:
     if settings.deadman_url is not None:
         return Check(BEFORE, "DEADMAN_URL", CheckStatus.OK, "somebody notices when the watchdog itself is dead")
     todo = "set DEADMAN_URL to a healthchecks-compatible address"

@@ -1,4 +1,4 @@
-"""Every variable of the watchdog, typed and frozen, with its default and what it does."""
+"""The variables of the watchdog: typed, frozen, with defaults and descriptions."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from shared.settings import (
     url,
     urls,
 )
+from watchdog.domain.policy import Policy
 
 _DAY_MS = 86_400_000
 _REPLICAS = 20
@@ -214,6 +215,26 @@ class WatchdogSettings(CommonSettings):
         return dict(zip(self.targets, _listed(self.railway_service_id), strict=False))
 
     @property
+    def repairs_by(self) -> tuple[str, ...]:
+        """The remediators; empty when repairs are off."""
+        return tuple(name for name in self.remediation if name != "none")
+
+    @property
+    def policy(self) -> Policy:
+        """The settings as the decisions use them."""
+        return Policy(
+            interval_ms=self.interval_ms,
+            retry_ms=self.retry_interval_ms,
+            down_interval_ms=self.down_interval_ms,
+            threshold=self.failure_threshold,
+            recovery=self.recovery_threshold,
+            flap_changes=self.flap_changes,
+            flap_stable_ms=self.flap_stable_ms,
+            degraded_share=self.degraded_session_share,
+            degraded_after_ms=self.degraded_after_ms,
+        )
+
+    @property
     def database_path(self) -> Path:
         return self.data_dir / "watchdog.db"
 
@@ -221,12 +242,12 @@ class WatchdogSettings(CommonSettings):
         return f"https://{self.railway_public_domain}" if self.railway_public_domain else None
 
     def _one_each(self, value: str) -> bool:
-        """Whether ``value`` names something else for every target: a repair must never hit the wrong bot."""
+        """Whether ``value`` names another thing for each target: repairs hit no other bot."""
         names = _listed(value)
         return len(names) == len(set(names)) == len(self.targets)
 
     def faults(self) -> list[Fault]:
-        """What is wrong between variables."""
+        """Faults between variables."""
         found: list[Fault] = []
         if self.bot_url and self.bot_urls:
             found.append(Fault("BOT_URLS", " ".join(self.bot_urls), "either BOT_URL or BOT_URLS, not both"))

@@ -1,24 +1,44 @@
-"""Finds whose key a token is: asked at every call, so answers are kept for a few seconds."""
+"""Finds the holders of API keys; makes, lists and revokes keys."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
-from bot_service.access.principals import Principal, Scope
+import msgspec
+from msgspec import Meta
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot_service.access.principals import ADMINISTRATOR, Principal, Scope
+from bot_service.domain.inputs import Name, Owner
+from bot_service.domain.refused import not_found
 from bot_service.store import api_keys
-from bot_service.store.api_keys import StoredKey
+from bot_service.store.api_keys import StoredKey as StoredKey
 from bot_service.store.batch_writer import STORE_ERRORS
 from bot_service.store.database import Database
 from shared import logs
 from shared.clock import Clock, to_ms
+from shared.settings import Secret
+from shared.web import auth
 
 log = logs.get(__name__)
 
-_KEPT_S = 10.0
-_KEPT = 10_000
-_NOTE_USES_EVERY_S = 30.0
+_CACHED_S = 10.0
+_CACHE_SIZE = 10_000
+_STORE_USES_EVERY_S = 30.0
+
+KeyScope = Literal["admin", "session", "read", "send"]
+
+
+class CreateKey(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """``expiresIn`` in milliseconds. A key with the scope ``admin`` sees every owner's sessions."""
+
+    name: Name
+    owner: Owner
+    scopes: Annotated[list[KeyScope], Meta(min_length=1, max_length=4)]
+    expires_in: Annotated[int, Meta(ge=1000, le=315_360_000_000)] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,77 +53,87 @@ class MadeKey:
 
 
 class KeyRing:
-    """Satisfies ``bot_service.access.principals.KeyLookup``. A revoked key is refused at once; unknown tokens cost one query."""
+    """Caches keys for a few seconds, because every request asks. Revoking a key ends it at once."""
 
-    def __init__(self, clock: Clock, database: Callable[[], Database]) -> None:
-        self._clock, self._database = clock, database
-        self._found: dict[str, tuple[float, StoredKey]] = {}
+    def __init__(self, clock: Clock, database: Callable[[], Database], administrator: Secret) -> None:
+        self._clock, self._database, self._administrator = clock, database, administrator
+        self._cache: dict[str, tuple[float, StoredKey]] = {}
         self._uses: dict[str, int] = {}
 
-    async def principal(self, token: str) -> Principal | None:
+    async def by_token(self, token: str) -> Principal | None:
+        """The holder of ``token``, the administrator's included; None when it is not good."""
+        if auth.same(token, self._administrator):
+            return ADMINISTRATOR
         if not token.startswith(api_keys.PREFIX):
             return None
-        key = await self._look_up(token)
-        if key is None:
+        now_ms = self._now_ms()
+        holder = await self._holder(api_keys.hashed(token), lambda store: api_keys.by_token(store, token, now_ms))
+        if holder is not None and holder.key_id is not None:
+            self._uses[holder.key_id] = now_ms
+        return holder
+
+    async def by_id(self, key_id: str) -> Principal | None:
+        """The holder of a key that is still good."""
+        return await self._holder(key_id, lambda store: api_keys.get(store, key_id))
+
+    async def _holder(
+        self, name: str, look_up: Callable[[AsyncConnection], Awaitable[StoredKey | None]]
+    ) -> Principal | None:
+        now = self._clock.monotonic()
+        looked_up_at, key = self._cache.get(name, (0.0, None))
+        if key is None or now - looked_up_at >= _CACHED_S:
+            async with self._database().read() as connection:
+                key = await look_up(connection)
+            if len(self._cache) >= _CACHE_SIZE:
+                self._cache.clear()
+            if key is None:
+                self._cache.pop(name, None)
+                return None
+            self._cache[name] = (now, key)
+        if key.revoked_ms is not None or (key.expires_ms is not None and key.expires_ms <= self._now_ms()):
             return None
-        now_ms = to_ms(self._clock.now())
-        if key.expires_ms is not None and key.expires_ms <= now_ms:
-            return None
-        self._uses[key.id] = now_ms
         scopes = frozenset(Scope(scope) for scope in key.scopes)
-        return Principal(key.name, None if Scope.ADMIN in scopes else key.owner, scopes)
+        return Principal(key.name, None if Scope.ADMIN in scopes else key.owner, scopes, key.id)
 
-    async def _look_up(self, token: str) -> StoredKey | None:
-        name, now = api_keys.hashed(token), self._clock.monotonic()
-        kept = self._found.get(name)
-        if kept is not None and now - kept[0] < _KEPT_S:
-            return kept[1]
-        async with self._database().read() as connection:
-            key = await api_keys.by_token(connection, token, to_ms(self._clock.now()))
-        if len(self._found) >= _KEPT:
-            self._found.clear()
-        if key is None:
-            self._found.pop(name, None)
-        else:
-            self._found[name] = (now, key)
-        return key
-
-    async def make(self, *, name: str, owner: str, scopes: tuple[str, ...], expires_ms: int | None) -> MadeKey:
-        token = api_keys.new_token()
-        now_ms = to_ms(self._clock.now())
-        key = StoredKey(f"key-{secrets.token_hex(8)}", name, owner, scopes, now_ms, expires_ms, None, None)
+    async def make(self, wanted: CreateKey) -> MadeKey:
+        """A new key, stored as a hash."""
+        token, now_ms, scopes = api_keys.new_token(), self._now_ms(), tuple(dict.fromkeys(wanted.scopes))
+        expires_ms = None if wanted.expires_in is None else now_ms + wanted.expires_in
+        key = StoredKey(f"key-{secrets.token_hex(8)}", wanted.name, wanted.owner, scopes, now_ms, expires_ms)
         async with self._database().write() as connection:
             await api_keys.insert(connection, key, token)
-        log.info("An API key was made", event_name="key.made", key=key.id, owner=owner, scopes=list(scopes))
+        log.info("An API key was made", event_name="key.made", key=key.id, owner=key.owner, scopes=list(scopes))
         return MadeKey(key, token)
 
     async def listed(self) -> list[StoredKey]:
-        await self._note_uses()
+        """All keys, revoked ones included, the oldest first."""
+        await self._store_uses()
         async with self._database().read() as connection:
             return await api_keys.listed(connection)
 
-    async def revoke(self, key_id: str) -> bool:
-        """False when there is no such key. Revoking twice is fine."""
+    async def revoke(self, key_id: str) -> None:
+        """Idempotent; the key stays listed as revoked. Raises :class:`Refused` ``not_found``."""
         async with self._database().write() as connection:
-            found = await api_keys.get(connection, key_id)
-            if found is not None:
-                await api_keys.revoke(connection, key_id, to_ms(self._clock.now()))
-        self._found.clear()
-        if found is not None:
-            log.info("An API key was revoked", event_name="key.revoked", key=key_id)
-        return found is not None
+            if await api_keys.get(connection, key_id) is None:
+                raise not_found("this key")
+            await api_keys.revoke(connection, key_id, self._now_ms())
+        self._cache.clear()
+        log.info("An API key was revoked", event_name="key.revoked", key=key_id)
 
     async def run(self) -> None:
-        """The loop that notes when keys were last used."""
+        """The loop that stores when keys were last used."""
         while True:
-            await self._clock.sleep(_NOTE_USES_EVERY_S)
+            await self._clock.sleep(_STORE_USES_EVERY_S)
             try:
-                await self._note_uses()
+                await self._store_uses()
             except STORE_ERRORS as error:
                 log.warning("Uses of keys could not be noted", event_name="key.store", error=type(error).__name__)
 
-    async def _note_uses(self) -> None:
+    async def _store_uses(self) -> None:
         uses, self._uses = self._uses, {}
         if uses:
             async with self._database().write() as connection:
                 await api_keys.used(connection, uses)
+
+    def _now_ms(self) -> int:
+        return to_ms(self._clock.now())

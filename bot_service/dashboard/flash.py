@@ -1,4 +1,4 @@
-"""What a page may say once: a fresh secret, or what came of a test. Kept in memory between a command and the page after it."""
+"""One-time flash messages (a new secret, a test result), kept in memory for the next page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _KEPT_FOR_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class FlashMessage:
     """``secret`` is shown in a field of its own, named ``label``."""
 
     kind: str
@@ -22,34 +22,34 @@ class Said:
     label: str = ""
 
     def __repr__(self) -> str:
-        return f"Said({self.kind!r})"
+        return f"FlashMessage({self.kind!r})"
 
 
 class FlashMessages:
-    """Each thing is for the login that brought it about, and gone once it was shown, or after five minutes."""
+    """A message is for the login that caused it; it is shown once, within five minutes."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._kept: dict[str, tuple[float, str, Said]] = {}
+        self._kept: dict[str, tuple[float, str, FlashMessage]] = {}
 
-    def keep(self, login: Login, said: Said) -> str:
-        """The word to ask for it with. The oldest is forgotten when too many are kept."""
-        self._forget_old()
+    def add(self, login: Login, target: str, message: FlashMessage) -> str:
+        """``target`` with a token that shows ``message``. Too many messages drop the oldest."""
+        self._drop_expired()
         while len(self._kept) >= _KEPT:
             self._kept.pop(next(iter(self._kept)))
-        word = secrets.token_urlsafe(12)
-        self._kept[word] = (self._clock.monotonic() + _KEPT_FOR_S, login.form_token, said)
-        return word
+        token = secrets.token_urlsafe(12)
+        self._kept[token] = (self._clock.monotonic() + _KEPT_FOR_S, login.form_token, message)
+        return f"{target}{'&' if '?' in target else '?'}once={token}"
 
-    def take(self, login: Login, word: str) -> Said | None:
-        """What was kept under ``word`` for this login; from now on it is gone."""
-        self._forget_old()
-        kept = self._kept.get(word)
+    def take(self, login: Login, token: str) -> FlashMessage | None:
+        """The message of ``token`` for this login; a second call gives None."""
+        self._drop_expired()
+        kept = self._kept.get(token)
         if kept is None or not same_token(kept[1], login):
             return None
-        del self._kept[word]
+        del self._kept[token]
         return kept[2]
 
-    def _forget_old(self) -> None:
+    def _drop_expired(self) -> None:
         now = self._clock.monotonic()
-        self._kept = {word: kept for word, kept in self._kept.items() if kept[0] > now}
+        self._kept = {token: kept for token, kept in self._kept.items() if kept[0] > now}

@@ -1,51 +1,58 @@
-"""All routes of the dashboard on one page. Each looks at the cookie itself, so the API's gate lets them through."""
+"""All routes of the dashboard. Each checks the cookie itself; the gate of the API passes them."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
 from bot_service.access.principals import Scope
-from bot_service.api.server.routes import Route
-from bot_service.dashboard import commands, stream
-from bot_service.dashboard.context import DESK, command, page
-from bot_service.dashboard.pages import api_keys, deliveries, docs, live, login, new_session, session, webhooks
-from bot_service.dashboard.pages import sessions as list_page
+from bot_service.dashboard import stream
+from bot_service.dashboard.context import DASHBOARD
+from bot_service.dashboard.guard import form, page
+from bot_service.dashboard.pages import (
+    api_keys,
+    deliveries,
+    docs,
+    live,
+    login,
+    new_session,
+    session,
+    sessions,
+    webhooks,
+)
 from bot_service.domain.session_record import CommandKind
 
 READ, SESSION, SEND = Scope.READ, Scope.SESSION, Scope.SEND
 
 
-def table(app: web.Application) -> list[Route]:
-    pages = app[DESK].pages
+def table(app: web.Application) -> list[web.RouteDef]:
     return [
-        Route("GET", "/", page(READ, list_page.sessions), Scope.PUBLIC),
-        Route("GET", "/new", page(SESSION, new_session.show), Scope.PUBLIC),
-        Route("POST", "/new", command(SESSION, commands.create), Scope.PUBLIC),
-        Route("GET", "/sessions/{id}", page(READ, session.session), Scope.PUBLIC),
+        web.get("/", page(READ, sessions.show)),
+        web.get("/new", page(SESSION, new_session.show)),
+        web.post("/new", form(SESSION, new_session.create)),
+        web.get("/sessions/{id}", page(READ, session.show)),
         *(
-            Route("POST", f"/sessions/{{id}}/{kind.value}", command(SESSION, commands.command(kind)), Scope.PUBLIC)
+            web.post(f"/sessions/{{id}}/{kind.value}", form(SESSION, session.command(kind)))
             for kind in (CommandKind.START, CommandKind.STOP, CommandKind.RESTART)
         ),
-        Route("POST", "/sessions/{id}/logout", command(SESSION, commands.logout), Scope.PUBLIC),
-        Route("POST", "/sessions/{id}/delete", command(SESSION, commands.delete), Scope.PUBLIC),
-        Route("POST", "/sessions/{id}/pairing-code", command(SESSION, commands.pairing_code), Scope.PUBLIC),
-        Route("POST", "/sessions/{id}/messages", command(SEND, commands.send), Scope.PUBLIC),
-        Route("GET", "/deliveries", page(READ, deliveries.show), Scope.PUBLIC),
-        Route("POST", "/deliveries/replay", command(SESSION, deliveries.replay), Scope.PUBLIC),
-        Route("GET", "/webhooks", page(READ, webhooks.show), Scope.PUBLIC),
-        Route("POST", "/webhooks", command(SESSION, webhooks.create), Scope.PUBLIC),
-        Route("POST", "/webhooks/{webhookId}/test", command(SESSION, webhooks.test), Scope.PUBLIC),
-        Route("POST", "/webhooks/{webhookId}/delete", command(SESSION, webhooks.delete), Scope.PUBLIC),
-        Route("GET", "/keys", page(Scope.ADMIN, api_keys.show), Scope.PUBLIC),
-        Route("POST", "/keys", command(Scope.ADMIN, api_keys.create), Scope.PUBLIC),
-        Route("POST", "/keys/{keyId}/revoke", command(Scope.ADMIN, api_keys.revoke), Scope.PUBLIC),
-        Route("GET", "/live", page(READ, live.show), Scope.PUBLIC),
-        Route("GET", "/events", page(READ, stream.events), Scope.PUBLIC, stream=True),
-        Route("GET", "/login", login.show, Scope.PUBLIC),
-        Route("POST", "/login", login.sign_in, Scope.PUBLIC),
-        Route("POST", "/logout", login.sign_out, Scope.PUBLIC),
-        Route("GET", "/docs", docs.show, Scope.PUBLIC),
-        Route("GET", "/docs/files/{name}", docs.file, Scope.PUBLIC),
-        Route("GET", "/static/{digest}/{name}", pages.assets.serve, Scope.PUBLIC),
-        Route("POST", "/api/login-links", login.make_link, Scope.ADMIN),
+        web.post("/sessions/{id}/logout", form(SESSION, session.logout)),
+        web.post("/sessions/{id}/delete", form(SESSION, session.delete)),
+        web.post("/sessions/{id}/pairing-code", form(SESSION, session.pairing_code)),
+        web.post("/sessions/{id}/messages", form(SEND, session.send)),
+        web.get("/deliveries", page(READ, deliveries.show)),
+        web.post("/deliveries/replay", form(SESSION, deliveries.replay)),
+        web.get("/webhooks", page(READ, webhooks.show)),
+        web.post("/webhooks", form(SESSION, webhooks.create)),
+        web.post("/webhooks/{webhookId}/test", form(SESSION, webhooks.test)),
+        web.post("/webhooks/{webhookId}/delete", form(SESSION, webhooks.delete)),
+        web.get("/keys", page(Scope.ADMIN, api_keys.show)),
+        web.post("/keys", form(Scope.ADMIN, api_keys.create)),
+        web.post("/keys/{keyId}/revoke", form(Scope.ADMIN, api_keys.revoke)),
+        web.get("/live", page(READ, live.show)),
+        web.get("/events", page(READ, stream.events), allow_head=False),
+        web.get("/login", login.show),
+        web.post("/login", login.sign_in),
+        web.post("/logout", login.sign_out),
+        web.get("/docs", docs.show),
+        web.get("/docs/files/{name}", docs.file),
+        web.get("/static/{digest}/{name}", app[DASHBOARD].pages.assets.serve),
     ]

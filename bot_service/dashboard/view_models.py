@@ -1,4 +1,4 @@
-"""Turns sessions, messages and the watchdog's report into what the templates print, in the reader's words."""
+"""Turns sessions and messages into what the templates print, in the reader's language."""
 
 from __future__ import annotations
 
@@ -6,13 +6,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
+
 from bot_service.dashboard import wording
 from bot_service.domain import version_problems
 from bot_service.domain.session_record import SessionRecord, Transition
 from bot_service.domain.states import LINKED, LIVE, Actor, State, Wanted
+from bot_service.messages.commands import StoredMessage
 from bot_service.sessions.client_version import VersionFacts
 from shared.clock import from_ms
 from shared.web.ui.words import Words
+
+_LONGEST_TEXT = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One option of a form."""
+
+    value: str
+    label: str
 
 
 def moment(at_ms: int | None) -> datetime | None:
@@ -20,7 +33,7 @@ def moment(at_ms: int | None) -> datetime | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SessionRow:
     """One line of the list; ``verb`` is the command that is most likely wanted."""
 
     id: str
@@ -34,9 +47,9 @@ class Row:
     verb_label: str
 
 
-def row(record: SessionRecord, last_frame_ms: int | None, t: Words) -> Row:
+def session_row(record: SessionRecord, last_frame_ms: int | None, t: Words) -> SessionRow:
     verb = "stop" if record.state in LIVE else "start"
-    return Row(
+    return SessionRow(
         id=record.id,
         name=record.name,
         owner=record.owner,
@@ -68,7 +81,7 @@ class Summary:
 
 
 def summary(by_state: Mapping[State, int], t: Words) -> Summary:
-    """The whole in one sentence, then how the rest is."""
+    """All sessions in one sentence, then the states of those that are not ready."""
     total = sum(by_state.values())
     if total == 0:
         return Summary(t("No session yet"), t("A session is one WhatsApp account linked to this service."))
@@ -89,7 +102,7 @@ def summary(by_state: Mapping[State, int], t: Words) -> Summary:
 
 @dataclass(frozen=True, slots=True)
 class ClientVersion:
-    """Sentences about the version that new logins announce to WhatsApp; each is empty when there is nothing to say."""
+    """Sentences about the version that new logins announce to WhatsApp; each may be empty."""
 
     announced: str
     refused: str
@@ -134,7 +147,7 @@ class Headline:
 
 
 def headline(record: SessionRecord, t: Words) -> Headline:
-    acts = record.actor is not Actor.NOBODY and record.state is not State.PAIRING and record.wanted is Wanted.RUN
+    acts = record.actor is not Actor.NONE and record.state is not State.PAIRING and record.wanted is Wanted.RUN
     return Headline(
         id=record.id,
         name=record.name,
@@ -193,15 +206,39 @@ def facts(record: SessionRecord, last_frame_ms: int | None, last_inbound_ms: int
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One transition; the newest first."""
+class TransitionLine:
+    """One change of state."""
 
     at: datetime | None
     kind: str
     text: str
 
 
-def step(change: Transition, t: Words) -> Step:
+def transition(change: Transition, t: Words) -> TransitionLine:
     words = wording.reason(change.reason)
     text = t(wording.STATE[change.to_state]) + (f" – {t(words)}" if words else "")
-    return Step(moment(change.at_ms), wording.KIND[change.to_state], text)
+    return TransitionLine(moment(change.at_ms), wording.KIND[change.to_state], text)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class MessageLine:
+    direction: str
+    who: str
+    text: str
+    at: datetime | None
+    state: str
+
+
+class _Body(msgspec.Struct, rename="camel"):
+    text: str | None = None
+    push_name: str | None = None
+
+
+def message(stored: StoredMessage, t: Words) -> MessageLine:
+    body = msgspec.json.decode(stored.body, type=_Body)
+    chat, out = stored.chat.partition("@")[0], stored.direction == "out"
+    who = t("to {name}", name=chat) if out else t("from {name}", name=body.push_name or chat)
+    text = body.text or f"[{stored.type}]"
+    if len(text) > _LONGEST_TEXT:
+        text = text[:_LONGEST_TEXT] + "…"
+    return MessageLine(stored.direction, who, text, moment(stored.at_ms), t(stored.state) if out else "")

@@ -1,10 +1,11 @@
-"""What the watchdog says, above the list: its state, the last pings as bars, uptime; and that it is silent when it is."""
+"""The watchdog's report above the list: its state, the last pings as bars, uptime, silence."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from shared.contract.keepalive import KeepAlive
+from shared.translation import N_
 from shared.web.ui.svg import Bar, Svg, bars
 from shared.web.ui.words import Words
 
@@ -15,14 +16,14 @@ _KIND = {
     "BLIND": "warn", "PAUSED": "calm", "UNKNOWN": "idle",
 }  # fmt: skip
 _SENTENCE = {
-    "UP": "The watchdog sees this service",
-    "DEGRADED": "Watched; too many sessions are not ready",
-    "SUSPECT": "The watchdog doubts this service",
-    "FLAPPING": "Watched; up and down too often of late",
-    "DOWN": "The watchdog could not reach this service",
-    "BLIND": "The watchdog cannot see: the fault is its own",
-    "PAUSED": "Maintenance: no alert is sent",
-    "UNKNOWN": "The watchdog has not decided yet",
+    "UP": N_("The watchdog sees this service"),
+    "DEGRADED": N_("Watched; too many sessions are not ready"),
+    "SUSPECT": N_("The watchdog doubts this service"),
+    "FLAPPING": N_("Watched; up and down too often of late"),
+    "DOWN": N_("The watchdog could not reach this service"),
+    "BLIND": N_("The watchdog cannot see: the fault is its own"),
+    "PAUSED": N_("Maintenance: no alert is sent"),
+    "UNKNOWN": N_("The watchdog has not decided yet"),
 }
 
 

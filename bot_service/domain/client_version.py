@@ -1,7 +1,8 @@
-"""WhatsApp's client version: what the service may announce, how old a build is, and which build to try next. Pure.
+"""WhatsApp's client version: which build to announce, its age, and which to try next. Pure.
 
-Every version is ``2.3000.BUILD``. WhatsApp refuses builds that are about two months old at login (connect failure 405), so the
-announced build follows the one that WhatsApp publishes. A build is one integer here.
+Every version is ``2.3000.BUILD``. At login WhatsApp refuses builds that are about two months old
+(connect failure 405), so the announced build follows the one that WhatsApp publishes. A build is
+one integer here.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 PREFIX = "2.3000."
-# Two published builds, 61 days apart, give the rate: 1041898753 on 2026-06-22 and 1045818043 on 2026-08-22.
+# Two published builds, 61 days apart, give the rate: 1041898753 on 2026-06-22 and 1045818043 on
+# 2026-08-22.
 BUILDS_PER_DAY = 64_250
 _KNOWN_BUILD, _KNOWN_AT = 1_045_818_043, datetime(2026, 8, 22, tzinfo=UTC)
 # Numbers of this size are builds; the native library keeps one as a 32-bit number.
@@ -74,8 +76,8 @@ def estimated_build(now: datetime) -> int:
 
 
 def age_days(build: int, now: datetime) -> float:
-    """About how many days ago ``build`` was published; never negative. Needs no network."""
-    return max(0.0, (estimated_build(now) - build) / BUILDS_PER_DAY)
+    """About how many days ago ``build`` was published, to a tenth; never negative. Needs no network."""
+    return round(max(0.0, (estimated_build(now) - build) / BUILDS_PER_DAY), 1)
 
 
 class Rejection(StrEnum):
@@ -104,7 +106,7 @@ def published_build(page: str, *, builtin: int, now: datetime) -> int | Rejectio
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """What is known of builds: ``published`` is the last good value, ``refused`` those that WhatsApp refused at login."""
+    """Known builds: ``published`` is the last good value; WhatsApp ``refused`` some at login."""
 
     setting: Setting
     builtin: int
@@ -118,7 +120,7 @@ class Versions:
 
     @property
     def usable(self) -> tuple[int, ...]:
-        """Every build that the setting allows, the first choice first, the way back last."""
+        """Every build that the setting allows, the first choice first, the fallback last."""
         if self.setting.build is not None:
             return (self.setting.build,)
         if self.setting.mode is Mode.BUILTIN or self.published is None or self.published <= self.builtin:

@@ -14,13 +14,14 @@ MessageType = Literal[
 MEDIA_TYPES = frozenset({"image", "document", "audio", "video", "sticker"})
 
 
-# How the ids of our own receive probes begin, and all they say: they prove the receive path and are told to nobody.
+# Prefix of the ids of receive probes, and their text. Probes prove the receive path; no subscriber
+# gets them.
 PROBE_ID = "VEILLEURPROBE"
 PROBE_TEXT = "·"
 
 
 class Media(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A file that goes out or came in. ``path`` is a file of ours; ``data_base64`` is used on the wire of the API only."""
+    """A sent or received file. ``path`` is in DATA_DIR; ``data_base64`` is for the API only."""
 
     mime_type: str
     file_name: str | None = None
@@ -32,7 +33,7 @@ class Media(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
 
 class OutgoingMessage(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """One message to send. ``id`` is ours and is the id on WhatsApp too, so that a retry is the same message.
+    """One message to send. A retry with the same ``id`` is the same message.
 
     ``to`` is a JID (``…@s.whatsapp.net``, ``…@g.us``) or a telephone number in digits.
     """
@@ -52,7 +53,7 @@ class OutgoingMessage(msgspec.Struct, frozen=True, rename="camel", omit_defaults
 
 
 def missing_part(message: OutgoingMessage) -> str | None:
-    """What ``message`` needs and does not have, as a sentence; None when every engine can send it."""
+    """What ``message`` lacks, as a sentence; None when every engine can send it."""
     kind = message.type
     if kind == "text" and not message.text:
         return "a text message needs text"
@@ -68,7 +69,10 @@ def missing_part(message: OutgoingMessage) -> str | None:
 
 
 class InboundMessage(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """One message that arrived. Unique by (session, chat, id). ``at_ms`` is the sender's time, ms since the epoch."""
+    """One received message, unique by (session, chat, id).
+
+    ``at_ms``: the sender's time since the epoch.
+    """
 
     session: str
     chat: str
@@ -90,12 +94,15 @@ class InboundMessage(msgspec.Struct, frozen=True, rename="camel", omit_defaults=
 
 
 def is_probe(message: InboundMessage) -> bool:
-    """Whether this is a probe of ours. An id alone proves nothing, its sender chooses it: a text of its own is kept."""
+    """Whether this is a receive probe.
+
+    The id alone proves nothing, because the sender chooses it.
+    """
     return message.id.startswith(PROBE_ID) and message.text == PROBE_TEXT
 
 
 class Receipt(msgspec.Struct, frozen=True, rename="camel"):
-    """A mark on messages that we sent: ``server``, ``delivered``, ``read``, ``played`` or ``failed``."""
+    """A receipt for sent messages. ``type``: server, delivered, read, played or failed."""
 
     session: str
     chat: str
@@ -105,14 +112,14 @@ class Receipt(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Sent(msgspec.Struct, frozen=True, rename="camel"):
-    """What the engine says of a message the server took."""
+    """The server took the message."""
 
     id: str
     at_ms: int
 
 
 class JournalRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One record of a worker's journal: one of the two is set, none in one that only tried whether the disk takes it."""
+    """One record of a worker's journal: a message or a receipt; neither in a test of the disk."""
 
     message: InboundMessage | None = None
     receipt: Receipt | None = None

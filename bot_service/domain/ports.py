@@ -1,43 +1,130 @@
-"""What the sessions need from the outside, as small protocols; adapters live in engines/, store/ and delivery/."""
+"""What the sessions need from the engine workers, as one small protocol per kind of user.
+
+``bot_service.engines.pool`` implements all of them. Methods that reach a worker raise
+``bot_service.engines.port.EngineError``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bot_service.domain.message import OutgoingMessage, Sent
+from bot_service.domain.session_record import Signal
+
+if TYPE_CHECKING:
+    from shared.hooks import Hook
 
 
-@dataclass(frozen=True, slots=True)
-class EngineSignal:
-    """One signal as it reaches the supervisor. ``kind`` is a ``SignalKind`` value; ``at_ms`` ms since the epoch."""
+class SessionLifecycle(Protocol):
+    """Starts and stops the client of a session, and replaces its worker."""
 
-    session: str
-    incarnation: int
-    kind: str
-    at_ms: int
-    data: dict[str, Any]
+    async def start_session(self, session: str, *, jid: str | None, proxy: str | None, canary: bool = False) -> int:
+        """Returns the incarnation of this start. They grow, over restarts of the service too.
+
+        A running session restarts, with one exception: the first start of a session that a worker
+        kept running while this process was away takes it over as it is, and the signals of its
+        present state are repeated. Signals of the new incarnation may arrive before this returns.
+
+        After WORKER_LOST the pool starts the session again by itself, with a higher incarnation. A
+        start that fails then is reported as START_TIMEOUT. ``canary``: this start finds out whether
+        WhatsApp accepts the build that is announced now.
+        """
+        ...
+
+    async def stop_session(self, session: str) -> None: ...
+
+    async def move_session(self, session: str) -> None:
+        """The next start of a stopped ``session`` happens in another worker than its last one."""
+        ...
+
+    async def recycle_worker_of(self, session: str) -> None:
+        """Replaces the worker that holds ``session``; its sessions come back in the new one."""
+        ...
+
+    def may_recycle_worker_of(self, session: str) -> bool:
+        """False when a session of the worker went through that within the last hour."""
+        ...
+
+
+class SessionAccounts(Protocol):
+    """What users do with the account of a session."""
+
+    async def pairing_code(self, session: str, phone: str) -> str: ...
+
+    async def logout_session(self, session: str) -> None: ...
+
+    async def forget_session(self, session: str) -> None:
+        """Deletes the engine's own files of a deleted session."""
+        ...
+
+    async def simulate(self, session: str, action: str, args: dict[str, Any]) -> Any: ...
+
+
+class CommandPool(SessionLifecycle, SessionAccounts, Protocol):
+    """What the commands on sessions use."""
+
+
+class MessageSending(Protocol):
+    async def send(self, session: str, message: OutgoingMessage) -> Sent: ...
+
+    async def mark_read(self, session: str, chat: str, sender: str, message_ids: list[str]) -> None: ...
+
+    async def typing(self, session: str, chat: str, state: str) -> None: ...
+
+
+class FrameAges(Protocol):
+    def frame_ages_ms(self, session: str) -> tuple[int | None, int | None]:
+        """Milliseconds since the last frame and the last inbound; None when unknown."""
+        ...
+
+
+class ProbePool(MessageSending, FrameAges, Protocol):
+    """What the receive probe uses."""
+
+
+class JournalSource(Protocol):
+    @property
+    def journals(self) -> Hook[[str, int]]:
+        """(file name, end byte) whenever a journal grew, and once per adopted or left-over file.
+
+        A worker begins a new file when the old one is long. A file that is not in
+        :meth:`journals_in_use` and is wholly read may be deleted.
+        """
+        ...
+
+    def journals_in_use(self) -> set[str]:
+        """Names of the files that a living worker may still append to; all others are complete."""
+        ...
+
+
+class PoolHealth(Protocol):
+    def watching(self) -> bool:
+        """False when the loop that watches the workers has died: the service is not healthy."""
+        ...
+
+    def journalling(self) -> bool:
+        """False when a disk refuses a journal: messages are not acknowledged and wait."""
+        ...
 
 
 class ClientVersionPool(Protocol):
-    """What the pool does about the client build that its workers announce to WhatsApp."""
+    """The client build that workers announce to WhatsApp."""
 
     def announce(self, build: int, library: Path | None) -> None:
-        """New workers announce ``build`` with this copy of the native library; None is the built-in one. Running ones go on."""
+        """New workers announce ``build`` with this copy of the library; None: the built-in."""
         ...
 
     def refuse(self, builds: frozenset[int]) -> None:
-        """With these builds no session is started and no client of the engine dials by itself; the canary may. Raises ``OSError``."""
+        """Only the canary may start or dial with one of these builds. Raises ``OSError``."""
         ...
 
     def allow_one_login(self, build: int) -> None:
-        """A refused login of ``build`` may be the trouble of one account: one of the clients that wait may dial."""
+        """One waiting client may dial: the refusal of ``build`` may concern one account only."""
         ...
 
     def build_of(self, session: str) -> int | None:
-        """What the worker of ``session`` announces; None while it has none, or when its engine announces nothing."""
+        """What the worker of ``session`` announces; None without a worker or without a version."""
         ...
 
     def builds_in_use(self) -> frozenset[int]:
@@ -45,89 +132,26 @@ class ClientVersionPool(Protocol):
         ...
 
     def copies_failed(self) -> bool:
-        """Whether a living worker could not load its copy of the native library and announces the built-in build."""
+        """Whether a living worker could not load its copy and announces the built-in build."""
         ...
 
 
-class EnginePool(ClientVersionPool, Protocol):
-    """All workers of this service seen as one engine. Raises ``bot_service.engines.port.EngineError``."""
+class EnginePool(SessionLifecycle, SessionAccounts, ProbePool, JournalSource, PoolHealth, ClientVersionPool, Protocol):
+    """All workers of this service, for the program that opens and closes them."""
+
+    @property
+    def signals(self) -> Hook[[str, int, Signal]]:
+        """(session, incarnation, signal) for every signal of a session that is to run."""
+        ...
 
     async def open(self) -> None:
-        """Begin, once the listeners are registered: adopt what an earlier process left running."""
+        """Begins after the listeners subscribed: adopts what an earlier process left running."""
         ...
 
     async def close(self) -> None:
-        """Stop every session and end every process of the pool; pairings stay."""
-        ...
-
-    async def start_session(self, session: str, *, jid: str | None, proxy: str | None, canary: bool = False) -> int:
-        """Returns the incarnation of this start: signals of lower ones are to be ignored, higher ones are newer.
-
-        Incarnations grow over restarts of this service too. A session that runs already is started anew, with one
-        exception: the first start of a session that a worker kept running while this process was away. That one is
-        taken over as it is, and the signals that tell where it stands are repeated. Signals of the new incarnation may
-        arrive before this returns. After WORKER_LOST the pool starts the session again by itself, with a higher
-        incarnation; a start that cannot be done then is told as START_TIMEOUT and tried again. ``canary``: this start
-        finds out whether WhatsApp accepts the build that is announced now.
-        """
-        ...
-
-    async def stop_session(self, session: str) -> None: ...
-
-    async def logout_session(self, session: str) -> None: ...
-
-    async def pairing_code(self, session: str, phone: str) -> str: ...
-
-    async def send(self, session: str, message: OutgoingMessage) -> Sent: ...
-
-    async def mark_read(self, session: str, chat: str, sender: str, message_ids: list[str]) -> None: ...
-
-    async def typing(self, session: str, chat: str, state: str) -> None: ...
-
-    async def simulate(self, session: str, action: str, args: dict[str, Any]) -> Any: ...
-
-    async def recycle_worker_of(self, session: str) -> None:
-        """Replace the worker that holds ``session``; its sessions come back in the new one."""
-        ...
-
-    def may_recycle_worker_of(self, session: str) -> bool:
-        """Whether that may be asked for now: no session of the worker went through it within the last hour."""
-        ...
-
-    async def move_session(self, session: str) -> None:
-        """The next start of a stopped ``session`` happens in another worker than the one that held it."""
-        ...
-
-    async def forget_session(self, session: str) -> None:
-        """Delete the engine's own files of a deleted session."""
+        """Stops every session and ends every process of the pool; pairings stay."""
         ...
 
     async def stop_unclaimed(self) -> None:
-        """Stop what workers kept running and nobody has started since; for the end of the boot."""
-        ...
-
-    def watching(self) -> bool:
-        """False when nobody looks after the workers any more: the service is not healthy then."""
-        ...
-
-    def journalling(self) -> bool:
-        """False when a worker's disk refuses its journal: what arrives there is not acknowledged and waits."""
-        ...
-
-    def journals_in_use(self) -> set[str]:
-        """Names of the journal files that a living worker may still append to; all others are complete."""
-        ...
-
-    def frame_ages_ms(self, session: str) -> tuple[int | None, int | None]:
-        """Milliseconds since the last frame and the last inbound; None when unknown."""
-        ...
-
-    def on_signal(self, listener: Callable[[EngineSignal], None]) -> None: ...
-
-    def on_journal(self, listener: Callable[[str, int], None]) -> None:
-        """``listener(file name, end byte)`` whenever a journal grew; also once per adopted or left-over file.
-
-        A worker begins a new file when the old one is long (see ``engines/wire/journal_file.py``); a file that is not in
-        :meth:`journals_in_use` and is wholly ingested may be deleted.
-        """
+        """Stops what workers kept running and no start has claimed; for the end of the boot."""
         ...

@@ -1,8 +1,8 @@
-"""Is this session really receiving? Each part of the answer with its age, and the reasons to doubt it.
+"""Readiness of a session: each part with its age, and reasons to suspect receive failure.
 
-A link that is up proves nothing about receiving: the loudest complaint about every gateway is the session that says
-connected and hears nothing. Doubt rises by the session's own pattern of silence, by sends without receipts, by repeated
-stream errors and by a probe that does not come back.
+A link that is up proves nothing about receiving: a frequent complaint about gateways is a session
+that reports "connected" and receives nothing. Suspicion comes from the session's own pattern of
+silence, sends without receipts, repeated stream errors and a probe that does not return.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bot_service.domain.states import LINKED
 
 SLOTS = 24  # one for each hour of the day, UTC
 FRESH_MS = 5 * 60_000
-LEAST_LISTENED_MS = 10 * 60_000  # what came in less time says nothing about an hour
+LEAST_LISTENED_MS = 10 * 60_000  # less time is too short to estimate the rate of an hour
 
 
 class Suspicion(StrEnum):
@@ -28,10 +28,10 @@ class Suspicion(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DoubtPolicy:
-    """``silence_expected`` messages that should have come and did not are too many: one chance in e^8 of being chance.
+    """``silence_expected``: missing messages that raise suspicion; by chance with e^-8.
 
-    Chance is not the only reason: a Sunday, a holiday. So silence alone is answered by ``silence_steps`` of the ladder,
-    which disturb no other session, and never by replacing a worker or calling a person.
+    Silence has other reasons too, such as a Sunday or a holiday. So it leads to ``silence_steps``
+    recovery steps at most, which disturb no other session and alert no person.
     """
 
     silence_expected: float = 8.0
@@ -46,22 +46,22 @@ class DoubtPolicy:
 
 @dataclass(slots=True)
 class Pattern:
-    """What this session usually receives, by hour of the day: an own average, forgetting slowly."""
+    """What this session usually receives by hour of the day, as a moving average."""
 
-    rates: array[float] = field(default_factory=lambda: array("f", [0.0]) * SLOTS)  # messages an hour
+    rates: array[float] = field(default_factory=lambda: array("f", [0.0]) * SLOTS)  # per hour
     learned: int = 0
     slot: int = -1
     slot_began_ms: int = 0
     counted: int = 0
 
-    def heard(self, now_ms: int) -> None:
+    def count(self, now_ms: int) -> None:
         """One inbound message."""
         self._turn(now_ms)
         self.counted += 1
         self.learned += 1
 
     def expected(self, since_ms: int, now_ms: int) -> float:
-        """How many messages usually come in the time from ``since_ms`` to ``now_ms``; 24 hours at most are counted."""
+        """Messages that usually come in this time, of which at most 24 hours count."""
         total, at = 0.0, max(since_ms, now_ms - SLOTS * HOUR_MS)
         while at < now_ms:
             until = min(now_ms, (at // HOUR_MS + 1) * HOUR_MS)
@@ -73,7 +73,7 @@ class Pattern:
         slot = at_ms // HOUR_MS % SLOTS
         if self.rates[slot] or not self.counted or slot not in (self.slot, (self.slot + 1) % SLOTS):
             return self.rates[slot]
-        # An hour that was never seen before: what came in the newest one so far stands in.
+        # An hour without data: use the rate of the newest hour so far.
         seen_ms = min(now_ms - self.slot_began_ms, HOUR_MS)
         return self.counted * HOUR_MS / max(seen_ms, LEAST_LISTENED_MS)
 
@@ -82,7 +82,7 @@ class Pattern:
         if self.slot >= 0 and hour == began_hour:
             return
         if self.slot < 0:
-            began_ms = now_ms  # the service has just begun to listen
+            began_ms = now_ms  # the service has just started
         else:
             began_ms = hour * HOUR_MS
             listened_ms = (began_hour + 1) * HOUR_MS - self.slot_began_ms
@@ -99,26 +99,27 @@ class Pattern:
 
 @dataclass(slots=True)
 class Evidence:
-    """What was seen of one session since its link came up. Moments in ms since the epoch."""
+    """What was observed of one session since its link came up. Times in ms since the epoch."""
 
     pattern: Pattern = field(default_factory=Pattern)
-    sent_to: dict[str, int] = field(default_factory=dict)  # chats written to since the last receipt, and when first
+    # Chats written to since the last receipt, and when first.
+    sent_to: dict[str, int] = field(default_factory=dict)
     probe_sent_ms: int | None = None
     probe_failed_ms: int | None = None
     probe_returned_ms: int | None = None
     probe_round_trip_ms: int | None = None
-    rang_ms: int | None = None  # when it last sent the probe of another session
+    probed_for_ms: int | None = None  # when it last sent the probe of another session
     receipt_ms: int | None = None
 
     def linked(self) -> None:
-        """A new link: nothing that the old one left undone counts against it."""
+        """A new link: what was missing on the old one does not count."""
         self.sent_to.clear()
         self.probe_failed_ms = None
 
-    def heard(self, now_ms: int, sent_ms: int | None = None) -> None:
-        """An inbound message: the receive path works. One that waited somewhere is not learned as usual for this hour."""
+    def inbound(self, now_ms: int, sent_ms: int | None = None) -> None:
+        """An inbound message proves receiving. An old one teaches nothing about this hour."""
         if sent_ms is None or now_ms - sent_ms < FRESH_MS:
-            self.pattern.heard(now_ms)
+            self.pattern.count(now_ms)
         self.proven()
 
     def proven(self) -> None:
@@ -131,7 +132,10 @@ class Evidence:
 
 
 def doubt(record: SessionRecord, evidence: Evidence, policy: DoubtPolicy, now_ms: int) -> Suspicion | None:
-    """The strongest reason to think that nothing would arrive, or None. Only a linked session can be doubted."""
+    """The strongest reason to suspect that nothing would arrive.
+
+    None for a session without link.
+    """
     if record.linked_ms is None:
         return None
     if evidence.probe_failed_ms is not None:
@@ -140,28 +144,29 @@ def doubt(record: SessionRecord, evidence: Evidence, policy: DoubtPolicy, now_ms
     if old >= policy.sends_unanswered:
         return Suspicion.NO_RECEIPTS
     since = max(record.linked_ms, record.inbound_ms or 0, evidence.receipt_ms or 0, evidence.probe_returned_ms or 0)
-    heard_ms = max(record.inbound_ms or 0, evidence.probe_returned_ms or 0)
-    # Old errors say nothing of a new link until it had the time to hear something.
-    if now_ms - record.linked_ms >= policy.silence_least_ms and _poisoned(record, heard_ms, policy, now_ms):
+    inbound_ms = max(record.inbound_ms or 0, evidence.probe_returned_ms or 0)
+    # Old errors count against a new link only after it had time to receive something.
+    if now_ms - record.linked_ms >= policy.silence_least_ms and _poisoned(record, inbound_ms, policy, now_ms):
         return Suspicion.SIGNATURE
-    # Two new links in two workers got nothing either, and a new link gets what was held back: it is quiet, not deaf.
-    in_question = record.rung < policy.silence_steps and now_ms - since >= policy.silence_least_ms
+    # After two new links in two workers the session is quiet, not deaf: a new link gets what was
+    # held back.
+    in_question = record.recovery_step < policy.silence_steps and now_ms - since >= policy.silence_least_ms
     learned = evidence.pattern.learned >= policy.silence_learned
     silent = in_question and learned and evidence.pattern.expected(since, now_ms) >= policy.silence_expected
     return Suspicion.SILENCE if silent else None
 
 
-def _poisoned(record: SessionRecord, heard_ms: int, policy: DoubtPolicy, now_ms: int) -> bool:
-    """One signature again and again, and nothing heard since: a stanza that cannot be digested holds up all behind it."""
+def _poisoned(record: SessionRecord, inbound_ms: int, policy: DoubtPolicy, now_ms: int) -> bool:
+    """One repeated signature and no inbound since: a stanza that blocks all behind it."""
     recent = [seen for seen in record.errors if now_ms - seen.at_ms < policy.signature_window_ms]
-    if not recent or heard_ms > recent[-1].at_ms:
+    if not recent or inbound_ms > recent[-1].at_ms:
         return False
     return sum(seen.signature == recent[-1].signature for seen in recent) >= policy.signature_limit
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of readiness. ``age_ms`` is how long ago it was last seen; None when it never was."""
+    """One part of readiness. ``age_ms`` since it was last observed; None when it never was."""
 
     ok: bool
     age_ms: int | None
@@ -176,7 +181,7 @@ def parts(
     fresh_ms: int,
     now_ms: int,
 ) -> dict[str, Part]:
-    """READY is all of these: connected, authenticated, frames, receiving."""
+    """Ready means all of: connected, authenticated, frames, receiving."""
 
     def age(at_ms: int | None) -> int | None:
         return None if at_ms is None else max(0, now_ms - at_ms)

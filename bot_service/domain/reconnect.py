@@ -1,33 +1,30 @@
-"""When to try again: full jitter under a doubling, capped ceiling, and a herd limit over all sessions."""
+"""When to reconnect: full jitter under a capped backoff, and a limit over all sessions."""
 
 from __future__ import annotations
 
 import zlib
 
 
-def luck(session: str, salt: int) -> float:
-    """A number in [0, 1) that differs from session to session and from try to try, and is the same when asked again.
-
-    It stands in for chance, so that decisions stay functions of what they are given.
-    """
+def jitter(session: str, salt: int) -> float:
+    """A number in [0, 1) that depends on the arguments only, so that decisions stay pure."""
     return zlib.crc32(f"{session}:{salt}".encode()) / 2**32
 
 
 def backoff_ms(session: str, attempt: int, now_ms: int, *, first_ms: int, max_ms: int) -> int:
-    """Milliseconds to wait before try ``attempt`` (0 is the first): uniform below ``min(max, first x 2^attempt)``."""
+    """Milliseconds before try ``attempt`` (from 0): uniform below min(max, first x 2^attempt)."""
     ceiling = min(max_ms, first_ms * 2 ** min(attempt, 32))
-    return int(luck(session, now_ms + attempt) * ceiling)
+    return int(jitter(session, now_ms + attempt) * ceiling)
 
 
 def between_ms(session: str, now_ms: int, low_ms: int, high_ms: int) -> int:
     """Milliseconds, uniform from ``low_ms`` to ``high_ms``."""
-    return low_ms + int(luck(session, now_ms) * (high_ms - low_ms))
+    return low_ms + int(jitter(session, now_ms) * (high_ms - low_ms))
 
 
 class HerdLimit:
-    """Gives each reconnect of the fleet its slot: at most ``per_minute``, evenly spread, after a burst of ``burst``.
+    """Spreads the reconnects of all sessions: ``per_minute`` at most, after ``burst`` at once.
 
-    A session alone in trouble never waits; five hundred at once come back over a minute.
+    A single lost session never waits; five hundred at once come back over a minute.
     """
 
     def __init__(self, per_minute: int, *, burst: int = 8) -> None:
@@ -36,6 +33,6 @@ class HerdLimit:
         self._next_ms = 0.0
 
     def wait_ms(self, now_ms: int) -> int:
-        """Takes the next slot; returns how far away it is in milliseconds, 0 for at once."""
+        """Takes the next slot; returns the milliseconds until it, 0 for at once."""
         self._next_ms = max(self._next_ms, now_ms - self._burst_ms) + self._gap_ms
         return max(0, int(self._next_ms - now_ms))

@@ -1,16 +1,19 @@
-"""A session as one frozen value, what can happen to it, what follows, and the limits by which that is decided.
+"""A session as one frozen value, what can happen to it, what follows, and the limits of both.
 
-All times are milliseconds: ``…_ms`` of a moment counts since the epoch, of a duration it is its length.
+All times are milliseconds: ``…_ms`` of a moment counts since the epoch, of a duration it is its
+length.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 import msgspec
 
+from bot_service.domain.reasons import Reason
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import Actor, State, Wanted
 
@@ -19,7 +22,7 @@ HOUR_MS = 60 * MINUTE_MS
 
 
 class DueKind(StrEnum):
-    """What a session waits for; a session waits for at most one thing."""
+    """What a session waits for; a session waits for at most one thing. The values are stored."""
 
     RETRY = "retry"  # start the engine's client again
     START = "start"  # the start command was not answered
@@ -27,11 +30,11 @@ class DueKind(StrEnum):
     PAIRED = "paired"  # paired, and no connection
     SYNC = "sync"  # connected, and no end of the offline messages
     TAKE_OVER = "take_over"  # the engine reconnects by itself and does not succeed
-    CODES = "codes"  # codes are shown, and nothing is heard of them any more
-    LADDER = "ladder"  # receiving is suspected: the next step of the recovery ladder
-    LINK = "link"  # keepalive or frames are missing, and the engine says nothing
+    CODES = "codes"  # codes are shown, and the engine reports nothing more of them
+    RECOVERY = "ladder"  # receiving is suspected: the next recovery step
+    LINK = "link"  # keepalive or frames are missing, and the engine reports nothing
     BAN_OVER = "ban_over"  # the one try after a temporary ban
-    FLEET_PROBE = "fleet_probe"  # the one session that asks whether this client is still too old
+    CANARY_LOGIN = "fleet_probe"  # the canary tries whether the client version is still refused
 
 
 class Due(msgspec.Struct, frozen=True, gc=False):
@@ -39,15 +42,19 @@ class Due(msgspec.Struct, frozen=True, gc=False):
     at_ms: int
 
 
-class Seen(msgspec.Struct, frozen=True, gc=False):
-    """One stream error: errors of the same signature are counted."""
+class StreamError(msgspec.Struct, frozen=True, gc=False):
+    """Errors of the same signature are counted."""
 
     signature: str
     at_ms: int
 
 
-# Nothing in it can lead back to it, so the collector of cycles need not walk ten thousand of them.
-class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+# Stored as JSON: these fields keep the names under which older versions wrote them.
+_STORED_NAMES = {"recovery_step": "rung", "recovery_step_ms": "rung_ms"}
+
+
+# Without cycles, so the garbage collector need not walk ten thousand of them.
+class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename=_STORED_NAMES):
     id: str
     owner: str
     name: str
@@ -56,9 +63,10 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     wanted: Wanted = Wanted.STOP
     state: State = State.STOPPED
-    reason: str = "created"
+    # A Reason; a row of another version may hold a word that is not one.
+    reason: str = Reason.CREATED.value
     detail: str | None = None
-    actor: Actor = Actor.NOBODY
+    actor: Actor = Actor.NONE
     since_ms: int = 0
     due: Due | None = None
 
@@ -75,27 +83,27 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     attempt: int = 0  # reconnects since the link was last stable
     careful: int = 0  # careful tries after a refused connect
     replaced_ms: int | None = None
-    errors: tuple[Seen, ...] = ()
+    errors: tuple[StreamError, ...] = ()
     missed: int = 0  # messages that the server announced as waiting
 
     # Receiving
     suspicion: str | None = None
-    rung: int = 0  # the last step of the recovery ladder that was taken
-    rung_ms: int = 0
+    recovery_step: int = 0  # the number of the last recovery step that was taken
+    recovery_step_ms: int = 0
 
     # Limits set by WhatsApp
     banned_until_ms: int | None = None
     ban_tries: int = 0
     timelocked_until_ms: int | None = None
 
-    # Life
-    active_ms: int = 0  # last sign of life: message, receipt, presence, call of the API
+    # Activity
+    active_ms: int = 0  # last message, receipt, presence or API call
     aged_from_ms: int = 0  # the age counts from here
     inbound_ms: int | None = None
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
-    """One change of state or of its reason, as it is kept and told."""
+    """One change of state, reason or actor, as it is stored and published."""
 
     session: str
     at_ms: int
@@ -107,7 +115,7 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=F
 
 
 def transition(before: SessionRecord, after: SessionRecord, now_ms: int) -> Transition | None:
-    """What is to be told of the step from ``before`` to ``after``; None when a person would see no difference."""
+    """The step from ``before`` to ``after``; None when a person would see no difference."""
     if before.state is after.state and before.reason == after.reason and before.actor is after.actor:
         return None
     return Transition(
@@ -123,7 +131,7 @@ def transition(before: SessionRecord, after: SessionRecord, now_ms: int) -> Tran
 
 @dataclass(frozen=True, slots=True)
 class SessionPolicy:
-    """Limits, and the two facts about the fleet that a single session must know."""
+    """Limits, and the two facts about all sessions that each must know."""
 
     start_timeout_ms: int = 60_000
     connect_timeout_ms: int = 60_000
@@ -142,27 +150,30 @@ class SessionPolicy:
     signature_window_ms: int = 2 * HOUR_MS
     signature_limit: int = 3
     timelock_default_ms: int = HOUR_MS
-    fleet_probe_ms: int = 30 * MINUTE_MS
+    canary_login_ms: int = 30 * MINUTE_MS
     frame_fresh_ms: int = 60_000
-    ladder_delay_ms: int = 5000
-    ladder_rest_ms: int = HOUR_MS
+    recovery_delay_ms: int = 5000
+    recovery_rest_ms: int = HOUR_MS
     codes_margin_ms: int = MINUTE_MS
 
-    fleet_outdated: bool = False
+    client_outdated: bool = False
     canary: str | None = None
 
 
-# --- what can happen ---
+# --- facts: what can happen ---
 
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """Something the engine said. ``lease_ours`` is whether this service still owns the session; ``others_accepted``, for a
-    refused client version, whether WhatsApp accepts the same version from other accounts."""
+    """Something the engine reported.
+
+    ``lease_held`` is whether this service still owns the session. ``others_accepted``, for a
+    refused client version, is whether WhatsApp accepts the same version from other accounts.
+    """
 
     kind: SignalKind
     data: dict[str, Any] = field(default_factory=dict)
-    lease_ours: bool = True
+    lease_held: bool = True
     others_accepted: bool = False
 
 
@@ -170,64 +181,68 @@ class CommandKind(StrEnum):
     START = "start"
     STOP = "stop"
     RESTART = "restart"
-    LOGGED_OUT = "logged_out"  # our own logout has been done
+    LOGGED_OUT = "logged_out"  # the logout at the server was done
     CLOSE = "close"
-    RECYCLE = "recycle"  # a fresh connection; the pairing stays and the age counts anew
+    RECYCLE = "recycle"  # a fresh connection; the pairing stays and the age starts at zero
     RESTORE = "restore"  # this service has just started
-    ASK_FOR_FLEET = (
-        "ask_for_fleet"  # this session is the canary: it tries, at ``at_ms``, whether the client is still refused
-    )
+    TRY_AS_CANARY = "ask_for_fleet"  # log in, at ``at_ms``, to see whether the version is refused
     RECONNECT = "reconnect"  # a repair asks for a fresh connection
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """``at_ms`` is when the start that follows may begin; only RESTORE and ASK_FOR_FLEET look at it."""
+    """``reason`` None is the usual one of ``kind``.
+
+    ``at_ms`` is when the start that follows may begin; for RESTORE and TRY_AS_CANARY only.
+    """
 
     kind: CommandKind
-    reason: str = ""
+    reason: Reason | None = None
     at_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Fired:
-    """The time of ``record.due`` has come. ``may_recycle``: the budget of the session's worker allows to replace it."""
+class TimerFired:
+    """The time of ``record.due`` has come.
+
+    ``may_recycle``: the session's worker may be replaced.
+    """
 
     kind: DueKind
     may_recycle: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """A regular look at the link: how old its last frame is, and whether receiving is suspected to be broken."""
+class LinkCheck:
+    """A periodic check: the age of the last frame, and why receiving is suspected, if it is."""
 
     frame_age_ms: int
     suspicion: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class FleetOutdated:
-    """WhatsApp refuses the client version: a session that is not connected waits until another version is accepted."""
+class ClientOutdated:
+    """WhatsApp refuses the client version: sessions without a connection wait for another one."""
 
 
 @dataclass(frozen=True, slots=True)
-class FleetRecovered:
-    """WhatsApp accepts the client version that is announced now: sessions that waited for that log in again."""
+class ClientAccepted:
+    """WhatsApp accepts the announced client version: sessions that waited for that log in again."""
 
 
-Fact = Signal | Command | Fired | Look | FleetOutdated | FleetRecovered
+Fact = Signal | Command | TimerFired | LinkCheck | ClientOutdated | ClientAccepted
 
 
-# --- what follows ---
+# --- effects: what follows ---
 
 
 class EffectKind(StrEnum):
-    START = "start"  # stop what runs of it, then start the engine's client
+    START = "start"  # stop the session's client, then start one
     STOP = "stop"
     REBUILD = "rebuild"  # like START, in another worker
     RECYCLE_WORKER = "recycle_worker"
-    ATTENTION = "attention"  # tell people; ``reason`` says what, the record says who must act
-    FLEET_OUTDATED = "fleet_outdated"
+    ATTENTION = "attention"  # alert people: ``reason`` says why, the record says who must act
+    CLIENT_OUTDATED = "fleet_outdated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,4 +251,6 @@ class Effect:
     reason: str = ""
 
 
-Step = tuple[SessionRecord, tuple[Effect, ...]]
+Decision = tuple[SessionRecord, tuple[Effect, ...]]
+
+React = Callable[[SessionRecord, Signal, SessionPolicy, int], Decision]

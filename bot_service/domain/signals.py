@@ -1,4 +1,4 @@
-"""Every signal an engine can give about one session: the rows of the reaction table, and nothing else.
+"""Every signal that an engine can report about one session; each is a row of the reaction table.
 
 An engine translates its own events into these names; it never decides what follows from them.
 """
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class SignalKind(StrEnum):
-    """``data`` of each is written behind it; times are in milliseconds."""
+    """The comment behind each is its ``data``; times are in milliseconds."""
 
     # Pairing
     QR = "qr"  # {"code": str, "expiresInMs": int, "round": int}
@@ -17,20 +17,20 @@ class SignalKind(StrEnum):
     PAIRING_CODE = "pairing_code"  # {"code": str, "expiresInMs": int}
     PAIRED = "paired"  # {"jid": str, "lid": str | None, "pushName": str | None}
     PAIR_ERROR = "pair_error"  # {"reason": str}
-    PAIR_RESTART = "pair_restart"  # stream 515 after pairing: expected, the engine reconnects itself
+    PAIR_RESTART = "pair_restart"  # stream 515 after pairing: the engine reconnects
     PASSKEY_REQUIRED = "passkey_required"
-    MULTIDEVICE_OFF = "multidevice_off"  # scanned by a phone without multi-device; the same code stays valid
+    MULTIDEVICE_OFF = "multidevice_off"  # scanned by an old phone; the code stays valid
 
     # Link
     CONNECTING = "connecting"  # {"reason": str | None}
-    CONNECTED = "connected"  # {"earlier": true} when it is repeated for who missed it
+    CONNECTED = "connected"  # {"earlier": true} when repeated for a new listener
     OFFLINE_SYNC_PREVIEW = "offline_sync_preview"  # {"messages": int, ...}
     OFFLINE_SYNC_COMPLETED = "offline_sync_completed"  # {"count": int}
     DISCONNECTED = "disconnected"  # {"reason": str | None}
     CONNECT_ERROR = "connect_error"  # no route, DNS, proxy, TLS, handshake: {"reason": str}
     KEEPALIVE_TIMEOUT = "keepalive_timeout"  # {"errors": int, "lastSuccessMs": int | None}
     KEEPALIVE_RESTORED = "keepalive_restored"
-    SERVER_UNAVAILABLE = "server_unavailable"  # stream 503, connect failure 500 and 503: {"code": int}
+    SERVER_UNAVAILABLE = "server_unavailable"  # 503, connect failure 500: {"code": int}
     STREAM_ERROR = "stream_error"  # without a known code: {"signature": str}
 
     # Ends
@@ -43,17 +43,18 @@ class SignalKind(StrEnum):
     REPLACED = "replaced"
     TIMELOCK = "timelock"  # reach-out time lock, or 463 on a send: {"untilMs": int | None}
     UNDECRYPTABLE = "undecryptable"  # {"chat": str, "messageId": str}
+    # Perhaps not journaled before a kill, or unreadable at every try: {"messageId": str, "reason":
+    # str}
+    MESSAGE_LOST = "message_lost"
 
-    MESSAGE_LOST = "message_lost"  # perhaps not kept before a kill, or unreadable however often it came: {"messageId": str, "reason": str}
-
-    # Of our own making
+    # From the worker or the service itself
     STARTED = "started"  # the engine took the start command
-    STOPPED = "stopped"  # our own stop or disconnect has ended
-    UNLINKED = "unlinked"  # our own logout has ended
+    STOPPED = "stopped"  # a stop or disconnect asked for by the service is done
+    UNLINKED = "unlinked"  # a logout asked for by the service is done
     PUMP_DIED = "pump_died"  # the engine's event pump for this session ended: {"reason": str}
     WORKER_LOST = "worker_lost"  # the worker process died or was killed: {"exitCode": int | None}
     START_TIMEOUT = "start_timeout"  # the start command was not answered in time
-    RECEIPT = (
-        "receipt"  # {"messageIds": [str], "chat": str, "type": "delivered" | "read" | "played" | "server" | "failed"}
-    )
-    PRESENCE = "presence"  # a sign of life of the other side
+    # {"messageIds": [str], "chat": str, "type": "delivered" | "read" | "played" | "server" |
+    # "failed"}
+    RECEIPT = "receipt"
+    PRESENCE = "presence"  # the other side is active

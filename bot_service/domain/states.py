@@ -1,4 +1,4 @@
-"""The states of a session, who must act in each, and the moves between them that are legal."""
+"""The states of a session, who must act in each, and the legal moves between them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """What is observed of a session. What is wanted of it is :class:`Wanted`."""
+    """The observed state of a session; the desired one is :class:`Wanted`."""
 
     STOPPED = "STOPPED"
     STARTING = "STARTING"
@@ -27,19 +27,19 @@ class State(StrEnum):
 
 
 class Wanted(StrEnum):
-    """What a person asked for last; a session event never changes it."""
+    """What was asked for last; a session event never changes it."""
 
     RUN = "run"
     STOP = "stop"
 
 
 class Actor(StrEnum):
-    """Who must act before a session can go on."""
+    """Who must act before a session can go on. The values are part of the API."""
 
-    NOBODY = "nobody"  # it goes on by itself
-    USER = "user"  # who holds the phone: scan, confirm, look at the phone
-    OWNER = "owner"  # who answers for the account: bans, other owners of the same account
-    OPERATOR = "operator"  # who runs this service: upgrade, look at a worker
+    NONE = "nobody"  # it goes on by itself
+    USER = "user"  # the holder of the phone: scan, confirm, look at the phone
+    OWNER = "owner"  # the owner of the account: bans, other programs on the same account
+    OPERATOR = "operator"  # runs this service: upgrade, look at a worker
 
 
 LIVE = frozenset(
@@ -54,7 +54,7 @@ LIVE = frozenset(
     }
 )
 ENDS = frozenset(State) - LIVE - {State.STOPPED}
-# Ends that only a command leads out of. The two others hold one timed try each.
+# Ends that only a command can leave. The two others have one timed try each.
 FINAL = ENDS - {State.TEMP_BANNED, State.OUTDATED}
 LINKED = frozenset({State.SYNCING, State.READY, State.DEGRADED})
 

@@ -1,4 +1,4 @@
-"""Reads what a process costs and who it is from /proc; gives zeros where there is no /proc."""
+"""Reads the resources and identity of a process from /proc; zeros where there is no /proc."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def threads(pid: int | None = None) -> int:
 
 
 def start_ticks(pid: int | None = None) -> int:
-    """When the process started, in clock ticks since the machine did; with the pid it names one process for good."""
+    """Start time in clock ticks since the boot of the machine; with the pid it is unique."""
     return int(_stat(pid, 19) or 0)
 
 

@@ -1,4 +1,4 @@
-"""Maps the name of an engine to its code: one row each, imported only when used and only in a worker process."""
+"""Maps the name of an engine to its code, which is imported only in a worker process."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from bot_service.engines.port import ClientLibrary, EngineFactory
 class EngineRow:
     """What the API process must know of an engine without importing it.
 
-    ``files`` are patterns below DATA_DIR of what the engine keeps for one session; ``{session}`` is its safe name.
+    ``files`` are patterns below DATA_DIR of the files of one session; ``{session}`` is its safe
+    name.
     """
 
     module: str
     factory: str
     pairs_apart: bool
-    """Pairing runs in a short-lived process of its own, which hands the session over by its JID."""
+    """Pairing runs in a short-lived worker of its own."""
     start_concurrency: int
     """Sessions of one worker that may be starting at the same time."""
     files: tuple[str, ...]
     library: str = ""
-    """Module of the engine's :class:`ClientLibrary`; empty for an engine that announces no client version."""
+    """Module of its :class:`ClientLibrary`; empty when it announces no client version."""
     package: str = ""
-    """Module whose ``prepare(copy)`` makes a worker load that copy of the native library."""
+    """Module with ``prepare(copy)``, which makes a worker load that copy of the library."""
 
 
 ENGINES: dict[str, EngineRow] = {
@@ -58,18 +59,18 @@ def names() -> tuple[str, ...]:
 
 
 def load(name: str) -> EngineFactory:
-    """Import the engine. Only a worker process may call this. Raises ``KeyError`` or ``ImportError``."""
+    """Imports the engine; for worker processes only. Raises ``KeyError`` or ``ImportError``."""
     row = ENGINES[name]
     return cast(EngineFactory, getattr(importlib.import_module(row.module), row.factory))
 
 
 def use_copy(name: str, copy: Path) -> bool:
-    """Before :func:`load`, in a worker: load ``copy`` of the native library. False when the built-in one must be used."""
+    """Loads ``copy`` of the native library before :func:`load`; False when it cannot be loaded."""
     return bool(importlib.import_module(ENGINES[name].package).prepare(copy))
 
 
 def client_library(name: str) -> ClientLibrary | None:
-    """What makes copies of the engine's native library; None for an engine that announces no client version."""
+    """Makes copies of the engine's library; None when it announces no client version."""
     module = ENGINES[name].library
     return cast(ClientLibrary, importlib.import_module(module)) if module else None
 

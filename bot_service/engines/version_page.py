@@ -1,4 +1,4 @@
-"""Reads the page on which WhatsApp publishes its client version: one request, bounded in time and size."""
+"""Reads the page on which WhatsApp publishes its client version, bounded in time and size."""
 
 from __future__ import annotations
 
@@ -30,8 +30,10 @@ _HEADERS = {
 
 
 class PageError(Exception):
-    """The page could not be read. ``result`` is stable: ``unreachable``, ``timeout``, ``bad_answer``; the text is for people
-    and names no address, because a proxy's may hold a password."""
+    """The page could not be read. ``result``: ``unreachable``, ``timeout`` or ``bad_answer``.
+
+    The text names no address, because a proxy's may hold a password.
+    """
 
     def __init__(self, result: str, detail: str) -> None:
         super().__init__(detail)
@@ -46,7 +48,7 @@ class VersionPage:
         self._socks: Any = None
         self._errors: tuple[type[Exception], ...] = (aiohttp.ClientError, OSError, ValueError)
         if proxy is not None and proxy.startswith("socks5"):
-            # Loaded for such a proxy only. Its errors share no base with others.
+            # Imported for such a proxy only. Its errors have no common base.
             self._socks = importlib.import_module("aiohttp_socks")
             self._errors += (
                 self._socks.ProxyError,

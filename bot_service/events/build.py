@@ -1,4 +1,4 @@
-"""Builds the publication of events and holds its parts."""
+"""Builds the parts that publish events."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ from bot_service.settings import BotSettings
 from bot_service.store import deliveries, events, send_queue
 from bot_service.store.database import Database
 from shared.clock import Clock
-
-Loop = tuple[str, Callable[[], Awaitable[None]]]
+from shared.tasks import Loop
 
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """``publisher`` stages events within a transaction; ``stream`` and the webhooks deliver them after the commit."""
+    """``publisher`` stores events; ``stream`` and the webhooks deliver them after the commit."""
 
     ids: EventIds
     publisher: EventPublisher
@@ -34,7 +33,7 @@ class Events:
     def loops(self) -> Iterator[Loop]:
         """The background loops by name."""
         yield "events", self.stream.run
-        yield "session-events", self.session_events.run
+        yield "session-events", self.session_events.writer.run
 
 
 async def build(
@@ -45,7 +44,7 @@ async def build(
     *,
     forget_files: Callable[[str], Awaitable[None]],
 ) -> Events:
-    """The parts, listening to ``sessions``. ``forget_files`` deletes the files of a session."""
+    """The parts, subscribed to ``sessions``. ``forget_files`` deletes the files of a session."""
     async with database.read() as connection:
         newest = [await events.newest_id(connection), await send_queue.newest(connection)]
         webhooks = await deliveries.all_webhooks(connection)
@@ -62,10 +61,10 @@ async def build(
         forget_files=forget_files,
         after_commit=database.after_commit,
     )
-    session_events.deleted.append(subscriptions.forget_session)
+    session_events.deleted.subscribe(subscriptions.forget_session)
     sessions.bus.subscribe(session_events.on_event)
     sessions.store.transition_sinks.append(session_events.on_transitions)
     sessions.store.delete_sinks.append(session_events.on_delete)
     stream = EventStream(clock, database)
-    publisher.on_commit(stream.wake)
+    publisher.committed.subscribe(stream.wake)
     return Events(ids, publisher, service_alerts, session_events, stream, subscriptions)

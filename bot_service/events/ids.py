@@ -1,4 +1,4 @@
-"""Ids that sort by the time they were made, and ids of messages as WhatsApp's own clients make them."""
+"""Event ids that sort by time, and message ids in the form that WhatsApp's own clients use."""
 
 from __future__ import annotations
 
@@ -11,16 +11,8 @@ _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: sorts lik
 _TIME_CHARS, _COUNT_CHARS, _NODE_CHARS = 10, 5, 3
 
 
-def _base32(value: int, width: int) -> str:
-    out = []
-    for _ in range(width):
-        out.append(_ALPHABET[value & 31])
-        value >>= 5
-    return "".join(reversed(out))
-
-
 class EventIds:
-    """Strictly growing ids, also when the wall clock steps back; two replicas never make the same one.
+    """Strictly growing ids, also when the wall clock steps back; unique among replicas.
 
     ``after``: the newest id in the store, so that ids also grow over a restart.
     """
@@ -43,13 +35,6 @@ class EventIds:
         return _base32(self._at_ms, _TIME_CHARS) + _base32(self._count, _COUNT_CHARS) + self._node
 
 
-def _number(text: str) -> int:
-    value = 0
-    for char in text:
-        value = value * 32 + _ALPHABET.index(char)
-    return value
-
-
 def is_event_id(text: str) -> bool:
     """Whether ``text`` has the form of an id of :class:`EventIds`."""
     return len(text) == _TIME_CHARS + _COUNT_CHARS + _NODE_CHARS and all(char in _ALPHABET for char in text)
@@ -61,11 +46,26 @@ def at_ms(event_id: str) -> int:
 
 
 def new_message_id() -> str:
-    """An id for a message that we send, in the form that WhatsApp's web client uses."""
+    """An id for a message to send, in the form that WhatsApp's web client uses."""
     return "3EB0" + secrets.token_hex(9).upper()
 
 
 def reply_message_id(session: str, chat: str, message_id: str) -> str:
-    """The id of the one answer to ``message_id``: the same however often it is asked for."""
+    """The id of the only reply to ``message_id``: the same for every call."""
     digest = hashlib.sha256(f"reply\0{session}\0{chat}\0{message_id}".encode()).hexdigest()
     return "3EB0" + digest[:18].upper()
+
+
+def _base32(value: int, width: int) -> str:
+    out = []
+    for _ in range(width):
+        out.append(_ALPHABET[value & 31])
+        value >>= 5
+    return "".join(reversed(out))
+
+
+def _number(text: str) -> int:
+    value = 0
+    for char in text:
+        value = value * 32 + _ALPHABET.index(char)
+    return value

@@ -1,14 +1,15 @@
-"""Turns what happened into events: one row for the event stream and one for every webhook that wants it.
+"""Stores events: one row for the event stream and one delivery for every webhook that wants it.
 
-:meth:`EventPublisher.stage` writes the rows inside the caller's transaction, next to the change itself, so that neither exists
-without the other. Those that send are woken once the transaction is committed.
+:meth:`EventPublisher.stage` writes the rows in the caller's transaction, together with the change
+itself. Listeners of ``committed`` send them after the commit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -19,12 +20,17 @@ from bot_service.events.subscriptions import Subscriptions
 from bot_service.store import deliveries, events
 from bot_service.store.database import Database
 from bot_service.store.deliveries import Delivery
+from bot_service.store.events import StoredEvent
 from shared.clock import Clock, iso, to_ms
+from shared.hooks import Hook
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """One thing to tell. ``data`` is JSON-ready or already JSON; ``reply_to`` is set for messages that may be answered."""
+    """An event without an id. ``data`` is JSON-ready or JSON.
+
+    ``reply_to`` is set for messages that a webhook may reply to.
+    """
 
     type: str
     session: str | None
@@ -35,7 +41,7 @@ class Draft:
 
 
 class Envelope(msgspec.Struct, frozen=True):
-    """What receivers get, by webhook and by event stream alike."""
+    """An event as webhooks and readers of the event stream receive it."""
 
     id: str
     type: str
@@ -44,82 +50,34 @@ class Envelope(msgspec.Struct, frozen=True):
     data: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Staged:
-    """What was committed."""
-
-    deliveries: list[Delivery]
-
-
 class EventPublisher:
-    """One per process. ``on_commit`` listeners are told of every committed batch."""
+    """One per process. ``committed`` notifies of the deliveries of every commit."""
 
-    def __init__(self, clock: Clock, database: Database, ids: EventIds, directory: Subscriptions) -> None:
-        self._clock, self._database, self._ids, self._directory = clock, database, ids, directory
-        self._encoder = msgspec.json.Encoder()
-        self._listeners: list[Callable[[Staged], None]] = []
-
-    def on_commit(self, listener: Callable[[Staged], None]) -> None:
-        self._listeners.append(listener)
+    def __init__(self, clock: Clock, database: Database, ids: EventIds, subscriptions: Subscriptions) -> None:
+        self._clock, self._database, self._ids, self._subscriptions = clock, database, ids, subscriptions
+        self._encode = msgspec.json.Encoder().encode
+        self.committed: Hook[[list[Delivery]]] = Hook()
 
     async def stage(self, connection: AsyncConnection, drafts: Sequence[Draft]) -> None:
-        """Write the rows of ``drafts``. Ids are made here, inside the writer's turn, so that they commit in order."""
+        """Write the rows of ``drafts``. Ids are made here, so that they commit in order."""
         if not drafts:
             return
         now_ms = to_ms(self._clock.now())
-        rows: list[dict[str, Any]] = []
+        rows: list[StoredEvent] = []
         outbox: list[Delivery] = []
         for draft in drafts:
             event_id = self._ids.next()
-            body = self._encoder.encode(Envelope(event_id, draft.type, iso(draft.at), draft.session, draft.data))
-            rows.append(
-                {"id": event_id, "owner": draft.owner, "session": draft.session, "type": draft.type, "body": body}
+            body = self._encode(Envelope(event_id, draft.type, iso(draft.at), draft.session, draft.data))
+            rows.append(StoredEvent(event_id, draft.owner, draft.session, draft.type, body))
+            outbox.extend(
+                Delivery(webhook, event_id, draft.session or "", draft.type, draft.reply_to, now_ms, now_ms, body)
+                for webhook in self._subscriptions.wanting(draft.type, draft.session, draft.owner)
             )
-            wanting = self._directory.wanting(draft.type, draft.session, draft.owner)
-            outbox.extend(_pending(webhook, event_id, draft, now_ms, body) for webhook in wanting)
         await events.insert(connection, rows)
-        await deliveries.insert(connection, [_row(delivery) for delivery in outbox])
-        staged = Staged(outbox)
-        self._database.after_commit(lambda: self._announce(staged))
+        await deliveries.insert(connection, outbox)
+        self._database.after_commit(partial(self.committed, outbox))
 
-    async def tell(self, drafts: Sequence[Draft]) -> None:
-        """:meth:`stage` in a transaction of its own, for what is no change of the store."""
+    async def publish(self, drafts: Sequence[Draft]) -> None:
+        """:meth:`stage` in its own transaction, for events without a change of the store."""
         async with self._database.write() as connection:
             await self.stage(connection, drafts)
-
-    def _announce(self, staged: Staged) -> None:
-        for listener in self._listeners:
-            listener(staged)
-
-
-def _pending(webhook: str, event_id: str, draft: Draft, now_ms: int, body: bytes) -> Delivery:
-    return Delivery(
-        webhook=webhook,
-        event=event_id,
-        lane=draft.session or "",
-        type=draft.type,
-        reply_to=draft.reply_to,
-        state="pending",
-        created_ms=now_ms,
-        attempts=0,
-        next_ms=now_ms,
-        last_status=None,
-        last_error=None,
-        finished_ms=None,
-        body=body,
-    )
-
-
-def _row(delivery: Delivery) -> dict[str, Any]:
-    return {
-        "webhook": delivery.webhook,
-        "event": delivery.event,
-        "lane": delivery.lane,
-        "type": delivery.type,
-        "reply_to": delivery.reply_to,
-        "state": delivery.state,
-        "created_ms": delivery.created_ms,
-        "attempts": 0,
-        "next_ms": delivery.next_ms,
-        "body": delivery.body,
-    }

@@ -1,4 +1,4 @@
-"""Gives every reader of the event stream its events in order: from memory when it is near the end, from the store otherwise."""
+"""The event stream: each reader gets its events in order, from memory or from the store."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator
 
-from bot_service.events.publisher import Staged
 from bot_service.store import events
 from bot_service.store.batch_writer import STORE_ERRORS
 from bot_service.store.database import Database
-from bot_service.store.events import StoredEvent
+from bot_service.store.events import StoredEvent as StoredEvent
 from shared import logs
 from shared.clock import Clock
 
@@ -18,37 +17,33 @@ log = logs.get(__name__)
 
 _PAGE = 500
 _KEPT = 2000
-# Commits that follow each other this closely are read together, once for all readers.
+# Commits within this time are read together, once for all readers.
 _GATHER_S = 0.05
 
 
 class EventStream:
-    """The tail is read from the store only while somebody reads."""
+    """The newest events are kept in memory only while there are readers."""
 
     def __init__(self, clock: Clock, database: Database) -> None:
         self._clock, self._database = clock, database
         self._tail: deque[StoredEvent] = deque(maxlen=_KEPT)
         self._base = ""  # everything in the tail is newer than this id
         self._newest = ""
-        self._readers = 0
+        self.readers = 0
         self._closed = False
         self._committed = asyncio.Event()
         self._grown = asyncio.Condition()
 
-    def wake(self, _staged: Staged | None = None) -> None:
-        """Events were committed."""
+    def wake(self, _committed: object) -> None:
+        """Read the events that were committed."""
         self._committed.set()
 
-    @property
-    def readers(self) -> int:
-        return self._readers
-
     async def run(self) -> None:
-        """The loop that reads the tail."""
+        """The loop that reads the newest events."""
         while True:
             await self._committed.wait()
             self._committed.clear()
-            if self._readers == 0:
+            if self.readers == 0:
                 self._tail.clear()
                 continue
             try:
@@ -60,24 +55,24 @@ class EventStream:
             await self._clock.sleep(_GATHER_S)
 
     async def close(self) -> None:
-        """End every reader; for the end of the program."""
+        """End every reader; for the shutdown."""
         async with self._grown:
             self._closed = True
             self._grown.notify_all()
 
     async def newest_id(self) -> str:
-        """Where a reader begins that wants only what happens from now on."""
+        """The start of a reader that wants only events from now on."""
         async with self._database.read() as connection:
             return await events.newest_id(connection) or ""
 
     async def oldest_id(self) -> str:
-        """The oldest event that can still be read."""
+        """The oldest stored event."""
         async with self._database.read() as connection:
             return await events.oldest_id(connection) or ""
 
-    async def after(self, event_id: str) -> AsyncGenerator[list[StoredEvent], None]:
-        """Pages of events behind ``event_id``, without an end; an empty page says that the reader is at the end."""
-        self._readers += 1
+    async def after(self, event_id: str, *, idle_s: float | None = None) -> AsyncGenerator[list[StoredEvent], None]:
+        """Endless pages of events after ``event_id``; an empty page after ``idle_s`` without one."""
+        self.readers += 1
         try:
             cursor = event_id
             while not self._closed:
@@ -85,13 +80,21 @@ class EventStream:
                 if page:
                     cursor = page[-1].id
                     yield page
-                else:
+                    continue
+                while not await self._grew(cursor, idle_s):
                     yield []
-                    async with self._grown:
-                        if self._newest <= cursor and not self._closed:
-                            await self._grown.wait()
         finally:
-            self._readers -= 1
+            self.readers -= 1
+
+    async def _grew(self, cursor: str, timeout_s: float | None) -> bool:
+        """Wait for events after ``cursor`` or the end of the program; False after ``timeout_s``."""
+        try:
+            async with asyncio.timeout(timeout_s), self._grown:
+                if self._newest <= cursor and not self._closed:
+                    await self._grown.wait()
+                return True
+        except TimeoutError:
+            return False
 
     async def _page(self, cursor: str) -> list[StoredEvent]:
         if self._tail and cursor >= self._base:

@@ -1,37 +1,38 @@
-"""All webhooks in memory: who wants an event is asked for every message and must not cost a query."""
+"""All webhooks in memory, so that no message needs a query to find those that want it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from bot_service.store.deliveries import Webhook
-from bot_service.webhooks.signing import key_of
+from shared.hooks import Hook
+from shared.translation import N_
+from shared.webhook_signing import key_of
 
-# Every type of event, with what it tells. A webhook names some of them, or patterns such as ``session.*``, or ``*``.
+# Event types and their meaning. A webhook names types, or patterns such as ``session.*``.
 EVENT_TYPES = {
-    "message": "a message arrived",
-    "message.status": "a message of ours was sent, delivered, read or failed",
-    "session.state": "a session changed its state",
-    "session.qr": "a new QR or pairing code can be fetched",
-    "session.attention": "a session needs a person",
-    "session.deleted": "a session was deleted",
-    "service.alert": "the service itself needs a person",
-    "service.recovered": "what the service needed a person for is over",
+    "message": N_("a message arrived"),
+    "message.status": N_("an outgoing message was sent, delivered, read or failed"),
+    "session.state": N_("a session changed its state"),
+    "session.qr": N_("a new QR or pairing code can be fetched"),
+    "session.attention": N_("a session needs a person"),
+    "session.deleted": N_("a session was deleted"),
+    "service.alert": N_("the service itself needs a person"),
+    "service.recovered": N_("what the service needed a person for is over"),
 }
-# Those are for administrators: they concern every owner.
-_ANSWERS_KEPT = 50_000
+_CACHE_SIZE = 50_000
 
 
 def unknown_patterns(patterns: Iterable[str]) -> list[str]:
-    """Those of ``patterns`` that match no event there is."""
+    """Those of ``patterns`` that match no event type."""
     return [pattern for pattern in patterns if not any(fnmatchcase(name, pattern) for name in EVENT_TYPES)]
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where one webhook goes. ``key`` None sends unsigned; ``trusted`` ones may be at private addresses."""
+    """Where a webhook goes. ``key`` None: unsigned; ``trusted``: may have a private address."""
 
     id: str
     url: str
@@ -43,20 +44,19 @@ class Target:
 
 
 class Subscriptions:
-    """Webhooks made by the API, and fixed targets of the operator (ALERT_URLS) that hear of the service itself."""
+    """Webhooks made by the API, and fixed targets of ALERT_URLS for events about the service.
+
+    ``changed`` notifies of the id of a webhook that was added, changed or removed.
+    """
 
     def __init__(self, fixed: Iterable[Target] = ()) -> None:
         self._fixed = {target.id: target for target in fixed}
         self._webhooks: dict[str, Webhook] = {}
-        # Asked for every message, and nearly always the same questions.
-        self._answers: dict[tuple[str, str | None, str | None], list[str]] = {}
+        # Messages of one session want the same webhooks again and again.
+        self._wanting_cache: dict[tuple[str, str | None, str | None], list[str]] = {}
         self._by_session: dict[str, list[Webhook]] = {}
         self._by_owner: dict[str | None, list[Webhook]] = {}
-        self._changed: list[Callable[[str], None]] = []
-
-    def on_change(self, listener: Callable[[str], None]) -> None:
-        """``listener(webhook id)`` whenever one was added, changed or removed."""
-        self._changed.append(listener)
+        self.changed: Hook[[str]] = Hook()
 
     def load(self, webhooks: Iterable[Webhook]) -> None:
         self._webhooks = {webhook.id: webhook for webhook in webhooks}
@@ -64,14 +64,14 @@ class Subscriptions:
 
     def put(self, webhook: Webhook) -> None:
         self._webhooks[webhook.id] = webhook
-        self._tell(webhook.id)
+        self._notify(webhook.id)
 
     def remove(self, webhook_id: str) -> None:
         if self._webhooks.pop(webhook_id, None) is not None:
-            self._tell(webhook_id)
+            self._notify(webhook_id)
 
     def forget_session(self, session: str) -> None:
-        """The webhooks of a deleted session are gone from the store."""
+        """Remove the webhooks of a deleted session; the store has deleted them."""
         for webhook in [each for each in self._webhooks.values() if each.session == session]:
             self.remove(webhook.id)
 
@@ -79,27 +79,27 @@ class Subscriptions:
         return list(self._webhooks.values())
 
     def fixed_ids(self) -> list[str]:
-        """Ids under which deliveries to ALERT_URLS are kept."""
+        """Ids of the targets of ALERT_URLS in the store."""
         return list(self._fixed)
 
     def get(self, webhook_id: str) -> Webhook | None:
         return self._webhooks.get(webhook_id)
 
     def target(self, webhook_id: str) -> Target | None:
-        """Where to send, or None when the webhook is gone or switched off."""
+        """The receiver, or None when the webhook is deleted or inactive."""
         webhook = self._webhooks.get(webhook_id)
         if webhook is not None:
             return Target(webhook.id, webhook.url, key_of(webhook.secret)) if webhook.active else None
         return self._fixed.get(webhook_id)
 
     def wanting(self, event_type: str, session: str | None, owner: str | None) -> list[str]:
-        """Ids of the webhooks that an event of ``owner``'s ``session`` goes to."""
-        question = (event_type, session, owner)
-        if question not in self._answers:
-            if len(self._answers) >= _ANSWERS_KEPT:
-                self._answers.clear()
-            self._answers[question] = self._wanting(event_type, session, owner)
-        return self._answers[question]
+        """Ids of the webhooks that want an event of ``owner``'s ``session``."""
+        key = (event_type, session, owner)
+        if key not in self._wanting_cache:
+            if len(self._wanting_cache) >= _CACHE_SIZE:
+                self._wanting_cache.clear()
+            self._wanting_cache[key] = self._wanting(event_type, session, owner)
+        return self._wanting_cache[key]
 
     def _wanting(self, event_type: str, session: str | None, owner: str | None) -> list[str]:
         found = [
@@ -119,7 +119,7 @@ class Subscriptions:
         return [*own, *wide, *self._by_owner.get(None, [])]
 
     def _reindex(self) -> None:
-        self._answers.clear()
+        self._wanting_cache.clear()
         self._by_session.clear()
         self._by_owner.clear()
         for webhook in self._webhooks.values():
@@ -128,7 +128,6 @@ class Subscriptions:
             else:
                 self._by_owner.setdefault(webhook.owner, []).append(webhook)
 
-    def _tell(self, webhook_id: str) -> None:
+    def _notify(self, webhook_id: str) -> None:
         self._reindex()
-        for listener in self._changed:
-            listener(webhook_id)
+        self.changed(webhook_id)

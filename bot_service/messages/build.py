@@ -1,31 +1,35 @@
-"""Builds the two directions of messages, in and out, and holds their parts."""
+"""Builds the parts that receive and send messages."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bot_service.domain.session_record import SessionRecord, Transition
 from bot_service.domain.states import LINKED
 from bot_service.events.build import Events
+from bot_service.messages.commands import MessageCommands
 from bot_service.messages.inbound import Batch
 from bot_service.messages.journal_reader import JournalReader
 from bot_service.messages.media import MediaStore
 from bot_service.messages.outbox import Outbox
-from bot_service.messages.rate_limits import Rate, SendPolicy
+from bot_service.messages.rate_limits import Rate
 from bot_service.messages.sender import Sender, SenderPolicy
 from bot_service.sessions.build import Sessions
 from bot_service.settings import BotSettings
 from bot_service.store.database import Database
 from shared.clock import Clock
-
-Loop = tuple[str, Callable[[], Awaitable[None]]]
+from shared.tasks import Loop
 
 
 @dataclass(frozen=True, slots=True)
 class Messages:
-    """``journal`` brings messages in, ``outbox`` and ``sender`` bring them out, ``media`` keeps their files."""
+    """``commands`` are the use cases, ``journal`` receives, ``outbox`` and ``sender`` send.
 
+    ``media`` keeps files to send.
+    """
+
+    commands: MessageCommands
     journal: JournalReader
     media: MediaStore
     outbox: Outbox
@@ -47,17 +51,21 @@ def build(
     *,
     ended: Callable[[str], None],
 ) -> Messages:
-    """``ended`` gets the state of each outgoing message that reached one."""
-    registry, pool, activity = sessions.registry, sessions.pool, sessions.supervisor.life
+    """``ended`` gets the final state, ``sent`` or ``failed``, of each message to send."""
+    registry, pool, activity = sessions.registry, sessions.pool, sessions.supervisor.activity
     sender = Sender(
         clock,
         database,
         events.publisher,
         pool,
-        SenderPolicy(_rates(settings), settings.send_expire_ms),
+        SenderPolicy(
+            all_messages=Rate(settings.send_per_minute / 60, settings.send_burst),
+            new_chats=Rate(settings.send_new_chats_per_hour / 3600, settings.send_new_chats_burst),
+            expire_ms=settings.send_expire_ms,
+        ),
         record_of=registry.get,
         on_sent=activity.sent,
-        observe=ended,
+        on_end=ended,
     )
     outbox = Outbox(
         clock, database, events.ids, record_of=registry.get, wake=sender.wake, queue_limit=settings.send_queue_limit
@@ -73,25 +81,19 @@ def build(
 
     def committed(batch: Batch) -> None:
         for message in batch.messages:
-            activity.heard(message.session, sent_ms=message.at_ms)
+            activity.inbound(message.session, sent_ms=message.at_ms)
         for receipt in batch.receipts:
             activity.receipt(receipt.session)
         for session in batch.probed:
-            activity.rang(session)
+            activity.probe_arrived(session)
 
     def changed(record: SessionRecord, _change: Transition) -> None:
         if record.state in LINKED:
-            sender.poke(record.id)
+            sender.session_changed(record.id)
 
-    journal.on_commit(committed)
-    pool.on_journal(journal.notice)
-    sessions.supervisor.observers.append(changed)
-    events.session_events.deleted.append(sender.forget)
-    return Messages(journal, media, outbox, sender)
-
-
-def _rates(settings: BotSettings) -> SendPolicy:
-    return SendPolicy(
-        all_messages=Rate(settings.send_per_minute / 60, settings.send_burst),
-        new_chats=Rate(settings.send_new_chats_per_hour / 3600, settings.send_new_chats_burst),
-    )
+    journal.committed.subscribe(committed)
+    pool.journals.subscribe(journal.notice)
+    sessions.supervisor.transitioned.subscribe(changed)
+    events.session_events.deleted.subscribe(sender.forget)
+    commands = MessageCommands(database, outbox, media, pool, now_ms=sessions.supervisor.now_ms, touch=activity.touch)
+    return Messages(commands, journal, media, outbox, sender)

@@ -1,4 +1,4 @@
-"""What a batch of journal records becomes in the store: new messages, marks on ours, and the events to tell of them."""
+"""Stores a batch of journal records: new messages, receipts of sent ones, and their events."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from bot_service.domain.message import InboundMessage, JournalRecord, Receipt, i
 from bot_service.events.publisher import Draft
 from bot_service.messages.rendering import inbound_data
 from bot_service.store import messages
+from bot_service.store.messages import NewMessage
 from shared.clock import from_ms, iso, to_ms
 
 _ENCODER = msgspec.json.Encoder()
 
-# The engine's marks in our words.
+# The engine's receipts as states of a message.
 STATE_OF_RECEIPT = {"server": "sent", "delivered": "delivered", "read": "read", "played": "read", "failed": "failed"}
 
 
 class ReplyTo(msgspec.Struct, frozen=True, rename="camel"):
-    """Where an answer to a message goes. ``owner`` is whose the session was: an answer is not sent for anybody else."""
+    """Where a reply to a message goes; not sent if the session has another ``owner`` by then."""
 
     session: str
     chat: str
@@ -34,7 +35,10 @@ class ReplyTo(msgspec.Struct, frozen=True, rename="camel"):
 
 @dataclass(slots=True)
 class Batch:
-    """What one transaction took in. ``messages`` are the new ones only; ``probed`` sessions got a receive probe of ours."""
+    """What one transaction stored. ``messages`` are new; ``probed`` sessions got a receive probe.
+
+    ``moved`` counts sent messages by their new state, ``oldest_ms`` is the oldest new message.
+    """
 
     messages: list[InboundMessage] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
@@ -45,29 +49,31 @@ class Batch:
     moved: dict[str, int] = field(default_factory=dict)
 
 
-async def take_in(
+async def ingest(
     connection: AsyncConnection,
     records: Sequence[JournalRecord],
     now: datetime,
     owner_of: Callable[[str], str | None],
 ) -> Batch:
-    """Write the batch inside the caller's transaction. Records of one chat keep their order."""
+    """Store the records inside the caller's transaction. Records of one chat keep their order."""
     batch = Batch()
-    told = (record.message for record in records if record.message is not None)
     arrived = []
-    for message in told:
-        if is_probe(message):
-            batch.probed.add(message.session)
+    for record in records:
+        if record.receipt is not None:
+            batch.receipts.append(record.receipt)
+        if record.message is None:
+            continue
+        if is_probe(record.message):
+            batch.probed.add(record.message.session)
         else:
-            arrived.append(message)
-    await _take_messages(connection, arrived, now, owner_of, batch)
-    batch.receipts = [record.receipt for record in records if record.receipt is not None]
+            arrived.append(record.message)
+    await _store_messages(connection, arrived, now, owner_of, batch)
     for receipt in batch.receipts:
-        await _take_receipt(connection, receipt, now, owner_of, batch)
+        await _apply_receipt(connection, receipt, now, owner_of, batch)
     return batch
 
 
-async def _take_messages(
+async def _store_messages(
     connection: AsyncConnection,
     arrived: Sequence[InboundMessage],
     now: datetime,
@@ -76,54 +82,32 @@ async def _take_messages(
 ) -> None:
     keys = [(message.session, message.chat, message.id) for message in arrived]
     known = await messages.known_keys(connection, keys)
-    again: list[messages.Key] = []
-    rows: list[dict[str, Any]] = []
+    repeated: list[messages.Key] = []
+    rows: list[NewMessage] = []
     now_ms = to_ms(now)
     for message, key in zip(arrived, keys, strict=True):
         if key in known:
-            again.append(key)
+            repeated.append(key)
             continue
         known.add(key)
         body = _ENCODER.encode(message)
-        rows.append(_row(message, body, now_ms))
+        rows.append(NewMessage(*key, "in", message.type, message.at_ms, now_ms, "received", now_ms, body))
         batch.messages.append(message)
         batch.drafts.append(_draft(message, body, now, owner_of(message.session)))
     await messages.insert(connection, rows)
-    await messages.count_duplicates(connection, again)
-    batch.duplicates = len(again)
+    await messages.count_duplicates(connection, repeated)
+    batch.duplicates = len(repeated)
     batch.oldest_ms = min((message.at_ms for message in batch.messages), default=None)
 
 
-def _row(message: InboundMessage, body: bytes, now_ms: int) -> dict[str, Any]:
-    return {
-        "session": message.session,
-        "chat": message.chat,
-        "message_id": message.id,
-        "direction": "in",
-        "type": message.type,
-        "at_ms": message.at_ms,
-        "stored_ms": now_ms,
-        "state": "received",
-        "state_ms": now_ms,
-        "duplicates": 0,
-        "body": body,
-    }
-
-
 def _draft(message: InboundMessage, body: bytes, now: datetime, owner: str | None) -> Draft:
-    answerable = not message.from_me and owner is not None
-    reply_to = ReplyTo(message.session, message.chat, message.id, message.sender, owner) if answerable else None
-    return Draft(
-        type="message",
-        session=message.session,
-        owner=owner,
-        at=now,
-        data=inbound_data(message, body),
-        reply_to=None if reply_to is None else _ENCODER.encode(reply_to),
-    )
+    reply_to = None
+    if not message.from_me and owner is not None:
+        reply_to = _ENCODER.encode(ReplyTo(message.session, message.chat, message.id, message.sender, owner))
+    return Draft("message", message.session, owner, now, inbound_data(message, body), reply_to)
 
 
-async def _take_receipt(
+async def _apply_receipt(
     connection: AsyncConnection,
     receipt: Receipt,
     now: datetime,
@@ -146,7 +130,7 @@ async def _take_receipt(
 def status_draft(
     session: str, owner: str | None, chat: str, message_id: str, state: str, at: datetime, error: str | None
 ) -> Draft:
-    """The event of a message of ours that moved to ``state``."""
+    """The event of a sent message that moved to ``state``."""
     data: dict[str, Any] = {"id": message_id, "session": session, "chat": chat, "state": state, "at": iso(at)}
     if error is not None:
         data["error"] = error

@@ -1,4 +1,4 @@
-"""Files of messages that go out: taken with a limit on their size, kept under DATA_DIR/media, deleted with their message."""
+"""Files of sent messages: limited in size, in DATA_DIR/media, deleted with their message."""
 
 from __future__ import annotations
 
@@ -10,56 +10,50 @@ import secrets
 import shutil
 from pathlib import Path
 
+import msgspec
+
 from bot_service.domain.message import Media
-
-
-class MediaRefused(Exception):
-    """``code`` is stable: ``too_large``, ``invalid`` or ``no_space``."""
-
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.code, self.detail = code, detail
+from bot_service.domain.refused import Refused, invalid
 
 
 class MediaStore:
-    """``limit_bytes`` holds for one file."""
+    """``limit_bytes`` is the limit of one file."""
 
     def __init__(self, folder: Path, *, limit_bytes: int) -> None:
         self._folder, self.limit_bytes = folder, limit_bytes
 
     async def from_base64(self, session: str, message_id: str, media: Media) -> Media:
-        """``media`` with its bytes in a file instead of in ``data_base64``. Raises :class:`MediaRefused`."""
+        """Store ``data_base64`` as a file; like :meth:`from_bytes`."""
         encoded = media.data_base64 or ""
         if len(encoded) > self.limit_bytes * 4 // 3 + 8:
-            raise MediaRefused("too_large", f"a file may have at most {self.limit_bytes} bytes")
+            raise self._too_large()
         try:
             data = await asyncio.to_thread(base64.b64decode, encoded, validate=True)
         except binascii.Error:
-            raise MediaRefused("invalid", "the data is not base64") from None
+            raise invalid("media.data", "the data is not base64") from None
         return await self.from_bytes(session, message_id, media, data)
 
     async def from_bytes(self, session: str, message_id: str, media: Media, data: bytes) -> Media:
-        """``media`` with ``data`` in a file. Raises :class:`MediaRefused`."""
+        """Store ``data`` as a file. Returns ``media`` with its path.
+
+        Refused: ``too_large``, ``invalid``, ``no_space``.
+        """
         if not data:
-            raise MediaRefused("invalid", "the file is empty")
+            raise invalid("media.data", "the file is empty")
         if len(data) > self.limit_bytes:
-            raise MediaRefused("too_large", f"a file may have at most {self.limit_bytes} bytes")
+            raise self._too_large()
         path = self._folder / session / f"{message_id}-{secrets.token_hex(4)}"
         try:
             await asyncio.to_thread(_write, path, data)
         except OSError as error:
-            raise MediaRefused("no_space", f"the file cannot be stored: {error.strerror}") from None
-        return Media(
-            mime_type=media.mime_type,
-            file_name=media.file_name,
-            path=str(path),
-            size=len(data),
-            seconds=media.seconds,
-            voice=media.voice,
-        )
+            raise Refused("no_space", f"the file cannot be stored: {error.strerror}") from None
+        return msgspec.structs.replace(media, path=str(path), size=len(data), data_base64=None)
+
+    def _too_large(self) -> Refused:
+        return Refused("too_large", f"the body may hold at most {self.limit_bytes} bytes")
 
     def readable(self, media: Media) -> Path | None:
-        """The file of ``media`` when it is there and is one of ours."""
+        """The file of ``media`` if it exists and is inside the folder of this store."""
         if media.path is None:
             return None
         path = Path(media.path).resolve()

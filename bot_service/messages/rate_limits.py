@@ -1,4 +1,4 @@
-"""How fast a session may send: a bucket for all messages, a lower one for new chats; and freezes that name their reason."""
+"""How fast a session may send: one token bucket for all messages, one for new chats; freezes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bot_service.domain.states import State, Wanted
 
 
 class Freeze(StrEnum):
-    """Why a session may not send. ``TIMELOCKED`` concerns only chats that never wrote to us."""
+    """Why a session may not send. ``TIMELOCKED`` is only for chats that never wrote to it."""
 
     BANNED = "banned"
     TEMP_BANNED = "temp_banned"
@@ -24,6 +24,19 @@ class Freeze(StrEnum):
     NOT_RUNNING = "not_running"
 
 
+FROZEN = {
+    Freeze.BANNED: "WhatsApp has banned this account",
+    Freeze.TEMP_BANNED: "WhatsApp has banned this account for a time",
+    Freeze.TIMELOCKED: "WhatsApp lets this account write only to chats that wrote to it, for a time",
+    Freeze.LOGGED_OUT: "the phone is not linked any more",
+    Freeze.NOT_PAIRED: "no phone is linked yet",
+    Freeze.OUTDATED: "WhatsApp refuses this version of the client: Veilleur looks by itself for one that is accepted",
+    Freeze.FENCED: "another client has taken this account over",
+    Freeze.FAILED: "the session has failed and waits for a person",
+    Freeze.CLOSED: "the session was closed because it was not used or had its age",
+    Freeze.NOT_RUNNING: "the session does not run",
+}
+
 _ENDED = {
     State.OUTDATED: Freeze.OUTDATED,
     State.FENCED: Freeze.FENCED,
@@ -34,14 +47,14 @@ _ENDED = {
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """``until_ms``: since the epoch, None when a person has to end it."""
+    """``until_ms``: ms since the epoch; None when a person has to end the freeze."""
 
     reason: Freeze
     until_ms: int | None
 
 
 def frozen(record: SessionRecord, now_ms: int, *, known_chat: bool) -> Frozen | None:
-    """The freeze that stops a message of ``record``'s session now, or None. A session that reconnects is not frozen."""
+    """The freeze of a message now, or None. A reconnecting session is not frozen."""
     if record.state is State.BANNED:
         return Frozen(Freeze.BANNED, None)
     if record.state is State.TEMP_BANNED:
@@ -68,22 +81,16 @@ class Rate:
     burst: int
 
 
-@dataclass(frozen=True, slots=True)
-class SendPolicy:
-    """What holds for every session."""
+class Bucket:
+    """A token bucket; full at first."""
 
-    all_messages: Rate
-    new_chats: Rate
-
-
-class _Bucket:
     def __init__(self, rate: Rate) -> None:
         self._rate = rate
         self._tokens = float(rate.burst)
         self._at_s: float | None = None
 
     def wait_s(self, monotonic_s: float) -> float:
-        """Seconds until a token is there; 0.0 when one is there now."""
+        """Seconds until a token is available; 0.0 when one is."""
         if self._rate.per_s <= 0:
             return 0.0
         elapsed = 0.0 if self._at_s is None else max(0.0, monotonic_s - self._at_s)
@@ -92,25 +99,5 @@ class _Bucket:
         return 0.0 if self._tokens >= 1 - 1e-9 else (1 - self._tokens) / self._rate.per_s
 
     def take(self) -> None:
+        """Count one message; the wait must be 0.0."""
         self._tokens -= 1
-
-
-class SendLimits:
-    """The two buckets of one session; full when the service starts."""
-
-    def __init__(self, policy: SendPolicy) -> None:
-        self._all, self._new = _Bucket(policy.all_messages), _Bucket(policy.new_chats)
-
-    def wait_s(self, monotonic_s: float) -> float:
-        """Seconds until any message may go."""
-        return self._all.wait_s(monotonic_s)
-
-    def new_chat_wait_s(self, monotonic_s: float) -> float:
-        """Seconds until a first message to a new chat may go, as far as new chats are concerned."""
-        return self._new.wait_s(monotonic_s)
-
-    def take(self, *, new_chat: bool) -> None:
-        """One message goes. Both waits must be 0.0."""
-        self._all.take()
-        if new_chat:
-            self._new.take()

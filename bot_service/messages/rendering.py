@@ -1,8 +1,6 @@
-"""Messages as receivers and the event stream show them: no path of ours, no bytes of a file."""
+"""Renders messages for webhooks and the event stream, without local paths and file contents."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import msgspec
 
@@ -15,28 +13,23 @@ _ENCODER = msgspec.json.Encoder()
 
 
 def media_url(session: str, message_id: str) -> str:
-    """Where the API serves the file of a message."""
+    """The path of a message's file in the API."""
     return f"/api/sessions/{session}/messages/{message_id}/media"
 
 
 def inbound_data(message: InboundMessage, encoded: bytes) -> msgspec.Raw:
-    """What an event of type ``message`` carries. ``encoded`` is ``message`` as JSON, used as it is when it may be."""
+    """The data of a ``message`` event; reuses ``encoded``, the message as JSON, without a file."""
     if message.media is None:
         return msgspec.Raw(encoded)
-    return msgspec.Raw(
-        _ENCODER.encode(_with_url(msgspec.to_builtins(message), message.media, message.session, message.id))
-    )
-
-
-def _with_url(data: dict[str, Any], media: Media, session: str, message_id: str) -> dict[str, Any]:
-    shown = {key: value for key, value in data["media"].items() if key not in ("path", "dataBase64")}
-    if media.path is not None:
-        shown["url"] = media_url(session, message_id)
-    return {**data, "media": shown}
+    data = msgspec.to_builtins(message)
+    media = {key: value for key, value in data["media"].items() if key not in ("path", "dataBase64")}
+    if message.media.path is not None:
+        media["url"] = media_url(message.session, message.id)
+    return msgspec.Raw(_ENCODER.encode({**data, "media": media}))
 
 
 def message_of(row: StoredMessage) -> InboundMessage | OutgoingMessage:
-    """A stored message as it came in or went out."""
+    """A stored message as it arrived or as it was sent."""
     return _INBOUND.decode(row.body) if row.direction == "in" else _OUTGOING.decode(row.body)
 
 
@@ -45,5 +38,5 @@ def media_of(row: StoredMessage) -> Media | None:
 
 
 def sender_of(row: StoredMessage) -> str | None:
-    """Who wrote a stored message; None for one of ours."""
+    """The sender of a received message; None for a sent one."""
     return _INBOUND.decode(row.body).sender if row.direction == "in" else None

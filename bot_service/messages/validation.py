@@ -1,13 +1,15 @@
-"""Checks that a message to send is complete for its type, and writes its address as WhatsApp has it."""
+"""Checks that a message to send is complete for its type, and turns its address into a JID."""
 
 from __future__ import annotations
 
 import re
 
+from bot_service.domain.refused import invalid
+
 _JID = re.compile(r"^[\w.-]{1,64}(?::\d{1,3})?@(?:s\.whatsapp\.net|g\.us|lid|newsletter|broadcast)$")
 _NUMBER = re.compile(r"^\+?[\d\s().-]+$")
 
-# What each type needs besides the address: fields, and what to say when one is missing.
+# The fields that each type needs besides the address.
 NEEDS: dict[str, tuple[str, ...]] = {
     "text": ("text",),
     "image": ("media",),
@@ -20,16 +22,8 @@ NEEDS: dict[str, tuple[str, ...]] = {
 }
 
 
-class InvalidMessage(ValueError):
-    """``field`` names what is wrong."""
-
-    def __init__(self, field: str, why: str) -> None:
-        super().__init__(why)
-        self.field, self.why = field, why
-
-
-def address(to: str) -> str:
-    """``to`` as a JID: a JID stays, a number of 6 to 15 digits becomes one. Raises :class:`InvalidMessage`."""
+def address(to: str, field: str) -> str:
+    """``to`` as a JID, from a JID or a number of 6 to 15 digits. Refused: ``invalid`` ``field``."""
     to = to.strip()
     if _JID.match(to):
         return to
@@ -37,7 +31,7 @@ def address(to: str) -> str:
         digits = re.sub(r"\D", "", to)
         if 6 <= len(digits) <= 15:
             return f"{digits}@s.whatsapp.net"
-    raise InvalidMessage("to", "must be a telephone number with country code, or a JID")
+    raise invalid(field, "must be a telephone number with country code, or a JID")
 
 
 def missing(kind: str, given: dict[str, object]) -> str | None:

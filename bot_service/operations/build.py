@@ -1,46 +1,46 @@
-"""Builds what operators look at, statistics, retention and the watchdog's reports, and holds the parts."""
+"""Builds the parts for operators: statistics, retention and the link with the watchdog."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from bot_service.boot import Boot
-from bot_service.domain.ports import EngineSignal
-from bot_service.domain.session_record import SessionRecord, Transition
+from bot_service.domain.session_record import SessionRecord, Signal, Transition
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import LINKED, State
 from bot_service.events.build import Events
 from bot_service.messages.build import Messages
-from bot_service.messages.inbound import Batch
+from bot_service.operations.collectors import AnnouncedClientVersion, SessionAges
+from bot_service.operations.figures import MessageRates, QueueReader
+from bot_service.operations.health import unhealthy_reasons
 from bot_service.operations.heartbeat import HeartbeatPublisher
-from bot_service.operations.metrics import AgesOfSessions, BotMetrics, ClientVersionFigures, QueueWatch
-from bot_service.operations.rates import Rates
+from bot_service.operations.metrics import BotMetrics
 from bot_service.operations.retention import Retention, RetentionPolicy
 from bot_service.operations.watchdog_reports import WatchdogReports
 from bot_service.operations.watchdog_silence import WatchdogSilence
 from bot_service.sessions.build import Sessions
-from bot_service.sessions.outage import upstream_outage
 from bot_service.settings import BotSettings
 from bot_service.store.database import Database
 from bot_service.webhooks.build import Webhooks
+from shared.boot import Boot
 from shared.clock import Clock
 from shared.gc_tuning import GcTuning
 from shared.loop_guard import LoopGuard
-
-Loop = tuple[str, Callable[[], Awaitable[None]]]
+from shared.tasks import Loop
 
 
 @dataclass(frozen=True, slots=True)
 class Operations:
-    """``heartbeat`` and ``watchdog_reports`` are the link with the watchdog; ``queues`` and ``rates`` feed the statistics."""
+    """``heartbeat`` and ``watchdog_reports`` connect to the watchdog."""
 
-    ages: AgesOfSessions
+    ages: SessionAges
     gc_tuning: GcTuning
     heartbeat: HeartbeatPublisher
-    queues: QueueWatch
-    rates: Rates
+    queues: QueueReader
+    rates: MessageRates
     retention: Retention
+    # Given the loops that have ended, by name.
+    unhealthy_reasons: Callable[[Iterable[str]], list[str]]
     watchdog_reports: WatchdogReports
     watchdog_silence: WatchdogSilence
 
@@ -66,7 +66,7 @@ async def build(
     messages: Messages,
     webhooks: Webhooks,
 ) -> Operations:
-    """The parts; ``metrics`` follows sessions and messages from here on."""
+    """The parts; ``metrics`` counts sessions and messages from now on."""
     reports = WatchdogReports(clock, database)
     await reports.load()
     retention = RetentionPolicy(
@@ -74,9 +74,9 @@ async def build(
         events=settings.events_kept,
         retry_for_ms=settings.webhook_retry_for_ms,
     )
-    ages = AgesOfSessions(clock, lambda: _ages_ms(sessions))
+    ages = SessionAges(clock, lambda: _ages_ms(sessions))
     metrics.registry.register(ages)
-    metrics.registry.register(ClientVersionFigures(sessions.client_version.facts))
+    metrics.registry.register(AnnouncedClientVersion(sessions.client_version.facts))
     _count(metrics, clock, sessions, messages)
     return Operations(
         ages=ages,
@@ -88,11 +88,12 @@ async def build(
             sessions.registry,
             interval_ms=settings.heartbeat_interval_ms,
             starting=lambda: not sessions.restore.done,
-            upstream_outage=lambda: upstream_outage(sessions.registry),
+            upstream_outage=sessions.registry.upstream_outage,
         ),
-        queues=QueueWatch(clock, database),
-        rates=Rates(),
+        queues=QueueReader(clock, database),
+        rates=MessageRates(),
         retention=Retention(clock, database, messages.media, retention, receivers_down=webhooks.dispatcher.paused),
+        unhealthy_reasons=lambda dead_loops: unhealthy_reasons(dead_loops, sessions, database),
         watchdog_reports=reports,
         watchdog_silence=WatchdogSilence(clock, reports, events.service_alerts),
     )
@@ -102,17 +103,14 @@ def _count(metrics: BotMetrics, clock: Clock, sessions: Sessions, messages: Mess
     def changed(_record: SessionRecord, change: Transition) -> None:
         metrics.transition(change.reason, reconnect=change.to_state is State.RECONNECTING)
 
-    def signalled(signal: EngineSignal) -> None:
-        if signal.kind == SignalKind.MESSAGE_LOST:
-            metrics.lost(str(signal.data.get("reason", "")))
+    def signalled(_session: str, signal: Signal) -> None:
+        metrics.signal(signal.kind)
+        if signal.kind is SignalKind.MESSAGE_LOST:
+            metrics.message_lost(str(signal.data.get("reason", "")))
 
-    def committed(batch: Batch) -> None:
-        metrics.took_in(batch, clock.now())
-
-    messages.journal.on_commit(committed)
-    sessions.supervisor.observers.append(changed)
-    sessions.supervisor.signal_observers.append(lambda _session, kind: metrics.signal(kind))
-    sessions.pool.on_signal(signalled)
+    messages.journal.committed.subscribe(lambda batch: metrics.batch_stored(batch, clock.now()))
+    sessions.supervisor.transitioned.subscribe(changed)
+    sessions.supervisor.signalled.subscribe(signalled)
 
 
 def _ages_ms(sessions: Sessions) -> Iterator[tuple[int | None, int | None]]:

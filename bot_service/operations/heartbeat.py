@@ -1,23 +1,23 @@
-"""Publishes a heartbeat every interval, and ``stopping`` before a planned stop, to every open stream."""
+"""Sends heartbeats to every open stream at each interval, and ``stopping`` before a stop."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 import msgspec
 
-from bot_service.boot import Boot
 from bot_service.sessions.registry import SessionRegistry
+from shared.boot import Boot
 from shared.clock import Clock
 from shared.contract.heartbeat import BEAT, STOPPING, Beat, SessionShares, Stopping
 from shared.loop_guard import LoopGuard
+from shared.sse import EventStream, event
 
 STOP_DEADLINE_MS = 10_000
 
 
 class HeartbeatPublisher:
-    """Wakes every open stream at each beat and at the end."""
+    """``draining`` is true from the announcement of a stop on."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class HeartbeatPublisher:
     ) -> None:
         self._clock, self._boot, self._guard, self._registry = clock, boot, guard, registry
         self.interval_ms, self._starting, self._upstream_outage = interval_ms, starting, upstream_outage
-        self._streams: set[asyncio.Queue[bytes | None]] = set()
+        self._streams: set[EventStream] = set()
         self._sequence = 0
         self.draining = False
 
@@ -67,35 +67,27 @@ class HeartbeatPublisher:
         """Open streams."""
         return len(self._streams)
 
-    def open(self) -> asyncio.Queue[bytes | None]:
-        queue: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=16)
-        self._streams.add(queue)
-        return queue
+    def open(self) -> EventStream:
+        stream = EventStream(16)
+        self._streams.add(stream)
+        return stream
 
-    def close(self, queue: asyncio.Queue[bytes | None]) -> None:
-        self._streams.discard(queue)
+    def close(self, stream: EventStream) -> None:
+        self._streams.discard(stream)
 
     def announce_stop(self) -> None:
         """Announce a planned stop to every stream, then end the streams."""
         self.draining = True
         self._send(sse_event(STOPPING, Stopping(self._boot.boot_id, STOP_DEADLINE_MS)))
-        for queue in self._streams:
-            _put(queue, None)
+        self._send(None)
 
-    def _send(self, data: bytes) -> None:
-        for queue in self._streams:
-            _put(queue, data)
-
-
-def _put(queue: asyncio.Queue[bytes | None], data: bytes | None) -> None:
-    if queue.full():
-        # A listener that does not read misses old beats, never the newest word.
-        queue.get_nowait()
-    queue.put_nowait(data)
+    def _send(self, data: bytes | None) -> None:
+        for stream in self._streams:
+            stream.put(data)
 
 
 def sse_event(name: str, value: msgspec.Struct) -> bytes:
-    return f"event: {name}\ndata: {msgspec.json.encode(value).decode()}\n\n".encode()
+    return event(name, msgspec.json.encode(value))
 
 
 def shares(registry: SessionRegistry) -> SessionShares:

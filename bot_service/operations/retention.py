@@ -1,4 +1,4 @@
-"""Keeps the store bounded: old messages with their files, delivered and dead deliveries, events beyond the newest."""
+"""Deletes old rows: messages with their files, delivered and dead deliveries, old events."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shared.clock import Clock, to_ms
 
 log = logs.get(__name__)
 
-# Rows of one delete: few enough that no writer waits long.
+# Rows of one transaction: few enough that no writer waits long.
 _SLICE = 500
 _PAUSE_S = 0.05
 
@@ -28,7 +28,7 @@ class _WithMedia(msgspec.Struct, rename="camel"):
 
 @dataclass(frozen=True, slots=True)
 class RetentionPolicy:
-    """Ages in milliseconds; ``events`` is a number of events."""
+    """Ages in milliseconds; ``events`` is the number of events to keep."""
 
     messages_ms: int
     events: int
@@ -63,7 +63,7 @@ class Retention:
             await self._clock.sleep(self._policy.every_s)
 
     async def sweep(self) -> int:
-        """Delete in slices until nothing is too old; how many rows went."""
+        """Delete in slices until nothing is too old. Returns the number of rows."""
         gone = 0
         await self._give_up()
         while True:
@@ -74,7 +74,7 @@ class Retention:
             await self._clock.sleep(_PAUSE_S)
 
     async def _give_up(self) -> None:
-        """What waited too long for receivers that are down: they are asked too rarely to give up one by one."""
+        """Give up old deliveries to receivers that are down, where attempts are rare."""
         now_ms = to_ms(self._clock.now())
         for webhook in self._receivers_down():
             async with self._database.write() as connection:

@@ -1,4 +1,4 @@
-"""What the watchdog pushed last, and whether it has gone silent: answered from memory, kept in the store."""
+"""The watchdog's last report and whether it is silent: answered from memory, kept in the store."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logs.get(__name__)
 
 
 class WatchdogReports:
-    """The newest push of the newest boot of the watchdog counts; once that boot is silent, of any that still pushes."""
+    """Shows the newest push of the newest run of the watchdog; once that is silent, of any run."""
 
     def __init__(self, clock: Clock, database: Database) -> None:
         self._clock, self._database = clock, database
@@ -29,11 +29,11 @@ class WatchdogReports:
         self._push: Push | None = None
         self._started_ms = 0
         self._received_at: datetime | None = None
-        self._started = clock.monotonic()
-        self._heard: float | None = None
+        self._started_s = clock.monotonic()
+        self._heard_s: float | None = None
 
     async def load(self) -> None:
-        """Take up what an earlier run of this program heard."""
+        """Continue with what an earlier run of this program received."""
         async with self._database.read() as connection:
             stored = await watchdog_reports.all_boots(connection)
         self._sequences = {push.boot_id: push.sequence for push in stored}
@@ -42,21 +42,21 @@ class WatchdogReports:
             try:
                 self._push = msgspec.json.decode(newest.body, type=Push)
             except msgspec.ValidationError as error:
-                # Statistics of the past are no reason not to serve: the next push is at most an interval away.
+                # Old statistics must not prevent the start: the next push arrives soon.
                 log.warning(f"The last push cannot be read: {error}", event_name="push.unreadable")
                 return
             self._started_ms, self._received_at = newest.started_ms, from_ms(newest.received_ms)
 
     async def accept(self, push: Push) -> bool:
-        """Store ``push``; False when a newer one, or the same, of that boot was stored before."""
+        """Store ``push``; False when the same or a newer one of its run is stored already."""
         if self._sequences.get(push.boot_id, -1) >= push.sequence:
             if self._push is not None and push.boot_id == self._push.boot_id:
-                self._heard = self._clock.monotonic()
+                self._heard_s = self._clock.monotonic()
             return False
         now = self._clock.now()
         started_ms = to_ms(push.started_at) if push.started_at is not None else max(0, to_ms(now) - push.uptime)
         row = StoredReport(push.boot_id, push.sequence, started_ms, to_ms(now), _ENCODER.encode(push))
-        # Taken before the write is awaited: a repeat that comes meanwhile must find it.
+        # Set before the write, so that a repeat during the write is refused.
         before, self._sequences[push.boot_id] = self._sequences.get(push.boot_id), push.sequence
         try:
             async with self._database.write() as connection:
@@ -67,17 +67,17 @@ class WatchdogReports:
             else:
                 self._sequences[push.boot_id] = before
             raise
-        if self._counts(push, started_ms):
+        if self._replaces(push, started_ms):
             self._push, self._started_ms = push, started_ms
-            self._received_at, self._heard = now, self._clock.monotonic()
+            self._received_at, self._heard_s = now, self._clock.monotonic()
         return True
 
-    def _counts(self, push: Push, started_ms: int) -> bool:
-        """Whether ``push`` is what the world reads from now on."""
+    def _replaces(self, push: Push, started_ms: int) -> bool:
+        """Whether ``push`` replaces the one that is shown."""
         shown = self._push
         if shown is None or push.boot_id == shown.boot_id:
             return shown is None or push.sequence > shown.sequence
-        # A boot that began under a clock that went ahead must not hide its successors for ever.
+        # A run that started under a clock that was ahead must not hide its successors.
         return started_ms >= self._started_ms or self.stale()
 
     @property
@@ -87,21 +87,21 @@ class WatchdogReports:
         return SILENT_AFTER_INTERVALS * interval_ms / 1000
 
     def age_s(self) -> float | None:
-        """Seconds since the last push; None when there never was one."""
-        if self._heard is not None:
-            return self._clock.monotonic() - self._heard
+        """Seconds since the last push; None before the first."""
+        if self._heard_s is not None:
+            return self._clock.monotonic() - self._heard_s
         if self._received_at is not None:
             return max(0.0, (self._clock.now() - self._received_at) / timedelta(seconds=1))
         return None
 
     def stale(self) -> bool:
-        """Whether the last push is too old, or there never was one."""
+        """Whether the last push is too old or missing."""
         age = self.age_s()
         return age is None or age > self.limit_s
 
     def silent(self) -> bool:
-        """Whether to raise "watchdog silent": stale, and this program has itself been up for the whole period."""
-        return self.stale() and self._clock.monotonic() - self._started > self.limit_s
+        """Whether to alert: stale, and this program has run for the whole period."""
+        return self.stale() and self._clock.monotonic() - self._started_s > self.limit_s
 
     def view(self) -> KeepAlive:
         """The answer of ``GET /api/keepalive``."""

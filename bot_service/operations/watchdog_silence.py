@@ -1,4 +1,4 @@
-"""Alerts the operator when the watchdog stops pushing: nothing else would notice that the bot is unwatched."""
+"""Alerts the operator when the watchdog stops pushing, because nothing else would notice it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CHECK_EVERY_S = 1.0
 
 
 class WatchdogSilence:
-    """Raises "watchdog silent" when pushes stop for three push intervals, after a full period of grace."""
+    """Raises an alert after three push intervals without a push."""
 
     def __init__(self, clock: Clock, reports: WatchdogReports, alerts: ServiceAlerts) -> None:
         self._clock, self._reports, self._alerts = clock, reports, alerts
@@ -29,7 +29,7 @@ class WatchdogSilence:
             await self._clock.sleep(_CHECK_EVERY_S)
 
     async def check(self) -> None:
-        """One check: raise the alert, resolve it, or leave it."""
+        """Raise or resolve the alert, or do nothing."""
         if self._reports.silent():
             age = self._reports.age_s()
             heard = "has never pushed" if age is None else f"has not pushed for {age:.0f} s"

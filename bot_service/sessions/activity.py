@@ -1,6 +1,6 @@
-"""Notes every sign that a session is used and that it receives: in memory at once, in the store now and then.
+"""Last-activity times and receive evidence: in memory at once, stored at intervals.
 
-A sign of life moves no session to another state; it is what the sweep, the cleanup and the ladder judge by.
+Activity changes no state. The readiness check, the cleanup and the recovery steps decide by it.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from bot_service.domain.readiness import Evidence, Pattern
-from bot_service.domain.recovery import forget_rung
+from bot_service.domain.recovery import reset_recovery
 from bot_service.domain.session_record import SessionRecord
 from bot_service.domain.states import State
 from bot_service.sessions.notifications import SessionNotifications
@@ -16,17 +16,18 @@ from bot_service.sessions.registry import SessionRegistry
 from bot_service.store.sessions import SessionStore
 from shared.clock import Clock, to_ms
 
-# A sign of life is written to the store when the stored one is older than this: not at every message.
+# Activity is stored when the stored one is older than this, not at every message.
 ACTIVITY_STEP_MS = 60_000
 
 
 class ActivityTracker:
-    """Sessions that nobody knows are passed over."""
+    """Unknown sessions are ignored."""
 
     def __init__(
-        self, registry: SessionRegistry, store: SessionStore, news: SessionNotifications, clock: Clock
+        self, registry: SessionRegistry, store: SessionStore, notifications: SessionNotifications, clock: Clock
     ) -> None:
-        self._registry, self._store, self._news, self._clock = registry, store, news, clock
+        self._registry, self._store = registry, store
+        self._notifications, self._clock = notifications, clock
         self._evidence: dict[str, Evidence] = {}
         self._stored_active_ms: dict[str, int] = {}
 
@@ -38,21 +39,21 @@ class ActivityTracker:
         return [(session, evidence.pattern) for session, evidence in self._evidence.items()]
 
     def touch(self, session: str) -> None:
-        """Somebody uses the session: a message, a receipt, a call of the API."""
+        """The session is used: a message, a receipt, an API call."""
         record = self._registry.get(session)
         if record is not None:
-            self._touched(record, {"active_ms": self._now_ms()})
+            self._set(msgspec.structs.replace(record, active_ms=self._now_ms()))
 
-    def heard(self, session: str, *, sent_ms: int | None = None) -> None:
-        """An inbound message, sent at ``sent_ms``, was journalled: receiving works."""
+    def inbound(self, session: str, *, sent_ms: int | None = None) -> None:
+        """An inbound message, sent at ``sent_ms``, was journaled: receiving works."""
         record = self._registry.get(session)
         if record is None:
             return
         now_ms = self._now_ms()
-        self.evidence(session).heard(now_ms, sent_ms)
+        self.evidence(session).inbound(now_ms, sent_ms)
         if record.state is State.READY:
-            record = self._off_the_ladder(record)
-        self._touched(record, {"active_ms": now_ms, "inbound_ms": now_ms})
+            record = self._reset_recovery(record)
+        self._set(msgspec.structs.replace(record, active_ms=now_ms, inbound_ms=now_ms))
 
     def receipt(self, session: str) -> None:
         """A receipt came in: receiving works."""
@@ -61,46 +62,45 @@ class ActivityTracker:
         evidence.proven()
         self.touch(session)
 
-    def rang(self, session: str) -> None:
-        """A receive probe arrived as a message: receiving works, and no person has shown a sign of life."""
+    def probe_arrived(self, session: str) -> None:
+        """A receive probe arrived as a message: receiving works; this is no activity."""
         evidence = self.evidence(session)
         evidence.probe_returned_ms = self._now_ms()
         evidence.proven()
 
-    def proven(self, session: str) -> None:
-        """Receiving is proven without a sign of life of a person: a probe came back."""
+    def receiving_proven(self, session: str) -> None:
+        """A probe came back."""
         record = self._registry.get(session)
         if record is not None and record.state is State.READY:
-            self._off_the_ladder(record)
+            self._reset_recovery(record)
 
     def sent(self, session: str, chat: str) -> None:
         """A message went out; receipts are expected."""
         self.evidence(session).sent(chat, self._now_ms())
         self.touch(session)
 
-    def begin(self, record: SessionRecord) -> None:
-        """The session is stored as ``record`` says."""
+    def add(self, record: SessionRecord) -> None:
+        """``record`` is as it is stored."""
         self._stored_active_ms[record.id] = record.active_ms
 
     def forget(self, session: str) -> None:
-        """The session is gone."""
+        """The session was deleted."""
         self._evidence.pop(session, None)
         self._stored_active_ms.pop(session, None)
 
-    def _off_the_ladder(self, record: SessionRecord) -> SessionRecord:
-        after = forget_rung(record)
+    def _reset_recovery(self, record: SessionRecord) -> SessionRecord:
+        after = reset_recovery(record)
         if after is not record:
             self._registry.put(after)
             self._store.mark(after)
-            self._news.perhaps_cured(record, after)
+            self._notifications.end_alert(record, after)
         return after
 
-    def _touched(self, record: SessionRecord, changes: dict[str, int]) -> None:
-        after = msgspec.structs.replace(record, **changes)
-        self._registry.put(after)
-        if after.active_ms - self._stored_active_ms.get(record.id, 0) >= ACTIVITY_STEP_MS:
-            self._stored_active_ms[record.id] = after.active_ms
-            self._store.mark(after)
+    def _set(self, record: SessionRecord) -> None:
+        self._registry.put(record)
+        if record.active_ms - self._stored_active_ms.get(record.id, 0) >= ACTIVITY_STEP_MS:
+            self._stored_active_ms[record.id] = record.active_ms
+            self._store.mark(record)
 
     def _now_ms(self) -> int:
         return to_ms(self._clock.now())

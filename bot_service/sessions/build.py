@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -13,37 +13,34 @@ from bot_service.domain.reconnect import HerdLimit
 from bot_service.domain.session_record import SessionPolicy
 from bot_service.engines.registry import client_library
 from bot_service.engines.version_page import VersionPage
-from bot_service.sessions.activity import ActivityTracker
 from bot_service.sessions.cleanup import Cleanup
 from bot_service.sessions.client_version import FOLDER, ClientVersion
 from bot_service.sessions.client_version_recovery import ClientVersionRecovery
 from bot_service.sessions.commands import SessionCommands
-from bot_service.sessions.effects import EffectRunner
-from bot_service.sessions.event_bus import EventBus
+from bot_service.sessions.effects import StartLimits
 from bot_service.sessions.leases import FolderLease
-from bot_service.sessions.notifications import SessionNotifications
+from bot_service.sessions.notifications import EventBus, SessionNotifications
+from bot_service.sessions.queries import SessionQueries
 from bot_service.sessions.readiness_check import ReadinessCheck
 from bot_service.sessions.receive_probe import ProbePolicy, ReceiveProbe
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.restore import Restore
 from bot_service.sessions.silence_patterns import SilencePatterns
 from bot_service.sessions.supervisor import Supervisor
-from bot_service.sessions.timers import Timers
 from bot_service.settings import BotSettings
 from bot_service.store.database import Database
 from bot_service.store.sessions import SessionStore, StoreUnavailable
 from bot_service.store.write_check import StoreWriteCheck
 from shared import logs
 from shared.clock import Clock
+from shared.tasks import Loop
 
 log = logs.get(__name__)
-
-Loop = tuple[str, Callable[[], Awaitable[None]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """The sessions of this service: ``commands`` are the use cases, ``registry`` the state in memory."""
+    """``commands`` and ``queries`` are the use cases, ``registry`` the state in memory."""
 
     bus: EventBus
     cleanup: Cleanup
@@ -51,6 +48,7 @@ class Sessions:
     client_version_recovery: ClientVersionRecovery
     commands: SessionCommands
     pool: EnginePool
+    queries: SessionQueries
     readiness_check: ReadinessCheck
     receive_probe: ReceiveProbe
     registry: SessionRegistry
@@ -58,14 +56,13 @@ class Sessions:
     silence_patterns: SilencePatterns
     store: SessionStore
     supervisor: Supervisor
-    timers: Timers
     write_check: StoreWriteCheck
 
     def loops(self) -> Iterator[Loop]:
         """The background loops by name."""
         yield "store", self.store.run
         yield "store-watch", self.write_check.run
-        yield "timers", self.timers.run
+        yield "timers", self.supervisor.timers.run
         yield "sweep", self.readiness_check.run
         yield "probe", self.receive_probe.run
         yield "cleanup", self.cleanup.run
@@ -86,31 +83,30 @@ async def build(
 ) -> AsyncIterator[Sessions]:
     """The parts, listening to ``pool``. At the end the last changes are stored.
 
-    ``round_trip`` gets the seconds of each receive probe, ``version_checked`` the result of each read of the version page.
+    ``round_trip`` gets the seconds of each receive probe, ``version_checked`` the result of each
+    read of the version page.
     """
     registry, bus = SessionRegistry(), EventBus()
     store = SessionStore(database, clock, transitions_kept=settings.session_transitions_kept)
-    effects = EffectRunner(
-        pool,
-        lease,
-        concurrency=settings.boot_concurrency,
-        start_timeout_s=settings.session_start_timeout_ms / 1000,
-        proxy=settings.whatsapp_proxy,
-    )
     notifications = SessionNotifications(bus, clock)
-    activity = ActivityTracker(registry, store, notifications, clock)
-    supervisor = Supervisor(registry, store, effects, activity, notifications, lease, clock, _policy(settings), pool)
-    timers = supervisor.timers = Timers(
+    supervisor = Supervisor(
+        registry,
+        store,
+        pool,
+        notifications,
+        lease,
         clock,
-        HerdLimit(settings.reconnect_per_minute),
-        waits_for=lambda session: record.due if (record := registry.get(session)) is not None else None,
-        fire=supervisor.fired,
+        _policy(settings),
+        starts=StartLimits(
+            settings.boot_concurrency, settings.session_start_timeout_ms / 1000, settings.whatsapp_proxy
+        ),
+        herd=HerdLimit(settings.reconnect_per_minute),
     )
     client_version = ClientVersion(
         settings.whatsapp_version,
         client_library(settings.engine),
         VersionPage(settings.whatsapp_version_url, settings.whatsapp_proxy),
-        supervisor.fleet,
+        supervisor.refusals,
         pool,
         database,
         clock,
@@ -121,6 +117,7 @@ async def build(
         settings.session_inactive_timeout_ms, settings.session_max_age_ms, ExpiryAction(settings.session_expiry_action)
     )
     probing = ProbePolicy(settings.receive_probe, settings.receive_probe_interval_ms, settings.receive_probe_timeout_ms)
+    readiness_check = ReadinessCheck(supervisor, registry, pool, clock, DoubtPolicy())
     sessions = Sessions(
         bus=bus,
         cleanup=Cleanup(supervisor, registry, clock, expiry, interval_ms=settings.session_cleanup_interval_ms),
@@ -128,20 +125,20 @@ async def build(
         client_version_recovery=ClientVersionRecovery(client_version, supervisor, notifications, clock),
         commands=SessionCommands(supervisor, registry, store, pool),
         pool=pool,
-        readiness_check=ReadinessCheck(supervisor, registry, pool, clock, DoubtPolicy()),
+        queries=SessionQueries(supervisor, registry, readiness_check, store),
+        readiness_check=readiness_check,
         receive_probe=ReceiveProbe(supervisor, registry, pool, clock, probing, round_trip=round_trip),
         registry=registry,
-        restore=Restore(supervisor, registry, effects, stagger_ms=settings.boot_stagger_ms),
+        restore=Restore(supervisor, registry, stagger_ms=settings.boot_stagger_ms),
         silence_patterns=SilencePatterns(supervisor, database, clock),
         store=store,
         supervisor=supervisor,
-        timers=timers,
         write_check=StoreWriteCheck(database, clock),
     )
     await client_version.load()
-    pool.on_signal(supervisor.on_signal)
+    pool.signals.subscribe(supervisor.on_signal)
     yield sessions
-    await effects.close()
+    await supervisor.effects.close()
     try:
         await store.flush()
         await sessions.silence_patterns.save(pause_s=0)

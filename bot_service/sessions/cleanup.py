@@ -1,10 +1,10 @@
-"""Closes sessions that nobody uses and renews old ones, every interval, in slices that never hold the event loop."""
+"""Periodically closes unused sessions and reconnects old ones."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot_service.domain.expiry import ExpiryPolicy, judge
+from bot_service.domain.expiry import ExpiryPolicy, decide_expiry
 from bot_service.domain.session_record import Command, CommandKind
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.supervisor import Supervisor
@@ -17,9 +17,9 @@ log = logs.get(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """``looked`` at, of them ``closed`` and ``recycled``."""
+    """Of ``sessions`` checked, ``closed`` and ``recycled`` ones."""
 
-    looked: int
+    sessions: int
     closed: int
     recycled: int
 
@@ -47,20 +47,18 @@ class Cleanup:
     async def once(self) -> Cleaned:
         closed = recycled = 0
         ids = self._registry.ids()
-        breath = CooperativeLoop()
+        slices = CooperativeLoop()
         for session in ids:
-            if breath.spent:
-                await breath.take()
+            if slices.spent:
+                await slices.take()
             record = self._registry.get(session)
-            verdict = judge(record, self._policy, self._supervisor.now_ms()) if record is not None else None
-            if verdict is None:
+            expiry = decide_expiry(record, self._policy, self._supervisor.now_ms()) if record is not None else None
+            if expiry is None:
                 continue
-            if verdict.closes:
-                closed += 1
-                self._supervisor.apply(session, Command(CommandKind.CLOSE, verdict.value))
-            else:
-                recycled += 1
-                self._supervisor.apply(session, Command(CommandKind.RECYCLE, verdict.value))
+            closed += expiry.closes
+            recycled += not expiry.closes
+            kind = CommandKind.CLOSE if expiry.closes else CommandKind.RECYCLE
+            self._supervisor.apply(session, Command(kind, expiry.reason))
         log.info(
             f"Session cleanup complete: {closed}/{len(ids)} sessions removed",
             event_name="cleanup.complete",

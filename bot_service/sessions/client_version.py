@@ -1,4 +1,4 @@
-"""Which client version new workers announce to WhatsApp: chosen by the setting, followed on WhatsApp's page, kept in the store."""
+"""The client version of new workers: by the setting, WhatsApp's page and the store."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ log = logs.get(__name__)
 
 FOLDER = "engine"
 DAY_S, JITTER = 86_400.0, 0.15
-# A look that could not read the page is repeated after this time, doubled each time up to a day.
+# A failed read of the page is repeated after this time, doubled each time up to a day.
 FAILED_FIRST_S = 300.0
 
 
@@ -47,9 +47,9 @@ class Page(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class VersionFacts:
-    """What is announced now, for people and metrics; ``version`` is None when the engine announces none that is known.
+    """What is announced now; ``version`` is None when the engine announces none that is known.
 
-    ``problem`` says why the chosen version is not the announced one, ``problem_reason`` in one stable word.
+    ``problem`` is why the chosen version is not announced; ``problem_reason`` is its stable code.
     """
 
     version: str | None
@@ -70,15 +70,17 @@ class VersionFacts:
 
 
 class ClientVersion:
-    """``checked(result)`` is called after every look, with a stable word: ``newer``, ``unchanged``, ``rejected``,
-    ``unreachable``, ``timeout``, ``bad_answer``."""
+    """``checked(result)`` is called after every read of the page.
+
+    Results: ``newer``, ``unchanged``, ``rejected``, ``unreachable``, ``timeout``, ``bad_answer``.
+    """
 
     def __init__(
         self,
         setting: Setting,
         library: ClientLibrary | None,
         page: Page,
-        fleet: ClientVersionRefusals,
+        refusals: ClientVersionRefusals,
         pool: ClientVersionPool,
         database: Database,
         clock: Clock,
@@ -88,7 +90,7 @@ class ClientVersion:
         chance: random.Random | None = None,
     ) -> None:
         self.setting = setting
-        self._library, self._page, self._fleet, self._pool = library, page, fleet, pool
+        self._library, self._page, self._refusals, self._pool = library, page, refusals, pool
         self._database, self._clock, self._folder, self._checked = database, clock, folder, checked
         self._chance = chance or random.Random()  # noqa: S311
         self._versions: Versions | None = None
@@ -96,12 +98,12 @@ class ClientVersion:
         self._problem: CopyError | None = None
         self._checked_at: str | None = None
         self._check_result: str | None = None
-        self.looked_s = float("-inf")
-        """When the page was last looked at, and when it is to be: seconds of the monotonic clock."""
-        self.next_look_s = float("-inf")
-        self.failed_looks = 0
+        self.read_s = float("-inf")
+        """When the page was last read, and when it is to be next: monotonic seconds."""
+        self.next_read_s = float("-inf")
+        self.failed_reads = 0
 
-    # --- what others look at ---
+    # --- reading ---
 
     @property
     def follows_page(self) -> bool:
@@ -110,7 +112,7 @@ class ClientVersion:
     @property
     def announced(self) -> int:
         """The build that new workers announce."""
-        return self._fleet.announced
+        return self._refusals.announced
 
     @property
     def usable(self) -> tuple[int, ...]:
@@ -122,22 +124,22 @@ class ClientVersion:
         """The first choice that is not refused."""
         if self._versions is None:
             return NO_BUILD
-        return replace(self._versions, refused=self._fleet.refused).best
+        return replace(self._versions, refused=self._refusals.refused).best
 
     def facts(self) -> VersionFacts:
         """From memory only."""
-        outdated, versions = self._fleet.policy.fleet_outdated, self._versions
+        outdated, versions = self._refusals.policy.client_outdated, self._versions
         problem, reason = (self._problem.detail, self._problem.reason) if self._problem else (None, None)
         if problem is None and self._pool.copies_failed():
             problem, reason = "a worker could not load its copy of the native library", "not_loadable"
         if versions is None:
             return VersionFacts(None, None, None, outdated, problem=problem, problem_reason=reason)
         return VersionFacts(
-            version=version(self._fleet.announced),
-            source=versions.source(self._fleet.announced),
-            age_days=round(age_days(self._fleet.announced, self._clock.now()), 1),
+            version=version(self._refusals.announced),
+            source=versions.source(self._refusals.announced),
+            age_days=round(age_days(self._refusals.announced, self._clock.now()), 1),
             outdated=outdated,
-            refused=tuple(version(build) for build in sorted(self._fleet.refused - {NO_BUILD})),
+            refused=tuple(version(build) for build in sorted(self._refusals.refused - {NO_BUILD})),
             published=None if versions.published is None else version(versions.published),
             checked_at=self._checked_at,
             check_result=self._check_result,
@@ -145,10 +147,10 @@ class ClientVersion:
             problem_reason=reason,
         )
 
-    # --- what is known and announced ---
+    # --- known and announced builds ---
 
     async def load(self) -> None:
-        """Before the first worker starts: what is known from before, without a look at the network."""
+        """Before the first worker starts: what was known before, without the network."""
         if self._library is None:
             return
         try:
@@ -162,14 +164,17 @@ class ClientVersion:
         published = known.published if known.published is not None and known.published > builtin else None
         self._versions = Versions(self.setting, builtin, published)
         self._stored_refused = known.refused
-        # What a person chooses is tried, whatever came of it before.
+        # A version chosen by a person is tried, even if it was refused before.
         chosen = () if self.follows_page else self._versions.usable
-        self._fleet.refuse(known.refused - {*chosen}, restored=True)
+        self._refusals.refuse(known.refused - {*chosen}, restored=True)
         await self.announce(self.best)
 
     async def announce(self, build: int) -> bool:
-        """New workers announce ``build`` from now on; running ones go on. False when that cannot be done: then new ones
-        announce the built-in build, and :meth:`facts` say why."""
+        """New workers announce ``build``; running ones go on with theirs.
+
+        False when that is impossible: then new ones announce the built-in build, and :meth:`facts`
+        has the reason.
+        """
         if self._versions is None or self._library is None:
             return True
         copy, problem = None, None
@@ -180,8 +185,8 @@ class ClientVersion:
                 build, problem = self._versions.builtin, error
         self._report(problem)
         self._pool.announce(build, copy)
-        if build != self._fleet.announced:
-            self._fleet.announced = build
+        if build != self._refusals.announced:
+            self._refusals.announced = build
             log.info(
                 f"New engine workers announce client version {version(build)}", event_name="client_version.announced"
             )
@@ -197,45 +202,45 @@ class ClientVersion:
             )
         self._problem = problem
 
-    async def look(self) -> None:
-        """One look at the page, when the setting wants that: what is published is known and stored afterwards."""
-        self.looked_s = self._clock.monotonic()
-        self.next_look_s = self.looked_s + DAY_S * self._chance.uniform(1 - JITTER, 1 + JITTER)
+    async def read_page(self) -> None:
+        """Reads the page, when the setting follows it, and stores the published version."""
+        self.read_s = self._clock.monotonic()
+        self.next_read_s = self.read_s + DAY_S * self._chance.uniform(1 - JITTER, 1 + JITTER)
         versions = self._versions
         if not self.follows_page or versions is None:
             return
         try:
             found = published_build(await self._page.read(), builtin=versions.builtin, now=self._clock.now())
         except PageError as error:
-            self._looked(error.result)
-            self.failed_looks += 1
-            self.next_look_s = self.looked_s + min(FAILED_FIRST_S * 2 ** (self.failed_looks - 1), DAY_S)
+            self._checked_page(error.result)
+            self.failed_reads += 1
+            self.next_read_s = self.read_s + min(FAILED_FIRST_S * 2 ** (self.failed_reads - 1), DAY_S)
             log.warning(
                 f"WhatsApp's version page could not be read: {error}",
                 event_name="client_version.page",
                 result=error.result,
             )
             return
-        self.failed_looks = 0
+        self.failed_reads = 0
         if isinstance(found, Rejection):
-            self._looked("rejected")
+            self._checked_page("rejected")
             log.warning(
                 f"The published client version is not used: {found.value}", event_name="client_version.rejected"
             )
             return
-        self._looked("newer" if found > self._fleet.announced else "unchanged")
+        self._checked_page("newer" if found > self._refusals.announced else "unchanged")
         if found != versions.published:
             self._versions = replace(versions, published=found)
             log.info(f"WhatsApp publishes client version {version(found)}", event_name="client_version.published")
         await self._store(lambda connection: client_builds.save_published(connection, found, to_ms(self._clock.now())))
 
-    def _looked(self, result: str) -> None:
+    def _checked_page(self, result: str) -> None:
         self._checked_at, self._check_result = iso(self._clock.now()), result
         self._checked(result)
 
     async def store_refused(self) -> None:
-        """Keep what is refused, if that has changed."""
-        refused = self._fleet.refused - {NO_BUILD}
+        """Stores the refused builds, if they have changed."""
+        refused = self._refusals.refused - {NO_BUILD}
         if self._versions is None or refused == self._stored_refused:
             return
         now_ms = to_ms(self._clock.now())
@@ -247,7 +252,7 @@ class ClientVersion:
             async with self._database.write() as connection:
                 await write(connection)
         except (SQLAlchemyError, OSError) as error:
-            # It is in memory, and written with the next change or look; health names the store.
+            # It stays in memory and is stored with the next change; /health reports the store.
             log.warning(
                 "The client version could not be stored", event_name="client_version.store", why=str(error)[:200]
             )

@@ -1,4 +1,4 @@
-"""What concerns all sessions at once: WhatsApp refuses the client version, one session, the canary, tries another, all return."""
+"""Refused client versions: all sessions wait while one, the canary, tries another."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from bot_service.domain.ports import ClientVersionPool
-from bot_service.domain.reactions import CLIENT_REFUSED
+from bot_service.domain.reasons import Reason
 from bot_service.domain.session_record import (
+    ClientAccepted,
+    ClientOutdated,
     Command,
     CommandKind,
     Fact,
-    FleetOutdated,
-    FleetRecovered,
     SessionPolicy,
     SessionRecord,
 )
@@ -31,17 +31,17 @@ NO_BUILD = 0
 
 
 class ClientVersionRefusals:
-    """``policy`` is what every session is judged by; whether the fleet is outdated, and who the canary is, is part of it.
+    """``policy`` holds the limits of every session, and the canary while there is one.
 
-    ``refused`` are the builds that WhatsApp refused, ``refused_by`` the sessions that were refused with each since the build
-    was last accepted. ``changed`` is set whenever either changes or a session was refused.
+    ``refused`` are the builds that WhatsApp refused; ``refused_by`` the sessions that were refused
+    with each since it was last accepted. ``changed`` is set at every change and every refusal.
     """
 
     def __init__(
         self,
         policy: SessionPolicy,
         registry: SessionRegistry,
-        news: SessionNotifications,
+        notifications: SessionNotifications,
         apply: Callable[[str, Fact], object],
         pool: ClientVersionPool,
     ) -> None:
@@ -52,14 +52,14 @@ class ClientVersionRefusals:
         self.announced = NO_BUILD
         """What new workers announce."""
         self.restored = False
-        """Whether the refusal is known from before the start, and people with it."""
-        self._registry, self._news, self._apply, self._pool = registry, news, apply, pool
+        """Whether the refusal, and its alert, are from before the start."""
+        self._registry, self._notifications, self._apply, self._pool = registry, notifications, apply, pool
 
-    # --- what the engine says of one session ---
+    # --- one session ---
 
     def others_accepted(self, session: str) -> bool:
-        """Whether a refusal of ``session`` is its own trouble: others are connected, and none was refused with its build."""
-        if self.policy.fleet_outdated or self.refused_by.get(self._build_of(session), set()) - {session}:
+        """Whether a refusal concerns ``session`` only: others with its build are connected."""
+        if self.policy.client_outdated or self.refused_by.get(self._build_of(session), set()) - {session}:
             return False
         return any(record.linked and record.id != session for record in self._registry)
 
@@ -67,7 +67,7 @@ class ClientVersionRefusals:
         """WhatsApp refused the client version of ``session``; its record has been moved."""
         build = self._build_of(session)
         self.refused_by.setdefault(build, set()).add(session)
-        if self.policy.fleet_outdated:
+        if self.policy.client_outdated:
             self.refuse(self.refused | {build})
         elif build != NO_BUILD:
             self._pool.allow_one_login(build)
@@ -79,22 +79,23 @@ class ClientVersionRefusals:
         if not self.refused_by and build not in self.refused:
             return
         self.refused_by.pop(build, None)
-        # It was refused with these and is accepted with another one: they are the fault, not the account.
+        # Refused with these and accepted with another one: the builds are at fault, not the
+        # account.
         others = {refused for refused, by in self.refused_by.items() if session in by}
         self.refuse((self.refused | others) - {build})
         self.changed.set()
 
     def link_lost(self, session: str) -> None:
-        """The engine would dial again by itself; not with a build that is refused."""
+        """The engine dials again by itself; prevents that with a refused build."""
         if self._build_of(session) not in self.refused:
             return
-        if not self.policy.fleet_outdated:
-            self._apply(session, Command(CommandKind.RECONNECT, reason=CLIENT_REFUSED))
+        if not self.policy.client_outdated:
+            self._apply(session, Command(CommandKind.RECONNECT, reason=Reason.CLIENT_REFUSED))
         elif self.policy.canary != session:
-            self._apply(session, FleetOutdated())
+            self._apply(session, ClientOutdated())
 
     def refuse(self, builds: frozenset[int], *, restored: bool = False) -> None:
-        """Exactly these builds are refused from now on. ``restored``: whatever workers of an earlier run were left with."""
+        """Sets the refused builds. ``restored``: writes them for workers of an earlier run too."""
         if builds == self.refused and not restored:
             return
         self.refused = builds
@@ -106,70 +107,70 @@ class ClientVersionRefusals:
                 event_name="fleet.gate_failed",
             )
 
-    # --- the whole fleet ---
+    # --- all sessions ---
 
     def outdated(self, canary: SessionRecord, *, restored: bool = False) -> None:
-        """WhatsApp refuses the client version: only the canary still logs in. ``restored``: known from before the start."""
-        if self.policy.fleet_outdated:
+        """Only the canary still logs in. ``restored``: the refusal is from before the start."""
+        if self.policy.client_outdated:
             return
-        self.policy = replace(self.policy, fleet_outdated=True, canary=canary.id)
+        self.policy = replace(self.policy, client_outdated=True, canary=canary.id)
         self.restored = restored
         self.changed.set()
         if not restored:
-            self._news.fleet_outdated(canary, self._pool.build_of(canary.id))
+            self._notifications.client_outdated(canary, self._pool.build_of(canary.id))
             spawn(self._hold_all(), name="fleet.hold")
 
     async def _hold_all(self) -> None:
-        breath = CooperativeLoop()
+        slices = CooperativeLoop()
         for session in self._registry.ids():
-            if self.policy.fleet_outdated and session != self.policy.canary:
-                self._apply(session, FleetOutdated())
-            if breath.spent:
-                await breath.take()
+            if self.policy.client_outdated and session != self.policy.canary:
+                self._apply(session, ClientOutdated())
+            if slices.spent:
+                await slices.take()
 
     def canary(self) -> SessionRecord | None:
         return self._registry.get(self.policy.canary or "")
 
     def next_canary(self, build: int, *, but: Collection[str] = ()) -> SessionRecord | None:
-        """The session that can best find out whether ``build`` is accepted: one that waits, and was not refused with it."""
+        """The best session to try ``build``: one that waits and was not refused with it."""
         waiting = [
             record
             for record in self._registry
             if record.state is State.OUTDATED and record.wanted is Wanted.RUN and record.id not in but
         ]
         by = self.refused_by.get(build, set())
-        # Sessions that were refused with other builds come last: perhaps it is their own trouble.
+        # Sessions that were refused with other builds come last: perhaps the account is at fault.
         suspects = set().union(*self.refused_by.values()) if self.refused_by else set()
         return min(
             waiting, key=lambda record: (record.id in by, record.jid is None, record.id in suspects), default=None
         )
 
     def try_with(self, canary: SessionRecord, now_ms: int) -> None:
-        """``canary`` logs in now, for all."""
+        """``canary`` logs in now."""
         former, self.policy = self.policy.canary, replace(self.policy, canary=canary.id)
         if former is not None and former != canary.id:
-            self._apply(former, FleetOutdated())
-        self._apply(canary.id, Command(CommandKind.ASK_FOR_FLEET, at_ms=now_ms))
+            self._apply(former, ClientOutdated())
+        self._apply(canary.id, Command(CommandKind.TRY_AS_CANARY, at_ms=now_ms))
 
     async def recovered(self) -> None:
         """A client version is accepted: every session may log in again."""
-        if not self.policy.fleet_outdated:
+        if not self.policy.client_outdated:
             return
         canary = self.canary()
         self.up_to_date()
-        self._news.fleet_recovered(canary, None if canary is None else self._pool.build_of(canary.id))
-        breath = CooperativeLoop()
+        self._notifications.client_accepted(canary, None if canary is None else self._pool.build_of(canary.id))
+        slices = CooperativeLoop()
         for session in self._registry.ids():
-            self._apply(session, FleetRecovered())
-            if breath.spent:
-                await breath.take()
+            self._apply(session, ClientAccepted())
+            if slices.spent:
+                await slices.take()
 
     def up_to_date(self) -> None:
-        self.policy = replace(self.policy, fleet_outdated=False, canary=None)
+        self.policy = replace(self.policy, client_outdated=False, canary=None)
 
     def check_canary(self) -> None:
-        """Sees to it that exactly one session asks for the fleet while the client is outdated."""
-        if not self.policy.fleet_outdated:
+        """Chooses another canary when the present one cannot try any more."""
+        if not self.policy.client_outdated:
             return
         canary = self.canary()
         if canary is not None and canary.wanted is Wanted.RUN and canary.state not in FINAL:
@@ -177,9 +178,9 @@ class ClientVersionRefusals:
         for record in self._registry:
             if record.state is State.OUTDATED and record.wanted is Wanted.RUN:
                 self.policy = replace(self.policy, canary=record.id)
-                self._apply(record.id, Command(CommandKind.ASK_FOR_FLEET))
+                self._apply(record.id, Command(CommandKind.TRY_AS_CANARY))
                 return
-        self._news.fleet_recovered(None, None)
+        self._notifications.client_accepted(None, None)
         self.up_to_date()
 
     def _build_of(self, session: str) -> int:

@@ -1,13 +1,15 @@
-"""Carries out what ``advance`` decided, on the engine: in order per session, bounded over all, always with an end."""
+"""Carries out effects on the engine: in order per session, bounded in number and time."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
+from dataclasses import dataclass
 from typing import Protocol
 
-from bot_service.domain.ports import EnginePool
+from bot_service.domain.ports import SessionLifecycle
+from bot_service.domain.reasons import Reason
 from bot_service.domain.session_record import EffectKind, SessionRecord, Signal
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import LIVE, Wanted
@@ -15,66 +17,75 @@ from bot_service.engines.port import EngineError
 from bot_service.sessions.leases import Leases
 from shared import logs
 from shared.cooperative import SharedCooperativeLoop
+from shared.hooks import Hook
 from shared.tasks import spawn
 
 log = logs.get(__name__)
 
-STARTS = frozenset({EffectKind.START, EffectKind.REBUILD})
 STOP_TIMEOUT_S = 30.0
 
 
-class Told(Protocol):
-    """The supervisor, as the hands see it."""
+@dataclass(frozen=True, slots=True)
+class StartLimits:
+    """``concurrency`` starts at the same time, ``timeout_s`` seconds each, through ``proxy``."""
 
-    def signal(self, session: str, signal: Signal) -> None: ...
+    concurrency: int
+    timeout_s: float
+    proxy: str | None
+
+
+class Sessions(Protocol):
+    """What the supervisor answers and takes."""
 
     def record(self, session: str) -> SessionRecord | None: ...
 
     def is_canary(self, session: str) -> bool: ...
 
-    def version_is_refused(self, session: str) -> None: ...
+    def signal(self, session: str, signal: Signal) -> None: ...
+
+    def start_refused(self, session: str) -> None: ...
 
 
 class EffectRunner:
-    """One short task per session that has work; none for sessions at rest."""
+    """One short task per session that has work; none for sessions at rest.
 
-    def __init__(
-        self, pool: EnginePool, leases: Leases, *, concurrency: int, start_timeout_s: float, proxy: str | None
-    ) -> None:
-        self._pool, self._leases, self._proxy = pool, leases, proxy
-        self._start_timeout_s = start_timeout_s
-        self._gate = asyncio.Semaphore(concurrency)
-        self._breath = SharedCooperativeLoop()
+    ``started(session)`` is called after every try to start a session.
+    """
+
+    def __init__(self, pool: SessionLifecycle, leases: Leases, sessions: Sessions, limits: StartLimits) -> None:
+        self._pool, self._leases, self._sessions, self._limits = pool, leases, sessions, limits
+        self._starts = asyncio.Semaphore(limits.concurrency)
+        self._slices = SharedCooperativeLoop()
         self._queues: dict[str, deque[EffectKind]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._floor: dict[str, int] = {}
+        self._ended: dict[str, int] = {}
         self._newest: dict[str, int] = {}
-        self.tried: Callable[[str], None] = lambda session: None
+        self.started: Hook[[str]] = Hook()
 
-    def fresh(self, session: str, incarnation: int) -> bool:
-        """Whether a signal of ``incarnation`` is of the client that runs now, and not of one that was stopped."""
-        if incarnation <= self._floor.get(session, -1) or incarnation < self._newest.get(session, -1):
+    def is_current(self, session: str, incarnation: int) -> bool:
+        """Whether ``incarnation`` is the client that runs now, and not one that was stopped."""
+        if incarnation <= self._ended.get(session, -1) or incarnation < self._newest.get(session, -1):
             return False
         self._newest[session] = incarnation
         return True
 
     def forget(self, session: str) -> None:
-        self._floor.pop(session, None)
+        self._ended.pop(session, None)
         self._newest.pop(session, None)
 
     def may_recycle(self, session: str) -> bool:
-        """Whether the budget of the session's worker allows to replace it."""
+        """Whether the session's worker may be replaced."""
         return self._pool.may_recycle_worker_of(session)
 
-    def do(self, told: Told, session: str, kind: EffectKind) -> None:
-        """Returns at once. A stop or start that was not begun is replaced by a newer one."""
+    def run(self, session: str, kind: EffectKind) -> None:
+        """Returns at once. A newer stop or start replaces one that has not begun."""
         queue = self._queues.setdefault(session, deque())
-        if kind is EffectKind.STOP or kind in STARTS:
-            # A start stops what runs before it begins: only the newest wish counts.
+        if kind is not EffectKind.RECYCLE_WORKER:
+            # A start first stops the running client, so only the newest of these counts.
             queue = self._queues[session] = deque(item for item in queue if item is EffectKind.RECYCLE_WORKER)
         queue.append(kind)
         if session not in self._tasks:
-            self._tasks[session] = spawn(self._work(told, session), name=f"engine:{session}")
+            self._tasks[session] = spawn(self._work(session), name=f"engine:{session}")
 
     async def idle(self, session: str) -> None:
         """Returns when nothing is left to do for ``session``."""
@@ -83,90 +94,85 @@ class EffectRunner:
             await asyncio.shield(task)
 
     async def close(self) -> None:
-        """Stop carrying out. What the engine holds stays as it is."""
+        """Stops carrying out. Running clients stay as they are."""
         self._queues.clear()
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _work(self, told: Told, session: str) -> None:
+    async def _work(self, session: str) -> None:
         try:
             while self._queues.get(session):
                 kind = self._queues[session].popleft()
-                await self._carry_out(told, session, kind)
+                if kind is EffectKind.STOP:
+                    await self._stop(session)
+                elif kind is EffectKind.RECYCLE_WORKER:
+                    await self._recycle_worker(session)
+                else:
+                    async with self._starts:
+                        # Claiming what an adopted worker kept running never waits: hundreds of
+                        # claims must not share one turn of the loop.
+                        await self._slices.turn()
+                        await self._start(session, kind)
+                    self.started(session)
         finally:
             self._queues.pop(session, None)
             self._tasks.pop(session, None)
 
-    async def _carry_out(self, told: Told, session: str, kind: EffectKind) -> None:
-        if kind is EffectKind.STOP:
-            await self._attempt(session, "stop", self._stop(session))
-        elif kind is EffectKind.RECYCLE_WORKER:
-            self._floor[session] = self._newest.get(session, -1)
-            failed = await self._attempt(session, "recycle", self._pool.recycle_worker_of(session))
-            if failed is not None:
-                told.signal(session, Signal(SignalKind.CONNECT_ERROR, {"reason": failed.code}))
-        else:
-            async with self._gate:
-                # What an adopted worker kept running is claimed without a wait: hundreds of these must not be one turn.
-                await self._breath.turn()
-                await self._start(told, session, kind)
-            self.tried(session)
+    async def _recycle_worker(self, session: str) -> None:
+        self._ended[session] = self._newest.get(session, -1)
+        failed = await self._attempt(session, "recycle", self._pool.recycle_worker_of(session))
+        if failed is not None:
+            self._sessions.signal(session, Signal(SignalKind.CONNECT_ERROR, {"reason": failed.code}))
 
-    async def _start(self, told: Told, session: str, kind: EffectKind) -> None:
-        record = told.record(session)
+    async def _start(self, session: str, kind: EffectKind) -> None:
+        record = self._sessions.record(session)
         if record is None or record.wanted is not Wanted.RUN or record.state not in LIVE:
-            return  # the wish has changed while this start waited for its turn
+            return  # stopped while this start waited for its turn
         if not await self._leases.hold(session):
-            told.signal(session, Signal(SignalKind.REPLACED, lease_ours=False))
+            self._sessions.signal(session, Signal(SignalKind.REPLACED, lease_held=False))
             return
-        if record.reason != "restored":
-            # A client that an adopted worker has kept running is found again by its start; every other one ends first.
-            await self._attempt(session, "stop", self._stop(session))
+        if record.reason != Reason.RESTORED:
+            # A restored start claims the client that an adopted worker kept running. Others end it
+            # first.
+            await self._stop(session)
         if kind is EffectKind.REBUILD:
             await self._attempt(session, "move", self._pool.move_session(session))
         try:
-            async with asyncio.timeout(self._start_timeout_s):
+            async with asyncio.timeout(self._limits.timeout_s):
                 incarnation = await self._pool.start_session(
-                    session, jid=record.jid, proxy=self._proxy, canary=told.is_canary(session)
+                    session, jid=record.jid, proxy=self._limits.proxy, canary=self._sessions.is_canary(session)
                 )
-            self._floor[session] = max(self._floor.get(session, -1), incarnation - 1)
+            self._ended[session] = max(self._ended.get(session, -1), incarnation - 1)
         except TimeoutError:
-            told.signal(session, Signal(SignalKind.START_TIMEOUT))
+            self._sessions.signal(session, Signal(SignalKind.START_TIMEOUT))
         except EngineError as error:
             if error.code == "outdated":
-                told.version_is_refused(session)
+                self._sessions.start_refused(session)
                 return
             late = error.code == "timeout"
-            told.signal(
-                session,
-                Signal(
-                    SignalKind.START_TIMEOUT if late else SignalKind.CONNECT_ERROR,
-                    {"reason": f"{error.code}: {error.detail}"},
-                ),
-            )
+            signal = SignalKind.START_TIMEOUT if late else SignalKind.CONNECT_ERROR
+            self._sessions.signal(session, Signal(signal, {"reason": f"{error.code}: {error.detail}"}))
 
     async def _stop(self, session: str) -> None:
-        self._floor[session] = self._newest.get(session, -1)
-        await self._pool.stop_session(session)
+        self._ended[session] = self._newest.get(session, -1)
+        await self._attempt(session, "stop", self._pool.stop_session(session))
 
     async def _attempt(self, session: str, what: str, work: Awaitable[None]) -> EngineError | None:
         try:
             async with asyncio.timeout(STOP_TIMEOUT_S):
                 await work
         except TimeoutError:
-            return self._failed(session, what, EngineError("timeout", f"{what} took too long"))
+            failed = EngineError("timeout", f"{what} took too long")
         except EngineError as error:
-            return self._failed(session, what, error)
-        return None
-
-    @staticmethod
-    def _failed(session: str, what: str, error: EngineError) -> EngineError:
+            failed = error
+        else:
+            return None
         log.warning(
-            f"The engine did not {what} a session: {error.detail}",
+            f"The engine did not {what} a session: {failed.detail}",
             event_name="engine.refused",
             session=session,
-            code=error.code,
+            code=failed.code,
         )
-        return error
+        return failed

@@ -1,18 +1,19 @@
-"""Whose a session is: asked before every connect and when WhatsApp says that another client took its place."""
+"""Which service owns a session; checked before a connect and after a replacement."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 from pathlib import Path
 from typing import Protocol
 
+from shared.file_lock import lock_file
+
 
 class Leases(Protocol):
-    """One machine today; with PostgreSQL a row per session with expiry and fencing number takes this place."""
+    """One machine today. With several, a row per session with expiry and fencing number."""
 
-    def ours(self, session: str) -> bool:
-        """As far as is known in memory."""
+    def owns(self, session: str) -> bool:
+        """By what is in memory."""
         ...
 
     async def hold(self, session: str) -> bool:
@@ -25,7 +26,7 @@ class FolderTaken(Exception):
 
 
 class FolderLease:
-    """One lock on DATA_DIR stands for all leases: whoever holds it owns every session, and death gives it back."""
+    """One lock on DATA_DIR stands for all leases; the death of its holder releases it."""
 
     def __init__(self, data_dir: Path) -> None:
         self._file = data_dir / "bot.lock"
@@ -34,21 +35,18 @@ class FolderLease:
     def take(self) -> None:
         """Raises :class:`FolderTaken` or ``OSError``."""
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._descriptor = lock_file(self._file)
         except BlockingIOError:
-            os.close(descriptor)
             raise FolderTaken(f"another bot service already works in {self._file.parent}: stop it first") from None
-        self._descriptor = descriptor
 
     def release(self) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def ours(self, session: str) -> bool:
+    def owns(self, session: str) -> bool:
         return self._descriptor is not None
 
     async def hold(self, session: str) -> bool:
-        return self.ours(session)
+        return self.owns(session)

@@ -1,27 +1,49 @@
-"""Tells everybody what became of a session: an event on the bus, and a sentence in the log where a person may look for it."""
+"""Publishes session changes to the event bus and the log."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
 from bot_service.domain.client_version import version
 from bot_service.domain.recovery import gave_up
 from bot_service.domain.session_record import SessionRecord
-from bot_service.sessions.event_bus import Event, EventBus
-from bot_service.sessions.pairing_codes import Shown
+from bot_service.sessions.pairing_codes import PairingCode
 from shared import logs
 from shared.clock import Clock, from_ms, iso
+from shared.hooks import Hook
 
 log = logs.get(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Event:
+    """``kind`` is dotted, as ``session.state``; ``data`` is JSON-ready, in camelCase.
+
+    ``owner`` and ``session`` say who may see it.
+    """
+
+    kind: str
+    session: str
+    owner: str
+    at: datetime
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+class EventBus(Hook[[Event]]):
+    """Listeners must not block: one that has work to do keeps its own queue."""
+
+
 class SessionNotifications:
-    """No telephone number and no code is told."""
+    """No telephone number and no code is published."""
 
     def __init__(self, bus: EventBus, clock: Clock) -> None:
         self._bus, self._clock = bus, clock
 
-    def moved(self, before: SessionRecord, after: SessionRecord) -> None:
+    def changed(self, before: SessionRecord, after: SessionRecord) -> None:
         """The session is in another state, or in the same one for another reason."""
-        self._tell(after, "session.state", _state_data(before, after))
+        self._publish(after, "session.state", _state_data(before, after))
         log.info(
             f"Session {after.state.value}: {after.reason}",
             event_name="session.state",
@@ -33,13 +55,13 @@ class SessionNotifications:
             acts=after.actor.value,
         )
 
-    def code_shown(self, record: SessionRecord, shown: Shown) -> None:
-        """A code for pairing is there to be fetched."""
-        self._tell(record, "session.qr", {"kind": shown.kind, "expiresAt": iso(from_ms(shown.expires_ms))})
+    def code_shown(self, record: SessionRecord, shown: PairingCode) -> None:
+        """A code for pairing can be fetched."""
+        self._publish(record, "session.qr", {"kind": shown.kind, "expiresAt": iso(from_ms(shown.expires_ms))})
 
     def attention(self, record: SessionRecord, reason: str) -> None:
         """A person has to look at this session."""
-        self._tell(record, "session.attention", _state_data(record, record) | {"attention": reason})
+        self._publish(record, "session.attention", _state_data(record, record) | {"attention": reason})
         log.warning(
             f"Session needs attention: {reason}",
             event_name="session.attention",
@@ -48,39 +70,38 @@ class SessionNotifications:
             acts=record.actor.value,
         )
 
-    def perhaps_cured(self, before: SessionRecord, after: SessionRecord | None) -> None:
-        """Tells, if it is so, that what a person was told of is over: receiving is proven, a person has taken it in hand, or
-        the session is gone (None)."""
-        if gave_up(before) and (after is None or not gave_up(after)):
-            self._tell(before if after is None else after, "session.cured", {"session": before.id})
+    def end_alert(self, before: SessionRecord, after: SessionRecord | None) -> None:
+        """Resolves the alert about a session that did not receive, if this change ends it.
 
-    def fleet_outdated(self, canary: SessionRecord, build: int | None) -> None:
+        It ends when receiving is proven, a person starts the session, or it is deleted (None).
+        """
+        if gave_up(before) and (after is None or not gave_up(after)):
+            self._publish(before if after is None else after, "session.cured", {"session": before.id})
+
+    def client_outdated(self, canary: SessionRecord, build: int | None) -> None:
         """WhatsApp refuses this client version; only ``canary`` still logs in."""
         text = f"WhatsApp refuses {_named(build)}: all logins wait until another version is accepted"
         log.critical(text, event_name="fleet.outdated", session=canary.id, build=build)
-        self._tell(canary, "fleet.outdated", {"canary": canary.id, "text": text})
+        self._publish(canary, "fleet.outdated", {"canary": canary.id, "text": text})
 
-    def fleet_needs_person(self, canary: SessionRecord, tried: list[int], advice: str) -> None:
+    def person_needed(self, canary: SessionRecord, tried: list[int], advice: str) -> None:
         """Every client version that could be tried was refused."""
         names = ", ".join(version(build) for build in tried) or "its only client version"
         text = f"WhatsApp refuses every client version that Veilleur can announce (tried: {names}). {advice}"
         log.critical(text, event_name="fleet.exhausted", session=canary.id, tried=tried)
-        self._tell(canary, "fleet.exhausted", {"canary": canary.id, "text": text})
+        self._publish(canary, "fleet.exhausted", {"canary": canary.id, "text": text})
 
-    def fleet_recovered(self, canary: SessionRecord | None, build: int | None) -> None:
+    def client_accepted(self, canary: SessionRecord | None, build: int | None) -> None:
         """WhatsApp accepts a version again. None: no session waits for that any more."""
         text = f"WhatsApp accepts {_named(build)}: all sessions log in again"
         if canary is None:
             text = "No session waits for another client version any more"
         log.info(text, event_name="fleet.recovered", build=build)
-        data: dict[str, object] = {"text": text}
-        if canary is not None:
-            self._tell(canary, "fleet.recovered", data)
-        else:
-            self._bus.publish(Event("fleet.recovered", "", "", self._clock.now(), data))
+        self._publish(canary, "fleet.recovered", {"text": text})
 
-    def _tell(self, record: SessionRecord, kind: str, data: dict[str, object]) -> None:
-        self._bus.publish(Event(kind, record.id, record.owner, self._clock.now(), data))
+    def _publish(self, record: SessionRecord | None, kind: str, data: dict[str, object]) -> None:
+        session, owner = ("", "") if record is None else (record.id, record.owner)
+        self._bus(Event(kind, session, owner, self._clock.now(), data))
 
 
 def _state_data(before: SessionRecord, after: SessionRecord) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""All sessions of this service in memory, counted as they change, so that every answer comes from memory."""
+"""All sessions of this service in memory, counted as they change, so that reads need no store."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+from bot_service.domain.reasons import Reason
 from bot_service.domain.session_record import SessionRecord
 from bot_service.domain.states import ENDS, Actor, State, Wanted
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What a list is narrowed to. ``text`` is looked for in the id and the name."""
+    """Filters of a list; ``text`` is a part of the id or the name."""
 
     owner: str | None = None
     state: State | None = None
@@ -27,15 +28,27 @@ class Search:
 
 
 def needs_person(record: SessionRecord) -> bool:
-    """Whether a session that should run waits for a person and not for us."""
-    return record.wanted is Wanted.RUN and (record.actor is not Actor.NOBODY or record.state in ENDS)
+    """Whether a session that should run waits for a person."""
+    return record.wanted is Wanted.RUN and (record.actor is not Actor.NONE or record.state in ENDS)
 
 
 _EVERYTHING = Search()
 
+# An outage of WhatsApp or the network: most sessions are down for one of these reasons.
+_OUTAGE_REASONS = frozenset(
+    {
+        Reason.CONNECT_ERROR,
+        Reason.DISCONNECTED,
+        Reason.SERVER_UNAVAILABLE,
+        Reason.TAKE_OVER_TIMEOUT,
+        Reason.CONNECT_TIMEOUT,
+    }
+)
+OUTAGE_SESSIONS, OUTAGE_SHARE = 3, 0.8
+
 
 class SessionRegistry:
-    """Ids keep the order in which sessions were made."""
+    """Sessions keep the order of their creation."""
 
     def __init__(self) -> None:
         self._records: dict[str, SessionRecord] = {}
@@ -104,11 +117,19 @@ class SessionRegistry:
 
     @property
     def suspected(self) -> int:
-        """Sessions whose receive path is doubted."""
+        """Sessions that are suspected not to receive."""
         return self._suspected
 
+    def upstream_outage(self) -> bool:
+        """Whether at least three sessions, and 4/5 of those to run, cannot reach WhatsApp."""
+        to_run = self._wanted - self._needs_person
+        if to_run < OUTAGE_SESSIONS or self._by_state[State.RECONNECTING] < OUTAGE_SHARE * to_run:
+            return False
+        down = sum(record.state is State.RECONNECTING and record.reason in _OUTAGE_REASONS for record in self)
+        return down >= OUTAGE_SHARE * to_run
+
     def page(self, search: Search, *, after: str | None, limit: int) -> tuple[list[SessionRecord], str | None, int]:
-        """Sessions after the id ``after``, the id to go on from (None at the end), and how many fit in all."""
+        """Sessions after the id ``after``, the id to continue from (None at the end), the total."""
         if search == _EVERYTHING:
             return self._page_of_all(after, limit)
         fitting = [record for record in self._records.values() if search.fits(record)]
@@ -122,7 +143,7 @@ class SessionRegistry:
     def _page_of_all(self, after: str | None, limit: int) -> tuple[list[SessionRecord], str | None, int]:
         rest: Iterator[str] = iter(self._records)
         if after is not None:
-            # Runs up to it; to the end when it is gone, like a search does.
+            # Skips to it; to the end when it was deleted, like a search.
             for session in rest:
                 if session == after:
                     break

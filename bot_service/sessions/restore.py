@@ -1,10 +1,10 @@
-"""Brings back what ran before this start: every wanted session in its turn, none forgotten, none in the way of others."""
+"""Resumes the sessions that ran before this start, each in its turn."""
 
 from __future__ import annotations
 
+from bot_service.domain.reasons import Reason
 from bot_service.domain.session_record import Command, CommandKind, SessionRecord
 from bot_service.domain.states import LIVE, State, Wanted
-from bot_service.sessions.effects import EffectRunner
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.supervisor import Supervisor
 from shared import logs
@@ -14,28 +14,26 @@ log = logs.get(__name__)
 
 
 class Restore:
-    """``done`` is true once every wanted session had its first try."""
+    """``done`` is true once a start of every wanted session was tried."""
 
-    def __init__(
-        self, supervisor: Supervisor, registry: SessionRegistry, hands: EffectRunner, *, stagger_ms: int
-    ) -> None:
+    def __init__(self, supervisor: Supervisor, registry: SessionRegistry, *, stagger_ms: int) -> None:
         self._supervisor, self._registry = supervisor, registry
         self._stagger_ms = stagger_ms
         self._waiting: set[str] = set()
-        hands.tried = self._waiting.discard
+        supervisor.effects.started.subscribe(self._waiting.discard)
 
     @property
     def done(self) -> bool:
         return not self._waiting
 
     async def begin(self, records: list[SessionRecord]) -> None:
-        """Take over ``records`` from the store; the starts themselves follow by the timers."""
+        """Takes over ``records`` from the store; the timers start the sessions."""
         now_ms = self._supervisor.now_ms()
-        breath = CooperativeLoop()
+        slices = CooperativeLoop()
         for record in records:
             self._supervisor.add(record)
-            if breath.spent:
-                await breath.take()
+            if slices.spent:
+                await slices.take()
         turn = 0
         for record in records:
             at_ms = now_ms + turn * self._stagger_ms
@@ -43,12 +41,12 @@ class Restore:
                 self._waiting.add(record.id)
                 turn += 1
             after = self._supervisor.apply(record.id, Command(CommandKind.RESTORE, at_ms=at_ms), admitted=True)
-            if after is not None and after is record and after.due is not None and self._supervisor.timers is not None:
+            if after is not None and after is record and after.due is not None:
                 self._supervisor.timers.set(after.id, after.due)
-            if after is not None and after.reason != "restored":
+            if after is not None and after.reason != Reason.RESTORED:
                 self._waiting.discard(record.id)
-            if breath.spent:
-                await breath.take()
+            if slices.spent:
+                await slices.take()
         self._choose_canary()
         if records:
             log.info(
@@ -64,6 +62,6 @@ class Restore:
         ]
         if outdated:
             canary = next((record for record in outdated if record.due is not None), outdated[0])
-            self._supervisor.fleet.outdated(canary, restored=True)
+            self._supervisor.refusals.outdated(canary, restored=True)
             if canary.due is None:
-                self._supervisor.apply(canary.id, Command(CommandKind.ASK_FOR_FLEET))
+                self._supervisor.apply(canary.id, Command(CommandKind.TRY_AS_CANARY))

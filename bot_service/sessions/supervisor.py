@@ -1,22 +1,24 @@
-"""The road of a session: fact -> ``advance`` -> memory and store -> news, timers and engine. Nothing else moves a session."""
+"""The path of every session change: fact, decision, memory and store, events, effects."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
-from bot_service.domain.ports import ClientVersionPool, EngineSignal
+from bot_service.domain.ports import ClientVersionPool, SessionLifecycle
+from bot_service.domain.reconnect import HerdLimit
 from bot_service.domain.session_record import (
     Command,
+    Due,
     DueKind,
     Effect,
     EffectKind,
     Fact,
-    Fired,
     SessionPolicy,
     SessionRecord,
     Signal,
+    TimerFired,
     Transition,
     transition,
 )
@@ -25,22 +27,24 @@ from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import State, Wanted
 from bot_service.sessions.activity import ActivityTracker
 from bot_service.sessions.client_version_refusals import ClientVersionRefusals
-from bot_service.sessions.effects import EffectRunner
+from bot_service.sessions.effects import EffectRunner, StartLimits
 from bot_service.sessions.leases import Leases
 from bot_service.sessions.notifications import SessionNotifications
 from bot_service.sessions.pairing_codes import PairingCodes
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.timers import Timers
 from bot_service.store.sessions import SessionStore
-from shared import logs
 from shared.clock import Clock, to_ms
+from shared.hooks import Hook
 
-log = logs.get(__name__)
+
+class SupervisedPool(SessionLifecycle, ClientVersionPool, Protocol):
+    """What the supervisor uses of the engine workers."""
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
-    """The first step of a session that nobody knows yet."""
+class Creation:
+    """The first decision about a session that does not exist yet."""
 
     before: SessionRecord
     after: SessionRecord
@@ -51,52 +55,59 @@ class Begun:
 class Supervisor:
     """Owns the sessions of this service. All methods but :meth:`settle` are immediate.
 
-    ``life`` takes the signs that a session is used and receives, ``fleet`` what concerns all sessions at once, ``codes`` holds
-    what phones can pair with.
+    ``activity`` takes the evidence that a session is used and receives, ``refusals`` is about the
+    client version of all sessions, ``codes`` are what phones can pair with. Listeners subscribe to
+    ``transitioned`` and, before the signal has any effect, to ``signalled``.
     """
 
     def __init__(
         self,
         registry: SessionRegistry,
         store: SessionStore,
-        hands: EffectRunner,
-        life: ActivityTracker,
-        news: SessionNotifications,
+        pool: SupervisedPool,
+        notifications: SessionNotifications,
         leases: Leases,
         clock: Clock,
         policy: SessionPolicy,
-        pool: ClientVersionPool,
+        *,
+        starts: StartLimits,
+        herd: HerdLimit,
     ) -> None:
-        self._registry, self._store, self._hands = registry, store, hands
-        self._news, self._leases, self._clock = news, leases, clock
-        self.life = life
-        self.fleet = ClientVersionRefusals(policy, registry, news, self.apply, pool)
+        self._registry, self._store = registry, store
+        self._notifications, self._leases, self._clock = notifications, leases, clock
+        self.activity = ActivityTracker(registry, store, notifications, clock)
+        self.refusals = ClientVersionRefusals(policy, registry, notifications, self.apply, pool)
         self.codes = PairingCodes()
-        self.timers: Timers | None = None
-        self.observers: list[Callable[[SessionRecord, Transition], None]] = []
-        self.signal_observers: list[Callable[[str, SignalKind], None]] = []
+        self.effects = EffectRunner(pool, leases, self, starts)
+        self.timers = Timers(clock, herd, waits_for=self._due, fire=self.fired)
+        self.transitioned: Hook[[SessionRecord, Transition]] = Hook()
+        self.signalled: Hook[[str, Signal]] = Hook()
 
-    # --- what others look at ---
+    # --- reading ---
 
     def now_ms(self) -> int:
         return to_ms(self._clock.now())
 
     @property
     def policy(self) -> SessionPolicy:
-        """What every session is judged by now."""
-        return self.fleet.policy
+        """The limits of every session now."""
+        return self.refusals.policy
 
     def record(self, session: str) -> SessionRecord | None:
         return self._registry.get(session)
 
     def is_canary(self, session: str) -> bool:
         """Whether this session finds out for all whether the client version is accepted."""
-        return self.policy.fleet_outdated and self.policy.canary == session
+        return self.policy.client_outdated and self.policy.canary == session
+
+    def _due(self, session: str) -> Due | None:
+        record = self._registry.get(session)
+        return record.due if record is not None else None
 
     # --- what happens ---
 
     def apply(self, session: str, fact: Fact, *, admitted: bool = False) -> SessionRecord | None:
-        """One fact about one session; the record it became, or None when there is no such session."""
+        """Applies one fact. Returns the new record, None when there is no such session."""
         before = self._registry.get(session)
         if before is None:
             return None
@@ -108,79 +119,75 @@ class Supervisor:
             self._follow(after, effect)
         return after
 
-    def on_signal(self, signal: EngineSignal) -> None:
-        """The engine pool's listener."""
-        try:
-            kind = SignalKind(signal.kind)
-        except ValueError:
-            log.warning("An engine gave an unknown signal", event_name="engine.unknown_signal", kind=signal.kind)
+    def on_signal(self, session: str, incarnation: int, signal: Signal) -> None:
+        """Subscribed to the signals of the engine pool."""
+        self.signalled(session, signal)
+        if session not in self._registry:
             return
-        for observer in self.signal_observers:
-            observer(signal.session, kind)
-        if signal.session not in self._registry:
+        kind = signal.kind
+        if kind is not SignalKind.PAIRED and not self.effects.is_current(session, incarnation):
             return
-        if kind is not SignalKind.PAIRED and not self._hands.fresh(signal.session, signal.incarnation):
-            return
-        self._look_at(signal.session, kind, signal)
-        ours = self._leases.ours(signal.session)
-        others = kind is SignalKind.OUTDATED and self.fleet.others_accepted(signal.session)
-        self.apply(signal.session, Signal(kind, signal.data, lease_ours=ours, others_accepted=others))
+        self._note(session, signal)
+        if kind is SignalKind.REPLACED:
+            signal = replace(signal, lease_held=self._leases.owns(session))
+        elif kind is SignalKind.OUTDATED:
+            signal = replace(signal, others_accepted=self.refusals.others_accepted(session))
+        self.apply(session, signal)
         if kind is SignalKind.OUTDATED:
-            self.fleet.login_refused(signal.session)
+            self.refusals.login_refused(session)
         elif kind is SignalKind.CONNECTED and not signal.data.get("earlier"):
-            self.fleet.login_accepted(signal.session)
+            self.refusals.login_accepted(session)
         elif kind in (SignalKind.DISCONNECTED, SignalKind.SERVER_UNAVAILABLE):
-            self.fleet.link_lost(signal.session)
+            self.refusals.link_lost(session)
 
-    def _look_at(self, session: str, kind: SignalKind, signal: EngineSignal) -> None:
-        if kind in (SignalKind.QR, SignalKind.PAIRING_CODE):
+    def _note(self, session: str, signal: Signal) -> None:
+        if signal.kind in (SignalKind.QR, SignalKind.PAIRING_CODE):
             record = self._registry.get(session)
             if record is not None and record.jid is None and record.wanted is Wanted.RUN:
-                shown = self.codes.show(session, kind, signal.data, self.now_ms())
-                self._news.code_shown(record, shown)
-        elif kind is SignalKind.CONNECTED:
-            self.life.evidence(session).linked()
-        elif kind is SignalKind.RECEIPT:
-            self.life.receipt(session)
+                shown = self.codes.show(session, signal, self.now_ms())
+                self._notifications.code_shown(record, shown)
+        elif signal.kind is SignalKind.CONNECTED:
+            self.activity.evidence(session).linked()
+        elif signal.kind is SignalKind.RECEIPT:
+            self.activity.receipt(session)
 
     def signal(self, session: str, signal: Signal) -> None:
-        """A signal of our own making, from the hands."""
-        for observer in self.signal_observers:
-            observer(session, signal.kind)
+        """A signal of this service itself, from the effects."""
+        self.signalled(session, signal)
         self.apply(session, signal)
 
-    def version_is_refused(self, session: str) -> None:
-        """A start was held because its client version is known to be refused: as a refused login, without one."""
-        if self.fleet.announced in self.fleet.refused:
+    def start_refused(self, session: str) -> None:
+        """The worker did not start it, because its client version is refused."""
+        if self.refusals.announced in self.refusals.refused:
             self.apply(session, Signal(SignalKind.OUTDATED))
         else:
             # Its worker was chosen before that was known; the next one announces another version.
             self.signal(session, Signal(SignalKind.CONNECT_ERROR, {"reason": "outdated"}))
 
     def fired(self, session: str, kind: DueKind) -> None:
-        """The timers' listener."""
-        may_recycle = kind is not DueKind.LADDER or self._hands.may_recycle(session)
-        self.apply(session, Fired(kind, may_recycle))
+        """Called by the timers."""
+        may_recycle = kind is not DueKind.RECOVERY or self.effects.may_recycle(session)
+        self.apply(session, TimerFired(kind, may_recycle))
 
-    # --- making and removing ---
+    # --- creating and removing ---
 
-    def begin(self, record: SessionRecord, command: Command | None) -> Begun:
-        """What a new session becomes by its first command. Nothing has happened yet: store it, then :meth:`admit` it."""
+    def begin(self, record: SessionRecord, command: Command | None) -> Creation:
+        """What a new session becomes by its first command: store it, then :meth:`admit` it."""
         now_ms = self.now_ms()
         after, effects = advance(record, command, self.policy, now_ms) if command is not None else (record, ())
-        return Begun(record, after, tuple(effects), transition(record, after, now_ms))
+        return Creation(record, after, effects, transition(record, after, now_ms))
 
-    def admit(self, begun: Begun) -> None:
-        """A new session that is stored: everybody is told, and what follows is done."""
-        self.add(begun.after)
-        self._spread(begun.before, begun.after, begun.change, admitted=False)
-        for effect in begun.effects:
-            self._follow(begun.after, effect)
+    def admit(self, creation: Creation) -> None:
+        """A new session is stored: publishes it and carries out the effects."""
+        self.add(creation.after)
+        self._spread(creation.before, creation.after, creation.change, admitted=False)
+        for effect in creation.effects:
+            self._follow(creation.after, effect)
 
     def add(self, record: SessionRecord) -> None:
         """A new session, or one that was read from the store."""
         self._registry.put(record)
-        self.life.begin(record)
+        self.activity.add(record)
 
     def change(self, record: SessionRecord) -> None:
         """A person changed the name, owner or metadata."""
@@ -190,17 +197,17 @@ class Supervisor:
     def remove(self, session: str) -> None:
         record = self._registry.get(session)
         if record is not None:
-            self._news.perhaps_cured(record, None)
+            self._notifications.end_alert(record, None)
         self._registry.remove(session)
-        self._hands.forget(session)
+        self.effects.forget(session)
         self.codes.hide(session)
-        self.life.forget(session)
+        self.activity.forget(session)
 
     async def settle(self, session: str, timeout_s: float) -> None:
-        """Wait, for ``timeout_s`` at most, until the engine has done what was asked for this session."""
+        """Waits, for ``timeout_s`` at most, until the effects of this session are carried out."""
         try:
             async with asyncio.timeout(timeout_s):
-                await self._hands.idle(session)
+                await self.effects.idle(session)
         except TimeoutError:
             pass
 
@@ -208,7 +215,7 @@ class Supervisor:
 
     def _keep(self, before: SessionRecord, after: SessionRecord, now_ms: int, *, admitted: bool) -> None:
         self._registry.put(after)
-        self._news.perhaps_cured(before, after)
+        self._notifications.end_alert(before, after)
         change = transition(before, after, now_ms)
         if (
             change is not None
@@ -222,20 +229,19 @@ class Supervisor:
     def _spread(
         self, before: SessionRecord, after: SessionRecord, change: Transition | None, *, admitted: bool
     ) -> None:
-        if after.due != before.due and self.timers is not None:
+        if after.due != before.due:
             self.timers.set(after.id, after.due, admitted=admitted)
         if after.state is not State.PAIRING:
             self.codes.hide(after.id)
         if change is not None:
-            for observer in self.observers:
-                observer(after, change)
-            self._news.moved(before, after)
+            self.transitioned(after, change)
+            self._notifications.changed(before, after)
 
     def _follow(self, record: SessionRecord, effect: Effect) -> None:
         match effect.kind:
             case EffectKind.ATTENTION:
-                self._news.attention(record, effect.reason)
-            case EffectKind.FLEET_OUTDATED:
-                self.fleet.outdated(record)
+                self._notifications.attention(record, effect.reason)
+            case EffectKind.CLIENT_OUTDATED:
+                self.refusals.outdated(record)
             case _:
-                self._hands.do(self, record.id, effect.kind)
+                self.effects.run(record.id, effect.kind)

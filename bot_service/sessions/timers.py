@@ -1,4 +1,4 @@
-"""Fires what sessions wait for, in slices, so that ten thousand waits never hold the event loop."""
+"""Fires the timers of sessions, in slices that never block the event loop."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.clock import Clock, to_ms
 from shared.cooperative import CooperativeLoop
 
 SLICE = 100
-LOOK_EVERY = 10
+CHECK_EVERY = 10
 LONGEST_SLEEP_S = 0.1
 
 
@@ -31,7 +31,7 @@ class Timers:
         self._count = 0
 
     def set(self, session: str, due: Due | None, *, admitted: bool = False) -> None:
-        """``admitted`` starts do not wait for the herd limit: boot has a stagger of its own."""
+        """``admitted`` starts skip the herd limit: the restore spreads its starts itself."""
         if due is not None:
             self._push(due.at_ms, session, due, admitted or due.kind is not DueKind.RETRY)
 
@@ -45,10 +45,10 @@ class Timers:
             await self._clock.sleep(0 if full else LONGEST_SLEEP_S)
 
     def fire_due(self, now_ms: int) -> bool:
-        """Fire one slice of what is due; True when there is more."""
-        breath = CooperativeLoop()
+        """Fires one slice of what is due; True when there is more."""
+        slices = CooperativeLoop()
         for number in range(SLICE):
-            if number % LOOK_EVERY == LOOK_EVERY - 1 and breath.spent:
+            if number % CHECK_EVERY == CHECK_EVERY - 1 and slices.spent:
                 return True
             if not self._heap or self._heap[0][0] > now_ms:
                 return False

@@ -1,52 +1,49 @@
-"""API keys: only a hash is stored, the key itself is shown once, when it is made."""
+"""API keys. Only a hash is stored; the key itself is shown once, when it is made."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot_service.store.message_tables import api_keys
+from bot_service.store.metadata import columns, metadata
 
 PREFIX = "vk_"
 
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("owner", sa.String(64), nullable=False),
+    sa.Column("scopes", sa.String(64), nullable=False),
+    sa.Column("hash", sa.String(64), nullable=False, unique=True),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("expires_ms", sa.BigInteger),
+    sa.Column("last_used_ms", sa.BigInteger),
+    sa.Column("revoked_ms", sa.BigInteger),
+)
 
-@dataclass(frozen=True, slots=True)
-class StoredKey:
-    """Times in ms since the epoch. ``scopes`` are values of :class:`bot_service.access.principals.Scope`."""
+
+class StoredKey(msgspec.Struct, frozen=True):
+    """``scopes`` are values of :class:`bot_service.access.principals.Scope`. Times in ms."""
 
     id: str
     name: str
     owner: str
     scopes: tuple[str, ...]
     created_ms: int
-    expires_ms: int | None
-    last_used_ms: int | None
-    revoked_ms: int | None
-
-
-_COLUMNS = (
-    api_keys.c.id,
-    api_keys.c.name,
-    api_keys.c.owner,
-    api_keys.c.scopes,
-    api_keys.c.created_ms,
-    api_keys.c.expires_ms,
-    api_keys.c.last_used_ms,
-    api_keys.c.revoked_ms,
-)
-
-
-def _stored(row: Any) -> StoredKey:
-    return StoredKey(row[0], row[1], row[2], tuple(row[3].split()), row[4], row[5], row[6], row[7])
+    expires_ms: int | None = None
+    last_used_ms: int | None = None
+    revoked_ms: int | None = None
 
 
 def new_token() -> str:
-    """A key of 256 random bits. As it cannot be guessed, a plain SHA-256 of it is safe to store."""
+    """A key of 256 random bits. It cannot be guessed, so a plain SHA-256 of it is safe to store."""
     return PREFIX + secrets.token_urlsafe(32)
 
 
@@ -55,40 +52,23 @@ def hashed(token: str) -> str:
 
 
 async def insert(connection: AsyncConnection, key: StoredKey, token: str) -> None:
-    await connection.execute(
-        api_keys.insert().values(
-            id=key.id,
-            name=key.name,
-            owner=key.owner,
-            scopes=" ".join(key.scopes),
-            hash=hashed(token),
-            created_ms=key.created_ms,
-            expires_ms=key.expires_ms,
-        )
-    )
+    values = msgspec.structs.asdict(key) | {"scopes": " ".join(key.scopes), "hash": hashed(token)}
+    await connection.execute(api_keys.insert(), [values])
 
 
 async def by_token(connection: AsyncConnection, token: str, now_ms: int) -> StoredKey | None:
-    """The key that ``token`` is, unless it was revoked or has expired."""
-    row = (
-        await connection.execute(
-            sa.select(*_COLUMNS).where(
-                api_keys.c.hash == hashed(token),
-                api_keys.c.revoked_ms.is_(None),
-                sa.or_(api_keys.c.expires_ms.is_(None), api_keys.c.expires_ms > now_ms),
-            )
-        )
-    ).first()
-    return _stored(row) if row else None
-
-
-async def listed(connection: AsyncConnection) -> list[StoredKey]:
-    return [_stored(row) for row in await connection.execute(sa.select(*_COLUMNS).order_by(api_keys.c.created_ms))]
+    """The key with this ``token``, unless it is revoked or expired."""
+    unexpired = sa.or_(api_keys.c.expires_ms.is_(None), api_keys.c.expires_ms > now_ms)
+    return await _first(connection, api_keys.c.hash == hashed(token), api_keys.c.revoked_ms.is_(None), unexpired)
 
 
 async def get(connection: AsyncConnection, key_id: str) -> StoredKey | None:
-    row = (await connection.execute(sa.select(*_COLUMNS).where(api_keys.c.id == key_id))).first()
-    return _stored(row) if row else None
+    return await _first(connection, api_keys.c.id == key_id)
+
+
+async def listed(connection: AsyncConnection) -> list[StoredKey]:
+    found = await connection.execute(sa.select(*columns(api_keys, StoredKey)).order_by(api_keys.c.created_ms))
+    return [_stored(row) for row in found]
 
 
 async def revoke(connection: AsyncConnection, key_id: str, now_ms: int) -> None:
@@ -98,9 +78,18 @@ async def revoke(connection: AsyncConnection, key_id: str, now_ms: int) -> None:
 
 
 async def used(connection: AsyncConnection, uses: dict[str, int]) -> None:
-    """Note when each key was last used."""
+    """Store when each key was last used, in ms."""
     if uses:
         await connection.execute(
-            api_keys.update().where(api_keys.c.id == sa.bindparam("k")).values(last_used_ms=sa.bindparam("at")),
-            [{"k": key_id, "at": at_ms} for key_id, at_ms in uses.items()],
+            api_keys.update().where(api_keys.c.id == sa.bindparam("key_id")),
+            [{"key_id": key_id, "last_used_ms": at_ms} for key_id, at_ms in uses.items()],
         )
+
+
+async def _first(connection: AsyncConnection, *where: sa.ColumnElement[bool]) -> StoredKey | None:
+    row = (await connection.execute(sa.select(*columns(api_keys, StoredKey)).where(*where))).first()
+    return _stored(row) if row else None
+
+
+def _stored(row: sa.Row[Any]) -> StoredKey:
+    return StoredKey(**{**row._mapping, "scopes": tuple(row.scopes.split())})

@@ -1,4 +1,4 @@
-"""Writes many small results in few transactions: results that come while one is being written share the next."""
+"""Writes many small results in few transactions: those that arrive during a write share one."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ T = TypeVar("T")
 
 log = logs.get(__name__)
 
-# Errors of the store that may pass: locked, disk full, connection lost. Nothing is dropped meanwhile.
+# Errors of the store that may pass: locked, disk full, connection lost.
 STORE_ERRORS = (SQLAlchemyError, OSError)
+# What a request meets while the store does not answer. A file that is missing is another fault.
+UNAVAILABLE = (SQLAlchemyError, ConnectionError)
 
 
 class BatchWriter(Generic[T]):
-    """``write(items)`` is called with up to ``size`` items at a time, in the order of :meth:`put`, until it succeeds."""
+    """Calls ``write(items)`` with up to ``size`` items at a time, in order, until it succeeds."""
 
     def __init__(
         self,
@@ -37,11 +39,11 @@ class BatchWriter(Generic[T]):
         self._held: list[T] = []
 
     async def put(self, item: T) -> None:
-        """Waits when the store is so far behind that ``waiting`` items are held already."""
+        """Queue ``item``; waits while ``waiting`` items are queued already."""
         await self._queue.put(item)
 
     def add(self, item: T) -> None:
-        """:meth:`put` for a writer without a limit (``waiting=0``), from where nothing may be awaited."""
+        """:meth:`put` for synchronous callers; needs a writer without a limit (``waiting=0``)."""
         self._queue.put_nowait(item)
 
     async def idle(self) -> None:
@@ -49,7 +51,7 @@ class BatchWriter(Generic[T]):
         await self._queue.join()
 
     async def flush(self) -> None:
-        """Write what is left, trying once; for the end of the program, when :meth:`run` has ended."""
+        """Try once to write what is left; for the end of the program, after :meth:`run`."""
         while not self._queue.empty():
             self._held.append(self._queue.get_nowait())
         if self._held:
@@ -74,12 +76,15 @@ class BatchWriter(Generic[T]):
             self._held = []
 
 
-async def retried_on_store_errors(name: str, clock: Clock, work: Callable[[], Awaitable[None]]) -> None:
-    """Repeat ``work`` until the store takes it, with growing waits up to 5 s; logged at the first failure and the end."""
+async def retried_on_store_errors(name: str, clock: Clock, work: Callable[[], Awaitable[T]]) -> T:
+    """Repeat ``work`` until the store accepts it, with growing waits of up to 5 s.
+
+    Logs the first failure and the recovery.
+    """
     attempt = 0
     while True:
         try:
-            await work()
+            result = await work()
         except STORE_ERRORS as error:
             if attempt == 0:
                 log.error(
@@ -94,4 +99,4 @@ async def retried_on_store_errors(name: str, clock: Clock, work: Callable[[], Aw
         else:
             if attempt:
                 log.info("The store writes again", event_name="store.recovered", loop=name, attempts=attempt)
-            return
+            return result

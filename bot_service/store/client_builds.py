@@ -1,4 +1,4 @@
-"""Rows of WhatsApp client builds: the last published one and those that were refused, so that both survive restarts."""
+"""Builds of WhatsApp's client: the last published one and the refused ones survive restarts."""
 
 from __future__ import annotations
 
@@ -8,11 +8,20 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot_service.store.session_tables import client_builds
-from bot_service.store.sessions import upsert
+from bot_service.store.metadata import metadata
+from bot_service.store.upsert import upsert
 
 # A refused build is never announced again, so only the newest ones matter.
 KEPT = 50
+
+# When each build was last seen published, and when WhatsApp refused it (NULL when it did not).
+client_builds = sa.Table(
+    "client_builds",
+    metadata,
+    sa.Column("build", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("published_ms", sa.BigInteger),
+    sa.Column("refused_ms", sa.BigInteger),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +41,9 @@ async def load(connection: AsyncConnection) -> KnownBuilds:
 
 
 async def save_published(connection: AsyncConnection, build: int, now_ms: int) -> None:
-    await _save(connection, build, "published_ms", now_ms)
+    await upsert(
+        connection, client_builds, [{"build": build, "published_ms": now_ms}], key="build", only="published_ms"
+    )
     kept = sa.select(client_builds.c.build).order_by(client_builds.c.build.desc()).limit(KEPT)
     await connection.execute(sa.delete(client_builds).where(client_builds.c.build.not_in(kept)))
 
@@ -42,10 +53,5 @@ async def save_refused(connection: AsyncConnection, refused: Iterable[int], now_
     builds = list(refused)
     accepted = sa.update(client_builds).where(client_builds.c.build.not_in(builds)).values(refused_ms=None)
     await connection.execute(accepted)
-    for build in builds:
-        await _save(connection, build, "refused_ms", now_ms)
-
-
-async def _save(connection: AsyncConnection, build: int, column: str, now_ms: int) -> None:
-    statement = upsert(connection.dialect.name, client_builds, ["build"], only=[column])
-    await connection.execute(statement, [{"build": build, column: now_ms}])
+    rows = [{"build": build, "refused_ms": now_ms} for build in builds]
+    await upsert(connection, client_builds, rows, key="build", only="refused_ms")

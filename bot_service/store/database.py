@@ -1,31 +1,26 @@
-"""Opens the store: checked before it is touched, brought to the newest schema, refused when corrupt or newer."""
+"""Opens the store: checks it, migrates it to the newest schema, refuses a corrupt or newer one."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from alembic.util.exc import CommandError
-from sqlalchemy import Connection, event
+from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from bot_service.store import sqlite_thread
-from shared.sqlite_readonly import looking_at
+from bot_service.store import schema, sqlite_thread
+from shared.sqlite_readonly import open_readonly
 
 _MAGIC = b"SQLite format 3\0"
-# A full check reads the whole file: above this size only the schema is read, so that a start stays short.
+# A full check reads the whole file; above this size it is left out, so that a start stays short.
 _CHECK_WHOLE_BELOW_BYTES = 256 * 1024 * 1024
-_MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 class StoreRefused(Exception):
@@ -33,22 +28,18 @@ class StoreRefused(Exception):
 
 
 class Database:
-    """One pool of connections. ``write`` is one transaction; writers take turns, as SQLite has only one."""
+    """A pool of connections. Writers take turns, because SQLite allows only one."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
         self._turn = asyncio.Lock()
         self._after_commit: list[Callable[[], None]] = []
+        # Why the store refused a write; StoreWriteCheck clears it after a successful one.
         self.failing: str | None = None
-        """Why the store refused a write, until :class:`bot_service.store.write_check.StoreWatch` has seen it take one again."""
 
-    @property
-    def dialect(self) -> str:
-        return self.engine.dialect.name
-
-    @contextlib.asynccontextmanager
+    @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that is committed at the end of the block, rolled back on any error."""
+        """A transaction: committed at the end of the block, rolled back on any error."""
         async with self._turn:
             self._after_commit = []
             try:
@@ -64,13 +55,12 @@ class Database:
             call()
 
     def after_commit(self, call: Callable[[], None]) -> None:
-        """Inside a block of :meth:`write`: ``call`` once it is committed, never when it is rolled back."""
+        """In a block of :meth:`write`: call ``call`` after the commit, never after a rollback."""
         self._after_commit.append(call)
 
-    @contextlib.asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
-        async with self.engine.connect() as connection:
-            yield connection
+    def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A connection for queries; it waits for no writer."""
+        return self.engine.connect()
 
     async def close(self) -> None:
         await self.engine.dispose()
@@ -96,20 +86,19 @@ async def open_database(url: str) -> Database:
             raise StoreRefused(f"DATABASE_URL names PostgreSQL, and the driver {error.name} is not installed") from None
     try:
         async with engine.connect() as connection:
-            await connection.run_sync(_upgrade)
+            await connection.run_sync(schema.upgrade)
             await connection.commit()
+    except schema.UnknownRevision as error:
+        await engine.dispose()
+        raise StoreRefused(f"The database is newer than this program: {error}") from None
     except (SQLAlchemyError, OSError) as error:
         await engine.dispose()
         cause = getattr(error, "orig", None) or error
-        raise StoreRefused(f"The database {_named(parsed.database)} cannot be opened: {cause}") from error
+        raise StoreRefused(f"The database {parsed.database or 'of DATABASE_URL'} cannot be opened: {cause}") from error
     except BaseException:
         await engine.dispose()
         raise
     return Database(engine)
-
-
-def _named(database: str | None) -> str:
-    return database or "of DATABASE_URL"
 
 
 def _sqlite_pragmas(connection: Any, _record: Any) -> None:
@@ -120,19 +109,19 @@ def _sqlite_pragmas(connection: Any, _record: Any) -> None:
 
 
 def _check_file(file: Path) -> None:
-    """Looks at a SQLite file without changing it."""
+    """Check a SQLite file without changing it."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreRefused(f"The folder {file.parent} cannot be made: {error.strerror}") from None
     if not file.exists() or file.stat().st_size == 0:
         return
-    advice = "move it away to begin anew, or put a backup in its place"
+    advice = "move it away to start with an empty one, or put a backup in its place"
     with file.open("rb") as stream:
         if stream.read(len(_MAGIC)) != _MAGIC:
             raise StoreRefused(f"The database {file} is corrupt (not an SQLite file): {advice}")
     try:
-        with looking_at(file, timeout_s=5) as connection:
+        with open_readonly(file, timeout_s=5) as connection:
             if file.stat().st_size < _CHECK_WHOLE_BELOW_BYTES:
                 found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
                 if found != "ok":
@@ -146,29 +135,7 @@ def _check_file(file: Path) -> None:
         raise StoreRefused(f"The database {file} is corrupt ({error}): {advice}") from None
     if version is None and tables - {"alembic_version"}:
         raise StoreRefused(f"The database {file} has tables of an unknown program: {advice}")
-    if version is not None and not _known(version):
+    if version is not None and not schema.known(version):
         raise StoreRefused(
             f"The database {file} is newer than this program (schema {version}): install the program that wrote it"
         )
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
-    return config
-
-
-def _known(version: str) -> bool:
-    try:
-        return ScriptDirectory.from_config(_config()).get_revision(version) is not None
-    except CommandError:
-        return False
-
-
-def _upgrade(connection: Connection) -> None:
-    config = _config()
-    config.attributes["connection"] = connection
-    try:
-        command.upgrade(config, "head")
-    except CommandError as error:
-        raise StoreRefused(f"The database is newer than this program: {error}") from None

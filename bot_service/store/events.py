@@ -1,18 +1,25 @@
-"""Queries on the bounded table of events that ``GET /api/events`` serves, inside the caller's transaction."""
+"""Queries on the bounded table of events, inside the caller's transaction."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot_service.store.message_tables import events
+from bot_service.store.metadata import metadata
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("id", sa.String(18), primary_key=True),
+    sa.Column("owner", sa.String(64)),
+    sa.Column("session", sa.String(64)),
+    sa.Column("type", sa.String(40), nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEvent:
+class StoredEvent(msgspec.Struct, frozen=True):
     """``id`` sorts by time; ``body`` is the whole event as JSON."""
 
     id: str
@@ -22,9 +29,9 @@ class StoredEvent:
     body: bytes
 
 
-async def insert(connection: AsyncConnection, rows: list[dict[str, Any]]) -> None:
+async def insert(connection: AsyncConnection, rows: list[StoredEvent]) -> None:
     if rows:
-        await connection.execute(events.insert(), rows)
+        await connection.execute(events.insert(), [msgspec.structs.asdict(row) for row in rows])
 
 
 async def after(connection: AsyncConnection, event_id: str, limit: int) -> list[StoredEvent]:
@@ -43,13 +50,13 @@ async def oldest_id(connection: AsyncConnection) -> str | None:
 
 
 async def before_newest(connection: AsyncConnection, count: int) -> str:
-    """The id behind which the newest ``count`` events lie; empty when there are no more than that."""
+    """The id before the newest ``count`` events; empty when there are no more than that."""
     found = await connection.execute(sa.select(events.c.id).order_by(events.c.id.desc()).offset(count).limit(1))
     return found.scalar_one_or_none() or ""
 
 
 async def prune(connection: AsyncConnection, keep: int, limit: int) -> int:
-    """Delete the oldest events beyond the newest ``keep``, at most ``limit`` at once; how many went."""
+    """Delete events older than the newest ``keep``, at most ``limit`` at once. Returns how many."""
     edge = sa.select(events.c.id).order_by(events.c.id.desc()).offset(keep).limit(1).scalar_subquery()
     old = sa.select(events.c.id).where(events.c.id <= edge).order_by(events.c.id).limit(limit)
     return int((await connection.execute(events.delete().where(events.c.id.in_(old)))).rowcount)

@@ -1,19 +1,19 @@
-"""Queries on messages and on the queue of what is to be sent; every function runs inside the caller's transaction."""
+"""Queries on messages and journal positions, inside the caller's transaction."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot_service.store.message_tables import journal_positions, messages, send_outbox
+from bot_service.store.metadata import columns, metadata
+from bot_service.store.upsert import upsert
 
 Key = tuple[str, str, str]
 
-# What a mark of the server may change: a state never goes back.
+# The states from which a message may move to each state: it never goes back.
 _BEFORE = {
     "sent": ("queued",),
     "delivered": ("queued", "sent"),
@@ -21,12 +21,45 @@ _BEFORE = {
     "failed": ("queued", "sent"),
 }
 
+messages = sa.Table(
+    "messages",
+    metadata,
+    sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("session", sa.String(64), nullable=False),
+    sa.Column("chat", sa.String(128), nullable=False),
+    sa.Column("message_id", sa.String(128), nullable=False),
+    sa.Column("direction", sa.String(3), nullable=False),  # in, out
+    sa.Column("type", sa.String(16), nullable=False),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.Column("stored_ms", sa.BigInteger, nullable=False),
+    # in: received (before version 0.3 also handled, unhandled)
+    # out: queued, sent, delivered, read, failed
+    sa.Column("state", sa.String(12), nullable=False),
+    sa.Column("state_ms", sa.BigInteger, nullable=False),
+    sa.Column("error", sa.String(300)),
+    # How often the same message came again and was dropped.
+    sa.Column("duplicates", sa.Integer, nullable=False, default=0),
+    sa.Column("idempotency_key", sa.String(200)),
+    sa.Column("fingerprint", sa.String(64)),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Index("messages_once", "session", "message_id", "chat", unique=True),
+    sa.Index("messages_by_session", "session", "seq"),
+    sa.Index("messages_by_chat", "session", "chat", "seq"),
+    sa.Index("messages_by_idempotency_key", "session", "idempotency_key", unique=True),
+)
 
-@dataclass(frozen=True, slots=True)
-class StoredMessage:
-    """One row. ``body`` is JSON: an InboundMessage or an OutgoingMessage by ``direction``."""
+journal_positions = sa.Table(
+    "journal_positions",
+    metadata,
+    sa.Column("file", sa.String(128), primary_key=True),
+    sa.Column("position", sa.BigInteger, nullable=False),
+    sa.Column("updated_ms", sa.BigInteger, nullable=False),
+)
 
-    seq: int
+
+class NewMessage(msgspec.Struct, frozen=True):
+    """A message to store. ``body`` is JSON: InboundMessage or OutgoingMessage by ``direction``."""
+
     session: str
     chat: str
     message_id: str
@@ -36,15 +69,20 @@ class StoredMessage:
     stored_ms: int
     state: str
     state_ms: int
-    error: str | None
-    duplicates: int
-    idempotency_key: str | None
-    fingerprint: str | None
     body: bytes
+    error: str | None = None
+    duplicates: int = 0
+    idempotency_key: str | None = None
+    fingerprint: str | None = None
 
 
-def _stored(row: Any) -> StoredMessage:
-    return StoredMessage(*row)
+class StoredMessage(NewMessage, frozen=True):
+    """``seq`` grows with the order of storing."""
+
+    seq: int = 0
+
+
+_STORED = sa.select(*columns(messages, StoredMessage))
 
 
 async def known_keys(connection: AsyncConnection, keys: Sequence[Key]) -> set[Key]:
@@ -59,30 +97,31 @@ async def known_keys(connection: AsyncConnection, keys: Sequence[Key]) -> set[Ke
     return {(row[0], row[1], row[2]) for row in found} & set(keys)
 
 
-async def insert(connection: AsyncConnection, rows: list[dict[str, Any]]) -> None:
+async def insert(connection: AsyncConnection, rows: Sequence[NewMessage]) -> None:
     if rows:
-        await connection.execute(messages.insert(), rows)
+        await connection.execute(messages.insert(), [msgspec.structs.asdict(row) for row in rows])
 
 
 async def count_duplicates(connection: AsyncConnection, keys: Sequence[Key]) -> None:
-    """Mark that each of ``keys`` came once more."""
+    """Count that each of ``keys`` came once more."""
     if keys:
+        names = ("at_session", "at_chat", "at_message_id")
         await connection.execute(
             messages.update()
             .where(
-                messages.c.session == sa.bindparam("k_session"),
-                messages.c.chat == sa.bindparam("k_chat"),
-                messages.c.message_id == sa.bindparam("k_id"),
+                messages.c.session == sa.bindparam("at_session"),
+                messages.c.chat == sa.bindparam("at_chat"),
+                messages.c.message_id == sa.bindparam("at_message_id"),
             )
             .values(duplicates=messages.c.duplicates + 1),
-            [{"k_session": session, "k_chat": chat, "k_id": message} for session, chat, message in keys],
+            [dict(zip(names, key, strict=True)) for key in keys],
         )
 
 
 async def set_sent_state(
     connection: AsyncConnection, session: str, message_ids: Sequence[str], state: str, now_ms: int, error: str | None
 ) -> list[tuple[str, str]]:
-    """Move messages of ours forward to ``state``; the (chat, message id) of those that moved."""
+    """Move sent messages forward to ``state``. Returns (chat, message id) of those that moved."""
     moved = await connection.execute(
         messages.update()
         .where(
@@ -98,24 +137,16 @@ async def set_sent_state(
 
 
 async def get(connection: AsyncConnection, session: str, message_id: str) -> StoredMessage | None:
-    row = (
-        await connection.execute(
-            sa.select(messages)
-            .where(messages.c.session == session, messages.c.message_id == message_id)
-            .order_by(messages.c.seq)
-            .limit(1)
-        )
-    ).first()
-    return _stored(row) if row else None
+    """The oldest message with this id: two chats may use the same."""
+    query = _STORED.where(messages.c.session == session, messages.c.message_id == message_id)
+    row = (await connection.execute(query.order_by(messages.c.seq).limit(1))).first()
+    return StoredMessage(*row) if row else None
 
 
 async def by_idempotency_key(connection: AsyncConnection, session: str, key: str) -> StoredMessage | None:
-    row = (
-        await connection.execute(
-            sa.select(messages).where(messages.c.session == session, messages.c.idempotency_key == key)
-        )
-    ).first()
-    return _stored(row) if row else None
+    query = _STORED.where(messages.c.session == session, messages.c.idempotency_key == key)
+    row = (await connection.execute(query)).first()
+    return StoredMessage(*row) if row else None
 
 
 async def page(
@@ -128,18 +159,19 @@ async def page(
     direction: str | None = None,
     state: str | None = None,
 ) -> list[StoredMessage]:
-    """Newest first; ``before`` is the ``seq`` to go on from."""
-    query = sa.select(messages).where(messages.c.session == session)
+    """Newest first; ``before`` is the ``seq`` to continue from."""
+    query = _STORED.where(messages.c.session == session)
     if before is not None:
         query = query.where(messages.c.seq < before)
     for column, value in ((messages.c.chat, chat), (messages.c.direction, direction), (messages.c.state, state)):
         if value is not None:
             query = query.where(column == value)
-    return [_stored(row) for row in await connection.execute(query.order_by(messages.c.seq.desc()).limit(limit))]
+    found = await connection.execute(query.order_by(messages.c.seq.desc()).limit(limit))
+    return [StoredMessage(*row) for row in found]
 
 
 async def chat_history(connection: AsyncConnection, session: str, chat: str) -> tuple[bool, bool]:
-    """(whether any message was ever exchanged with this chat, whether the other side ever wrote)."""
+    """(whether any message was exchanged with this chat, whether the other side ever wrote)."""
     rows = await connection.execute(
         sa.select(messages.c.direction)
         .where(messages.c.session == session, messages.c.chat == chat)
@@ -150,17 +182,14 @@ async def chat_history(connection: AsyncConnection, session: str, chat: str) -> 
 
 
 async def positions(connection: AsyncConnection) -> dict[str, int]:
-    """Bytes ingested of every journal file."""
+    """How many bytes of each journal file are stored."""
     found = await connection.execute(sa.select(journal_positions.c.file, journal_positions.c.position))
     return {row[0]: row[1] for row in found}
 
 
 async def set_position(connection: AsyncConnection, file: str, position: int, now_ms: int) -> None:
-    changed = await connection.execute(
-        journal_positions.update().where(journal_positions.c.file == file).values(position=position, updated_ms=now_ms)
-    )
-    if changed.rowcount == 0:
-        await connection.execute(journal_positions.insert().values(file=file, position=position, updated_ms=now_ms))
+    row = {"file": file, "position": position, "updated_ms": now_ms}
+    await upsert(connection, journal_positions, [row], key="file")
 
 
 async def forget_position(connection: AsyncConnection, file: str) -> None:
@@ -168,7 +197,7 @@ async def forget_position(connection: AsyncConnection, file: str) -> None:
 
 
 async def prune(connection: AsyncConnection, before_ms: int, limit: int) -> list[bytes]:
-    """Delete at most ``limit`` of the messages stored before ``before_ms`` that nothing waits for; their bodies."""
+    """Delete ``limit`` messages stored before ``before_ms``, none queued. Returns their bodies."""
     old = (
         sa.select(messages.c.seq)
         .where(messages.c.stored_ms < before_ms, messages.c.state != "queued")
@@ -183,6 +212,4 @@ async def prune(connection: AsyncConnection, before_ms: int, limit: int) -> list
 
 
 async def forget_session(connection: AsyncConnection, session: str) -> None:
-    """Delete every message of a deleted session and what it still had to send."""
     await connection.execute(messages.delete().where(messages.c.session == session))
-    await connection.execute(send_outbox.delete().where(send_outbox.c.session == session))

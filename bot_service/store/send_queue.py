@@ -1,20 +1,37 @@
-"""Queries on the queue of messages that are to be sent; every function runs inside the caller's transaction."""
+"""Queries on the queue of messages to send, inside the caller's transaction."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot_service.store.message_tables import messages, send_outbox
+from bot_service.store.messages import messages
+from bot_service.store.metadata import columns, metadata
+
+send_outbox = sa.Table(
+    "send_outbox",
+    metadata,
+    sa.Column("position", sa.String(18), primary_key=True),  # sorts by the time of acceptance
+    sa.Column("session", sa.String(64), nullable=False),
+    sa.Column("chat", sa.String(128), nullable=False),
+    sa.Column("message_id", sa.String(128), nullable=False),
+    sa.Column("queued_ms", sa.BigInteger, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("next_ms", sa.BigInteger, nullable=False),
+    sa.Column("new_chat", sa.Boolean, nullable=False),
+    sa.Column("known_chat", sa.Boolean, nullable=False),
+    sa.Column("last_error", sa.String(300)),
+    sa.Index("send_outbox_by_session", "session", "position"),
+    sa.Index("send_outbox_by_message", "session", "message_id"),
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Queued:
-    """One message that waits; ``body`` is the OutgoingMessage as JSON."""
+class QueueEntry(msgspec.Struct, frozen=True):
+    """One message that waits. ``known_chat``: its chat wrote to this session before."""
 
     position: str
     session: str
@@ -25,50 +42,46 @@ class Queued:
     next_ms: int
     new_chat: bool
     known_chat: bool
+
+
+class QueuedMessage(QueueEntry, frozen=True):
+    """An entry with its message; ``body`` is the OutgoingMessage as JSON."""
+
     body: bytes
 
 
-_COLUMNS = (
-    send_outbox.c.position,
-    send_outbox.c.session,
-    send_outbox.c.chat,
-    send_outbox.c.message_id,
-    send_outbox.c.queued_ms,
-    send_outbox.c.attempts,
-    send_outbox.c.next_ms,
-    send_outbox.c.new_chat,
-    send_outbox.c.known_chat,
-    messages.c.body,
+class Postponement(msgspec.Struct, frozen=True):
+    """A failed attempt at a message that stays in the queue; ``next_ms`` is its next attempt."""
+
+    position: str
+    attempts: int
+    next_ms: int
+    last_error: str | None
+
+
+_WAITING = sa.select(*columns(send_outbox, QueueEntry), messages.c.body).join(
+    messages,
+    sa.and_(
+        messages.c.session == send_outbox.c.session,
+        messages.c.message_id == send_outbox.c.message_id,
+        messages.c.chat == send_outbox.c.chat,
+    ),
 )
 
 
-async def insert(connection: AsyncConnection, rows: list[dict[str, Any]]) -> None:
-    if rows:
-        await connection.execute(send_outbox.insert(), rows)
+async def insert(connection: AsyncConnection, entry: QueueEntry) -> None:
+    await connection.execute(send_outbox.insert(), [msgspec.structs.asdict(entry)])
 
 
 async def waiting(
     connection: AsyncConnection, session: str, *, limit: int, after: str = "", without_chats: Collection[str] = ()
-) -> list[Queued]:
-    """The oldest messages of ``session`` behind ``after``, in the order of their acceptance, due or not."""
-    query = (
-        sa.select(*_COLUMNS)
-        .join(
-            messages,
-            sa.and_(
-                messages.c.session == send_outbox.c.session,
-                messages.c.message_id == send_outbox.c.message_id,
-                messages.c.chat == send_outbox.c.chat,
-            ),
-        )
-        .where(send_outbox.c.session == session, send_outbox.c.position > after)
-        .order_by(send_outbox.c.position)
-        .limit(limit)
-    )
+) -> list[QueuedMessage]:
+    """The oldest messages of ``session`` after the position ``after``, in order, due or not."""
+    query = _WAITING.where(send_outbox.c.session == session, send_outbox.c.position > after)
     if without_chats:
         query = query.where(send_outbox.c.chat.not_in(without_chats))
-    found: Any = await connection.execute(query)
-    return [Queued(*row) for row in found]
+    found: Any = await connection.execute(query.order_by(send_outbox.c.position).limit(limit))
+    return [QueuedMessage(*row) for row in found]
 
 
 async def sessions_waiting(connection: AsyncConnection) -> list[str]:
@@ -76,7 +89,7 @@ async def sessions_waiting(connection: AsyncConnection) -> list[str]:
 
 
 async def standing(connection: AsyncConnection, session: str, message_id: str) -> tuple[bool, str | None] | None:
-    """(whether its chat wrote to us, why the last attempt failed) of a message that waits; None when it does not."""
+    """(whether the chat wrote before, the last error) of a waiting message; None if none waits."""
     query = sa.select(send_outbox.c.known_chat, send_outbox.c.last_error).where(
         send_outbox.c.session == session, send_outbox.c.message_id == message_id
     )
@@ -103,17 +116,23 @@ async def newest(connection: AsyncConnection) -> str | None:
     return found
 
 
-async def postpone(connection: AsyncConnection, rows: list[dict[str, Any]]) -> None:
-    """Each of ``rows``: ``p`` position, ``n`` next time in ms, ``a`` attempts, ``e`` error."""
+async def postpone(connection: AsyncConnection, rows: Sequence[Postponement]) -> None:
+    """Store failed attempts."""
     if rows:
+        # SQLAlchemy reserves the names of columns for the values to set.
+        values = [msgspec.structs.asdict(row) for row in rows]
+        for row in values:
+            row["at_position"] = row.pop("position")
         await connection.execute(
-            send_outbox.update()
-            .where(send_outbox.c.position == sa.bindparam("p"))
-            .values(next_ms=sa.bindparam("n"), attempts=sa.bindparam("a"), last_error=sa.bindparam("e")),
-            rows,
+            send_outbox.update().where(send_outbox.c.position == sa.bindparam("at_position")), values
         )
 
 
 async def remove(connection: AsyncConnection, positions: list[str]) -> None:
     if positions:
         await connection.execute(send_outbox.delete().where(send_outbox.c.position.in_(positions)))
+
+
+async def forget_session(connection: AsyncConnection, session: str) -> None:
+    """Delete everything that a deleted session still had to send."""
+    await connection.execute(send_outbox.delete().where(send_outbox.c.session == session))

@@ -1,4 +1,4 @@
-"""Keeps sessions and their transitions: changes are gathered for a moment and written in one transaction."""
+"""Stores sessions and their transitions: changes of a short time share one transaction."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot_service.domain.refused import Refused
 from bot_service.domain.session_record import SessionRecord, Transition
 from bot_service.domain.states import Actor, State
+from bot_service.store.batch_writer import STORE_ERRORS
 from bot_service.store.database import Database
-from bot_service.store.session_tables import sessions, transitions
+from bot_service.store.metadata import metadata
+from bot_service.store.upsert import upsert
 from shared import logs
 from shared.clock import Clock
 
 log = logs.get(__name__)
 
-# More rows than this in one transaction would hold the event loop for too long: making them is a few milliseconds of work.
+# More rows in one transaction would block the event loop: encoding them takes milliseconds.
 BATCH = 50
 PAGE = 200
 GATHER_S = 0.02
@@ -37,16 +38,41 @@ TransitionSink = Callable[[AsyncConnection, list[Transition], RecordOf], Awaitab
 DeleteSink = Callable[[AsyncConnection, str], Awaitable[None]]
 
 
-class StoreUnavailable(Exception):
-    """The store did not take a write: disk full, locked, gone. What was to be written is kept and tried again."""
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("owner", sa.String(64), nullable=False, index=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("wanted", sa.String(8), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("reason", sa.String(64), nullable=False),
+    sa.Column("jid", sa.String(128)),
+    # The whole record as JSON, which row_of() writes: read whole and never searched.
+    sa.Column("record", sa.LargeBinary, nullable=False),
+)
+
+transitions = sa.Table(
+    "transitions",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("session", sa.String(64), nullable=False),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.Column("from_state", sa.String(16), nullable=False),
+    sa.Column("to_state", sa.String(16), nullable=False),
+    sa.Column("reason", sa.String(64), nullable=False),
+    sa.Column("detail", sa.String(500)),
+    sa.Column("actor", sa.String(16), nullable=False),
+    sa.Index("transitions_by_session", "session", "seq"),
+)
 
 
-def upsert(dialect: str, table: sa.Table, keys: list[str], *, only: list[str] | None = None) -> sa.Insert:
-    """INSERT that overwrites the row with the same ``keys``, or ``only`` some of its columns; for SQLite and PostgreSQL."""
-    insert = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
-    names = only or [column.name for column in table.columns if column.name not in keys]
-    others = {name: insert.excluded[name] for name in names}
-    return insert.on_conflict_do_update(index_elements=keys, set_=others)
+class StoreUnavailable(Refused):
+    """The store refused a write: disk full, locked, gone. The change is kept and tried again."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__("store_unavailable", f"the store does not take writes: {why}")
 
 
 def row_of(record: SessionRecord) -> dict[str, Any]:
@@ -63,21 +89,11 @@ def row_of(record: SessionRecord) -> dict[str, Any]:
     }
 
 
-def _transition_row(change: Transition) -> dict[str, Any]:
-    row: dict[str, Any] = {name: getattr(change, name) for name in ("session", "at_ms", "reason", "detail")}
-    return row | {
-        "from_state": change.from_state.value,
-        "to_state": change.to_state.value,
-        "actor": change.actor.value,
-    }
-
-
 class SessionStore:
-    """Reads are direct; writes go through :meth:`mark` and the loop :meth:`run`, or wait for :meth:`flush`."""
+    """Reads are direct. :meth:`mark` leaves writes to :meth:`run`; :meth:`flush` waits for them."""
 
     def __init__(self, database: Database, clock: Clock, *, transitions_kept: int = 50) -> None:
         self._database, self._clock, self._kept = database, clock, transitions_kept
-        self._upsert = upsert(database.dialect, sessions, ["id"])
         self._dirty: dict[str, SessionRecord] = {}
         self._changes: list[Transition] = []
         self._untrimmed: dict[str, int] = {}
@@ -90,11 +106,11 @@ class SessionStore:
 
     @property
     def failing(self) -> str | None:
-        """Why what was marked could not be written; None when it was, or is not wanted any more."""
+        """Why marked changes could not be written; None when nothing waits."""
         return self._failing if self._written < self._marked else None
 
     def mark(self, record: SessionRecord, change: Transition | None = None) -> None:
-        """To be written soon."""
+        """Write ``record`` soon, with the ``change`` that led to it."""
         self._marked += 1
         self._dirty[record.id] = record
         if change is not None:
@@ -102,7 +118,7 @@ class SessionStore:
         self._wake.set()
 
     async def run(self) -> None:
-        """The loop that writes; it goes on through every failure of the store."""
+        """The loop that writes; it continues after every failure of the store."""
         while True:
             await self._wake.wait()
             await self._clock.sleep(GATHER_S)
@@ -112,34 +128,34 @@ class SessionStore:
                 await self._clock.sleep(RETRY_S)
 
     async def flush(self) -> None:
-        """Returns when everything marked so far is committed. Raises :class:`StoreUnavailable`.
+        """Return when everything marked so far is committed. Raises :class:`StoreUnavailable`.
 
-        Many who wait share one transaction: whoever comes first writes for all, and what is marked meanwhile is the next's.
+        Concurrent callers share one transaction: the first one writes for all of them.
         """
         mine = self._marked
         while self._written < mine:
             async with self._turn:
                 if self._written < mine:
-                    await self._write_for_all()
+                    await self._write_shielded()
 
-    async def _write_for_all(self) -> None:
-        # Others wait for this transaction too: whoever goes away in the middle of it stays until it has ended.
+    async def _write_shielded(self) -> None:
+        # Other callers wait for this transaction too, so a cancelled caller waits for its end.
         batch = asyncio.create_task(self._write_batch(), name="store.batch")
         try:
             await asyncio.shield(batch)
         except asyncio.CancelledError:
             await asyncio.wait({batch})
             if not batch.cancelled():
-                batch.exception()  # looked at: what failed is kept and told by the next
+                batch.exception()  # retrieved: the failed changes are kept, the next write reports them
             raise
 
     def drop(self, session: str) -> bool:
-        """What was marked of ``session`` is not to be written after all; False when it is written, or being written."""
+        """Forget what was marked of ``session``; False when it is written, or being written."""
         if self._dirty.pop(session, None) is None:
             return False
         self._changes = [change for change in self._changes if change.session != session]
         if not self._dirty and not self._changes and not self._turn.locked():
-            self._written = self._marked  # nothing waits any more, so nothing fails to be written
+            self._written = self._marked  # nothing waits, so no failure is left to report
         return True
 
     async def _write_batch(self) -> None:
@@ -147,33 +163,30 @@ class SessionStore:
         self._wake.clear()
         ids = list(islice(self._dirty, BATCH))
         records = {name: self._dirty.pop(name) for name in ids}
-        # Changes stay in order; those of sessions further back wait for a later batch of this same flush.
+        # Changes stay in order; the rest waits for a later batch of this flush.
         changes, self._changes = self._changes[: BATCH * 2], self._changes[BATCH * 2 :]
         everything = not self._dirty and not self._changes
         if not records and not changes:
-            self._written = begun  # what was marked has gone with its session
+            self._written = begun  # the marked session was dropped
             return
         try:
             async with self._database.write() as connection:
-                if records:
-                    await connection.execute(self._upsert, [row_of(record) for record in records.values()])
+                await upsert(connection, sessions, [row_of(record) for record in records.values()], key="id")
                 if changes:
-                    await connection.execute(sa.insert(transitions), [_transition_row(change) for change in changes])
+                    rows = [msgspec.structs.asdict(change) for change in changes]
+                    await connection.execute(sa.insert(transitions), rows)
                     await self._trim(connection, changes)
                     for sink in self.transition_sinks:
                         await sink(connection, changes, lambda name: records.get(name) or self._dirty.get(name))
-        except (SQLAlchemyError, OSError) as error:
-            self._keep_for_later(records, changes)
+        except STORE_ERRORS as error:
+            self._dirty = records | self._dirty
+            self._changes = changes + self._changes
+            self._wake.set()
             self._fail(error)
         else:
             if everything:
                 self._written = begun
             self._succeed()
-
-    def _keep_for_later(self, records: dict[str, SessionRecord], changes: list[Transition]) -> None:
-        self._dirty = records | self._dirty
-        self._changes = changes + self._changes
-        self._wake.set()
 
     def _succeed(self) -> None:
         if self._failing is not None:
@@ -199,7 +212,7 @@ class SessionStore:
             await connection.execute(sa.delete(transitions).where(stale))
 
     async def load(self) -> list[SessionRecord]:
-        """Every session, oldest first. Rows that this version cannot read are named in the log and left alone."""
+        """Every session, oldest first. Rows that this version cannot read are logged and kept."""
         found: list[SessionRecord] = []
         order = sa.tuple_(sessions.c.created_ms, sessions.c.id)
         query = sa.select(sessions.c.created_ms, sessions.c.id, sessions.c.record).order_by(*order).limit(PAGE)
@@ -219,7 +232,7 @@ class SessionStore:
             last = (rows[-1][0], rows[-1][1])
 
     async def delete(self, session: str) -> None:
-        """The session and everything kept of it, in one transaction. Raises :class:`StoreUnavailable`."""
+        """Delete a session with all its rows in one transaction. May raise StoreUnavailable."""
         async with self._turn:
             self._dirty.pop(session, None)
             self._changes = [change for change in self._changes if change.session != session]
@@ -230,13 +243,13 @@ class SessionStore:
                     await connection.execute(sa.delete(sessions).where(sessions.c.id == session))
                     for sink in self.delete_sinks:
                         await sink(connection, session)
-            except (SQLAlchemyError, OSError) as error:
+            except STORE_ERRORS as error:
                 self._fail(error)
             else:
                 self._succeed()
 
     async def transitions(self, session: str) -> list[Transition]:
-        """The kept transitions, newest first; up to the state that is told now, unless the store takes no writes."""
+        """The kept transitions, newest first; without the latest while the store refuses writes."""
         if self._failing is None:
             with contextlib.suppress(StoreUnavailable):
                 await self.flush()
@@ -244,15 +257,9 @@ class SessionStore:
         query = own.order_by(transitions.c.seq.desc()).limit(self._kept)
         async with self._database.read() as connection:
             rows = (await connection.execute(query)).mappings().all()
-        return [
-            Transition(
-                session=row["session"],
-                at_ms=row["at_ms"],
-                from_state=State(row["from_state"]),
-                to_state=State(row["to_state"]),
-                reason=row["reason"],
-                detail=row["detail"],
-                actor=Actor(row["actor"]),
-            )
-            for row in rows
-        ]
+        return [Transition(**_typed(row)) for row in rows]
+
+
+def _typed(row: sa.RowMapping) -> dict[str, Any]:
+    states = {name: State(row[name]) for name in ("from_state", "to_state")}
+    return {name: value for name, value in row.items() if name != "seq"} | states | {"actor": Actor(row["actor"])}

@@ -1,8 +1,8 @@
-"""A connection to SQLite in a thread of its own that asks that thread once for each statement.
+"""A connection to SQLite in its own thread, with one round trip to that thread for each statement.
 
-It takes the place of aiosqlite's connection below SQLAlchemy (``async_creator``). There, making a cursor, executing,
-fetching and closing are four trips to the thread and back, and each trip is a turn of the event loop; here a statement
-comes back with all its rows from one, and a rollback of nothing makes none. See docs/decisions/0094.
+It replaces aiosqlite's connection below SQLAlchemy (``async_creator``). With aiosqlite, making a
+cursor, executing, fetching and closing are four round trips, and each is a turn of the event loop.
+Here one trip returns a statement's rows, and an empty rollback needs none. See docs/decisions/0094.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _Work = tuple[asyncio.Future[Any], Callable[[], Any]]
 
 
 async def connect(file: Path, *, busy_timeout_s: float = 5.0) -> SqliteThread:
-    """A connection to ``file``, which is made when it is not there. Raises ``sqlite3.Error``."""
+    """A connection to ``file``, created if missing. Raises ``sqlite3.Error``."""
     made = SqliteThread()
     try:
         await made.open(file, busy_timeout_s)
@@ -33,23 +33,23 @@ async def connect(file: Path, *, busy_timeout_s: float = 5.0) -> SqliteThread:
 
 
 class SqliteThread:
-    """What SQLAlchemy's adapter asks of a connection of aiosqlite, and no more. Results hold every row at once."""
+    """What SQLAlchemy's adapter needs of an aiosqlite connection. Results hold all rows."""
 
     def __init__(self) -> None:
         self._connection: sqlite3.Connection | None = None
         self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
-        # A daemon: a disk that hangs must not keep the process.
+        # A daemon, so that a disk that hangs does not keep the process alive.
         self._thread = threading.Thread(target=_run, args=(self._work,), name="sqlite", daemon=True)
         self._thread.start()
 
     async def open(self, file: Path, busy_timeout_s: float) -> None:
         """Once, before anything else."""
         # Statements of one connection never overlap, so it may be touched from both threads.
-        wish = partial(sqlite3.connect, file, timeout=busy_timeout_s, check_same_thread=False)
-        self._connection = await self.do(wish)
+        open_file = partial(sqlite3.connect, file, timeout=busy_timeout_s, check_same_thread=False)
+        self._connection = await self.do(open_file)
 
     async def do(self, work: Callable[[], T]) -> T:
-        """``work()`` in the thread."""
+        """Run ``work()`` in the thread and return its result."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._work.put((future, work))
         return await future
@@ -86,7 +86,7 @@ class SqliteThread:
                 self.stop()
 
     def stop(self) -> None:
-        """End the thread once it has done what it was asked."""
+        """End the thread after the work it already has."""
         self._work.put(None)
 
 
@@ -138,28 +138,22 @@ class Statement:
 def _run(work: queue.SimpleQueue[_Work | None]) -> None:
     while (item := work.get()) is not None:
         future, call = item
+        result, error = None, None
         try:
             result = call()
-        except BaseException as error:
-            _tell(future, partial(_fail, future, error))
-        else:
-            _tell(future, partial(_settle, future, result))
-            del result
-        del item, future, call  # nothing of the last statement lives on while this waits
+        except BaseException as caught:
+            error = caught
+        try:
+            future.get_loop().call_soon_threadsafe(_settle, future, result, error)
+        except RuntimeError:
+            pass  # the loop has ended, and the caller with it
+        del item, future, call, result, error  # nothing of the last statement stays in memory
 
 
-def _tell(future: asyncio.Future[Any], call: Callable[[], None]) -> None:
-    try:
-        future.get_loop().call_soon_threadsafe(call)
-    except RuntimeError:
-        pass  # the loop has ended: nobody waits
-
-
-def _settle(future: asyncio.Future[Any], result: Any) -> None:
-    if not future.done():
+def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is None:
         future.set_result(result)
-
-
-def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
-    if not future.done():
+    else:
         future.set_exception(error)

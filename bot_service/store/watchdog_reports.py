@@ -1,19 +1,28 @@
-"""The watchdog's pushes: the newest of each of its boots, so that a late repeat never overwrites a newer one."""
+"""The newest report of each run of the watchdog."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot_service.store.message_tables import keepalive_pushes
+from bot_service.store.metadata import columns, metadata
+from bot_service.store.upsert import upsert
 
-_KEPT_BOOTS = 10
+_BOOTS_KEPT = 10
+
+keepalive_pushes = sa.Table(
+    "keepalive_pushes",
+    metadata,
+    sa.Column("boot_id", sa.String(64), primary_key=True),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("started_ms", sa.BigInteger, nullable=False),
+    sa.Column("received_ms", sa.BigInteger, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
 
 
-@dataclass(frozen=True, slots=True)
-class StoredReport:
+class StoredReport(msgspec.Struct, frozen=True):
     """``body`` is a ``shared.contract.keepalive.Push`` as JSON; times in ms since the epoch."""
 
     boot_id: str
@@ -23,25 +32,14 @@ class StoredReport:
     body: bytes
 
 
-async def save(connection: AsyncConnection, push: StoredReport) -> None:
-    """Store the newest push of its boot, and forget boots long gone."""
-    values = {
-        "sequence": push.sequence,
-        "started_ms": push.started_ms,
-        "received_ms": push.received_ms,
-        "body": push.body,
-    }
+async def save(connection: AsyncConnection, report: StoredReport) -> None:
+    """Store the newest report of its run of the watchdog, and delete those of old runs."""
     table = keepalive_pushes
-    changed = await connection.execute(table.update().where(table.c.boot_id == push.boot_id).values(**values))
-    if changed.rowcount == 0:
-        await connection.execute(table.insert().values(boot_id=push.boot_id, **values))
-        kept = sa.select(table.c.boot_id).order_by(table.c.received_ms.desc()).limit(_KEPT_BOOTS)
-        await connection.execute(table.delete().where(table.c.boot_id.not_in(kept)))
+    await upsert(connection, table, [msgspec.structs.asdict(report)], key="boot_id")
+    kept = sa.select(table.c.boot_id).order_by(table.c.received_ms.desc()).limit(_BOOTS_KEPT)
+    await connection.execute(table.delete().where(table.c.boot_id.not_in(kept)))
 
 
 async def all_boots(connection: AsyncConnection) -> list[StoredReport]:
-    table = keepalive_pushes
-    found = await connection.execute(
-        sa.select(table.c.boot_id, table.c.sequence, table.c.started_ms, table.c.received_ms, table.c.body)
-    )
+    found = await connection.execute(sa.select(*columns(keepalive_pushes, StoredReport)))
     return [StoredReport(*row) for row in found]

@@ -1,23 +1,31 @@
-"""After a write that the store refused: tries a small one every second, so that health tells of the end of the trouble too."""
+"""After a refused write, tries a small one every second, so that health reports the recovery."""
 
 from __future__ import annotations
 
-from sqlalchemy.exc import SQLAlchemyError
+import sqlalchemy as sa
 
+from bot_service.store.batch_writer import STORE_ERRORS
 from bot_service.store.database import Database
-from bot_service.store.session_tables import store_checks
-from bot_service.store.sessions import upsert
+from bot_service.store.metadata import metadata
+from bot_service.store.upsert import upsert
 from shared.clock import Clock, to_ms
 
 EVERY_S = 1.0
 
+# One row, written to see whether the store accepts writes again.
+store_checks = sa.Table(
+    "store_checks",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+)
+
 
 class StoreWriteCheck:
-    """Writes nothing while all is well."""
+    """Writes nothing while the store is well."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database, self._clock = database, clock
-        self._upsert = upsert(database.dialect, store_checks, ["id"])
 
     async def run(self) -> None:
         """The loop."""
@@ -29,7 +37,7 @@ class StoreWriteCheck:
     async def _try(self) -> None:
         try:
             async with self._database.write() as connection:
-                await connection.execute(self._upsert, [{"id": 1, "at_ms": to_ms(self._clock.now())}])
-        except (SQLAlchemyError, OSError):
+                await upsert(connection, store_checks, [{"id": 1, "at_ms": to_ms(self._clock.now())}], key="id")
+        except STORE_ERRORS:
             return
         self._database.failing = None

@@ -1,7 +1,8 @@
-"""Connects to public addresses only: judged at connect time, on the address that is really dialled.
+"""Connects to public addresses only, checked at connect time on the resolved address.
 
-Judging a host name before the request would leave a gap: the name may resolve to something else a moment later
-(DNS rebinding). aiohttp asks :func:`public_socket` for every socket with the resolved address, literals included.
+A check of the host name before the request would leave a gap: the name may resolve to another
+address a moment later (DNS rebinding). aiohttp calls :func:`public_socket` for every socket, with
+the resolved address, also for literal addresses.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ _IPV4_COMPATIBLE = ipaddress.ip_network("::/96")
 
 
 class RefusedAddress(OSError):
-    """The address is not a public one, so no connection was made."""
+    """The address is not public, so no connection was made."""
 
 
 def is_public(address: IPAddress) -> bool:
-    """Whether ``address`` is reachable by everybody. An IPv4 address inside an IPv6 one is judged as itself."""
+    """Whether ``address`` is public. An IPv4 address inside an IPv6 one decides."""
     if isinstance(address, ipaddress.IPv6Address):
         inner = _inside(address)
         if inner is not None:
@@ -49,7 +50,7 @@ def _inside(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
 
 
 def is_reachable_url(url: str) -> bool:
-    """Whether ``url`` is one that a client can call at all: http or https, with a host and a port that exists."""
+    """Whether a client can call ``url``: http or https, with a host and a valid port."""
     try:
         parts = URL(url)
     except ValueError:
@@ -58,7 +59,7 @@ def is_reachable_url(url: str) -> bool:
 
 
 def refusal_of_url(url: str) -> str | None:
-    """Why ``url`` can never be reached as it is written, or None: an early word for people, not the guard itself."""
+    """Why ``url`` is sure to be refused, or None: a hint for people, not the guard itself."""
     host = urlsplit(url).hostname or ""
     if host == "localhost" or host.endswith(".localhost"):
         return "localhost is a private address"
@@ -70,7 +71,7 @@ def refusal_of_url(url: str) -> str | None:
 
 
 def public_socket(info: tuple[Any, Any, int, str, tuple[Any, ...]]) -> socket.socket:
-    """A socket for the resolved address ``info``; raises :class:`RefusedAddress` when it is not public."""
+    """A socket for the resolved address ``info``. Raises RefusedAddress if it is not public."""
     family, kind, proto, _, where = info
     if not is_public(ipaddress.ip_address(str(where[0]).split("%")[0])):
         raise RefusedAddress("refused: the host resolves to a private address")
@@ -78,5 +79,5 @@ def public_socket(info: tuple[Any, Any, int, str, tuple[Any, ...]]) -> socket.so
 
 
 def connector(*, allow_private: bool, limit: int) -> TCPConnector:
-    """A pool of at most ``limit`` connections. Must be made while a loop runs; the session that uses it closes it."""
+    """A pool of ``limit`` connections (0: no limit), made in a running loop."""
     return TCPConnector(limit=limit, ttl_dns_cache=10, socket_factory=None if allow_private else public_socket)

@@ -1,13 +1,15 @@
-"""Builds the delivery of events to webhooks and holds its parts."""
+"""Builds the parts that deliver events to webhooks."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import aiohttp
 
+from bot_service.access.principals import Principal
+from bot_service.domain.session_record import SessionRecord
 from bot_service.events.build import Events
 from bot_service.events.subscriptions import Target
 from bot_service.messages.outbox import Outbox
@@ -15,27 +17,29 @@ from bot_service.settings import BotSettings
 from bot_service.store.database import Database
 from bot_service.webhooks import addresses, call
 from bot_service.webhooks.call import Attempt
+from bot_service.webhooks.commands import WebhookCommands
+from bot_service.webhooks.deliveries import DeliveryCommands
 from bot_service.webhooks.dispatcher import WebhookDispatcher
 from bot_service.webhooks.policy import WebhookPolicy
 from bot_service.webhooks.results import WebhookResults
 from bot_service.webhooks.test_call import WebhookTestCall
 from shared.clock import Clock
-
-Loop = tuple[str, Callable[[], Awaitable[None]]]
+from shared.tasks import Loop
 
 
 @dataclass(frozen=True, slots=True)
 class Webhooks:
-    """``dispatcher`` delivers at least once, in order per lane; ``test_call`` sends one call at a person's request."""
+    """``commands`` and ``deliveries`` are use cases; ``dispatcher`` sends, ``results`` stores."""
 
+    commands: WebhookCommands
+    deliveries: DeliveryCommands
     dispatcher: WebhookDispatcher
     results: WebhookResults
-    test_call: WebhookTestCall
 
     def loops(self) -> Iterator[Loop]:
         """The background loops by name."""
         yield "webhooks", self.dispatcher.run
-        yield "webhook-results", self.results.run
+        yield "webhook-results", self.results.writer.run
 
 
 @asynccontextmanager
@@ -46,9 +50,10 @@ async def build(
     events: Events,
     outbox: Outbox,
     *,
+    find_session: Callable[[Principal, str], SessionRecord],
     attempted: Callable[[str], None],
 ) -> AsyncIterator[Webhooks]:
-    """The parts with their HTTP clients. ``attempted`` gets the result of each attempt."""
+    """The parts, with HTTP clients that end with the block. ``attempted`` gets each result."""
     timeout = aiohttp.ClientTimeout(total=None)
     guarded = addresses.connector(allow_private=settings.webhook_allow_private, limit=0)
     trusted = addresses.connector(allow_private=True, limit=0)
@@ -67,5 +72,14 @@ async def build(
         dispatcher = WebhookDispatcher(
             clock, database, events.subscriptions, policy, call=one_call, results=results, observe=attempted
         )
-        events.publisher.on_commit(dispatcher.offer)
-        yield Webhooks(dispatcher, results, WebhookTestCall(clock, events.ids, one_call))
+        events.publisher.committed.subscribe(dispatcher.offer)
+        commands = WebhookCommands(
+            clock,
+            database,
+            events.subscriptions,
+            WebhookTestCall(clock, events.ids, one_call),
+            find_session=find_session,
+            allow_private=settings.webhook_allow_private,
+        )
+        deliveries = DeliveryCommands(clock, database, events.subscriptions, retry=dispatcher.retry_asides)
+        yield Webhooks(commands, deliveries, dispatcher, results)

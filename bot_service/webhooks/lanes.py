@@ -1,20 +1,32 @@
-"""What waits for one webhook, in memory: lanes that keep their order, and the receiver that all of them share."""
+"""Deliveries that wait for a webhook: lanes that keep their order, with some rows in memory."""
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
 
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot_service.store import deliveries
+from bot_service.store.database import Database
 from bot_service.store.deliveries import Delivery
+from shared.clock import Clock
+from shared.wake import Wake
 
-ASIDE = "\0aside"  # the lane without order: deliveries that are retried by themselves
+ASIDE = "\0aside"  # the lane without order: deliveries that are retried on their own
 LANE_MEMORY = 100
 NEVER_MS = 1 << 62
+_FETCH = 50
+# A result that is not stored yet leaves an old due time in the store: do not read it in a hot loop.
+_LOOK_AGAIN_MS = 250
 
 
 @dataclass(slots=True)
 class Lane:
-    """Deliveries of one session to one webhook. ``more``: the store holds some behind ``rows``."""
+    """Deliveries of one session to one webhook. ``more``: the store holds some after ``rows``."""
 
     webhook: str
     name: str
@@ -22,8 +34,8 @@ class Lane:
     after: str = ""
     more: bool = False
     due_ms: int = 0
-    alarm_ms: int = -1  # the time a timer is set for, so that none is set twice
-    busy: bool = False  # being worked on, or in line for it
+    alarm_ms: int = -1  # the time of its alarm, so that none is set twice
+    busy: bool = False  # a task works on it, or it waits for a slot
 
     @property
     def is_aside(self) -> bool:
@@ -34,39 +46,63 @@ class Lane:
         return not self.rows and not self.more
 
     def offer(self, delivery: Delivery) -> None:
-        """Take a new delivery; beyond the limit it is left to be read from the store."""
+        """Add a new delivery; beyond the limit it stays in the store only."""
         if self.more or len(self.rows) >= LANE_MEMORY:
             self.more = True
         else:
             self.rows.append(delivery)
 
-    def merge(self, fetched: list[Delivery], limit: int) -> None:
-        """Add what the store had. Rows that were offered while it was read may be in both."""
-        if len(fetched) >= limit:
-            self.rows = deque(fetched)
-            self.more = True
-            return
-        known = {delivery.event for delivery in fetched}
-        extra = [delivery for delivery in self.rows if delivery.event not in known]
-        self.rows = deque(sorted([*fetched, *extra], key=lambda delivery: delivery.event))
+    async def next(self, database: Database, unsaved: Collection[tuple[str, str]], now_ms: int) -> Delivery | None:
+        """Take the next delivery, from the store if memory has none; None when none is left or due.
 
-    def pop(self) -> Delivery | None:
+        ``unsaved`` are keys of deliveries with a result that is not stored yet: they are left out.
+        After None, ``due_ms`` is when to look again.
+        """
+        if not self.rows and self.more:
+            self.more = False
+            async with database.read() as connection:
+                fetch = self._fetch_asides if self.is_aside else self._fetch
+                await fetch(connection, now_ms)
+            read = len(self.rows)
+            self.rows = deque(row for row in self.rows if (row.webhook, row.event) not in unsaved)
+            if self.is_aside and read and not self.rows:
+                self.due_ms = now_ms + _LOOK_AGAIN_MS
         if not self.rows:
             return None
         head = self.rows.popleft()
         self.after = max(self.after, head.event)
         return head
 
+    async def _fetch(self, connection: AsyncConnection, _now_ms: int) -> None:
+        fetched = await deliveries.in_lane(connection, self.webhook, self.name, self.after, _FETCH)
+        if len(fetched) >= _FETCH:
+            self.rows = deque(fetched)
+            self.more = True
+            return
+        # Deliveries that were offered during the read may be in both.
+        known = {delivery.event for delivery in fetched}
+        offered = [delivery for delivery in self.rows if delivery.event not in known]
+        self.rows = deque(sorted([*fetched, *offered], key=lambda delivery: delivery.event))
+
+    async def _fetch_asides(self, connection: AsyncConnection, now_ms: int) -> None:
+        fetched = await deliveries.asides_due(connection, self.webhook, now_ms, _FETCH)
+        self.rows.extend(fetched)
+        due_ms = None if fetched else await deliveries.next_aside_ms(connection, self.webhook)
+        if due_ms is not None:
+            self.due_ms = max(due_ms, now_ms + _LOOK_AGAIN_MS)
+        if fetched or due_ms is not None:
+            self.more = True
+
     def hasten(self, now_ms: int) -> None:
-        """Everything in it is due at ``now_ms`` at the latest, unless the webhook is switched off."""
-        self.rows = deque(replace(row, next_ms=min(row.next_ms, now_ms)) for row in self.rows)
+        """Make everything due at ``now_ms`` at the latest, unless the webhook is inactive."""
+        self.rows = deque(msgspec.structs.replace(row, next_ms=min(row.next_ms, now_ms)) for row in self.rows)
         if self.due_ms < NEVER_MS:
             self.due_ms = 0
 
 
 @dataclass(slots=True)
-class ReceiverState:
-    """One webhook's receiver. ``failures`` counts attempts that failed since one succeeded."""
+class Receiver:
+    """The receiver of one webhook. ``failures`` counts failed attempts since the last success."""
 
     webhook: str
     lanes: dict[str, Lane] = field(default_factory=dict)
@@ -80,3 +116,31 @@ class ReceiverState:
         if name not in self.lanes:
             self.lanes[name] = Lane(self.webhook, name)
         return self.lanes[name]
+
+
+class LaneAlarms:
+    """When to look at which lane again. An alarm is never removed: its listener checks the lane."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._heap: list[tuple[int, int, str, str]] = []
+        self._count = 0
+        self._wake = Wake(clock)
+
+    def set(self, due_ms: int, lane: Lane) -> None:
+        """Set an alarm, unless the webhook of ``lane`` is inactive."""
+        if due_ms >= NEVER_MS:
+            return
+        self._count += 1
+        heapq.heappush(self._heap, (due_ms, self._count, lane.webhook, lane.name))
+        if self._heap[0][1] == self._count:
+            self._wake.set()
+
+    def due(self, now_ms: int) -> Iterator[tuple[str, str]]:
+        """Webhook and lane of each due alarm, with those that are set during the iteration."""
+        while self._heap and self._heap[0][0] <= now_ms:
+            _, _, webhook, name = heapq.heappop(self._heap)
+            yield webhook, name
+
+    async def sleep(self, now_ms: int) -> None:
+        """Return when the next alarm is due, or when an earlier one is set."""
+        await self._wake.wait((self._heap[0][0] - now_ms) / 1000 if self._heap else None)

@@ -1,78 +1,64 @@
-"""Writes what came of deliveries, many in one transaction, with the answers that are to be sent back to chats."""
+"""Stores results of attempts, many in one transaction, and queues the replies of receivers."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot_service.store import deliveries
 from bot_service.store.batch_writer import BatchWriter
 from bot_service.store.database import Database
-from bot_service.store.deliveries import Delivery
+from bot_service.store.deliveries import Delivery, DeliveryResult
 from bot_service.webhooks.call import Attempt
 from shared.clock import Clock, to_ms
 
-# Queues an answer inside the transaction: (connection, reply_to of the delivery, text).
+# Queues a reply inside the transaction: (connection, reply_to of the delivery, text).
 Replier = Callable[[AsyncConnection, bytes, str], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Result:
-    row: dict[str, Any]
+    row: DeliveryResult
     reply_to: bytes | None
     reply: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class _Release:
-    """The receiver is back: what waits for it is due now. Takes its place in line behind results already known."""
+    """The receiver is back: everything that waits for it is due, after the results before this."""
 
     webhook: str
     then: Callable[[], None]
 
 
 class WebhookResults:
-    """``unsaved`` holds (webhook, event) of results that the store does not show yet."""
+    """``unsaved`` holds (webhook, event) of results that are not in the store yet."""
 
     def __init__(self, clock: Clock, database: Database, reply: Replier) -> None:
         self._clock, self._database, self._reply = clock, database, reply
-        self._writer: BatchWriter[_Result | _Release] = BatchWriter("webhook-results", clock, self._write)
+        self.writer: BatchWriter[_Result | _Release] = BatchWriter("webhook-results", clock, self._write)
         self.unsaved: set[tuple[str, str]] = set()
 
     async def add(self, delivery: Delivery, attempt: Attempt, state: str, at_ms: int) -> None:
         """``at_ms``: when it ended (delivered, dead) or when the next attempt is due."""
-        final = state in ("delivered", "dead")
-        row = {
-            "w": delivery.webhook,
-            "e": delivery.event,
-            "s": state,
-            "a": delivery.attempts + 1,
-            "n": at_ms,
-            "st": attempt.status,
-            "er": attempt.error,
-            "f": at_ms if final else None,
-        }
+        row = DeliveryResult(
+            webhook=delivery.webhook,
+            event=delivery.event,
+            state=state,
+            attempts=delivery.attempts + 1,
+            next_ms=at_ms,
+            last_status=attempt.status,
+            last_error=attempt.error,
+            finished_ms=at_ms if state in ("delivered", "dead") else None,
+        )
         self.unsaved.add((delivery.webhook, delivery.event))
-        answered = attempt.reply is not None and delivery.reply_to is not None
-        await self._writer.put(_Result(row, delivery.reply_to if answered else None, attempt.reply))
+        await self.writer.put(_Result(row, delivery.reply_to, attempt.reply))
 
     async def release(self, webhook: str, then: Callable[[], None]) -> None:
-        await self._writer.put(_Release(webhook, then))
-
-    async def idle(self) -> None:
-        """Return once every result so far is stored."""
-        await self._writer.idle()
-
-    async def flush(self) -> None:
-        """Store what is left, once the loop has ended."""
-        await self._writer.flush()
-
-    async def run(self) -> None:
-        """The loop."""
-        await self._writer.run()
+        """Make everything for ``webhook`` due, then call ``then``."""
+        await self.writer.put(_Release(webhook, then))
 
     async def _write(self, items: list[_Result | _Release]) -> None:
         results = [item for item in items if isinstance(item, _Result)]
@@ -85,4 +71,4 @@ class WebhookResults:
             for result in results:
                 if result.reply_to is not None and result.reply is not None:
                     await self._reply(connection, result.reply_to, result.reply)
-        self.unsaved.difference_update((result.row["w"], result.row["e"]) for result in results)
+        self.unsaved.difference_update((result.row.webhook, result.row.event) for result in results)

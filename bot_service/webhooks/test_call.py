@@ -1,4 +1,4 @@
-"""One call to a webhook because a person asks for it: signed like every other, tried once, kept nowhere."""
+"""One call to a webhook at the request of a person: signed as always, tried once, not stored."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from bot_service.events.publisher import Envelope
 from bot_service.events.subscriptions import Target
 from bot_service.store.deliveries import Webhook
 from bot_service.webhooks.call import Attempt
-from bot_service.webhooks.signing import key_of
 from shared.clock import Clock, iso
+from shared.webhook_signing import key_of
 
-# No webhook can ask for this type, so nothing else is ever of it.
+# No webhook can subscribe to this type, so no stored event has it.
 TYPE = "webhook.test"
 
 
 @dataclass(frozen=True, slots=True)
 class TestCallResult:
-    """What came of it."""
+    """The id of the event and the result of the attempt."""
 
     event: str
     attempt: Attempt
@@ -29,13 +29,13 @@ class TestCallResult:
 
 
 class WebhookTestCall:
-    """Calls also a webhook that is switched off: that is when somebody wants to know whether it would work."""
+    """Also calls inactive webhooks: people test those before they activate them."""
 
     def __init__(self, clock: Clock, ids: EventIds, call: Callable[[Target, str, bytes], Awaitable[Attempt]]) -> None:
         self._clock, self._ids, self._call = clock, ids, call
 
     async def run(self, webhook: Webhook) -> TestCallResult:
-        """Never raises for what the receiver does; takes at most WEBHOOK_TIMEOUT."""
+        """Call ``webhook`` within WEBHOOK_TIMEOUT. Never raises for what the receiver does."""
         event, begun = self._ids.next(), self._clock.monotonic()
         body = msgspec.json.encode(
             Envelope(event, TYPE, iso(self._clock.now()), webhook.session, {"webhook": webhook.id})

@@ -6,17 +6,18 @@ import msgspec
 
 
 class SessionCounts(msgspec.Struct, frozen=True, rename="camel"):
-    """Sessions by number only; no name or number of a person."""
+    """Counts of sessions; no personal data."""
 
     total: int
     ready: int
 
 
 class ClientVersion(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The version that new logins announce to WhatsApp. ``source``: ``published``, ``builtin`` or ``manual``.
+    """The client version that new logins announce to WhatsApp.
 
-    ``age_days`` is about how long ago it was published. ``outdated``: WhatsApp refuses it and all logins wait. ``problem``:
-    why it is the engine's own and not the chosen one. The first three are left out while the engine's own is not known.
+    ``source``: ``published``, ``builtin`` or ``manual``. ``age_days`` since about its publication.
+    ``outdated``: WhatsApp refuses it and logins wait. ``problem``: why the built-in version is
+    used. The first three are left out while the built-in version is unknown.
     """
 
     version: str | msgspec.UnsetType = msgspec.UNSET
@@ -27,7 +28,7 @@ class ClientVersion(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Healthy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Status 200. ``uptime`` in milliseconds. No ``client_version`` when the engine announces none."""
+    """Status 200. ``uptime`` in ms. No ``client_version`` for an engine that announces none."""
 
     status: str = "ok"
     uptime: int

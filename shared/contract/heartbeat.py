@@ -11,10 +11,10 @@ STOPPING = "stopping"
 
 
 class SessionShares(msgspec.Struct, frozen=True, rename="camel"):
-    """Counts of sessions. ``wanted`` are those that should run; ``ready`` those of them that are READY.
+    """Counts of sessions: ``wanted`` should run, ``ready`` of them are READY.
 
-    ``needs_person`` are wanted sessions in a state that only a person can end (logged out, banned, pairing):
-    the watchdog never repairs for them.
+    ``needs_person``: wanted sessions in a state that only a person can end (logged out, banned,
+    pairing). The watchdog never repairs for them.
     """
 
     total: int
@@ -25,8 +25,11 @@ class SessionShares(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Beat(msgspec.Struct, frozen=True, rename="camel"):
-    """One beat. ``interval_ms`` until the next; ``monotonic_ms`` the age of this boot; ``loop_lag_ms`` the worst lag
-    of the event loop since the last beat. ``starting`` is true until every wanted session had its first try."""
+    """One beat; the next follows after ``interval_ms``.
+
+    ``monotonic_ms`` is the age of this boot, ``loop_lag_ms`` the worst lag of the event loop since
+    the last beat. ``starting``: some wanted session has not had its first try.
+    """
 
     boot_id: str
     sequence: int
@@ -41,7 +44,7 @@ class Beat(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Stopping(msgspec.Struct, frozen=True, rename="camel"):
-    """A planned stop: no alert until ``deadline_ms`` milliseconds from the receipt of this event have passed."""
+    """A planned stop: no alert within ``deadline_ms`` from the receipt of this event."""
 
     boot_id: str
     deadline_ms: int

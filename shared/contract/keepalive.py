@@ -1,6 +1,6 @@
-"""``/api/keepalive``: the watchdog's push (POST) and what the world reads (GET), version 1.
+"""``/api/keepalive`` version 1: the watchdog's report (POST) and the public statistics (GET).
 
-The first eight keys of the answer, their order and their types are the original's, word for word.
+The first eight keys of GET, their order and their types are those of the seed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ SCHEMA_VERSION = 1
 PATH = "/api/keepalive"
 DEFAULT_PUSH_INTERVAL_MS = 30_000
 
-# What every reader of JSON and every store holds without loss, and what nobody could have counted past.
+# Exact in JSON and in every store.
 Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Interval = Annotated[int, Meta(ge=1, le=30 * 86_400_000)]
 Moment = Annotated[datetime, Meta(tz=True)]
@@ -23,7 +23,7 @@ ShortText = Annotated[str, Meta(max_length=200)]
 
 
 class LastPing(msgspec.Struct, frozen=True, rename="camel"):
-    """The newest decided ping. ``latency_ms`` is None when nothing answered; ``reason`` a short code, never a text."""
+    """The newest decided ping. ``latency_ms`` is None without an answer; ``reason`` is a code."""
 
     at: Moment
     outcome: ShortText
@@ -42,7 +42,7 @@ class OpenIncident(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Lifetime(msgspec.Struct, frozen=True, rename="camel"):
-    """Totals over all restarts of the watchdog. ``uptime`` is the watchdog's running time in milliseconds."""
+    """Totals over all runs of the watchdog. ``uptime`` is its running time in ms."""
 
     uptime: Count
     ping_count: Count
@@ -52,10 +52,10 @@ class Lifetime(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Push(msgspec.Struct, frozen=True, rename="camel"):
-    """What the watchdog sends after each ping and at least every ``push_interval`` milliseconds.
+    """The watchdog's report, after pings and at least every ``push_interval`` ms.
 
-    Idempotent by (``boot_id``, ``sequence``); ``boot_id`` and ``uptime`` (ms) are the watchdog's own. The identity and
-    the keys of the original are needed; everything else may be left out, so that another watchdog can push too.
+    Idempotent by (``boot_id``, ``sequence``), which are the watchdog's own, as is ``uptime`` (ms).
+    Only identity and the seed's keys are required, so that another watchdog can push too.
     """
 
     boot_id: Annotated[str, Meta(min_length=1, max_length=64)]
@@ -84,14 +84,14 @@ class Push(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class PushAccepted(msgspec.Struct, frozen=True, rename="camel"):
-    """``accepted`` is false when a newer push of the same boot was stored already."""
+    """``accepted`` is false when a newer report of the same boot was stored before."""
 
     accepted: bool
     sequence: int
 
 
 class KeepAlive(msgspec.Struct, frozen=True, rename="camel"):
-    """The answer of GET. Durations in ms; ``uptime_hours`` and ``success_rate`` are strings with one decimal."""
+    """The answer of GET. Durations in ms; ``uptime_hours`` and ``success_rate`` are text."""
 
     is_running: bool
     uptime: int

@@ -1,8 +1,9 @@
-"""Saves and restores a data folder as one archive, also while the program that owns it runs.
+"""Saves and restores a data folder as one archive, also while its program runs.
 
-Usage: ``python -m shared.tools.backup save /data backup.tar.gz`` (``-`` writes to standard output) and
-``python -m shared.tools.backup restore backup.tar.gz /data`` (``-`` reads from standard input). The archive holds keys and the
-pairing of every session: whoever has it can read and write as those accounts. Two copies must never run at one time.
+Usage: ``python -m shared.tools.backup save /data backup.tar.gz`` (``-`` for standard output) and
+``python -m shared.tools.backup restore backup.tar.gz /data`` (``-`` for standard input). The
+archive holds keys and the pairing of every session: its reader can use those accounts. Two copies
+must never run at once.
 """
 
 from __future__ import annotations
@@ -18,8 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-# Sockets and records of running processes mean nothing elsewhere; SQLite's own side files are folded into the copy.
-# Sockets, and copies of the engine's library, which are made again.
+# Sockets and records of processes, and copies of the engine's library, are made again.
 _LEFT_OUT = {"run", "engine", "lost+found"}
 _SIDE_FILES = ("-wal", "-shm", "-journal")
 _JOURNALS = "journal"
@@ -30,14 +30,15 @@ class BackupRefused(Exception):
 
 
 def save(folder: Path, archive: BinaryIO) -> int:
-    """Write ``folder`` to ``archive`` (gzip) and return the number of files. Raises :class:`BackupRefused`."""
+    """Write ``folder`` to ``archive`` (gzip), return the number of files. May refuse."""
     if not folder.is_dir():
         raise BackupRefused(f"{folder} is not a folder")
     with tempfile.TemporaryDirectory(prefix="veilleur-backup-") as made:
         copy = Path(made) / "data"
         copy.mkdir(mode=0o700)
-        # Journals before and after the databases: one that is taken in and deleted meanwhile is in the first copy, and
-        # the second is never behind the position that a database remembers.
+        # Journals before and after the databases: the first copy has a journal that is read and
+        # deleted while the databases are copied, the second is never behind the position that a
+        # database has stored.
         _copy_files(folder, copy, only=_JOURNALS)
         for source in _files(folder):
             if _is_database(source):
@@ -51,7 +52,7 @@ def save(folder: Path, archive: BinaryIO) -> int:
 
 
 def restore(archive: BinaryIO, folder: Path) -> int:
-    """Unpack ``archive`` into the empty or missing ``folder``, check every database, return the number of files."""
+    """Unpack ``archive`` into an empty or new ``folder``, check it, return the number of files."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = [path.name for path in folder.iterdir() if path.name not in _LEFT_OUT]
     if found:
@@ -94,7 +95,7 @@ def _copy_files(folder: Path, copy: Path, *, only: str | None) -> None:
     for source in _files(folder):
         inside = source.relative_to(folder)
         if (only is None or inside.parts[0] == only) and not _is_database(source):
-            # A journal may have been taken in and removed since it was listed.
+            # A journal may have been read and removed since it was listed.
             with contextlib.suppress(FileNotFoundError):
                 shutil.copy2(source, _made(copy / inside))
 

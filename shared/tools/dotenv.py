@@ -1,4 +1,4 @@
-"""Reads a ``.env`` file: NAME=value lines, comments, an optional ``export`` and quotes; nothing is expanded."""
+"""Reads a ``.env`` file: NAME=value lines, comments, ``export``, quotes; expands nothing."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ _LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
 
 
 def read_dotenv(path: Path) -> dict[str, str]:
-    """The variables of ``path``; empty when there is no such file. Raises ``ValueError`` with the line that is wrong.
+    """The variables of ``path``, if it exists. Raises ``ValueError`` with the wrong line.
 
-    Lines without a value are left out, so that a copy of ``.env.example`` changes nothing by itself.
+    Lines without a value are left out, so that a copy of ``.env.example`` changes nothing by
+    itself.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()

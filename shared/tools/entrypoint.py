@@ -1,8 +1,9 @@
-"""Starts a container's command as uid 10001, and as root takes over the data folders first.
+"""Starts the command of a container as uid 10001; as root it takes over the data folders first.
 
-Some platforms mount volumes that belong to root and then have the image started as root. There the folders named by
-DATA_DIR, SECRETS_DIR and RAILWAY_VOLUME_MOUNT_PATH are given to uid 10001 and every privilege is dropped before the
-command replaces this process. Started as anybody else, this does nothing but replace itself with the command.
+Some platforms mount volumes that belong to root and start the image as root. Then the folders of
+DATA_DIR, SECRETS_DIR and RAILWAY_VOLUME_MOUNT_PATH get the owner 10001, and every privilege is
+dropped before the command replaces this process. Started as another user, it only replaces itself
+with the command.
 
 Usage: ``python -m shared.tools.entrypoint python -m bot_service``.
 """
@@ -62,7 +63,7 @@ def _is_closed(folder: Path) -> bool:
 
 
 def take_over(folder: Path) -> None:
-    """Give ``folder`` and everything in it to uid 10001. Links are changed themselves, never what they point to."""
+    """Make uid 10001 the owner of ``folder`` and everything in it; links are not followed."""
     if len(folder.parts) < 2 or folder.parts[1] in _SYSTEM:
         _refuse(f"{folder} is a system folder and will not be given away: set DATA_DIR to a folder of its own")
     folder.mkdir(parents=True, exist_ok=True)
@@ -83,7 +84,7 @@ def _tree(folder: Path) -> Iterator[Path]:
 
 
 def drop_privileges() -> None:
-    """Become uid and gid 10001 for good: supplementary groups first, the user last."""
+    """Become uid and gid 10001 for good: supplementary groups first, then group and user."""
     os.setgroups([])
     os.setgid(GID)
     os.setuid(UID)

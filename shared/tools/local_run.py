@@ -1,9 +1,10 @@
 """Runs the bot service and the watchdog side by side on this machine, until Ctrl-C stops both.
 
-Usage: ``python -m shared.tools.local_run``. Variables come from the environment and, where it does not set them, from a file
-``.env`` in the current folder. The bot service listens on PORT (3000), the watchdog on WATCHDOG_PORT (3001) and pings
-BOT_URL, or the bot service beside it. A program that is killed or ends itself as hung is started again, as a container
-platform would; one that refuses its configuration or its port ends both.
+Usage: ``python -m shared.tools.local_run``. Variables come from the environment, else from the file
+``.env`` in the current folder. The bot service listens on PORT (3000), the watchdog on
+WATCHDOG_PORT (3001); it pings BOT_URL, or the bot service beside it. A killed or hung program is
+started again, as a container platform would do; one that refuses its configuration or its port ends
+both.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from shared.tools.dotenv import read_dotenv
 
 STOP_WITHIN_S = 20.0
 RESTART_DELAY_S = 1.0
-# Exit codes after which another start would end the same way: a clean end, a port in use, a wrong variable.
+# Another start would end the same way: a clean end, a port in use, a wrong variable.
 FINAL_CODES = frozenset({0, 1, 2})
 
 
 @dataclass(frozen=True, kw_only=True)
 class LocalRunSettings:
-    """What the local run itself needs to know."""
+    """The variables of the local run itself."""
 
     port: int = setting("PORT", integer(1, 65535), default=3000, about="Port of the bot service")
     watchdog_port: int = setting("WATCHDOG_PORT", integer(1, 65535), default=3001, about="Port of the watchdog")
@@ -35,7 +36,7 @@ class LocalRunSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """One child: a name for messages, its command and its environment."""
+    """One child process; ``name`` is for messages."""
 
     name: str
     command: Sequence[str]
@@ -43,7 +44,7 @@ class Program:
 
 
 def programs(environ: Mapping[str, str]) -> list[Program]:
-    """The two programs as the environment asks for them; exit code 2 when a variable cannot be used."""
+    """Both programs with their environments; exit code 2 when a variable cannot be used."""
     settings = load_or_exit(LocalRunSettings, environ)
     common = {"PYTHONUNBUFFERED": "1", **environ}
     bot = {**common, "PORT": str(settings.port)}
@@ -61,9 +62,10 @@ def programs(environ: Mapping[str, str]) -> list[Program]:
 
 
 async def run(children: Sequence[Program]) -> int:
-    """Keep every child running until a signal or a final exit code; returns the exit code of the whole.
+    """Keep every child running until a signal or a final exit code; returns the exit code.
 
-    SIGINT and SIGTERM stop all and give 0; a child that ends with a final code stops the others and gives that code.
+    SIGINT and SIGTERM stop all and give 0; a child that ends with a final code stops the others and
+    gives that code.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -82,7 +84,7 @@ async def run(children: Sequence[Program]) -> int:
 
 async def _keep(child: Program) -> int:
     while True:
-        # A session of its own, so that Ctrl-C reaches this process alone and each child is stopped exactly once.
+        # In a session of its own: Ctrl-C reaches this process alone, which stops each child once.
         process = await asyncio.create_subprocess_exec(*child.command, env=dict(child.environ), start_new_session=True)
         try:
             code = await process.wait()

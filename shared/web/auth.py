@@ -1,4 +1,4 @@
-"""Bearer tokens: read from the request, compared in constant time."""
+"""Reads bearer tokens from requests and compares them in constant time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def bearer(request: web.Request) -> str | None:
 
 
 def same(given: str, expected: Secret) -> bool:
-    """Whether the two are equal, in a time that does not tell where they differ."""
+    """Whether both are equal; the time of the comparison does not depend on where they differ."""
     return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), expected.reveal().encode())
 
 

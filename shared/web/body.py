@@ -1,6 +1,6 @@
-"""Reads a body into a typed value: 400 when it is not JSON, 413 when too large, 422 with the field when wrong.
+"""Reads a body into a typed value; raises 400, 413, or 422 with the wrong field.
 
-What the body is called does not matter, only what it is: ``curl -d`` and ``fetch`` name other types by default.
+The Content-Type is ignored: ``curl -d`` and ``fetch`` send other types by default.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _UNKNOWN = re.compile(r"contains unknown field `(?P<name>[^`]+)`")
 
 
 async def read(request: web.Request, kind: type[T], *, optional: bool = False) -> T:
-    """The body as ``kind``. With ``optional`` an empty body reads as ``{}``. Raises :class:`errors.Problem`."""
+    """The body as ``kind``; with ``optional`` an empty one is ``{}``. Raises :class:`Problem`."""
     try:
         raw = await request.read()
     except web.HTTPRequestEntityTooLarge:
@@ -42,7 +42,10 @@ def decode(raw: bytes, kind: type[T]) -> T:
 
 
 def convert(values: object, kind: type[T], *, strict: bool = True) -> T:
-    """The values of a form as ``kind``; without ``strict`` numbers and booleans are read from text. Raises :class:`errors.Problem` 422."""
+    """The values of a form as ``kind``; without ``strict`` numbers and booleans are read from text.
+
+    Raises :class:`errors.Problem` 422.
+    """
     try:
         return msgspec.convert(values, kind, strict=strict)
     except msgspec.ValidationError as error:
@@ -50,7 +53,7 @@ def convert(values: object, kind: type[T], *, strict: bool = True) -> T:
 
 
 def invalid_from(error: msgspec.ValidationError) -> errors.Problem:
-    """msgspec's sentence as a 422 that names the field."""
+    """The error of msgspec as a 422 that names the field."""
     text = str(error)
     match = _AT_PATH.match(text)
     message, path = (match["message"], match["path"].lstrip(".")) if match else (text, "")
@@ -62,7 +65,7 @@ def invalid_from(error: msgspec.ValidationError) -> errors.Problem:
 
 
 def json_response(value: object, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    """``value`` (a msgspec struct or plain JSON value) as an answer."""
+    """A response with ``value``, a msgspec struct or plain JSON value."""
     return web.Response(
         body=msgspec.json.encode(value), status=status, content_type="application/json", headers=headers
     )

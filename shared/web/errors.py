@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents with a stable ``code``; the only place that decides an HTTP status."""
+"""Turns errors into RFC 9457 problem documents with a stable ``code`` and an HTTP status."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PROBLEM_TYPE = "application/problem+json"
 
 
 class Problem(Exception):
-    """An answer that is not the wanted one. ``code`` is stable, ``detail`` is for people, ``fields`` says where."""
+    """A refused request. ``code`` is stable, ``detail`` for people, ``fields`` are wrong."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ def invalid(field: str, message: str) -> Problem:
 
 
 def from_http_exception(error: web.HTTPException) -> Problem:
-    """aiohttp's own errors (404 of the router, 405, 413) in our form."""
+    """The errors of aiohttp itself (404 of the router, 405, 413) as problems."""
     codes = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
     headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
     detail = {404: "no such path", 405: "this path does not know that method"}.get(error.status, error.reason)

@@ -1,6 +1,6 @@
-"""``GET /livez``: whether the event loop turned lately, answered by a thread when the loop itself cannot answer.
+"""Serves ``GET /livez``: whether the event loop turns; a thread answers when it does not.
 
-The thread shares the listening sockets and accepts from them only while the loop is stalled, so one port serves both.
+The thread accepts from the same listening sockets, only while the loop is stalled.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def _body(age_s: float, alive: bool) -> bytes:
 
 
 def handler(guard: LoopGuard) -> Handler:
-    """The answer while the loop turns (200), or has just begun to turn again after a stall (also 200)."""
+    """The handler of a loop that turns: 200."""
 
     async def livez(_request: web.Request) -> web.StreamResponse:
         return web.Response(body=_body(guard.age_s, True), content_type="application/json")
@@ -31,7 +31,7 @@ def handler(guard: LoopGuard) -> Handler:
     return livez
 
 
-class StallAnswerer:
+class StallResponder:
     """Answers every request with 503 while the loop has been stalled for ``after_s`` seconds."""
 
     def __init__(self, guard: LoopGuard, sockets: list[socket.socket], *, after_s: float = STALLED_AFTER_S) -> None:
@@ -52,7 +52,7 @@ class StallAnswerer:
             sock.close()
 
     def _run(self) -> None:
-        # Sleeps until the stall could be long enough: a loop that turns costs next to nothing.
+        # Sleeps until a stall could be long enough, so that a loop that turns costs almost nothing.
         while not self._stopped.wait(max(0.1, self._after_s - self._guard.age_s)):
             while self._guard.age_s >= self._after_s and not self._stopped.is_set():
                 ready, _, _ = select.select(self._sockets, [], [], 0.25)

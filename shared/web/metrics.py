@@ -1,4 +1,4 @@
-"""``GET /metrics``: the Prometheus text format from one injected registry."""
+"""Serves ``GET /metrics`` in the Prometheus text format from one injected registry."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0
 
 
 def new_registry() -> CollectorRegistry:
-    """A registry of this program's own, with what every process tells of itself (``process_resident_memory_bytes``, …)."""
+    """A registry with the metrics of the process (``process_resident_memory_bytes``, …)."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     return registry
 
 
 def handler(registry: CollectorRegistry, token: Secret | None, refresh: Callable[[], None] | None = None) -> Handler:
-    """Serves ``registry``. ``refresh`` sets the gauges that are only looked at when somebody scrapes."""
+    """Serves ``registry``. ``refresh`` sets the gauges that are computed at a scrape only."""
 
     async def metrics(request: web.Request) -> web.StreamResponse:
         if token is not None:
@@ -56,7 +56,7 @@ def http_measure(registry: CollectorRegistry, prefix: str) -> Measure:
             method = "other"
         found = known.get((route, method, status))
         if found is None:
-            # Kept: finding the child of three labels anew costs more than counting.
+            # Cached: to find the child of three labels costs more than to count.
             found = requests.labels(route, method, str(status)), seconds.labels(route)
             known[route, method, status] = found
         found[0].inc()

@@ -1,6 +1,6 @@
-"""Around every handler: problems become documents, crashes become 500 without a detail, every request is measured.
+"""Wraps every handler: problems become documents, crashes a 500, requests are measured.
 
-A request whose body is encoded reaches no handler.
+A request with an encoded body reaches no handler.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _HEADERS = {
 
 
 def problems(clock: Clock, measure: Measure | None = None) -> Middleware:
-    """The outermost middleware. ``measure(route, method, status, seconds)`` gets the route's pattern, never its values."""
+    """The outermost middleware. ``measure(route pattern, method, status, seconds)``."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -49,7 +49,7 @@ def problems(clock: Clock, measure: Measure | None = None) -> Middleware:
         except Exception:
             reference = secrets.token_hex(6)
             log.exception("Request failed", event_name="http.crash", route=route_of(request), reference=reference)
-            detail = f"an error of ours; the log has it under reference {reference}"
+            detail = f"an internal error; the log has it under reference {reference}"
             response = errors.Problem(500, "internal", detail, reference=reference).response()
         if not response.prepared:
             for name, value in _HEADERS.items():
@@ -62,9 +62,10 @@ def problems(clock: Clock, measure: Measure | None = None) -> Middleware:
 
 
 def _refuse_encoded(request: web.Request) -> None:
-    """415: no body is unpacked, and an encoded one that is read as it is would be misread.
+    """Raise a 415: no body is unpacked, and an encoded body would be misread.
 
-    A transfer coding is 415 too, where RFC 9112 recommends 501: what a client sends must not count as an error of ours.
+    A transfer coding is 415 too, where RFC 9112 recommends 501: a client must not be able to cause
+    server errors.
     """
     for header, plain in ((hdrs.CONTENT_ENCODING, "identity"), (hdrs.TRANSFER_ENCODING, "chunked")):
         codings = ",".join(request.headers.getall(header, ())).split(",")

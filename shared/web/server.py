@@ -1,4 +1,4 @@
-"""Binds the port for both address families and runs an aiohttp application until SIGTERM or SIGINT."""
+"""Binds the port for IPv4 and IPv6 and runs an aiohttp application until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def listening_sockets(host: str | None, port: int) -> list[socket.socket]:
             try:
                 made.append(_bound(family, address, port or (made[0].getsockname()[1] if made else 0)))
             except OSError as error:
-                # A machine without IPv6 is fine as long as the other family works.
+                # A machine without IPv6 is fine when the other family works.
                 if not (made and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)):
                     raise
     except OSError:
@@ -46,7 +46,7 @@ def _bound(family: socket.AddressFamily, address: str, port: int) -> socket.sock
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family is socket.AF_INET6:
-            # One socket per family: an IPv6 socket that also took IPv4 would collide with the other.
+            # An IPv6 socket that also takes IPv4 would collide with the other socket.
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind((address, port))
         sock.listen(BACKLOG)
@@ -81,23 +81,23 @@ async def serve(
     before_stop: Callable[[], Awaitable[None]] | None = None,
     shutdown_timeout_s: float = 3.0,
 ) -> None:
-    """Serve until a signal asks to stop. ``before_stop`` runs while connections are still open (it says goodbye)."""
+    """Serve until SIGTERM or SIGINT. ``before_stop`` runs while connections are still open."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_timeout_s, handler_cancellation=True)
     await runner.setup()
-    doors: list[asyncio.Server] = []
+    servers: list[asyncio.Server] = []
     try:
-        doors = await listen(runner, sockets)
+        servers = await listen(runner, sockets)
         log.info(f"Server running on port {sockets[0].getsockname()[1]}", event_name="server.started")
         await stop.wait()
         log.info("Stopping", event_name="server.stopping")
         if before_stop is not None:
             await before_stop()
     finally:
-        for door in doors:
-            door.close()
+        for server in servers:
+            server.close()
         await runner.cleanup()
         log.info("Stopped", event_name="server.stopped")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import tomllib
+from email.message import Message
 from importlib import metadata
+from typing import cast
 
 import pytest
 
@@ -60,7 +62,7 @@ def test_the_engine_is_pinned_exactly() -> None:
 
 
 def _licence(distribution: metadata.Distribution) -> str:
-    about = distribution.metadata
+    about = cast(Message, distribution.metadata)
     classifiers = [line for line in about.get_all("Classifier") or [] if line.startswith("License ::")]
     return " ".join([about.get("License-Expression") or "", (about.get("License") or "")[:400], *classifiers]).strip()
 

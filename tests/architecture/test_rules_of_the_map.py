@@ -99,3 +99,30 @@ def test_the_top_level_is_the_one_of_the_design() -> None:
     }
     top = {line.split("/")[0] for line in listed.stdout.splitlines()}
     assert {name for name in top if not name.startswith(".")} <= allowed
+
+
+FACES = [path for path in SOURCES if {"api", "dashboard"} & set(path.relative_to(ROOT).parts[1:2])]
+
+
+@pytest.mark.parametrize("path", FACES, ids=_here)
+def test_no_handler_or_page_reaches_the_store(path: Path) -> None:
+    """The use cases own the transactions: see bot_service/{sessions,messages,webhooks}/commands.py."""
+    assert not _imports(path) & {"sqlalchemy", "bot_service.store"}
+    assert not {name for name in _names(path) if "DATABASE" in name or name.endswith("database.read")}
+
+
+@pytest.mark.parametrize("path", FACES, ids=_here)
+def test_api_and_dashboard_do_not_import_each_other(path: Path) -> None:
+    other = {"api": "bot_service.dashboard", "dashboard": "bot_service.api"}[path.relative_to(ROOT).parts[1]]
+    assert other not in _imports(path)
+
+
+def _imports(path: Path) -> set[str]:
+    """The modules that a file imports, with every package above them."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            found.update({node.module, *(f"{node.module}.{alias.name}" for alias in node.names)})
+    return {".".join(name.split(".")[:depth]) for name in found for depth in range(1, name.count(".") + 2)}

@@ -40,7 +40,7 @@ class Asking:
 
     async def __aexit__(self, *_: object) -> None:
         assert self._process is not None
-        out, _ = await self._process.communicate(b"")
+        out, _errors = await self._process.communicate(b"")
         self.answers = Answers(**json.loads(out))
 
 

@@ -21,6 +21,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
@@ -30,8 +31,8 @@ from tests.support.receiver import Receiver
 from tests.support.waiting import eventually
 
 # A bench breaks the bot far more often than the rule against flapping would let pass.
-COMMON = {"FLAP_CHANGES": "1000", "KEEP_ALIVE_START_DELAY": "100"}
-PROFILES = {
+COMMON: dict[str, Any] = {"FLAP_CHANGES": "1000", "KEEP_ALIVE_START_DELAY": "100"}
+PROFILES: dict[str, dict[str, Any]] = {
     "default": {},
     "fast": {
         "KEEP_ALIVE_INTERVAL": "1000",

@@ -9,6 +9,8 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from tests.support.processes import Client
 
@@ -42,5 +44,5 @@ async def run(what: str, *args: str | int) -> None:
 
 if __name__ == "__main__":
     os.nice(10)
-    work = {"create": create, "storm": storm}[sys.argv[1]]
+    work: Callable[..., Coroutine[Any, Any, None]] = create if sys.argv[1] == "create" else storm
     asyncio.run(work(sys.argv[2], *map(int, sys.argv[3:])))

@@ -155,7 +155,7 @@ async def cleanup(folder: Path, count: int, expired: int) -> None:
     async with running(folder / "cleanup", pool=FakePool(online=True), RECONNECT_PER_MINUTE="1000000") as service:
         supervisor, pool = service.app[keys.SESSIONS].supervisor, service.pool
         for number in range(count):
-            await service.app[keys.SESSIONS].commands.create(_new(f"s{number}"), start=False)
+            await service.app[keys.SESSIONS].commands.create(*_new(f"s{number}"))
         for number in range(count):
             supervisor.add(
                 _ready(service.app[keys.SESSIONS].registry.get(f"s{number}"), supervisor.now_ms(), number < expired)
@@ -178,9 +178,10 @@ async def cleanup(folder: Path, count: int, expired: int) -> None:
 
 
 def _new(session: str) -> Any:
-    from bot_service.sessions.commands import NewSession
+    from bot_service.access.principals import ADMINISTRATOR
+    from bot_service.sessions.commands import CreateSession
 
-    return NewSession("main", session)
+    return ADMINISTRATOR, CreateSession(id=session, start=False)
 
 
 def _ready(record: Any, now_ms: int, expired: bool) -> Any:

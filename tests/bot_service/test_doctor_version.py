@@ -12,13 +12,14 @@ import pytest
 
 from bot_service.doctor_version import COPY, NAME, checks
 from bot_service.domain import version_problems
-from bot_service.domain.client_version import BUILDS_PER_DAY, estimated_build, version
+from bot_service.domain.client_version import BUILDS_PER_DAY, age_days, estimated_build, version
 from bot_service.engines import registry
 from bot_service.engines.port import CopyError
 from bot_service.store import client_builds
 from bot_service.store.database import open_database
+from shared import clock
 from shared.clock import SystemClock
-from shared.tools.doctor import Check, CheckStatus
+from shared.doctor import Check, CheckStatus
 from tests.support.bot_app import settings
 
 NOW = SystemClock().now()
@@ -84,7 +85,7 @@ def test_an_engine_that_announces_no_version_has_no_check(tmp_path: Path, librar
 def test_without_a_store_the_own_version_of_the_engine_is_looked_at(tmp_path: Path, library: Library) -> None:
     found = look(tmp_path)[NAME]
     assert found.verdict is CheckStatus.WARNING
-    assert found.found == f"{version(BUILTIN)}, the engine's own, about 68 days old"
+    assert found.found == f"{version(BUILTIN)}, the engine's own, 68 days old"
     assert "let the service reach WHATSAPP_VERSION_URL, or upgrade" in found.todo
 
 
@@ -94,7 +95,7 @@ def test_without_a_store_the_own_version_of_the_engine_is_looked_at(tmp_path: Pa
 )
 def test_an_old_version_is_a_warning(tmp_path: Path, library: Library, days: int, verdict: CheckStatus) -> None:
     found = look(tmp_path, version(days_old(days)))[NAME]
-    assert (found.verdict, f"set by hand, about {days} days old" in found.found) == (verdict, True)
+    assert (found.verdict, f"set by hand, {clock.days_old(days)}" in found.found) == (verdict, True)
     assert ("set WHATSAPP_VERSION=auto or to a newer version" in found.todo) is (verdict is CheckStatus.WARNING)
 
 
@@ -104,7 +105,7 @@ async def test_the_published_version_of_the_store_is_looked_at(tmp_path: Path, l
     found = look(tmp_path)[NAME]
     assert (found.verdict, found.found) == (
         CheckStatus.OK,
-        f"{version(days_old(3))}, the published one, about 3 days old",
+        f"{version(days_old(3))}, the published one, 3 days old",
     )
     assert sorted(tmp_path.iterdir()) == before
     assert look(tmp_path, "builtin")[NAME].found.startswith(f"{version(BUILTIN)}, the engine's own")
@@ -196,3 +197,10 @@ def test_the_installed_engine_can_be_copied(tmp_path: Path) -> None:
     found = look(tmp_path, version(days_old(1)))
     assert (found[NAME].verdict, found[COPY].verdict) == (CheckStatus.OK, CheckStatus.OK)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("hundredths", range(6840, 6860))
+def test_doctor_and_status_name_the_same_age(tmp_path: Path, library: Library, hundredths: int) -> None:
+    build = estimated_build(NOW) - hundredths * BUILDS_PER_DAY // 100
+    in_health = round(age_days(build, NOW), 1)  # from which `veilleur status` makes its words
+    assert f", {clock.days_old(in_health)}" in look(tmp_path, version(build))[NAME].found

@@ -47,8 +47,9 @@ def test_the_compose_file_has_the_shape_of_the_specification() -> None:
 
 
 @pytest.mark.docker
-@pytest.mark.skipif(not _compose(), reason="not installed: docker with compose 2.24 or newer")
 def test_compose_accepts_the_file_without_an_env_file() -> None:
+    if not _compose():
+        pytest.skip("not installed: docker with compose 2.24 or newer")
     done = _run("docker", "compose", "--profile", "monitoring", "config", "-q")
     assert done.returncode == 0, done.stderr
 
@@ -96,7 +97,7 @@ def test_an_image_gets_its_own_package_and_shared_only(name: str, package: str, 
 def test_every_script_passes_shellcheck() -> None:
     if shutil.which("shellcheck") is None:
         pytest.skip("not installed: shellcheck (.ci/run does)")
-    scripts = [".ci/run", ".ci/containers", ".ci/docker-engine.sh"]
+    scripts = [".ci/run", ".ci/containers", ".ci/docker-engine.sh", ".ci/translations.sh"]
     scripts += [str(path.relative_to(ROOT)) for path in sorted((ROOT / "tests").rglob("*.sh"))]
     done = _run("shellcheck", *scripts)
     assert done.returncode == 0, done.stdout
@@ -104,7 +105,8 @@ def test_every_script_passes_shellcheck() -> None:
 
 @pytest.mark.docker
 @pytest.mark.timeout(600)
-@pytest.mark.skipif(not _engine(), reason="no Docker engine answers (make containers brings one up)")
 def test_the_images_run_as_root_on_a_root_owned_volume_and_as_10001_on_their_own() -> None:
+    if not _engine():
+        pytest.skip("no Docker engine answers (make containers brings one up)")
     done = _run("tests/system/images.sh", timeout=590)
     assert done.returncode == 0, done.stdout + done.stderr

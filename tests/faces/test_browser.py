@@ -8,28 +8,42 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from tests.support import processes
 from tests.support.browser import TELEPHONE, Tab, chromium, screenshot, tab
 from tests.support.history import seed
 from tests.support.processes import API_KEY, Client, Program, free_port
-from tests.support.waiting import eventually
+from tests.support.sessions import reaches, scanned
 
-pytestmark = [pytest.mark.browser, pytest.mark.system, pytest.mark.timeout(300)]
+# One Chromium for all of them: it belongs to the loop of the module.
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.system,
+    pytest.mark.timeout(300),
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 # What is promised of the page; a busy machine gets its second try alone.
 STATUS_TURNS_WITHIN_S = 5.0
 STATUS_SAYS_DOWN_WITHIN_S = 8.0
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
     async with chromium() as running:
         yield running
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def bot(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Program]:
+    """A bot service that several tests share: each has sessions, webhooks and keys of its own, and removes what others count."""
+    async with processes.bot(tmp_path_factory.mktemp("shared")).running() as program:
+        yield program
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def both(tmp_path: Path) -> AsyncIterator[tuple[Program, Program]]:
     """The bot service with the simulator, and its watchdog at the defaults but for the start delay."""
     bot = processes.bot(tmp_path, port=free_port(), WEBHOOK_ALLOW_PRIVATE="true")
@@ -66,28 +80,16 @@ async def simulate(bot: Program, session: str, action: str) -> None:
 
 
 async def paired(bot: Program, *names: str) -> None:
-    """Sessions that are READY, made and scanned through the API."""
+    """Sessions with these names that are READY."""
     async with Client(bot.url) as api:
         for name in names:
-            await api.post("/api/sessions", {"id": name.lower().replace(" ", "-"), "name": name})
-        for name in names:
             session = name.lower().replace(" ", "-")
-            await reaches(api, session, "PAIRING")
-            await api.post(f"/api/sessions/{session}/simulate", {"action": "scan"})
-            await reaches(api, session, "READY")
-
-
-async def reaches(api: Client, session: str, state: str) -> None:
-    async def look() -> bool:
-        return bool((await api.get(f"/api/sessions/{session}"))["state"] == state)
-
-    await eventually(look, every_s=0.1, what=f"{session} being {state}")
+            await api.post("/api/sessions", {"id": session, "name": name})
+            await scanned(api, session)
 
 
 @pytest.mark.long
-async def test_from_the_first_run_to_a_recovered_bot(
-    browser: Browser, both: tuple[Program, Program], tmp_path: Path
-) -> None:
+async def test_from_the_first_run_to_a_recovered_bot(browser: Browser, both: tuple[Program, Program]) -> None:
     bot, watchdog = both
     async with tab(browser) as seen, tab(browser) as status:
         page = seen.page
@@ -102,7 +104,7 @@ async def test_from_the_first_run_to_a_recovered_bot(
         await page.get_by_role("button", name="Create and show the QR code").click()
         code = page.get_by_role("img", name="QR code to scan with WhatsApp")
         await expect(code).to_be_visible()
-        await screenshot(seen, "pairing-light", tmp_path)
+        await screenshot(seen, "pairing-light")
         session = page.url.rpartition("/")[2].split("?")[0]
 
         # Scan: the code goes away and READY comes without a reload of the page.
@@ -119,7 +121,7 @@ async def test_from_the_first_run_to_a_recovered_bot(
         await page.get_by_role("button", name="Send").click()
         await expect(page.locator(".message-text")).to_have_text("Your order is ready.")
         await expect(page.locator(".message-state")).to_have_text("read")
-        await screenshot(seen, "session-light", tmp_path)
+        await screenshot(seen, "session-light")
         await page.evaluate("window.__same_page = true")
 
         # The watchdog sees it running.
@@ -140,7 +142,7 @@ async def test_from_the_first_run_to_a_recovered_bot(
         assert down < STATUS_SAYS_DOWN_WITHIN_S
         await expect(status.page.get_by_text("Decided: down").first).to_be_visible()
         assert await status.axe() == []
-        await screenshot(status, "status-incident", tmp_path, full=True)
+        await screenshot(status, "status-incident", full=True)
 
         # Recovery: the page turns back, the incident is in the list, the session is READY without a new code.
         bot.start()
@@ -161,7 +163,7 @@ async def test_from_the_first_run_to_a_recovered_bot(
 
 @pytest.mark.long
 async def test_every_page_is_clean_in_light_and_dark_for_every_reader(
-    browser: Browser, both: tuple[Program, Program], tmp_path: Path
+    browser: Browser, both: tuple[Program, Program]
 ) -> None:
     bot, watchdog = both
     await paired(bot, "Boutique Lyon", "Support", "Newsletter")
@@ -175,7 +177,7 @@ async def test_every_page_is_clean_in_light_and_dark_for_every_reader(
         events = ["message", "session.*"]
         await api.post("/api/webhooks", {"url": "https://crm.example.com/in", "events": events, "active": False})
     for scheme in ("light", "dark"):
-        async with tab(browser, scheme=scheme) as seen:  # type: ignore[arg-type]
+        async with tab(browser, scheme=scheme) as seen:
             await seen.page.goto(bot.url + "/login")
             assert await seen.axe() == []
             await sign_in(seen, bot)
@@ -183,11 +185,11 @@ async def test_every_page_is_clean_in_light_and_dark_for_every_reader(
                 await seen.page.goto(bot.url + path)
                 await seen.page.wait_for_load_state("load")
                 assert await seen.axe() == [], f"{path} {scheme}"
-                await screenshot(seen, f"{name}-{scheme}", tmp_path)
+                await screenshot(seen, f"{name}-{scheme}")
                 assert await seen.faults() == [], f"{path} {scheme}"
             await seen.page.goto(watchdog.url + "/")
             assert await seen.axe() == [], f"status {scheme}"
-            await screenshot(seen, f"status-{scheme}", tmp_path)
+            await screenshot(seen, f"status-{scheme}")
             assert await seen.faults() == []
 
 
@@ -206,10 +208,7 @@ PAGES = {
 }
 
 
-async def test_the_api_page_shows_every_operation_and_breaks_no_policy(
-    browser: Browser, both: tuple[Program, Program]
-) -> None:
-    bot, _ = both
+async def test_the_api_page_shows_every_operation_and_breaks_no_policy(browser: Browser, bot: Program) -> None:
     async with tab(browser) as seen, Client(bot.url) as api:
         await seen.page.goto(bot.url + "/docs")
         document = await api.get("/api/openapi.json")
@@ -221,7 +220,7 @@ async def test_the_api_page_shows_every_operation_and_breaks_no_policy(
         assert await seen.faults() == []
 
 
-async def test_a_telephone_and_a_french_reader(browser: Browser, both: tuple[Program, Program], tmp_path: Path) -> None:
+async def test_a_telephone_and_a_french_reader(browser: Browser, both: tuple[Program, Program]) -> None:
     bot, watchdog = both
     await paired(bot, "Boutique Lyon", "Support")
     async with Client(bot.url) as api:
@@ -246,14 +245,11 @@ async def test_a_telephone_and_a_french_reader(browser: Browser, both: tuple[Pro
             assert await seen.page.evaluate(SQUEEZED) == [], address
             assert await seen.axe() == [], address
             assert await seen.faults() == [], address
-            await screenshot(seen, name, tmp_path)
+            await screenshot(seen, name)
         await expect(seen.page.get_by_role("status")).to_have_text("Le service fonctionne.")
 
 
-async def test_the_dashboard_works_by_keyboard_and_without_script(
-    browser: Browser, both: tuple[Program, Program]
-) -> None:
-    bot, _ = both
+async def test_the_dashboard_works_by_keyboard_and_without_script(browser: Browser, bot: Program) -> None:
     async with tab(browser, script=False) as seen:
         page = seen.page
         await sign_in(seen, bot)
@@ -268,10 +264,7 @@ async def test_the_dashboard_works_by_keyboard_and_without_script(
         await expect(page.locator("[data-live=facts] .state")).to_have_text("Stopped")
 
 
-async def test_a_webhook_and_a_key_by_keyboard_their_secrets_shown_once(
-    browser: Browser, both: tuple[Program, Program]
-) -> None:
-    bot, _ = both
+async def test_a_webhook_and_a_key_by_keyboard_their_secrets_shown_once(browser: Browser, bot: Program) -> None:
     async with tab(browser) as seen:
         page = seen.page
         await sign_in(seen, bot)

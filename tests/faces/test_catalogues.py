@@ -1,77 +1,89 @@
-"""Every text of the pages has a French one with the same names in it."""
+"""The translators' files are in step with the code, complete and compiled."""
 
 from __future__ import annotations
 
+import io
+import os
 import re
-from collections.abc import Mapping
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from babel.messages import mofile, pofile
+from babel.messages.catalog import Catalog
 
-from bot_service.dashboard import watchdog_strip, wording
-from bot_service.dashboard.french import FRENCH as DASHBOARD
-from bot_service.domain import version_problems
+from bot_service.dashboard import wording
 from bot_service.domain.client_version import Source
+from bot_service.domain.readiness import Suspicion
+from bot_service.domain.reasons import Reason
 from bot_service.domain.states import State
-from bot_service.events.subscriptions import EVENT_TYPES
-from shared.web.ui import words
-from tests.faces.catalogue import of_python, of_templates
+from shared.translation import french
 from tests.support.processes import ROOT
 from watchdog.domain.states import IncidentKind, NoticeKind
 from watchdog.domain.states import State as TargetState
 from watchdog.status import wording as status_wording
-from watchdog.status.french import FRENCH as STATUS
 
-SHARED = ROOT / "shared/web/ui"
-
-
-def texts(folder: Path) -> set[str]:
-    both = of_templates(folder / "templates") | of_python(folder)
-    return both | of_templates(SHARED / "templates") | of_python(SHARED)
+FOLDERS = ("bot_service/dashboard", "watchdog/status", "shared/web/ui")
+NAME = re.compile(r"\{\w+\}")
 
 
-def worded() -> set[str]:
-    found = {*wording.STATE.values(), *wording.REASON.values(), *wording.ADVICE.values()}
-    found |= {*wording.DONE.values(), *wording.PROBLEM.values(), *wording.MESSAGE_STATE}
-    found |= {*wording.ADVICE_OF_STATE.values(), *wording.VERSION_SOURCE.values()}
-    found |= {problem.says for problem in version_problems.PROBLEMS.values()}
-    found |= {*wording.NO_ANSWER.values(), *wording.SCOPE.values(), *EVENT_TYPES.values()}
-    return (found | set(watchdog_strip._SENTENCE.values())) - {""}
+def texts(folder: str) -> Path:
+    return ROOT / folder / "locale/fr/LC_MESSAGES/messages.po"
 
 
-def worded_status() -> set[str]:
-    found = {*status_wording.STATE.values(), *status_wording.SENTENCE.values(), *status_wording.INCIDENT.values()}
-    found |= {*status_wording.REASON.values(), *status_wording.NOTICE.values(), *status_wording.ACTION.values()}
-    lines = {said for said, _ in status_wording.LINE.values()}
-    return found | set(status_wording.RESULT.values()) | lines
+def catalogue(folder: str) -> Catalog:
+    with texts(folder).open("rb") as file:
+        return pofile.read_po(file)
 
 
-CASES = [
-    ("bot_service/dashboard", DASHBOARD, worded()),
-    ("watchdog/status", STATUS, worded_status()),
-]
+def test_the_files_hold_exactly_the_texts_of_the_code() -> None:
+    checked = subprocess.run(
+        [".ci/translations.sh", "--check"],
+        cwd=ROOT, env={"PATH": f"{Path(sys.executable).parent}:{os.defpath}"},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert (checked.returncode, checked.stderr) == (0, "")
 
 
-@pytest.mark.parametrize(("folder", "french", "more"), CASES)
-def test_every_text_has_a_french_one(folder: str, french: Mapping[str, str], more: set[str]) -> None:
-    missing = (texts(ROOT / folder) | more) - set(french) - set(words.FRENCH)
-    assert sorted(missing) == []
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_every_text_is_translated_with_the_names_that_are_filled_in(folder: str) -> None:
+    for message in catalogue(folder):
+        if message.id:
+            ids, strings = (
+                each if isinstance(each, list | tuple) else (each,) for each in (message.id, message.string)
+            )
+            assert all(strings), message.id
+            assert not message.fuzzy, message.id
+            for said in strings:
+                assert set(NAME.findall(str(said))) == set(NAME.findall(str(ids[-1]))), message.id
 
 
-@pytest.mark.parametrize("french", [words.FRENCH, *(case[1] for case in CASES)])
-def test_translations_keep_the_names_that_are_filled_in(french: Mapping[str, str]) -> None:
-    name = re.compile(r"\{\w+\}")
-    assert [text for text, said in french.items() if set(name.findall(text)) != set(name.findall(said))] == []
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_the_compiled_file_is_that_of_the_texts(folder: str) -> None:
+    compiled = io.BytesIO()
+    mofile.write_mo(compiled, catalogue(folder))
+    assert texts(folder).with_suffix(".mo").read_bytes() == compiled.getvalue(), "run make translations"
+
+
+def test_a_program_uses_its_own_text_first_then_the_shared_one() -> None:
+    page = french(ROOT / "watchdog/status", ROOT / "shared/web/ui")
+    assert (page.gettext("Down"), page.gettext("never"), page.gettext("unknown")) == ("En panne", "jamais", "unknown")
 
 
 def test_every_state_has_a_word_and_a_colour_class() -> None:
     assert set(wording.STATE) == set(wording.KIND) == set(State)
 
 
-def test_every_source_of_the_client_version_and_reason_of_a_refusal_has_words() -> None:
+def test_every_source_of_the_client_version_has_words() -> None:
     assert set(wording.VERSION_SOURCE) == set(Source)
-    for reason in ("client_outdated", "client_refused", "fleet_outdated", "fleet_probe", "fleet_recovered"):
-        assert wording.REASON[reason] in DASHBOARD, reason
+
+
+@pytest.mark.parametrize("reason", [*Reason, *Suspicion])
+def test_every_reason_has_wording_in_english_and_french(reason: str) -> None:
+    english = wording.REASON[reason]
+    # Nothing is shown for the steps of an ordinary start.
+    assert english == "" or catalogue("bot_service/dashboard").get(english)
 
 
 def test_every_state_incident_and_notice_of_the_watchdog_has_words() -> None:

@@ -88,7 +88,7 @@ async def test_a_program_that_hangs_is_critical_within_the_timeout(health_server
     assert time.monotonic() - began < 60
 
 
-async def test_nobody_there_is_critical_and_json_says_the_same() -> None:
+async def test_no_program_is_critical_and_json_says_the_same() -> None:
     code, out, _ = await veilleur("check", "--json", BOT_URL=f"http://127.0.0.1:{free_port()}")
     value = json.loads(out)
     assert (code, value["result"], value["exitCode"], value["latencyMs"]) == (2, "CRITICAL", 2, None)

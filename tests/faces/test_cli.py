@@ -1,10 +1,11 @@
-"""``veilleur`` as a process against both running programs: every command, for people and as JSON."""
+"""``veilleur`` against both running programs: every command, for people and as JSON."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
+import re
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -43,14 +44,23 @@ class Terminal:
         return json.loads(out)
 
 
+def rows(out: str) -> list[dict[str, str]]:
+    """The rows of a printed table by column; asserts that each has a value in every column."""
+    head, *lines = [re.split(r" {3,}", line.strip(" ")) for line in out.strip("\n").splitlines()]
+    for cells in lines:
+        assert len(cells) == len(head), out
+        assert not {"", "–", "None"} & set(cells), out
+    return [dict(zip(head, cells, strict=True)) for cells in lines]
+
+
 @pytest.fixture
 async def both(tmp_path: Path, receiver: Receiver) -> AsyncIterator[tuple[Program, Program]]:
     bot = processes.bot(tmp_path)
     watchdog = processes.watchdog(tmp_path, bot.url, ALERT_URLS=f"{receiver.url}/alerts")
-    bot.start()
-    watchdog.start()
     try:
+        bot.start()
         await bot.ready()
+        watchdog.start()
         await watchdog.ready()
         yield bot, watchdog
     finally:
@@ -89,6 +99,9 @@ async def test_a_session_from_its_making_to_its_end(terminal: Terminal, both: tu
         return bool((await terminal.json("sessions", "list", "--state", "ready"))["total"] == 1)
 
     await eventually(ready, what="alice being READY")
+    code, out = await terminal.run("sessions", "list")
+    [row] = rows(out)
+    assert (code, row["Session"], row["State"], row["Owner"]) == (0, "alice", "READY", "main")
     sent = await terminal.json("sessions", "send", "alice", "+33612345678", "Hello")
     assert (sent["direction"], sent["text"]) == ("out", "Hello")
     for command, state in (("stop", "STOPPED"), ("start", "STARTING"), ("restart", "STARTING")):
@@ -109,18 +122,24 @@ async def test_a_pairing_code_and_the_events_of_a_session(terminal: Terminal) ->
 
     made = await eventually(code_came, what="a pairing code")
     assert len(made["code"]) >= 8
-    watching = asyncio.create_task(terminal.run("sessions", "watch", "by-code", "--count", "1", "--json"))
-    while not watching.done():
+    for_people, as_json = (
+        asyncio.create_task(terminal.run("sessions", "watch", "by-code", "--count", "1", *more))
+        for more in ((), ("--json",))
+    )
+    while not (for_people.done() and as_json.done()):
         await terminal.run("sessions", "restart", "by-code")
-        await asyncio.wait({watching}, timeout=1.0)
-    code, out = await watching
+        await asyncio.wait({for_people, as_json}, timeout=1.0)
+    code, out = await as_json
     assert code == 0, out
     assert json.loads(out)["session"] == "by-code"
+    code, out = await for_people
+    assert code == 0, out
+    assert re.fullmatch(r"\d\d:\d\d:\d\d  by-code  session\.\w+(  \w+)?", out.strip()), out
 
 
 async def test_the_watchdogs_commands(terminal: Terminal, receiver: Receiver, both: tuple[Program, Program]) -> None:
     async def up() -> bool:
-        return (await terminal.json("status"))["watchdog"]["state"] == "UP"
+        return bool((await terminal.json("status"))["watchdog"]["state"] == "UP")
 
     await eventually(up, what="the watchdog saying UP")
     code, out = await terminal.run("status")
@@ -135,8 +154,17 @@ async def test_the_watchdogs_commands(terminal: Terminal, receiver: Receiver, bo
     assert code == 2
     code, out = await terminal.run("test-alert")
     assert code == 0, out
-    assert out.count("arrived") == 2  # the log and the webhook
+    assert [row["Result"] for row in rows(out)] == ["arrived", "arrived"]  # the log and the webhook
     await receiver.wait_for(lambda body: "test" in json.dumps(body).lower())
+    both[0].kill()
+
+    async def incident() -> bool:
+        return bool((await terminal.json("incidents"))["incidents"])
+
+    await eventually(incident, what="an incident")
+    code, out = await terminal.run("incidents")
+    [row] = rows(out)
+    assert (code, row["Target"], row["Lasted"]) == (0, "bot", "open")
 
 
 async def test_doctor_names_what_is_wrong_and_what_to_do(terminal: Terminal, both: tuple[Program, Program]) -> None:

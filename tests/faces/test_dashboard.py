@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bot_service import keys
-from bot_service.dashboard.context import DESK
+from bot_service.dashboard.context import DASHBOARD
 from bot_service.domain.client_version import Source
 from bot_service.domain.session_record import SessionRecord
 from bot_service.domain.states import Actor, State, Wanted
@@ -94,7 +94,7 @@ async def test_the_cookie_is_http_only_strict_and_secure_behind_https(bot: Bot) 
 
 async def test_a_wrong_key_and_a_forged_cookie_open_nothing(bot: Bot) -> None:
     assert (await Browser(bot).post("/login", key="wrong-key-0123456789"))[0] == 403
-    good = bot.app[DESK].logins.cookie(None)
+    good = bot.app[DASHBOARD].logins.cookie(None)
     body, _, signature = good.partition(".")
     for forged in (f"{body}.{signature[:-2]}AA", f"{body}.", body, "x.y", "é.é", ""):
         async with bot.client.get("/", cookies={"veilleur": forged}, allow_redirects=False) as answer:
@@ -172,7 +172,7 @@ async def test_a_pairing_code_stays_on_the_page_beside_the_qr_code(bot: Bot, bro
     assert (await browser.post("/sessions/by-code/pairing-code", phone="+49 151 1234567"))[1].endswith(
         "done=pairing-code"
     )
-    code = bot.app[DESK].codes["by-code"].code
+    code = bot.app[DASHBOARD].pairing_codes["by-code"].code
     _, page = await browser.get("/sessions/by-code")
     assert code in page
     assert (await browser.post("/sessions/by-code/pairing-code", phone="abc"))[1].endswith("problem=invalid")
@@ -264,8 +264,8 @@ async def test_a_test_message_is_sent_once_however_often_the_button_is_pressed(b
     await eventually(lambda: len(bot.pool.sent) == 1, what="the message in the engine")
     _, page = await browser.get("/sessions/boutique")
     assert page.count('<p class="message-text">Hello</p>') == 1
-    for wrong in ({"to": "nobody", "text": "Hello"}, {"to": "+33612345678", "text": " "}):
-        assert (await browser.post("/sessions/boutique/messages", **wrong))[1].endswith("problem=invalid")
+    for to, text in (("someone", "Hello"), ("+33612345678", " ")):
+        assert (await browser.post("/sessions/boutique/messages", to=to, text=text))[1].endswith("problem=invalid")
 
 
 async def test_dead_letters_are_listed_and_sent_again(tmp_path: Path) -> None:
@@ -382,8 +382,8 @@ async def test_a_session_says_how_the_client_version_concerns_it(
     bot: Bot, browser: Browser, state_: State, reason: str, expected: str
 ) -> None:
     supervisor = bot.app[keys.SESSIONS].supervisor
-    times = dict.fromkeys(("created_ms", "since_ms", "active_ms"), supervisor.now_ms())
-    actor = Actor.OPERATOR if state_ is State.OUTDATED else Actor.NOBODY
+    times: dict[str, Any] = dict.fromkeys(("created_ms", "since_ms", "active_ms"), supervisor.now_ms())
+    actor = Actor.OPERATOR if state_ is State.OUTDATED else Actor.NONE
     record = SessionRecord(
         id="one", owner="main", name="One", state=state_, wanted=Wanted.RUN, reason=reason, actor=actor, **times
     )
@@ -399,7 +399,7 @@ async def test_pages_answer_in_50_ms_with_1000_sessions(bot: Bot, browser: Brows
     supervisor = bot.app[keys.SESSIONS].supervisor
     now_ms = supervisor.now_ms()
     for number in range(1000):
-        kept = {"created_ms": now_ms, "since_ms": now_ms, "active_ms": now_ms}
+        kept: dict[str, Any] = {"created_ms": now_ms, "since_ms": now_ms, "active_ms": now_ms}
         supervisor.add(SessionRecord(id=f"s-{number:04d}", owner=f"owner-{number % 7}", name=f"Shop {number}", **kept))
     for path in ("/", "/?page=20", "/?search=shop+99", "/?state=STOPPED", "/sessions/s-0500", "/deliveries", "/live"):
         await browser.get(path)

@@ -100,7 +100,11 @@ async def test_the_api_tests_a_webhook_alike(bot: Bot, receiver: Receiver) -> No
 async def test_a_webhook_of_one_session_is_listed_there_and_deleted(bot: Bot, browser: Browser) -> None:
     await bot.call("POST", "/api/sessions", {"id": "boutique", "start": False})
     assert 'value="boutique"' in (await browser.get("/webhooks?session=boutique"))[1]
-    fields = {"url": "https://shop.example.com/one", "session": "boutique", "events": ["message", "session.state"]}
+    fields: dict[str, Any] = {
+        "url": "https://shop.example.com/one",
+        "session": "boutique",
+        "events": ["message", "session.state"],
+    }
     status, target = await browser.post("/webhooks", **fields)
     assert (status, target.partition("&")[0]) == (303, "/webhooks?session=boutique")
     await browser.post("/webhooks", url="https://shop.example.com/all", events=["message"])
@@ -215,7 +219,13 @@ async def test_keys_are_for_administrators(bot: Bot) -> None:
     "path", ["/webhooks", "/keys", "/webhooks/wh-1/test", "/webhooks/wh-1/delete", "/keys/k/revoke"]
 )
 async def test_a_form_from_elsewhere_does_nothing(bot: Bot, browser: Browser, path: str) -> None:
-    fields = {"url": "https://evil.example", "events": ["*"], "name": "evil", "owner": "evil", "scopes": ["admin"]}
+    fields: dict[str, Any] = {
+        "url": "https://evil.example",
+        "events": ["*"],
+        "name": "evil",
+        "owner": "evil",
+        "scopes": ["admin"],
+    }
     for headers, token in (({"Sec-Fetch-Site": "cross-site"}, browser.token), ({"Sec-Fetch-Site": "same-origin"}, "x")):
         status, _ = await browser.post(path, headers=headers, **{**fields, "token": token})
         assert status == 403

@@ -15,11 +15,11 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from bot_service.api.server.openapi import TAGS
-from bot_service.api.sessions.openapi import OPERATIONS
+from bot_service.api.server.routes import ROUTES
+from bot_service.domain.states import State
 from bot_service.events.subscriptions import EVENT_TYPES
-from tests.support.bot_app import Bot, running
+from tests.support.bot_app import Bot, is_in, running
 from tests.support.processes import API_KEY, ROOT, WATCHDOG_TOKEN
-from tests.support.waiting import eventually
 
 # Pages for people, not part of the API.
 PAGES = {"/", "/new", "/login", "/logout", "/live", "/events", "/docs", "/deliveries", "/webhooks", "/keys"}
@@ -51,21 +51,23 @@ def routes_of(bot: Bot) -> set[tuple[str, str]]:
 
 
 async def test_every_route_of_the_api_is_described_and_nothing_else_is(bot: Bot) -> None:
-    described = [(each.method, each.path) for each in OPERATIONS]
+    described = [(each.method, each.path) for each in ROUTES]
     assert len(set(described)) == len(described)
     assert set(described) == routes_of(bot)
 
 
 def test_every_operation_says_what_it_does_and_has_a_known_tag() -> None:
-    for each in OPERATIONS:
+    for each in ROUTES:
         assert len(each.summary) > 3, each.path
-        assert len(each.about) > 10, each.path
+        assert len(each.description) > 10, each.path
         assert each.tag in TAGS
-        assert all(answer.about for answer in each.answers.values())
-    assert len({each.id for each in OPERATIONS}) == len(OPERATIONS)
+        assert all(response.description for response in each.responses.values())
+    assert len({each.id for each in ROUTES}) == len(ROUTES)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "bot_service" / "api").glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "bot_service" / "api").rglob("*.py")), ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
 def test_no_handler_renders_what_no_type_describes(path: Path) -> None:
     for call in (each for each in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(each, ast.Call)):
         if isinstance(call.func, ast.Name) and call.func.id == "json_response":
@@ -103,12 +105,12 @@ async def test_an_encoded_body_is_answered_as_described(bot: Bot, document: dict
 
 
 async def test_what_webhooks_get_is_described_with_every_type_of_event(document: dict[str, Any]) -> None:
-    told = document["webhooks"]["event"]["post"]
-    assert all(f"`{name}`" in told["description"] for name in EVENT_TYPES)
-    [content] = told["requestBody"]["content"].values()
+    posted = document["webhooks"]["event"]["post"]
+    assert all(f"`{name}`" in posted["description"] for name in EVENT_TYPES)
+    [content] = posted["requestBody"]["content"].values()
     schema = {**content["schema"], "components": document["components"]}
     assert list(Draft202012Validator(schema).iter_errors(content["example"])) == []
-    assert {each["name"] for each in told["parameters"]} == {"webhook-id", "webhook-timestamp", "webhook-signature"}
+    assert {each["name"] for each in posted["parameters"]} == {"webhook-id", "webhook-timestamp", "webhook-signature"}
 
 
 # What must wait for a phone when its example is run; every other one has a linked phone.
@@ -116,41 +118,31 @@ BEFORE_PAIRING = {"post_api_sessions_id_pairing_code", "post_api_sessions"}
 
 
 @pytest.mark.parametrize(
-    "operation", [each for each in OPERATIONS if each.body is not None], ids=lambda operation: operation.id
+    "operation", [each for each in ROUTES if each.body is not None], ids=lambda operation: operation.id
 )
 async def test_the_example_of_every_body_is_run_and_answered_as_described(bot: Bot, operation: Any) -> None:
     names = {"id": "boutique"}
     if operation.id != "post_api_sessions":
         await bot.call("POST", "/api/sessions", {"id": "boutique"})
     if operation.id not in BEFORE_PAIRING:
-        await paired(bot, "boutique")
+        await linked(bot, "boutique")
     _, webhook = await bot.call("POST", "/api/webhooks", {"url": "https://shop.example.com/hook"})
     names["webhookId"] = webhook["id"]
     body = {**operation.example, "webhook": webhook["id"]} if "webhook" in operation.example else operation.example
     path = re.sub(r"\{(\w+)\}", lambda match: names[match[1]], operation.path)
     key = WATCHDOG_TOKEN if operation.tag == "Watchdog" else API_KEY
     status, answer = await bot.call(operation.method, path, body, key=key)
-    assert status in operation.answers, (status, answer)
-    kind = operation.answers[status].kind
+    assert status in operation.responses, (status, answer)
+    kind = operation.responses[status].type
     if kind is not None and kind is not str:
         msgspec.convert(answer, kind)
 
 
-async def paired(bot: Bot, session: str) -> None:
-    """A session with a linked phone."""
-
-    async def state() -> str:
-        return str((await bot.call("GET", f"/api/sessions/{session}"))[1]["state"])
-
-    async def waits() -> bool:
-        return await state() == "PAIRING"
-
-    async def ready() -> bool:
-        return await state() == "READY"
-
-    await eventually(waits, what="a session that waits for a phone")
+async def linked(bot: Bot, session: str) -> None:
+    """A phone scans the code of a session that is there."""
+    await is_in(bot, session, State.PAIRING)
     bot.pool.pair(session)
-    await eventually(ready, what="a session that is READY")
+    await is_in(bot, session, State.READY)
 
 
 async def test_the_page_of_the_api_serves_swagger_ui_from_here(bot: Bot) -> None:

@@ -9,11 +9,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from tests.support import processes
+from tests.support.examples import examples
 from tests.support.processes import Client, Program
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.system, pytest.mark.properties, pytest.mark.timeout(600)]
 
 # Streams have no end, and one of the others is the watchdog's own (its token is used in tests of the watchdog).
 STREAMS = r"/api/(events|heartbeat)$"
@@ -21,9 +23,9 @@ CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,re
 SCHEMATHESIS = shutil.which("schemathesis", path=str(Path(sys.executable).parent)) or "schemathesis"
 
 
-@pytest.fixture
-async def bot(tmp_path: Path) -> AsyncIterator[Program]:
-    started = processes.bot(tmp_path)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def bot(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Program]:
+    started = processes.bot(tmp_path_factory.mktemp("described"))
     started.start()
     try:
         await started.ready()
@@ -34,10 +36,10 @@ async def bot(tmp_path: Path) -> AsyncIterator[Program]:
         started.close()
 
 
-async def run(bot: Program, key: str | None, phases: str, examples: int) -> str:
+async def conforms(bot: Program, key: str | None, phases: str) -> str:
     arguments = [
         SCHEMATHESIS, "run", f"{bot.url}/api/openapi.json", "--checks", CHECKS, "--phases", phases,
-        "--max-examples", str(examples), "--exclude-path-regex", STREAMS, "--seed", "1", "--no-color",
+        "--max-examples", str(examples(1)), "--exclude-path-regex", STREAMS, "--seed", "1", "--no-color",
     ]  # fmt: skip
     if key is not None:
         arguments += ["-H", f"Authorization: Bearer {key}"]
@@ -56,7 +58,7 @@ async def run(bot: Program, key: str | None, phases: str, examples: int) -> str:
 
 @pytest.mark.long
 async def test_the_administrators_key_meets_no_5xx_and_only_described_answers(bot: Program) -> None:
-    text = await run(bot, processes.API_KEY, "examples,coverage,fuzzing", 5)
+    text = await conforms(bot, processes.API_KEY, "examples,coverage,fuzzing")
     assert "Tested: 0" not in text
     assert not [event for event in bot.events() if event.get("event") == "http.crash"]
 
@@ -66,8 +68,8 @@ async def test_a_scoped_key_meets_no_5xx_and_only_described_answers(bot: Program
         made = await api.post("/api/keys", {"name": "Shop", "owner": "shop", "scopes": ["session", "read", "send"]})
     async with Client(bot.url, made["key"]) as own:
         await own.post("/api/sessions", {"id": "shop-1"})
-    await run(bot, made["key"], "examples,fuzzing", 4)
+    await conforms(bot, made["key"], "examples,fuzzing")
 
 
 async def test_without_a_key_everything_that_needs_one_says_so(bot: Program) -> None:
-    await run(bot, None, "examples,fuzzing", 2)
+    await conforms(bot, None, "examples,fuzzing")

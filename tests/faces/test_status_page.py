@@ -48,14 +48,14 @@ async def test_the_page_answers_in_french_by_browser_and_by_choice(watchdog: Run
         assert not answer.headers.get("Location", "/").startswith("//")
 
 
-async def test_a_dead_bot_is_told_with_its_incident_and_every_step(tmp_path: Path) -> None:
+async def test_a_dead_bot_is_shown_with_its_incident_and_every_step(tmp_path: Path) -> None:
     async with running_watchdog(tmp_path, f"http://127.0.0.1:{free_port()}") as running:
         page = await shows(running, "The bot service is down.")
         assert "connection refused" in page
         assert "Decided: down" in page
-        told = await shows(running, "log: arrived")
-        assert "Latest notices" in told
-        assert "The bot service: is down" in told
+        page = await shows(running, "log: arrived")
+        assert "Latest notices" in page
+        assert "The bot service: is down" in page
         await shows(running, "Le service est en panne.", **{"Accept-Language": "fr"})
 
 

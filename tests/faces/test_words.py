@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from shared.translation import ENGLISH, french
 from shared.web.ui.words import Words, language_of
+from tests.support.processes import ROOT
 
 EN, FR = (
-    Words("en", {}),
-    Words("fr", {"{n} session": "{n} session", "{n} sessions": "{n} sessions", "Hello": "Bonjour"}),
+    Words("en", ENGLISH),
+    Words("fr", french(ROOT / "bot_service/dashboard", ROOT / "shared/web/ui")),
 )
 
 
@@ -32,10 +34,12 @@ def test_the_readers_choice_wins_over_the_browsers(cookie: str | None, accept: s
 
 
 def test_a_text_without_translation_stays_english_and_counting_follows_the_language() -> None:
-    assert FR("Hello") == "Bonjour"
+    assert FR("Search") == "Chercher"
+    assert (FR(""), EN("")) == ("", "")
     assert FR("Untranslated {n}", n=1) == "Untranslated 1"
-    assert EN.many(0, "{n} session", "{n} sessions") == "0 sessions"
-    assert FR.many(0, "{n} session", "{n} sessions") == "0 session"
+    assert EN.many(0, "{n} day old", "{n} days old") == "0 days old"
+    assert FR.many(0, "{n} day old", "{n} days old") == "vieille de 0 jour"
+    assert FR.many(1_000_000, "{n} day old", "{n} days old") == "vieille de 1\u202f000\u202f000 jours"
 
 
 @pytest.mark.parametrize(
@@ -59,7 +63,7 @@ def test_a_ratio_is_never_rounded_up_to_a_hundred_per_cent() -> None:
     assert FR.percent(0.9995) == "99,95\u202f%"
 
 
-def test_moments_are_told_relative_to_now() -> None:
+def test_moments_are_relative_to_now() -> None:
     now = datetime(2026, 11, 23, 9, 16, tzinfo=UTC)
     assert EN.ago(now - timedelta(seconds=75), now) == "1\u00a0min ago"
     assert FR.ago(now - timedelta(seconds=75), now) == "il y a 1\u00a0min"

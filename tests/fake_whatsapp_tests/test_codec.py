@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.fake_whatsapp import codec
 from tests.fake_whatsapp.jid import JID, SERVER, group_jid, lid_jid, phone_jid
 from tests.fake_whatsapp.nodes import Node
+from tests.support.examples import examples
 
 words = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12)
 jids = st.sampled_from(
@@ -24,7 +25,7 @@ nodes = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(50))
 @given(nodes)
 def test_an_element_survives_the_wire(node: Node) -> None:
     assert codec.decode(codec.encode(node)) == node

@@ -12,6 +12,7 @@ from tests.fake_whatsapp import xeddsa
 from tests.fake_whatsapp.keys import KeyPair
 from tests.fake_whatsapp.sender_keys import OtherSenderKey, OwnSenderKey, SenderKeyError
 from tests.fake_whatsapp.signal_session import Bundle, DeviceKeys, Session, SessionError
+from tests.support.examples import examples
 
 
 def bundle_of(keys: DeviceKeys, *, one_time: bool) -> Bundle:
@@ -44,7 +45,7 @@ def test_a_session_opens_with_and_without_a_one_time_prekey(one_time: bool) -> N
     assert alice.seal(b"again")[0] == "msg"
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(10))
 @given(st.integers(0, 2**32))
 def test_a_long_talk_both_ways_out_of_order_is_read_completely(seed: int) -> None:
     chance = random.Random(seed)
@@ -103,7 +104,7 @@ def test_a_sender_key_is_read_from_its_distribution_on_and_each_message_once() -
         other.open(OwnSenderKey().seal(b"stranger"))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(5))
 @given(st.binary(max_size=200))
 def test_a_signature_verifies_and_a_changed_message_does_not(message: bytes) -> None:
     key = KeyPair()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ async def fast_service(
         bot = Bot(app, http, None)  # type: ignore[arg-type]
         for session in sessions:
             await bot.call("POST", "/api/sessions", {"id": session})
-            await eventually(lambda session=session: _is_ready(bot, session), what=f"{session} READY")
+            await eventually(partial(_is_ready, bot, session), what=f"{session} READY")
         yield bot, clock
 
 

@@ -149,7 +149,7 @@ async def down_for_an_hour(folder: Path) -> Row:
     """On a clock that runs sixty times as fast: asked ever more rarely, and everything once in order after it came back."""
     factor, hour_s = 60, 3600.0
     port, receiver = free_port(), Receiver()
-    env = {"WEBHOOK_ALLOW_PRIVATE": "true", "FRAME_FRESH_FOR": "1h"}
+    env: dict[str, Any] = {"WEBHOOK_ALLOW_PRIVATE": "true", "FRAME_FRESH_FOR": "1h"}
     async with Receiver() as good, fast_service(folder, factor, "one", **env) as (bot, clock):
         await bot.call("POST", "/api/webhooks", {"url": good.url, "events": ["message"]})
         _, made = await bot.call("POST", "/api/webhooks", {"url": f"http://127.0.0.1:{port}", "events": ["message"]})

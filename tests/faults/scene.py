@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 
 from tests.support.processes import Client, Program, bot
+from tests.support.sessions import reaches
 from tests.support.waiting import PATIENCE_S, eventually
 
 # Probes every 3 s instead of 2 minutes, so that silence is noticed while somebody waits for it.
@@ -78,11 +79,7 @@ class Scene:
         return list(reversed((await self.client.get(f"/api/sessions/{session}/transitions"))["transitions"]))
 
     async def reaches(self, session: str, state: str, within_s: float = PATIENCE_S) -> dict[str, Any]:
-        async def look() -> Any:
-            view = await self.client.get(f"/api/sessions/{session}")
-            return view if view["state"] == state else None
-
-        return dict(await eventually(look, within_s=within_s, what=f"{session} being {state}"))
+        return await reaches(self.client, session, state, within_s=within_s)
 
     async def passes(
         self, session: str, *wanted: tuple[str, str], after: int = 0, within_s: float = PATIENCE_S
@@ -188,7 +185,8 @@ class Scene:
 @asynccontextmanager
 async def service(folder: Path, *more: str, **env: str) -> AsyncIterator[Scene]:
     """The service, with the sessions ``one``, ``other`` and ``more`` READY."""
-    program = bot(folder, **(FAST | env))
+    settings: dict[str, Any] = FAST | env
+    program = bot(folder, **settings)
     program.start()
     try:
         await program.ready()

@@ -26,4 +26,5 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 )
 async def test_a_fault_has_its_reaction(tmp_path: Path, fault: Fault) -> None:
     row = await fault.run(tmp_path)
+    assert row.reaction
     print(f"{fault.name}: {row.reaction} [{row.took_s} s, {row.until}] {row.answers}")

@@ -18,6 +18,7 @@ import yaml
 from tests.support.monitoring import MONITORING, Alertmanager, Prometheus
 from tests.support.processes import Client, Program, bot, watchdog
 from tests.support.receiver import Receiver
+from tests.support.sessions import scanned
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.prometheus, pytest.mark.system, pytest.mark.xdist_group("prometheus")]
@@ -74,18 +75,7 @@ async def _prepare(service: Program, real: Program, guard: Program, prometheus: 
     async with Client(service.url) as client:
         await client.post("/api/sessions", {"id": "alice"})
 
-        async def state() -> str:
-            return str((await client.get("/api/sessions/alice"))["state"])
-
-        async def is_pairing() -> bool:
-            return await state() == "PAIRING"
-
-        async def is_ready() -> bool:
-            return await state() == "READY"
-
-        await eventually(is_pairing, what="PAIRING")
-        await client.post("/api/sessions/alice/simulate", {"action": "scan"})
-        await eventually(is_ready, what="READY")
+        await scanned(client, "alice")
         for number in range(3):
             await client.post(
                 "/api/sessions/alice/simulate",

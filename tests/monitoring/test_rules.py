@@ -13,7 +13,7 @@ from tests.support.monitoring import MONITORING
 from tests.support.processes import ROOT
 
 RULES = sorted((MONITORING / "rules").glob("*.yml"))
-TESTS = MONITORING / "tests" / "alerts.yml"
+CASES = sorted((MONITORING / "tests").glob("alerts*.yml"))
 SEVERITIES = {"page", "ticket", "none"}
 
 
@@ -35,12 +35,21 @@ def test_promtool_accepts_the_configuration_and_the_rules() -> None:
 
 @pytest.mark.prometheus
 @pytest.mark.long
-def test_every_case_of_the_rule_tests_holds() -> None:
-    _promtool("test", "rules", str(TESTS))
+@pytest.mark.parametrize(
+    "cases",
+    [
+        "alerts.yml",
+        "alerts_by_the_minute.yml",
+        # Seven hours in steps of 15 s cost as much processor time as all the others.
+        pytest.param("alerts_over_hours.yml", marks=pytest.mark.deep),
+    ],
+)
+def test_every_case_of_the_rule_tests_holds(cases: str) -> None:
+    _promtool("test", "rules", str(MONITORING / "tests" / cases))
 
 
 def test_every_alert_has_a_case_that_fires_and_one_that_does_not() -> None:
-    cases = yaml.safe_load(TESTS.read_text(encoding="utf-8"))["tests"]
+    cases = [case for path in CASES for case in yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]]
     fires: set[str] = set()
     silent: set[str] = set()
     for check in (check for case in cases for check in case["promql_expr_test"]):

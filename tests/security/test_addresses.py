@@ -63,7 +63,7 @@ def test_what_can_be_seen_from_the_url_alone_is_said_early(url: str) -> None:
 
 
 class Rebinding(AbstractResolver):
-    """A name that was public when it was looked at and is ours when it is dialled."""
+    """A name that was public when it was checked and is private when it is dialled."""
 
     def __init__(self, port: int) -> None:
         self._port = port

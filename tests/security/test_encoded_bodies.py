@@ -130,7 +130,7 @@ async def test_packed_bodies_of_strangers_stop_neither_program(running: Running,
             async with http.get(f"{program.url}/health") as response:
                 assert response.status == 200
     assert set(await asyncio.wait_for(sent, PATIENCE_S)) <= {403, 415}
-    # Unpacking what was sent takes a minute of processor time, and 125 GB that somebody has to hold or throw away.
+    # Unpacking what was sent takes a minute of processor time, and 125 GB to hold or discard.
     assert sum(process.cpu_times()[:2]) - seconds < 5
     assert process.memory_info().rss - resident < 150 * 2**20
     assert program.process.poll() is None

@@ -22,7 +22,7 @@ WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 @pytest.fixture
-async def told(tmp_path: Path) -> AsyncIterator[tuple[Program, Program, list[str]]]:
+async def used_programs(tmp_path: Path) -> AsyncIterator[tuple[Program, Program, list[str]]]:
     """Both programs after a session was paired, used, refused and lost; with all QR and pairing codes that were shown."""
     service = bot(tmp_path, LOG_LEVEL="debug", METRICS_TOKEN=METRICS_TOKEN)
     guard = watchdog(
@@ -79,9 +79,9 @@ async def _use(service: Program) -> list[str]:
 
 
 async def test_no_secret_and_nobodys_number_or_words_leave_by_logs_metrics_or_public_reads(
-    told: tuple[Program, Program, list[str]],
+    used_programs: tuple[Program, Program, list[str]],
 ) -> None:
-    service, guard, codes = told
+    service, guard, codes = used_programs
     shown = {"log of the bot": service.output(), "log of the watchdog": guard.output()}
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {METRICS_TOKEN}"}) as http:
         for program, path in (
@@ -113,8 +113,10 @@ async def test_no_secret_and_nobodys_number_or_words_leave_by_logs_metrics_or_pu
     assert codes
 
 
-async def test_no_label_of_a_metric_names_a_session_or_a_person(told: tuple[Program, Program, list[str]]) -> None:
-    service, guard, _ = told
+async def test_no_label_of_a_metric_names_a_session_or_a_person(
+    used_programs: tuple[Program, Program, list[str]],
+) -> None:
+    service, guard, _ = used_programs
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {METRICS_TOKEN}"}) as http:
         for program in (service, guard):
             async with http.get(f"{program.url}/metrics") as response:

@@ -1,4 +1,4 @@
-"""What has come to live for long is left out of collections when there is much of it; garbage never is."""
+"""Many long-lived objects are excluded from collections; garbage never is."""
 
 from __future__ import annotations
 

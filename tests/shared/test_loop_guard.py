@@ -1,4 +1,4 @@
-"""A stalled loop is seen from a thread: it answers 503 in its place, dumps stacks, and ends the process."""
+"""A thread notices a stalled loop: it answers 503, dumps stacks and ends the process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from shared.web import livez, server
 async def main(port, stall_s, kill_s):
     sockets = server.listening_sockets("127.0.0.1", port)
     guard = LoopGuard(stamp_s=0.05, dump_s=0.6, kill_s=kill_s)
-    answerer = livez.StallAnswerer(guard, sockets, after_s=0.5)
+    answerer = livez.StallResponder(guard, sockets, after_s=0.5)
     app = web.Application()
     app.router.add_get("/livez", livez.handler(guard))
     async def begin(app):

@@ -26,7 +26,7 @@ def test_a_stall_is_one_long_turn_and_waiting_is_none() -> None:
     with asyncio.Runner(loop_factory=turns.new_loop) as runner:
         runner.run(work())
     assert longer_than(turns, 0.05) >= 1
-    # The stall and no sleep: a machine under load may make a turn longer, never the sum of all as long as the sleep.
+    # The stall and no sleep: load may make a turn longer, but not the sum as long as the sleep.
     assert 0.06 <= turns.total_s < 2.0
 
 
@@ -43,28 +43,28 @@ def test_the_histogram_is_cumulative_and_complete() -> None:
     assert "loop_turn_seconds_count 3.0" in text
 
 
-async def test_a_breath_is_spent_after_its_time_and_whole_after_a_turn_of_others() -> None:
+async def test_a_budget_is_spent_after_its_time_and_whole_after_a_turn_of_others() -> None:
     others = 0
 
     async def other() -> None:
         nonlocal others
         others += 1
 
-    breath = CooperativeLoop(0.01)
-    assert not breath.spent
+    budget = CooperativeLoop(0.01)
+    assert not budget.spent
     time.sleep(0.011)  # noqa: ASYNC251  work
-    assert breath.spent
+    assert budget.spent
     task = asyncio.create_task(other())
-    await breath.take()
-    assert (others, breath.spent) == (1, False)
+    await budget.take()
+    assert (others, budget.spent) == (1, False)
     await task
 
 
 async def test_many_tasks_at_once_share_turns_and_keep_their_order() -> None:
-    breath, done, turns = SharedCooperativeLoop(0.005), [], 0
+    budget, done, turns = SharedCooperativeLoop(0.005), [], 0
 
     async def work(number: int) -> None:
-        await breath.turn()
+        await budget.turn()
         time.sleep(0.002)  # noqa: ASYNC251  work
         done.append(number)
 

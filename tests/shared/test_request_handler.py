@@ -1,4 +1,4 @@
-"""Connections: no body is unpacked, an answer reaches whoever still sends, and what comes after it is not read."""
+"""No body is unpacked, an answer reaches a client that still sends, the rest is not read."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PLAIN = b'{"to": "x"}'
 
 @dataclass
 class Served:
-    """``seen`` has every request that came as far as the handler; each is asked for its token there."""
+    """``seen`` has every request that reached the handler, which checks its token."""
 
     address: tuple[str, int]
     runner: web.AppRunner
@@ -61,7 +61,7 @@ async def serving(*middlewares: Middleware) -> AsyncIterator[Served]:
 
 @pytest.fixture
 async def served(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
-    monkeypatch.setattr(request_handler, "DROPPED_S", 10 * PATIENCE_S)  # no test passes because this time is over
+    monkeypatch.setattr(request_handler, "DROPPED_S", 10 * PATIENCE_S)  # never over in a test
     async with serving(middleware.problems(SystemClock())) as found:
         yield found
 

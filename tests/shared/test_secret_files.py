@@ -1,4 +1,4 @@
-"""A secret made at first start is made once, whoever comes first, and readable by its owner only."""
+"""A secret of the first start is made once and readable by its owner only."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Example(CommonSettings):
     interval_ms: int = setting("KEEP_ALIVE_INTERVAL", duration(100, 86_400_000), default=600_000, about="Time between")
     enabled: bool = setting("KEEP_ALIVE_ENABLED", boolean(), default=True, about="Whether")
     bot_url: str = setting("BOT_URL", url(), default="http://127.0.0.1:3000", about="Where")
-    alert_urls: tuple[Secret, ...] = setting("ALERT_URLS", secret_urls(), default=(), about="Whom to tell")
+    alert_urls: tuple[Secret, ...] = setting("ALERT_URLS", secret_urls(), default=(), about="Who is notified")
     canaries: tuple[str, ...] = setting("CANARY_URLS", urls(), default=(), about="What else to reach")
     repair: tuple[str, ...] = setting("REMEDIATION", choices("bot", "docker"), default=(), about="How to repair")
 

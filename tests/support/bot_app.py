@@ -11,12 +11,16 @@ from typing import Any
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from bot_service import keys
 from bot_service.app import build_app
+from bot_service.domain.states import State
 from bot_service.settings import BotSettings
 from shared.clock import Clock
 from shared.settings import load
 from tests.support.fake_pool import FakePool
 from tests.support.processes import API_KEY, WATCHDOG_TOKEN
+from tests.support.template import empty_store
+from tests.support.waiting import eventually
 
 
 def settings(data_dir: Path, **env: str) -> BotSettings:
@@ -59,6 +63,22 @@ async def running(
 ) -> AsyncIterator[Bot]:
     """Started and, at the end, stopped."""
     pool = pool or FakePool(online=True)
+    empty_store(data_dir)
     app = build_app(settings(data_dir, **env), pool=pool, clock=clock)
     async with TestClient(TestServer(app)) as client:
         yield Bot(app, client, pool)
+
+
+async def paired(bot: Bot, *sessions: str) -> None:
+    """New sessions with a linked phone, READY."""
+    for session in sessions:
+        await bot.call("POST", "/api/sessions", {"id": session})
+        await is_in(bot, session, State.PAIRING)
+        bot.pool.pair(session)
+        await is_in(bot, session, State.READY)
+
+
+async def is_in(bot: Bot, session: str, state: State) -> None:
+    """Wait until the session is in ``state``."""
+    registry = bot.app[keys.SESSIONS].registry
+    await eventually(lambda: (r := registry.get(session)) and r.state is state, what=f"{session} being {state}")

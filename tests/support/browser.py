@@ -112,8 +112,10 @@ def _request(tab: Tab, url: str) -> None:
         tab.wrong.append(f"foreign request: {url}")
 
 
-async def screenshot(tab: Tab, name: str, tmp_path: Path, *, full: bool = False) -> None:
-    """Into the folder named by SCREENSHOTS (``make screenshots`` gives docs/screenshots), else where it is thrown away."""
-    folder = Path(os.environ.get("SCREENSHOTS") or tmp_path)
+async def screenshot(tab: Tab, name: str, *, full: bool = False) -> None:
+    """Into the folder named by SCREENSHOTS (``make screenshots`` gives docs/screenshots); without it, nothing is drawn."""
+    if not os.environ.get("SCREENSHOTS"):
+        return
+    folder = Path(os.environ["SCREENSHOTS"])
     folder.mkdir(parents=True, exist_ok=True)
     await tab.page.screenshot(path=folder / f"{name}.png", full_page=full, animations="disabled")

@@ -58,6 +58,11 @@ class FakeClock:
         return self._elapsed_s
 
     @property
+    def sleeping(self) -> int:
+        """How many wait for this clock."""
+        return sum(not wake.done() for _, _, wake in self._sleepers)
+
+    @property
     def now_ms(self) -> int:
         return int(self.now().timestamp() * 1000)
 
@@ -66,7 +71,7 @@ class FakeClock:
         self._step_s += seconds
 
     def stall(self, seconds: float) -> None:
-        """Time passes and nobody runs: whoever sleeps wakes late, at the next :meth:`advance`."""
+        """Time passes while no task runs: sleepers wake late, at the next :meth:`advance`."""
         self._elapsed_s += seconds
 
     async def advance(self, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""A channel in memory that is told how to answer: what it took, when, and what it refused."""
+"""A channel in memory with answers that the test sets; keeps what it took, when, and what it refused."""
 
 from __future__ import annotations
 
@@ -25,9 +25,8 @@ class FakeNotifier:
     taken: list[tuple[float, Notice]] = field(default_factory=list)
     tried: list[tuple[float, Notice]] = field(default_factory=list)
 
-    @property
-    def label(self) -> str:
-        return f"fake {self.channel}"
+    def __post_init__(self) -> None:
+        self.label = f"fake {self.channel}"
 
     async def send(self, notice: Notice) -> Delivered:
         self.tried.append((self.clock.monotonic(), notice))

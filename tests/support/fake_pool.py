@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from bot_service.domain.message import OutgoingMessage, Sent
-from bot_service.domain.ports import EngineSignal
+from bot_service.domain.session_record import Signal
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.port import EngineError
+from shared.hooks import Hook
 
 
 class FakePool:
@@ -28,8 +28,8 @@ class FakePool:
         self.hang: set[str] = set()
         self._released = asyncio.Event()
         self.ages: dict[str, tuple[int | None, int | None]] = {}
-        self._listeners: list[Callable[[EngineSignal], None]] = []
-        self._journals: list[Callable[[str, int], None]] = []
+        self.signals: Hook[[str, int, Signal]] = Hook()
+        self.journals: Hook[[str, int]] = Hook()
         self._count = 0
         self.opened = False
         self.announced: list[int] = []
@@ -52,9 +52,7 @@ class FakePool:
 
     def emit(self, session: str, kind: SignalKind, **data: Any) -> None:
         """A signal of the client that runs now."""
-        told = EngineSignal(session, self.running.get(session, self._count), kind.value, 0, data)
-        for listener in self._listeners:
-            listener(told)
+        self.signals(session, self.running.get(session, self._count), Signal(kind, data))
 
     def pair(self, session: str) -> None:
         """What a scan leads to."""
@@ -187,14 +185,3 @@ class FakePool:
 
     def frame_ages_ms(self, session: str) -> tuple[int | None, int | None]:
         return self.ages.get(session, (0, None))
-
-    def on_signal(self, listener: Callable[[EngineSignal], None]) -> None:
-        self._listeners.append(listener)
-
-    def on_journal(self, listener: Callable[[str, int], None]) -> None:
-        self._journals.append(listener)
-
-    def journal(self, name: str, end: int) -> None:
-        """Tell that a worker's journal grew."""
-        for listener in self._journals:
-            listener(name, end)

@@ -16,7 +16,6 @@ class FakeRemediator:
 
     clock: Clock
     name: str = "docker"
-    actions: tuple[str, ...] = ("restart_container",)
     result: str = "done"
     takes_s: float = 0.0
     hang: bool = False

@@ -110,11 +110,11 @@ class Folded:
     @property
     def kinds(self) -> list[str]:
         """``down`` for an incident opened, ``-down`` for one closed, in order."""
-        told = []
+        kinds = []
         for step in self.steps:
-            told += [f"-{incident.kind}" for incident in step.closed]
-            told += [str(incident.kind) for incident in step.opened]
-        return told
+            kinds += [f"-{incident.kind}" for incident in step.closed]
+            kinds += [str(incident.kind) for incident in step.opened]
+        return kinds
 
     @property
     def states(self) -> list[State]:

@@ -54,7 +54,7 @@ def _pings(ledger: sqlite3.Connection, now_ms: int) -> None:
     for number in range(DAY_MS // (2 * MINUTE_MS)):
         at = now_ms - DAY_MS + number * 2 * MINUTE_MS
         if 300 < number < 330:
-            continue  # an hour in which nobody watched
+            continue  # an hour without any watching
         slow = 35 if 500 < number < 560 else 0
         latency = 40 + 15 * chance.random() + slow + (60 * chance.random() if chance.random() < 0.08 else 0)
         rows.append((at, at + int(latency), latency))

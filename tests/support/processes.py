@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import aiohttp
 
+from tests.support.template import empty_store
 from tests.support.waiting import PATIENCE_S, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,7 +79,9 @@ class Program:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Self]:
-        """Inside, it is started and ready; afterwards it is ended for good."""
+        """Inside, it is started and ready; afterwards it is ended for good. A bot service begins with an empty store."""
+        if self.module == "bot_service":
+            empty_store(Path(self.env["DATA_DIR"]))
         self.start()
         try:
             await self.ready()

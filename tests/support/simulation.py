@@ -10,6 +10,7 @@ import random
 from dataclasses import dataclass, field
 
 from tests.support.fold import EPOCH_MS
+from watchdog.domain.decision import notices_of
 from watchdog.domain.facts import Tick
 from watchdog.domain.health import fold
 from watchdog.domain.outcome import Cause, Outcome, ProbeResult
@@ -17,7 +18,6 @@ from watchdog.domain.policy import Now, Policy
 from watchdog.domain.states import Incident, Notice
 from watchdog.domain.target import TargetState
 from watchdog.flow.pace import Pace
-from watchdog.flow.pipeline import notices_of
 
 TIMEOUT_MS = 10_000
 ATTEMPTS = 3
@@ -81,27 +81,27 @@ class Network:
         return (answered, "ok") if answered < limit else (limit, "timeout")
 
     def link_breaks(self) -> list[float]:
-        """When the heartbeat link tells of trouble."""
+        """When the heartbeat link reports trouble."""
         phase = 2000 * self.chance.random()
-        told = []
+        found = []
         if self.blind[1] > self.blind[0]:
-            told.append(self.blind[0] + SILENCE_MS - phase)
+            found.append(self.blind[0] + SILENCE_MS - phase)
         if self.outage[1] > self.outage[0] and self.kind == "crash":
-            told.append(self.outage[0])
+            found.append(self.outage[0])
         if self.outage[1] - self.outage[0] > SILENCE_MS and self.kind == "hang":
-            told.append(self.outage[0] + SILENCE_MS - phase)
-        return told
+            found.append(self.outage[0] + SILENCE_MS - phase)
+        return found
 
 
 @dataclass
 class Life:
-    """A run: :meth:`live` plays it. ``told`` holds (steady ms since the start, notice)."""
+    """A run: :meth:`live` plays it. ``sent`` holds (steady ms since the start, notice)."""
 
     policy: Policy
     network: Network
     until: float
     heartbeat: bool = True
-    told: list[tuple[float, Notice]] = field(default_factory=list)
+    sent: list[tuple[float, Notice]] = field(default_factory=list)
     pings: int = 0
 
     def live(self) -> Life:
@@ -123,7 +123,7 @@ class Life:
             state = step.state
             known.update({incident.id: incident for incident in step.opened})
             ended = [_whole(known[incident.id], incident) for incident in step.closed]
-            self.told += [(at, notice) for notice in notices_of(before, step, list(step.opened), ended)]
+            self.sent += [(at, notice) for notice in notices_of(before, step, list(step.opened), ended)]
 
         while at < self.until:
             due, cause = pace.due(state, self.policy, now())

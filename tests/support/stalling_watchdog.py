@@ -9,13 +9,14 @@ from typing import Any
 from aiohttp import web
 
 from watchdog import __main__ as program
+from watchdog import app
 
 
 def main() -> int:
-    build = program.build_app
+    build = app.build_app
 
     def faulty(*args: Any, **how: Any) -> web.Application:
-        app = build(*args, **how)
+        built = build(*args, **how)
 
         async def stall(_app: web.Application) -> AsyncIterator[None]:
             import asyncio
@@ -23,10 +24,10 @@ def main() -> int:
             asyncio.get_running_loop().call_later(5.0, time.sleep, 60)
             yield
 
-        app.cleanup_ctx.append(stall)
-        return app
+        built.cleanup_ctx.append(stall)
+        return built
 
-    program.build_app = faulty
+    setattr(program, "build_app", faulty)  # noqa: B010  (the program imports the name)
     return program.main()
 
 

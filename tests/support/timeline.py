@@ -1,4 +1,4 @@
-"""Timelines, told as in Alertmanager's tests: at t this happens, between t1 and t2 that notice arrives, and no other.
+"""Timelines as in Alertmanager's tests: at t this happens, between t1 and t2 that notice arrives, no other.
 
 The real schedule, pipeline, ledger (in memory) and dispatcher run on a fake clock; only the bot's network is played.
 """
@@ -18,9 +18,11 @@ from shared.contract.heartbeat import Beat, SessionShares, Stopping
 from shared.tasks import TaskGroupOfLoops
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_notifier import FakeNotifier
+from tests.support.memory_ledger import open_in_memory
 from watchdog.domain.outcome import Attempt, Cause, Outcome, ProbeResult
 from watchdog.domain.policy import Pause, Policy
 from watchdog.domain.states import Notice
+from watchdog.domain.uptime import Uptime
 from watchdog.flow.dispatcher import Dispatcher
 from watchdog.flow.heartbeat_facts import HeartbeatFacts
 from watchdog.flow.housekeeping import Housekeeping
@@ -28,8 +30,7 @@ from watchdog.flow.pipeline import Pipeline
 from watchdog.flow.schedule import Schedule
 from watchdog.flow.steady_time import SteadyTime
 from watchdog.ledger import history, pauses, runs
-from watchdog.ledger.sqlite import open_in_memory
-from watchdog.metrics.delivery_meter import DeliveryMeter
+from watchdog.metrics.delivery import DeliveryMetrics
 
 BEAT_S = 2.0
 TIMEOUT_S = 10.0
@@ -86,11 +87,10 @@ class PlayedBot:
             attempts=(Attempt(1, began_ms, took_ms, outcome, reason),),
             boot_id=f"boot-{self.boot}" if outcome is Outcome.OK else None,
             duration_ms=int(took_ms),
-            since_ms=self.listener.since_ms if self.listener and cause is not Cause.SCHEDULE else None,
         )
 
     async def run_link(self) -> None:
-        """What ``HeartbeatLink`` would tell: beats, their end at once, their silence after two and a half intervals."""
+        """What ``HeartbeatLink`` would report: beats, their end at once, their silence after two and a half intervals."""
         silent_for = 0.0
         while True:
             await self.clock.sleep(0.25)
@@ -158,7 +158,7 @@ class Timeline:
         self._events: list[tuple[float, str, Callable[[], Awaitable[Any]]]] = []
         self._expected: list[Expected] = []
         self._loops: TaskGroupOfLoops | None = None
-        self.upkeep: Housekeeping | None = None
+        self.housekeeping: Housekeeping | None = None
         self.pipeline: Pipeline | None = None
         self._run = 0
 
@@ -176,49 +176,51 @@ class Timeline:
         clock, ledger = self.clock, self.ledger
         self._run += 1
         boot_id = f"w{self._run}"
-        moments = SteadyTime(clock)
+        steady_time = SteadyTime(clock)
         dispatcher = Dispatcher(
-            ledger, [self.notifier], [], clock, DeliveryMeter(CollectorRegistry()), pick=random.Random(7).random
+            ledger, [self.notifier], [], clock, DeliveryMetrics(CollectorRegistry()), pick=random.Random(7).random
         )
         pipeline = Pipeline(
             ledger=ledger,
-            moments=moments,
+            steady_time=steady_time,
             policy=self.policy,
             channels=dispatcher.channels,
             boot_id=boot_id,
             targets=("bot",),
         )
-        pipeline.tell(lambda decided: dispatcher.kick() if decided.told else None)
+        pipeline.decided.subscribe(lambda decided: dispatcher.wake() if decided.notices else None)
         self.schedule = Schedule(
             target="bot",
             pinger=self.bot,
             pipeline=pipeline,
             clock=clock,
-            moments=moments,
+            steady_time=steady_time,
             start_delay_s=self._start_delay_s,
         )
         self.bot.listener = HeartbeatFacts(target="bot", pipeline=pipeline, schedule=self.schedule)
         self.bot.linked = False
-        self.upkeep = Housekeeping(ledger=ledger, pipeline=pipeline, clock=clock, moments=moments, boot_id=boot_id)
+        self.housekeeping = Housekeeping(
+            ledger=ledger, pipeline=pipeline, clock=clock, steady_time=steady_time, boot_id=boot_id
+        )
         last_seen = await ledger.write(lambda c: runs.begin_run(c, boot_id, "test", ("bot",), clock.now_ms))
         await pipeline.start(last_seen)
-        await dispatcher.mend()
+        await dispatcher.recover()
         self.pipeline = pipeline
         self._loops = TaskGroupOfLoops(clock)
         dispatcher.start(self._loops)
-        self._loops.start("upkeep", self.upkeep.run)
+        self._loops.start("upkeep", self.housekeeping.run)
         self._loops.start("pings", self.schedule.run)
         self._loops.start("link", self.bot.run_link)
 
     async def stop_watchdog(self, *, cleanly: bool = True) -> None:
         assert self._loops is not None
-        assert self.upkeep is not None
+        assert self.housekeeping is not None
         self.bot.listener = None
         assert self._loops.dead() == {}
         await self._loops.stop()
         self._loops = None
         if cleanly:
-            await self.upkeep.end()
+            await self.housekeeping.end()
 
     async def kill_watchdog(self) -> None:
         await self.stop_watchdog(cleanly=False)
@@ -229,7 +231,7 @@ class Timeline:
         window = Pause(f"p{now}", "bot", now, now + int(seconds * 1000), "ann", "upgrade")
         await self.ledger.write(lambda c: pauses.begin(c, window))
         assert self.pipeline is not None
-        await self.pipeline.pauses_changed()
+        await self.pipeline.load_pauses()
 
     async def step_clock(self, seconds: float) -> None:
         self.clock.step(seconds)
@@ -239,7 +241,7 @@ class Timeline:
         self.bot.stalled_until = self.clock.monotonic() + seconds
         self.clock.stall(seconds)
 
-    async def run(self, until_s: float) -> None:
+    async def plays_out(self, until_s: float) -> None:
         """Play everything, then hold what arrived against what was expected, both ways."""
         await self.start_watchdog()
         zero = self.clock.monotonic()
@@ -277,9 +279,9 @@ class Timeline:
                 left.remove(match)
         story = "\n".join(f"  {at:9.2f} s  {notice.kind:<12} {notice.text}" for at, notice in arrived)
         assert not missing, f"did not arrive: {missing}\narrived:\n{story}"
-        assert not left, f"nobody expected: {[(round(at, 2), n.kind) for at, n in left]}\narrived:\n{story}"
+        assert not left, f"not expected: {[(round(at, 2), n.kind) for at, n in left]}\narrived:\n{story}"
 
-    async def uptime(self, window: str = "24h") -> history.Uptime:
+    async def uptime(self, window: str = "24h") -> Uptime:
         now = self.clock.now_ms
         return (await self.ledger.read(lambda c: history.uptimes(c, "bot", now)))[window]
 

@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.processes import Client, Program, bot
 from tests.support.receiver import Received, Receiver
+from tests.support.sessions import paired
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
@@ -23,21 +24,10 @@ COUNT, RATE = 1000, 500
 
 
 @asynccontextmanager
-async def service(tmp_path: Path, **env: str) -> AsyncIterator[Program]:
+async def service(tmp_path: Path, **env: Any) -> AsyncIterator[Program]:
     program = bot(tmp_path, WEBHOOK_ALLOW_PRIVATE="true", SEND_PER_MINUTE="0", SEND_NEW_CHATS_PER_HOUR="0", **env)
     async with program.running():
         yield program
-
-
-async def ready_session(client: Client, session: str = "one") -> None:
-    await client.post("/api/sessions", {"id": session})
-
-    async def state(wanted: str) -> bool:
-        return bool((await client.get(f"/api/sessions/{session}"))["state"] == wanted)
-
-    await eventually(lambda: state("PAIRING"), what="a QR code")
-    await client.post(f"/api/sessions/{session}/simulate", {"action": "scan"})
-    await eventually(lambda: state("READY"), what="READY")
 
 
 async def all_messages(client: Client, session: str = "one", **query: str) -> list[dict[str, Any]]:
@@ -70,7 +60,7 @@ async def test_a_kill_while_a_thousand_messages_arrive_loses_none(
     tmp_path: Path, receiver: Receiver, kill: Callable[[Program], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with service(tmp_path) as program, Client(program.url) as client:
-        await ready_session(client)
+        await paired(client, "one")
         # A webhook of the owner, not of everybody: after the kill it must be known whose a message is.
         await client.post("/api/webhooks", {"url": receiver.url, "events": ["message"], "owner": "main"})
         told = await client.post(
@@ -118,7 +108,7 @@ async def test_an_answer_to_a_webhook_reaches_the_chat_once_even_over_a_kill(
 
     receiver.answer = answer
     async with service(tmp_path) as program, Client(program.url) as client:
-        await ready_session(client)
+        await paired(client, "one")
         await client.post("/api/webhooks", {"url": receiver.url, "events": ["message"]})
         await client.post("/api/sessions/one/simulate", {"action": "message", "count": 60, "rate": 60, "text": "n"})
         await eventually(lambda: len(receiver.requests) >= 20, what="some deliveries")
@@ -143,7 +133,7 @@ async def test_queued_messages_survive_a_kill_and_each_reaches_the_phone_once_in
     try:
         await program.ready()
         async with Client(program.url) as client:
-            await ready_session(client)
+            await paired(client, "one")
             ids = []
             for number in range(60):
                 sent = await client.post(

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from tests.support.processes import Client, Program, bot, free_port
-from tests.support.waiting import PATIENCE_S, eventually
+from tests.support.sessions import paired, reaches
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
@@ -31,30 +32,15 @@ async def started(program: Program) -> Client:
     return Client(program.url)
 
 
-async def state_of(client: Client, session: str, *wanted: str, within_s: float = PATIENCE_S) -> dict[str, Any]:
-    async def look() -> Any:
-        view = await client.get(f"/api/sessions/{session}")
-        return view if view["state"] in wanted else None
-
-    return dict(await eventually(look, within_s=within_s, what=f"{session} in {wanted}"))
-
-
-async def pair(client: Client, session: str) -> None:
-    await client.post("/api/sessions", {"id": session})
-    await state_of(client, session, "PAIRING")
-    await client.post(f"/api/sessions/{session}/simulate", {"action": "scan"})
-    await state_of(client, session, "READY")
-
-
 @pytest.mark.parametrize("workers_too", [False, True], ids=["the API process", "the whole service"])
 async def test_a_paired_session_survives_kill_9_of(program: Program, workers_too: bool) -> None:
     async with await started(program) as client:
-        await pair(client, "one")
+        await paired(client, "one")
     program.kill()
     if workers_too:
         assert program.kill_workers()
     async with await started(program) as client:
-        view = await state_of(client, "one", "READY")
+        view = await reaches(client, "one", "READY")
         assert view["paired"] is True
         told = (await client.get("/api/sessions/one/transitions"))["transitions"]
         reasons = [change["reason"] for change in told]
@@ -65,19 +51,19 @@ async def test_a_paired_session_survives_kill_9_of(program: Program, workers_too
 
 async def test_a_stopped_session_stays_stopped_over_a_kill(program: Program) -> None:
     async with await started(program) as client:
-        await pair(client, "one")
+        await paired(client, "one")
         await client.post("/api/sessions/one/stop")
     program.kill()
     async with await started(program) as client:
-        view = await state_of(client, "one", "STOPPED")
+        view = await reaches(client, "one", "STOPPED")
         assert (view["wanted"], view["paired"]) == ("stop", True)
         await client.post("/api/sessions/one/start")
-        await state_of(client, "one", "READY")
+        await reaches(client, "one", "READY")
 
 
 async def test_sigterm_ends_everything_with_code_0_within_10_seconds(program: Program) -> None:
     async with await started(program) as client:
-        await pair(client, "one")
+        await paired(client, "one")
     began = time.monotonic()
     program.signal(signal.SIGTERM)
     assert await program.exit_code() == 0

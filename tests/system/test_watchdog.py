@@ -20,7 +20,7 @@ from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
-QUICK = {
+QUICK: dict[str, Any] = {
     "KEEP_ALIVE_INTERVAL": "2000",
     "KEEP_ALIVE_RETRY_INTERVAL": "200",
     "KEEP_ALIVE_TIMEOUT": "2000",

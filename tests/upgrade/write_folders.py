@@ -20,7 +20,7 @@ from tests.support.processes import Client, Program
 from tests.support.receiver import Receiver
 from tests.support.waiting import eventually
 
-QUICK = {
+QUICK: dict[str, Any] = {
     "KEEP_ALIVE_INTERVAL": "2000",
     "KEEP_ALIVE_RETRY_INTERVAL": "200",
     "KEEP_ALIVE_TIMEOUT": "2000",
@@ -37,7 +37,7 @@ async def write(checkout: Path, archive: Path) -> None:
     """The folders, and ``expected.json`` with what they hold."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
-        here = {"PYTHONPATH": str(checkout)}
+        here: dict[str, Any] = {"PYTHONPATH": str(checkout)}
         bot = processes.bot(path, WEBHOOK_ALLOW_PRIVATE="true", HEARTBEAT_INTERVAL="500", **here)
         dog = processes.watchdog(path, bot.url, **QUICK, **here)
         bot.cwd = dog.cwd = checkout

@@ -2,7 +2,7 @@
 
 It reads one JSON object a line from standard input and answers with one a line. Each is a run: a forked process with the
 real ledger file, pipeline, dispatcher and webhook channel. ``kill_at`` is the number of the step at which it kills
-itself; without it the run goes to its end and tells how many steps there are. ``steps`` is ``statements`` (before every
+itself; without it the run goes to its end and reports how many steps there are. ``steps`` is ``statements`` (before every
 SQL statement of the writer, before and after every send), ``lines`` (before each line of our code, once per phase) or
 ``none``.
 
@@ -26,7 +26,7 @@ import aiohttp
 from prometheus_client import CollectorRegistry
 
 from shared import logs
-from shared.clock import SystemClock
+from shared.clock import SystemClock, epoch_ms
 from shared.settings import Secret
 from shared.tasks import TaskGroupOfLoops
 from tests.support.waiting import eventually
@@ -37,10 +37,9 @@ from watchdog.domain.states import Notice, State
 from watchdog.flow.dispatcher import Dispatcher
 from watchdog.flow.pipeline import Pipeline
 from watchdog.flow.steady_time import SteadyTime
-from watchdog.flow.timing import epoch_ms
 from watchdog.ledger import outbox, runs
 from watchdog.ledger.sqlite import Ledger, open_ledger
-from watchdog.metrics.delivery_meter import DeliveryMeter
+from watchdog.metrics.delivery import DeliveryMetrics
 from watchdog.notifiers.webhook import WebhookNotifier
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -115,7 +114,7 @@ class Stepping:
 
 
 class World:
-    """Whether the bot is really up, kept over the watchdog's deaths; the bot comes back once DOWN was decided and told."""
+    """Whether the bot is really up, kept over the watchdog's deaths; the bot comes back once DOWN was decided and sent."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -149,22 +148,22 @@ async def _run(order: dict[str, Any], steps: Steps) -> None:
     clock, ledger, world = SystemClock(), open_ledger(folder / "watchdog.db"), World(folder / "bot-is-up")
     steps.watch_statements(ledger)
     steps.watch_lines()
-    moments = SteadyTime(clock)
+    steady_time = SteadyTime(clock)
     async with aiohttp.ClientSession() as http:
         notifier = Stepping(WebhookNotifier(Secret(order["url"]), http, clock), steps)
-        dispatcher = Dispatcher(ledger, [notifier], [], clock, DeliveryMeter(CollectorRegistry()))
+        dispatcher = Dispatcher(ledger, [notifier], [], clock, DeliveryMetrics(CollectorRegistry()))
         pipeline = Pipeline(
             ledger=ledger,
-            moments=moments,
+            steady_time=steady_time,
             policy=Policy(threshold=3, recovery=2),
             channels=dispatcher.channels,
             boot_id=os.urandom(8).hex(),
             targets=("bot",),
         )
-        pipeline.tell(lambda decided: dispatcher.kick() if decided.told else None)
+        pipeline.decided.subscribe(lambda decided: dispatcher.wake() if decided.notices else None)
         last_seen = await ledger.write(lambda c: runs.begin_run(c, os.urandom(8).hex(), "0", ("bot",), epoch_ms(clock)))
         await pipeline.start(last_seen)
-        await dispatcher.mend()
+        await dispatcher.recover()
         loops = TaskGroupOfLoops(clock)
         dispatcher.start(loops)
         try:
@@ -181,14 +180,14 @@ async def _run(order: dict[str, Any], steps: Steps) -> None:
 
 
 async def _until(pipeline: Pipeline, ledger: Ledger, clock: SystemClock, state: State, *, up: bool) -> None:
-    """Ping until ``state`` is decided, then wait until all was told. A pause lets the dispatcher take its turn."""
+    """Ping until ``state`` is decided, then wait until all was sent. A pause lets the dispatcher take its turn."""
     while pipeline.state("bot").reach is not state:
-        await pipeline.take("bot", _ping(up, clock))
+        await pipeline.process("bot", _ping(up, clock))
 
-    async def all_told() -> bool:
+    async def all_sent() -> bool:
         return (await ledger.read(lambda c: outbox.depth(c, epoch_ms(clock)))).rows == 0
 
-    await eventually(all_told, within_s=RUN_LIMIT_S, every_s=0.003, what="the delivery of all notices")
+    await eventually(all_sent, within_s=RUN_LIMIT_S, every_s=0.003, what="the delivery of all notices")
 
 
 def _child(order: dict[str, Any], answer: int) -> None:
@@ -218,9 +217,9 @@ def main() -> None:
                 os._exit(code)
         os.close(writer)
         with os.fdopen(reader, "rb") as pipe:
-            told = pipe.read()
+            answer_text = pipe.read()
         _, status = os.waitpid(pid, 0)
-        result = {"code": os.waitstatus_to_exitcode(status), **(json.loads(told) if told else {})}
+        result = {"code": os.waitstatus_to_exitcode(status), **(json.loads(answer_text) if answer_text else {})}
         print(json.dumps(result), flush=True)
 
 

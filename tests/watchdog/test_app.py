@@ -18,9 +18,9 @@ from shared import logs
 from shared.settings import load
 from tests.support.fake_bot import FakeBot
 from tests.support.waiting import eventually
-from watchdog import keys
 from watchdog.app import build_app
 from watchdog.ledger.sqlite import open_ledger
+from watchdog.parts import PARTS
 from watchdog.settings import WatchdogSettings
 
 TOKEN = "token-of-the-tests-0123456789"
@@ -161,7 +161,7 @@ async def test_it_is_unhealthy_when_its_ledger_fails_and_tells_nothing_it_could_
 ) -> None:
     async with running(tmp_path, bot) as run:
         await run.says("Keep-alive ping #1")
-        ledger = run.app[keys.LEDGER]
+        ledger = run.app[PARTS].base.ledger
         await ledger.write(lambda c: c.execute("ALTER TABLE result RENAME TO gone"))
         bot.health = "500"
 
@@ -170,7 +170,7 @@ async def test_it_is_unhealthy_when_its_ledger_fails_and_tells_nothing_it_could_
             return status == 503 and "ledger" in health["reasons"]
 
         await eventually(unhealthy, what="503")
-        assert run.app[keys.PIPELINE].state("bot").incidents == ()
+        assert run.app[PARTS].pipeline.state("bot").incidents == ()
         await ledger.write(lambda c: c.execute("ALTER TABLE gone RENAME TO result"))
         await run.says("ALERT: 3 consecutive keep-alive failures!")
         assert (await run.get("/health"))[0] == 200
@@ -194,5 +194,5 @@ async def test_two_bots_are_watched_side_by_side(tmp_path: Path, bot: FakeBot) -
     async with FakeBot() as other, running(tmp_path, bot, BOT_URL="", BOT_URLS=f"{bot.url},{other.url}") as run:
         other.health = "500"
         await run.says("ALERT: 3 consecutive keep-alive failures! [bot-2]")
-        assert run.app[keys.PIPELINE].state("bot").incidents == ()
+        assert run.app[PARTS].pipeline.state("bot").incidents == ()
         await eventually(lambda: bot.pushes and other.pushes, what="pushes to both")

@@ -67,15 +67,15 @@ async def crashes() -> AsyncIterator[CrashServer]:
 
 def _judge(requests: list[Received], where: str) -> None:
     """Both ends of exactly one incident arrived; one crash may repeat one message, under its id."""
-    told = [(request.json["data"]["id"], request.json["data"]["kind"]) for request in requests]
-    by_id = Counter(told)
+    sent = [(request.json["data"]["id"], request.json["data"]["kind"]) for request in requests]
+    by_id = Counter(sent)
     kinds = sorted(kind for _, kind in by_id)
-    assert kinds in (["down", "up"], ["was_down"]), f"killed at {where}: {told}"
-    assert len({request.json["data"]["incidentId"] for request in requests}) == 1, f"killed at {where}: {told}"
-    assert len(told) <= len(by_id) + 1, f"killed at {where}: {told}"
+    assert kinds in (["down", "up"], ["was_down"]), f"killed at {where}: {sent}"
+    assert len({request.json["data"]["incidentId"] for request in requests}) == 1, f"killed at {where}: {sent}"
+    assert len(sent) <= len(by_id) + 1, f"killed at {where}: {sent}"
     bodies = {(request.headers["webhook-id"], request.raw) for request in requests}
     assert len(bodies) == len(by_id), f"killed at {where}: a repeated message differs"
-    order = [kind for _, kind in told]
+    order = [kind for _, kind in sent]
     assert order == sorted(order), f"killed at {where}: UP before DOWN: {order}"
 
 

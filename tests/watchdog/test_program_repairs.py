@@ -1,4 +1,4 @@
-"""The real watchdog as a process: a dead bot is told by a signed webhook, repaired by Docker's socket, and told as UP."""
+"""The real watchdog as a process: a dead bot causes a signed webhook, a repair by Docker's socket, and an UP notice."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ async def test_a_bot_that_says_goodbye_before_it_stops_is_neither_told_nor_repai
             await eventually(lambda: "announces a planned stop" in program.output(), what="the announcement")
             pings = program.output().count("failed")
             await bot.stop()
-            # More failures than the threshold: without the announcement this would be told.
+            # More failures than the threshold: without the announcement this would cause an alert.
             await eventually(
                 lambda: program.output().count("Keep-alive ping") >= pings + 5, within_s=60, what="some failed pings"
             )

@@ -1,4 +1,4 @@
-"""The watchdog's variables: defaults of the original, addresses of the bot, and faults told together."""
+"""The watchdog's variables: defaults of the original, addresses of the bot, and faults reported together."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from typing import Any
 from tests.fake_whatsapp.remote import Remote
 from tests.support import processes
 from tests.support.processes import Client, Program
+from tests.support.sessions import reaches
 from tests.support.waiting import PATIENCE_S, eventually
 
 
@@ -34,16 +35,7 @@ async def state_of(client: Client, session: str) -> str:
 
 async def until_state(client: Client, session: str, state: str, *, within_s: float = PATIENCE_S) -> Any:
     """Wait until the API shows this state; returns the session."""
-
-    async def look() -> Any:
-        found = await client.get(f"/api/sessions/{session}")
-        return found if found["state"] == state else None
-
-    try:
-        return await eventually(look, within_s=within_s, every_s=0.05, what=f"state {state} of {session}")
-    except AssertionError:
-        story = await client.get(f"/api/sessions/{session}/transitions")
-        raise AssertionError(f"{session} is not {state}: {story}") from None
+    return await reaches(client, session, state, within_s=within_s)
 
 
 async def pair(client: Client, server: Remote, session: str, number: str) -> None:

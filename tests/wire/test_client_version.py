@@ -109,7 +109,7 @@ class FastFleet(Fleet):
 @asynccontextmanager
 async def fast_fleet(tmp_path: Path, server: Remote, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastFleet]:
     monkeypatch.setenv("SSL_CERT_FILE", server.ca_file)  # what the look at the version page trusts
-    monkeypatch.setattr(client_version_recovery, "VERDICT_S", 3600.0)  # a worker starts in real time
+    monkeypatch.setattr(client_version_recovery, "RESULT_S", 3600.0)  # a worker starts in real time
     clock = FastClock(30)
     async with Receiver() as alerts:
         settings = bot_app.settings(
@@ -221,7 +221,7 @@ async def test_a_published_build_that_is_refused_too_ends_with_a_person(
         # One login of the first session, the canary with the published build, and with the built-in one.
         refusals = {str(BUILTIN): 2, str(NEW): 1}
         assert await here.refusals() == refusals
-        looks = (await server("versions"))["looks"]
+        looks = int((await server("versions"))["looks"])
 
         async def looked() -> bool:
             return int((await server("versions"))["looks"]) > looks

@@ -114,6 +114,8 @@ async def test_a_login_refused_right_after_pairing_is_told_after_the_pairing(
     await server("scan", code=(await worker.heard("s", "qr")).data["code"], number=BOT)
     await worker.heard("s", "primary_gone")
     await worker.heard("s", "paired")
+    kinds = [signal.kind for signal in worker.signals if signal.session == "s"]
+    assert kinds.index("paired") < kinds.index("primary_gone")
 
 
 async def test_a_first_connect_that_fails_is_told_and_left_to_the_supervisor(
@@ -139,7 +141,7 @@ async def test_a_receipt_that_kills_the_event_pump_is_told_and_the_engine_is_tak
     await server.wait(offline)
     await server("send", sender=ANN, chat=BOT, body="not lost")
     await worker.begin("s", jid)
-    await worker.message(text="not lost")
+    assert (await worker.message(text="not lost")).session == "s"
 
 
 async def test_sessions_of_a_worker_that_aborts_come_back_in_another(start_worker: StartWorker, server: Remote) -> None:

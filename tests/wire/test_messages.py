@@ -72,7 +72,7 @@ async def test_a_message_that_stays_unreadable_is_named_as_lost_and_holds_up_not
     assert [(await worker.message(text="clear")).text] == [message.text for message in worker.messages()]
 
     async def nothing_is_owed() -> bool:
-        return (await server("stats"))["owed"] == 0
+        return bool((await server("stats"))["owed"] == 0)
 
     await waiting.eventually(nothing_is_owed, what="every stanza being acknowledged")
 
@@ -163,7 +163,7 @@ async def test_read_marks_and_typing_reach_the_phone_and_typing_comes_back(
     came = await worker.message(text="hello")
 
     async def delivered() -> bool:
-        return (await server("phone", number=ANN))["marks"].get(came.id) == ["delivered"]
+        return bool((await server("phone", number=ANN))["marks"].get(came.id) == ["delivered"])
 
     # The message is in the journal before its receipt leaves, so a read mark could overtake it.
     await server.wait(delivered)
@@ -180,7 +180,7 @@ async def test_read_marks_and_typing_reach_the_phone_and_typing_comes_back(
 
     await server.wait(saw)
     await server("types", number=ANN, chat=BOT)
-    await worker.heard("s", "presence")
+    assert (await worker.heard("s", "presence")).session == "s"
 
 
 async def test_what_the_owner_writes_on_his_phone_comes_as_his_own(worker: WorkerDriver, server: Remote) -> None:

@@ -137,5 +137,5 @@ async def test_a_server_that_hangs_up_too_soon_after_pairing_does_not_leave_a_de
     worker: WorkerDriver, server: Remote
 ) -> None:
     await server("faults", hasty=True)
-    for index in range(6):
-        await worker.pair(f"s{index}", f"1555770{index}")
+    jids = [await worker.pair(f"s{index}", f"1555770{index}") for index in range(6)]
+    assert [jid.partition(":")[0].partition("@")[0] for jid in jids] == [f"1555770{index}" for index in range(6)]

@@ -212,6 +212,7 @@ async def test_a_server_in_trouble_is_tried_with_patience_until_it_works(
 
     await server.wait(again)
     found, at = await seen(client, session, "READY")
+    assert found["state"] == "READY"
     table.row("login refused 503, twice", found, await tries(server, number) - before, "until READY", begun, at)
 
 
@@ -250,6 +251,7 @@ async def test_an_event_pump_that_dies_is_a_new_start_and_nothing_is_lost(
 
     await server.wait(again)
     found, at = await seen(client, session, "READY")
+    assert found["state"] == "READY"
     table.row("a mark that kills the pump", found, await tries(server, number) - before, "until READY", begun, at)
     await server("send", sender="15550002", chat=number, body="still there?")
 

@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from bot_service.domain.message import InboundMessage, OutgoingMessage, Receipt, Sent
-from bot_service.engines.wire import journal_file, protocol
+from bot_service.engines.wire import journal_file, protocol, worker_options
+from bot_service.engines.wire.worker_options import WorkerOptions
 from tests.fake_whatsapp.remote import Remote
 
 Found = TypeVar("Found")
@@ -24,7 +25,7 @@ POLL_S = 0.01
 ROOT = Path(__file__).resolve().parents[2]
 _ids = itertools.count(1)
 _decoder = msgspec.msgpack.Decoder(
-    protocol.Reply | protocol.Signal | protocol.JournalAdvanced | protocol.WorkerPulse | protocol.Snapshot
+    protocol.Reply | protocol.SignalFrame | protocol.JournalAdvanced | protocol.WorkerPulse | protocol.Snapshot
 )
 _encoder = msgspec.msgpack.Encoder()
 
@@ -57,13 +58,13 @@ class WorkerDriver:
         *,
         engine: str = "neonize",
         options: dict[str, str] | None = None,
-        arguments: tuple[str, ...] = (),
+        settings: dict[str, Any] | None = None,
     ) -> None:
-        self.data_dir, self.server, self.engine, self._arguments = data_dir, server, engine, arguments
+        self.data_dir, self.server, self.engine, self._settings = data_dir, server, engine, settings or {}
         self.proxy = server.proxy if server else None
         self._options = options or {}
         self.id = f"w{next(_ids)}"
-        self.signals: list[protocol.Signal] = []
+        self.signals: list[protocol.SignalFrame] = []
         self.pulses: list[protocol.WorkerPulse] = []
         self.snapshot: protocol.Snapshot | None = None
         self.process: asyncio.subprocess.Process | None = None
@@ -76,20 +77,16 @@ class WorkerDriver:
     async def start(self) -> None:
         run_dir = self.data_dir / "run"
         run_dir.mkdir(parents=True, exist_ok=True)
-        command = ["-m", "tests.fake_whatsapp.worker", "--engine", self.engine, "--id", self.id]
-        command += [
-            "--run-dir",
-            str(run_dir),
-            "--data-dir",
-            str(self.data_dir),
-            "--log-level",
-            "debug",
-            "--pulse-s",
-            "0.5",
-        ]
-        command += self._arguments
-        for name, value in self._options.items():
-            command += ["--option", f"{name}={value}"]
+        options = WorkerOptions(
+            engine=self.engine,
+            id=self.id,
+            data_dir=self.data_dir,
+            options=self._options,
+            log_level="debug",
+            pulse_s=0.5,
+            **self._settings,
+        )
+        command = ["-m", "tests.fake_whatsapp.worker", worker_options.encode(options)]
         with (self.data_dir / "workers.log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -135,7 +132,7 @@ class WorkerDriver:
         """One command; raises :class:`CommandError`."""
         number = next(self._numbers)
         answer = self._waiting[number] = asyncio.get_running_loop().create_future()
-        self._send(protocol.Command(number, op, session, args))
+        self._send(protocol.CommandFrame(number, op, session, args))
         async with asyncio.timeout(60):
             reply = await answer
         if reply.error is not None:
@@ -160,10 +157,10 @@ class WorkerDriver:
     async def send(self, session: str, message: OutgoingMessage) -> Sent:
         return msgspec.convert(await self.command("send", session, message=msgspec.to_builtins(message)), Sent)
 
-    async def heard(self, session: str, kind: str, count: int = 1, within_s: float = WAIT_S) -> protocol.Signal:
+    async def heard(self, session: str, kind: str, count: int = 1, within_s: float = WAIT_S) -> protocol.SignalFrame:
         """Wait for the ``count``-th signal of this kind."""
 
-        def find() -> protocol.Signal | None:
+        def find() -> protocol.SignalFrame | None:
             found = [told for told in self.signals if told.session == session and told.kind == kind]
             return found[count - 1] if len(found) >= count else None
 
@@ -227,7 +224,7 @@ class WorkerDriver:
             answer = self._waiting.pop(frame.id, None)
             if answer is not None and not answer.done():
                 answer.set_result(frame)
-        elif isinstance(frame, protocol.Signal):
+        elif isinstance(frame, protocol.SignalFrame):
             self.signals.append(frame)
         elif isinstance(frame, protocol.WorkerPulse):
             self.pulses.append(frame)

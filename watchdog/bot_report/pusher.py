@@ -1,4 +1,4 @@
-"""Pushes the statistics of one target to its ``POST /api/keepalive``: after each ping and at least every push interval."""
+"""Pushes the report of one target to ``POST /api/keepalive``, after pings and periodically."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from shared.clock import Clock
 from shared.contract.keepalive import PATH, Push
 from shared.retry import retrying
 from shared.settings import Secret
-from watchdog.flow.timing import either
+from shared.timing import either
 from watchdog.probes import reasons
 
 log = logs.get(__name__)
 
 ATTEMPTS = 3
 TIMEOUT_S = 5.0
-# A ping a second needs no push a second: figures may be this old, a change of state may not.
+# A report may be this old, a change of state may not.
 GAP_S = 10.0
 
 
 class _NotTaken(Exception):
-    """The bot did not take the push; another try may help."""
+    """The bot did not accept the report; a retry may help."""
 
 
 class Pusher:
-    """``build(sequence)`` makes what is pushed, at the moment of the first try."""
+    """``build(sequence)`` makes the report just before the first try."""
 
     def __init__(
         self,
@@ -51,13 +51,13 @@ class Pusher:
         self.last_ok_at: float | None = None
 
     def soon(self, *, urgent: bool = False) -> None:
-        """There is something new to tell; when ``urgent``, at once, else a few seconds after the push before at most."""
+        """Push soon; at once when ``urgent``."""
         self._wanted.set()
         if urgent:
             self._urgent.set()
 
     async def run(self) -> None:
-        """Push for ever. A bot that is down gets the newest figures when it is back, not a backlog."""
+        """Push endlessly. A bot that was down gets the newest report, not a backlog."""
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
         headers = {"Authorization": f"Bearer {self._token.reveal()}", "Content-Type": "application/json"}
         connector = aiohttp.TCPConnector(use_dns_cache=False, limit=1)

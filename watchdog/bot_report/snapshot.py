@@ -1,16 +1,13 @@
-"""Gathers what one push says, from the counts of this run and the totals of the ledger."""
+"""Builds the report to the bot from the counts of this run and the totals of the ledger."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
-from shared.clock import Clock
+from shared.clock import from_ms, to_ms
 from shared.contract.keepalive import Lifetime, OpenIncident, Push, success_rate
-from shared.loop_guard import LoopGuard
-from watchdog.boot import Boot
+from watchdog.base import Base
 from watchdog.domain.states import Incident
 from watchdog.domain.target import OpenRef
 from watchdog.domain.uptime import Uptime
@@ -18,104 +15,90 @@ from watchdog.flow.counts import Counts
 from watchdog.flow.cycle import Cycle
 from watchdog.flow.dispatcher import Dispatcher
 from watchdog.flow.pipeline import Pipeline
-from watchdog.ledger import history, runs
-from watchdog.ledger import incidents as rows
-from watchdog.ledger.sqlite import Ledger
-from watchdog.settings import WatchdogSettings
+from watchdog.ledger import history, incidents, runs
 
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What the ledger said, with the counts of this run at that moment; good while nothing but pings happens."""
+    """What the ledger held at one moment."""
 
-    incidents: tuple[OpenRef, ...]
-    until: float
-    pings: int
-    failed: int
+    open: tuple[OpenRef, ...]
+    until_s: float
     total: runs.Totals
     incident: Incident | None
     uptimes: dict[str, Uptime]
 
 
-def builder(
-    *,
-    target: str,
-    health_url: str,
-    settings: WatchdogSettings,
-    boot: Boot,
-    clock: Clock,
-    counts: Counts,
-    cycle: Cycle,
-    pipeline: Pipeline,
-    dispatcher: Dispatcher,
-    ledger: Ledger,
-    guard: LoopGuard,
-) -> Callable[[int], Awaitable[Push]]:
-    """A function of the push's sequence number."""
+@dataclass
+class ReportBuilder:
+    """``build(sequence)`` for the reports about ``target``."""
 
-    kept: _Reading | None = None
+    target: str
+    health_url: str
+    base: Base
+    counts: Counts
+    cycle: Cycle
+    pipeline: Pipeline
+    dispatcher: Dispatcher
+    _reading: _Reading | None = None
 
-    async def build(sequence: int) -> Push:
-        nonlocal kept
-        now, state = clock.now(), pipeline.state(target)
-        # Ninety days of history are not read after every ping: only when an incident began or ended, or time has passed.
-        if kept is None or kept.incidents != state.incidents or clock.monotonic() >= kept.until:
-            now_ms = int(now.timestamp() * 1000)
-            pings, failed = counts.pings, counts.failed
-            total, incident, uptimes = await ledger.read(lambda c: _read(c, target, now_ms))
-            until = clock.monotonic() + settings.push_interval_ms / 1000
-            kept = _Reading(state.incidents, until, pings, failed, total, incident, uptimes)
-        total, incident, uptimes = kept.total, kept.incident, kept.uptimes
-        pings = total.pings + counts.pings - kept.pings
-        failed = total.failed_pings + counts.failed - kept.failed
-        uptime_ms = boot.age_ms(clock)
+    async def build(self, sequence: int) -> Push:
+        now, state, counts = self.base.clock.now(), self.pipeline.state(self.target), self.counts
+        reading = self._reading
+        # Ninety days of history are not read after every ping: only when an incident began or
+        # ended, or a push interval has passed.
+        if reading is None or reading.open != state.incidents or self.base.clock.monotonic() >= reading.until_s:
+            reading = self._reading = await self._read(state.incidents, to_ms(now))
+        total = reading.total
+        pings = counts.earlier.pings + counts.pings
+        failed = counts.earlier.failed_pings + counts.failed
+        uptime_ms = self.base.boot.age_ms(self.base.clock)
         return Push(
-            boot_id=boot.boot_id,
+            boot_id=self.base.boot.boot_id,
             sequence=sequence,
             sent_at=now,
-            started_at=boot.started_at,
-            push_interval=settings.push_interval_ms,
-            is_running=settings.enabled,
+            started_at=self.base.boot.started_at,
+            push_interval=self.base.settings.push_interval_ms,
+            is_running=self.base.settings.enabled,
             uptime=uptime_ms,
             ping_count=counts.pings,
             failed_pings=counts.failed,
             consecutive_failures=counts.consecutive_failures,
-            health_url=health_url,
-            ping_interval=settings.interval_ms,
+            health_url=self.health_url,
+            ping_interval=self.base.settings.interval_ms,
             state=state.state,
             last_ping=counts.last,
-            open_incident=_open(incident),
+            open_incident=_open(reading.incident),
             lifetime=Lifetime(
                 uptime=max(total.uptime_ms, uptime_ms),
                 ping_count=pings,
                 failed_pings=failed,
                 success_rate=success_rate(pings, failed),
-                since=datetime.fromtimestamp(total.first_started_at_ms / 1000, UTC),
+                since=from_ms(total.first_started_at_ms),
             ),
-            cycle=cycle.number,
-            outbox_depth=dispatcher.depth.rows,
-            outbox_oldest_ms=dispatcher.depth.oldest_ms,
-            loop_lag_ms=int(guard.lag_s * 1000),
+            cycle=self.cycle.number,
+            outbox_depth=self.dispatcher.depth.rows,
+            outbox_oldest_ms=self.dispatcher.depth.oldest_ms,
+            loop_lag_ms=int(self.base.guard.lag_s * 1000),
             recent=list(counts.recent),
-            uptime_ratio={name: uptime.ratio for name, uptime in uptimes.items()},
+            uptime_ratio={name: uptime.ratio for name, uptime in reading.uptimes.items()},
         )
 
-    return build
+    async def _read(self, open_now: tuple[OpenRef, ...], now_ms: int) -> _Reading:
+        def read(connection: sqlite3.Connection) -> tuple[runs.Totals, Incident | None, dict[str, Uptime]]:
+            return (
+                runs.totals(connection, self.target),
+                next(iter(incidents.open_incidents(connection, self.target)), None),
+                history.uptimes(connection, self.target, now_ms),
+            )
 
-
-def _read(
-    connection: sqlite3.Connection, target: str, now_ms: int
-) -> tuple[runs.Totals, Incident | None, dict[str, Uptime]]:
-    open_now = rows.open_incidents(connection, target)
-    return (
-        runs.totals(connection, target),
-        open_now[0] if open_now else None,
-        history.uptimes(connection, target, now_ms),
-    )
+        found = await self.base.ledger.read(read)
+        until_s = self.base.clock.monotonic() + self.base.settings.push_interval_ms / 1000
+        return _Reading(open_now, until_s, *found)
 
 
 def _open(incident: Incident | None) -> OpenIncident | None:
     if incident is None:
         return None
-    since = datetime.fromtimestamp(incident.opened_at_ms / 1000, UTC)
+    since = from_ms(incident.opened_at_ms)
     return OpenIncident(id=incident.id, state=incident.kind, since=since, reason=incident.reason)

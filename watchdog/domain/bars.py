@@ -1,4 +1,4 @@
-"""Uptime by day, from one pass over the stretches; a day that nobody watched is a gap, not a good day."""
+"""Uptime by day, from one pass over the stretches. A day without any knowledge is a gap."""
 
 from __future__ import annotations
 

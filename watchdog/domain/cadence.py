@@ -1,5 +1,4 @@
-"""How long until the next ping: the regular interval when all is decided, the retry interval until it is; and whether
-anything may happen meanwhile."""
+"""The time between two pings: the regular interval once all is decided, else the retry interval."""
 
 from __future__ import annotations
 
@@ -9,18 +8,18 @@ from watchdog.domain.target import TargetState
 
 
 def undecided(state: TargetState, policy: Policy) -> bool:
-    """Whether more pings are needed soon to tell what the last ones mean."""
+    """Whether more pings are needed soon to decide."""
     if state.reach is State.DOWN:
         return 0 < state.successes < policy.recovery
     if state.reach is State.SUSPECT:
         return True
-    waiting_to_see = 0 < state.blind_run < policy.blind_threshold and not state.blind
-    waiting_for_entry = 0 < state.refused_run < policy.refused_threshold and not state.refused
+    waiting_to_see = 0 < state.blind_run < policy.threshold and not state.blind
+    waiting_for_entry = 0 < state.refused_run < policy.threshold and not state.refused
     return waiting_to_see or waiting_for_entry
 
 
 def next_ping_ms(state: TargetState, policy: Policy, now: Now) -> int:
-    """Milliseconds between the starts of two pings, as things stand."""
+    """Milliseconds between the starts of two pings in this state."""
     if undecided(state, policy):
         if state.planned(now.steady_ms):
             return min(policy.interval_ms, max(policy.retry_ms, 1000))
@@ -32,5 +31,5 @@ def next_ping_ms(state: TargetState, policy: Policy, now: Now) -> int:
 
 
 def waits_for_time(state: TargetState, policy: Policy) -> bool:
-    """Whether time alone may change what is known: a window that begins or ends, a deadline, a wait for steadiness."""
+    """Whether time alone may change the state: a pause, a deadline, a stability window."""
     return state.state is not State.UP or bool(state.incidents or policy.pauses)

@@ -1,4 +1,4 @@
-"""What can be observed of a target. A ping's fact is :class:`watchdog.domain.outcome.ProbeResult` itself."""
+"""Facts about a target. A ping's fact is :class:`watchdog.domain.outcome.ProbeResult` itself."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from watchdog.domain.outcome import ProbeResult
 
 
 class BeatSeen(msgspec.Struct, frozen=True):
-    """One beat of the heartbeat link: the numbers that decisions use."""
+    """One beat of the heartbeat: the numbers that decisions use."""
 
     boot_id: str
     wanted: int = 0
@@ -20,7 +20,7 @@ class BeatSeen(msgspec.Struct, frozen=True):
 
 
 class StopAnnounced(msgspec.Struct, frozen=True):
-    """The bot says that it stops on purpose and wants no alert for ``deadline_ms`` from now."""
+    """The bot stops on purpose and expects no alert for ``deadline_ms`` from now."""
 
     boot_id: str
     deadline_ms: int
@@ -28,11 +28,11 @@ class StopAnnounced(msgspec.Struct, frozen=True):
 
 
 class Tick(msgspec.Struct, frozen=True):
-    """Nothing was seen, but time has passed."""
+    """Time has passed without an observation."""
 
 
 class WatchdogStarted(msgspec.Struct, frozen=True):
-    """This program has just started and loaded what the last run knew; ``last_seen_ms`` is when that run last wrote."""
+    """The watchdog started with the state of the last run, written at ``last_seen_ms``."""
 
     last_seen_ms: int | None = None
 

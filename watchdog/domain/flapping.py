@@ -1,4 +1,4 @@
-"""A target that changes too often, or fails too many pings without ever failing enough in a row, is unsteady: told once."""
+"""Detects flapping: too many changes, or too many failed pings without enough of them in a row."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def with_ping(state: TargetState, failed: bool, policy: Policy, now: Now) -> Tar
 
 
 def without_last_run(state: TargetState) -> TargetState:
-    """Forget the failures at the end: they were a restart, and that is counted already."""
+    """Drop the trailing failures: they belong to a restart, which is counted already."""
     kept = list(state.recent)
     while kept and kept[-1][1]:
         kept.pop()
     return replace(state, recent=tuple(kept))
 
 
-def judge(state: TargetState, policy: Policy, now: Now) -> TargetState:
+def update(state: TargetState, policy: Policy, now: Now) -> TargetState:
     """Begin or end FLAPPING. It ends when nothing moved for ``flap_stable_ms``, up or down."""
     changes, recent = state.changes, state.recent
     if changes and now.steady_ms - changes[0] > policy.flap_window_ms:
@@ -49,6 +49,7 @@ def judge(state: TargetState, policy: Policy, now: Now) -> TargetState:
     if len(changes) >= policy.flap_changes:
         return replace(state, flapping=True, flapping_reason=f"{len(changes)}_changes")
     failed = sum(1 for _, bad in recent if bad)
-    if failed >= policy.window_failures and state.reach is State.UP:  # a run that goes on is judged when it is decided
+    # A run of failures that goes on is left to the threshold.
+    if failed >= policy.window_failures and state.reach is State.UP:
         return replace(state, flapping=True, flapping_reason=f"{failed}_of_{len(recent)}_pings_failed")
     return state

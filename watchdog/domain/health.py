@@ -1,7 +1,7 @@
-"""The one decision of the watchdog: what a fact makes of a target's state, and which incidents that opens or closes.
+"""The decision of the watchdog: what a fact makes of a target's state and incidents.
 
-``fold`` is pure. Conditions come first (:mod:`watchdog.domain.observe`), then the threshold, then flapping, then
-incidents; the state that people see is derived from the conditions last.
+``fold`` is pure. It updates the conditions (:mod:`watchdog.domain.observe`), then threshold,
+flapping and incidents, and derives the displayed state last.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from watchdog.domain.target import Step, Stretch, TargetState
 
 
 def fold(before: TargetState, fact: Fact, policy: Policy, now: Now) -> Step:
-    """The step from ``before`` through ``fact``. Never raises; the same input gives the same step."""
-    state, happened, counted = observe(before, fact, policy, now)
+    """The step from ``before`` by ``fact``. Never raises; the same input gives the same step."""
+    state, events = observe(before, fact, policy, now)
     state = _threshold(state, policy, now)
     if policy.paused(state.target, now) is None:
-        state = flapping.judge(state, policy, now)
+        state = flapping.update(state, policy, now)
     else:
         state = replace(state, changes=(), recent=())
     state, opened, closed = incidents.reconcile(state, policy, now)
@@ -36,13 +36,13 @@ def fold(before: TargetState, fact: Fact, policy: Policy, now: Now) -> Step:
         flip = Flip(state.target, now.wall_ms, since, before.state, shown, reason, incident)
         state = replace(state, state=shown, since_ms=since)
     stretch = _stretch(state, policy, now)
-    # Time when this program did not run is a gap, whatever was known before it.
+    # Time without a running watchdog is a gap, whatever was known before.
     from_ms = now.wall_ms if isinstance(fact, WatchdogStarted) else _stretch_since(state, stretch, since, now)
-    return Step(state, flip, opened, closed, happened, stretch, from_ms, counted)
+    return Step(state, flip, opened, closed, events, stretch, from_ms)
 
 
 def _threshold(state: TargetState, policy: Policy, now: Now) -> TargetState:
-    """Enough failures in a row are DOWN, unless the stop was announced and its deadline has not passed."""
+    """Enough failures in a row are DOWN, except before the deadline of an announced stop."""
     if state.reach is not State.SUSPECT or state.failures < policy.threshold or state.planned(now.steady_ms):
         return state
     state = replace(
@@ -60,7 +60,7 @@ _KIND_OF = {
 
 
 def _shown(state: TargetState, policy: Policy, now: Now) -> tuple[State, str, int]:
-    """What people see, why, and since when (wall)."""
+    """The displayed state, its reason and its begin (wall ms)."""
     pause = policy.paused(state.target, now)
     if pause is not None:
         return State.PAUSED, "maintenance", now.wall_ms
@@ -97,7 +97,7 @@ def _up_since(state: TargetState, now: Now) -> int:
 
 
 def _stretch(state: TargetState, policy: Policy, now: Now) -> Stretch:
-    """SUSPECT counts as up until it is decided; the decision counts the time back to the first failure."""
+    """SUSPECT counts as up until the decision, which counts back to the first failure."""
     if policy.paused(state.target, now) is not None:
         return Stretch.MAINTENANCE
     if state.blind or (state.reach is State.UNKNOWN and not state.refused):

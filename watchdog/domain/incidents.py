@@ -1,4 +1,4 @@
-"""Opens and closes incidents so that they say what the conditions say, unless maintenance or an announced stop holds."""
+"""Opens and closes incidents according to the conditions, except in maintenance."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ CLOSE_REASONS = {
 def reconcile(
     state: TargetState, policy: Policy, now: Now
 ) -> tuple[TargetState, tuple[Incident, ...], tuple[Incident, ...]]:
-    """The state with its incidents set right, the incidents opened and those closed.
+    """The state with matching incidents, the incidents opened and those closed.
 
-    During a pause nothing opens and nothing closes: what differs afterwards is told afterwards.
+    During a pause nothing opens or closes; the difference shows after it.
     """
     calm = not (state.blind or state.flapping or state.refused or state.degraded or state.reach is State.DOWN)
     if (calm and not state.incidents) or policy.paused(state.target, now) is not None:
@@ -49,7 +49,7 @@ def reconcile(
 def _wanted(state: TargetState, kind: IncidentKind, policy: Policy, now: Now) -> bool:
     match kind:
         case IncidentKind.DOWN:
-            # A target that flaps is told as flapping, unless it goes down and stays there.
+            # A flapping target has a FLAPPING incident, unless it goes down and stays down.
             stays = now.steady_ms - state.down_steady >= policy.flap_down_ms
             return state.reach is State.DOWN and (stays or not state.flapping)
         case IncidentKind.FLAPPING:
@@ -90,14 +90,14 @@ def _new(state: TargetState, kind: IncidentKind, now: Now) -> Incident:
         IncidentKind.DEGRADED: "sessions_not_ready",
         IncidentKind.REFUSED: f"refused_{state.refused_status}",
     }[kind]
-    # Time and number: unique even when the ledger was lost or the wall clock set back.
+    # Time and number: unique even after a lost ledger or a wall clock set back.
     stamp = datetime.fromtimestamp(now.wall_ms / 1000, UTC).strftime("%Y%m%dT%H%M%S")
     name = f"{state.target}-{kind}-{stamp}-{state.incident_count + 1}"
     return Incident(name, state.target, kind, min(began, now.wall_ms), now.wall_ms, reason)
 
 
 def _ended(state: TargetState, kind: IncidentKind, known: str, now: Now) -> Incident:
-    """The ledger holds the rest of the incident; only its end is known here."""
+    """Only the end of the incident; the ledger holds the rest."""
     ended = state.ok_since_ms if kind is IncidentKind.DOWN and state.ok_since_ms else now.wall_ms
     return Incident(
         id=known,

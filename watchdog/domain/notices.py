@@ -1,4 +1,4 @@
-"""Builds every notice: a stable id, a title that fits a phone's lock screen, one sentence and fields for programs."""
+"""Builds every notice: stable id, short title, one sentence, fields for programs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _RIGHT = {
 }
 
 
-def clock_time(at_ms: int) -> str:
+def _clock_time(at_ms: int) -> str:
     """``2026-01-31 09:12:03 UTC`` from milliseconds since the epoch."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
@@ -55,52 +55,52 @@ def length(duration_ms: int) -> str:
 
 
 def keep_alive_sentence(threshold: int) -> str:
-    """The sentence that users of the original search their log for; logged when DOWN is decided."""
+    """The alert sentence of the seed, logged when DOWN is decided."""
     return f"ALERT: {threshold} consecutive keep-alive failures!"
 
 
 def opened(incident: Incident, **fields: Any) -> Notice:
-    """What is told when ``incident`` is decided."""
-    text = f"{incident.target} {_WRONG[incident.kind]} since {clock_time(incident.opened_at_ms)}: {incident.reason}."
+    """The notice of a new incident."""
+    text = f"{incident.target} {_WRONG[incident.kind]} since {_clock_time(incident.opened_at_ms)}: {incident.reason}."
     return _of(incident, OPENS[incident.kind], incident.decided_at_ms, _WRONG[incident.kind], text, fields)
 
 
 def closed(incident: Incident, **fields: Any) -> Notice:
-    """What is told when ``incident`` has ended. Raises ``ValueError`` when it is still open."""
+    """The notice of the end of an incident. Raises ``ValueError`` while it is open."""
     if incident.closed_at_ms is None:
         raise ValueError(f"incident {incident.id} is still open")
     lasted_ms = incident.closed_at_ms - incident.opened_at_ms
     text = (
         f"{incident.target} {_RIGHT[incident.kind]} after {length(lasted_ms)}, "
-        f"since {clock_time(incident.opened_at_ms)}: {incident.reason}."
+        f"since {_clock_time(incident.opened_at_ms)}: {incident.reason}."
     )
     more = {"lastedMs": lasted_ms, "closeReason": incident.close_reason}
     return _of(incident, _CLOSES[incident.kind], incident.closed_at_ms, _RIGHT[incident.kind], text, more | fields)
 
 
 def reminder(incident: Incident, now_ms: int) -> Notice:
-    """The next reminder of an open incident; its number counts from 1."""
+    """The next reminder of an open incident; numbers count from 1."""
     number = incident.reminders + 1
     lasted_ms = now_ms - incident.opened_at_ms
     wrong = f"{_WRONG[incident.kind]} for {length(lasted_ms)}"
     text = (
-        f"Reminder {number}: {incident.target} {wrong}, since {clock_time(incident.opened_at_ms)}: {incident.reason}."
+        f"Reminder {number}: {incident.target} {wrong}, since {_clock_time(incident.opened_at_ms)}: {incident.reason}."
     )
     more = {"reminder": number, "lastedMs": lasted_ms}
     return _of(incident, NoticeKind.REMINDER, now_ms, f"still {wrong}", text, more, suffix=f":{number}")
 
 
 def was_down(incident: Incident, now_ms: int) -> Notice:
-    """DOWN and UP in one, for a channel that got neither in time."""
+    """DOWN and UP as one notice, for a channel that got neither in time."""
     until_ms = incident.closed_at_ms if incident.closed_at_ms is not None else now_ms
-    span = f"from {clock_time(incident.opened_at_ms)} to {clock_time(until_ms)}"
+    span = f"from {_clock_time(incident.opened_at_ms)} to {_clock_time(until_ms)}"
     lasted_ms = until_ms - incident.opened_at_ms
     text = f"{incident.target} was down {span} ({length(lasted_ms)}): {incident.reason}. It is UP again."
     return _of(incident, NoticeKind.WAS_DOWN, now_ms, f"was down {span}", text, {"lastedMs": lasted_ms})
 
 
 def repair_budget_spent(incident: Incident, now_ms: int, *, per_30_min: int, per_day: int) -> Notice:
-    """Repairs did not help and no more are allowed for now: a person is needed."""
+    """Repairs did not help and the budget is spent: a person is needed."""
     text = (
         f"{incident.target} {_WRONG[incident.kind]} and repairs did not help: the budget of {per_30_min} in 30 minutes "
         f"and {per_day} a day is spent. One try an hour goes on. A person is needed."
@@ -110,7 +110,7 @@ def repair_budget_spent(incident: Incident, now_ms: int, *, per_30_min: int, per
 
 
 def restarted(target: str, at_ms: int, *, boot_id: str, old_boot_id: str | None, gone_ms: int | None = None) -> Notice:
-    """The bot began a new boot without having been decided DOWN. ``gone_ms``: how long it was not heard."""
+    """The bot restarted without a DOWN. ``gone_ms``: time without a sign of life."""
     gone = f" It was not heard for {length(gone_ms)}." if gone_ms is not None else ""
     return Notice(
         id=f"{target}:restarted:{boot_id}",
@@ -118,15 +118,15 @@ def restarted(target: str, at_ms: int, *, boot_id: str, old_boot_id: str | None,
         kind=NoticeKind.RESTARTED,
         created_at_ms=at_ms,
         title=f"{target} restarted",
-        text=f"{target} restarted at {clock_time(at_ms)}.{gone}",
+        text=f"{target} restarted at {_clock_time(at_ms)}.{gone}",
         fields={"bootId": boot_id, "oldBootId": old_boot_id, "goneMs": gone_ms},
     )
 
 
 def channel_failing(channel: str, label: str, now_ms: int, *, since_ms: int, failures: int, reason: str) -> Notice:
-    """A channel cannot deliver: told on the others. One id per run of failures."""
+    """A channel cannot deliver; sent on the others. One id per run of failures."""
     text = (
-        f"Alerts by {label} have failed {failures} times since {clock_time(since_ms)}: {reason}. "
+        f"Alerts by {label} have failed {failures} times since {_clock_time(since_ms)}: {reason}. "
         "They wait and will be sent when it works again."
     )
     return Notice(
@@ -141,14 +141,14 @@ def channel_failing(channel: str, label: str, now_ms: int, *, since_ms: int, fai
 
 
 def test(notice_id: str, now_ms: int, author: str) -> Notice:
-    """Asked for by a person, to see whether alerts arrive."""
+    """A test alert that a person asked for."""
     return Notice(
         id=notice_id,
         target="watchdog",
         kind=NoticeKind.TEST,
         created_at_ms=now_ms,
         title="Test alert",
-        text=f"A test alert of the watchdog, asked for by {author} at {clock_time(now_ms)}. Nothing is wrong.",
+        text=f"A test alert of the watchdog, asked for by {author} at {_clock_time(now_ms)}. Nothing is wrong.",
     )
 
 

@@ -1,4 +1,4 @@
-"""What each kind of fact changes in the conditions of a target; :mod:`watchdog.domain.health` draws the conclusions."""
+"""Updates the conditions of a target by one fact; :mod:`watchdog.domain.health` concludes."""
 
 from __future__ import annotations
 
@@ -9,33 +9,30 @@ from watchdog.domain.facts import BeatSeen, Fact, StopAnnounced, WatchdogStarted
 from watchdog.domain.outcome import Outcome, ProbeResult
 from watchdog.domain.policy import Now, Policy
 from watchdog.domain.states import IncidentKind, State
-from watchdog.domain.target import Happening, HappeningKind, TargetState
+from watchdog.domain.target import Event, EventKind, TargetState
 
-Seen = tuple[TargetState, tuple[Happening, ...], str]
-REMEMBERED_BOOTS = 8  # replicas behind one address answer in turn; only a boot never seen before is a restart
+Observed = tuple[TargetState, tuple[Event, ...]]
+REMEMBERED_BOOTS = 8  # replicas behind one address answer in turn
 
 
-def observe(state: TargetState, fact: Fact, policy: Policy, now: Now) -> Seen:
-    """The conditions after ``fact``, what happened beside, and how a ping was counted."""
+def observe(state: TargetState, fact: Fact, policy: Policy, now: Now) -> Observed:
+    """The conditions after ``fact``, and the events in it."""
     if isinstance(fact, ProbeResult):
-        state, happened = _boot(state, fact.boot_id, policy, now)
-        state, counted = _pinged(state, fact, policy, now)
-        return state, happened, counted
+        state, events = _boot(state, fact.boot_id, policy, now)
+        return _pinged(state, fact, policy, now), events
     if isinstance(fact, BeatSeen):
-        state, happened = _boot(state, fact.boot_id, policy, now)
-        return _shares(state, fact, policy, now), happened, ""
+        state, events = _boot(state, fact.boot_id, policy, now)
+        return _shares(state, fact, policy, now), events
     if isinstance(fact, StopAnnounced):
         until = now.steady_ms + fact.deadline_ms
-        told = Happening(state.target, HappeningKind.STOP_ANNOUNCED, now.wall_ms, fact.reason)
-        return replace(state, planned_until_steady=until, planned_boot=fact.boot_id), (told,), ""
+        event = Event(state.target, EventKind.STOP_ANNOUNCED, now.wall_ms, fact.reason)
+        return replace(state, planned_until_steady=until, planned_boot=fact.boot_id), (event,)
     if isinstance(fact, WatchdogStarted):
         return _restored(state, fact, now)
-    return state, (), ""
+    return state, ()
 
 
-def _boot(
-    state: TargetState, boot_id: str | None, policy: Policy, now: Now
-) -> tuple[TargetState, tuple[Happening, ...]]:
+def _boot(state: TargetState, boot_id: str | None, policy: Policy, now: Now) -> Observed:
     if not boot_id or boot_id in state.boots:
         return state, ()
     first = not state.boots
@@ -45,44 +42,44 @@ def _boot(
     planned = state.planned(now.steady_ms)
     paused = policy.paused(state.target, now) is not None
     since = state.failing_since_ms if state.failures else now.wall_ms
-    # The failures so far were the old boot's; the new one is judged by its own answers.
+    # The failures belong to the old boot; the answers of the new one count from zero.
     failures = state.failures if state.reach is State.DOWN else 0
     state = replace(flapping.without_last_run(state), planned_until_steady=None, failures=failures)
     if state.reach is not State.DOWN and not planned and not paused:
         state = flapping.with_restart(state, now)
     quiet = planned or paused or state.flapping or state.incident_of(IncidentKind.DOWN) is not None
-    told = Happening(state.target, HappeningKind.RESTARTED, now.wall_ms, boot_id, planned, quiet, since)
-    return state, (told,)
+    event = Event(state.target, EventKind.RESTARTED, now.wall_ms, boot_id, planned, quiet, since)
+    return state, (event,)
 
 
-def _pinged(state: TargetState, result: ProbeResult, policy: Policy, now: Now) -> tuple[TargetState, str]:
+def _pinged(state: TargetState, result: ProbeResult, policy: Policy, now: Now) -> TargetState:
     started = now.steady_ms - result.duration_ms
     if result.refused is not None:
         run = state.refused_run + 1
         since = state.refused_since_ms if run > 1 else result.started_at_ms
         state = _sees(replace(state, refused_run=run, refused_since_ms=since, refused_status=result.refused))
-        if run >= policy.refused_threshold:
+        if run >= policy.threshold:
             state = _not_suspect(replace(state, refused=True))
-        return state, "refused"
+        return state
     if result.outcome is Outcome.OK:
-        return _answered(state, result, started, policy, now), "ok"
+        return _answered(state, result, started, policy, now)
     if result.outcome is Outcome.TARGET_FAIL:
         if started <= state.self_fail_steady:
-            # It was under way while we were proven blind: whose fault it was cannot be said.
-            return state, "tainted"
+            # It ran while the watchdog was blind: it proves nothing about the target.
+            return state
         if started < state.last_ok_start_steady:
-            # Pings may overlap. A later one was answered before this one gave up, so it says nothing of now.
-            return flapping.with_ping(state, True, policy, now), "overtaken"
-        return _failed(_sees(state), result, policy, now), "failed"
+            # Pings may overlap: a later one was answered before this one gave up.
+            return flapping.with_ping(state, True, policy, now)
+        return _failed(_sees(state), result, policy, now)
     run = state.blind_run + 1
     since = state.blind_since_ms if run > 1 else result.started_at_ms
     state = replace(state, blind_run=run, blind_since_ms=since, blind_reason=result.reason, successes=0)
     if result.outcome is Outcome.SELF_FAIL:
         state = replace(state, self_fail_steady=now.steady_ms)
-    if run >= policy.blind_threshold and not state.blind:
-        # What failed before we went blind proves nothing about afterwards: the count begins anew.
+    if run >= policy.threshold and not state.blind:
+        # Failures from before BLIND prove nothing afterwards: the count starts at zero.
         state = _not_suspect(replace(state, blind=True))
-    return state, "gap"
+    return state
 
 
 def _sees(state: TargetState) -> TargetState:
@@ -132,8 +129,8 @@ def _failed(state: TargetState, result: ProbeResult, policy: Policy, now: Now) -
 
 
 def _shares(state: TargetState, beat: BeatSeen, policy: Policy, now: Now) -> TargetState:
-    """DEGRADED is entered and left after the share stayed on its side of the line for a while."""
-    # What only a person can mend (logged out, waiting for a scan) is told to its owner, not to the operator.
+    """DEGRADED begins and ends after the share stayed beyond the limit for a while."""
+    # Sessions that wait for a person (logged out, pairing) concern their owner, not the operator.
     expected = max(0, beat.wanted - beat.needs_person)
     not_ready = max(0, expected - beat.ready)
     beyond = bool(expected) and not_ready / expected > policy.degraded_share and not (beat.starting or beat.draining)
@@ -149,12 +146,12 @@ def _shares(state: TargetState, beat: BeatSeen, policy: Policy, now: Now) -> Tar
     return replace(state, degraded=beyond, degraded_pending_steady=None)
 
 
-def _restored(state: TargetState, fact: WatchdogStarted, now: Now) -> Seen:
-    """Open incidents stay; runs of failures and of successes begin anew, because nobody looked in between."""
+def _restored(state: TargetState, fact: WatchdogStarted, now: Now) -> Observed:
+    """Open incidents stay; runs of failures and successes start at zero after the gap."""
     limit = now.steady_ms
 
     def past(steady: int) -> int:
-        # The wall clock may have been set back between two runs: nothing that was kept lies in the future.
+        # The wall clock may have been set back: no kept time lies in the future.
         return min(steady, limit)
 
     state = replace(
@@ -174,7 +171,7 @@ def _restored(state: TargetState, fact: WatchdogStarted, now: Now) -> Seen:
         planned_until_steady=min(state.planned_until_steady, limit + 3_600_000) if state.planned_until_steady else None,
     )
     if fact.last_seen_ms is None:
-        return state, (), ""
+        return state, ()
     gap = max(0, now.wall_ms - fact.last_seen_ms)
-    told = Happening(state.target, HappeningKind.WATCHDOG_GAP, now.wall_ms, f"{gap} ms", since_ms=fact.last_seen_ms)
-    return state, (told,), ""
+    event = Event(state.target, EventKind.WATCHDOG_GAP, now.wall_ms, f"{gap} ms", since_ms=fact.last_seen_ms)
+    return state, (event,)

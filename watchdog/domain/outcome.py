@@ -1,4 +1,4 @@
-"""What one ping says: four outcomes, each attempt kept; only TARGET_FAIL may ever move the failure counter."""
+"""The result of one ping. Only TARGET_FAIL may move the failure counter."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import msgspec
 
 class Outcome(StrEnum):
     OK = "ok"
-    TARGET_FAIL = "target_fail"  # the bot did not answer as it should, and we are sure that we can see
-    SELF_FAIL = "self_fail"  # we ourselves cannot see: own port, resolver, network, or our loop stalled
-    UNKNOWN = "unknown"  # it failed and nothing proves whose fault it is
+    TARGET_FAIL = "target_fail"  # the bot failed, and the watchdog can see
+    SELF_FAIL = "self_fail"  # the watchdog cannot see: port, resolver, network, stall
+    UNKNOWN = "unknown"  # it failed, and nothing proves a side
 
 
 class Cause(StrEnum):
@@ -24,7 +24,8 @@ class Cause(StrEnum):
     MANUAL = "manual"
 
 
-REFUSALS = frozenset({401, 403, 404, 429})  # alive, but refuses us: an alert of its own kind, never a repair
+# alive, but refuses the watchdog: an incident of its own kind, never a repair
+REFUSALS = frozenset({401, 403, 404, 429})
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -39,10 +40,11 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 class ProbeResult(msgspec.Struct, frozen=True):
-    """One decided ping of one target. ``at_ms`` (wall, epoch) is when it ended, ``latency_ms`` of the last attempt.
+    """One decided ping of one target.
 
-    ``refused`` holds the HTTP status when the bot is alive but refuses us. ``duration_ms`` is monotonic.
-    ``since_ms`` (wall) is when the trouble began, when something older than this ping told so (the last beat).
+    ``at_ms`` (wall) is its end, ``latency_ms`` that of the last attempt, ``duration_ms`` monotonic.
+    ``refused`` is the HTTP status of a bot that is alive but refuses the watchdog. ``since_ms``
+    (wall) is an earlier begin of the trouble, known from the last heartbeat.
     """
 
     target: str
@@ -61,5 +63,5 @@ class ProbeResult(msgspec.Struct, frozen=True):
 
 
 def counts(result: ProbeResult) -> bool:
-    """Whether the ping says anything about the target; the others are gaps and stand in no total."""
+    """Whether the ping counts; the others are gaps and stand in no total."""
     return result.outcome in (Outcome.OK, Outcome.TARGET_FAIL) or result.refused is not None

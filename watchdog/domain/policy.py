@@ -1,4 +1,4 @@
-"""What the operator wishes: thresholds, windows and pauses. Input of the decisions, never a fact."""
+"""Configuration as the decisions use it: thresholds, windows and pauses."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import msgspec
 
 
 class Now(msgspec.Struct, frozen=True):
-    """One moment. ``wall_ms`` is for storage and people; only differences of ``steady_ms`` may decide anything.
+    """One moment. ``wall_ms`` is for storage and people, ``steady_ms`` for durations.
 
-    The steady time never steps; it starts at the wall time of the program's start, so that a stored one means
-    something to the next run.
+    Steady time never steps. It starts at the wall time of the program's start, so that the next run
+    can use a stored value.
     """
 
     wall_ms: int
     steady_ms: int
 
 
-class Pause(msgspec.Struct, frozen=True):
+class Pause(msgspec.Struct, frozen=True, rename="camel"):
     """A maintenance window in wall time. It always ends: ``until_ms`` is mandatory."""
 
     id: str
@@ -35,16 +35,14 @@ class Policy(msgspec.Struct, frozen=True):
     down_interval_ms: int = 5000
     threshold: int = 3
     recovery: int = 2
-    blind_threshold: int = 3
-    refused_threshold: int = 3
-    # k of n: a bot that answers every other ping never fails three times in a row.
+    # k of n: a bot that answers every second ping never fails three times in a row.
     window_pings: int = 20
     window_failures: int = 5
     window_ms: int = 3_600_000
     flap_changes: int = 12
     flap_window_ms: int = 900_000
     flap_stable_ms: int = 600_000
-    # A flapping target that has been down for so long is told as DOWN all the same.
+    # A flapping target that is down for so long is DOWN.
     flap_down_ms: int = 45_000
     degraded_share: float = 0.5
     degraded_after_ms: int = 60_000

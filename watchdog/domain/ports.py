@@ -1,4 +1,4 @@
-"""What the decisions need from the outside, as small protocols."""
+"""Ports of the watchdog: pinger, notifier, remediator."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Pinger(Protocol):
 
 
 class Delivered(msgspec.Struct, frozen=True):
-    """How one try to tell went. ``retry_after_s`` is what the receiver asked for."""
+    """The result of one delivery; ``retry_after_s`` as the receiver asked."""
 
     ok: bool
     reason: str
@@ -25,13 +25,13 @@ class Delivered(msgspec.Struct, frozen=True):
 
 
 class Notifier(Protocol):
-    """One channel. ``channel`` is a digest of its URL and safe to print, ``label`` its scheme and host."""
+    """One channel. ``channel`` is a digest of its URL, ``label`` its scheme and host."""
 
     channel: str
     label: str
 
     async def send(self, notice: Notice) -> Delivered:
-        """Never raises for what the receiver or the network did."""
+        """Never raises for a fault of the receiver or the network."""
         ...
 
 
@@ -43,11 +43,8 @@ class Repaired(msgspec.Struct, frozen=True):
 
 
 class Remediator(Protocol):
-    """One way to repair. ``actions`` in the order of the ladder, mildest first."""
-
     name: str
-    actions: tuple[str, ...]
 
     async def run(self, action: str, incident: Incident) -> Repaired:
-        """Never raises for what the other side did."""
+        """Never raises for a fault of the other side."""
         ...

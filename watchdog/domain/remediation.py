@@ -1,6 +1,6 @@
-"""Decides whether to repair now and with what; every refusal has a name, and no sequence of events breaks the budget.
+"""Decides whether to repair now, and by which step. Each refusal has a reason.
 
-All times are steady milliseconds of one run; what an earlier run did is put on the same scale when it is loaded.
+All times are steady milliseconds of this run. No order of events exceeds the budget.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ DAY_MS = 24 * HOUR_MS
 
 
 class RepairPolicy(msgspec.Struct, frozen=True):
-    """Times in ms. ``boot_grace_ms``: what was just restarted is given that long to come up."""
+    """Times in ms. ``boot_grace_ms`` is the time for a restarted bot to come up."""
 
     backoff_first_ms: int = 10_000
     backoff_cap_ms: int = 5 * MINUTE_MS
@@ -29,7 +29,7 @@ class RepairPolicy(msgspec.Struct, frozen=True):
 
 
 class RepairStep(msgspec.Struct, frozen=True):
-    """One step of the ladder. ``restarts`` the whole program; ``by_bot``: the bot itself must still answer to do it."""
+    """One repair step. ``restarts`` the program; ``by_bot``: the bot must answer to do it."""
 
     remediator: str
     action: str
@@ -40,7 +40,7 @@ class RepairStep(msgspec.Struct, frozen=True):
 
 DEGRADED = frozenset({IncidentKind.DEGRADED})
 DOWN = frozenset({IncidentKind.DOWN})
-# Mildest first. Trouble of sessions never restarts the program, and is never treated as trouble of the program.
+# Mildest first. A fault of sessions never restarts the program.
 LADDER = (
     RepairStep("bot", "reconnect_session", DEGRADED, by_bot=True),
     RepairStep("bot", "recycle_worker", DEGRADED | DOWN, by_bot=True),
@@ -62,22 +62,23 @@ class Refusal(StrEnum):
     STARTING = "starting"
     LOGGED_OUT = "logged_out"
     UPSTREAM_OUTAGE = "upstream_outage"
-    NO_RUNG = "no_rung"
+    NO_STEP = "no_rung"
     IN_FLIGHT = "in_flight"
     BOOT_GRACE = "boot_grace"
     BACKOFF = "backoff"
     BUDGET_SPENT = "budget_spent"
 
 
-class Scene(msgspec.Struct, frozen=True):
-    """What is known of a target when a repair is considered. ``incident`` is the gravest that is open.
+class RepairFacts(msgspec.Struct, frozen=True):
+    """The input of a repair decision. ``incident`` is the most severe open one.
 
-    ``decided_at_ms`` is when it was decided (steady). ``answers``: the bot answers requests, though perhaps badly.
-    ``only_persons``: every session that is not ready waits for a person (logged out, banned, pairing).
+    ``known_since_ms`` (steady) is when it was noticed. ``answers``: the bot answers requests, even
+    with errors. ``only_persons``: every session that is not ready waits for a person (logged out,
+    banned, pairing). ``healthy_since_ms`` (steady) is None while anything is wrong.
     """
 
     incident: Incident | None = None
-    decided_at_ms: int = 0
+    known_since_ms: int = 0
     answers: bool = False
     blind: bool = False
     refused: bool = False
@@ -86,10 +87,11 @@ class Scene(msgspec.Struct, frozen=True):
     starting: bool = False
     only_persons: bool = False
     upstream_outage: bool = False
+    healthy_since_ms: int | None = None
 
 
-class Past(msgspec.Struct, frozen=True):
-    """A repair that was begun. ``ended_at_ms`` is None while it runs; one that was skipped costs no budget."""
+class PastRepair(msgspec.Struct, frozen=True):
+    """A started repair. ``ended_at_ms`` is None while it runs; a skipped one costs no budget."""
 
     at_ms: int
     incident_id: str
@@ -98,15 +100,15 @@ class Past(msgspec.Struct, frozen=True):
     skipped: bool = False
 
 
-class Memory(msgspec.Struct, frozen=True):
-    """Earlier repairs, oldest first. ``reset_at_ms``: when ten minutes of health were last completed."""
+class RepairHistory(msgspec.Struct, frozen=True):
+    """Earlier repairs, oldest first. ``reset_at_ms``: the last end of ten minutes of health."""
 
-    past: tuple[Past, ...] = ()
+    past: tuple[PastRepair, ...] = ()
     reset_at_ms: int = 0
 
 
 class Refuse(msgspec.Struct, frozen=True):
-    """Nothing is done; ``until_ms`` when time alone may change that. ``page``: a person is needed."""
+    """No repair. ``until_ms``: when time alone may change that. ``page``: a person is needed."""
 
     why: Refusal
     until_ms: int | None = None
@@ -114,96 +116,98 @@ class Refuse(msgspec.Struct, frozen=True):
 
 
 class Act(msgspec.Struct, frozen=True):
-    """Do this now. ``slow``: the budget is spent and this is the one try an hour."""
+    """Repair now. ``slow``: the budget is spent and this is the one try an hour."""
 
-    rung: RepairStep
+    step: RepairStep
     slow: bool = False
 
 
 def ladder_of(remediators: tuple[str, ...]) -> tuple[RepairStep, ...]:
-    """The rungs of the configured remediators, mildest first whatever the order they are named in."""
-    return tuple(rung for rung in LADDER if rung.remediator in remediators)
+    """The steps of the configured remediators, mildest first."""
+    return tuple(step for step in LADDER if step.remediator in remediators)
 
 
 def decide(
-    scene: Scene, ladder: tuple[RepairStep, ...], memory: Memory, policy: RepairPolicy, now_ms: int
+    facts: RepairFacts, ladder: tuple[RepairStep, ...], history: RepairHistory, policy: RepairPolicy, now_ms: int
 ) -> Act | Refuse:
-    """The one next action, or the reason why there is none."""
-    incident = scene.incident
+    """The next repair, or the reason why there is none."""
+    incident = facts.incident
     if not ladder:
         return Refuse(Refusal.NOT_CONFIGURED)
     if incident is None or incident.closed_at_ms is not None:
         return Refuse(Refusal.NOTHING_WRONG)
-    excuse = _excuse(scene, incident)
-    if excuse is not None:
-        return Refuse(excuse)
-    rungs = tuple(rung for rung in ladder if incident.kind in rung.cures and (scene.answers or not rung.by_bot))
-    if not rungs:
-        return Refuse(Refusal.NO_RUNG)
-    too_soon = _too_soon(scene, memory, policy, now_ms)
+    refusal = _refusal(facts, incident)
+    if refusal is not None:
+        return Refuse(refusal)
+    steps = tuple(step for step in ladder if incident.kind in step.cures and (facts.answers or not step.by_bot))
+    if not steps:
+        return Refuse(Refusal.NO_STEP)
+    too_soon = _too_soon(facts, history, policy, now_ms)
     if too_soon is not None:
         return too_soon
-    climbed = sum(past.incident_id == incident.id and not past.skipped for past in memory.past)
-    rung = rungs[min(climbed, len(rungs) - 1)]
-    if budget_left(memory, policy, now_ms) > 0:
-        return Act(rung)
-    last = max(past.at_ms for past in memory.past if not past.skipped)
+    climbed = sum(past.incident_id == incident.id and not past.skipped for past in history.past)
+    step = steps[min(climbed, len(steps) - 1)]
+    if budget_left(history, policy, now_ms) > 0:
+        return Act(step)
+    last = max(past.at_ms for past in history.past if not past.skipped)
     if now_ms - last >= policy.slow_try_ms:
-        return Act(rung, slow=True)
+        return Act(step, slow=True)
     return Refuse(Refusal.BUDGET_SPENT, last + policy.slow_try_ms, page=True)
 
 
-def _excuse(scene: Scene, incident: Incident) -> Refusal | None:
+def _refusal(facts: RepairFacts, incident: Incident) -> Refusal | None:
     reasons = (
         (incident.kind not in (IncidentKind.DOWN, IncidentKind.DEGRADED), Refusal.NOT_REPAIRABLE),
-        (scene.blind, Refusal.BLIND),
-        (scene.refused, Refusal.REFUSED_BY_BOT),
-        (scene.paused, Refusal.MAINTENANCE),
-        (scene.planned, Refusal.PLANNED_STOP),
-        (scene.starting, Refusal.STARTING),
-        (scene.upstream_outage, Refusal.UPSTREAM_OUTAGE),
-        (incident.kind is IncidentKind.DEGRADED and scene.only_persons, Refusal.LOGGED_OUT),
+        (facts.blind, Refusal.BLIND),
+        (facts.refused, Refusal.REFUSED_BY_BOT),
+        (facts.paused, Refusal.MAINTENANCE),
+        (facts.planned, Refusal.PLANNED_STOP),
+        (facts.starting, Refusal.STARTING),
+        (facts.upstream_outage, Refusal.UPSTREAM_OUTAGE),
+        (incident.kind is IncidentKind.DEGRADED and facts.only_persons, Refusal.LOGGED_OUT),
     )
     return next((why for applies, why in reasons if applies), None)
 
 
-def _too_soon(scene: Scene, memory: Memory, policy: RepairPolicy, now_ms: int) -> Refuse | None:
-    if any(past.ended_at_ms is None for past in memory.past):
+def _too_soon(facts: RepairFacts, history: RepairHistory, policy: RepairPolicy, now_ms: int) -> Refuse | None:
+    if any(past.ended_at_ms is None for past in history.past):
         return Refuse(Refusal.IN_FLIGHT)
-    last = memory.past[-1] if memory.past else None
+    last = history.past[-1] if history.past else None
     if last is not None and last.restarts and not last.skipped:
         ready = _end(last) + policy.boot_grace_ms
         if now_ms < ready:
             return Refuse(Refusal.BOOT_GRACE, ready)
-    streak = sum(past.at_ms >= memory.reset_at_ms for past in memory.past)
+    streak = sum(past.at_ms >= history.reset_at_ms for past in history.past)
     wait = min(policy.backoff_cap_ms, policy.backoff_first_ms * 2 ** min(streak, 32))
-    # The first wait gives the platform's own restart policy its chance: most crashes need no repair of ours.
-    since = max(scene.decided_at_ms, _end(last)) if last is not None and streak else scene.decided_at_ms
+    # The platform's own restart policy gets the first chance: it handles most crashes.
+    since = max(facts.known_since_ms, _end(last)) if last is not None and streak else facts.known_since_ms
     if now_ms < since + wait:
         return Refuse(Refusal.BACKOFF, since + wait)
     return None
 
 
-def _end(past: Past) -> int:
+def _end(past: PastRepair) -> int:
     return past.ended_at_ms if past.ended_at_ms is not None else past.at_ms
 
 
-def budget_left(memory: Memory, policy: RepairPolicy, now_ms: int) -> int:
+def budget_left(history: RepairHistory, policy: RepairPolicy, now_ms: int) -> int:
     """Repairs that both windows still allow, never negative."""
-    counted = [past.at_ms for past in memory.past if not past.skipped]
+    counted = [past.at_ms for past in history.past if not past.skipped]
     short = policy.per_30_min - sum(at > now_ms - 30 * MINUTE_MS for at in counted)
     day = policy.per_day - sum(at > now_ms - DAY_MS for at in counted)
     return max(0, min(short, day))
 
 
-def after_health(memory: Memory, healthy_since_ms: int | None, policy: RepairPolicy, now_ms: int) -> Memory:
-    """The backoff begins anew, but only after ten whole minutes of health; the budget does not."""
+def after_health(
+    history: RepairHistory, healthy_since_ms: int | None, policy: RepairPolicy, now_ms: int
+) -> RepairHistory:
+    """Ten minutes of health reset the backoff, not the budget."""
     if healthy_since_ms is None or now_ms - healthy_since_ms < policy.reset_after_healthy_ms:
-        return memory
-    return msgspec.structs.replace(memory, reset_at_ms=now_ms)
+        return history
+    return msgspec.structs.replace(history, reset_at_ms=now_ms)
 
 
-def forget_old(memory: Memory, now_ms: int) -> Memory:
-    """Without what no window looks at any more."""
-    kept = tuple(past for past in memory.past if past.ended_at_ms is None or past.at_ms > now_ms - 2 * DAY_MS)
-    return memory if len(kept) == len(memory.past) else msgspec.structs.replace(memory, past=kept)
+def forget_old(history: RepairHistory, now_ms: int) -> RepairHistory:
+    """Without repairs that no window covers any more."""
+    kept = tuple(past for past in history.past if past.ended_at_ms is None or past.at_ms > now_ms - 2 * DAY_MS)
+    return history if len(kept) == len(history.past) else msgspec.structs.replace(history, past=kept)

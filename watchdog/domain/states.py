@@ -13,9 +13,9 @@ class State(StrEnum):
     UP = "UP"
     SUSPECT = "SUSPECT"  # failed pings, fewer than the threshold
     DOWN = "DOWN"
-    FLAPPING = "FLAPPING"  # changed too often of late; held until it has been stable
+    FLAPPING = "FLAPPING"  # changed too often; held until it has been stable
     DEGRADED = "DEGRADED"  # answers, but too many sessions are not ready
-    BLIND = "BLIND"  # we cannot see it: the fault is ours
+    BLIND = "BLIND"  # the watchdog cannot see it
     PAUSED = "PAUSED"  # maintenance window
 
 
@@ -47,7 +47,7 @@ class NoticeKind(StrEnum):
 
 
 class Flip(msgspec.Struct, frozen=True):
-    """One change of state. ``at_ms`` when it was decided, ``since_ms`` when it began; both wall, epoch."""
+    """One change of state, decided at ``at_ms``, begun at ``since_ms`` (both wall)."""
 
     target: str
     at_ms: int
@@ -76,7 +76,7 @@ class Incident(msgspec.Struct, frozen=True):
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """What is to be told. ``id`` is stable over tries, channels and restarts: ``<incident id>:<kind>[:n]``."""
+    """A message for the channels; its id is stable: ``<incident id>:<kind>[:n]``."""
 
     id: str
     target: str

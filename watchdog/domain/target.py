@@ -1,4 +1,4 @@
-"""All that is known of one target between two facts; kept in the ledger as JSON and restored at start."""
+"""The state of one target between two facts; stored as JSON in the ledger."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ class OpenRef(msgspec.Struct, frozen=True):
 
 
 class TargetState(msgspec.Struct, frozen=True):
-    """``state`` is what people see. The other fields are the conditions that it is derived from.
+    """``state`` is displayed; the other fields are the conditions that it is derived from.
 
-    Fields in ``_steady`` are steady milliseconds, in ``_ms`` wall milliseconds. ``reach`` is UNKNOWN, UP, SUSPECT or DOWN.
+    ``_steady`` fields are steady ms, ``_ms`` fields wall ms. ``reach`` is UNKNOWN, UP, SUSPECT or
+    DOWN.
     """
 
     target: str
@@ -73,19 +74,19 @@ class TargetState(msgspec.Struct, frozen=True):
         return self.planned_until_steady is not None and steady_ms < self.planned_until_steady
 
 
-class HappeningKind(StrEnum):
-    """Things worth a line in the history that are no change of state."""
+class EventKind(StrEnum):
+    """Entries of the history that are no change of state."""
 
     RESTARTED = "restarted"
     STOP_ANNOUNCED = "stop_announced"
     WATCHDOG_GAP = "watchdog_gap"
 
 
-class Happening(msgspec.Struct, frozen=True):
-    """``planned`` tells a restart that was announced; ``quiet`` one that needs no notice (an incident tells it already)."""
+class Event(msgspec.Struct, frozen=True):
+    """``planned``: an announced restart. ``quiet``: needs no notice, an incident covers it."""
 
     target: str
-    kind: HappeningKind
+    kind: EventKind
     at_ms: int
     detail: str = ""
     planned: bool = False
@@ -103,13 +104,12 @@ class Stretch(StrEnum):
 
 
 class Step(msgspec.Struct, frozen=True):
-    """What one fact led to. ``stretch`` is what the time since ``stretch_since_ms`` counts as."""
+    """The result of one fact. The time since ``stretch_since_ms`` counts as ``stretch``."""
 
     state: TargetState
     flip: Flip | None = None
     opened: tuple[Incident, ...] = ()
     closed: tuple[Incident, ...] = ()
-    happened: tuple[Happening, ...] = ()
+    events: tuple[Event, ...] = ()
     stretch: Stretch = Stretch.UNKNOWN
     stretch_since_ms: int = 0
-    counted: str = ""

@@ -1,4 +1,4 @@
-"""Uptime from stretches of time; what is not known stays apart and never counts as up or down."""
+"""Uptime from stretches of time. Unknown time counts neither as up nor as down."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Span(msgspec.Struct, frozen=True):
 
 
 class Uptime(msgspec.Struct, frozen=True):
-    """Milliseconds of each kind within a window; ``ratio`` is up / (up + down), None when neither was seen."""
+    """Milliseconds of each kind; ``ratio`` is up / (up + down), None when both are 0."""
 
     up_ms: int = 0
     down_ms: int = 0
@@ -35,7 +35,7 @@ class Uptime(msgspec.Struct, frozen=True):
 
 
 def measure(spans: Iterable[Span], from_ms: int, until_ms: int) -> Uptime:
-    """How much of [``from_ms``, ``until_ms``) was of which kind. Time before the first span was not watched."""
+    """The uptime within [``from_ms``, ``until_ms``); time before the first span is left out."""
     total = dict.fromkeys(Stretch, 0)
     first: int | None = None
     for span in spans:
@@ -44,7 +44,7 @@ def measure(spans: Iterable[Span], from_ms: int, until_ms: int) -> Uptime:
         if end > begin:
             total[span.kind] += end - begin
         first = span.from_ms if first is None else min(first, span.from_ms)
-    # Holes between spans (the wall clock was set forward) are time of which nothing is known.
+    # Holes between spans (the wall clock was set forward) are unknown time.
     watched = until_ms - max(from_ms, first) if first is not None and first < until_ms else 0
     hole = max(0, watched - sum(total.values()))
     return Uptime(

@@ -1,34 +1,35 @@
-"""Counts pings since the watchdog's start, as the original did; totals over restarts live in the ledger."""
+"""Counts pings since the watchdog's start, as the seed did; the ledger holds the totals."""
 
 from __future__ import annotations
 
 from collections import deque
-from datetime import UTC, datetime
 
+from shared.clock import from_ms
 from shared.contract.keepalive import LastPing
+from watchdog.domain.decision import Decided
 from watchdog.domain.outcome import Outcome, ProbeResult, counts
-from watchdog.flow.pipeline import Decided
+from watchdog.ledger.runs import Totals
 
 RECENT = 60
 
 
 class Counts:
-    """``recent`` holds the latency in ms of the last pings, None for a failed one."""
+    """``earlier``: totals of earlier runs. ``recent``: latencies in ms, None for a failed ping."""
 
     def __init__(self) -> None:
+        self.earlier = Totals(0, 0, 0, 0)
         self.pings = 0
         self.failed = 0
         self.consecutive_failures = 0
         self.last: LastPing | None = None
         self.recent: deque[int | None] = deque(maxlen=RECENT)
 
-    def take(self, decided: Decided) -> None:
-        """A teller of the pipeline."""
+    def count(self, decided: Decided) -> None:
         result = decided.fact
         if not isinstance(result, ProbeResult):
             return
         self.last = LastPing(
-            at=datetime.fromtimestamp(result.at_ms / 1000, UTC),
+            at=from_ms(result.at_ms),
             outcome=result.outcome,
             latency_ms=result.latency_ms,
             reason=None if result.outcome is Outcome.OK else result.reason,

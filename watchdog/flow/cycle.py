@@ -1,33 +1,30 @@
-"""A whole cycle: ping decided and ledger committed. Its number and age tell whether the watchdog does its work."""
+"""Number and age of whole cycles: ping decided, ledger committed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from shared.clock import Clock
+from shared.hooks import Hook
+from watchdog.domain.decision import Decided
 from watchdog.domain.outcome import ProbeResult
-from watchdog.flow.pipeline import Decided
 
 
 class Cycle:
-    """``on_end`` are called after every whole cycle and must not block."""
+    """``ended`` notifies after every whole cycle; its listeners must not block."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._ended: float | None = None
+        self._ended_s: float | None = None
         self.number = 0
-        self.on_end: list[Callable[[], None]] = []
+        self.ended: Hook[[]] = Hook()
 
-    def take(self, decided: Decided) -> None:
-        """A teller of the pipeline, the last one."""
-        if not isinstance(decided.fact, ProbeResult):
-            return
-        self.number += 1
-        self._ended = self._clock.monotonic()
-        for call in self.on_end:
-            call()
+    def end(self, decided: Decided) -> None:
+        """The last listener of the pipeline."""
+        if isinstance(decided.fact, ProbeResult):
+            self.number += 1
+            self._ended_s = self._clock.monotonic()
+            self.ended()
 
     @property
     def age_ms(self) -> int | None:
         """Since the last whole cycle; None before the first."""
-        return None if self._ended is None else int((self._clock.monotonic() - self._ended) * 1000)
+        return None if self._ended_s is None else int((self._clock.monotonic() - self._ended_s) * 1000)

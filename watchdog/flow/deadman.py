@@ -1,6 +1,6 @@
-"""Calls DEADMAN_URL only at the end of a whole cycle: ping decided, ledger committed, nothing waiting for a minute.
+"""Calls DEADMAN_URL at the end of whole cycles, unless a notice has waited for a minute.
 
-A bare timer would only prove that the timer lives. The other side tells a person when the calls stop.
+A timer alone would prove only that the timer runs. The receiver alerts a person when calls stop.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import aiohttp
 
 from shared import logs
 from shared.clock import Clock
+from shared.network_errors import reason_of
 from shared.retry import retrying
 from shared.settings import Secret
 from watchdog.ledger.outbox import Depth
-from watchdog.metrics.delivery_meter import DeliveryMeter
-from watchdog.net import reason_of
+from watchdog.metrics.delivery import DeliveryMetrics
 
 log = logs.get(__name__)
 
 OLDEST_ALLOWED_MS = 60_000
-# healthchecks.io takes five calls a minute; a bot that is down is pinged more often than that.
+# healthchecks.io accepts five calls a minute; a bot that is down is pinged more often.
 LEAST_GAP_S = 15.0
 
 
@@ -30,7 +30,7 @@ class _NotTaken(Exception):
 
 
 class Deadman:
-    """``depth()`` reads from the ledger how long the oldest notice has waited."""
+    """``depth()`` reads the age of the oldest waiting notice from the ledger."""
 
     def __init__(
         self,
@@ -38,35 +38,35 @@ class Deadman:
         http: aiohttp.ClientSession,
         clock: Clock,
         depth: Callable[[], Awaitable[Depth]],
-        meter: DeliveryMeter,
+        metrics: DeliveryMetrics,
         *,
         timeout_s: float = 10.0,
     ) -> None:
-        self._url, self._http, self._clock, self._depth, self._meter = url, http, clock, depth, meter
+        self._url, self._http, self._clock, self._depth, self._metrics = url, http, clock, depth, metrics
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._due = asyncio.Event()
         self._called_at_s: float | None = None
         self._withheld = False
 
     def cycle_ended(self) -> None:
-        """A whole cycle has ended. Does not block."""
+        """Request a call. Does not block."""
         self._due.set()
 
     async def run(self) -> None:
-        """Call after cycles, for ever."""
+        """Call after cycles, endlessly."""
         while True:
             await self._due.wait()
             self._due.clear()
             await self.call()
 
     async def call(self) -> None:
-        """One call, unless alerts wait or the last call was only just made."""
+        """One call, unless notices wait or the last call was less than :data:`LEAST_GAP_S` ago."""
         now_s = self._clock.monotonic()
         if self._called_at_s is not None and now_s - self._called_at_s < LEAST_GAP_S:
             return
         depth = await self._depth()
         if depth.oldest_ms >= OLDEST_ALLOWED_MS:
-            self._meter.deadman("withheld")
+            self._metrics.deadman.labels("withheld").inc()
             if not self._withheld:
                 log.warning(
                     f"DEADMAN_URL is not called: an alert has waited for {depth.oldest_ms // 1000} s",
@@ -82,10 +82,10 @@ class Deadman:
                 with attempt:
                     await self._get()
         except _NotTaken as error:
-            self._meter.deadman("failed")
+            self._metrics.deadman.labels("failed").inc()
             log.warning(f"DEADMAN_URL could not be called: {error}", event_name="deadman.failed", reason=str(error))
         else:
-            self._meter.deadman("ok")
+            self._metrics.deadman.labels("ok").inc()
 
     async def _get(self) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Tells every decision in the log, in the sentences that users of the original search for."""
+"""Logs every decision, in the sentences of the seed."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Callable
 
 from shared import logs
 from shared.contract.keepalive import hours, success_rate
+from watchdog.domain.decision import Decided
 from watchdog.domain.notices import keep_alive_sentence, length
 from watchdog.domain.outcome import Outcome, ProbeResult, counts
 from watchdog.domain.states import Incident, IncidentKind
-from watchdog.domain.target import HappeningKind
+from watchdog.domain.target import EventKind
 from watchdog.flow.counts import Counts
-from watchdog.flow.pipeline import Decided
 
 log = logs.get(__name__)
 
 
 class DecisionLog:
-    """The story of one target. ``several`` names the target in every sentence, when there is more than one."""
+    """Logs the decisions about one target; ``several`` adds its name to each sentence."""
 
     def __init__(
         self,
@@ -32,20 +32,20 @@ class DecisionLog:
         self._target, self._counts, self._stats_every, self._threshold = target, counts, stats_every, threshold
         self._uptime_ms, self._several = uptime_ms, several
 
-    def take(self, decided: Decided) -> None:
-        """A teller of the pipeline; comes after the counts."""
+    def write(self, decided: Decided) -> None:
+        """Subscribe this after the counts, which it reads."""
         if isinstance(decided.fact, ProbeResult):
             self._ping(decided.fact)
-        for happening in decided.step.happened:
-            if happening.kind is HappeningKind.RESTARTED:
-                how = "as announced" if happening.planned else "on its own"
+        for event in decided.step.events:
+            if event.kind is EventKind.RESTARTED:
+                how = "as announced" if event.planned else "on its own"
                 log.warning(f"Bot restarted {how}{self._suffix}", event_name="target.restarted", target=self._target)
-            elif happening.kind is HappeningKind.STOP_ANNOUNCED:
+            elif event.kind is EventKind.STOP_ANNOUNCED:
                 log.info(
                     f"Bot announces a planned stop{self._suffix}", event_name="target.stopping", target=self._target
                 )
-            elif happening.kind is HappeningKind.WATCHDOG_GAP:
-                gap = length(happening.at_ms - happening.since_ms)
+            elif event.kind is EventKind.WATCHDOG_GAP:
+                gap = length(event.at_ms - event.since_ms)
                 log.info(f"The watchdog did not run for {gap}", event_name="watchdog.gap", target=self._target)
         if decided.step.flip is not None:
             flip = decided.step.flip
@@ -101,7 +101,7 @@ class DecisionLog:
 
     def _opened(self, incident: Incident, failures: int) -> None:
         if incident.kind is IncidentKind.DOWN:
-            # Word for word what people search for: after a planned stop the run is longer than what decides.
+            # The seed's sentence: after a planned stop the run is longer than the threshold.
             sentence = keep_alive_sentence(self._threshold)
         else:
             sentence = f"ALERT: {incident.kind} ({incident.reason})"

@@ -1,7 +1,7 @@
-"""Sends what the outbox holds, at least once: one loop a channel, so that a hanging channel delays no other, nor a ping.
+"""Delivers the outbox at least once, with one loop per channel: a slow channel delays nothing else.
 
-A row is claimed in one transaction, sent, and marked done in another only after the receiver took it. A crash between
-the two sends it again with the same id.
+A row is claimed in one transaction, sent, and marked done in another. A crash between the two sends
+it again with the same id.
 """
 
 from __future__ import annotations
@@ -11,29 +11,28 @@ import random
 from collections.abc import Callable, Mapping
 
 from shared import logs
-from shared.clock import Clock
+from shared.clock import Clock, epoch_ms
 from shared.tasks import TaskGroupOfLoops
+from shared.timing import StepWatch, either, until, within
 from watchdog.domain.alert import AlertPolicy
 from watchdog.domain.ports import Delivered, Notifier
-from watchdog.domain.states import Notice
-from watchdog.flow.timing import StepWatch, either, epoch_ms, until, within
 from watchdog.ledger import claiming, outbox, settling
 from watchdog.ledger.claiming import Claim
 from watchdog.ledger.outbox import Channels, Depth
 from watchdog.ledger.sqlite import Ledger
-from watchdog.metrics.delivery_meter import DeliveryMeter
+from watchdog.metrics.delivery import DeliveryMetrics
 
 log = logs.get(__name__)
 
 SEND_LIMIT_S = 15.0
 _LEASE_MS = 60_000  # longer than a send may take
-_IDLE_S = 60.0  # a look at an empty outbox even when nobody called
-_WAIT_S = 5.0  # and at one that holds something, whatever it says: the wall clock may have been set
+_IDLE_S = 60.0  # check of an empty outbox without a wake-up
+_WAIT_S = 5.0  # check of a waiting outbox: the wall clock may have been set
 _KEEP_S = 1.0
 
 
 class Dispatcher:
-    """``primary`` and ``fallback`` in the order they are configured; a channel in both counts as primary."""
+    """A channel in both ``primary`` and ``fallback`` counts as primary."""
 
     def __init__(
         self,
@@ -41,21 +40,21 @@ class Dispatcher:
         primary: list[Notifier],
         fallback: list[Notifier],
         clock: Clock,
-        meter: DeliveryMeter,
+        metrics: DeliveryMetrics,
         *,
         policy: AlertPolicy | None = None,
         send_limit_s: float = SEND_LIMIT_S,
         pick: Callable[[], float] = random.random,
     ) -> None:
-        self._ledger, self._clock, self._meter = ledger, clock, meter
+        self._ledger, self._clock, self._metrics = ledger, clock, metrics
         self._policy = policy or AlertPolicy()
         self._send_limit_s, self._pick = send_limit_s, pick
         self._notifiers = {notifier.channel: notifier for notifier in [*fallback, *primary]}
         first = tuple(dict.fromkeys(notifier.channel for notifier in primary))
         second = tuple(dict.fromkeys(notifier.channel for notifier in fallback))
         self.channels = Channels(first, tuple(channel for channel in second if channel not in first))
-        self._calls = {channel: asyncio.Event() for channel in self.channels.all}
-        self._keeper_call = asyncio.Event()
+        self._wakes = {channel: asyncio.Event() for channel in self.channels.all}
+        self._keeper_wake = asyncio.Event()
         self.depth = Depth(0, 0)
 
     @property
@@ -63,21 +62,21 @@ class Dispatcher:
         """A printable name for each channel."""
         return {channel: notifier.label for channel, notifier in self._notifiers.items()}
 
-    def kick(self) -> None:
-        """Something was enqueued: look at once."""
-        for call in self._calls.values():
-            call.set()
-        self._keeper_call.set()
+    def wake(self) -> None:
+        """Deliver at once: a notice was enqueued."""
+        for wake in self._wakes.values():
+            wake.set()
+        self._keeper_wake.set()
 
-    async def mend(self) -> None:
-        """Once, before :meth:`start`: take up what an earlier run left."""
+    async def recover(self) -> None:
+        """Call once before :meth:`start`: recover what an earlier run left."""
         now_ms = epoch_ms(self._clock)
-        waiting = await self._ledger.write(lambda c: settling.mend(c, self.channels, now_ms, self._policy))
+        waiting = await self._ledger.write(lambda c: settling.recover(c, self.channels, now_ms, self._policy))
         if waiting:
             log.info(f"{waiting} alerts wait from an earlier run", event_name="outbox.restored", waiting=waiting)
 
     def start(self, loops: TaskGroupOfLoops) -> None:
-        """Run one loop a channel and the keeper."""
+        """Start one loop per channel and the keeper."""
         for number, channel in enumerate(self.channels.all, 1):
             loops.start(f"deliver-{number}", lambda channel=channel: self._deliver(channel))  # type: ignore[misc]
         loops.start("outbox-keeper", self._keep)
@@ -88,21 +87,21 @@ class Dispatcher:
             now_ms = epoch_ms(self._clock)
             if look_again_at_ms is None or look_again_at_ms > now_ms:
                 wait_s = _IDLE_S if look_again_at_ms is None else min(_WAIT_S, (look_again_at_ms - now_ms) / 1000)
-                await either(self._clock, self._calls[channel], wait_s)
+                await either(self._clock, self._wakes[channel], wait_s)
 
     async def deliver_next(self, channel: str) -> int | None:
-        """Send at most one notice by ``channel``; when to look again (ms since the epoch), None when nothing waits."""
+        """Send at most one notice. Returns when to check again (epoch ms), or None."""
         now_ms = epoch_ms(self._clock)
         claimed = await self._ledger.write(
             lambda c: claiming.claim(c, channel, now_ms, self._policy, lease_ms=_LEASE_MS)
         )
         for notice, judged in claimed.decided:
-            self._meter.withheld(judged.why)
+            self._metrics.withheld.labels(judged.why).inc()
             log.info(
                 f"Alert not sent: {notice.title} ({judged.why})",
                 event_name="alert.withheld",
                 notice=notice.id,
-                verdict=judged.verdict,
+                verdict=judged.decision,
                 reason=judged.why,
                 channel=self._notifiers[channel].label,
             )
@@ -114,34 +113,32 @@ class Dispatcher:
     async def _send(self, claim: Claim) -> None:
         notifier = self._notifiers[claim.channel]
         began_s = self._clock.monotonic()
-        delivered = await self._try(notifier, claim.notice)
+        try:
+            delivered = await within(self._clock, notifier.send(claim.notice), self._send_limit_s)
+        except TimeoutError:
+            delivered = Delivered(False, "timeout")
+        except Exception as error:
+            # A defect of a notifier must neither lose the notice nor stop the channel.
+            log.exception("Notifier failed", event_name="notifier.crashed", channel=notifier.label)
+            delivered = Delivered(False, f"crash_{type(error).__name__}")
         took_ms = (self._clock.monotonic() - began_s) * 1000
         now_ms = epoch_ms(self._clock)
         tried = settling.Try(claim, notifier.label, delivered, took_ms, self._pick())
         settled = await self._ledger.write(lambda c: settling.settle(c, tried, self.channels, now_ms, self._policy))
-        self._tell(claim, notifier.label, delivered, settled, now_ms)
-        self._keeper_call.set()  # what waits has changed
+        self._report(claim, notifier.label, delivered, settled, now_ms)
+        self._keeper_wake.set()  # the queue has changed
         if settled.escalated or settled.reported is not None:
-            self.kick()
+            self.wake()
 
-    async def _try(self, notifier: Notifier, notice: Notice) -> Delivered:
-        try:
-            return await within(self._clock, notifier.send(notice), self._send_limit_s)
-        except TimeoutError:
-            return Delivered(False, "timeout")
-        except Exception as error:
-            # A defect of one notifier must neither lose the notice nor stop the channel.
-            log.exception("Notifier failed", event_name="notifier.crashed", channel=notifier.label)
-            return Delivered(False, f"crash_{type(error).__name__}")
-
-    def _tell(self, claim: Claim, label: str, delivered: Delivered, settled: settling.Settled, now_ms: int) -> None:
+    def _report(self, claim: Claim, label: str, delivered: Delivered, settled: settling.Settled, now_ms: int) -> None:
         fields = {"notice": claim.notice.id, "channel": label, "tries": claim.tries}
         if delivered.ok:
-            self._meter.sent(claim.notice.kind, now_ms - claim.created_at_ms)
-            say = log.debug if label == "log" else log.info
-            say(f"Alert sent by {label}: {claim.notice.title}", event_name="alert.sent", **fields)
+            self._metrics.sent.labels(claim.notice.kind).inc()
+            self._metrics.latency.observe(max(0, now_ms - claim.created_at_ms) / 1000)
+            write = log.debug if label == "log" else log.info
+            write(f"Alert sent by {label}: {claim.notice.title}", event_name="alert.sent", **fields)
             return
-        self._meter.failed(delivered.reason)
+        self._metrics.failed.labels(delivered.reason).inc()
         log.warning(
             f"Alert not delivered by {label}: {claim.notice.title} ({delivered.reason})",
             event_name="alert.failed",
@@ -160,16 +157,16 @@ class Dispatcher:
             looked_s = self._clock.monotonic()
 
             def due(busy: bool = busy, looked_s: float = looked_s) -> bool:
-                # Whatever makes work for this loop comes with a call: a notice is enqueued with the incident it tells of.
-                # Without one only the clocks are looked at: a step noticed late would move what came after it too.
+                # Work for this loop always comes with a wake-up. Without one it checks only the
+                # clocks: a step noticed late would also move rows that came after it.
                 return busy or steps.seen() or self._clock.monotonic() - looked_s >= _IDLE_S
 
-            await until(self._clock, due, _KEEP_S, self._keeper_call)
+            await until(self._clock, due, _KEEP_S, self._keeper_wake)
 
     async def keep(self, step_ms: int = 0) -> bool:
-        """Reminders, overdue rows to the fallback channels, a step of the wall clock, the figures.
+        """Reminders, overdue rows, a step of the wall clock, metrics.
 
-        Whether there is anything that time alone may make due: a notice that waits, an incident that is open.
+        Returns whether time alone may make something due: a waiting notice or an open incident.
         """
         if step_ms:
             log.info("Waiting alerts move with the wall clock", event_name="outbox.shifted", step_ms=step_ms)
@@ -189,7 +186,8 @@ class Dispatcher:
         if overdue:
             await self._ledger.write(lambda c: outbox.escalate_overdue(c, channels, now_ms, policy))
         if reminders or overdue or step_ms:
-            self.kick()
+            self.wake()
         self.depth = depth
-        self._meter.outbox(depth.rows, depth.oldest_ms)
+        self._metrics.depth.set(depth.rows)
+        self._metrics.oldest.set(depth.oldest_ms / 1000)
         return busy

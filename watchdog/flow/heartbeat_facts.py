@@ -1,4 +1,4 @@
-"""Turns what the heartbeat link tells into facts for the pipeline and wishes for the schedule."""
+"""Turns the heartbeat of one target into facts, and into extra pings when it stops."""
 
 from __future__ import annotations
 
@@ -9,16 +9,13 @@ from watchdog.flow.schedule import Schedule
 
 
 class HeartbeatFacts:
-    """The listener of one target's link. ``since_ms`` is when the trouble began, until the link is up again."""
+    """``last`` is the newest beat while the link is up."""
 
     def __init__(self, *, target: str, pipeline: Pipeline, schedule: Schedule) -> None:
         self._target, self._pipeline, self._schedule = target, pipeline, schedule
-        self.since_ms: int | None = None
-        self.beat_interval_ms: int | None = None
         self.last: BeatSeen | None = None
 
     async def beat(self, beat: heartbeat.Beat) -> None:
-        self.beat_interval_ms = beat.interval_ms
         shares = beat.sessions
         self.last = BeatSeen(
             boot_id=beat.boot_id,
@@ -29,15 +26,15 @@ class HeartbeatFacts:
             draining=beat.draining,
             upstream_outage=beat.upstream_outage,
         )
-        await self._pipeline.take(self._target, self.last)
+        await self._pipeline.process(self._target, self.last)
 
     async def stopping(self, stopping: heartbeat.Stopping) -> None:
-        await self._pipeline.take(self._target, StopAnnounced(stopping.boot_id, stopping.deadline_ms, stopping.reason))
+        fact = StopAnnounced(stopping.boot_id, stopping.deadline_ms, stopping.reason)
+        await self._pipeline.process(self._target, fact)
 
     def trouble(self, reason: str, since_ms: int) -> None:
-        self.since_ms = since_ms
-        self._schedule.suspect()
+        self.last = None
+        self._schedule.suspect(since_ms)
 
     def connected(self) -> None:
-        self.since_ms = None
-        self._schedule.look_again()
+        self._schedule.heartbeat_back()

@@ -1,14 +1,14 @@
-"""What the watchdog does for itself: lets time pass for every target, notes that it lives, notices a set clock, prunes."""
+"""Housekeeping: passing time for every target, the run's last-seen time, clock steps, pruning."""
 
 from __future__ import annotations
 
 from shared import logs
 from shared.clock import Clock
+from shared.timing import StepWatch, until
 from watchdog.domain.cadence import waits_for_time
 from watchdog.domain.facts import Tick
 from watchdog.flow.pipeline import Pipeline
 from watchdog.flow.steady_time import SteadyTime
-from watchdog.flow.timing import StepWatch, until
 from watchdog.ledger import decisions, runs
 from watchdog.ledger.sqlite import Ledger
 
@@ -21,10 +21,12 @@ CLOCK_STEP_MS = 5000
 
 
 class Housekeeping:
-    """One endless loop, :meth:`run`; :meth:`end` once at the stop."""
+    """One endless loop, :meth:`run`; call :meth:`end` at the stop."""
 
-    def __init__(self, *, ledger: Ledger, pipeline: Pipeline, clock: Clock, moments: SteadyTime, boot_id: str) -> None:
-        self._ledger, self._pipeline, self._clock, self._moments = ledger, pipeline, clock, moments
+    def __init__(
+        self, *, ledger: Ledger, pipeline: Pipeline, clock: Clock, steady_time: SteadyTime, boot_id: str
+    ) -> None:
+        self._ledger, self._pipeline, self._clock, self._steady_time = ledger, pipeline, clock, steady_time
         self._boot_id = boot_id
         self._noted = clock.monotonic()
 
@@ -39,10 +41,10 @@ class Housekeeping:
         while True:
             await until(self._clock, due, TICK_S)
             if step_ms := steps.take_ms():
-                now_ms = self._moments.now().wall_ms
+                now_ms = self._steady_time.now().wall_ms
                 await self._clock_was_set(now_ms - step_ms, now_ms)
             for target in self._pipeline.states:
-                await self._pipeline.take(target, Tick())
+                await self._pipeline.process(target, Tick())
             if self._clock.monotonic() >= due_seen:
                 due_seen = self._clock.monotonic() + SEEN_EVERY_S
                 await self._seen(ended=False)
@@ -55,17 +57,17 @@ class Housekeeping:
         return any(waits_for_time(state, policy) for state in self._pipeline.states.values())
 
     async def end(self) -> None:
-        """Note that this run ends as it should."""
+        """Record the end of this run."""
         await self._seen(ended=True)
 
     async def _seen(self, *, ended: bool) -> None:
         ran_ms = int((self._clock.monotonic() - self._noted) * 1000)
         self._noted = self._clock.monotonic()
-        now_ms = self._moments.now().wall_ms
+        now_ms = self._steady_time.now().wall_ms
         await self._ledger.write(lambda c: runs.seen(c, self._boot_id, now_ms, ran_ms, ended=ended))
 
     async def _clock_was_set(self, before_ms: int, after_ms: int) -> None:
-        """The wall clock jumped: time in the history ends before the jump and goes on after it."""
+        """The wall clock jumped: the history ends before the jump and goes on after it."""
         log.warning(
             f"The wall clock was set by {(after_ms - before_ms) / 1000:.0f} s",
             event_name="clock.step",
@@ -75,7 +77,7 @@ class Housekeeping:
             await self._ledger.write(lambda c, name=target: decisions.cut_stretch(c, name, before_ms, after_ms))  # type: ignore[misc]
 
     async def _prune(self) -> None:
-        for _ in range(100):  # bounded: what is left goes at the next turn
-            now_ms = self._moments.now().wall_ms
+        for _ in range(100):  # bounded: the rest goes at the next turn
+            now_ms = self._steady_time.now().wall_ms
             if not await self._ledger.write(lambda c, at=now_ms: runs.prune(c, at)):  # type: ignore[misc]
                 return

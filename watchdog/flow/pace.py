@@ -1,6 +1,7 @@
-"""When the next ping of a target starts and why: regular ones on a clock without drift, extra ones until all is decided.
+"""When the next ping of a target starts, and why.
 
-Knows no clock of its own: every call is told the steady time in milliseconds.
+Regular pings keep their period without drift; extra ones come until all is decided. Every call
+gets the steady time in milliseconds.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from watchdog.domain.target import TargetState
 
 
 class Pace:
-    """``first_ms`` is when the first regular ping is due; the others follow ``policy.interval_ms`` apart."""
+    """The first regular ping is due at ``first_ms``, the others ``policy.interval_ms`` apart."""
 
     def __init__(self, first_ms: float) -> None:
         self._first_ms = first_ms
@@ -28,17 +29,17 @@ class Pace:
         self._typical_ms = 0.0
 
     def suspect(self, now_ms: float) -> None:
-        """Something tells of trouble: ping now, and keep asking until an answer or a decision."""
+        """Another signal reports trouble: ping now, and go on until an answer or a decision."""
         if self._suspected_ms is None:
             self._suspected_ms = now_ms
         self.ask(Cause.HEARTBEAT)
 
     def ask(self, cause: Cause) -> None:
-        """A ping is wanted at once."""
+        """Ping at once."""
         self._asked = cause
 
     def due(self, state: TargetState, policy: Policy, now: Now) -> tuple[float, Cause]:
-        """When the next ping starts, as things stand, and why; ``inf`` while as many as may are under way."""
+        """When the next ping starts, and why; ``inf`` while enough pings are in flight."""
         if len(self._in_flight) >= max(2, policy.threshold):
             return math.inf, Cause.SCHEDULE
         if self._asked is not None:
@@ -50,11 +51,11 @@ class Pace:
         return regular, Cause.SCHEDULE
 
     def started(self, cause: Cause, policy: Policy, now_ms: float) -> int:
-        """A ping starts now; its number."""
+        """A ping starts now. Returns its number."""
         if cause is self._asked:
             self._asked = None
         if now_ms >= self._regular_ms(policy):
-            # Turns that were missed while we stood still are not made up for.
+            # Missed turns are not made up for.
             self._turn = max(self._turn, int((now_ms - self._first_ms) // policy.interval_ms)) + 1
         self._last_start_ms = now_ms
         self._number += 1
@@ -62,7 +63,7 @@ class Pace:
         return self._number
 
     def ended(self, number: int, result: ProbeResult | None, state: TargetState) -> None:
-        """A ping has ended and ``state`` is what it led to; ``result`` is None when it was given up."""
+        """A ping has ended and led to ``state``; ``result`` is None when it was cancelled."""
         began_ms = self._in_flight.pop(number)
         if result is None:
             return
@@ -89,7 +90,7 @@ class Pace:
         if self._suspected_ms is not None:
             return self._last_start_ms + policy.retry_ms
         if self._in_flight:
-            # Unanswered for much longer than usual: ask again meanwhile, so that a hang is decided early.
+            # Unanswered for much longer than usual: ping again, so that a hang is decided early.
             patience_ms = max(policy.retry_ms, 3 * self._typical_ms)
             return max(self._last_start_ms + policy.retry_ms, min(self._in_flight.values()) + patience_ms)
         return math.inf

@@ -1,6 +1,6 @@
-"""Repairs what is broken, one action at a time: decided by pure rules, written down before it is done, judged by pings.
+"""Repairs targets, one action at a time: decided by pure rules, recorded before it starts.
 
-Whether a repair helped is never asked here; only later probe results tell, by closing the incident or not.
+Only later pings show whether a repair helped, by closing the incident or not.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import msgspec
 
 from shared import logs
-from shared.clock import Clock
+from shared.clock import Clock, epoch_ms
+from shared.timing import either, within
 from watchdog.domain import notices
 from watchdog.domain.ports import Remediator, Repaired
 from watchdog.domain.remediation import (
     DAY_MS,
     Act,
-    Memory,
-    Past,
+    PastRepair,
     Refusal,
     Refuse,
+    RepairFacts,
+    RepairHistory,
     RepairPolicy,
-    Scene,
     after_health,
     budget_left,
     decide,
@@ -31,12 +32,11 @@ from watchdog.domain.remediation import (
     ladder_of,
 )
 from watchdog.domain.states import Incident
-from watchdog.flow.timing import either, epoch_ms, within
 from watchdog.ledger import outbox, repairs
 from watchdog.ledger.outbox import Channels
 from watchdog.ledger.repairs import Repair
 from watchdog.ledger.sqlite import Ledger
-from watchdog.metrics.repair_meter import RepairMeter
+from watchdog.metrics.repairs import RepairMetrics
 
 log = logs.get(__name__)
 
@@ -45,18 +45,8 @@ _ACTION_LIMIT_S = 120.0
 _SILENT = frozenset({Refusal.NOTHING_WRONG, Refusal.NOT_CONFIGURED})
 
 
-class View(msgspec.Struct, frozen=True):
-    """A target as the decision sees it. ``healthy_since_ms`` (steady) is None while anything is wrong."""
-
-    scene: Scene
-    healthy_since_ms: int | None = None
-
-
 class RepairLoop:
-    """``look(target)`` tells how a target is; ``steady_ms()`` is the time that decisions go by.
-
-    ``remediators`` are those of each target. With ``dry_run`` everything happens but the action itself.
-    """
+    """``facts(target)`` gathers the input of a decision. ``dry_run`` skips the action only."""
 
     def __init__(
         self,
@@ -64,84 +54,86 @@ class RepairLoop:
         ledger: Ledger,
         clock: Clock,
         steady_ms: Callable[[], int],
-        look: Callable[[str], Awaitable[View]],
+        facts: Callable[[str], Awaitable[RepairFacts]],
         remediators: Mapping[str, Sequence[Remediator]],
         channels: Channels,
-        meter: RepairMeter,
-        told: Callable[[], None],
+        metrics: RepairMetrics,
+        on_notice: Callable[[], None],
         policy: RepairPolicy | None = None,
         dry_run: bool = False,
         action_limit_s: float = _ACTION_LIMIT_S,
     ) -> None:
-        self._ledger, self._clock, self._steady_ms, self._look = ledger, clock, steady_ms, look
-        self._remediators, self._channels, self._meter, self._told = remediators, channels, meter, told
+        self._ledger, self._clock, self._steady_ms, self._facts = ledger, clock, steady_ms, facts
+        self._remediators, self._channels, self._metrics, self._on_notice = remediators, channels, metrics, on_notice
         self._policy = policy or RepairPolicy()
         self._dry_run, self._action_limit_s = dry_run, action_limit_s
         self._ladders = {
             target: ladder_of(tuple(remediator.name for remediator in some)) for target, some in remediators.items()
         }
-        self._memories = {target: Memory() for target in remediators}
+        self._histories = {target: RepairHistory() for target in remediators}
         self._last_refusals: dict[str, Refusal] = {}
         self._count = 0
         self._call = asyncio.Event()
 
     async def load(self) -> None:
-        """Once, before :meth:`run`: what earlier runs did counts on."""
+        """Call once before :meth:`run`: repairs of earlier runs count."""
         now_ms, steady_ms = epoch_ms(self._clock), self._steady_ms()
         await self._ledger.write(lambda c: repairs.abandon_running(c, now_ms))
-        for target in self._memories:
+        for target in self._histories:
             known, reset_ms = await self._ledger.read(lambda c, name=target: _read(c, name, now_ms))  # type: ignore[misc]
-            # A wall clock that was set back must not turn yesterday's repairs into tomorrow's.
+            # A wall clock set back must not move earlier repairs into the future.
             offset = steady_ms - now_ms
             past = tuple(_past(repair, offset, steady_ms) for repair in known)
-            self._memories[target] = Memory(past, min(reset_ms + offset, steady_ms))
+            self._histories[target] = RepairHistory(past, min(reset_ms + offset, steady_ms))
 
-    async def forgive(self, target: str) -> int:
-        """A person gives the whole budget back, and waits begin anew; the budget then. What is in flight still counts."""
+    async def restore_budget(self, target: str) -> int:
+        """Give back the whole budget and reset the backoff. Returns the budget; a running repair
+        still counts.
+        """
         now_ms, steady_ms = epoch_ms(self._clock), self._steady_ms()
-        await self._ledger.write(lambda c: repairs.forgive(c, target, now_ms))
-        running = tuple(past for past in self._memories[target].past if past.ended_at_ms is None)
-        self._memories[target] = Memory(running, steady_ms)
+        await self._ledger.write(lambda c: repairs.keep_moment(c, repairs.BUDGET_RESTORED, target, now_ms))
+        running = tuple(past for past in self._histories[target].past if past.ended_at_ms is None)
+        self._histories[target] = RepairHistory(running, steady_ms)
         log.warning(f"The repair budget of {target} was given back", event_name="repair.forgiven", target=target)
-        self.kick()
+        self.wake()
         return self.budget(target)
 
-    def kick(self) -> None:
-        """Something changed: decide at once."""
+    def wake(self) -> None:
+        """Decide at once."""
         self._call.set()
 
     def budget(self, target: str) -> int:
-        """Repairs that the budget of ``target`` still allows now."""
-        return budget_left(self._memories[target], self._policy, self._steady_ms())
+        """Repairs that the budget of ``target`` allows now."""
+        return budget_left(self._histories[target], self._policy, self._steady_ms())
 
     def refusal(self, target: str) -> Refusal | None:
-        """Why nothing was done when it was decided last."""
+        """The reason of the last refusal."""
         return self._last_refusals.get(target)
 
     async def run(self) -> None:
-        """Decide for ever; actions of all targets come one after the other."""
+        """Decide endlessly; the actions of all targets run one after the other."""
         while True:
-            for target in self._memories:
+            for target in self._histories:
                 await self.consider(target)
             await either(self._clock, self._call, _LOOK_S)
 
     async def consider(self, target: str) -> None:
-        """One decision about ``target`` and, when it is to act, the action."""
-        view = await self._look(target)
+        """Decide about ``target`` and repair it if so decided."""
+        facts = await self._facts(target)
         now_ms = self._steady_ms()
-        before = self._memories[target]
-        memory = forget_old(after_health(before, view.healthy_since_ms, self._policy, now_ms), now_ms)
-        self._memories[target] = memory
-        if memory.reset_at_ms - before.reset_at_ms > 60_000:
+        before = self._histories[target]
+        history = forget_old(after_health(before, facts.healthy_since_ms, self._policy, now_ms), now_ms)
+        self._histories[target] = history
+        if history.reset_at_ms - before.reset_at_ms > 60_000:
             wall_ms = epoch_ms(self._clock)
-            await self._ledger.write(lambda c: repairs.keep_reset_at(c, target, wall_ms))
-        self._meter.budget(target, budget_left(memory, self._policy, now_ms))
-        decided = decide(view.scene, self._ladders[target], memory, self._policy, now_ms)
+            await self._ledger.write(lambda c: repairs.keep_moment(c, repairs.RESET, target, wall_ms))
+        self._metrics.budget.labels(target).set(budget_left(history, self._policy, now_ms))
+        decided = decide(facts, self._ladders[target], history, self._policy, now_ms)
         if isinstance(decided, Refuse):
-            await self._refused(target, view.scene.incident, decided)
+            await self._refused(target, facts.incident, decided)
             return
         self._last_refusals.pop(target, None)
-        incident = view.scene.incident
+        incident = facts.incident
         if incident is not None:
             await self._act(target, incident, decided, now_ms)
 
@@ -152,7 +144,7 @@ class RepairLoop:
             return
         self._last_refusals[target] = refused.why
         if refused.why not in _SILENT:
-            self._meter.refused(refused.why)
+            self._metrics.refused.labels(refused.why).inc()
             log.info(
                 f"No repair of {target}: {refused.why}",
                 event_name="repair.refused",
@@ -168,40 +160,42 @@ class RepairLoop:
         )
         if await self._ledger.write(lambda c: outbox.enqueue(c, notice, self._channels)):
             log.error(notice.text, event_name="repair.budget_spent", target=incident.target, incident=incident.id)
-            self._told()
+            self._on_notice()
 
     async def _act(self, target: str, incident: Incident, act: Act, now_ms: int) -> None:
         if act.slow:
             await self._page(incident)
-        rung, wall_ms = act.rung, epoch_ms(self._clock)
+        step, wall_ms = act.step, epoch_ms(self._clock)
         self._count += 1
         repair = Repair(
-            id=f"{incident.id}-{rung.action}-{wall_ms}-{self._count}",
+            id=f"{incident.id}-{step.action}-{wall_ms}-{self._count}",
             target=target,
             incident_id=incident.id,
-            remediator=rung.remediator,
-            action=rung.action,
+            remediator=step.remediator,
+            action=step.action,
             at_ms=wall_ms,
             ended_at_ms=None,
             result="running",
         )
         await self._ledger.write(lambda c: repairs.begin(c, repair))
-        self._remember(target, Past(now_ms, incident.id, None, rung.restarts))
+        self._remember(target, PastRepair(now_ms, incident.id, None, step.restarts))
         log.warning(
-            f"Repairing {target}: {rung.remediator} {rung.action}",
+            f"Repairing {target}: {step.remediator} {step.action}",
             event_name="repair.started",
             repair=repair.id,
             incident=incident.id,
             dry_run=self._dry_run,
         )
-        repaired = await self._run(target, rung.remediator, rung.action, incident)
+        repaired = await self._run(target, step.remediator, step.action, incident)
         ended_ms, steady_ms = epoch_ms(self._clock), self._steady_ms()
-        self._replace_last(target, Past(now_ms, incident.id, steady_ms, rung.restarts, repaired.result == "skipped"))
+        self._replace_last(
+            target, PastRepair(now_ms, incident.id, steady_ms, step.restarts, repaired.result == "skipped")
+        )
         await self._ledger.write(lambda c: repairs.end(c, repair.id, ended_ms, repaired))
-        self._meter.ended(rung.action, repaired.result)
-        say = log.info if repaired.result in ("done", "dry_run") else log.warning
-        say(
-            f"Repair of {target} by {rung.remediator} {rung.action}: {repaired.result} {repaired.detail}".rstrip(),
+        self._metrics.ended.labels(step.action, repaired.result).inc()
+        write = log.info if repaired.result in ("done", "dry_run") else log.warning
+        write(
+            f"Repair of {target} by {step.remediator} {step.action}: {repaired.result} {repaired.detail}".rstrip(),
             event_name="repair.ended",
             repair=repair.id,
             result=repaired.result,
@@ -219,21 +213,21 @@ class RepairLoop:
             log.exception("Remediator failed", event_name="remediator.crashed", remediator=name)
             return Repaired("failed", f"crash_{type(error).__name__}")
 
-    def _remember(self, target: str, past: Past) -> None:
-        memory = self._memories[target]
-        self._memories[target] = msgspec.structs.replace(memory, past=(*memory.past, past))
+    def _remember(self, target: str, past: PastRepair) -> None:
+        history = self._histories[target]
+        self._histories[target] = msgspec.structs.replace(history, past=(*history.past, past))
 
-    def _replace_last(self, target: str, past: Past) -> None:
-        memory = self._memories[target]
-        self._memories[target] = msgspec.structs.replace(memory, past=(*memory.past[:-1], past))
+    def _replace_last(self, target: str, past: PastRepair) -> None:
+        history = self._histories[target]
+        self._histories[target] = msgspec.structs.replace(history, past=(*history.past[:-1], past))
 
 
 def _read(connection: sqlite3.Connection, target: str, now_ms: int) -> tuple[list[Repair], int]:
-    from_ms = max(now_ms - 2 * DAY_MS, repairs.forgiven_at(connection, target))
-    return repairs.since(connection, target, from_ms), repairs.reset_at(connection, target)
+    from_ms = max(now_ms - 2 * DAY_MS, repairs.moment(connection, repairs.BUDGET_RESTORED, target))
+    return repairs.since(connection, target, from_ms), repairs.moment(connection, repairs.RESET, target)
 
 
-def _past(repair: Repair, offset_ms: int, steady_ms: int) -> Past:
+def _past(repair: Repair, offset_ms: int, steady_ms: int) -> PastRepair:
     at_ms = min(repair.at_ms + offset_ms, steady_ms)
     ended_ms = min((repair.ended_at_ms or repair.at_ms) + offset_ms, steady_ms)
-    return Past(at_ms, repair.incident_id, ended_ms, repair.restarts, repair.result == "skipped")
+    return PastRepair(at_ms, repair.incident_id, ended_ms, repair.restarts, repair.result == "skipped")

@@ -1,20 +1,21 @@
-"""Shows a target to the repair loop: the gravest incident, what excuses it, and how long it has been healthy."""
+"""Input of repair decisions: the most severe incident, its excuses, the time of health."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from watchdog.domain.remediation import Scene
+from msgspec.structs import replace
+
+from watchdog.domain.remediation import RepairFacts
 from watchdog.domain.states import Incident, IncidentKind, State
 from watchdog.domain.target import TargetState
+from watchdog.flow.heartbeat_facts import HeartbeatFacts
 from watchdog.flow.pipeline import Pipeline
-from watchdog.flow.remediator import View
 from watchdog.flow.steady_time import SteadyTime
-from watchdog.flow.watch import Watch
 from watchdog.ledger import incidents
 from watchdog.ledger.sqlite import Ledger
 
-_GRAVITY = (
+_BY_SEVERITY = (
     IncidentKind.DOWN,
     IncidentKind.DEGRADED,
     IncidentKind.FLAPPING,
@@ -24,49 +25,54 @@ _GRAVITY = (
 
 
 class RepairContext:
-    """``look(target)``. Remembers since when each incident is known and each target healthy, in steady time."""
+    """Keeps since when (steady ms) each incident is known and each target healthy."""
 
     def __init__(
-        self, *, ledger: Ledger, pipeline: Pipeline, moments: SteadyTime, watches: Mapping[str, Watch]
+        self,
+        *,
+        ledger: Ledger,
+        pipeline: Pipeline,
+        steady_time: SteadyTime,
+        heartbeats: Mapping[str, HeartbeatFacts],
     ) -> None:
-        self._ledger, self._pipeline, self._moments, self._watches = ledger, pipeline, moments, watches
+        self._ledger, self._pipeline, self._steady_time = ledger, pipeline, steady_time
+        self._heartbeats = heartbeats
         self._known_since: dict[str, tuple[str, int]] = {}
         self._healthy_since: dict[str, int] = {}
 
-    async def look(self, target: str) -> View:
-        now, state = self._moments.now(), self._pipeline.state(target)
+    async def facts(self, target: str) -> RepairFacts:
+        now, state = self._steady_time.now(), self._pipeline.state(target)
         incident = await self._incident(state)
-        if state.state is State.UP and incident is None:
-            healthy_since = self._healthy_since.setdefault(target, now.steady_ms)
-        else:
-            self._healthy_since.pop(target, None)
-            healthy_since = None
         if incident is None:
             self._known_since.pop(target, None)
-            return View(Scene(), healthy_since)
-        known_id, known_since = self._known_since.get(target, ("", 0))
-        if known_id != incident.id:
-            known_since = now.steady_ms
-            self._known_since[target] = (incident.id, known_since)
-        watch = self._watches[target]
-        # What the bot said last counts only while it still speaks.
-        beat = watch.facts.last if watch.link.up else None
-        scene = Scene(
+            if state.state is State.UP:
+                return RepairFacts(healthy_since_ms=self._healthy_since.setdefault(target, now.steady_ms))
+            self._healthy_since.pop(target, None)
+            return RepairFacts()
+        self._healthy_since.pop(target, None)
+        if self._known_since.get(target, ("", 0))[0] != incident.id:
+            self._known_since[target] = (incident.id, now.steady_ms)
+        facts = RepairFacts(
             incident=incident,
-            decided_at_ms=known_since,
+            known_since_ms=self._known_since[target][1],
             answers=state.reach is not State.DOWN or state.last_reason.startswith("http_"),
             blind=state.blind or state.blind_run > 0,
             refused=state.refused or state.refused_run > 0,
             paused=self._pipeline.policy.paused(target, now) is not None,
-            planned=state.planned(now.steady_ms) or (beat is not None and beat.draining),
-            starting=beat is not None and beat.starting,
+            planned=state.planned(now.steady_ms),
             only_persons=state.not_ready == 0,
-            upstream_outage=beat is not None and beat.upstream_outage,
         )
-        return View(scene, healthy_since)
+        # The last beat counts only while the link is up.
+        beat = self._heartbeats[target].last
+        if beat is None:
+            return facts
+        return replace(
+            facts,
+            planned=facts.planned or beat.draining,
+            starting=beat.starting,
+            upstream_outage=beat.upstream_outage,
+        )
 
     async def _incident(self, state: TargetState) -> Incident | None:
-        found = next((name for kind in _GRAVITY if (name := state.incident_of(kind)) is not None), None)
-        if found is None:
-            return None
-        return await self._ledger.read(lambda c: incidents.find_incident(c, found))
+        found = next((name for kind in _BY_SEVERITY if (name := state.incident_of(kind)) is not None), None)
+        return None if found is None else await self._ledger.read(lambda c: incidents.find_incident(c, found))

@@ -1,21 +1,23 @@
-"""Starts the pings of one target when :mod:`watchdog.flow.pace` says, and hands every result to the pipeline.
+"""Starts the pings of one target at its pace and passes every result to the pipeline.
 
-Pings may overlap: a hang is decided after the threshold's retry intervals and one time-out, not after one time-out each.
+Pings may overlap, so that a hang is decided after a few retry intervals and one timeout.
 """
 
 from __future__ import annotations
 
 import asyncio
 
+from msgspec.structs import replace
+
 from shared.clock import Clock
 from shared.tasks import spawn
+from shared.timing import either
 from watchdog.domain.outcome import Cause, ProbeResult
 from watchdog.domain.ports import Pinger
 from watchdog.domain.states import State
 from watchdog.flow.pace import Pace
 from watchdog.flow.pipeline import Pipeline
 from watchdog.flow.steady_time import SteadyTime
-from watchdog.flow.timing import either
 
 LONGEST_SLEEP_S = 3600.0
 
@@ -30,34 +32,37 @@ class Schedule:
         pinger: Pinger,
         pipeline: Pipeline,
         clock: Clock,
-        moments: SteadyTime,
+        steady_time: SteadyTime,
         start_delay_s: float,
     ) -> None:
         self._target, self._pinger, self._pipeline = target, pinger, pipeline
-        self._clock, self._moments, self._start_delay_s = clock, moments, start_delay_s
-        self._pace = Pace(moments.now().steady_ms + start_delay_s * 1000)
+        self._clock, self._steady_time, self._start_delay_s = clock, steady_time, start_delay_s
+        self._pace = Pace(steady_time.now().steady_ms + start_delay_s * 1000)
         self._wake = asyncio.Event()
         self._sleeps_until_ms = 0.0
+        self._silent_since_ms: int | None = None
         self._pings: set[asyncio.Task[None]] = set()
 
-    def suspect(self) -> None:
-        """Something tells of trouble (the heartbeat is gone): ping now, and keep asking until it is decided."""
-        self._pace.suspect(self._moments.now().steady_ms)
+    def suspect(self, since_ms: int) -> None:
+        """The heartbeat is gone since ``since_ms`` (wall): ping now, and go on until decided."""
+        self._silent_since_ms = since_ms
+        self._pace.suspect(self._steady_time.now().steady_ms)
         self._wake.set()
 
-    def look_again(self) -> None:
-        """Something tells that the target is back: when it was in trouble, ping now."""
+    def heartbeat_back(self) -> None:
+        """Ping now if the target was in trouble."""
+        self._silent_since_ms = None
         state = self._pipeline.state(self._target)
         if state.reach in (State.DOWN, State.SUSPECT) or state.blind or state.refused:
             self._ask(Cause.RECOVERY)
 
     def ping_now(self) -> None:
-        """A person asks for a ping."""
+        """A person requested a ping."""
         self._ask(Cause.MANUAL)
 
     async def run(self) -> None:
-        """Ping for ever; pings that are under way end with it."""
-        self._pace = Pace(self._moments.now().steady_ms + self._start_delay_s * 1000)
+        """Ping endlessly; pings in flight end with this loop."""
+        self._pace = Pace(self._steady_time.now().steady_ms + self._start_delay_s * 1000)
         try:
             await self._run()
         finally:
@@ -67,7 +72,7 @@ class Schedule:
 
     async def _run(self) -> None:
         while True:
-            now, policy = self._moments.now(), self._pipeline.policy
+            now, policy = self._steady_time.now(), self._pipeline.policy
             due_ms, cause = self._pace.due(self._pipeline.state(self._target), policy, now)
             left_s = (due_ms - now.steady_ms) / 1000
             if left_s > 0:
@@ -87,14 +92,16 @@ class Schedule:
         result: ProbeResult | None = None
         try:
             result = await self._pinger.ping(cause)
-            await self._pipeline.take(self._target, result)
+            if self._silent_since_ms is not None and cause is not Cause.SCHEDULE:
+                result = replace(result, since_ms=self._silent_since_ms)
+            await self._pipeline.process(self._target, result)
         finally:
             self._pace.ended(number, result, self._pipeline.state(self._target))
             self._wake_if_sooner()
 
     def _wake_if_sooner(self) -> None:
-        """After a ping has ended: most answers move nothing, and the loop need not wake up to see that."""
-        now, policy = self._moments.now(), self._pipeline.policy
+        """Wake the loop only if the ping made the next one due sooner; most answers do not."""
+        now, policy = self._steady_time.now(), self._pipeline.policy
         due_ms, _ = self._pace.due(self._pipeline.state(self._target), policy, now)
         if due_ms < self._sleeps_until_ms:
             self._wake.set()

@@ -1,4 +1,4 @@
-"""Claims the next row of a channel with a lease; what is not to be sent now is merged, held or muted on the way.
+"""Claims the next row of a channel with a lease; merges, holds or mutes rows on the way.
 
 Every function takes the connection of a running transaction.
 """
@@ -10,17 +10,17 @@ import sqlite3
 import msgspec
 
 from watchdog.domain import notices
-from watchdog.domain.alert import AlertContext, AlertDecision, AlertPolicy, Judged, judge
+from watchdog.domain.alert import AlertContext, AlertDecision, AlertPolicy, AlertRuling, decide
 from watchdog.domain.states import Notice, NoticeKind
-from watchdog.ledger import incidents
-from watchdog.ledger.outbox import HELD, in_maintenance, insert_row
+from watchdog.ledger import incidents, outbox
+from watchdog.ledger.outbox import HELD, in_maintenance
 
 _OPEN = "state IN ('waiting', 'leased')"
-_JUDGED_AT_ONCE = 100  # bound of one transaction; the caller comes back for more
+_JUDGED_AT_ONCE = 100  # bound of one transaction
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """One row that is ours until its lease ends. ``tries`` counts this one too."""
+    """One row, leased. ``tries`` counts this one too."""
 
     row_id: int
     channel: str
@@ -31,28 +31,28 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class Claimed(msgspec.Struct, frozen=True):
-    """What a look at a channel's rows gave: perhaps a claim, what was decided of others, when to look again (ms)."""
+    """A claim if any, the decisions about other rows, and when to check again (epoch ms)."""
 
     claim: Claim | None = None
-    decided: tuple[tuple[Notice, Judged], ...] = ()
+    decided: tuple[tuple[Notice, AlertRuling], ...] = ()
     look_again_at_ms: int | None = None
 
 
 def claim(connection: sqlite3.Connection, channel: str, now_ms: int, policy: AlertPolicy, *, lease_ms: int) -> Claimed:
-    """Take the next row of ``channel`` that is to be sent now; rows that are not are merged, held or muted on the way."""
+    """Claim the next row to send now; other due rows are merged, held or muted."""
     asked_until, retry_at, seen_row = _cooling(connection, channel)
     if asked_until > now_ms:
         return Claimed(look_again_at_ms=asked_until)
-    # While a channel fails, its backlog waits for one probe at a time; only news is tried at once.
+    # While a channel fails, its backlog waits for one probe at a time; only new rows are tried.
     newer_than = seen_row if retry_at > now_ms else 0
-    decided: list[tuple[Notice, Judged]] = []
+    decided: list[tuple[Notice, AlertRuling]] = []
     for _ in range(_JUDGED_AT_ONCE):
         found = _next(connection, channel, now_ms, newer_than)
         if found is None:
             return Claimed(None, tuple(decided), _look_again(connection, channel, now_ms, retry_at))
         notice = incidents.notice(found)
-        judged = judge(notice, _surroundings(connection, notice, channel, found["row_id"], now_ms, policy), policy)
-        if judged.verdict is AlertDecision.SEND:
+        judged = decide(notice, _context(connection, notice, channel, found["row_id"], now_ms, policy), policy)
+        if judged.decision is AlertDecision.SEND:
             taken = _lease(connection, found["row_id"], now_ms, lease_ms)
             if taken:
                 tries = found["tries"] + 1
@@ -84,7 +84,7 @@ def _next(connection: sqlite3.Connection, channel: str, now_ms: int, newer_than:
 
 
 def _lease(connection: sqlite3.Connection, row_id: int, now_ms: int, lease_ms: int) -> bool:
-    """Conditional, and the count of rows decides: two claimers never hold one row."""
+    """Conditional, and the row count decides: two claimers never hold one row."""
     changed = connection.execute(
         "UPDATE outbox SET state = 'leased', leased_until = ?, tries = tries + 1"
         " WHERE id = ? AND (state = 'waiting' OR (state = 'leased' AND leased_until <= ?))",
@@ -97,27 +97,27 @@ def _put_aside(
     connection: sqlite3.Connection,
     row: sqlite3.Row,
     notice: Notice,
-    judged: Judged,
+    judged: AlertRuling,
     channel: str,
     now_ms: int,
     policy: AlertPolicy,
 ) -> None:
-    if judged.verdict is AlertDecision.HOLD:
+    if judged.decision is AlertDecision.HOLD:
         connection.execute(
             "UPDATE outbox SET state = 'waiting', due_at = ?, reason = ? WHERE id = ?",
             (now_ms + policy.hold_ms, HELD + judged.why, row["row_id"]),
         )
-    elif judged.verdict is AlertDecision.MUTE:
+    elif judged.decision is AlertDecision.MUTE:
         connection.execute(
             "UPDATE outbox SET state = 'muted', reason = ?, done_at = ? WHERE id = ?",
             (judged.why, now_ms, row["row_id"]),
         )
-    elif judged.verdict is AlertDecision.MERGE:
+    elif judged.decision is AlertDecision.MERGE:
         _merge(connection, notice, judged, channel, row["role"], now_ms)
 
 
 def _merge(
-    connection: sqlite3.Connection, notice: Notice, judged: Judged, channel: str, role: str, now_ms: int
+    connection: sqlite3.Connection, notice: Notice, judged: AlertRuling, channel: str, role: str, now_ms: int
 ) -> None:
     incident = incidents.find_incident(connection, notice.incident_id or "")
     if incident is None:
@@ -127,18 +127,13 @@ def _merge(
         (f"{incident.id}:{NoticeKind.DOWN}", f"{incident.id}:{NoticeKind.UP}", channel),
     ).fetchall()
     merged = notices.was_down(incident, now_ms)
-    incidents.insert_notice(connection, merged, ())
+    outbox.insert_notice(connection, merged)
     connection.executemany(
         "UPDATE outbox SET state = 'merged', reason = ?, done_at = ?, leased_until = NULL WHERE id = ?",
         [(judged.why, now_ms, row["id"]) for row in both],
     )
-    # It has waited since the first of the two; its age must say so.
-    insert_row(connection, merged.id, channel, role, min(row["created_at"] for row in both), now_ms)
-
-
-def opener_id(notice: Notice) -> str:
-    """The id of the notice that opened the incident which ``notice`` ends."""
-    return f"{notice.incident_id}:{notices.OPENER_OF[notice.kind]}"
+    # Its age counts from the first of the two.
+    outbox.insert_row(connection, merged.id, channel, role, min(row["created_at"] for row in both), now_ms)
 
 
 def _look_again(connection: sqlite3.Connection, channel: str, now_ms: int, retry_at: int) -> int | None:
@@ -149,13 +144,13 @@ def _look_again(connection: sqlite3.Connection, channel: str, now_ms: int, retry
     return None if due is None else max(due, retry_at, now_ms)
 
 
-def _surroundings(
+def _context(
     connection: sqlite3.Connection, notice: Notice, channel: str, row_id: int, now_ms: int, policy: AlertPolicy
 ) -> AlertContext:
     incident = incidents.find_incident(connection, notice.incident_id) if notice.incident_id is not None else None
     opener = None
     if notice.kind in notices.OPENER_OF:
-        opener = _state(connection, opener_id(notice), channel)
+        opener = _state(connection, f"{notice.incident_id}:{notices.OPENER_OF[notice.kind]}", channel)
     elif notice.kind is NoticeKind.REMINDER and incident is not None:
         opener = _state(connection, f"{incident.id}:{notices.OPENS[incident.kind]}", channel)
     closer = None

@@ -1,14 +1,15 @@
-"""Writes one decision whole: result with its attempts, state, flip, incidents, events, stretches, totals."""
+"""Writes one decision: result, attempts, state, flip, incidents, events, stretches, totals."""
 
 from __future__ import annotations
 
 import sqlite3
 
 import msgspec
+from msgspec.structs import asdict
 
 from watchdog.domain.outcome import Outcome, ProbeResult, counts
-from watchdog.domain.states import Flip, Incident
-from watchdog.domain.target import Happening, Step, Stretch, TargetState
+from watchdog.domain.states import Incident
+from watchdog.domain.target import Step, Stretch, TargetState
 from watchdog.ledger import incidents
 
 _encode = msgspec.json.Encoder().encode
@@ -16,35 +17,17 @@ _decode_state = msgspec.json.Decoder(TargetState).decode
 
 
 def load_state(connection: sqlite3.Connection, target: str) -> TargetState:
-    """What was known of ``target`` last, or a blank state."""
+    """The stored state of ``target``, or a blank one."""
     row = connection.execute("SELECT state FROM target_state WHERE target = ?", (target,)).fetchone()
     return _decode_state(row["state"]) if row is not None else TargetState(target)
 
 
-def save_state(connection: sqlite3.Connection, state: TargetState, at_ms: int) -> None:
-    connection.execute(
-        "INSERT INTO target_state VALUES (?, ?, ?)"
-        " ON CONFLICT (target) DO UPDATE SET state = excluded.state, updated_at = excluded.updated_at",
-        (state.target, _encode(state).decode(), at_ms),
-    )
-
-
 def insert_result(connection: sqlite3.Connection, result: ProbeResult, boot_id: str) -> None:
-    """Keep a ping with every attempt, and count it in the totals. ``boot_id`` is the watchdog's own."""
+    """Keep a ping with its attempts, and count it. ``boot_id`` is the watchdog's own."""
     cursor = connection.execute(
         "INSERT INTO result (target, boot_id, cause, started_at, ended_at, outcome, reason, latency_ms, detail)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            result.target,
-            boot_id,
-            result.cause,
-            result.started_at_ms,
-            result.at_ms,
-            result.outcome,
-            result.reason,
-            result.latency_ms,
-            result.detail,
-        ),
+        " VALUES (:target, :boot_id, :cause, :started_at_ms, :at_ms, :outcome, :reason, :latency_ms, :detail)",
+        asdict(result) | {"boot_id": boot_id},
     )
     connection.executemany(
         "INSERT INTO attempt (result_id, number, started_at, duration_ms, outcome, reason) VALUES (?, ?, ?, ?, ?, ?)",
@@ -60,26 +43,11 @@ def insert_result(connection: sqlite3.Connection, result: ProbeResult, boot_id: 
     )
 
 
-def insert_flip(connection: sqlite3.Connection, flip: Flip) -> None:
-    connection.execute(
-        "INSERT INTO flip (target, at, since, old_state, new_state, reason, incident_id) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (flip.target, flip.at_ms, flip.since_ms, flip.old, flip.new, flip.reason, flip.incident_id),
-    )
-
-
-def insert_happening(connection: sqlite3.Connection, value: Happening, incident_id: str | None = None) -> None:
-    detail = f"planned {value.detail}" if value.planned else value.detail
-    connection.execute(
-        "INSERT INTO event (target, at, kind, detail, incident_id) VALUES (?, ?, ?, ?, ?)",
-        (value.target, value.at_ms, value.kind, detail, incident_id),
-    )
-
-
 def move_stretch(connection: sqlite3.Connection, target: str, kind: Stretch, since_ms: int, at_ms: int) -> None:
-    """The time of ``target`` counts as ``kind`` from ``since_ms`` on, decided at ``at_ms``; nothing when it does already.
+    """Count the time of ``target`` as ``kind`` from ``since_ms`` on, decided at ``at_ms``.
 
-    A decision may reach back (DOWN begins at the first failed ping) over time that counted as up or down, never over
-    maintenance or over time when nobody looked.
+    A decision may reach back (DOWN begins at the first failed ping) over time that counted as up or
+    down, never over maintenance or unknown time.
     """
     current = connection.execute("SELECT kind FROM stretch WHERE target = ? AND until_at IS NULL", (target,)).fetchone()
     if current is not None and current["kind"] == kind:
@@ -100,37 +68,44 @@ def move_stretch(connection: sqlite3.Connection, target: str, kind: Stretch, sin
     connection.execute("INSERT INTO stretch (target, kind, from_at) VALUES (?, ?, ?)", (target, kind, since_ms))
 
 
-def cut_stretch(connection: sqlite3.Connection, target: str, until_ms: int, resume_ms: int | None = None) -> None:
-    """End the open stretch at ``until_ms``; with ``resume_ms`` it goes on from there (the wall clock was set)."""
+def cut_stretch(connection: sqlite3.Connection, target: str, until_ms: int, resume_ms: int) -> None:
+    """End the open stretch at ``until_ms``; it goes on from ``resume_ms``."""
     current = connection.execute(
         "SELECT id, kind, from_at FROM stretch WHERE target = ? AND until_at IS NULL", (target,)
     ).fetchone()
     if current is None:
         return
     connection.execute("UPDATE stretch SET until_at = max(from_at, ?) WHERE id = ?", (until_ms, current["id"]))
-    if resume_ms is not None:
-        connection.execute(
-            "INSERT INTO stretch (target, kind, from_at) VALUES (?, ?, ?)", (target, current["kind"], resume_ms)
-        )
+    connection.execute(
+        "INSERT INTO stretch (target, kind, from_at) VALUES (?, ?, ?)", (target, current["kind"], resume_ms)
+    )
 
 
-def write_step(connection: sqlite3.Connection, step: Step, at_ms: int) -> tuple[list[Incident], list[Incident]]:
-    """Keep what a fact led to. The incidents opened and closed come back as the ledger holds them now."""
+def write_step(connection: sqlite3.Connection, step: Step, at_ms: int) -> tuple[Incident, ...]:
+    """Keep what a fact led to. Returns the incidents closed, as the ledger holds them now."""
     for incident in step.opened:
         incidents.open_incident(connection, incident)
     closed = [
-        row
+        incidents.close_incident(connection, incident.id, incident.closed_at_ms or at_ms, incident.close_reason or "")
         for incident in step.closed
-        if (
-            row := incidents.close_incident(
-                connection, incident.id, incident.closed_at_ms or at_ms, incident.close_reason or ""
-            )
-        )
     ]
     if step.flip is not None:
-        insert_flip(connection, step.flip)
-    for happening in step.happened:
-        insert_happening(connection, happening, step.state.incidents[0].id if step.state.incidents else None)
+        connection.execute(
+            "INSERT INTO flip (target, at, since, old_state, new_state, reason, incident_id)"
+            " VALUES (:target, :at_ms, :since_ms, :old, :new, :reason, :incident_id)",
+            asdict(step.flip),
+        )
+    incident_id = step.state.incidents[0].id if step.state.incidents else None
+    for event in step.events:
+        detail = f"planned {event.detail}" if event.planned else event.detail
+        connection.execute(
+            "INSERT INTO event (target, at, kind, detail, incident_id) VALUES (?, ?, ?, ?, ?)",
+            (event.target, event.at_ms, event.kind, detail, incident_id),
+        )
     move_stretch(connection, step.state.target, step.stretch, step.stretch_since_ms, at_ms)
-    save_state(connection, step.state, at_ms)
-    return list(step.opened), closed
+    connection.execute(
+        "INSERT INTO target_state VALUES (?, ?, ?)"
+        " ON CONFLICT (target) DO UPDATE SET state = excluded.state, updated_at = excluded.updated_at",
+        (step.state.target, _encode(step.state).decode(), at_ms),
+    )
+    return tuple(incident for incident in closed if incident is not None)

@@ -1,4 +1,4 @@
-"""Reads the history: stretches, latencies, flips and events. Every query is bounded."""
+"""Reads the history: stretches, latencies and flips. Every query is bounded."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import sqlite3
 
 import msgspec
 
-from watchdog.domain.states import Flip, State
 from watchdog.domain.target import Stretch
 from watchdog.domain.uptime import WINDOWS, Span, Uptime, measure
 
@@ -27,7 +26,7 @@ def uptimes(connection: sqlite3.Connection, target: str, now_ms: int) -> dict[st
     return {name: measure(known, now_ms - length_ms, now_ms) for name, length_ms in WINDOWS.items()}
 
 
-class Latency(msgspec.Struct, frozen=True):
+class Latency(msgspec.Struct, frozen=True, rename="camel"):
     """Milliseconds over answered pings; None when there were none."""
 
     p50_ms: float | None
@@ -37,7 +36,7 @@ class Latency(msgspec.Struct, frozen=True):
 
 
 def latency(connection: sqlite3.Connection, target: str, from_ms: int) -> Latency:
-    """Percentiles (nearest rank) of the answered pings since ``from_ms``, at most the last 100,000."""
+    """Nearest-rank percentiles of answered pings since ``from_ms``, at most the last 100,000."""
     values = sorted(
         row["latency_ms"]
         for row in connection.execute(
@@ -55,41 +54,18 @@ def latency(connection: sqlite3.Connection, target: str, from_ms: int) -> Latenc
     return Latency(rank(0.5), rank(0.95), rank(0.99), len(values))
 
 
-def flips(connection: sqlite3.Connection, target: str, from_ms: int, until_ms: int, limit: int = 500) -> list[Flip]:
-    """Changes of state within the window, newest first."""
-    found = connection.execute(
-        "SELECT target, at, since, old_state, new_state, reason, incident_id FROM flip"
-        " WHERE target = ? AND at BETWEEN ? AND ? ORDER BY at DESC, id DESC LIMIT ?",
-        (target, from_ms, until_ms, limit),
-    )
-    return [
-        Flip(
-            row["target"],
-            row["at"],
-            row["since"],
-            State(row["old_state"]),
-            State(row["new_state"]),
-            row["reason"],
-            row["incident_id"],
-        )
-        for row in found
-    ]
-
-
-class EventRow(msgspec.Struct, frozen=True):
-    target: str
+class FlipLine(msgspec.Struct, frozen=True, rename="camel"):
     at_ms: int
-    kind: str
-    detail: str
+    since_ms: int
+    old: str
+    new: str
+    reason: str
 
 
-def events(
-    connection: sqlite3.Connection, target: str, from_ms: int, until_ms: int, limit: int = 500
-) -> list[EventRow]:
-    """Restarts, announced stops and gaps within the window, newest first."""
+def flips(connection: sqlite3.Connection, target: str, limit: int) -> tuple[FlipLine, ...]:
+    """Changes of state, newest first."""
     found = connection.execute(
-        "SELECT target, at, kind, detail FROM event WHERE target = ? AND at BETWEEN ? AND ?"
-        " ORDER BY at DESC, id DESC LIMIT ?",
-        (target, from_ms, until_ms, limit),
+        "SELECT at, since, old_state, new_state, reason FROM flip WHERE target = ? ORDER BY at DESC, id DESC LIMIT ?",
+        (target, limit),
     )
-    return [EventRow(row["target"], row["at"], row["kind"], row["detail"]) for row in found]
+    return tuple(FlipLine(*row) for row in found)

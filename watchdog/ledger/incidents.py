@@ -1,4 +1,4 @@
-"""Between rows of the ledger and the values of the domain."""
+"""Incidents: rows of the ledger to values of the domain, and back."""
 
 from __future__ import annotations
 
@@ -7,31 +7,19 @@ from typing import Any
 
 import msgspec
 
-from watchdog.domain.states import Incident, IncidentKind, Notice, NoticeKind
+from watchdog.domain.states import Incident, Notice, NoticeKind
 
 INCIDENT = (
-    "id, target, kind, opened_at, decided_at, closed_at, reason, close_reason,"
-    " acknowledged_at, acknowledged_by, reminders, last_notice_at"
+    "id, target, kind, opened_at AS opened_at_ms, decided_at AS decided_at_ms, closed_at AS closed_at_ms, reason,"
+    " close_reason, acknowledged_at AS acknowledged_at_ms, acknowledged_by, reminders,"
+    " last_notice_at AS last_notice_at_ms"
 )
 NOTICE = "id, incident_id, target, kind, created_at, payload"
 
 
 def incident(row: sqlite3.Row) -> Incident:
     """A row with the columns of :data:`INCIDENT`."""
-    return Incident(
-        id=row["id"],
-        target=row["target"],
-        kind=IncidentKind(row["kind"]),
-        opened_at_ms=row["opened_at"],
-        decided_at_ms=row["decided_at"],
-        reason=row["reason"],
-        closed_at_ms=row["closed_at"],
-        close_reason=row["close_reason"],
-        acknowledged_at_ms=row["acknowledged_at"],
-        acknowledged_by=row["acknowledged_by"],
-        reminders=row["reminders"],
-        last_notice_at_ms=row["last_notice_at"],
-    )
+    return msgspec.convert(dict(row), Incident)
 
 
 def notice(row: sqlite3.Row) -> Notice:
@@ -49,44 +37,35 @@ def notice(row: sqlite3.Row) -> Notice:
     )
 
 
-def insert_notice(
-    connection: sqlite3.Connection, value: Notice, channels: tuple[str, ...], *, role: str = "primary"
-) -> bool:
-    """Keep ``value`` with one waiting outbox row per channel. False when the ledger knows this notice already."""
-    payload = msgspec.json.encode({"title": value.title, "text": value.text, "fields": value.fields}).decode()
-    known = connection.execute(
-        f"INSERT INTO notice ({NOTICE}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",  # noqa: S608
-        (value.id, value.incident_id, value.target, value.kind, value.created_at_ms, payload),
-    )
-    for channel in channels:
-        connection.execute(
-            "INSERT INTO outbox (notice_id, channel, role, state, created_at, due_at) VALUES (?, ?, ?, 'waiting', ?, ?)"
-            " ON CONFLICT (notice_id, channel) DO NOTHING",
-            (value.id, channel, role, value.created_at_ms, value.created_at_ms),
-        )
-    if value.incident_id is not None:
-        connection.execute(
-            "UPDATE incident SET last_notice_at = ? WHERE id = ?", (value.created_at_ms, value.incident_id)
-        )
-    return known.rowcount == 1
-
-
 def open_incident(connection: sqlite3.Connection, value: Incident) -> None:
-    """Keep a new incident; one the ledger knows already is left as it is."""
+    """Keep a new incident; a known one stays as it is."""
     connection.execute(
-        "INSERT INTO incident (id, target, kind, opened_at, decided_at, reason) VALUES (?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (id) DO NOTHING",
-        (value.id, value.target, value.kind, value.opened_at_ms, value.decided_at_ms, value.reason),
+        "INSERT INTO incident (id, target, kind, opened_at, decided_at, reason)"
+        " VALUES (:id, :target, :kind, :opened_at_ms, :decided_at_ms, :reason) ON CONFLICT (id) DO NOTHING",
+        msgspec.structs.asdict(value),
     )
 
 
 def close_incident(connection: sqlite3.Connection, incident_id: str, closed_at_ms: int, reason: str) -> Incident | None:
-    """End an incident; the row as it is then, or None when it was not open."""
+    """End an incident. Returns it, or None when it was not open."""
     changed = connection.execute(
         "UPDATE incident SET closed_at = ?, close_reason = ? WHERE id = ? AND closed_at IS NULL",
         (closed_at_ms, reason, incident_id),
     )
     return find_incident(connection, incident_id) if changed.rowcount == 1 else None
+
+
+def acknowledge(connection: sqlite3.Connection, incident_id: str, at_ms: int, author: str) -> Incident | None:
+    """Stop the reminders, not the notice of the end. The first acknowledgement stays.
+
+    Returns the incident afterwards, or None if unknown.
+    """
+    connection.execute(
+        "UPDATE incident SET acknowledged_at = ?, acknowledged_by = ?"
+        " WHERE id = ? AND closed_at IS NULL AND acknowledged_at IS NULL",
+        (at_ms, author, incident_id),
+    )
+    return find_incident(connection, incident_id)
 
 
 def find_incident(connection: sqlite3.Connection, incident_id: str) -> Incident | None:

@@ -1,4 +1,4 @@
-"""The outbox: what is to be told and by which channel; enqueued with the decision, in the same transaction.
+"""The outbox: notices that wait for a channel, enqueued in the transaction of their decision.
 
 Every function takes the connection of a running transaction.
 """
@@ -19,7 +19,7 @@ _OPEN = "state IN ('waiting', 'leased')"
 
 
 class Channels(msgspec.Struct, frozen=True):
-    """Where notices go, as digests of the channels' URLs. The fallback ones are used when a primary one fails."""
+    """The channels, as digests of their URLs; the fallback ones serve when a primary one fails."""
 
     primary: tuple[str, ...]
     fallback: tuple[str, ...] = ()
@@ -33,45 +33,64 @@ class Channels(msgspec.Struct, frozen=True):
 
 
 def enqueue(connection: sqlite3.Connection, notice: Notice, channels: Channels) -> bool:
-    """Keep ``notice`` for every primary channel, and for the fallback ones that were told of its incident already.
+    """Keep ``notice`` for every primary channel and the fallback ones that got the incident before.
 
     False when the ledger knows the notice.
     """
-    new = rows.insert_notice(connection, notice, channels.primary)
+    new = insert_notice(connection, notice)
+    used = list(channels.primary)
     if notice.incident_id is not None and channels.fallback:
-        told = connection.execute(
+        found = connection.execute(
             "SELECT DISTINCT o.channel FROM outbox o JOIN notice n ON n.id = o.notice_id"
             " WHERE n.incident_id = ? AND o.role = 'fallback'",
             (notice.incident_id,),
         )
-        for (channel,) in told.fetchall():
-            if channel in channels.fallback:
-                insert_row(connection, notice.id, channel, "fallback", notice.created_at_ms, notice.created_at_ms)
+        used += [channel for (channel,) in found if channel in channels.fallback]
+    for channel in used:
+        insert_row(connection, notice.id, channel, channels.role(channel), notice.created_at_ms)
     return new
 
 
 def enqueue_everywhere(connection: sqlite3.Connection, notice: Notice, channels: Channels, *, but: str = "") -> None:
-    """Keep ``notice`` for every channel, the fallback ones too, without ``but``."""
-    rows.insert_notice(connection, notice, ())
+    """Keep ``notice`` for every channel, fallback ones included, except ``but``."""
+    insert_notice(connection, notice)
     for channel in channels.all:
         if channel != but:
-            at = notice.created_at_ms
-            insert_row(connection, notice.id, channel, channels.role(channel), at, at)
+            insert_row(connection, notice.id, channel, channels.role(channel), notice.created_at_ms)
+
+
+def insert_notice(connection: sqlite3.Connection, notice: Notice) -> bool:
+    """Keep ``notice`` without a row for a channel. False when the ledger knows it."""
+    payload = msgspec.json.encode({"title": notice.title, "text": notice.text, "fields": notice.fields}).decode()
+    inserted = connection.execute(
+        f"INSERT INTO notice ({rows.NOTICE}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",  # noqa: S608
+        (notice.id, notice.incident_id, notice.target, notice.kind, notice.created_at_ms, payload),
+    )
+    if notice.incident_id is not None:
+        connection.execute(
+            "UPDATE incident SET last_notice_at = ? WHERE id = ?", (notice.created_at_ms, notice.incident_id)
+        )
+    return inserted.rowcount == 1
 
 
 def insert_row(
-    connection: sqlite3.Connection, notice_id: str, channel: str, role: str, created_at_ms: int, due_at_ms: int
+    connection: sqlite3.Connection,
+    notice_id: str,
+    channel: str,
+    role: str,
+    created_at_ms: int,
+    due_at_ms: int | None = None,
 ) -> None:
-    """One more waiting row of a notice; nothing when the channel has one already."""
+    """One waiting row of a notice, due at once by default; nothing when the channel has one."""
     connection.execute(
         "INSERT INTO outbox (notice_id, channel, role, state, created_at, due_at) VALUES (?, ?, ?, 'waiting', ?, ?)"
         " ON CONFLICT (notice_id, channel) DO NOTHING",
-        (notice_id, channel, role, created_at_ms, due_at_ms),
+        (notice_id, channel, role, created_at_ms, created_at_ms if due_at_ms is None else due_at_ms),
     )
 
 
 def in_maintenance(connection: sqlite3.Connection, target: str, now_ms: int) -> bool:
-    """Whether a maintenance window of ``target`` is open."""
+    """Whether ``target`` is in a maintenance window."""
     found = connection.execute(
         "SELECT 1 FROM pause WHERE target IN (?, '*') AND from_at <= ? AND until_at > ? AND ended_at IS NULL LIMIT 1",
         (target, now_ms, now_ms),
@@ -80,7 +99,7 @@ def in_maintenance(connection: sqlite3.Connection, target: str, now_ms: int) -> 
 
 
 def escalate(connection: sqlite3.Connection, row_id: int, channels: Channels, now_ms: int) -> bool:
-    """Also tell the fallback channels what this row's channel could not deliver. False when that was done before."""
+    """Enqueue a row for the fallback channels too. False when that was done before."""
     changed = connection.execute(
         f"UPDATE outbox SET escalated = 1 WHERE id = ? AND escalated = 0 AND role = 'primary' AND {_OPEN}",  # noqa: S608
         (row_id,),
@@ -96,7 +115,7 @@ def escalate(connection: sqlite3.Connection, row_id: int, channels: Channels, no
 
 
 def overdue(connection: sqlite3.Connection, now_ms: int, policy: AlertPolicy) -> list[int]:
-    """Rows of primary channels that have waited too long and are known to no fallback channel; at most 300."""
+    """Rows of primary channels that waited too long without a fallback row; at most 300."""
     found = connection.execute(
         "SELECT id, tries, created_at FROM outbox WHERE state IN ('waiting', 'leased') AND role = 'primary'"
         " AND escalated = 0 AND created_at <= ? AND reason NOT LIKE 'held:%' ORDER BY created_at LIMIT 300",
@@ -111,7 +130,7 @@ def escalate_overdue(connection: sqlite3.Connection, channels: Channels, now_ms:
 
 
 def reminders_due(connection: sqlite3.Connection, now_ms: int, policy: AlertPolicy) -> list[Incident]:
-    """Open incidents whose next reminder is due; none during maintenance."""
+    """Open incidents with a reminder due; none during maintenance."""
     return [
         incident
         for incident in rows.open_incidents(connection)
@@ -131,7 +150,7 @@ def remind(connection: sqlite3.Connection, channels: Channels, now_ms: int, poli
 
 
 def busy(connection: sqlite3.Connection) -> bool:
-    """Whether any row waits, held ones included, or any incident is open and may need a reminder."""
+    """Whether any row waits, or any open incident may need a reminder."""
     found = connection.execute(
         f"SELECT EXISTS (SELECT 1 FROM outbox WHERE {_OPEN})"  # noqa: S608
         " OR EXISTS (SELECT 1 FROM incident WHERE closed_at IS NULL)"
@@ -140,7 +159,7 @@ def busy(connection: sqlite3.Connection) -> bool:
 
 
 class Depth(msgspec.Struct, frozen=True):
-    """How much waits, and for how long the oldest has (ms); rows that are held on purpose do not count."""
+    """Waiting rows and the age of the oldest (ms); held rows do not count."""
 
     rows: int
     oldest_ms: int

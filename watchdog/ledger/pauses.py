@@ -10,13 +10,11 @@ from watchdog.domain.policy import Pause
 def current(connection: sqlite3.Connection, now_ms: int) -> tuple[Pause, ...]:
     """The windows that are open or still to come."""
     found = connection.execute(
-        "SELECT id, target, from_at, until_at, author, reason FROM pause"
+        "SELECT id, target, from_at AS from_ms, until_at AS until_ms, author, reason FROM pause"
         " WHERE until_at > ? AND ended_at IS NULL ORDER BY from_at",
         (now_ms,),
     )
-    return tuple(
-        Pause(row["id"], row["target"], row["from_at"], row["until_at"], row["author"], row["reason"]) for row in found
-    )
+    return tuple(Pause(**dict(row)) for row in found)
 
 
 def begin(connection: sqlite3.Connection, pause: Pause) -> None:

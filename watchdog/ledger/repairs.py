@@ -12,12 +12,17 @@ import msgspec
 from watchdog.domain.ports import Repaired
 from watchdog.domain.remediation import LADDER
 
-_RESTARTS = {(rung.remediator, rung.action): rung.restarts for rung in LADDER}
-_RESET_KEY = "repair_reset_at:"
-_FORGIVEN_KEY = "repair_forgiven_at:"
+_RESTARTS = {(step.remediator, step.action): step.restarts for step in LADDER}
+_COLUMNS = (
+    "id, target, coalesce(incident_id, '') AS incident_id, remediator, action, decided_at AS at_ms,"
+    " ended_at AS ended_at_ms, result, detail"
+)
+# Moments of a target: ten minutes of health completed; the budget given back by a person, earlier repairs do not count.
+RESET = "repair_reset_at"
+BUDGET_RESTORED = "repair_forgiven_at"
 
 
-class Repair(msgspec.Struct, frozen=True):
+class Repair(msgspec.Struct, frozen=True, rename="camel"):
     """One row. ``result`` is running, done, failed, skipped, dry_run or abandoned."""
 
     id: str
@@ -36,19 +41,11 @@ class Repair(msgspec.Struct, frozen=True):
 
 
 def begin(connection: sqlite3.Connection, repair: Repair) -> None:
-    """Keep that the action starts now: whatever happens next, it counts."""
+    """Record the start: whatever happens next, it counts."""
     connection.execute(
         "INSERT INTO repair (id, target, incident_id, remediator, action, decided_at, started_at, result)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, 'running')",
-        (
-            repair.id,
-            repair.target,
-            repair.incident_id,
-            repair.remediator,
-            repair.action,
-            repair.at_ms,
-            repair.at_ms,
-        ),
+        " VALUES (:id, :target, :incident_id, :remediator, :action, :at_ms, :at_ms, 'running')",
+        msgspec.structs.asdict(repair),
     )
 
 
@@ -59,74 +56,41 @@ def end(connection: sqlite3.Connection, repair_id: str, at_ms: int, repaired: Re
     )
 
 
-def abandon_running(connection: sqlite3.Connection, now_ms: int) -> int:
-    """At start: what was in flight when the last run ended. It may have been done, so it keeps its place in the budget."""
-    changed = connection.execute(
-        "UPDATE repair SET result = 'abandoned', ended_at = ?, detail = 'the watchdog ended meanwhile'"
+def abandon_running(connection: sqlite3.Connection, now_ms: int) -> None:
+    """At start: mark repairs of a crashed run. They may be done, so they stay in the budget."""
+    connection.execute(
+        "UPDATE repair SET result = 'abandoned', ended_at = ?, detail = 'the watchdog ended during the repair'"
         " WHERE result = 'running'",
         (now_ms,),
     )
-    return changed.rowcount
 
 
 def since(connection: sqlite3.Connection, target: str, since_ms: int) -> list[Repair]:
     """Oldest first."""
     found = connection.execute(
-        "SELECT id, target, incident_id, remediator, action, decided_at, ended_at, result, detail FROM repair"
-        " WHERE target = ? AND decided_at >= ? ORDER BY decided_at",
+        f"SELECT {_COLUMNS} FROM repair WHERE target = ? AND decided_at >= ? ORDER BY decided_at",  # noqa: S608
         (target, since_ms),
     )
-    return [_repair(row) for row in found]
+    return [Repair(**dict(row)) for row in found]
 
 
 def newest(connection: sqlite3.Connection, limit: int) -> list[Repair]:
     """Of every target, newest first."""
     found = connection.execute(
-        "SELECT id, target, incident_id, remediator, action, decided_at, ended_at, result, detail FROM repair"
-        " ORDER BY decided_at DESC LIMIT ?",
+        f"SELECT {_COLUMNS} FROM repair ORDER BY decided_at DESC LIMIT ?",  # noqa: S608
         (limit,),
     )
-    return [_repair(row) for row in found]
+    return [Repair(**dict(row)) for row in found]
 
 
-def _repair(row: sqlite3.Row) -> Repair:
-    return Repair(
-        id=row["id"],
-        target=row["target"],
-        incident_id=row["incident_id"] or "",
-        remediator=row["remediator"],
-        action=row["action"],
-        at_ms=row["decided_at"],
-        ended_at_ms=row["ended_at"],
-        result=row["result"],
-        detail=row["detail"],
-    )
-
-
-def reset_at(connection: sqlite3.Connection, target: str) -> int:
-    """When ten minutes of health were last completed; 0 when never."""
-    return _moment(connection, _RESET_KEY + target)
-
-
-def keep_reset_at(connection: sqlite3.Connection, target: str, at_ms: int) -> None:
-    _keep_moment(connection, _RESET_KEY + target, at_ms)
-
-
-def forgiven_at(connection: sqlite3.Connection, target: str) -> int:
-    """When a person last gave the whole budget back; 0 when never. Earlier repairs do not count any more."""
-    return _moment(connection, _FORGIVEN_KEY + target)
-
-
-def forgive(connection: sqlite3.Connection, target: str, at_ms: int) -> None:
-    _keep_moment(connection, _FORGIVEN_KEY + target, at_ms)
-
-
-def _moment(connection: sqlite3.Connection, key: str) -> int:
-    row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+def moment(connection: sqlite3.Connection, name: str, target: str) -> int:
+    """0 when it never was."""
+    row = connection.execute("SELECT value FROM meta WHERE key = ?", (f"{name}:{target}",)).fetchone()
     return int(row["value"]) if row is not None else 0
 
 
-def _keep_moment(connection: sqlite3.Connection, key: str, at_ms: int) -> None:
+def keep_moment(connection: sqlite3.Connection, name: str, target: str, at_ms: int) -> None:
     connection.execute(
-        "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (key, str(at_ms))
+        "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        (f"{name}:{target}", str(at_ms)),
     )

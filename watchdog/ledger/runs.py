@@ -1,4 +1,4 @@
-"""Runs of the watchdog itself: when it started, was last seen and ended; totals over all of them; pruning."""
+"""Runs of the watchdog: start, last seen, end; totals over all runs; pruning."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Totals(msgspec.Struct, frozen=True):
 def begin_run(
     connection: sqlite3.Connection, boot_id: str, version: str, targets: tuple[str, ...], now_ms: int
 ) -> int | None:
-    """Note that this run starts. Returns when the last one was seen last (wall, ms), or None for the first ever."""
+    """Record the start of a run. Returns when the last run was seen last (wall ms), or None."""
     last = connection.execute("SELECT max(coalesce(ended_at, last_seen_at)) AS seen FROM run").fetchone()["seen"]
     connection.execute("UPDATE run SET ended_at = last_seen_at WHERE ended_at IS NULL")
     connection.execute("INSERT INTO run VALUES (?, ?, ?, NULL, ?)", (boot_id, now_ms, now_ms, version))
@@ -34,8 +34,8 @@ def begin_run(
     return int(last) if last is not None else None
 
 
-def seen(connection: sqlite3.Connection, boot_id: str, now_ms: int, ran_ms: int, *, ended: bool = False) -> None:
-    """Note that the run goes on, or that it ends; ``ran_ms`` is the monotonic time since this was last noted."""
+def seen(connection: sqlite3.Connection, boot_id: str, now_ms: int, ran_ms: int, *, ended: bool) -> None:
+    """Record that the run goes on or ends; ``ran_ms`` is monotonic time since the last record."""
     connection.execute(
         "UPDATE run SET last_seen_at = ?, ended_at = ? WHERE boot_id = ?", (now_ms, now_ms if ended else None, boot_id)
     )
@@ -46,9 +46,7 @@ def totals(connection: sqlite3.Connection, target: str) -> Totals:
     row = connection.execute(
         "SELECT first_started_at, uptime_ms, pings, failed_pings FROM total WHERE target = ?", (target,)
     ).fetchone()
-    if row is None:
-        return Totals(0, 0, 0, 0)
-    return Totals(row["first_started_at"], row["uptime_ms"], row["pings"], row["failed_pings"])
+    return Totals(*row) if row is not None else Totals(0, 0, 0, 0)
 
 
 _OLD = {
@@ -65,7 +63,7 @@ _OLD = {
 
 
 def prune(connection: sqlite3.Connection, now_ms: int) -> int:
-    """Delete a bounded batch of what is older than 90 days; how many rows went. Call again until it is 0."""
+    """Delete a bounded batch of rows older than 90 days. Returns their number; call until 0."""
     gone = 0
     for table, condition in _OLD.items():
         gone += connection.execute(

@@ -1,4 +1,4 @@
-"""After a try to tell: the receipt, the row's and the channel's new state, the fallback; and mending at start.
+"""After a delivery attempt: receipt, row, channel state, fallback; recovery at start.
 
 Every function takes the connection of a running transaction.
 """
@@ -20,7 +20,7 @@ from watchdog.ledger.outbox import Channels
 
 
 class Settled(msgspec.Struct, frozen=True):
-    """``retry_in_ms`` after a failure; ``reported`` when the other channels are told that this one fails."""
+    """``retry_in_ms`` after a failure; ``reported`` is the notice to the other channels."""
 
     retry_in_ms: int | None = None
     escalated: bool = False
@@ -28,7 +28,7 @@ class Settled(msgspec.Struct, frozen=True):
 
 
 class Try(msgspec.Struct, frozen=True):
-    """One try that has ended. ``pick`` is the random number (0 to 1) of its backoff."""
+    """One finished try. ``pick`` is the random number (0 to 1) of its backoff."""
 
     claim: Claim
     label: str
@@ -38,7 +38,7 @@ class Try(msgspec.Struct, frozen=True):
 
 
 def settle(connection: sqlite3.Connection, tried: Try, channels: Channels, now_ms: int, policy: AlertPolicy) -> Settled:
-    """Keep how ``tried`` went. Only now, after sending, a row is done."""
+    """Record the result of ``tried``. Only now, after sending, a row is done."""
     claim, delivered = tried.claim, tried.delivered
     connection.execute(
         "INSERT INTO delivery (outbox_id, at, duration_ms, ok, reason) VALUES (?, ?, ?, ?, ?)",
@@ -65,7 +65,7 @@ def _done(connection: sqlite3.Connection, claim: Claim, now_ms: int) -> None:
         (now_ms, claim.channel),
     ).fetchone()
     if recovered["seen_row"]:
-        # It works again: what the channel as a whole kept back goes now; a row that the receiver refused as such waits on.
+        # The channel works again: send what it kept back, but not a row that the receiver refused.
         connection.execute(
             "UPDATE outbox SET due_at = ? WHERE channel = ? AND state = 'waiting' AND due_at > ?"
             " AND reason NOT LIKE 'http_4%' AND reason NOT LIKE 'held:%'",
@@ -107,15 +107,15 @@ def _failed(
     return Settled(wait_ms, escalated, notice)
 
 
-def mend(connection: sqlite3.Connection, channels: Channels, now_ms: int, policy: AlertPolicy) -> int:
-    """At start: free what a crash left leased, send on what waited for a removed channel; how many rows wait.
+def recover(connection: sqlite3.Connection, channels: Channels, now_ms: int, policy: AlertPolicy) -> int:
+    """At start: free leases of a crash, reroute rows of removed channels. Returns the waiting rows.
 
-    Only one watchdog has the ledger open, so a lease that is still there belongs to a process that is gone.
+    Only one watchdog opens the ledger, so an old lease belongs to a dead process.
     """
     connection.execute(
         "UPDATE outbox SET state = 'waiting', leased_until = NULL, due_at = ? WHERE state = 'leased'", (now_ms,)
     )
-    # Dates that no rule of ours could have set: the wall clock was stepped back while we were away.
+    # Later than any rule sets: the wall clock was stepped back while the watchdog was off.
     furthest = now_ms + policy.retry_after_cap_ms + policy.backoff_cap_ms
     connection.execute("UPDATE outbox SET due_at = ? WHERE state = 'waiting' AND due_at > ?", (now_ms, furthest))
     connection.execute(
@@ -127,22 +127,22 @@ def mend(connection: sqlite3.Connection, channels: Channels, now_ms: int, policy
         (now_ms, *channels.all),
     ).fetchall()
     for row in stranded:
-        _send_on(connection, row, channels, now_ms)
+        _reroute(connection, row, channels, now_ms)
     return outbox.depth(connection, now_ms).rows
 
 
-def _send_on(connection: sqlite3.Connection, row: sqlite3.Row, channels: Channels, now_ms: int) -> None:
-    told = connection.execute(
+def _reroute(connection: sqlite3.Connection, row: sqlite3.Row, channels: Channels, now_ms: int) -> None:
+    known = connection.execute(
         "SELECT 1 FROM outbox WHERE notice_id = ? AND channel != 'log' AND state IN ('done', 'waiting', 'merged') LIMIT 1",
         (row["notice_id"],),
     ).fetchone()
-    if told is None:
+    if known is None:
         for channel in channels.primary:
             outbox.insert_row(connection, row["notice_id"], channel, "primary", row["created_at"], now_ms)
 
 
 def shift(connection: sqlite3.Connection, step_ms: int) -> None:
-    """The wall clock stepped by ``step_ms``: what waits must wait neither longer nor shorter for it."""
+    """The wall clock stepped by ``step_ms``: move the due times of waiting rows with it."""
     connection.execute(
         "UPDATE outbox SET due_at = due_at + ?, created_at = created_at + ?, leased_until = leased_until + ?"
         " WHERE state IN ('waiting', 'leased')",
@@ -155,22 +155,22 @@ def shift(connection: sqlite3.Connection, step_ms: int) -> None:
     connection.execute("UPDATE incident SET last_notice_at = last_notice_at + ? WHERE closed_at IS NULL", (step_ms,))
 
 
-class ChannelState(msgspec.Struct, frozen=True):
-    """How one channel fares. Times in ms since the epoch."""
+class ChannelState(msgspec.Struct, frozen=True, rename="camel"):
+    """State of one channel. Times in ms since the epoch; ``failing_since_ms`` None: it works."""
 
-    channel: str
-    label: str
+    name: str
     role: str
-    failures: int = 0
-    failing_since_ms: int | None = None
-    last_ok_at_ms: int | None = None
-    last_reason: str = ""
-    waiting: int = 0
+    failures: int
+    failing_since_ms: int | None
+    last_ok_at_ms: int | None
+    last_reason: str
+    waiting: int
 
 
 def channel_states(connection: sqlite3.Connection, channels: Channels, labels: Mapping[str, str]) -> list[ChannelState]:
     """Every configured channel, also those that were never used."""
-    known = {row["channel"]: row for row in connection.execute("SELECT * FROM channel")}
+    known = connection.execute("SELECT channel, failures, failing_since, last_ok_at, last_reason FROM channel")
+    figures = {channel: rest for channel, *rest in known}
     waiting = dict(
         connection.execute(
             "SELECT channel, count(*) FROM outbox WHERE state IN ('waiting', 'leased') GROUP BY channel"
@@ -178,15 +178,15 @@ def channel_states(connection: sqlite3.Connection, channels: Channels, labels: M
     )
     states = []
     for channel in channels.all:
-        state = ChannelState(channel, labels[channel], channels.role(channel), waiting=waiting.get(channel, 0))
-        row = known.get(channel)
-        if row is not None:
-            state = msgspec.structs.replace(
-                state,
-                failures=row["failures"],
-                failing_since_ms=row["failing_since"],
-                last_ok_at_ms=row["last_ok_at"],
-                last_reason=row["last_reason"],
-            )
-        states.append(state)
+        name, role = channel_name(labels[channel], channel), channels.role(channel)
+        failures, since, last_ok, reason = figures.get(channel, (0, None, None, ""))
+        states.append(ChannelState(name, role, failures, since, last_ok, reason, waiting.get(channel, 0)))
     return states
+
+
+def channel_name(label: str | None, channel: str) -> str:
+    """Printable name: scheme and four digits, no host, because some hosts are secrets."""
+    if channel == "log":
+        return "log"
+    scheme = (label or "channel").partition("://")[0].partition(" ")[0]
+    return f"{scheme} {channel[:4]}"

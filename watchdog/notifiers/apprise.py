@@ -1,6 +1,6 @@
-"""Alerts by any of the services that apprise speaks; it is imported at the first send and runs in a thread of its own.
+"""Alerts by any service of apprise, which is imported at the first send, in a thread.
 
-The thread cannot be stopped from outside: while one still hangs, no other is started for the same channel.
+A thread cannot be stopped from outside: while one hangs, the channel starts no other.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Send = Callable[[str, str, str, str], str]
 
 
 def send_by_apprise(url: str, title: str, text: str, level: str) -> str:
-    """Blocks. ``ok``, or the reason: ``apprise_missing``, ``apprise_unknown_url`` or ``apprise_refused``."""
+    """Blocks. ``ok``, ``apprise_missing``, ``apprise_unknown_url`` or ``apprise_refused``."""
     try:
         apprise: Any = importlib.import_module("apprise")
     except ImportError:
@@ -43,7 +43,7 @@ def level_of(kind: NoticeKind) -> str:
 
 
 class AppriseNotifier:
-    """One apprise URL. The label shows its scheme only: most services keep their token where a host would be."""
+    """One apprise URL. The label shows only its scheme: the host may be a token."""
 
     def __init__(self, url: Secret, *, send: Send = send_by_apprise, timeout_s: float = 12.0) -> None:
         self._url, self._send, self._timeout_s = url, send, timeout_s
@@ -64,10 +64,10 @@ class AppriseNotifier:
                 reason = f"apprise_{type(error).__name__}"
             try:
                 loop.call_soon_threadsafe(_set, answer, reason)
-            except RuntimeError:  # the loop has ended meanwhile: nobody waits any more
+            except RuntimeError:  # the loop has ended: no caller waits any more
                 pass
 
-        # A daemon, so that a service that hangs cannot keep the process from ending.
+        # A daemon thread: a hanging service cannot keep the process alive.
         self._thread = threading.Thread(target=run, name=f"apprise-{self.channel}", daemon=True)
         self._thread.start()
         try:

@@ -1,4 +1,4 @@
-"""How a channel is named: by a digest of its URL, and by a label that holds none of its secrets."""
+"""Names of channels that contain no secret of their URL."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from shared.settings import Secret
 
 
 def digest(url: Secret) -> str:
-    """Twelve hexadecimal digits that stay the same as long as the URL does."""
+    """Twelve hexadecimal digits, stable for a URL."""
     return hashlib.sha256(url.reveal().encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""The log as a channel: always there, never fails; a notice has its own level so that a person sees it in the stream."""
+"""The log as a channel; the level depends on the notice."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class LogNotifier:
     label = "log"
 
     async def send(self, notice: Notice) -> Delivered:
-        say = log.info if notice.kind in _CALM else log.warning if notice.kind in _WARN else log.critical
-        say(
+        write = log.info if notice.kind in _CALM else log.warning if notice.kind in _WARN else log.critical
+        write(
             notice.text,
             event_name=f"alert.{notice.kind}",
             notice=notice.id,

@@ -1,7 +1,8 @@
-"""Which notifier serves which URL; each is imported only when a URL asks for it.
+"""Maps a URL to its notifier, which is imported only when needed.
 
-``webhook://``, ``webhooks://``, ``http://`` and ``https://`` are ours (a test holds that apprise knows none of them);
-an ``https://`` address of a chat service that apprise knows by its host, and every other scheme, go to apprise.
+``webhook://``, ``webhooks://``, ``http://`` and ``https://`` go to the webhook notifier (a test
+checks that apprise knows none of them). Chat services that apprise knows by their host, and every
+other scheme, go to apprise.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from shared.settings import Secret
 from watchdog.domain.ports import Notifier
 
 OURS = ("webhook", "webhooks", "http", "https")
-# Services whose own web hook addresses people paste as they are; apprise turns them into its form.
+# Services with webhook addresses of their own; apprise converts them.
 _APPRISE_HOSTS = ("discord.com", "discordapp.com", "hooks.slack.com", "chat.googleapis.com", "webhook.office.com")
 
 
@@ -30,7 +31,7 @@ def serves(url: str) -> str:
 
 
 def build(url: Secret, http: aiohttp.ClientSession, clock: Clock, *, webhook_secret: Secret | None) -> Notifier:
-    """The notifier of ``url``. Raises ``ValueError`` when it is not a URL."""
+    """The notifier of ``url``. Raises ``ValueError`` for an invalid URL."""
     if serves(url.reveal()) == "webhook":
         from watchdog.notifiers.webhook import WebhookNotifier
 

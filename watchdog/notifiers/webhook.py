@@ -1,36 +1,32 @@
-"""Alerts for programs: a JSON POST, signed as Standard Webhooks, the same ``webhook-id`` on every try.
+"""Alerts for programs: a signed JSON POST (Standard Webhooks), one ``webhook-id`` for all tries.
 
-URLs begin with ``webhook://`` (plain HTTP), ``webhooks://`` (HTTPS), ``http://`` or ``https://``. ``?secret=whsec_…``
-signs this URL's requests and is not sent; ALERT_WEBHOOK_SECRET signs those without one.
+URLs begin with ``webhook://`` (plain HTTP), ``webhooks://`` (HTTPS), ``http://`` or ``https://``.
+``?secret=whsec_…`` signs this URL's requests and is not sent; ALERT_WEBHOOK_SECRET signs the
+others.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import hmac
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
 
-from shared.clock import Clock, iso
+from shared import webhook_signing
+from shared.clock import Clock, from_ms, iso
+from shared.network_errors import reason_of
+from shared.retry import retry_after_s
 from shared.settings import Secret
 from watchdog.domain.ports import Delivered
 from watchdog.domain.states import Notice
-from watchdog.net import reason_of
 from watchdog.notifiers.channel import digest
 
-SCHEMES = {"webhook": "http", "webhooks": "https", "http": "http", "https": "https"}
 _ANSWER_LIMIT = 64 * 1024
 
 
 class WebhookNotifier:
-    """One receiver. Redirects are not followed: a POST that becomes a GET would be lost without a word."""
+    """One receiver. Redirects are not followed: the POST would become a GET."""
 
     def __init__(
         self,
@@ -41,8 +37,9 @@ class WebhookNotifier:
         secret: Secret | None = None,
         timeout_s: float = 10.0,
     ) -> None:
-        self._target, own_secret = _split(url.reveal())
-        self._key = _key(own_secret or (secret.reveal() if secret is not None else None))
+        self._target, own_secret = webhook_signing.split_url(url.reveal())
+        signing = own_secret or (secret.reveal() if secret is not None else None)
+        self._key = webhook_signing.lenient_key(signing) if signing else None
         self._http, self._clock = http, clock
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self.channel = digest(url)
@@ -52,7 +49,11 @@ class WebhookNotifier:
     async def send(self, notice: Notice) -> Delivered:
         body = payload(notice)
         headers = {"Content-Type": "application/json", "User-Agent": "veilleur-watchdog"}
-        headers |= signed_headers(notice.id, int(self._clock.now().timestamp()), body, self._key)
+        at_s = int(self._clock.now().timestamp())
+        if self._key is None:
+            headers |= webhook_signing.unsigned(notice.id, at_s)
+        else:
+            headers |= webhook_signing.headers(self._key, notice.id, at_s, body)
         try:
             async with self._http.post(
                 self._target, data=body, headers=headers, timeout=self._timeout, allow_redirects=False
@@ -67,11 +68,12 @@ class WebhookNotifier:
 
 
 def payload(notice: Notice) -> bytes:
-    """The body: ``type``, ``timestamp`` and ``data`` as Standard Webhooks wants, and ``text`` for chat receivers.
+    """The body: ``type``, ``timestamp``, ``data`` (Standard Webhooks) and ``text`` for chat
+    receivers.
 
-    The bytes are the same on every try, so that a receiver can compare them.
+    The bytes are equal on every try, so that a receiver can compare them.
     """
-    created = datetime.fromtimestamp(notice.created_at_ms / 1000, UTC)
+    created = from_ms(notice.created_at_ms)
     body: dict[str, Any] = {
         "type": f"watchdog.{notice.kind}",
         "timestamp": iso(created),
@@ -88,44 +90,3 @@ def payload(notice: Notice) -> bytes:
         },
     }
     return msgspec.json.encode(body)
-
-
-def signed_headers(notice_id: str, timestamp_s: int, body: bytes, key: bytes | None) -> dict[str, str]:
-    """The three headers of Standard Webhooks; without a key there is no signature."""
-    headers = {"webhook-id": notice_id, "webhook-timestamp": str(timestamp_s)}
-    if key is not None:
-        signed = hmac.new(key, f"{notice_id}.{timestamp_s}.".encode() + body, hashlib.sha256).digest()
-        headers["webhook-signature"] = "v1," + base64.b64encode(signed).decode()
-    return headers
-
-
-def _split(url: str) -> tuple[str, str | None]:
-    """The address without our parameter, and the secret. The other parameters stay as they are."""
-    parts = urlsplit(url)
-    pairs = parse_qsl(parts.query, keep_blank_values=True)
-    secret = next((value.replace(" ", "+") for name, value in pairs if name == "secret"), None)
-    rest = urlencode([pair for pair in pairs if pair[0] != "secret"]) if secret is not None else parts.query
-    return urlunsplit((SCHEMES[parts.scheme.lower()], parts.netloc, parts.path, rest, "")), secret
-
-
-def _key(secret: str | None) -> bytes | None:
-    """Base64 after ``whsec_`` as the standard has it; any other text is taken byte by byte."""
-    if not secret:
-        return None
-    try:
-        return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
-    except (binascii.Error, ValueError):
-        return secret.encode()
-
-
-def retry_after_s(value: str | None, now: datetime) -> float | None:
-    """``Retry-After`` in seconds, whether it came as a number or as a date; None when there is none or it is wrong."""
-    if value is None:
-        return None
-    if value.strip().isdecimal():
-        return float(value)
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, (moment.astimezone(UTC) - now).total_seconds())

@@ -1,4 +1,4 @@
-"""Holds the bot's heartbeat open: tells every beat, and tells at once when the stream ends, breaks or falls silent."""
+"""Follows the bot's heartbeat stream and reports beats, and its end or silence at once."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import aiohttp
 import msgspec
 
 from shared import logs
-from shared.clock import Clock
+from shared.clock import Clock, epoch_ms
 from shared.contract import heartbeat
 from shared.retry import full_jitter
 from shared.settings import Secret
-from watchdog.flow.timing import either
+from shared.sse import EventReader
+from shared.timing import either
 from watchdog.probes import reasons
 
 log = logs.get(__name__)
@@ -27,7 +28,7 @@ RECONNECT_CAP_S = 2.0
 
 
 class LinkListener(Protocol):
-    """What the link tells. ``since_ms`` is the wall time of the last sign of life."""
+    """Listener of the link. ``since_ms`` is the wall time of the last beat."""
 
     async def beat(self, beat: heartbeat.Beat) -> None: ...
     async def stopping(self, stopping: heartbeat.Stopping) -> None: ...
@@ -36,42 +37,38 @@ class LinkListener(Protocol):
 
 
 class _Unsupported(Exception):
-    """The bot has no such endpoint, or does not let us in; ``status`` says which."""
+    """The bot has no such endpoint or refuses the watchdog (``status``)."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"heartbeat answered {status}")
         self.status = status
 
 
-class _Silent(Exception):
+class _Silence(Exception):
     """No beat for too long."""
 
 
 class HeartbeatLink:
-    """Follows one bot. ``interval_s`` holds until the first beat says the bot's own."""
+    """Follows one bot. ``interval_s`` applies until the first beat states the bot's own."""
 
     def __init__(
         self, *, url: str, token: Secret | None, interval_s: float, clock: Clock, listener: LinkListener
     ) -> None:
         self._url, self._token, self._interval_s = url, token, interval_s
         self._clock, self._listener = clock, listener
-        self._heard: float | None = None
-        self._heard_ms = 0
-        self._up = False
-        self._retuned = asyncio.Event()
+        self._last_beat_s: float | None = None
+        self._last_beat_ms = 0
+        self.up = False
+        self._interval_changed = asyncio.Event()
         self.state = "connecting"
 
     @property
     def age_s(self) -> float | None:
         """Seconds since the last beat; None before the first."""
-        return None if self._heard is None else self._clock.monotonic() - self._heard
-
-    @property
-    def up(self) -> bool:
-        return self._up
+        return None if self._last_beat_s is None else self._clock.monotonic() - self._last_beat_s
 
     async def run(self) -> None:
-        """Connect, listen, connect again, for ever."""
+        """Connect and listen, endlessly."""
         failures = 0
         async with self._session() as session:
             while True:
@@ -81,13 +78,13 @@ class HeartbeatLink:
                     reason = "stream_end"
                 except _Unsupported as error:
                     reason, pause_s = f"http_{error.status}", UNSUPPORTED_RETRY_S if error.status == 404 else 10.0
-                    self._note(f"http_{error.status}")
-                except _Silent:
+                    self._set_state(f"http_{error.status}")
+                except _Silence:
                     reason = "silent"
                 except (aiohttp.ClientError, OSError, TimeoutError, ValueError, msgspec.MsgspecError) as error:
                     reason = reasons.of(error).reason
-                failures = 0 if self._up else failures + 1
-                self._lost(reason)
+                failures = 0 if self.up else failures + 1
+                self._report_loss(reason)
                 await self._clock.sleep(
                     pause_s or full_jitter(min(failures, 6), first_s=RECONNECT_FIRST_S, cap_s=RECONNECT_CAP_S)
                 )
@@ -120,64 +117,58 @@ class HeartbeatLink:
                 await asyncio.gather(reader, silence, return_exceptions=True)
 
     async def _read(self, content: aiohttp.StreamReader) -> None:
-        name, data = "", ""
-        while raw := await content.readline():
-            line = raw.decode("utf-8", "replace").rstrip("\r\n")
-            if not line:
-                if data:
-                    await self._event(name, data)
-                name, data = "", ""
-            elif line.startswith("event:"):
-                name = line[6:].strip()
-            elif line.startswith("data:"):
-                data += line[5:].strip()
+        reader = EventReader()
+        while line := await content.readline():
+            event = reader.feed(line)
+            if event is not None:
+                await self._event(*event)
 
     async def _event(self, name: str, data: str) -> None:
         if name == heartbeat.BEAT:
             beat = msgspec.json.decode(data, type=heartbeat.Beat)
-            self._tune(max(0.05, beat.interval_ms / 1000))
-            self._hear()
-            if not self._up:
-                self._up = True
-                self._note("up")
+            self._set_interval(max(0.05, beat.interval_ms / 1000))
+            self._record_beat()
+            if not self.up:
+                self.up = True
+                self._set_state("up")
                 self._listener.connected()
             await self._listener.beat(beat)
         elif name == heartbeat.STOPPING:
-            self._hear()
+            self._record_beat()
             await self._listener.stopping(msgspec.json.decode(data, type=heartbeat.Stopping))
 
-    def _tune(self, interval_s: float) -> None:
+    def _set_interval(self, interval_s: float) -> None:
         if interval_s != self._interval_s:
             self._interval_s = interval_s
-            self._retuned.set()
+            self._interval_changed.set()
 
-    def _hear(self) -> None:
-        self._heard = self._clock.monotonic()
-        self._heard_ms = int(self._clock.now().timestamp() * 1000)
+    def _record_beat(self) -> None:
+        self._last_beat_s = self._clock.monotonic()
+        self._last_beat_ms = epoch_ms(self._clock)
 
     async def _silence(self) -> None:
-        """Raise :class:`_Silent` when nothing was heard for 2.5 intervals while this program itself was awake."""
+        """Raise :class:`_Silence` after 2.5 intervals without a beat, if this program was awake."""
         grace_from = self._clock.monotonic()
         while True:
             limit_s = SILENT_AFTER_INTERVALS * self._interval_s
-            heard = max(grace_from, self._heard or grace_from)
+            heard = max(grace_from, self._last_beat_s or grace_from)
             due = heard + limit_s
             now = self._clock.monotonic()
             if now >= due:
-                raise _Silent
-            await either(self._clock, self._retuned, due - now)
-            # Waking much later than asked for means that we were not awake, and what the bot said meanwhile still
-            # waits in the socket. It then gets a full period from now.
+                raise _Silence
+            await either(self._clock, self._interval_changed, due - now)
+            # A late wake-up means that this program stood still, and unread beats may wait in the
+            # socket: the bot gets a full period from now.
             if self._clock.monotonic() - due > self._interval_s / 2:
                 grace_from = self._clock.monotonic()
 
-    def _lost(self, reason: str) -> None:
-        if self._up:
-            self._up = False
-            self._note(reason)
-            self._listener.trouble(reason, self._heard_ms)
+    def _report_loss(self, reason: str) -> None:
+        if self.up:
+            self.up = False
+            self._set_state(reason)
+            self._listener.trouble(reason, self._last_beat_ms)
 
-    def _note(self, state: str) -> None:
+    def _set_state(self, state: str) -> None:
         if state == self.state:
             return
         self.state = state

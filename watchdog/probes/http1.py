@@ -1,6 +1,6 @@
-"""Reads one HTTP/1.x answer out of bytes as they come (RFC 9112): status, the header fields that matter, a bounded body.
+"""Parses one HTTP/1.x response (RFC 9112): status, location, bounded body.
 
-Knows no connection. What a ping needs and nothing else: no trailers, no content codings, no more than one answer.
+Only what a ping needs: no trailers, no content codings, no second response.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r\n")
 
 
 class BadHttp(Exception):
-    """What came is no HTTP/1.x answer; the text says where."""
+    """The bytes are not an HTTP/1.x response; the text says where."""
 
 
 class CutShort(ConnectionError):
-    """The connection ended before the answer did."""
+    """The connection ended before the response did."""
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """``body`` is at most :data:`BODY_LIMIT` bytes long, and empty for a status that is not 2xx."""
+    """``body`` has at most :data:`BODY_LIMIT` bytes; it is empty unless the status is 2xx."""
 
     status: int
     location: str | None
@@ -35,19 +35,19 @@ class Answer(msgspec.Struct, frozen=True):
 class _Head(msgspec.Struct, frozen=True):
     status: int
     location: str | None
-    length: int | None  # of the body; None when it is chunked or goes on until the connection ends
+    length: int | None  # None: chunked, or until the connection ends
     chunked: bool
 
 
 class Reader:
-    """``feed`` with what was received until it returns an :class:`Answer`; ``end`` when the connection has ended."""
+    """Call ``feed`` with received bytes until it returns an answer, ``end`` at the end."""
 
     def __init__(self) -> None:
         self._data = b""
         self._head: _Head | None = None
 
     def feed(self, data: bytes) -> Answer | None:
-        """The answer, once there is enough of it. Raises :class:`BadHttp`."""
+        """The answer, once complete. Raises :class:`BadHttp`."""
         self._data += data
         while self._head is None:
             head, end, rest = self._data.partition(b"\r\n\r\n")
@@ -56,12 +56,12 @@ class Reader:
                 return None
             found = _head(head)
             self._data = rest
-            if found.status >= 200:  # one below announces another
+            if found.status >= 200:  # 1xx: another follows
                 self._head = found
         return self._answer(self._head)
 
     def end(self) -> Answer:
-        """The answer that the end of the connection completes. Raises :class:`CutShort` when something is missing."""
+        """The answer that the end of the connection completes. Raises :class:`CutShort`."""
         head = self._head
         if head is None or head.chunked or head.length is not None:
             raise CutShort("the connection ended within the answer" if self._data or head else "no answer")
@@ -110,7 +110,10 @@ def _head(raw: bytes) -> _Head:
 
 
 def _unchunked(data: bytes) -> tuple[bytes, bool]:
-    """What is there of a chunked body, and whether it is whole. Decoded anew each time: it is bounded, and rarely split."""
+    """The body so far, and whether it is complete.
+
+    Decoded again at each call: the body is bounded and rarely split.
+    """
     body = b""
     while len(body) < BODY_LIMIT:
         line = _CHUNK_LINE.match(data)

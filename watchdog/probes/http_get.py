@@ -1,6 +1,6 @@
-"""One HTTP GET for one ping: a connection of its own, fresh DNS, TLS where the address says so, a few redirects.
+"""One HTTP GET: own connection, fresh DNS, TLS by scheme, a few redirects.
 
-Nothing is kept from one ping to the next, and nothing is repeated that nobody sees (decision 0024).
+Nothing is kept between two pings, and no retry happens here (decision 0024).
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class RedirectLoop(Exception):
-    """The target sent us on more than :data:`MAX_REDIRECTS` times."""
+    """More than :data:`MAX_REDIRECTS` redirects."""
 
 
 class _Request(msgspec.Struct, frozen=True):
-    """Where to connect and what to write."""
+    """Address and request bytes."""
 
     host: str
     port: int
@@ -39,9 +39,10 @@ class _Request(msgspec.Struct, frozen=True):
 
 
 async def get(url: str) -> Answer:
-    """The answer of ``url``, redirects followed. No time limit of its own.
+    """The answer of ``url`` after redirects. Has no time limit.
 
-    Raises :class:`BadHttp`, :class:`CutShort`, :class:`RedirectLoop`, ``socket.gaierror``, ``ssl.SSLError`` or ``OSError``.
+    Raises :class:`BadHttp`, :class:`CutShort`, :class:`RedirectLoop`, ``socket.gaierror``,
+    ``ssl.SSLError`` or ``OSError``.
     """
     for _ in range(MAX_REDIRECTS + 1):
         answer = await _exchange(_request(url))
@@ -67,7 +68,7 @@ async def _exchange(request: _Request) -> Answer:
     try:
         return await exchange.answer
     finally:
-        transport.abort()  # a polite end of TLS would wait for a target that may hang
+        transport.abort()  # a TLS close would wait for a target that may hang
 
 
 async def _connected(addresses: Sequence[aiohappyeyeballs.AddrInfoType]) -> socket.socket:
@@ -90,7 +91,7 @@ async def _addresses(host: str, port: int) -> Sequence[aiohappyeyeballs.AddrInfo
     try:
         family = socket.AF_INET6 if ip_address(host).version == 6 else socket.AF_INET
     except ValueError:
-        # The machine's resolver, in a thread of its own; it keeps nothing for us.
+        # The system resolver, in a thread; nothing is cached.
         return await asyncio.get_running_loop().getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
         )
@@ -99,7 +100,7 @@ async def _addresses(host: str, port: int) -> Sequence[aiohappyeyeballs.AddrInfo
 
 
 class _Exchange(asyncio.Protocol):
-    """Writes the request once there is a connection, and sets ``answer``."""
+    """Writes the request once connected, and sets ``answer``."""
 
     def __init__(self, raw: bytes, answer: asyncio.Future[Answer]) -> None:
         self.answer = answer
@@ -114,7 +115,7 @@ class _Exchange(asyncio.Protocol):
         try:
             answer = self._reader.feed(data)
         except BadHttp as error:
-            self.answer.set_exception(error)
+            self._fail(error)
             return
         if answer is not None:
             self.answer.set_result(answer)
@@ -123,12 +124,17 @@ class _Exchange(asyncio.Protocol):
         if self.answer.done():
             return
         if exc is not None:
-            self.answer.set_exception(exc)
+            self._fail(exc)
             return
         try:
             self.answer.set_result(self._reader.end())
         except CutShort as error:
-            self.answer.set_exception(error)
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self.answer.set_exception(error)
+        # After a failed TLS handshake no one waits for the answer; asyncio would report this error too.
+        self.answer.exception()
 
 
 def _onward(url: str, location: str) -> str:

@@ -1,4 +1,4 @@
-"""Names what went wrong with a request, by a stable code, and says whose fault that can be."""
+"""Classifies a failed request: a stable reason code, and what it proves about the fault."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from watchdog.probes.http_get import RedirectLoop
 class Proof(Enum):
     """What a failure proves by itself."""
 
-    TARGET = "target"  # something answered on the target's side: the fault is there
+    TARGET = "target"  # the target's side answered: the fault is there
     SELF = "self"  # this machine could not even try
-    NONE = "none"  # silence: only a look at ourselves can tell
+    NONE = "none"  # silence: only a self check can decide
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """``retry`` says whether another attempt within the same ping can help."""
+    """``retry``: another attempt within the same ping can help."""
 
     reason: str
     proof: Proof
@@ -47,7 +47,7 @@ _BY_ERRNO = {
 
 
 def of(error: BaseException) -> Failure:
-    """The name of ``error``, raised by an HTTP request. Unknown kinds are named ``error_<class>`` and prove nothing."""
+    """The failure for ``error``. Unknown kinds are ``error_<class>`` and prove nothing."""
     for link in _chain(error):
         if isinstance(link, TimeoutError | asyncio.TimeoutError | aiohttp.ServerTimeoutError):
             return Failure("timeout", Proof.NONE, True)
@@ -72,7 +72,8 @@ def of(error: BaseException) -> Failure:
 
 def _resolver(error: socket.gaierror) -> Failure:
     if error.errno in (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)):
-        return Failure("dns_no_such_name", Proof.TARGET, True)  # the resolver works and says no
+        # the resolver works and denies the name
+        return Failure("dns_no_such_name", Proof.TARGET, True)
     return Failure("dns_unavailable", Proof.NONE, True)
 
 

@@ -1,4 +1,4 @@
-"""Is it me or them? Looks at ourselves at the moment of a failure, never at something remembered."""
+"""Decides at the moment of a failure on which side the fault is: target or watchdog."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _NEAR_SUFFIXES = (".internal", ".local", ".localhost")
 
 
 class SelfCheckResult(msgspec.Struct, frozen=True):
-    """Whose fault it was, and the code to store: the failure's own, or what is wrong with us."""
+    """The outcome, with the failure's reason or the watchdog's own fault."""
 
     outcome: Outcome
     reason: str
 
 
 def is_near(host: str) -> bool:
-    """Whether ``host`` is on this machine or in the same private network, where canaries outside prove nothing."""
+    """Whether ``host`` is local or private, where canaries outside prove nothing."""
     try:
         address = ipaddress.ip_address(host.strip("[]"))
     except ValueError:
@@ -35,9 +35,9 @@ def is_near(host: str) -> bool:
 
 
 class SelfCheck:
-    """``own_port`` is this program's own listening port, None before it listens.
+    """``own_port`` is this program's listening port, None without one.
 
-    ``worst_stall_s(since)`` tells the longest stall of the event loop since a monotonic moment.
+    ``worst_stall_s(since)`` is the longest stall of the event loop since a monotonic moment.
     """
 
     def __init__(
@@ -45,15 +45,17 @@ class SelfCheck:
         *,
         near: bool,
         canaries: tuple[str, ...],
-        own_port: Callable[[], int | None],
+        own_port: int | None,
         worst_stall_s: Callable[[float], float],
         own_host: str = "127.0.0.1",
     ) -> None:
         self._near, self._canaries, self._own_port = near, canaries, own_port
         self._worst_stall_s, self._own_host = worst_stall_s, own_host
 
-    async def judge(self, failure: Failure, *, started: float, timeout_s: float) -> SelfCheckResult:
-        """Whose fault ``failure`` is; ``started`` is the ping's monotonic start. Takes at most a few seconds."""
+    async def assess(self, failure: Failure, *, started: float, timeout_s: float) -> SelfCheckResult:
+        """The side of ``failure``; ``started`` is the ping's monotonic start. Takes a few seconds
+        at most.
+        """
         if failure.proof is Proof.SELF:
             return SelfCheckResult(Outcome.SELF_FAIL, failure.reason)
         if failure.reason == "timeout" and self._worst_stall_s(started) > 0.2 * timeout_s:
@@ -63,21 +65,21 @@ class SelfCheck:
         if failure.proof is Proof.TARGET:
             return SelfCheckResult(Outcome.TARGET_FAIL, failure.reason)
         if self._near:
-            return self._judge_near(failure)
+            return self._without_network(failure)
         if not self._canaries:
-            return self._judge_alone(failure)
+            return self._without_canaries(failure)
         if await self._reaches_a_canary():
             return SelfCheckResult(Outcome.TARGET_FAIL, failure.reason)
         return SelfCheckResult(Outcome.SELF_FAIL, "no_canary")
 
-    def _judge_near(self, failure: Failure) -> SelfCheckResult:
-        # A name of a private network that cannot be resolved, or a neighbour that does not answer, is a container
-        # that is gone: this machine's own stack has just been seen to work.
+    def _without_network(self, failure: Failure) -> SelfCheckResult:
+        # A missing name or neighbour of a private network is a container that is gone: the own
+        # port has just answered.
         if failure.reason.startswith("error_"):
             return SelfCheckResult(Outcome.UNKNOWN, failure.reason)
         return SelfCheckResult(Outcome.TARGET_FAIL, failure.reason)
 
-    def _judge_alone(self, failure: Failure) -> SelfCheckResult:
+    def _without_canaries(self, failure: Failure) -> SelfCheckResult:
         if failure.reason in ("dns_unavailable", "no_route"):
             return SelfCheckResult(Outcome.SELF_FAIL, failure.reason)
         if failure.reason.startswith("error_"):
@@ -85,19 +87,18 @@ class SelfCheck:
         return SelfCheckResult(Outcome.TARGET_FAIL, failure.reason)
 
     async def _reaches_own_port(self) -> bool:
-        port = self._own_port()
-        if port is None:
+        if self._own_port is None:
             return True
         try:
             async with asyncio.timeout(OWN_PORT_TIMEOUT_S):
-                _, writer = await asyncio.open_connection(self._own_host, port)
+                _, writer = await asyncio.open_connection(self._own_host, self._own_port)
         except (OSError, TimeoutError):
             return False
         writer.transport.abort()
         return True
 
     async def _reaches_a_canary(self) -> bool:
-        """Any answer at all, whatever its status, proves that the way out is open."""
+        """Any answer, of any status, proves that the network works."""
         timeout = aiohttp.ClientTimeout(total=CANARY_TIMEOUT_S)
         connector = aiohttp.TCPConnector(force_close=True, use_dns_cache=False, family=socket.AF_UNSPEC)
         async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:

@@ -1,22 +1,21 @@
-"""Asks the bot itself to mend its sessions: ``POST /api/repair`` with the watchdog's token; the bot picks the sick ones."""
+"""Repairs by the bot itself: ``POST /api/repair``; the bot picks the failing sessions."""
 
 from __future__ import annotations
 
 import aiohttp
 
+from shared.network_errors import reason_of
 from shared.settings import Secret
 from watchdog.domain.ports import Repaired
 from watchdog.domain.states import Incident
-from watchdog.net import reason_of
 
 PATH = "/api/repair"
 
 
 class BotApiRemediator:
-    """``url`` is the bot's base address. Mild by nature: the bot never undoes what a person wants."""
+    """``url`` is the bot's base address. The bot never undoes what a person wants."""
 
     name = "bot"
-    actions: tuple[str, ...] = ("reconnect_session", "recycle_worker")
 
     def __init__(self, http: aiohttp.ClientSession, url: str, token: Secret, *, timeout_s: float = 30.0) -> None:
         self._http, self._url, self._token = http, url + PATH, token

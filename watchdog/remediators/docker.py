@@ -1,6 +1,6 @@
-"""Restarts one container by Docker's own socket, and never one that a person stopped or paused.
+"""Restarts one container by Docker's socket, never one that a person stopped or paused.
 
-Docker's rules that matter here: it restarts a container that ended (by its restart policy), never one that hangs.
+Docker's own restart policy covers a container that ended, not one that hangs.
 """
 
 from __future__ import annotations
@@ -12,23 +12,22 @@ from urllib.parse import quote
 
 import aiohttp
 
+from shared.network_errors import reason_of
 from watchdog.domain.ports import Repaired
 from watchdog.domain.states import Incident
-from watchdog.net import reason_of
 
 _TERM_GRACE_S = 10
 _SERVICE_LABEL = "com.docker.compose.service"
 
 
 class Refused(Exception):
-    """Docker's answer was not the hoped-for one; the text is a stable code."""
+    """Docker refused or the answer is unusable; the text is a stable code."""
 
 
 class DockerRemediator:
-    """``container`` is a name or id, or else the name of a compose service with exactly one container."""
+    """``container`` is a name, an id, or a compose service with exactly one container."""
 
     name = "docker"
-    actions: tuple[str, ...] = ("restart_container",)
 
     def __init__(self, socket: Path, container: str, *, timeout_s: float = 60.0) -> None:
         self._socket, self._container = socket, container
@@ -46,7 +45,7 @@ class DockerRemediator:
 
     async def _restart(self, http: aiohttp.ClientSession) -> Repaired:
         found = await self._find(http)
-        excuse = leave_alone(found)
+        excuse = skip_reason(found)
         if excuse is not None:
             return Repaired("skipped", excuse)
         await _call(http, "POST", f"/containers/{found['Id']}/restart?t={_TERM_GRACE_S}")
@@ -61,7 +60,7 @@ class DockerRemediator:
         filters = quote(json.dumps({"label": [f"{_SERVICE_LABEL}={self._container}"]}))
         of_service = await _call(http, "GET", f"/containers/json?all=true&filters={filters}")
         if not isinstance(of_service, list) or len(of_service) != 1:
-            # None, or several: which one is meant is not ours to guess.
+            # None or several: the right one cannot be guessed.
             raise Refused("container_not_unique" if of_service else "container_not_found")
         return _container(await _call(http, "GET", f"/containers/{of_service[0]['Id']}/json"))
 
@@ -72,15 +71,15 @@ def _container(value: Any) -> dict[str, Any]:
     return value
 
 
-def leave_alone(container: dict[str, Any]) -> str | None:
-    """Why this container is not restarted: a person or Docker itself is at it. None when nothing speaks against it."""
+def skip_reason(container: dict[str, Any]) -> str | None:
+    """Why this container must not be restarted, or None."""
     state = container.get("State", {})
     policy = container.get("HostConfig", {}).get("RestartPolicy", {}).get("Name", "")
     if state.get("Paused"):
         return "paused_by_a_person"
     if state.get("Restarting"):
         return "docker_restarts_it"
-    # Docker itself starts again what crashed under these policies: what stands still was stopped on purpose.
+    # Docker restarts crashed containers under these policies: a stopped one was stopped on purpose.
     on_purpose = policy in ("always", "unless-stopped") or state.get("ExitCode") == 0
     return "stopped_by_a_person" if not state.get("Running") and on_purpose else None
 

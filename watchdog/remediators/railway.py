@@ -1,6 +1,6 @@
-"""Restarts the bot's deployment by Railway's GraphQL API: ``deploymentRestart``, else ``serviceInstanceRedeploy``.
+"""Restarts the bot's deployment by Railway's GraphQL API, or redeploys its service.
 
-Names are those of Railway's schema, not of its prose, which differs. A deployment that is on its way is left alone.
+Names follow Railway's schema. A deployment in progress is left alone.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from typing import Any
 
 import aiohttp
 
+from shared.network_errors import reason_of
 from shared.settings import Secret
 from watchdog.domain.ports import Repaired
 from watchdog.domain.states import Incident
-from watchdog.net import reason_of
 
 LATEST = (
     "query latest($serviceId: String!, $environmentId: String!) {"
@@ -29,14 +29,13 @@ _GONE = frozenset({"REMOVED", "REMOVING"})
 
 
 class Refused(Exception):
-    """Railway said no; the text is a stable code."""
+    """Railway refused; the text is a stable code."""
 
 
 class RailwayRemediator:
-    """``token`` is an account's or workspace's (Bearer); with ``project_token`` it is one environment's."""
+    """``token`` of an account or workspace (Bearer), or of one environment: ``project_token``."""
 
     name = "railway"
-    actions: tuple[str, ...] = ("restart_deployment",)
 
     def __init__(
         self,
@@ -76,7 +75,7 @@ class RailwayRemediator:
                 if (await self._ask(RESTART, {"id": latest["id"]})).get("deploymentRestart") is True:
                     return Repaired("done", "deployment restarted")
             except Refused as refused:
-                # An answer we are sure of: it was not restarted, so asking for a new deployment doubles nothing.
+                # Certainly not restarted: a new deployment doubles nothing.
                 if str(refused) in ("http_401", "http_403", "http_429"):
                     raise
         if (await self._ask(REDEPLOY, self._place)).get("serviceInstanceRedeploy") is True:
@@ -90,7 +89,7 @@ class RailwayRemediator:
         async with self._http.post(
             self._url, json=body, headers=headers, timeout=self._timeout, allow_redirects=False
         ) as answer:
-            # GraphQL servers send errors with status 200 and with 400; anything else is not an answer to the question.
+            # GraphQL servers send errors with status 200 and 400; anything else is no answer.
             if answer.status not in (200, 400):
                 raise Refused(f"http_{answer.status}")
             reply = await answer.json(content_type=None)

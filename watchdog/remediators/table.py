@@ -1,4 +1,4 @@
-"""Which remediators a target has, from settings; each is imported only when REMEDIATION names it."""
+"""Builds the remediators of a target; each is imported only when REMEDIATION names it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import aiohttp
 
 from shared.settings import Secret
 from watchdog.domain.ports import Remediator
-from watchdog.remediators.none import NoRemediator
 from watchdog.settings import WatchdogSettings
 
 
 def build(
     settings: WatchdogSettings, target: str, url: str, http: aiohttp.ClientSession, token: Secret
 ) -> list[Remediator]:
-    """The remediators of ``target`` at ``url``; each restarts what belongs to that target and nothing else."""
+    """The remediators of ``target`` at ``url``, for that target only."""
     made: list[Remediator] = []
     if "bot" in settings.remediation:
         from watchdog.remediators.bot_api import BotApiRemediator
@@ -25,7 +24,7 @@ def build(
         made.append(DockerRemediator(settings.docker_socket, settings.docker_containers[target]))
     if "railway" in settings.remediation:
         made.append(_railway(settings, target, http))
-    return made or [NoRemediator()]
+    return made
 
 
 def _railway(settings: WatchdogSettings, target: str, http: aiohttp.ClientSession) -> Remediator:
@@ -33,7 +32,8 @@ def _railway(settings: WatchdogSettings, target: str, http: aiohttp.ClientSessio
 
     token = settings.railway_api_token or settings.railway_token
     if token is None or target not in settings.railway_services or settings.railway_environment_id is None:
-        raise ValueError("REMEDIATION=railway without its variables")  # the settings have refused this already
+        # the settings refuse this already
+        raise ValueError("REMEDIATION=railway without its variables")
     return RailwayRemediator(
         http,
         url=settings.railway_api_url,

@@ -1,4 +1,4 @@
-"""Who may read the status and who may change something: a public page or a token, and always WATCHDOG_TOKEN to write."""
+"""Access to the status: public or with a token to read, WATCHDOG_TOKEN to write."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COOKIE = "veilleur_status"
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """``public``: anybody reads. A browser that was let in holds the token in the cookie :data:`COOKIE`."""
+    """``public``: no token needed to read. Browsers hold it in the cookie :data:`COOKIE`."""
 
     public: bool
     reader: Secret | None

@@ -1,4 +1,4 @@
-"""The watchdog's own API: status, incidents, maintenance windows, acknowledgements, test alerts, a ping on demand."""
+"""The watchdog's API: status, incidents, maintenance, acknowledgement, test alert, ping."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from shared.clock import epoch_ms
 from shared.web import errors
 from shared.web.body import json_response, read
 from shared.web.middleware import Handler
-from watchdog import keys
 from watchdog.domain import notices
 from watchdog.domain.facts import Tick
-from watchdog.flow.timing import epoch_ms
-from watchdog.ledger import acknowledging, outbox, pauses, timeline
 from watchdog.ledger import incidents as rows
+from watchdog.ledger import outbox, pauses, timeline
+from watchdog.parts import PARTS
 from watchdog.status import badge
+from watchdog.status.access import Access
 from watchdog.status.requests import AcknowledgeRequest, PauseRequest, TestRequest, pause_of, plain
-from watchdog.status.schema import IncidentView, NoticeView, PauseView, incident_view
+from watchdog.status.schema import IncidentView, NoticeView, incident_view, pause_view
+from watchdog.status.snapshot import SNAPSHOT
 
 _MOST_INCIDENTS = 100
 
 
-def add_routes(app: web.Application) -> None:
-    """All routes on one page; the first to read, the others to change something."""
-    access = app[keys.ACCESS]
+def add_routes(app: web.Application, access: Access) -> None:
+    """Readers get the GET routes; the others need WATCHDOG_TOKEN."""
     for path, handler in (
         ("/api/status", status),
         ("/api/incidents", incidents),
@@ -43,7 +44,7 @@ def add_routes(app: web.Application) -> None:
         ("POST", "/api/incidents/{id}/ack", acknowledge),
         ("POST", "/api/test-alert", test_alert),
         ("POST", "/api/ping", ping),
-        ("DELETE", "/api/repairs/budget", forgive_repairs),
+        ("DELETE", "/api/repairs/budget", restore_repair_budget),
     ):
         app.router.add_route(method, path, _checked(handler, access.require_writer))
 
@@ -57,27 +58,27 @@ def _checked(handler: Handler, check: Callable[[web.Request], None]) -> Handler:
 
 
 async def status(request: web.Request) -> web.StreamResponse:
-    return json_response(await request.app[keys.GATHER].status())
+    return json_response(await request.app[SNAPSHOT].status())
 
 
 async def incidents(request: web.Request) -> web.StreamResponse:
     """``limit`` (1 to 100), ``before`` (ms since the epoch: opened before that) and ``target``."""
     limit = _integer(request, "limit", 20, 1, _MOST_INCIDENTS)
     before = _integer(request, "before", None, 0, 1 << 53)
-    found = await request.app[keys.GATHER].incidents(
+    found = await request.app[SNAPSHOT].incidents(
         limit=limit or 20, before_ms=before, target=request.query.get("target")
     )
     return json_response({"incidents": found})
 
 
 async def incident(request: web.Request) -> web.StreamResponse:
-    now_ms, name = epoch_ms(request.app[keys.CLOCK]), request.match_info["id"]
+    now_ms, name = epoch_ms(request.app[PARTS].base.clock), request.match_info["id"]
 
     def look(connection: sqlite3.Connection) -> IncidentView | None:
         found = rows.find_incident(connection, name)
         return None if found is None else incident_view(found, now_ms, timeline.timeline(connection, found, now_ms))
 
-    found = await request.app[keys.LEDGER].read(look)
+    found = await request.app[PARTS].base.ledger.read(look)
     if found is None:
         raise errors.not_found("this incident")
     return json_response(found)
@@ -85,19 +86,19 @@ async def incident(request: web.Request) -> web.StreamResponse:
 
 async def notice(request: web.Request) -> web.StreamResponse:
     name = request.match_info["id"]
-    receipts = await request.app[keys.LEDGER].read(lambda c: timeline.receipts(c, name))
+    receipts = await request.app[PARTS].base.ledger.read(lambda c: timeline.receipts(c, name))
     if not receipts:
         raise errors.not_found("this notice")
     return json_response(NoticeView(name, tuple(receipts)))
 
 
 async def list_pauses(request: web.Request) -> web.StreamResponse:
-    return json_response({"pauses": (await request.app[keys.GATHER].status()).pauses})
+    return json_response({"pauses": (await request.app[SNAPSHOT].status()).pauses})
 
 
 async def show_badge(request: web.Request) -> web.StreamResponse:
     """``target`` (the first when not given), ``show`` = state or 24h, 7d, 30d, 90d, ``label``."""
-    shown = await request.app[keys.GATHER].status()
+    shown = await request.app[SNAPSHOT].status()
     wanted, show = request.query.get("target", shown.targets[0].name), request.query.get("show", "state")
     target = next((one for one in shown.targets if one.name == wanted), None)
     if target is None:
@@ -113,17 +114,16 @@ async def show_badge(request: web.Request) -> web.StreamResponse:
 
 
 async def pause(request: web.Request) -> web.StreamResponse:
-    app, now_ms = request.app, epoch_ms(request.app[keys.CLOCK])
-    made = pause_of(await read(request, PauseRequest), tuple(app[keys.SETTINGS].targets), now_ms)
-    await app[keys.LEDGER].write(lambda c: pauses.begin(c, made))
-    await _pauses_changed(app)
-    shown = PauseView(made.id, made.target, made.from_ms, made.until_ms, made.author, made.reason, True)
-    return json_response(shown, status=201)
+    parts, now_ms = request.app[PARTS], epoch_ms(request.app[PARTS].base.clock)
+    made = pause_of(await read(request, PauseRequest), tuple(parts.base.settings.targets), now_ms)
+    await parts.base.ledger.write(lambda c: pauses.begin(c, made))
+    await _pauses_changed(request.app)
+    return json_response(pause_view(made, now_ms), status=201)
 
 
 async def end_pause(request: web.Request) -> web.StreamResponse:
-    now_ms, name = epoch_ms(request.app[keys.CLOCK]), request.match_info["id"]
-    if not await request.app[keys.LEDGER].write(lambda c: pauses.end(c, name, now_ms)):
+    now_ms, name = epoch_ms(request.app[PARTS].base.clock), request.match_info["id"]
+    if not await request.app[PARTS].base.ledger.write(lambda c: pauses.end(c, name, now_ms)):
         raise errors.not_found("this open maintenance window")
     await _pauses_changed(request.app)
     return json_response({"ended": [name]})
@@ -131,8 +131,8 @@ async def end_pause(request: web.Request) -> web.StreamResponse:
 
 async def end_pauses(request: web.Request) -> web.StreamResponse:
     """All of them."""
-    now_ms = epoch_ms(request.app[keys.CLOCK])
-    ended = await request.app[keys.LEDGER].write(
+    now_ms = epoch_ms(request.app[PARTS].base.clock)
+    ended = await request.app[PARTS].base.ledger.write(
         lambda c: [one.id for one in pauses.current(c, now_ms) if pauses.end(c, one.id, now_ms)]
     )
     await _pauses_changed(request.app)
@@ -140,55 +140,55 @@ async def end_pauses(request: web.Request) -> web.StreamResponse:
 
 
 async def _pauses_changed(app: web.Application) -> None:
-    await app[keys.PIPELINE].pauses_changed()
-    for target in app[keys.SETTINGS].targets:
-        await app[keys.PIPELINE].take(target, Tick())
-    app[keys.GATHER].forget()
+    parts = app[PARTS]
+    await parts.pipeline.load_pauses()
+    for target in parts.base.settings.targets:
+        await parts.pipeline.process(target, Tick())
+    app[SNAPSHOT].invalidate()
 
 
 async def acknowledge(request: web.Request) -> web.StreamResponse:
     """200 also when it was acknowledged before; 409 when it is over."""
-    app, name, now_ms = request.app, request.match_info["id"], epoch_ms(request.app[keys.CLOCK])
-    wish = await read(request, AcknowledgeRequest, optional=True)
-    author = plain(wish.author, "author") or "api"
-    found = await app[keys.LEDGER].write(lambda c: acknowledging.acknowledge(c, name, now_ms, author))
+    parts, name, now_ms = request.app[PARTS], request.match_info["id"], epoch_ms(request.app[PARTS].base.clock)
+    given = await read(request, AcknowledgeRequest, optional=True)
+    author = plain(given.author, "author") or "api"
+    found = await parts.base.ledger.write(lambda c: rows.acknowledge(c, name, now_ms, author))
     if found is None:
         raise errors.not_found("this incident")
     if found.closed_at_ms is not None:
         raise errors.conflict("incident_over", "this incident is over: there is nothing to acknowledge")
-    app[keys.GATHER].forget()
+    request.app[SNAPSHOT].invalidate()
     return json_response(incident_view(found, now_ms))
 
 
 async def test_alert(request: web.Request) -> web.StreamResponse:
-    """202 with the notice's id; ``GET /api/notices/{id}`` tells how it fares on every channel."""
-    app, now_ms = request.app, epoch_ms(request.app[keys.CLOCK])
-    wish = await read(request, TestRequest, optional=True)
-    made = notices.test(f"test:{now_ms}-{secrets.token_hex(3)}", now_ms, plain(wish.author, "author") or "the API")
-    dispatcher = app[keys.DISPATCHER]
-    await app[keys.LEDGER].write(lambda c: outbox.enqueue_everywhere(c, made, dispatcher.channels))
-    dispatcher.kick()
-    receipts = await app[keys.LEDGER].read(lambda c: timeline.receipts(c, made.id))
+    """202 with the notice's id; ``GET /api/notices/{id}`` shows its state on every channel."""
+    parts, now_ms = request.app[PARTS], epoch_ms(request.app[PARTS].base.clock)
+    given = await read(request, TestRequest, optional=True)
+    made = notices.test(f"test:{now_ms}-{secrets.token_hex(3)}", now_ms, plain(given.author, "author") or "the API")
+    await parts.base.ledger.write(lambda c: outbox.enqueue_everywhere(c, made, parts.dispatcher.channels))
+    parts.dispatcher.wake()
+    receipts = await parts.base.ledger.read(lambda c: timeline.receipts(c, made.id))
     return json_response(NoticeView(made.id, tuple(receipts)), status=202)
 
 
 async def ping(request: web.Request) -> web.StreamResponse:
     """202: a ping of every target starts now."""
-    if not request.app[keys.SETTINGS].enabled:
+    parts = request.app[PARTS]
+    if not parts.base.settings.enabled:
         raise errors.conflict("disabled", "KEEP_ALIVE_ENABLED is false: nothing is pinged")
-    watches = request.app[keys.WATCHES]
-    for watch in watches.values():
+    for watch in parts.watches.values():
         watch.schedule.ping_now()
-    return json_response({"targets": list(watches)}, status=202)
+    return json_response({"targets": list(parts.watches)}, status=202)
 
 
-async def forgive_repairs(request: web.Request) -> web.StreamResponse:
-    """The cause is mended: the whole repair budget is there again. 409 when repairs are off."""
-    app = request.app
-    if not set(app[keys.SETTINGS].remediation) - {"none"}:
+async def restore_repair_budget(request: web.Request) -> web.StreamResponse:
+    """Give back the whole repair budget. 409 when repairs are off."""
+    parts = request.app[PARTS]
+    if not parts.base.settings.repairs_by:
         raise errors.conflict("repairs_off", "REMEDIATION is not set: there is no budget")
-    left = {target: await app[keys.REPAIRS].forgive(target) for target in app[keys.SETTINGS].targets}
-    app[keys.GATHER].forget()
+    left = {target: await parts.repairs.restore_budget(target) for target in parts.base.settings.targets}
+    request.app[SNAPSHOT].invalidate()
     return json_response({"budget": left})
 
 

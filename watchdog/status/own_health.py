@@ -1,19 +1,18 @@
-"""``GET /health`` of the watchdog: 503 with reasons when a loop is dead, the ledger fails, or no cycle ended lately."""
+"""``GET /health`` of the watchdog: 503 for a dead loop, a failing ledger or a late cycle."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import msgspec
 from aiohttp import web
 
-from shared.web.middleware import Handler
+from shared.web.body import json_response
+from watchdog.parts import PARTS, Parts
 
-CYCLES_LATE = 3
+_CYCLES_LATE = 3
 
 
 class Health(msgspec.Struct, frozen=True, rename="camel"):
-    """``uptime`` in ms; ``last_cycle_age`` in ms since the last whole cycle, None before the first."""
+    """``uptime`` and ``last_cycle_age`` in ms; the age is None before the first whole cycle."""
 
     status: str
     uptime: int
@@ -24,32 +23,19 @@ class Health(msgspec.Struct, frozen=True, rename="camel"):
     reasons: list[str] = []
 
 
-def handler(look: Callable[[], Health]) -> Handler:
-    async def health(_request: web.Request) -> web.StreamResponse:
-        found = look()
-        return web.Response(
-            body=msgspec.json.encode(found),
-            status=200 if found.status != "unhealthy" else 503,
-            content_type="application/json",
-        )
-
-    return health
+async def handle(request: web.Request) -> web.StreamResponse:
+    health = _health(request.app[PARTS])
+    return json_response(health, status=503 if health.reasons else 200)
 
 
-def reasons(
-    *,
-    dead_loops: dict[str, str],
-    ledger_fault: str | None,
-    enabled: bool,
-    cycle_age_ms: int | None,
-    uptime_ms: int,
-    allowed_ms: int,
-) -> list[str]:
-    """Why the watchdog is not fit to watch; empty when it is. ``allowed_ms`` is how old the last cycle may be."""
-    found = [f"loop:{name}:{error}" for name, error in dead_loops.items()]
-    if ledger_fault is not None:
+def _health(parts: Parts) -> Health:
+    settings, boot = parts.base.settings, parts.base.boot
+    uptime_ms, age_ms = boot.age_ms(parts.base.clock), parts.cycle.age_ms
+    found = [f"loop:{name}:{error}" for name, error in parts.loops.dead().items()]
+    if parts.pipeline.fault is not None:
         found.append("ledger")
-    age_ms = cycle_age_ms if cycle_age_ms is not None else uptime_ms
-    if enabled and age_ms > allowed_ms:
+    allowed_ms = _CYCLES_LATE * (settings.interval_ms + settings.timeout_ms) + settings.start_delay_ms
+    if settings.enabled and (uptime_ms if age_ms is None else age_ms) > allowed_ms:
         found.append("no_cycle")
-    return found
+    status = "unhealthy" if found else "ok" if settings.enabled else "disabled"
+    return Health(status, uptime_ms, boot.version, boot.boot_id, settings.enabled, age_ms, found)

@@ -1,21 +1,23 @@
-"""Turns the status view into what the page prints, in the reader's words; reads nothing else."""
+"""The status page in the reader's words, from the status view alone."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from itertools import groupby
 
+from shared.clock import from_ms
+from shared.translation import N_
 from shared.web.ui.svg import Bar, Series, Svg, bars, curve, round_up
 from shared.web.ui.words import Words
-from watchdog.ledger.timeline import Line, NoticeLine, Receipt, Slot
+from watchdog.ledger.settling import ChannelState
+from watchdog.ledger.timeline import NoticeLine, Receipt, Slot
 from watchdog.status import wording
-from watchdog.status.schema import ChannelView, DayView, IncidentView, PauseView, StatusView, TargetView
+from watchdog.status.schema import DayView, IncidentView, LineView, PauseView, StatusView, TargetView
 
 HOUR_MS = 3_600_000
-# How soon an open page asks again: while the watchdog makes up its mind, people wait for the answer.
+# How soon an open page refreshes; sooner while a decision is pending.
 CALM_MS, IN_DOUBT_MS = 1500, 250
 NOTICES = 10
 WINDOWS = ("24h", "7d", "30d", "90d")
@@ -78,12 +80,12 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What was told; ``fared`` is one sentence a channel."""
+    """A sent notice; ``results`` is one sentence per channel."""
 
     what: str
     at: datetime
     kind: str
-    fared: list[str]
+    results: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,9 @@ def page(view: StatusView, t: Words) -> Page:
     targets = [_target(each, view, t, several=several) for each in view.targets]
     watchdog = view.watchdog
     footer = t("Watchdog {version}, running for {span}", version=watchdog.version, span=t.span(watchdog.uptime_ms))
-    every = t("one ping every {span}", span=t.span(watchdog.ping_interval_ms))
+    pings = t("one ping every {span}", span=t.span(watchdog.ping_interval_ms))
+    if not watchdog.enabled:
+        pings = t("switched off: nothing is pinged")
     return Page(
         title=f"{wording_of(view.state, t)} · Veilleur",
         targets=targets,
@@ -112,16 +116,12 @@ def page(view: StatusView, t: Words) -> Page:
         channels=[_channel(each, t) for each in view.channels],
         notices=[_notice(each, t, several=several) for each in view.notices[:NOTICES]],
         refresh_ms=IN_DOUBT_MS if view.state in ("SUSPECT", "UNKNOWN") else CALM_MS,
-        footer=f"{footer} · {every if watchdog.enabled else t('switched off: nothing is pinged')}",
+        footer=f"{footer} · {pings}",
     )
 
 
 def wording_of(state: str, t: Words) -> str:
     return t(wording.STATE.get(state, state))
-
-
-def _at(at_ms: int) -> datetime:
-    return datetime.fromtimestamp(at_ms / 1000, UTC)
 
 
 def _target(target: TargetView, view: StatusView, t: Words, *, several: bool) -> Target:
@@ -149,13 +149,13 @@ def _target(target: TargetView, view: StatusView, t: Words, *, several: bool) ->
 def _lines(target: TargetView, now_ms: int, t: Words) -> list[str]:
     found = []
     if target.state in ("DOWN", "FLAPPING", "BLIND", "DEGRADED", "SUSPECT"):
-        since = t.when(_at(target.since_ms), seconds=True)
+        since = t.when(from_ms(target.since_ms), seconds=True)
         span = t.span(now_ms - target.since_ms)
         why = wording.reason(target.reason, t)
         found.append(t("Since {when}, for {span}: {reason}.", when=since, span=span, reason=why))
     ping = target.last_ping
     if ping is not None:
-        ago = t.ago(_at(ping.at_ms), _at(now_ms))
+        ago = t.ago(from_ms(ping.at_ms), from_ms(now_ms))
         if ping.latency_ms is not None and ping.outcome == "ok":
             text = t("Last ping {ago}, answered in {span}.", ago=ago, span=t.span(ping.latency_ms))
         else:
@@ -210,7 +210,7 @@ def _day_kind(day: DayView) -> str:
 def _day_title(day: DayView, t: Words) -> str:
     head = t.day(_midnight(day.day))
     if day.gap:
-        return f"{head}: {t('not watched')}"
+        return head + ": " + t("not watched")
     parts = [t.percent(day.uptime.ratio)] if day.uptime.ratio is not None else []
     if day.uptime.down_ms:
         parts.append(t("down for {span}", span=t.span(day.uptime.down_ms)))
@@ -222,8 +222,7 @@ def _day_title(day: DayView, t: Words) -> str:
 
 
 def _midnight(day: str) -> datetime:
-    found = date.fromisoformat(day)
-    return datetime(found.year, found.month, found.day, tzinfo=UTC)
+    return datetime.fromisoformat(day).replace(tzinfo=UTC)
 
 
 # --- the curve ---
@@ -244,7 +243,7 @@ def _curve(slots: Sequence[Slot], now_ms: int, t: Words) -> tuple[Svg | None, li
     begin = slots[0].from_ms
     label = t("Time to answer over 24 hours; the slowest took {span}", span=t.span(highest))
     drawn = curve(series, x_from=begin, x_until=now_ms, y_max=top, label=label)
-    hours = [_at(begin + part * (now_ms - begin) // 4).strftime("%H:%M") for part in range(5)]
+    hours = [from_ms(begin + part * (now_ms - begin) // 4).strftime("%H:%M") for part in range(5)]
     return drawn, [_short(top, t), _short(top / 2, t), "0"], hours
 
 
@@ -262,42 +261,43 @@ def _incident(incident: IncidentView, t: Words, *, several: bool) -> Incident:
     open_now = incident.closed_at_ms is None
     what, span = t(wording.INCIDENT.get(incident.kind, incident.kind)), t.span(incident.lasted_ms)
     why = wording.reason(incident.reason, t)
-    said = "{what} for {span} now: {reason}" if open_now else "{what} for {span}: {reason}"
-    title = t(said, what=f"{incident.target}: {what}" if several else what, span=span, reason=why)
+    said = N_("{what} for {span} now: {reason}") if open_now else N_("{what} for {span}: {reason}")
+    if several:
+        what = f"{incident.target}: {what}"
     return Incident(
         id=incident.id,
         kind="bad" if open_now else "idle",
-        title=title,
-        when=t.when(_at(incident.opened_at_ms)),
+        title=t(said, what=what, span=span, reason=why),
+        when=t.when(from_ms(incident.opened_at_ms)),
         open=open_now,
         steps=_without_repeats([_step(line, incident, t) for line in incident.timeline]),
     )
 
 
-_TOLD = re.compile(r"(?P<kind>\w+) by (?P<channel>.+?) (?:delivered|failed: (?P<reason>.*))", re.S)
-
-
-def _step(line: Line, incident: IncidentView, t: Words) -> Step:
+def _step(line: LineView, incident: IncidentView, t: Words) -> Step:
     said, kind = wording.LINE.get(line.kind, ("{text}", "idle"))
-    told = _TOLD.fullmatch(line.text)
-    text = _by_words(line.text, t)
-    if line.kind == "over":
-        text = f"{wording.reason(incident.close_reason or '', t)}, {t.span(incident.lasted_ms)}"
-    elif line.kind == "state":
-        text = _state_line(line.text, t)
+    reason = wording.reason(line.reason, t)
+    repair = f"{line.remediator} {t(wording.ACTION.get(line.action, line.action))}"
+    text = {
+        "over": f"{reason}, {t.span(incident.lasted_ms)}",
+        "state": f"{wording_of(line.old, t)} → {wording_of(line.new, t)}: {reason}",
+        "repair_started": repair,
+        "repair_ended": f"{repair}: {t(wording.RESULT.get(line.result, line.result))} {line.detail}".rstrip(),
+    }.get(line.kind, line.text)
     filled = t(
         said,
         text=text,
-        reason=wording.reason((told["reason"] or "") if told else line.text, t),
+        reason=reason,
         what=t(wording.INCIDENT.get(incident.kind, incident.kind)).lower(),
-        channel=told["channel"] if told else "",
-        notice=t(wording.NOTICE.get(told["kind"], told["kind"])) if told else line.text,
+        channel=line.channel,
+        notice=t(wording.NOTICE.get(line.notice, line.notice)),
+        author=line.author,
     )
-    return Step(kind, _at(line.at_ms).strftime("%H:%M:%S"), filled)
+    return Step(kind, from_ms(line.at_ms).strftime("%H:%M:%S"), filled)
 
 
 def _without_repeats(steps: Sequence[Step]) -> list[Step]:
-    """The same line several times in a row becomes one with a count; its time is that of the first."""
+    """Joins equal lines in a row into one with a count and the first time."""
     found: list[Step] = []
     for _, same in groupby(steps, key=lambda step: (step.kind, step.text)):
         several = list(same)
@@ -306,23 +306,10 @@ def _without_repeats(steps: Sequence[Step]) -> list[Step]:
     return found
 
 
-def _state_line(text: str, t: Words) -> str:
-    change, _, why = text.partition(": ")
-    old, _, new = change.partition(" to ")
-    return f"{wording_of(old, t)} → {wording_of(new, t)}: {wording.reason(why, t)}"
-
-
-def _by_words(text: str, t: Words) -> str:
-    """Codes of repairs inside a line become words."""
-    for code, words in (wording.ACTION | wording.RESULT).items():
-        text = re.sub(rf"\b{code}\b", t(words), text)
-    return text
-
-
 def _pause(pause: PauseView, t: Words) -> Pause:
     length = t.span(pause.until_ms - pause.from_ms)
     title = t("Maintenance of {span}", span=length) if pause.open else t("Planned: maintenance of {span}", span=length)
-    text = t("until {when}, by {author}", when=t.when(_at(pause.until_ms)), author=pause.author)
+    text = t("until {when}, by {author}", when=t.when(from_ms(pause.until_ms)), author=pause.author)
     return Pause(pause.open, title, f"{text}: {pause.reason}" if pause.reason else text)
 
 
@@ -332,13 +319,13 @@ def _notice(notice: NoticeLine, t: Words, *, several: bool) -> Notice:
     arrived = [each.state == "done" for each in notice.receipts]
     return Notice(
         what=f"{name}: {words}",
-        at=_at(notice.created_at_ms),
+        at=from_ms(notice.created_at_ms),
         kind="good" if arrived and all(arrived) else "warn",
-        fared=[f"{each.channel}: {_fared(each, t)}" for each in notice.receipts],
+        results=[f"{each.channel}: {_receipt_text(each, t)}" for each in notice.receipts],
     )
 
 
-def _fared(receipt: Receipt, t: Words) -> str:
+def _receipt_text(receipt: Receipt, t: Words) -> str:
     if receipt.state == "done":
         return t("arrived")
     if receipt.state in ("muted", "merged", "expired"):
@@ -348,12 +335,12 @@ def _fared(receipt: Receipt, t: Words) -> str:
     return t("waiting")
 
 
-def _channel(channel: ChannelView, t: Words) -> Channel:
-    last = _at(channel.last_ok_at_ms) if channel.last_ok_at_ms is not None else None
-    role = t("second way") if channel.role == "fallback" else t("first way")
+def _channel(channel: ChannelState, t: Words) -> Channel:
+    last = from_ms(channel.last_ok_at_ms) if channel.last_ok_at_ms is not None else None
+    role = t("fallback") if channel.role == "fallback" else t("primary")
     if channel.failing_since_ms is not None:
         why = wording.reason(channel.last_reason, t)
-        since = t.when(_at(channel.failing_since_ms))
+        since = t.when(from_ms(channel.failing_since_ms))
         return Channel(channel.name, role, "bad", t("fails since {when}: {reason}", when=since, reason=why), last)
     if channel.waiting:
         waiting = t.many(channel.waiting, "{n} notice waits", "{n} notices wait")

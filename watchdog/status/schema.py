@@ -1,18 +1,26 @@
-"""Everything that people may see of the watchdog, as one value: the API, the page and the badge render this and no more.
+"""The visible state of the watchdog as one value, for the API, the page and the badge.
 
-Times are milliseconds since the epoch, durations milliseconds. No address, no token, no name or number of a person.
+Times are milliseconds since the epoch, durations milliseconds. No address, no token, no personal
+data.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
+from watchdog.domain.notices import length
+from watchdog.domain.policy import Pause
 from watchdog.domain.states import Incident
-from watchdog.ledger.timeline import Line, NoticeLine, Receipt, Slot
+from watchdog.ledger.history import FlipLine, Latency
+from watchdog.ledger.repairs import Repair
+from watchdog.ledger.settling import ChannelState
+from watchdog.ledger.timeline import NoticeLine, Receipt, Slot, TimelineEvent
 
 
 class UptimeView(msgspec.Struct, frozen=True, rename="camel"):
-    """``ratio`` is up / (up + down), None when neither was seen; what is unknown or maintenance is kept apart."""
+    """``ratio`` is up / (up + down), None when both are 0."""
 
     ratio: float | None
     up_ms: int
@@ -30,15 +38,6 @@ class DayView(msgspec.Struct, frozen=True, rename="camel"):
     incidents: int
 
 
-class LatencyView(msgspec.Struct, frozen=True, rename="camel"):
-    """Of the answered pings; None when there were none."""
-
-    p50_ms: float | None
-    p95_ms: float | None
-    p99_ms: float | None
-    pings: int
-
-
 class LastPingView(msgspec.Struct, frozen=True, rename="camel"):
     at_ms: int
     outcome: str
@@ -53,8 +52,14 @@ class HeartbeatView(msgspec.Struct, frozen=True, rename="camel"):
     age_ms: int | None
 
 
+class LineView(TimelineEvent, frozen=True, rename="camel", omit_defaults=True):
+    """An event with an English text."""
+
+    text: str = ""
+
+
 class IncidentView(msgspec.Struct, frozen=True, rename="camel"):
-    """``timeline`` is empty where only the list is wanted."""
+    """``timeline`` is empty in plain lists."""
 
     id: str
     target: str
@@ -68,73 +73,36 @@ class IncidentView(msgspec.Struct, frozen=True, rename="camel"):
     acknowledged_at_ms: int | None
     acknowledged_by: str | None
     reminders: int
-    timeline: tuple[Line, ...] = ()
+    timeline: tuple[LineView, ...] = ()
 
 
-class PauseView(msgspec.Struct, frozen=True, rename="camel"):
+class PauseView(Pause, frozen=True, rename="camel"):
     """``target`` is ``*`` for all. ``open`` is false for a window that is still to come."""
 
-    id: str
-    target: str
-    from_ms: int
-    until_ms: int
-    author: str
-    reason: str
-    open: bool
+    open: bool = False
 
 
-class ChannelView(msgspec.Struct, frozen=True, rename="camel"):
-    """``failing_since_ms`` None: it works, or was never used."""
+class TargetView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """``uptime`` by window (24h, 7d, 30d, 90d); ``days`` has 90, oldest first.
 
-    name: str
-    role: str
-    failures: int
-    failing_since_ms: int | None
-    last_ok_at_ms: int | None
-    last_reason: str
-    waiting: int
-
-
-class RepairView(msgspec.Struct, frozen=True, rename="camel"):
-    id: str
-    target: str
-    incident_id: str
-    remediator: str
-    action: str
-    at_ms: int
-    ended_at_ms: int | None
-    result: str
-    detail: str
-
-
-class FlipView(msgspec.Struct, frozen=True, rename="camel"):
-    at_ms: int
-    since_ms: int
-    old: str
-    new: str
-    reason: str
-
-
-class TargetView(msgspec.Struct, frozen=True, rename="camel"):
-    """``uptime`` by window (24h, 7d, 30d, 90d), ``days`` 90 oldest first, ``curve`` of the last 24 hours.
-
-    ``repair_budget`` None: repairs are off. ``repair_refusal``: why nothing is repaired now.
+    ``curve`` covers the last 24 hours. ``repair_budget`` is None while repairs are off;
+    ``repair_refusal`` says why nothing is repaired now.
     """
 
     name: str
     state: str
     since_ms: int
-    reason: str
+    reason: str = "not_seen_yet"
     consecutive_failures: int
     sessions_wanted: int
     sessions_not_ready: int
     heartbeat: HeartbeatView
     last_ping: LastPingView | None
-    uptime: dict[str, UptimeView]
-    latency: dict[str, LatencyView]
-    days: tuple[DayView, ...]
-    curve: tuple[Slot, ...]
-    flips: tuple[FlipView, ...]
+    uptime: dict[str, UptimeView] = {}
+    latency: dict[str, Latency] = {}
+    days: tuple[DayView, ...] = ()
+    curve: tuple[Slot, ...] = ()
+    flips: tuple[FlipLine, ...] = ()
     repair_budget: int | None
     repair_refusal: str | None
 
@@ -160,7 +128,7 @@ class WatchdogView(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class StatusView(msgspec.Struct, frozen=True, rename="camel"):
-    """``state`` is the gravest of all targets. ``incidents`` are the newest, with their timelines."""
+    """``state`` is the most severe one. ``incidents`` are the newest, with timelines."""
 
     generated_at_ms: int
     state: str
@@ -168,8 +136,8 @@ class StatusView(msgspec.Struct, frozen=True, rename="camel"):
     targets: tuple[TargetView, ...]
     incidents: tuple[IncidentView, ...]
     pauses: tuple[PauseView, ...]
-    channels: tuple[ChannelView, ...]
-    repairs: tuple[RepairView, ...]
+    channels: tuple[ChannelState, ...]
+    repairs: tuple[Repair, ...]
     notices: tuple[NoticeLine, ...] = ()
 
 
@@ -180,15 +148,19 @@ class NoticeView(msgspec.Struct, frozen=True, rename="camel"):
     receipts: tuple[Receipt, ...]
 
 
-_GRAVITY = ("DOWN", "FLAPPING", "BLIND", "DEGRADED", "SUSPECT", "UNKNOWN", "PAUSED", "UP")
+_BY_SEVERITY = ("DOWN", "FLAPPING", "BLIND", "DEGRADED", "SUSPECT", "UNKNOWN", "PAUSED", "UP")
 
 
-def gravest(states: list[str]) -> str:
-    """The state that a person must hear of first."""
-    return min(states, key=_GRAVITY.index, default="UNKNOWN")
+def most_severe(states: list[str]) -> str:
+    """The most severe state."""
+    return min(states, key=_BY_SEVERITY.index, default="UNKNOWN")
 
 
-def incident_view(incident: Incident, now_ms: int, lines: list[Line] | None = None) -> IncidentView:
+def pause_view(pause: Pause, now_ms: int) -> PauseView:
+    return PauseView(**msgspec.structs.asdict(pause), open=pause.from_ms <= now_ms)
+
+
+def incident_view(incident: Incident, now_ms: int, events: Sequence[TimelineEvent] = ()) -> IncidentView:
     until_ms = incident.closed_at_ms if incident.closed_at_ms is not None else now_ms
     return IncidentView(
         id=incident.id,
@@ -203,5 +175,31 @@ def incident_view(incident: Incident, now_ms: int, lines: list[Line] | None = No
         acknowledged_at_ms=incident.acknowledged_at_ms,
         acknowledged_by=incident.acknowledged_by,
         reminders=incident.reminders,
-        timeline=tuple(lines or ()),
+        timeline=tuple(LineView(**msgspec.structs.asdict(event), text=_english(event, incident)) for event in events),
     )
+
+
+def _english(event: TimelineEvent, incident: Incident) -> str:
+    notice, repair = f"{event.notice} by {event.channel}", f"{event.remediator} {event.action}"
+    match event.kind:
+        case "began" | "ping_failed":
+            return event.reason
+        case "decided":
+            return f"{incident.kind}: {event.reason}"
+        case "state":
+            return f"{event.old} to {event.new}: {event.reason}"
+        case "delivered":
+            return f"{notice} delivered"
+        case "delivery_failed":
+            return f"{notice} failed: {event.reason}"
+        case "muted" | "merged" | "expired":
+            return f"{notice} {event.kind}: {event.reason}"
+        case "repair_started":
+            return repair
+        case "repair_ended":
+            return f"{repair}: {event.result} {event.detail}".rstrip()
+        case "acknowledged":
+            return f"by {event.author}"
+        case "over":
+            return f"{event.reason} after {length(event.at_ms - incident.opened_at_ms)}"
+    return event.kind.replace("_", " ")

@@ -1,30 +1,20 @@
-"""Gathers the status view: one read of the ledger beside what is in memory, at most once in two seconds, a costly one less often."""
+"""Gathers the status view from memory and one ledger snapshot, and caches it for a while."""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Mapping
 
 import msgspec
+from aiohttp import web
 
-from shared.clock import Clock
-from shared.contract.keepalive import LastPing
-from shared.loop_guard import LoopGuard
-from watchdog.boot import Boot
+from shared.clock import epoch_ms, to_ms
 from watchdog.domain.bars import daily
+from watchdog.domain.decision import Decided
 from watchdog.domain.target import TargetState
 from watchdog.domain.uptime import DAY_MS, Uptime
-from watchdog.flow.cycle import Cycle
-from watchdog.flow.dispatcher import Dispatcher
-from watchdog.flow.pipeline import Pipeline
-from watchdog.flow.remediator import RepairLoop
-from watchdog.flow.timing import epoch_ms
-from watchdog.flow.watch import Watch
 from watchdog.ledger import history, pauses, repairs, settling, timeline
-from watchdog.ledger.sqlite import Ledger
-from watchdog.ledger.timeline import channel_name
-from watchdog.settings import WatchdogSettings
+from watchdog.parts import Parts
 from watchdog.status import schema
 
 DAYS = 90
@@ -33,37 +23,28 @@ _FRESH_S = 2.0
 _INCIDENTS = 20
 _FLIPS = 20
 _NOTICES = 20
+_REPAIRS = 20
 _TRIES = 3
 
 
 class StatusSnapshot:
-    """``status()`` for all readers together: many open pages cost as much as one."""
+    """``status()`` serves all readers: many open pages cost as much as one."""
 
-    def __init__(
-        self,
-        *,
-        settings: WatchdogSettings,
-        clock: Clock,
-        boot: Boot,
-        ledger: Ledger,
-        pipeline: Pipeline,
-        dispatcher: Dispatcher,
-        repair_loop: RepairLoop,
-        watches: Mapping[str, Watch],
-        cycle: Cycle,
-        guard: LoopGuard,
-    ) -> None:
-        self._settings, self._clock, self._boot, self._ledger = settings, clock, boot, ledger
-        self._pipeline, self._dispatcher, self._repairs = pipeline, dispatcher, repair_loop
-        self._watches, self._cycle, self._guard = watches, cycle, guard
+    def __init__(self, parts: Parts) -> None:
+        self._parts, self._base, self._ledger = parts, parts.base, parts.base.ledger
+        self._clock = parts.base.clock
         self._turn = asyncio.Lock()
         self._made: tuple[float, schema.StatusView] | None = None
         self._changes = 0
 
-    def forget(self) -> None:
-        """Something has changed that a reader wants to see at once: what was gathered before is shown to nobody."""
+    def invalidate(self) -> None:
+        """A visible change: drop the cached view."""
         self._changes += 1
         self._made = None
+
+    def on_decided(self, decided: Decided) -> None:
+        if decided.step.flip or decided.closed:
+            self.invalidate()
 
     async def status(self) -> schema.StatusView:
         async with self._turn:
@@ -77,159 +58,111 @@ class StatusSnapshot:
             made = await self._make()
             ended_s = self._clock.monotonic()
             if changes == self._changes:
-                # A long history may cost half a second: then it is gathered less often, never more than a tenth of the time.
+                # A long history may take half a second: gather at most a tenth of the time.
                 self._made = (ended_s + max(_FRESH_S, 10 * (ended_s - began_s)), made)
                 break
-        # Changes that come faster than a view can be gathered: the newest one is shown, and kept for nobody.
+        # Changes came faster than a view can be gathered: show the newest, cache nothing.
         return made
 
-    async def incidents(
-        self, *, limit: int, before_ms: int | None = None, target: str | None = None
-    ) -> list[schema.IncidentView]:
+    async def incidents(self, *, limit: int, before_ms: int | None, target: str | None) -> list[schema.IncidentView]:
         """Newest first, with timelines."""
         now_ms = epoch_ms(self._clock)
         return await self._ledger.read(lambda c: _incidents(c, now_ms, limit, before_ms, target))
 
     async def _make(self) -> schema.StatusView:
         now_ms = epoch_ms(self._clock)
-        # What is in memory was committed before it got there. Looked at first, it never claims what the ledger's
-        # snapshot does not hold yet: an answered bot without a ping, an end without its incident.
-        states = self._pipeline.states
-        last_pings = {name: self._watches[name].counts.last for name in states}
-        kept = await self._ledger.read(lambda c: self._read(c, now_ms))
-        targets = tuple(self._target(states[name], last_pings[name], kept.targets[name]) for name in states)
+        # Memory is read first: it holds only committed decisions, so it never claims what the
+        # ledger's snapshot does not hold yet.
+        watchdog = self._watchdog()
+        targets = [self._target(state) for state in self._parts.pipeline.states.values()]
+        return await self._ledger.read(lambda c: self._view(c, now_ms, watchdog, targets))
+
+    def _view(
+        self,
+        connection: sqlite3.Connection,
+        now_ms: int,
+        watchdog: schema.WatchdogView,
+        targets: list[schema.TargetView],
+    ) -> schema.StatusView:
+        dispatcher = self._parts.dispatcher
         return schema.StatusView(
             generated_at_ms=now_ms,
-            state=schema.gravest([target.state for target in targets]),
-            watchdog=self._watchdog(),
-            targets=targets,
-            incidents=tuple(kept.incidents),
-            pauses=tuple(kept.pauses),
-            channels=tuple(kept.channels),
-            repairs=tuple(kept.repairs),
-            notices=tuple(kept.notices),
+            state=schema.most_severe([target.state for target in targets]),
+            watchdog=watchdog,
+            targets=tuple(_with_history(connection, target, now_ms) for target in targets),
+            incidents=tuple(_incidents(connection, now_ms, _INCIDENTS)),
+            pauses=tuple(schema.pause_view(one, now_ms) for one in pauses.current(connection, now_ms)),
+            channels=tuple(settling.channel_states(connection, dispatcher.channels, dispatcher.labels)),
+            repairs=tuple(repairs.newest(connection, _REPAIRS)),
+            notices=tuple(timeline.newest_notices(connection, _NOTICES)),
         )
 
     def _watchdog(self) -> schema.WatchdogView:
-        settings, depth = self._settings, self._dispatcher.depth
+        settings, depth = self._base.settings, self._parts.dispatcher.depth
         return schema.WatchdogView(
-            version=self._boot.version,
-            boot_id=self._boot.boot_id,
-            started_at_ms=int(self._boot.started_at.timestamp() * 1000),
-            uptime_ms=self._boot.age_ms(self._clock),
+            version=self._base.boot.version,
+            boot_id=self._base.boot.boot_id,
+            started_at_ms=to_ms(self._base.boot.started_at),
+            uptime_ms=self._base.boot.age_ms(self._clock),
             enabled=settings.enabled,
             ping_interval_ms=settings.interval_ms,
             failure_threshold=settings.failure_threshold,
-            cycle=self._cycle.number,
-            last_cycle_age_ms=self._cycle.age_ms,
-            loop_lag_ms=int(self._guard.lag_s * 1000),
-            ledger_ok=self._pipeline.fault is None,
+            cycle=self._parts.cycle.number,
+            last_cycle_age_ms=self._parts.cycle.age_ms,
+            loop_lag_ms=int(self._base.guard.lag_s * 1000),
+            ledger_ok=self._parts.pipeline.fault is None,
             outbox_rows=depth.rows,
             outbox_oldest_ms=depth.oldest_ms,
-            remediation=tuple(name for name in settings.remediation if name != "none"),
+            remediation=settings.repairs_by,
             dry_run=settings.remediation_dry_run,
         )
 
-    def _target(self, state: TargetState, last: LastPing | None, kept: _KeptTarget) -> schema.TargetView:
-        watch = self._watches[state.target]
-        age_s = watch.link.age_s
-        repairs_on = bool(set(self._settings.remediation) - {"none"})
+    def _target(self, state: TargetState) -> schema.TargetView:
+        watch, repairs_on = self._parts.watches[state.target], bool(self._base.settings.repairs_by)
+        link, last = watch.link, watch.counts.last
         return schema.TargetView(
             name=state.target,
             state=state.state,
             since_ms=state.since_ms,
-            reason=kept.flips[0].reason if kept.flips else "not_seen_yet",
             consecutive_failures=state.failures,
             sessions_wanted=state.wanted,
             sessions_not_ready=state.not_ready,
-            heartbeat=schema.HeartbeatView(watch.link.up, int(age_s * 1000) if age_s is not None else None),
-            last_ping=schema.LastPingView(
-                int(last.at.timestamp() * 1000), last.outcome, last.reason or "ok", last.latency_ms
-            )
+            heartbeat=schema.HeartbeatView(link.up, int(link.age_s * 1000) if link.age_s is not None else None),
+            last_ping=schema.LastPingView(to_ms(last.at), last.outcome, last.reason or "ok", last.latency_ms)
             if last is not None
             else None,
-            uptime=kept.uptime,
-            latency=kept.latency,
-            days=tuple(kept.days),
-            curve=tuple(kept.curve),
-            flips=tuple(kept.flips),
-            repair_budget=self._repairs.budget(state.target) if repairs_on else None,
-            repair_refusal=self._repairs.refusal(state.target) if repairs_on else None,
-        )
-
-    def _read(self, connection: sqlite3.Connection, now_ms: int) -> _Kept:
-        return _Kept(
-            targets={name: _read_target(connection, name, now_ms) for name in self._pipeline.states},
-            incidents=_incidents(connection, now_ms, _INCIDENTS, None, None),
-            pauses=[
-                schema.PauseView(
-                    one.id, one.target, one.from_ms, one.until_ms, one.author, one.reason, one.from_ms <= now_ms
-                )
-                for one in pauses.current(connection, now_ms)
-            ],
-            channels=[
-                schema.ChannelView(
-                    channel_name(one.label, one.channel),
-                    one.role,
-                    one.failures,
-                    one.failing_since_ms,
-                    one.last_ok_at_ms,
-                    one.last_reason,
-                    one.waiting,
-                )
-                for one in settling.channel_states(connection, self._dispatcher.channels, self._dispatcher.labels)
-            ],
-            notices=timeline.newest_notices(connection, _NOTICES),
-            repairs=[schema.RepairView(*msgspec.structs.astuple(one)) for one in repairs.newest(connection, 20)],
+            repair_budget=self._parts.repairs.budget(state.target) if repairs_on else None,
+            repair_refusal=self._parts.repairs.refusal(state.target) if repairs_on else None,
         )
 
 
-class _KeptTarget(msgspec.Struct, frozen=True):
-    uptime: dict[str, schema.UptimeView]
-    latency: dict[str, schema.LatencyView]
-    days: list[schema.DayView]
-    curve: list[timeline.Slot]
-    flips: list[schema.FlipView]
+SNAPSHOT: web.AppKey[StatusSnapshot] = web.AppKey("snapshot", StatusSnapshot)
 
 
-class _Kept(msgspec.Struct, frozen=True):
-    """What the ledger gives, in one snapshot."""
-
-    targets: dict[str, _KeptTarget]
-    incidents: list[schema.IncidentView]
-    pauses: list[schema.PauseView]
-    channels: list[schema.ChannelView]
-    repairs: list[schema.RepairView]
-    notices: list[timeline.NoticeLine]
-
-
-def _read_target(connection: sqlite3.Connection, name: str, now_ms: int) -> _KeptTarget:
+def _with_history(connection: sqlite3.Connection, target: schema.TargetView, now_ms: int) -> schema.TargetView:
+    name, flips = target.name, history.flips(connection, target.name, _FLIPS)
     spans = history.spans(connection, name, now_ms - (DAYS + 1) * DAY_MS, now_ms)
     opened: dict[int, int] = {}
     for incident in timeline.incidents(connection, limit=10_000, target=name):
         opened[incident.opened_at_ms // DAY_MS] = opened.get(incident.opened_at_ms // DAY_MS, 0) + 1
     windows = {"24h": DAY_MS, "7d": 7 * DAY_MS}
-    return _KeptTarget(
+    return msgspec.structs.replace(
+        target,
+        reason=flips[0].reason if flips else target.reason,
         uptime={key: uptime_view(value) for key, value in history.uptimes(connection, name, now_ms).items()},
-        latency={
-            key: schema.LatencyView(*msgspec.structs.astuple(history.latency(connection, name, now_ms - window)))
-            for key, window in windows.items()
-        },
-        days=[
+        latency={key: history.latency(connection, name, now_ms - window) for key, window in windows.items()},
+        days=tuple(
             schema.DayView(bar.day, bar.gap, uptime_view(bar.uptime), opened.get(bar.from_ms // DAY_MS, 0))
             for bar in daily(spans, now_ms, DAYS)
-        ],
-        # Up to this very millisecond, which a ping may have ended in.
-        curve=timeline.curve(connection, name, now_ms + 1 - DAY_MS, now_ms + 1, CURVE_SLOTS),
-        flips=[
-            schema.FlipView(flip.at_ms, flip.since_ms, flip.old, flip.new, flip.reason)
-            for flip in history.flips(connection, name, 0, 1 << 62, limit=_FLIPS)
-        ],
+        ),
+        # Includes this very millisecond, in which a ping may have ended.
+        curve=tuple(timeline.curve(connection, name, now_ms + 1 - DAY_MS, now_ms + 1, CURVE_SLOTS)),
+        flips=flips,
     )
 
 
 def _incidents(
-    connection: sqlite3.Connection, now_ms: int, limit: int, before_ms: int | None, target: str | None
+    connection: sqlite3.Connection, now_ms: int, limit: int, before_ms: int | None = None, target: str | None = None
 ) -> list[schema.IncidentView]:
     found = timeline.incidents(connection, limit=limit, before_ms=before_ms, target=target)
     return [schema.incident_view(one, now_ms, timeline.timeline(connection, one, now_ms)) for one in found]

@@ -1,10 +1,11 @@
-"""States, kinds and reasons in words for people; the keys of the French catalogue."""
+"""States, kinds and reasons in words for people; the page translates them when it shows them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 
+from shared.translation import N_
 from shared.web.ui.words import Words
 
 KIND: Mapping[str, str] = {
@@ -19,128 +20,128 @@ KIND: Mapping[str, str] = {
 }
 
 STATE: Mapping[str, str] = {
-    "UP": "Running",
-    "SUSPECT": "In doubt",
-    "DOWN": "Down",
-    "FLAPPING": "Unstable",
-    "DEGRADED": "Degraded",
-    "BLIND": "Not seen",
-    "PAUSED": "Maintenance",
-    "UNKNOWN": "Not known yet",
+    "UP": N_("Running"),
+    "SUSPECT": N_("In doubt"),
+    "DOWN": N_("Down"),
+    "FLAPPING": N_("Unstable"),
+    "DEGRADED": N_("Degraded"),
+    "BLIND": N_("Not seen"),
+    "PAUSED": N_("Maintenance"),
+    "UNKNOWN": N_("Not known yet"),
 }
 
 # In one sentence; ``{name}`` is the bot service.
 SENTENCE: Mapping[str, str] = {
-    "UP": "{name} is running.",
-    "SUSPECT": "{name} missed a ping; it is being checked.",
-    "DOWN": "{name} is down.",
-    "FLAPPING": "{name} goes up and down.",
-    "DEGRADED": "{name} is running, but too many sessions are not ready.",
-    "BLIND": "{name} cannot be seen: the fault is on the watchdog’s side.",
-    "PAUSED": "{name} is under maintenance.",
-    "UNKNOWN": "{name} has not been pinged yet.",
+    "UP": N_("{name} is running."),
+    "SUSPECT": N_("{name} missed a ping; it is being checked."),
+    "DOWN": N_("{name} is down."),
+    "FLAPPING": N_("{name} goes up and down."),
+    "DEGRADED": N_("{name} is running, but too many sessions are not ready."),
+    "BLIND": N_("{name} cannot be seen: the fault is on the watchdog’s side."),
+    "PAUSED": N_("{name} is under maintenance."),
+    "UNKNOWN": N_("{name} has not been pinged yet."),
 }
 
 INCIDENT: Mapping[str, str] = {
-    "down": "Down",
-    "flapping": "Unstable",
-    "degraded": "Degraded",
-    "blind": "Not seen",
-    "refused": "Refuses the watchdog",
+    "down": N_("Down"),
+    "flapping": N_("Unstable"),
+    "degraded": N_("Degraded"),
+    "blind": N_("Not seen"),
+    "refused": N_("Refuses the watchdog"),
 }
 
 REASON: Mapping[str, str] = {
-    "ok": "answered",
-    "connect_refused": "connection refused",
-    "connect_reset": "connection reset",
-    "disconnected": "connection broken off",
-    "timeout": "no answer in time",
-    "unreachable": "unreachable",
-    "no_route": "no network here",
-    "dns_no_such_name": "its name does not exist",
-    "dns_unavailable": "names cannot be resolved here",
-    "tls": "no trusted TLS",
-    "redirect_loop": "redirects without end",
-    "bad_http": "not an HTTP answer",
-    "bad_body": "not the expected answer",
-    "loop_stall": "the watchdog itself hung",
-    "own_port": "the watchdog’s own port is dead",
-    "no_canary": "no other address answers either",
-    "watchdog_started": "the watchdog started",
-    "first_answer": "the first answer",
-    "sessions_not_ready": "too many sessions are not ready",
-    "sessions_ready": "sessions are ready again",
-    "accepted_again": "it accepts the watchdog again",
-    "can_see_again": "it can be seen again",
-    "stable_again": "stable again",
-    "maintenance_over": "the maintenance is over",
-    "answered_again": "it answers again",
-    "restarted": "it was restarted",
-    "planned_stop": "announced stop",
-    "boot_grace": "it is starting",
-    "upstream_outage": "WhatsApp itself is disturbed",
-    "not_seen_yet": "not seen yet",
-    "budget_spent": "the budget of repairs is spent",
-    "in_flight": "a repair is running",
-    "heartbeat_silent": "the heartbeat is silent",
-    "ping_failed": "a ping failed",
-    "connect_failed": "no connection",
+    "ok": N_("answered"),
+    "connect_refused": N_("connection refused"),
+    "connect_reset": N_("connection reset"),
+    "disconnected": N_("connection broken off"),
+    "timeout": N_("no answer in time"),
+    "unreachable": N_("unreachable"),
+    "no_route": N_("no network here"),
+    "dns_no_such_name": N_("its name does not exist"),
+    "dns_unavailable": N_("names cannot be resolved here"),
+    "tls": N_("no trusted TLS"),
+    "redirect_loop": N_("redirects without end"),
+    "bad_http": N_("not an HTTP answer"),
+    "bad_body": N_("not the expected answer"),
+    "loop_stall": N_("the watchdog itself hung"),
+    "own_port": N_("the watchdog’s own port is dead"),
+    "no_canary": N_("no other address answers either"),
+    "watchdog_started": N_("the watchdog started"),
+    "first_answer": N_("the first answer"),
+    "sessions_not_ready": N_("too many sessions are not ready"),
+    "sessions_ready": N_("sessions are ready again"),
+    "accepted_again": N_("it accepts the watchdog again"),
+    "can_see_again": N_("it can be seen again"),
+    "stable_again": N_("stable again"),
+    "maintenance_over": N_("the maintenance is over"),
+    "answered_again": N_("it answers again"),
+    "restarted": N_("it was restarted"),
+    "planned_stop": N_("announced stop"),
+    "boot_grace": N_("it is starting"),
+    "upstream_outage": N_("WhatsApp itself is disturbed"),
+    "not_seen_yet": N_("not seen yet"),
+    "budget_spent": N_("the budget of repairs is spent"),
+    "in_flight": N_("a repair is running"),
+    "heartbeat_silent": N_("the heartbeat is silent"),
+    "ping_failed": N_("a ping failed"),
+    "connect_failed": N_("no connection"),
 }
 
 NOTICE: Mapping[str, str] = {
-    "down": "is down",
-    "up": "is up again",
-    "was_down": "was down",
-    "restarted": "restarted",
-    "flapping": "is unstable",
-    "flapping_over": "is stable again",
-    "degraded": "is degraded",
-    "degraded_over": "is whole again",
-    "blind": "cannot be seen",
-    "blind_over": "can be seen again",
-    "refused": "refuses the watchdog",
-    "refused_over": "accepts the watchdog",
-    "reminder": "reminder",
-    "channel_failing": "a channel fails",
-    "repair_budget_spent": "repairs are used up",
-    "test": "test",
+    "down": N_("is down"),
+    "up": N_("is up again"),
+    "was_down": N_("was down"),
+    "restarted": N_("restarted"),
+    "flapping": N_("is unstable"),
+    "flapping_over": N_("is stable again"),
+    "degraded": N_("is degraded"),
+    "degraded_over": N_("is whole again"),
+    "blind": N_("cannot be seen"),
+    "blind_over": N_("can be seen again"),
+    "refused": N_("refuses the watchdog"),
+    "refused_over": N_("accepts the watchdog"),
+    "reminder": N_("reminder"),
+    "channel_failing": N_("a channel fails"),
+    "repair_budget_spent": N_("repairs are used up"),
+    "test": N_("test"),
 }
 
 ACTION: dict[str, str] = {
-    "reconnect_session": "reconnect sessions",
-    "recycle_worker": "replace an engine worker",
-    "restart_container": "restart the container",
-    "restart_deployment": "restart the deployment",
-    "redeploy": "deploy again",
+    "reconnect_session": N_("reconnect sessions"),
+    "recycle_worker": N_("replace an engine worker"),
+    "restart_container": N_("restart the container"),
+    "restart_deployment": N_("restart the deployment"),
+    "redeploy": N_("deploy again"),
 }
 
 RESULT: dict[str, str] = {
-    "planned": "planned",
-    "running": "running",
-    "done": "done",
-    "failed": "failed",
-    "dry_run": "only decided (dry run)",
-    "abandoned": "abandoned",
+    "planned": N_("planned"),
+    "running": N_("running"),
+    "done": N_("done"),
+    "failed": N_("failed"),
+    "dry_run": N_("only decided (dry run)"),
+    "abandoned": N_("abandoned"),
 }
 
-# A line of a timeline by its kind: what it says (``{text}`` is the ledger's own) and how it is marked.
+# An event of a timeline by its kind: sentence and colour.
 LINE: Mapping[str, tuple[str, str]] = {
-    "began": ("It began: {reason}", "bad"),
-    "decided": ("Decided: {what}", "bad"),
-    "ping_failed": ("Ping failed: {reason}", "warn"),
-    "delivered": ("Told by {channel}: {notice}", "calm"),
-    "delivery_failed": ("Could not be told by {channel}: {reason}", "warn"),
-    "muted": ("Not told: {text}", "idle"),
-    "merged": ("Not told: {text}", "idle"),
-    "expired": ("Not told: {text}", "warn"),
-    "repair_started": ("Repair begins: {text}", "calm"),
-    "repair_ended": ("Repair ended: {text}", "calm"),
-    "acknowledged": ("Acknowledged {text}", "calm"),
-    "over": ("Over: {text}", "good"),
-    "restarted": ("The bot service restarted", "warn"),
-    "planned_stop": ("The bot service announced a stop", "calm"),
-    "stop_announced": ("The bot service announced a stop", "calm"),
-    "watchdog_gap": ("The watchdog did not run", "warn"),
+    "began": (N_("It began: {reason}"), "bad"),
+    "decided": (N_("Decided: {what}"), "bad"),
+    "ping_failed": (N_("Ping failed: {reason}"), "warn"),
+    "delivered": (N_("Sent by {channel}: {notice}"), "calm"),
+    "delivery_failed": (N_("Not delivered by {channel}: {reason}"), "warn"),
+    "muted": (N_("Not sent by {channel}: {notice} ({reason})"), "idle"),
+    "merged": (N_("Not sent by {channel}: {notice} ({reason})"), "idle"),
+    "expired": (N_("Not sent by {channel}: {notice} ({reason})"), "warn"),
+    "repair_started": (N_("Repair begins: {text}"), "calm"),
+    "repair_ended": (N_("Repair ended: {text}"), "calm"),
+    "acknowledged": (N_("Acknowledged by {author}"), "calm"),
+    "over": (N_("Over: {text}"), "good"),
+    "restarted": (N_("The bot service restarted"), "warn"),
+    "planned_stop": (N_("The bot service announced a stop"), "calm"),
+    "stop_announced": (N_("The bot service announced a stop"), "calm"),
+    "watchdog_gap": (N_("The watchdog did not run"), "warn"),
 }
 
 _STATUS = re.compile(r"(?:http|refused)_(\d{3})")
@@ -148,7 +149,7 @@ _FAILURES = re.compile(r"(\d+)_failures")
 
 
 def reason(code: str, t: Words) -> str:
-    """The words for a reason code and for what it adds behind a colon; an unknown one is shown without underscores."""
+    """The words for a reason code, with the part behind its colon; unknown codes as they are."""
     return ": ".join(_part(part, t) for part in code.split(":") if part)
 
 

@@ -1,4 +1,4 @@
-"""``GET /health`` and ``GET /readyz``: answered from memory, never waiting on a session or on the outside."""
+"""Health, readiness, liveness and metrics of this process, answered from memory."""
 
 from __future__ import annotations
 
@@ -6,28 +6,35 @@ import msgspec
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.api.sessions.schemas import Status
+from bot_service.api.health import statistics
 from bot_service.domain import version_problems
 from bot_service.sessions.client_version import VersionFacts
 from shared.contract.health import ClientVersion, Healthy, SessionCounts, Unhealthy
+from shared.web import livez as shared_livez
+from shared.web import metrics
 from shared.web.body import json_response
 
 
-def reasons(app: web.Application) -> list[str]:
-    """Why this process is unhealthy; empty when it is well. No session is ever a reason."""
-    found = [f"loop:{name}" for name in sorted(app[keys.RUN].loops.dead())]
-    if app[keys.SESSIONS].store.failing is not None or app[keys.DATABASE].failing is not None:
-        found.append("store")
-    if not app[keys.SESSIONS].pool.journalling():
-        found.append("journal")
-    if not app[keys.SESSIONS].pool.watching():
-        found.append("engine_pool")
-    return found
+class Status(msgspec.Struct, frozen=True):
+    """``ok`` or ``unhealthy``."""
+
+    status: str
+
+
+class Liveness(msgspec.Struct, frozen=True, rename="camel"):
+    """``ok`` or ``stalled``, and milliseconds since the loop last turned."""
+
+    status: str
+    loop_age_ms: int
+
+
+def _unhealthy_reasons(request: web.Request) -> list[str]:
+    return request.app[keys.OPERATIONS].unhealthy_reasons(request.app[keys.RUN].loops.dead())
 
 
 async def health(request: web.Request) -> web.Response:
     app = request.app
-    found = reasons(app)
+    found = _unhealthy_reasons(request)
     if found:
         return json_response(Unhealthy(reasons=found), status=503)
     boot, registry = app[keys.RUN].boot, app[keys.SESSIONS].registry
@@ -44,7 +51,7 @@ async def health(request: web.Request) -> web.Response:
 
 
 def _client_version(facts: VersionFacts) -> ClientVersion | msgspec.UnsetType:
-    """No reason to be unhealthy: sessions that are connected stay so."""
+    """A refused version is no reason to be unhealthy: sessions that are connected stay so."""
     if not facts.announces:
         return msgspec.UNSET
     return ClientVersion(
@@ -57,5 +64,14 @@ def _client_version(facts: VersionFacts) -> ClientVersion | msgspec.UnsetType:
 
 
 async def readyz(request: web.Request) -> web.Response:
-    well = not reasons(request.app)
+    well = not _unhealthy_reasons(request)
     return json_response(Status("ok" if well else "unhealthy"), status=200 if well else 503)
+
+
+async def livez(request: web.Request) -> web.StreamResponse:
+    return await shared_livez.handler(request.app[keys.RUN].guard)(request)
+
+
+async def prometheus(request: web.Request) -> web.StreamResponse:
+    app = request.app
+    return await metrics.handler(app[keys.METRICS].registry, None, lambda: statistics.refresh(app))(request)

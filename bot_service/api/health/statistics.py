@@ -1,4 +1,4 @@
-"""``GET /api/metrics``: the figures of the bot service as JSON for people; and the gauges that are set at a scrape."""
+"""``GET /api/metrics``: statistics as JSON for people; sets the gauges at a Prometheus scrape."""
 
 from __future__ import annotations
 
@@ -53,9 +53,10 @@ class WebhookStatistics(msgspec.Struct, frozen=True, rename="camel"):
 class VersionStatistics(msgspec.Struct, frozen=True, rename="camel"):
     """The version that new logins announce to WhatsApp, and what is known of others.
 
-    ``ageDays`` is about how long ago it was published. ``outdated``: WhatsApp refuses it and all logins wait. ``refused`` are
-    versions that WhatsApp refused. ``published`` was read from WhatsApp's page, ``checkedAt`` and ``checkResult`` are of the
-    last look there. ``problem`` and ``problemReason`` say why the engine's own version is used and not the chosen one.
+    ``ageDays`` is about how long ago it was published. ``outdated``: WhatsApp refuses it and all
+    logins wait. ``refused`` are versions that WhatsApp refused. ``published`` was read from
+    WhatsApp's page, ``checkedAt`` and ``checkResult`` are of the last look there. ``problem`` and
+    ``problemReason`` say why the engine's own version is used and not the chosen one.
     """
 
     version: str | None
@@ -71,8 +72,8 @@ class VersionStatistics(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Statistics(msgspec.Struct, frozen=True, rename="camel"):
-    """Durations in milliseconds, memory in bytes, rates a minute. ``alerts`` are those of the service itself.
-    ``clientVersion`` is null when the engine announces none."""
+    """Durations in milliseconds, memory in bytes, rates a minute. ``alerts`` are those of the
+    service itself. ``clientVersion`` is null when the engine announces none."""
 
     version: str
     boot_id: str
@@ -162,7 +163,7 @@ def _peak_bytes() -> int:
 
 
 def refresh(app: web.Application) -> None:
-    """Set the gauges that are looked at only when somebody scrapes."""
+    """Set the gauges that are read only at a scrape."""
     metrics, registry, operations = app[keys.METRICS], app[keys.SESSIONS].registry, app[keys.OPERATIONS]
     journal = app[keys.MESSAGES].journal
     counts = registry.by_state

@@ -1,19 +1,17 @@
-"""OpenAPI 3.1 from one table of operations and the types that validate: what is described is what is checked."""
+"""Builds the OpenAPI 3.1 document from the route table and the types that validate requests."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from bot_service.access.principals import Scope
+from bot_service.api.server.route import JSON, Route
 from shared.web.errors import PROBLEM_TYPE
-
-JSON = "application/json"
-_PARAMETER = re.compile(r"\{(\w+)(?::[^}]*)?\}")
 
 
 class FieldFault(msgspec.Struct, frozen=True):
@@ -24,7 +22,8 @@ class FieldFault(msgspec.Struct, frozen=True):
 
 
 class ProblemDocument(msgspec.Struct, frozen=True, omit_defaults=True):
-    """RFC 9457. ``code`` is stable and meant for programs, ``detail`` for people; ``errors`` names fields."""
+    """RFC 9457. ``code`` is stable and meant for programs, ``detail`` for people; ``errors`` names
+    fields."""
 
     type: str
     title: str
@@ -32,53 +31,6 @@ class ProblemDocument(msgspec.Struct, frozen=True, omit_defaults=True):
     code: str
     detail: str
     errors: list[FieldFault] = []
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One answer. ``kind`` is a type, None for no body, or ``str`` for ``media`` that are text; ``binary`` names media
-    besides, of which nothing more is said."""
-
-    about: str
-    kind: Any = None
-    media: tuple[str, ...] = (JSON,)
-    example: Any = None
-    binary: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One query parameter or header. ``schema`` is JSON Schema."""
-
-    name: str
-    about: str
-    schema: Mapping[str, Any]
-    place: str = "query"
-    required: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One route as people read it. ``problems`` are statuses besides those that every route of its shape may give."""
-
-    method: str
-    path: str
-    tag: str
-    summary: str
-    about: str
-    answers: Mapping[int, Answer]
-    body: Any = None
-    body_optional: bool = False
-    example: Any = None
-    parameters: Sequence[Parameter] = ()
-    problems: tuple[int, ...] = ()
-    path_examples: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def id(self) -> str:
-        """``post_api_sessions_id_start``."""
-        words = re.findall(r"\w+", self.path)
-        return "_".join([self.method.lower(), *words])
 
 
 _PROBLEMS = {
@@ -100,62 +52,59 @@ _PROBLEMS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What is posted to webhooks: ``body`` is the type of it, ``names`` the types of events, each with what it tells."""
+class WebhookEvent:
+    """What is posted to webhooks. ``types`` names the events and says when each is sent."""
 
-    about: str
+    description: str
     body: Any
-    names: Mapping[str, str]
+    types: Mapping[str, str]
     headers: Mapping[str, str]
     example: Any
 
 
-def document(
-    operations: Sequence[tuple[Operation, Scope]], *, version: str, told: Told | None = None
-) -> dict[str, Any]:
-    """The whole description; every type of ``operations`` and of ``told`` becomes a component, once."""
-    kinds: dict[Any, None] = {ProblemDocument: None}
-    if told is not None:
-        kinds[told.body] = None
-    for operation, _ in operations:
-        kinds |= dict.fromkeys(_kinds(operation))
-    schemas, components = msgspec.json.schema_components(list(kinds), ref_template="#/components/schemas/{name}")
-    schema_of = dict(zip(kinds, schemas, strict=True))
+def document(routes: Sequence[Route], *, version: str, webhook_event: WebhookEvent) -> bytes:
+    """The whole description as JSON; every type in use becomes one component."""
+    types: dict[Any, None] = {ProblemDocument: None, webhook_event.body: None}
+    for route in routes:
+        types |= dict.fromkeys(_types(route))
+    schemas, components = msgspec.json.schema_components(list(types), ref_template="#/components/schemas/{name}")
+    schema_of = dict(zip(types, schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
-    for operation, scope in operations:
-        place = paths.setdefault(_PARAMETER.sub(r"{\1}", operation.path), {})
-        place[operation.method.lower()] = _described(operation, scope, schema_of)
-    return {
-        "openapi": "3.1.0",
-        "info": {
-            "title": "Veilleur bot service",
-            "version": version,
-            "summary": "WhatsApp sessions that stay connected.",
-            "description": _ABOUT,
-            "license": {"name": "MIT", "identifier": "MIT"},
-        },
-        "servers": [{"url": "/", "description": "This service"}],
-        "security": [{"bearer": []}, {"header": []}],
-        "tags": [{"name": name, "description": about} for name, about in TAGS.items()],
-        "paths": paths,
-        "webhooks": {"event": {"post": _told(told, schema_of)}} if told is not None else {},
-        "components": {
-            "schemas": components,
-            "responses": {str(status): _problem_answer(about) for status, about in _PROBLEMS.items()},
-            "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
-                "header": {"type": "apiKey", "in": "header", "name": "X-Api-Key", "description": "The same key."},
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schema_of)
+    return msgspec.json.encode(
+        {
+            "openapi": "3.1.0",
+            "info": {
+                "title": "Veilleur bot service",
+                "version": version,
+                "summary": "WhatsApp sessions that stay connected.",
+                "description": _ABOUT,
+                "license": {"name": "MIT", "identifier": "MIT"},
             },
-        },
-    }
+            "servers": [{"url": "/", "description": "This service"}],
+            "security": [{"bearer": []}, {"header": []}],
+            "tags": [{"name": name, "description": about} for name, about in TAGS.items()],
+            "paths": paths,
+            "webhooks": {"event": {"post": _webhook(webhook_event, schema_of)}},
+            "components": {
+                "schemas": components,
+                "responses": {str(status): _problem_response(about) for status, about in _PROBLEMS.items()},
+                "securitySchemes": {
+                    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
+                    "header": {"type": "apiKey", "in": "header", "name": "X-Api-Key", "description": "The same key."},
+                },
+            },
+        }
+    )
 
 
 TAGS = {
     "Sessions": "WhatsApp accounts linked to this service: make, pair, start, stop, remove, and how they are.",
-    "Messages": "Sending, and what became of what was sent.",
+    "Messages": "Sending, and the state of what was sent.",
     "Events": "What happens, as a stream and as webhooks.",
     "Keys": "Who may call what.",
-    "Watchdog": "What the watchdog and the bot service tell each other, and what the world may read of it.",
+    "Watchdog": "What the watchdog and the bot service exchange, and what the public may read of it.",
     "Service": "How this process is.",
 }
 
@@ -166,56 +115,65 @@ _ABOUT = (
 )
 
 
-def _told(told: Told, schema_of: Mapping[Any, Any]) -> dict[str, Any]:
-    names = "\n".join(f"- `{name}`: {about}" for name, about in told.names.items())
+def _webhook(event: WebhookEvent, schema_of: Mapping[Any, Any]) -> dict[str, Any]:
+    types = "\n".join(f"- `{name}`: {about}" for name, about in event.types.items())
     return {
         "operationId": "webhook_event",
         "tags": ["Events"],
         "summary": "What a webhook gets",
-        "description": f"{told.about}\n\n{names}",
+        "description": f"{event.description}\n\n{types}",
         "security": [],
         "parameters": [
             {"name": name, "in": "header", "description": about, "schema": {"type": "string"}}
-            for name, about in told.headers.items()
+            for name, about in event.headers.items()
         ],
         "requestBody": {
             "required": True,
-            "content": {JSON: {"schema": schema_of[told.body], "example": told.example}},
+            "content": {JSON: {"schema": schema_of[event.body], "example": event.example}},
         },
         "responses": {"2XX": {"description": "Taken. Anything else, or no answer, and it comes again."}},
     }
 
 
-def _kinds(operation: Operation) -> list[Any]:
-    found = [answer.kind for answer in operation.answers.values() if _is_json_type(answer.kind)]
-    return found + ([operation.body] if operation.body is not None else [])
+def _types(route: Route) -> list[Any]:
+    found = [response.type for response in route.responses.values() if _is_json_type(response.type)]
+    return found + ([route.body] if route.body is not None else [])
 
 
-def _is_json_type(kind: Any) -> bool:
-    return kind is not None and kind not in (str, bytes)
+def _is_json_type(type_: Any) -> bool:
+    return type_ is not None and type_ not in (str, bytes)
 
 
-def _described(operation: Operation, scope: Scope, schema_of: Mapping[Any, Any]) -> dict[str, Any]:
-    made: dict[str, Any] = {
-        "operationId": operation.id,
-        "tags": [operation.tag],
-        "summary": operation.summary,
-        "description": f"{operation.about}\n\n{_SCOPES[scope]}",
-        "responses": _answers(operation, scope, schema_of),
+def _operation(route: Route, schema_of: Mapping[Any, Any]) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": route.id,
+        "tags": [route.tag],
+        "summary": route.summary,
+        "description": f"{route.description}\n\n{_SCOPES[route.scope]}",
+        "responses": _responses(route, schema_of),
     }
-    if scope is Scope.PUBLIC:
-        made["security"] = []
-    elif scope is Scope.STATS:
-        made["security"] = [{}, {"bearer": []}]
-    parameters = _parameters(operation)
+    if route.scope is Scope.PUBLIC:
+        operation["security"] = []
+    elif route.scope is Scope.STATS:
+        operation["security"] = [{}, {"bearer": []}]
+    parameters = [_PATH_PARAMETERS[name] for name in _PATH_PARAMETER.findall(route.path)] + [
+        {
+            "name": each.name,
+            "in": each.location,
+            "required": False,
+            "description": each.description,
+            "schema": each.schema,
+        }
+        for each in route.parameters
+    ]
     if parameters:
-        made["parameters"] = parameters
-    if operation.body is not None:
-        content: dict[str, Any] = {"schema": schema_of[operation.body]}
-        if operation.example is not None:
-            content["example"] = operation.example
-        made["requestBody"] = {"required": not operation.body_optional, "content": {JSON: content}}
-    return made
+        operation["parameters"] = parameters
+    if route.body is not None:
+        content: dict[str, Any] = {"schema": schema_of[route.body]}
+        if route.example is not None:
+            content["example"] = route.example
+        operation["requestBody"] = {"required": not route.body_optional, "content": {JSON: content}}
+    return operation
 
 
 _SCOPES = {
@@ -228,70 +186,59 @@ _SCOPES = {
     Scope.READ: "Needs the scope `read`.",
     Scope.SEND: "Needs the scope `send`.",
 }
-
-
-def _parameters(operation: Operation) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for name in _PARAMETER.findall(operation.path):
-        parameter = {"name": name, "in": "path", "required": True, "description": _NAMES[name]}
-        parameter["schema"] = {"type": "string", "minLength": 1, "maxLength": 200}
-        if name in operation.path_examples:
-            parameter["example"] = operation.path_examples[name]
-        found.append(parameter)
-    return found + [
-        {
-            "name": each.name,
-            "in": each.place,
-            "required": each.required,
-            "description": each.about,
-            "schema": dict(each.schema),
-        }
-        for each in operation.parameters
-    ]
-
-
-_NAMES = {
-    "id": "The session's id.",
-    "messageId": "The message's id.",
-    "webhookId": "The webhook's id.",
-    "eventId": "The event's id.",
-    "keyId": "The key's id.",
+_PATH_PARAMETER = re.compile(r"\{(\w+)\}")
+_PATH_PARAMETERS: dict[str, dict[str, Any]] = {
+    name: {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": about,
+        "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+    }
+    for name, about in {
+        "id": "The session's id.",
+        "messageId": "The message's id.",
+        "webhookId": "The webhook's id.",
+        "eventId": "The event's id.",
+        "keyId": "The key's id.",
+    }.items()
 }
+_PATH_PARAMETERS["id"]["example"] = "boutique"
 
 
-def _answers(operation: Operation, scope: Scope, schema_of: Mapping[Any, Any]) -> dict[str, Any]:
+def _responses(route: Route, schema_of: Mapping[Any, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for status, answer in operation.answers.items():
-        made: dict[str, Any] = {"description": answer.about}
-        if answer.kind is not None or answer.binary:
-            schema = schema_of[answer.kind] if _is_json_type(answer.kind) else {"type": "string"}
-            content = {"schema": schema} | ({"example": answer.example} if answer.example is not None else {})
-            media = answer.media if answer.kind is not None else ()
-            made["content"] = dict.fromkeys(media, content) | {name: {} for name in answer.binary}
-        found[str(status)] = made
-    for status in sorted(_possible(operation, scope)):
+    for status, response in route.responses.items():
+        described: dict[str, Any] = {"description": response.description}
+        if response.type is not None or response.binary:
+            schema = schema_of[response.type] if _is_json_type(response.type) else {"type": "string"}
+            content = {"schema": schema} | ({"example": response.example} if response.example is not None else {})
+            media = response.media if response.type is not None else ()
+            described["content"] = dict.fromkeys(media, content) | {name: {} for name in response.binary}
+        found[str(status)] = described
+    for status in _problems(route):
         found.setdefault(str(status), {"$ref": f"#/components/responses/{status}"})
     return dict(sorted(found.items()))
 
 
-def _possible(operation: Operation, scope: Scope) -> set[int]:
+def _problems(route: Route) -> set[int]:
     """The problems that a route of this shape may answer with."""
-    statuses = set(operation.problems)
-    if scope is not Scope.PUBLIC:
+    statuses = set(route.problems)
+    if route.scope is not Scope.PUBLIC:
         statuses |= {401, 403}
-    if "{" in operation.path:
+    if "{" in route.path:
         statuses |= {404, 422}
-    if operation.parameters:
+    if route.parameters:
         statuses |= {422}
-    if operation.body is not None:
+    if route.body is not None:
         statuses |= {400, 413, 415, 422}
-    if operation.method != "GET":
+    if route.method != "GET":
         statuses |= {503}
     return statuses
 
 
-def _problem_answer(about: str) -> dict[str, Any]:
+def _problem_response(description: str) -> dict[str, Any]:
     return {
-        "description": about,
+        "description": description,
         "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}},
     }

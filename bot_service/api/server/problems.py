@@ -1,25 +1,81 @@
-"""A store that does not answer is 503 with Retry-After, wherever in a request it shows: never a crash of ours."""
+"""Turns refusals of use cases, the engine and the store into problem documents."""
 
 from __future__ import annotations
 
-from aiohttp import web
-from sqlalchemy.exc import SQLAlchemyError
+from typing import Any
 
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from bot_service import keys
+from bot_service.domain.refused import Refused
+from bot_service.engines.port import EngineError
 from shared import logs
 from shared.web import errors
 from shared.web.middleware import Handler
 
 log = logs.get(__name__)
 
+# The status of each code. A refusal that is not named is 409, a code of the engine 502.
+STATUS = {
+    "forbidden": 403,
+    "not_found": 404,
+    "not_supported": 404,
+    "not_connected": 409,
+    "not_pairing": 409,
+    "not_started": 409,
+    "timelocked": 409,
+    "too_large": 413,
+    "invalid": 422,
+    "unknown_action": 422,
+    "queue_full": 429,
+    "rejected": 502,
+    "store_unavailable": 503,
+    "too_many_readers": 503,
+    "timeout": 504,
+    "no_space": 507,
+}
+_RETRY_AFTER_S = {"queue_full": "30", "store_unavailable": "5"}
 
-@web.middleware
-async def store_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Goes between the middleware that writes problem documents and everything that asks the store."""
-    try:
-        return await handler(request)
-    except SQLAlchemyError as error:
-        why = str(getattr(error, "orig", None) or type(error).__name__)[:200]
-        log.error("The store failed in a request", event_name="store.request_failed", why=why)
-        raise errors.Problem(
-            503, "store_unavailable", f"the store does not answer: {why}", headers={"Retry-After": "5"}
-        ) from error
+
+def refusals(store_errors: tuple[type[Exception], ...]) -> Middleware:
+    """The middleware between the one that writes problem documents and all that call use cases.
+
+    ``store_errors`` are what the store raises while it does not answer.
+    """
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except Refused as refused:
+            raise _of_refusal(refused) from None
+        except EngineError as error:
+            raise _of_engine(request, error) from None
+        except (ConnectionResetError, TimeoutError):
+            raise  # the client is gone
+        except store_errors as error:
+            why = str(getattr(error, "orig", None) or type(error).__name__)[:200]
+            log.error("The store failed in a request", event_name="store.request_failed", why=why)
+            raise _of_refusal(Refused("store_unavailable", f"the store does not answer: {why}")) from error
+
+    return middleware
+
+
+def _of_refusal(refused: Refused) -> errors.Problem:
+    headers = {"Retry-After": _RETRY_AFTER_S[refused.code]} if refused.code in _RETRY_AFTER_S else None
+    fields = {refused.field: refused.detail} if refused.field is not None else None
+    detail = refused.detail if refused.field is None else f"{refused.field}: {refused.detail}"
+    status = STATUS.get(refused.code, 409)
+    return errors.Problem(status, refused.code, detail, fields=fields, headers=headers, **refused.facts)
+
+
+def _of_engine(request: web.Request, error: EngineError) -> errors.Problem:
+    """A 409 names the state of the session in the path."""
+    status = STATUS.get(error.code, 502)
+    facts: dict[str, Any] = {"retryable": error.retryable}
+    record = request.app[keys.SESSIONS].registry.get(request.match_info.get("id", ""))
+    if status == 409 and record is not None:
+        facts["state"] = record.state.value
+    fields = {error.field: error.detail} if error.field is not None else None
+    return errors.Problem(status, error.code, error.detail, fields=fields, **facts)

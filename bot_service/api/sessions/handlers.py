@@ -1,54 +1,55 @@
-"""``/api/sessions``: create, list, read, change, delete."""
+"""The handlers of sessions: create, list, read, change, delete, commands, health, transitions."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.access.principals import principal
-from bot_service.api.sessions.lookup import integer, problems, session_of
-from bot_service.api.sessions.schemas import DEFAULT_OWNER, ChangeSession, CreateSession, SessionPage, session_view
+from bot_service.api.server.access import principal
+from bot_service.api.server.request import page_limit, session_of
+from bot_service.api.sessions.views import (
+    SessionPage,
+    Simulated,
+    TransitionList,
+    health_view,
+    session_view,
+    transition_view,
+)
+from bot_service.domain.refused import invalid, not_found
+from bot_service.domain.session_record import CommandKind
 from bot_service.domain.states import State
-from bot_service.sessions.commands import NewSession, SessionExists
+from bot_service.sessions.commands import ChangeSession, CreateSession
 from bot_service.sessions.registry import Search
-from shared.web import body, errors
+from shared.web import body
 from shared.web.body import json_response
-
-PAGE = 50
-LONGEST_PAGE = 500
+from shared.web.middleware import Handler
 
 
 async def create(request: web.Request) -> web.Response:
-    wish = await body.read(request, CreateSession, optional=True)
-    who = principal(request)
-    if who.owner is not None and wish.owner not in (None, who.owner):
-        raise errors.forbidden("only an administrator makes sessions for another owner")
-    new = NewSession(wish.owner or who.owner or DEFAULT_OWNER, wish.id, wish.name, wish.metadata)
-    with problems():
-        try:
-            record = await request.app[keys.SESSIONS].commands.create(new, start=wish.start)
-        except SessionExists:
-            raise errors.conflict("exists", "a session with this id exists already") from None
+    wanted = await body.read(request, CreateSession, optional=True)
+    record = await request.app[keys.SESSIONS].commands.create(principal(request), wanted)
     return json_response(session_view(record), status=201, headers={"Location": f"/api/sessions/{record.id}"})
 
 
 async def index(request: web.Request) -> web.Response:
-    """``?limit=&after=&state=&owner=&q=``; ``next`` is the ``after`` of the page that follows."""
-    registry = request.app[keys.SESSIONS].registry
-    search, limit = _search(request), integer(request, "limit", PAGE, 1, LONGEST_PAGE)
-    records, more, total = registry.page(search, after=request.query.get("after"), limit=limit)
-    return json_response(SessionPage([session_view(record) for record in records], total, more))
+    """``next`` is the ``after`` of the page that follows."""
+    search, after, limit = _search(request), request.query.get("after"), page_limit(request)
+    records, following, total = request.app[keys.SESSIONS].queries.page(
+        principal(request), search, after=after, limit=limit
+    )
+    return json_response(SessionPage([session_view(record) for record in records], total, following))
 
 
 def _search(request: web.Request) -> Search:
-    who, query = principal(request), request.query
-    state = query.get("state")
-    try:
-        wanted_state = State(state.upper()) if state else None
-    except ValueError:
-        raise errors.invalid("state", "must be one of " + ", ".join(State)) from None
+    query = request.query
+    state = query.get("state", "").upper()
+    if state and state not in State.__members__:
+        raise invalid("state", "must be one of " + ", ".join(State))
     text = query.get("q", "").strip().lower()
-    return Search(owner=who.owner or query.get("owner") or None, state=wanted_state, text=text or None)
+    return Search(owner=query.get("owner") or None, state=State(state) if state else None, text=text or None)
 
 
 async def read(request: web.Request) -> web.Response:
@@ -56,18 +57,51 @@ async def read(request: web.Request) -> web.Response:
 
 
 async def change(request: web.Request) -> web.Response:
-    record = session_of(request)
-    wish = await body.read(request, ChangeSession)
-    if wish.owner is not None and principal(request).owner not in (None, wish.owner):
-        raise errors.forbidden("only an administrator gives a session to another owner")
-    with problems():
-        changed = await request.app[keys.SESSIONS].commands.change(
-            record.id, name=wish.name, owner=wish.owner, metadata=wish.metadata
-        )
+    session = session_of(request).id
+    wanted = await body.read(request, ChangeSession)
+    changed = await request.app[keys.SESSIONS].commands.change(principal(request), session, wanted)
     return json_response(session_view(changed))
 
 
 async def delete(request: web.Request) -> web.Response:
-    with problems():
-        await request.app[keys.SESSIONS].commands.delete(session_of(request).id)
+    await request.app[keys.SESSIONS].commands.delete(session_of(request).id)
     return web.Response(status=204)
+
+
+def command(kind: CommandKind) -> Handler:
+    """The handler of START, STOP or RESTART."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        record = await request.app[keys.SESSIONS].commands.command(session_of(request).id, kind)
+        return json_response(session_view(record))
+
+    return handler
+
+
+async def logout(request: web.Request) -> web.Response:
+    record = await request.app[keys.SESSIONS].commands.logout(session_of(request).id)
+    return json_response(session_view(record))
+
+
+async def simulate(request: web.Request) -> web.Response:
+    """404 with any other engine than the simulator."""
+    if request.app[keys.SETTINGS].engine != "simulator":
+        raise not_found("this path with this engine")
+    session = session_of(request).id
+    args = await body.read(request, dict[str, Any])
+    action = args.pop("action", None)
+    if not isinstance(action, str) or not action:
+        raise invalid("action", "is needed, as a text")
+    result = await request.app[keys.SESSIONS].commands.simulate(session, action, args)
+    return json_response(Simulated(msgspec.to_builtins(result)))
+
+
+async def health(request: web.Request) -> web.Response:
+    record = session_of(request)
+    return json_response(health_view(record, request.app[keys.SESSIONS].queries.health(record)))
+
+
+async def transitions(request: web.Request) -> web.Response:
+    record = session_of(request)
+    kept = await request.app[keys.SESSIONS].queries.transitions(record)
+    return json_response(TransitionList(record.id, [transition_view(change) for change in kept]))

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import io
 
+import msgspec
 import segno
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.api.sessions.lookup import problems, session_of
-from bot_service.api.sessions.schemas import PairByCode, PairingCodeView, QrView, moment
+from bot_service.api.server.request import iso_time, session_of
+from bot_service.api.sessions.views import PairingCodeView, QrView
+from bot_service.domain.inputs import Phone
+from bot_service.domain.refused import Refused, invalid
 from bot_service.domain.session_record import SessionRecord
-from bot_service.sessions.pairing_codes import Shown
+from bot_service.sessions.pairing_codes import PairingCode
 from shared.web import body, errors
 from shared.web.body import json_response
 
 FORMATS = {"json": "application/json", "png": "image/png", "svg": "image/svg+xml", "text": "text/plain"}
+
+
+class PairByCode(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    phone: Phone
 
 
 async def qr(request: web.Request) -> web.Response:
@@ -23,7 +30,7 @@ async def qr(request: web.Request) -> web.Response:
     shown = request.app[keys.SESSIONS].commands.code(record.id)
     if shown is None:
         raise _no_code(record)
-    expires = moment(shown.expires_ms) or ""
+    expires = iso_time(shown.expires_ms) or ""
     if kind == "json":
         return json_response(QrView(shown.code, expires, shown.round))
     return web.Response(
@@ -38,7 +45,7 @@ def _format(request: web.Request) -> str:
     asked = request.query.get("format")
     if asked is not None:
         if asked.lower() not in FORMATS:
-            raise errors.invalid("format", "must be one of " + ", ".join(FORMATS))
+            raise invalid("format", "must be one of " + ", ".join(FORMATS))
         return asked.lower()
     for wanted in _wanted(request.headers.get("Accept", "") or "*/*"):
         for name, kind in FORMATS.items():
@@ -48,7 +55,7 @@ def _format(request: web.Request) -> str:
 
 
 def _wanted(accept: str) -> list[str]:
-    """The media types of an ``Accept`` header: the most wanted first, named ones before patterns, refused ones left out."""
+    """The media types of an ``Accept`` header, the preferred first, without those it refuses."""
     found = []
     for part in accept.lower().split(","):
         kind, *parameters = (piece.strip() for piece in part.split(";"))
@@ -62,7 +69,7 @@ def _wanted(accept: str) -> list[str]:
     return [kind for _, _, kind in sorted(found, key=lambda each: each[:2])]
 
 
-def _picture(shown: Shown, kind: str) -> bytes:
+def _picture(shown: PairingCode, kind: str) -> bytes:
     code = segno.make(shown.code, error="l", micro=False)
     if kind == "text":
         text = io.StringIO()
@@ -76,14 +83,13 @@ def _picture(shown: Shown, kind: str) -> bytes:
     return out.getvalue()
 
 
-def _no_code(record: SessionRecord) -> errors.Problem:
+def _no_code(record: SessionRecord) -> Refused:
     detail = f"the session is {record.state.value} and shows no code now"
-    return errors.conflict("no_qr", detail, state=record.state.value, reason=record.reason)
+    return Refused("no_qr", detail, state=record.state.value, reason=record.reason)
 
 
 async def pairing_code(request: web.Request) -> web.Response:
     session = session_of(request).id
-    wish = await body.read(request, PairByCode)
-    with problems(request):
-        shown = await request.app[keys.SESSIONS].commands.pairing_code(session, wish.phone.lstrip("+"))
-    return json_response(PairingCodeView(shown.code, moment(shown.expires_ms)))
+    wanted = await body.read(request, PairByCode)
+    shown = await request.app[keys.SESSIONS].commands.pairing_code(session, wanted.phone.lstrip("+"))
+    return json_response(PairingCodeView(shown.code, iso_time(shown.expires_ms)))

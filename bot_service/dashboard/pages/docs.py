@@ -1,4 +1,4 @@
-"""``GET /docs``: the API explained by Swagger UI, whose files come out of an installed package and from this host."""
+"""``GET /docs``: the API explained by Swagger UI, served from an installed package."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 
 from aiohttp import web
 
-from bot_service.dashboard.context import DESK
-from shared.web import errors
+from bot_service.dashboard.context import DASHBOARD
+from bot_service.domain.refused import not_found
 
 _FILES = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}
 
 
 async def show(request: web.Request) -> web.StreamResponse:
-    return request.app[DESK].pages.render(request, "docs.html")
+    return request.app[DASHBOARD].pages.render(request, "docs.html")
 
 
 async def file(request: web.Request) -> web.StreamResponse:
@@ -23,7 +23,7 @@ async def file(request: web.Request) -> web.StreamResponse:
     kind = _FILES.get(request.match_info["name"])
     folder = _folder()
     if kind is None or folder is None:
-        raise errors.not_found("this file")
+        raise not_found("this file")
     body = await asyncio.to_thread((folder / request.match_info["name"]).read_bytes)
     response = web.Response(body=body, content_type=kind, charset="utf-8")
     response.headers["Cache-Control"] = "public, max-age=86400"

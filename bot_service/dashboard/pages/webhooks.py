@@ -1,4 +1,4 @@
-"""``GET /webhooks``: where events go, of all sessions or of one; made, tested and deleted here, the secret shown once."""
+"""``/webhooks``: webhooks of all sessions or of one, made, tested and deleted here."""
 
 from __future__ import annotations
 
@@ -10,16 +10,14 @@ from aiohttp import web
 
 from bot_service import keys
 from bot_service.access.principals import Scope
-from bot_service.api.messages.schemas import CreateWebhook
-from bot_service.api.webhooks import handlers as webhooks
 from bot_service.dashboard import wording
-from bot_service.dashboard.context import DESK, Form, done
-from bot_service.dashboard.flash import Said
+from bot_service.dashboard.context import DASHBOARD, render, words
+from bot_service.dashboard.flash import FlashMessage
+from bot_service.dashboard.guard import Form, done
 from bot_service.dashboard.login import Login
-from bot_service.dashboard.page_context import base_context
-from bot_service.dashboard.view_models import moment
+from bot_service.dashboard.view_models import Choice, moment
 from bot_service.events.subscriptions import EVENT_TYPES
-from bot_service.store.deliveries import Webhook
+from bot_service.webhooks.commands import CreateWebhook, Webhook
 from bot_service.webhooks.test_call import TestCallResult
 from shared.web import body
 from shared.web.ui.words import Words
@@ -28,7 +26,7 @@ FOR_ADMINISTRATORS = "service."
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class WebhookRow:
     """``session`` and ``owner`` are empty when the webhook hears of all of them."""
 
     id: str
@@ -40,31 +38,23 @@ class Row:
     created: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class EventChoice:
-    name: str
-    about: str
-
-
 async def show(request: web.Request, login: Login) -> web.StreamResponse:
     """``?session=`` narrows the list to one session and fills in the form."""
-    t = request.app[DESK].pages.words(request)
-    session = request.query.get("session", "")[:64]
-    found = [each for each in webhooks.seen(request) if not session or each.session == session]
-    return request.app[DESK].pages.render(
+    t, session = words(request), request.query.get("session", "")[:64]
+    return render(
         request,
+        login,
         "webhooks.html",
-        **base_context(request, login),
-        rows=[_row(each) for each in found],
+        rows=[_row(each) for each in request.app[keys.WEBHOOKS].commands.visible(login.principal, session or None)],
         session=session,
         everybody=login.principal.owner is None,
         may_change=login.principal.may(Scope.SESSION),
-        events=[EventChoice(name, t(about)) for name, about in _offered(login).items()],
+        events=[Choice(name, t(about)) for name, about in _offered(login).items()],
     )
 
 
-def _row(webhook: Webhook) -> Row:
-    return Row(
+def _row(webhook: Webhook) -> WebhookRow:
+    return WebhookRow(
         id=webhook.id,
         url=webhook.url,
         events=list(webhook.events),
@@ -82,57 +72,43 @@ def _offered(login: Login) -> dict[str, str]:
 
 
 async def create(request: web.Request, login: Login, form: Form) -> str:
-    desk = request.app[DESK]
-    t = desk.pages.words(request)
-    chosen = [str(value) for value in form.getall("events", [])]
+    t, chosen = words(request), [str(value) for value in form.getall("events", [])]
     given: dict[str, object] = {
-        # Every event that is offered, ticked, means those to come as well.
+        # All events that are offered, ticked, include future ones.
         "events": ["*"] if set(chosen) >= set(_offered(login)) else chosen,
         "url": str(form.get("url", "")).strip(),
     }
     session = str(form.get("session", "")).strip()
     if session:
         given["session"] = session
-    webhook = await webhooks.make(request.app, login.principal, body.convert(given, CreateWebhook))
-    word = desk.once.keep(
-        login,
-        Said(
-            "good",
-            t("The webhook is there. Its secret is shown now and never again; the receiver checks signatures with it."),
-            webhook.secret,
-            t("Secret"),
-        ),
-    )
-    return _with_once(_here(session), word)
+    webhook = await request.app[keys.WEBHOOKS].commands.create(login.principal, body.convert(given, CreateWebhook))
+    text = t("The webhook is there. Its secret is shown now and never again; the receiver checks signatures with it.")
+    message = FlashMessage("good", text, webhook.secret, t("Secret"))
+    return request.app[DASHBOARD].flash.add(login, _address(session), message)
 
 
 async def test(request: web.Request, login: Login, form: Form) -> str:
-    desk = request.app[DESK]
-    webhook = webhooks.webhook_of(request)
-    trial = await request.app[keys.WEBHOOKS].test_call.run(webhook)
-    word = desk.once.keep(login, _said(webhook, trial, desk.pages.words(request)))
-    return _with_once(_here(str(form.get("session", ""))), word)
+    commands, webhook_id = request.app[keys.WEBHOOKS].commands, request.match_info["webhookId"]
+    webhook, result = commands.get(login.principal, webhook_id), await commands.test(login.principal, webhook_id)
+    message = _test_message(webhook, result, words(request))
+    return request.app[DASHBOARD].flash.add(login, _address(str(form.get("session", ""))), message)
 
 
-def _said(webhook: Webhook, trial: TestCallResult, t: Words) -> Said:
-    attempt = trial.attempt
-    values = {"url": webhook.url, "status": attempt.status, "span": t.span(trial.duration_ms)}
+def _test_message(webhook: Webhook, result: TestCallResult, t: Words) -> FlashMessage:
+    attempt = result.attempt
+    values = {"url": webhook.url, "status": attempt.status, "span": t.span(result.duration_ms)}
     if attempt.error is None:
-        return Said("good", t("{url} took the test event: {status}, after {span}.", **values))
+        return FlashMessage("good", t("{url} took the test event: {status}, after {span}.", **values))
     if attempt.status is not None:
-        return Said("bad", t("{url} refused the test event: {status}, after {span}.", **values))
+        return FlashMessage("bad", t("{url} refused the test event: {status}, after {span}.", **values))
     why = wording.NO_ANSWER.get(attempt.error, "no answer")
-    return Said("bad", t("{url} did not get the test event: {why}.", url=webhook.url, why=t(why)))
+    return FlashMessage("bad", t("{url} did not get the test event: {why}.", url=webhook.url, why=t(why)))
 
 
-async def delete(request: web.Request, _login: Login, form: Form) -> str:
-    await webhooks.remove(request.app, webhooks.webhook_of(request))
-    return done(_here(str(form.get("session", ""))), "webhook-deleted")
+async def delete(request: web.Request, login: Login, form: Form) -> str:
+    await request.app[keys.WEBHOOKS].commands.delete(login.principal, request.match_info["webhookId"])
+    return done(_address(str(form.get("session", ""))), "webhook-deleted")
 
 
-def _here(session: str) -> str:
+def _address(session: str) -> str:
     return f"/webhooks?session={quote(session[:64], safe='')}" if session else "/webhooks"
-
-
-def _with_once(target: str, word: str) -> str:
-    return f"{target}{'&' if '?' in target else '?'}once={word}"

@@ -1,7 +1,7 @@
-"""One incarnation of one session inside the library: its thread, its state, and everything it tells.
+"""One incarnation of a session inside the library: its thread, its state, and its callbacks.
 
-All callbacks come on threads of the library, which waits for them; an error in one is caught here, because the library would not
-notice it.
+Callbacks run on threads of the library, which waits for them. Their errors are caught here, because
+the library ignores them.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class ClientContext:
     """What all clients of a process share."""
 
     library: library.Library
-    maps: ClientTableLock
+    table_lock: ClientTableLock
     sink: EngineSink
     clock: Clock
     fetch: Callable[[SessionClient, Any, Media, str], Media]
@@ -61,14 +61,14 @@ class ClientContext:
 
 
 class SessionClient:
-    """`name` is unique per incarnation, so that nothing of an older one can touch this one."""
+    """`name` is unique per incarnation, so that an older one cannot affect this one."""
 
     def __init__(
         self,
         session: str,
         name: bytes,
         files: DeviceFiles,
-        around: ClientContext,
+        context: ClientContext,
         *,
         proxy: str | None,
         pairing: bool,
@@ -77,17 +77,17 @@ class SessionClient:
     ) -> None:
         self.session, self.name, self.files = session, name, files
         self.marks = DecryptMarks(files.marks)
-        self.gate = ReceiptGate(self.marks, around.clock)
+        self.gate = ReceiptGate(self.marks, context.clock)
         self.sent = SentMessages(files.sent)
         self.sending = Sending(self.gate, self.sent)
-        self.connection = Connection(self._tell)
+        self.connection = Connection(self._report)
         self._intake = JournalIntake(
-            session, self.gate, self.sent, around.sink, fetch=self._fetch, broken=self._journal_broken
+            session, self.gate, self.sent, context.sink, fetch=self._fetch, broken=self._journal_broken
         )
         self.paired = self.stopping = self.over = False
         self.showed_code = threading.Event()
-        self.last_event_at = around.clock.monotonic()
-        self._around = around
+        self.last_event_at = context.clock.monotonic()
+        self._context = context
         self.proxy, self._pairing = proxy, pairing
         self._code_round, self._codes, self._offered = code_round, 0, 0
         self._attempt = attempt
@@ -96,37 +96,40 @@ class SessionClient:
         self._mapped, self._pumping, self._finished = threading.Event(), threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"session-{name.decode()}", daemon=True)
 
-    # --- driven by the engine, on threads of its own ---
+    # --- called by the engine, on its own threads ---
 
     def start(self) -> None:
-        """Begin to connect. Returns when the library's tables have been written (or it gave up waiting for that)."""
-        with self._around.maps.alone():
+        """Begins to connect.
+
+        Returns when the library has written its tables, or after a timeout.
+        """
+        with self._context.table_lock.exclusive():
             self._thread.start()
             self._mapped.wait(MAPPED_S)
             self._pumping.wait(0.0 if self._codes else PUMPING_S)
 
-    def call(self, deed: Callable[..., Result], *args: Any) -> Result:
-        """One call of the library for this client; never for one that is not in its tables."""
+    def call(self, function: Callable[..., Result], *args: Any) -> Result:
+        """Calls the library for this client; raises when the client is not in its tables."""
         if not self._mapped.is_set() or self.over:
             raise EngineError("not_started", "the session is not started", retryable=True)
-        self._around.maps.before_call()
-        return deed(self.name, *args)
+        self._context.table_lock.before_call()
+        return function(self.name, *args)
 
     def disconnect(self) -> None:
-        """Close the socket; what was decrypted already still arrives."""
+        """Closes the socket; messages that were decrypted still arrive."""
         self.stopping = True
         if self._mapped.is_set() and not self.over:
-            self.call(self._around.library.disconnect)
+            self.call(self._context.library.disconnect)
         self._left.set()
 
     def forget(self, wait_s: float) -> bool:
-        """Take the client out of the library; True when its thread ended within `wait_s`."""
+        """Removes the client from the library; True when its thread ended within `wait_s`."""
         self.stopping = True
-        with self._around.maps.alone():
-            self._around.library.stop(self.name)
+        with self._context.table_lock.exclusive():
+            self._context.library.stop(self.name)
         self.over = True
         self._left.set()
-        self.gate.let_go()
+        self.gate.release()
         ended = self._finished.wait(wait_s)
         self._end_attempt()
         self.marks.close()
@@ -144,7 +147,7 @@ class SessionClient:
         )
         reason = "the event pump ended"
         try:
-            self._around.library.run(self.name, self.files.dsn, self.proxy, callbacks)
+            self._context.library.run(self.name, self.files.dsn, self.proxy, callbacks)
         except library.LibraryError as error:
             reason = redact_text(str(error))[:300]
         finally:
@@ -156,14 +159,15 @@ class SessionClient:
 
     def _ended_by_itself(self, reason: str) -> None:
         if self._codes or self.connection.was_online:
-            # The library stays online without a pump and would acknowledge what nobody gets: leave at once.
+            # Without a pump the library stays online and acknowledges messages that are lost: leave
+            # at once.
             self.gate.journal_failed()
-            self._tell(SignalKind.PUMP_DIED, {"reason": reason})
-            self._around.maps.before_call()
-            self._around.library.disconnect(self.name)
+            self._report(SignalKind.PUMP_DIED, {"reason": reason})
+            self._context.table_lock.before_call()
+            self._context.library.disconnect(self.name)
         else:
-            self._tell(SignalKind.CONNECT_ERROR, {"reason": reason})
-        self._around.ended(self)
+            self._report(SignalKind.CONNECT_ERROR, {"reason": reason})
+        self._context.ended(self)
 
     def _guarded(self, callback: Callable[P, None]) -> Callable[P, None]:
         def run(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -174,7 +178,7 @@ class SessionClient:
 
         return run
 
-    # --- what the library tells ---
+    # --- callbacks of the library ---
 
     def _line(self, logger: str, level: str, text: str) -> None:
         if logger.startswith("Client"):
@@ -197,7 +201,7 @@ class SessionClient:
             log.debug("The library warns", event_name="engine.library", session=self.session, text=redact_text(text))
 
     def _frame_in(self, text: str) -> None:
-        self._around.sink.frame_seen(self.session)
+        self._context.sink.frame_seen(self.session)
         stanza = log_lines.parse(text)
         if stanza is None:
             return
@@ -210,32 +214,35 @@ class SessionClient:
             self._offered = stanza.offered_codes
         elif (proof := stanza_signals.taken(stanza)) is not None:
             for whatsapp_id in proof:
-                self.sent.seen_taken(whatsapp_id, to_ms(self._around.clock.now()))
-        sign = stanza_signals.of_stanza(stanza, pairing=not self.connection.was_online)
-        if sign is not None:
-            if stanza.tag == "failure" and sign[0] in stanza_signals.JUDGES_BUILD:
-                self._login_ended(accepted=sign[0] is not SignalKind.OUTDATED)
-            self._tell(*sign)
+                self.sent.seen_taken(whatsapp_id, to_ms(self._context.clock.now()))
+        signal = stanza_signals.of_stanza(stanza, pairing=not self.connection.was_online)
+        if signal is not None:
+            if stanza.tag == "failure" and signal.kind in stanza_signals.DECIDES_BUILD:
+                self._login_ended(accepted=signal.kind is not SignalKind.OUTDATED)
+            self._report(signal.kind, signal.data)
 
-    # --- the gate of logins ---
+    # --- the login gate ---
 
     def _wait_at_gate(self, *, alone: bool) -> None:
-        """Before the library dials again by itself; it waits here. ``alone``: it dials at once, perhaps with all others."""
-        if self._around.login_gate is None:
+        """Holds the library before it dials again.
+
+        ``alone``: it dials at once, perhaps with all others.
+        """
+        if self._context.login_gate is None:
             return
         self._end_attempt()
-        attempt = self._attempt = self._around.login_gate.attempt()
+        attempt = self._attempt = self._context.login_gate.attempt()
         while attempt.ask() is not LoginResult.GO if alone else attempt.is_closed():
             if self._left.wait(GATE_POLL_S):
                 break
         if self._left.is_set():
             attempt.end()
-            # The library chooses at random between its wait of 0 s, which is over, and the stop: it may dial although the client
-            # was stopped. So this thread never returns to it, and ends with the process.
+            # Its wait of 0 s is over too, and the library may choose that instead of the stop and
+            # dial. So this thread never returns to it, and ends with the process.
             threading.Event().wait()
 
     def _login_ended(self, *, accepted: bool) -> None:
-        attempt, gate = self._attempt, self._around.login_gate
+        attempt, gate = self._attempt, self._context.login_gate
         if attempt is None and gate is not None:
             attempt = gate.attempt()
         if attempt is not None:
@@ -246,29 +253,29 @@ class SessionClient:
             self._attempt.end()
 
     def _given_up(self, message_id: str) -> None:
-        """Its sender was asked again and again and it cannot be read: nobody will deliver it any more."""
-        self.gate.asked_again(message_id)  # there is nothing left to wait for
-        lost_messages.tell(
-            self._around.sink, self.session, lost_messages.LostMessage(message_id, lost_messages.UNREADABLE)
+        """Unreadable although its sender was asked repeatedly: it will not come again."""
+        self.gate.asked_again(message_id)
+        lost_messages.report(
+            self._context.sink, self.session, lost_messages.LostMessage(message_id, lost_messages.UNREADABLE)
         )
 
     def _code(self, text: str) -> None:
         if not self._pairing:
-            self._tell(SignalKind.LOGGED_OUT, {"code": 401, "onConnect": True})
+            self._report(SignalKind.LOGGED_OUT, {"code": 401, "onConnect": True})
             return
-        lives_ms = FIRST_CODE_MS if not self._codes and self._offered == FULL_ROUND else NEXT_CODE_MS
+        valid_ms = FIRST_CODE_MS if not self._codes and self._offered == FULL_ROUND else NEXT_CODE_MS
         self._codes += 1
         self._mapped.set()
         self._pumping.set()
         self.showed_code.set()
-        self._tell(SignalKind.QR, {"code": text, "expiresInMs": lives_ms, "round": self._code_round})
+        self._report(SignalKind.QR, {"code": text, "expiresInMs": valid_ms, "round": self._code_round})
 
     def _login(self, word: str) -> None:
         if word in events.LOGIN_WORDS:
-            self._tell(events.LOGIN_WORDS[word], {})
+            self._report(events.LOGIN_WORDS[word], {})
 
     def _event(self, number: int, event: Any) -> None:
-        self.last_event_at = self._around.clock.monotonic()
+        self.last_event_at = self._context.clock.monotonic()
         if number == library.MESSAGE:
             self._intake.message(event)
         elif number == library.RECEIPT:
@@ -282,35 +289,35 @@ class SessionClient:
             self.connection.connected()
         elif number == library.DISCONNECTED:
             self.connection.disconnected()
-        elif (sign := events.plain(number, event, self._around.clock.now().timestamp())) is not None:
-            self.connection.sign(sign)
-            if sign[0] is SignalKind.UNDECRYPTABLE:
+        elif (signal := events.plain(number, event, self._context.clock.now().timestamp())) is not None:
+            self.connection.report(signal)
+            if signal.kind is SignalKind.UNDECRYPTABLE:
                 self.gate.part_handled(event.Info.ID, last=True)
 
     def _pair_status(self, event: Any) -> None:
         if event.Status != 2:
-            self._tell(SignalKind.PAIR_ERROR, {"reason": redact_text(event.Error)[:300]})
+            self._report(SignalKind.PAIR_ERROR, {"reason": redact_text(event.Error)[:300]})
             return
         self.paired = True
         jid = jids.to_text(event.ID, with_device=True)
-        self._tell(SignalKind.PAIRED, {"jid": jid, "lid": self._lid, "pushName": event.BusinessName or None})
-        self._around.linked(self)
+        self._report(SignalKind.PAIRED, {"jid": jid, "lid": self._lid, "pushName": event.BusinessName or None})
+        self._context.linked(self)
 
     def _journal_broken(self) -> None:
         threading.Thread(target=self._leave, name="session-leave", daemon=True).start()
 
     def _leave(self) -> None:
         self.disconnect()
-        self.gate.let_go()
-        self._tell(SignalKind.PUMP_DIED, {"reason": "a message could not be journalled"})
-        self._around.ended(self)
+        self.gate.release()
+        self._report(SignalKind.PUMP_DIED, {"reason": "a message could not be journalled"})
+        self._context.ended(self)
 
     def _fetch(self, body: Any, media: Media, message_id: str) -> Media:
-        return self._around.fetch(self, body, media, message_id)
+        return self._context.fetch(self, body, media, message_id)
 
-    def _tell(self, kind: SignalKind, data: dict[str, Any]) -> None:
+    def _report(self, kind: SignalKind, data: dict[str, Any]) -> None:
         if self.over:
             return
-        self._around.sink.signal(self.session, kind, data)
+        self._context.sink.signal(self.session, kind, data)
         if kind in stanza_signals.ENDS:
-            self._around.ended(self)
+            self._context.ended(self)

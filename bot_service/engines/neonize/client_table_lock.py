@@ -1,7 +1,8 @@
-"""Keeps the library's process alive: its tables of clients have no lock, so starts and stops happen alone.
+"""The lock that the library's client tables lack: starts and stops run alone.
 
-The library reads those tables at the beginning of every call and writes them at start and stop. A write beside a read aborts the
-whole process. So: a start or a stop waits until the newest call is past its look-up, and no call begins while it runs.
+The library reads the tables at the beginning of every call and writes them at start and stop. A
+write beside a read aborts the process. So a start or stop waits until the newest call is past its
+look-up, and no call begins while it runs.
 """
 
 from __future__ import annotations
@@ -21,19 +22,19 @@ class ClientTableLock:
     def __init__(self, clock: Clock, *, look_up_s: float = LOOK_UP_S) -> None:
         self._clock = clock
         self._look_up_s = look_up_s
-        self._alone = threading.Lock()
+        self._lock = threading.Lock()
         self._newest_call = float("-inf")
         self._pause = threading.Event()
 
     def before_call(self) -> None:
-        """Return when a call may look up its client now."""
-        with self._alone:
+        """Returns when a call may look up its client."""
+        with self._lock:
             self._newest_call = self._clock.monotonic()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def exclusive(self) -> Iterator[None]:
         """Inside, the tables may be written: no call looks anything up."""
-        with self._alone:
+        with self._lock:
             left = self._newest_call + self._look_up_s - self._clock.monotonic()
             if left > 0:
                 self._pause.wait(left)

@@ -1,4 +1,4 @@
-"""Tells of a client's connection in the order in which things happened; the library itself tells some of them too late or too early."""
+"""Reports connection signals in their real order, which is not the library's."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from bot_service.domain.session_record import Signal
 from bot_service.domain.signals import SignalKind
-from bot_service.engines.neonize.stanza_signals import Sign
 
-# The library tells of the end of the offline messages before it says that it is connected: these wait for that.
+# The library reports the end of the offline messages before the connection: these wait for it.
 AFTER_CONNECTED = frozenset({SignalKind.OFFLINE_SYNC_PREVIEW, SignalKind.OFFLINE_SYNC_COMPLETED})
 
 
 class Connection:
     """`is_up` now, `was_online` once at least; `dials` counts the tries to connect."""
 
-    def __init__(self, tell: Callable[[SignalKind, dict[str, Any]], None]) -> None:
-        self._tell = tell
+    def __init__(self, report: Callable[[SignalKind, dict[str, Any]], None]) -> None:
+        self._report = report
         self.is_up = self.was_online = False
         self.dials = 0
-        # Everything that waited at the server has come: a mark on an older message of ours would have been seen.
+        # Everything that waited at the server has come, also receipts for older sent messages.
         self.caught_up = threading.Event()
-        self._loss_told = False
-        self._held_back: list[Sign] = []
+        self._loss_reported = False
+        self._held_back: list[Signal] = []
 
     def dialing(self) -> None:
         """The library opens a socket."""
@@ -31,34 +31,34 @@ class Connection:
         self._held_back.clear()
         self.caught_up.clear()
         if self.is_up:
-            # The event of the loss is still on its way through the pump; told now, the order is right.
-            self.is_up, self._loss_told = False, True
-            self._tell(SignalKind.DISCONNECTED, {})
-        self._tell(SignalKind.CONNECTING, {})
+            # The event of the loss is still in the pump; reported now, the order is right.
+            self.is_up, self._loss_reported = False, True
+            self._report(SignalKind.DISCONNECTED, {})
+        self._report(SignalKind.CONNECTING, {})
 
     def logged_in(self) -> None:
-        """The server has taken the login; the library says so later."""
+        """The server accepted the login; the library reports it later."""
         self.was_online = True
 
     def connected(self) -> None:
         self.is_up = self.was_online = True
-        self._tell(SignalKind.CONNECTED, {})
+        self._report(SignalKind.CONNECTED, {})
         held, self._held_back = self._held_back, []
-        for sign in held:
-            self._tell(*sign)
+        for signal in held:
+            self._report(signal.kind, signal.data)
 
     def disconnected(self) -> None:
         self.is_up = False
-        if self._loss_told:
-            self._loss_told = False
+        if self._loss_reported:
+            self._loss_reported = False
         else:
-            self._tell(SignalKind.DISCONNECTED, {})
+            self._report(SignalKind.DISCONNECTED, {})
 
-    def sign(self, sign: Sign) -> None:
-        """Tells it at once, or after CONNECTED when it belongs there."""
-        if sign[0] in AFTER_CONNECTED and not self.is_up:
-            self._held_back.append(sign)
+    def report(self, signal: Signal) -> None:
+        """Reports at once, or after CONNECTED where it belongs there."""
+        if signal.kind in AFTER_CONNECTED and not self.is_up:
+            self._held_back.append(signal)
         else:
-            self._tell(*sign)
-        if sign[0] is SignalKind.OFFLINE_SYNC_COMPLETED:
+            self._report(signal.kind, signal.data)
+        if signal.kind is SignalKind.OFFLINE_SYNC_COMPLETED:
             self.caught_up.set()

@@ -1,5 +1,4 @@
-"""Three lines in a small file: which message the engine began to decrypt last, which one is journalled last, and whose end it gave up
-waiting for. Survives a kill."""
+"""A small file that survives a kill: the last messages begun, journaled and in doubt."""
 
 from __future__ import annotations
 
@@ -12,20 +11,20 @@ SLOT_BYTES = 192
 
 @dataclass(frozen=True, slots=True)
 class DecryptMark:
-    """A message, and the wall time in milliseconds at which the mark was made."""
+    """A message, and the wall time of the mark in milliseconds."""
 
     message_id: str
     at_ms: int
 
 
 class DecryptMarks:
-    """Written from the engine's threads, one write each, without forcing the disk: a killed process loses nothing by that."""
+    """Written from the engine's threads, one write each, without fsync: a kill loses nothing."""
 
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def begin(self, mark: DecryptMark) -> None:
-        """From here on the ratchet may move for this message."""
+        """From now on the ratchet may advance for this message."""
         self._write(0, mark)
 
     def done(self, mark: DecryptMark) -> None:
@@ -33,19 +32,21 @@ class DecryptMarks:
         self._write(SLOT_BYTES, mark)
 
     def doubt(self, mark: DecryptMark | None) -> None:
-        """The end of this message was not seen in time; None: it was seen after all."""
+        """The end of this message was not seen in time; None: it was seen later."""
         self._write(2 * SLOT_BYTES, mark)
 
     def unfinished(self) -> DecryptMark | None:
-        """The message that was begun and not finished before this process, if there is one. One that was finished and begun again
-        (it came again) is unfinished."""
+        """The message that an earlier process began and did not finish.
+
+        One that was finished, came again and was begun again is unfinished.
+        """
         begun, done = self._read(0), self._read(SLOT_BYTES)
         if begun is None or (done is not None and done.message_id == begun.message_id and done.at_ms >= begun.at_ms):
             return None
         return begun
 
     def doubtful(self) -> DecryptMark | None:
-        """The message whose end was not seen before this process ended, if there is one."""
+        """The message that an earlier process may not have finished."""
         return self._read(2 * SLOT_BYTES)
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
 """Real WhatsApp: the engine port over neonize. Loaded only by a worker process.
 
-Starts and stops are serial, calls are capped and timed, nothing is called for a client that is not started, every incarnation has a
-name of its own and every session a SQLite file of its own. An incarnation that is over is taken out of the library here; only the
-supervisor decides whether another one begins.
+Starts and stops are serial; calls are limited in number and time, and made only for started
+clients. Every incarnation has its own name, every session its own SQLite file. A finished
+incarnation is removed from the library here; only the supervisor starts another one.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ DRAIN_S, QUIET_S = 2.0, 0.15
 LINGER_S, RESTART_S = 1.0, 4.0
 FIRST_CODE_S = 20.0
 CATCH_UP_S, PROOF_S = 10.0, 3.0
-PAIRING_CODE_LIVES_MS = 160_000
+PAIRING_CODE_VALID_MS = 160_000
 
 
 class NeonizeEngine:
@@ -59,7 +59,7 @@ class NeonizeEngine:
         self._library = Library()
         build = int(options.get("client_build", "0"))
         self._login_gate = LoginGate(data_dir / "run", build, self._clock) if build else None
-        self._around = ClientContext(
+        self._context = ClientContext(
             self._library,
             ClientTableLock(self._clock),
             sink,
@@ -76,11 +76,11 @@ class NeonizeEngine:
         self._incarnations = itertools.count(1)
         self._lifecycle = ThreadPoolExecutor(2, thread_name_prefix="lifecycle")
         self._calls = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="call")
-        # Apart, because a send waits for its turn and for the server: nothing else may wait for that.
+        # Separate, because a send waits for its turn and for the server.
         self._sends = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="send")
         self._fetches = ThreadPoolExecutor(FETCHES_AT_ONCE, thread_name_prefix="fetch")
 
-    # --- the life of a session ---
+    # --- start and stop ---
 
     async def start(
         self, session: str, *, jid: str | None, proxy: str | None, pairing: bool, canary: bool = False
@@ -101,7 +101,7 @@ class NeonizeEngine:
             await on(self._calls, self._show_as_active, client)
 
     async def _at_gate(self) -> LoginAttempt | None:
-        """Wait until this login may go ahead."""
+        """Waits until this login may go ahead."""
         if self._login_gate is None:
             return None
         attempt = self._login_gate.attempt(recent_s=RECENT_S)
@@ -119,14 +119,14 @@ class NeonizeEngine:
     def _make(self, session: str, proxy: str | None, pairing: bool, attempt: LoginAttempt | None) -> SessionClient:
         try:
             files = DeviceFiles.of(self._data_dir, session)
-            self._mend(session, files)
+            self._recover_store(session, files)
             name = f"{next(self._incarnations)}-{session}".encode()
             code_round = self._rounds[session]
             return SessionClient(
                 session,
                 name,
                 files,
-                self._around,
+                self._context,
                 proxy=proxy,
                 pairing=pairing,
                 code_round=code_round,
@@ -135,11 +135,11 @@ class NeonizeEngine:
         except OSError as error:
             raise EngineError("internal", f"the files of the session: {error.strerror}", retryable=True) from error
 
-    def _mend(self, session: str, files: DeviceFiles) -> None:
+    def _recover_store(self, session: str, files: DeviceFiles) -> None:
         marks = DecryptMarks(files.marks)
         try:
             for one in self._stores.prepare(session, files, marks):
-                lost_messages.tell(self._sink, session, one)
+                lost_messages.report(self._sink, session, one)
         finally:
             marks.close()
 
@@ -152,9 +152,9 @@ class NeonizeEngine:
     async def stop(self, session: str) -> None:
         client = self._clients.pop(session, None)
         if client is not None:
-            await self._wind_down(client)
+            await self._shut_down(client)
 
-    async def _wind_down(self, client: SessionClient) -> None:
+    async def _shut_down(self, client: SessionClient) -> None:
         client.stopping = True
         try:
             await within(DISCONNECT_S, self._calls, client.disconnect)
@@ -177,7 +177,7 @@ class NeonizeEngine:
                 overdue=client.gate.overdue,
                 crowded=client.gate.crowded,
             )
-        # A thread that shows codes nobody scanned never ends: the library leaves it behind, and the pairing process ends soon.
+        # The thread of codes that were not scanned never ends; the pairing process ends soon.
         abandoned = client.showed_code.is_set() and not client.paired
         if not await on(self._lifecycle, client.forget, 0.0 if abandoned else FORGET_S) and not abandoned:
             log.warning("A thread of the library did not end", event_name="engine.thread.left", session=client.session)
@@ -190,14 +190,14 @@ class NeonizeEngine:
         await asyncio.sleep(LINGER_S)
         if self._clients.get(client.session) is client:
             del self._clients[client.session]
-            await self._wind_down(client)
+            await self._shut_down(client)
 
     def _linked_on_thread(self, client: SessionClient) -> None:
-        self._loop.call_soon_threadsafe(lambda: spawn(self._see_to_restart(client), name="engine.linked"))
+        self._loop.call_soon_threadsafe(lambda: spawn(self._restart_if_idle(client), name="engine.linked"))
 
-    async def _see_to_restart(self, client: SessionClient) -> None:
-        # After a pairing the server asks for a new connection. When it closes the old one too soon, the library takes that for its own
-        # doing and never dials again: dial for it.
+    async def _restart_if_idle(self, client: SessionClient) -> None:
+        # After a pairing the server asks for a new connection. When it closes the old one too soon,
+        # the library takes that for its own close and never dials again: dial for it.
         await asyncio.sleep(RESTART_S)
         idle = not (client.connection.dials > 1 or client.connection.is_up or client.stopping or client.over)
         if idle and self._clients.get(client.session) is client:
@@ -208,11 +208,11 @@ class NeonizeEngine:
         client = self._client(session)
         await self._call(session, CALL_S, self._library.logout)
         self._clients.pop(session, None)
-        await self._wind_down(client)
+        await self._shut_down(client)
 
     async def close(self) -> None:
         clients, self._clients = list(self._clients.values()), {}
-        await asyncio.gather(*(self._wind_down(client) for client in clients))
+        await asyncio.gather(*(self._shut_down(client) for client in clients))
         for executor in (self._lifecycle, self._calls, self._sends, self._fetches):
             executor.shutdown(wait=False, cancel_futures=True)
 
@@ -226,7 +226,7 @@ class NeonizeEngine:
                 raise EngineError("not_connected", "the server did not offer to pair", retryable=True)
             await asyncio.sleep(0.05)
         code = await self._call(session, CALL_S, self._library.pairing_code, phone)
-        self._sink.signal(session, SignalKind.PAIRING_CODE, {"code": code, "expiresInMs": PAIRING_CODE_LIVES_MS})
+        self._sink.signal(session, SignalKind.PAIRING_CODE, {"code": code, "expiresInMs": PAIRING_CODE_VALID_MS})
         return code
 
     # --- messages ---
@@ -235,26 +235,28 @@ class NeonizeEngine:
         client = self._client(session)
         if message.id in client.sending.in_flight:
             raise EngineError("timeout", "the server has not answered yet", retryable=True)
-        known = client.sent.ours(message.id)
+        known = client.sent.by_id(message.id)
         if known is not None and (taken_at_ms := await self._taken_at_ms(client, message.id)) is not None:
             return Sent(message.id, taken_at_ms)
         try:
             target = jids.to_library(message.to)
         except ValueError as error:
             raise EngineError("invalid", "no such address") from error
-        # The library sends one message of a session at a time; waiting here keeps its threads for the others.
+        # The library sends one message of a session at a time: wait here, not on one of its
+        # threads.
         async with self._sending.setdefault(session, asyncio.Lock()):
             return await within(SEND_S, self._sends, self._send, client, target, message)
 
     async def _taken_at_ms(self, client: SessionClient, message_id: str) -> int | None:
-        """When the server took a message that left before; None when nothing proves that it did, so that it must be sent again.
+        """When the server took a message that was sent before; None without proof: send it again.
 
-        The answer may have been lost with a worker. Then the receiver's mark tells, which waits at the server at worst.
+        The answer may have been lost with a worker. Then a receipt proves it, which may wait at the
+        server.
         """
         until = self._clock.monotonic() + CATCH_UP_S
         proof_until: float | None = None
         while not client.over:
-            known = client.sent.ours(message_id)
+            known = client.sent.by_id(message_id)
             if known is not None and known.taken_at_ms is not None:
                 return known.taken_at_ms
             now = self._clock.monotonic()
@@ -288,7 +290,7 @@ class NeonizeEngine:
     async def mark_read(self, session: str, chat: str, sender: str, message_ids: list[str]) -> None:
         try:
             where = jids.to_library(chat)
-            who = jids.to_library(sender) if sender else jids.nobody()
+            who = jids.to_library(sender) if sender else jids.empty()
         except ValueError as error:
             raise EngineError("invalid", "no such address") from error
         at_s = int(self._clock.now().timestamp())
@@ -307,7 +309,7 @@ class NeonizeEngine:
         raise EngineError("not_supported", "only the simulator knows actions")
 
     def _fetch(self, client: SessionClient, body: Any, media: Media, message_id: str) -> Media:
-        """On the event pump of the session: bounded, because everything of this session waits."""
+        """Runs on the session's event pump: bounded, because the whole session waits."""
         if not media_files.worth_fetching(media):
             return media
         try:
@@ -325,6 +327,6 @@ class NeonizeEngine:
             raise EngineError("not_started", "the session is not started", retryable=True)
         return client
 
-    async def _call(self, session: str, limit_s: float, deed: Callable[..., Result], *args: Any) -> Result:
+    async def _call(self, session: str, limit_s: float, function: Callable[..., Result], *args: Any) -> Result:
         client = self._client(session)
-        return await within(limit_s, self._calls, client.call, deed, *args)
+        return await within(limit_s, self._calls, client.call, function, *args)

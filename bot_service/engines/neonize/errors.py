@@ -1,4 +1,4 @@
-"""The library's words for what went wrong, as codes that the rest of this program knows."""
+"""Translates the library's error texts into stable codes."""
 
 from __future__ import annotations
 
@@ -9,24 +9,21 @@ from shared.redact import redact_text
 
 _SERVER_ERROR = re.compile(r"server returned error (\d+)")
 TIME_LOCK = "463"
+_NOT_CONNECTED = (
+    *("not logged in", "not connected", "disconnected", "use of closed"),
+    *("media", "upload", "failed to execute request"),
+)
 
 
-def translate(words: str) -> EngineError:
+def translate(text: str) -> EngineError:
     """An error with a stable code; the detail holds no numbers of people."""
-    detail = redact_text(words)[:300]
-    found = _SERVER_ERROR.search(words)
+    detail = redact_text(text)[:300]
+    found = _SERVER_ERROR.search(text)
     if found is not None:
         return EngineError("timelocked" if found[1] == TIME_LOCK else "rejected", detail)
-    lowered = words.lower()
+    lowered = text.lower()
     if "timed out" in lowered or "deadline exceeded" in lowered:
         return EngineError("timeout", detail, retryable=True)
-    if (
-        "not logged in" in lowered
-        or "not connected" in lowered
-        or "disconnected" in lowered
-        or "use of closed" in lowered
-    ):
-        return EngineError("not_connected", detail, retryable=True)
-    if "media" in lowered or "upload" in lowered or "failed to execute request" in lowered:
+    if any(part in lowered for part in _NOT_CONNECTED):
         return EngineError("not_connected", detail, retryable=True)
     return EngineError("rejected", detail)

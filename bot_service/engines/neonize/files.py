@@ -1,4 +1,4 @@
-"""Where the engine keeps what it must remember of a session: one SQLite file and two small ones beside it."""
+"""The files of a session: one SQLite file and two small ones beside it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DSN_OPTIONS = "?_foreign_keys=on&_journal_mode=WAL&_busy_timeout=5000&_cache_siz
 
 @dataclass(frozen=True, slots=True)
 class DeviceFiles:
-    """All begin with the same name, so that forgetting a session is one pattern."""
+    """All names begin alike, so that one pattern deletes a session."""
 
     store: Path
     marks: Path
@@ -23,7 +23,7 @@ class DeviceFiles:
 
     @property
     def dsn(self) -> str:
-        """What the library is told to open: its SQLite file with write-ahead log."""
+        """The data source for the library: its SQLite file with write-ahead log."""
         return f"{self.store}{DSN_OPTIONS}"
 
     @classmethod

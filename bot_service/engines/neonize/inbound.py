@@ -1,4 +1,7 @@
-"""From WhatsApp's messages and receipts to ours. Pure, except that the file of a media message is fetched through `fetch`."""
+"""Translates WhatsApp's messages and receipts.
+
+Pure, except that `fetch` gets the file of a media message.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ WRAPPERS = (
     "deviceSentMessage",
     "editedMessage",
 )
-# Parts that belong to the machinery of WhatsApp and not to a person.
+# Parts without content for a person.
 SILENT_FIELDS = frozenset({"senderKeyDistributionMessage", "messageContextInfo", "protocolMessage"})
 RECEIPT_TYPES = {1: "delivered", 4: "read", 6: "played", 9: "delivered"}
 
@@ -48,12 +51,12 @@ def unwrap(message: Any) -> Any:
 
 
 def has_content(message: Any) -> bool:
-    """Whether there is anything for a person in it."""
+    """Whether it has content for a person."""
     return any(field.name not in SILENT_FIELDS for field, _ in unwrap(message).ListFields())
 
 
 def message(session: str, event: Any, *, own_id: OwnId, fetch: Fetch) -> InboundMessage | None:
-    """One message of the library's; None when there is nothing for a person in it."""
+    """An inbound message; None without content for a person."""
     body = unwrap(event.Message)
     if not has_content(event.Message):
         return None
@@ -75,7 +78,7 @@ def message(session: str, event: Any, *, own_id: OwnId, fetch: Fetch) -> Inbound
 
 
 def _probe_id(body: Any) -> str | None:
-    """The id of one of our own receive probes, which `outgoing` hides in the message; None for everything else."""
+    """The id of a receive probe, which `outgoing` hides in the message; None for others."""
     if not body.HasField("extendedTextMessage"):
         return None
     source = str(body.extendedTextMessage.contextInfo.conversionSource)
@@ -140,14 +143,14 @@ def _phone_of(card: str) -> str | None:
 
 
 def receipt(session: str, event: Any, *, own_id: OwnId, chat_of: Callable[[str], str | None]) -> Receipt | None:
-    """One mark of the library's on messages of ours; None for marks that nobody here needs.
+    """A receipt for sent messages; None for receipts of no use.
 
-    `chat_of(WhatsApp's id)` is the chat we sent that message to: the mark itself may come from the hidden address.
+    `chat_of(WhatsApp's id)` is the chat of that message: the receipt may name the hidden address.
     """
     kind = RECEIPT_TYPES.get(event.Type, "")
     ids = list(event.MessageIDs)
     if event.MessageSource.IsFromMe:
-        # The own phone marks what this device wrote. That tells nobody anything, except when a probe was written to the own account.
+        # A receipt of the own phone counts only for a probe to the own account.
         kind = "delivered" if any(own_id(whatsapp_id).startswith(PROBE_ID) for whatsapp_id in ids) else ""
     if not kind:
         return None

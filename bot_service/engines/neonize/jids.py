@@ -1,4 +1,4 @@
-"""WhatsApp addresses as the library wants them, and as the rest of this program writes them."""
+"""Translates WhatsApp addresses between the library and the rest of this program."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ HIDDEN_SERVER = "lid"
 
 
 def to_library(text: str, *, keep_device: bool = False) -> Any:
-    """`491701234567`, `+49 170 1234567` or `user[:device]@server`; raises `ValueError` for anything else."""
+    """From a telephone number or `user[:device]@server`. Raises `ValueError`."""
     user, at, server = text.partition("@")
     if not at:
         user, server = "".join(letter for letter in user if letter.isdigit()), USER_SERVER
@@ -22,7 +22,7 @@ def to_library(text: str, *, keep_device: bool = False) -> Any:
     return pb.JID(User=user, Server=server, Device=number, RawAgent=0, Integrator=0, IsEmpty=False)
 
 
-def nobody() -> Any:
+def empty() -> Any:
     """The empty address."""
     return pb.JID(User="", Server="", Device=0, RawAgent=0, Integrator=0, IsEmpty=True)
 
@@ -36,7 +36,7 @@ def to_text(jid: Any, *, with_device: bool = False) -> str:
 
 
 def known_by_number(jid: Any, other: Any) -> str:
-    """The telephone address of somebody who has two, else the only one there is."""
+    """The telephone address of an account with two, else the only one."""
     if jid.Server == HIDDEN_SERVER and other.User and other.Server == USER_SERVER:
         return to_text(other)
     return to_text(jid)

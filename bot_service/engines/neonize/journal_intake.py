@@ -1,4 +1,4 @@
-"""Brings what the library has read to the journal: messages, and receipts for ours. What cannot be journalled is not acknowledged."""
+"""Journals the messages and receipts that the library has read. Others are not acknowledged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ log = logs.get(__name__)
 
 
 class JournalIntake:
-    """`broken` is called once, when the journal has refused a message: the connection must end, so that the server sends it again."""
+    """`broken` is called once, at the first refused message: the connection must end, so that the
+    server sends the message again."""
 
     def __init__(
         self,
@@ -32,7 +33,7 @@ class JournalIntake:
         self._is_broken = False
 
     def message(self, event: Any) -> None:
-        """A message that was decrypted."""
+        """A decrypted message."""
         message_id = event.Info.ID
         self._gate.reading(message_id)
         try:
@@ -50,11 +51,11 @@ class JournalIntake:
         self._gate.part_handled(message_id)
 
     def receipt(self, event: Any) -> None:
-        """A mark on messages of ours."""
+        """A receipt for sent messages."""
         found = inbound.receipt(self._session, event, own_id=self._sent.own_id, chat_of=self._chat_of)
         if found is not None:
             self._sink.receipt(found)
 
     def _chat_of(self, whatsapp_id: str) -> str | None:
-        known = self._sent.theirs(whatsapp_id)
+        known = self._sent.by_whatsapp_id(whatsapp_id)
         return known.chat if known else None

@@ -1,6 +1,7 @@
-"""The native library with types: every call this engine makes, and nothing else of neonize.
+"""The native library with types: every call that this engine makes.
 
-Calls block and belong on threads. Their only error is `LibraryError` with the library's words, which may hold numbers: redact them.
+Calls block and belong on threads. They raise `LibraryError` with the library's text, which may hold
+telephone numbers: redact it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 from bot_service.engines.neonize.native import binder, pb, registration
 
-# Events that the library is asked for: its numbers are the contract of neonize/events.py.
+# Events to subscribe to: the numbers are the contract of neonize/events.py.
 ME, QR_LIST, PAIR_STATUS, CONNECTED, KEEPALIVE_TIMEOUT, KEEPALIVE_RESTORED = 0, 1, 2, 3, 4, 5
 DISCONNECTED, MESSAGE, RECEIPT, CHAT_PRESENCE, SYNC_PREVIEW, SYNC_COMPLETED, UNDECRYPTABLE = 12, 17, 18, 19, 26, 27, 44
 LOGGED_OUT = 6
@@ -56,10 +57,10 @@ class LibraryError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Callbacks:
-    """What one client tells; each is called on a thread of the library, which waits until it returns.
+    """Called on a thread of the library, which waits until they return.
 
-    `line(logger, level, text)` is every line of its log, `event(number, message)` every event asked for, `code(text)` each QR code,
-    `login(word)` how the showing of QR codes ended.
+    `line(logger, level, text)` is every line of its log, `event(number, message)` every subscribed
+    event, `code(text)` each QR code, `login(word)` the end of the QR codes.
     """
 
     line: Callable[[str, str, str], None]
@@ -80,7 +81,10 @@ class Library:
         ).SerializeToString()
 
     def run(self, client: bytes, dsn: str, proxy: str | None, callbacks: Callbacks) -> None:
-        """Connect and pump events until :meth:`stop`; blocks all that time. Raises when the connect fails or the pump dies."""
+        """Connects and pumps events until :meth:`stop`.
+
+        Raises when the connect or the pump fails.
+        """
         relay = _Relay(callbacks)
         self._relays.append(relay)
         self._current[client] = relay
@@ -106,21 +110,21 @@ class Library:
         _raise(error)
 
     def stop(self, client: bytes) -> None:
-        """Forget the client; its :meth:`run` returns. Harmless for a client that is not known."""
+        """Removes the client; its :meth:`run` returns. Harmless for an unknown client."""
         self._go.Stop(client)
         relay = self._current.pop(client, None)
         if relay is not None:
             relay.target = None
 
     def disconnect(self, client: bytes) -> None:
-        """Close the socket; the pump goes on. The process dies if the client is not known."""
+        """Closes the socket; the pump goes on. The process dies if the client is unknown."""
         self._go.Disconnect(client)
 
     def logout(self, client: bytes) -> None:
         _raise(self._go.Logout(client))
 
     def show_as_active(self, client: bytes) -> None:
-        """Delivery receipts count as delivered, although no person has the chat open."""
+        """Delivery receipts count as delivered, although no chat is open."""
         self._go.SetForceActiveDeliveryReceipts(client, True)
 
     def pairing_code(self, client: bytes, phone: str) -> str:
@@ -143,14 +147,14 @@ class Library:
         return str(answer.SendResponse.ID), int(answer.SendResponse.Timestamp)
 
     def upload(self, client: bytes, data: bytes, kind: str) -> Any:
-        """The `UploadResponse` of a file that is on the media host now."""
+        """Uploads a file to the media host; returns the `UploadResponse`."""
         answer = pb.UploadReturnFunction.FromString(self._go.Upload(client, data, len(data), UPLOAD_KINDS[kind]))
         if answer.Error:
             raise LibraryError(answer.Error)
         return answer.UploadResponse
 
     def download(self, client: bytes, message: Any) -> bytes:
-        """The file that a message speaks of."""
+        """The file of a message."""
         body = message.SerializeToString()
         answer = pb.DownloadReturnFunction.FromString(self._go.DownloadAny(client, body, len(body)))
         if answer.Error:
@@ -168,8 +172,10 @@ class Library:
 
 
 class _Relay:
-    """What the library calls. It must outlive the client: the library may still log long after a pump has ended or a client was
-    stopped, and calls freed memory then. So relays are kept for good (they are small), and only their target is let go."""
+    """The C callbacks. They are small and kept for ever; only their target is released.
+
+    The library may log long after a pump ended or a client was stopped; it would call freed memory.
+    """
 
     def __init__(self, target: Callbacks) -> None:
         self.target: Callbacks | None = target

@@ -1,7 +1,8 @@
-"""Copies of the native library that announce another client build. Imports nothing of neonize: the API process uses it too.
+"""Copies of the native library that announce another client build. Used by the API process too.
 
-The library computes its login payload and the build hash of a pairing from one constant, three little-endian 32-bit numbers
-(2, 3000, build), when it is loaded. Memory that is changed later comes too late, so the change is made in a copy of the file.
+When it is loaded, the library computes its login payload and the build hash of a pairing from one
+constant: three little-endian 32-bit numbers (2, 3000, build). A change in memory would come too
+late, so the change is made in a copy of the file.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def builtin_build() -> int:
 
 
 def find_build(library: bytes | mmap.mmap) -> tuple[int, int]:
-    """(build, offset of its four bytes). Raises :class:`CopyError` unless exactly one place looks like the version."""
+    """(build, offset of its four bytes). Raises :class:`CopyError` unless there is exactly one."""
     found = []
     at = library.find(_MARK)
     while at >= 0:
@@ -54,9 +55,9 @@ def find_build(library: bytes | mmap.mmap) -> tuple[int, int]:
 
 
 def make(build: int, folder: Path) -> Path:
-    """A library in ``folder`` that announces ``build``: the one that is there already when it is whole, or a new one.
+    """A copy in ``folder`` that announces ``build``: an existing whole one, or a new one.
 
-    Blocks; takes about 0.1 s. A kill at any moment leaves either no copy or a whole one. Raises :class:`CopyError`.
+    Blocks for about 0.1 s. A kill leaves either no copy or a whole one. Raises :class:`CopyError`.
     """
     source = installed()
     builtin, offset = _place_of_build(source)
@@ -75,15 +76,15 @@ def make(build: int, folder: Path) -> Path:
 
 
 def remove_others(folder: Path, keep: Collection[int]) -> None:
-    """Delete every copy but those of ``keep``, and what a kill left behind. Processes that loaded one go on with it."""
+    """Deletes every copy but those of ``keep``, and partial files. Processes keep a loaded copy."""
     ends = tuple(f"-as-{build}.so" for build in keep)
-    with contextlib.suppress(OSError):  # a folder that cannot be written to keeps old copies until it can
+    with contextlib.suppress(OSError):  # an unwritable folder keeps old copies
         for file in folder.glob("neonize-*"):
             if not file.name.endswith(ends):
                 file.unlink(missing_ok=True)
 
 
-# The file is 18 MB: it is mapped and copied in pieces, so that the process that does it does not keep so much memory.
+# The file is 18 MB: mapped and copied in pieces, to save memory.
 
 
 def _place_of_build(library: Path) -> tuple[int, int]:
@@ -112,8 +113,7 @@ def _is_whole(target: Path, source: Path, offset: int, build: int) -> bool:
     if not target.exists() or target.stat().st_size != source.stat().st_size:
         return False
     with target.open("rb") as file:
-        # Page by page: what was just written, or is read ahead, lies in large pieces of the page cache, and a worker that
-        # touches one byte of such a piece maps all of it.
+        # Page by page: a worker that touches one byte of a large page-cache piece maps all of it.
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
         return all(file.read(len(piece)) == piece for piece in _pieces(source, offset, build))
 

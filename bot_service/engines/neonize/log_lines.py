@@ -1,6 +1,6 @@
-"""What the library's own log says of the wire: frames in and out, and the moment before a message is decrypted.
+"""Reads the library's own log: frames in and out, and the moment before a message is decrypted.
 
-The lines hold numbers and contents. They are read here and forgotten; nothing of them may be stored or logged.
+The lines hold telephone numbers and contents: nothing of them may be stored or logged.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ REDIALING_AT_ONCE = REDIALING + "0s"
 
 @dataclass(frozen=True, slots=True)
 class Stanza:
-    """One frame as far as it matters: tag, attributes of the outer element, and the rest as text."""
+    """One frame: tag, attributes of the outer element, and the rest as text."""
 
     tag: str
     attrs: dict[str, str]
@@ -36,7 +36,7 @@ class Stanza:
 
     @property
     def ids(self) -> list[str]:
-        """The ids that a receipt speaks of."""
+        """The message ids of a receipt."""
         return [self.id, *_ITEM.findall(self.body)]
 
     @property
@@ -55,7 +55,7 @@ def parse(text: str) -> Stanza | None:
     found = _TAG.match(text)
     if found is None:
         return None
-    # Attributes are written in alphabetical order, so a name that somebody chose for himself ("notify") comes after the id.
+    # Attributes are in alphabetical order, so a name that a person chose ("notify") follows the id.
     attrs: dict[str, str] = {}
     at = found.end()
     while (attribute := _ATTRIBUTE.match(text, at)) is not None:
@@ -65,23 +65,23 @@ def parse(text: str) -> Stanza | None:
 
 
 def is_passed_over(text: str) -> bool:
-    """Whether the library drops what it decrypts now without an event. Such a line does not name the message."""
+    """Whether the library drops, without an event, what it decrypts now; the line has no id."""
     return text.startswith(_PASSED_OVER)
 
 
 def unreadable_message(text: str) -> str | None:
-    """The id of a message that cannot be decrypted, when the line says so: its sender will be asked for it again."""
+    """The id of a message that cannot be decrypted; its sender is asked again."""
     found = _UNREADABLE.match(text)
     return found[1] if found else None
 
 
 def given_up_message(text: str) -> str | None:
-    """The id of an unreadable message that its sender was asked for often enough, when the line says so."""
+    """The id of an unreadable message that is not requested any more."""
     found = _GIVEN_UP.match(text)
     return found[1] if found else None
 
 
 def ignored_message(text: str) -> str | None:
-    """The id of a message that the library had read before, when the line says so."""
+    """The id of a message that the library had read before."""
     found = _IGNORED.match(text)
     return found[1] if found else None

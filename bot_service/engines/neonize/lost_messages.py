@@ -1,4 +1,4 @@
-"""A message that will not reach the journal, or perhaps not: named in the log, told, and counted by who hears it."""
+"""Reports a message that may not reach the journal: in the log and as a signal."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ from bot_service.engines.port import EngineSink
 from shared import logs
 
 log = logs.get(__name__)
-# Why, besides the outcomes of the undo.
+# Reasons, besides the results of the rollback.
 STORE, DOUBTFUL, UNREADABLE = "store", "doubtful", "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
 class LostMessage:
-    """``reason`` is one of the words above or of :class:`~bot_service.engines.neonize.ratchet_rollback.Undone`."""
+    """``reason`` is one of the above or a ``ratchet_rollback.RollbackResult``."""
 
     message_id: str
     reason: str
 
 
-def tell(sink: EngineSink, session: str, lost: LostMessage) -> None:
-    """Say it in the log and to the service."""
+def report(sink: EngineSink, session: str, lost: LostMessage) -> None:
     log.error(
         "A message may be lost",
         event_name="message.lost",

@@ -1,4 +1,4 @@
-"""Files that came with messages: fetched before the message is journalled, so that a message never speaks of a file that is not there."""
+"""Files of inbound messages: stored before the message is journaled, so that its file exists."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ MAX_FETCHED_BYTES = 100 * 1024 * 1024
 
 
 def worth_fetching(media: Media) -> bool:
-    """Whether the file is small enough to be fetched at all."""
+    """Whether the file is small enough."""
     return (media.size or 0) <= MAX_FETCHED_BYTES
 
 
 def keep(folder: Path, message_id: str, media: Media, data: bytes) -> Media:
-    """Write the file whole or not at all; returns the media with its path. Raises ``OSError``."""
+    """Writes the file whole or not at all; returns the media with its path. Raises ``OSError``."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     kind = media.mime_type.partition(";")[0].strip()
     path = folder / f"{safe_name(message_id)}{mimetypes.guess_extension(kind) or '.bin'}"

@@ -1,4 +1,4 @@
-"""The binding of the native library and its protobuf modules, loaded once; everything else here takes them from this module."""
+"""Loads the binding of the native library and its protobuf modules once, for all modules here."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The messages that came and are not finished, in the order in which they came.
-
-Not safe for threads by itself: its owner holds a lock.
-"""
+"""The unfinished inbound messages, in the order of their arrival. Not thread-safe."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True, eq=False)
 class OpenMessage:
-    """`touched`: a part of it was handled. `reading`: a part is being read now."""
+    """`touched`: a part was handled. `reading`: a part is being read now."""
 
     id: str
     parts_left: int
@@ -21,7 +18,7 @@ class OpenMessage:
 
 
 class OpenMessages:
-    """One that could not be read comes again under its id, perhaps before the first try is over: an id may be here twice."""
+    """An id may be here twice: an unreadable message comes again."""
 
     def __init__(self) -> None:
         self._by_id: dict[str, deque[OpenMessage]] = {}
@@ -30,7 +27,7 @@ class OpenMessages:
 
     @property
     def waiting(self) -> int:
-        """How many wait to be decrypted, closed ones that nobody has looked at since included."""
+        """How many wait to be decrypted, including closed ones that were not removed yet."""
         return len(self._order)
 
     def add(self, message: OpenMessage) -> None:
@@ -42,7 +39,7 @@ class OpenMessages:
         return same[0] if same else None
 
     def take_next(self) -> OpenMessage | None:
-        """The one that is decrypted next; it waits no more."""
+        """Removes and returns the one that is decrypted next."""
         while self._order:
             message = self._order.popleft()
             if message.is_open:
@@ -50,11 +47,11 @@ class OpenMessages:
         return None
 
     def put_back(self, message: OpenMessage) -> None:
-        """It was not the next one after all."""
+        """It was not the next one."""
         self._order.appendleft(message)
 
     def close(self, message: OpenMessage) -> None:
-        """It is finished, or waited for no more."""
+        """It is finished or given up."""
         message.is_open = False
         same = self._by_id[message.id]
         same.remove(message)

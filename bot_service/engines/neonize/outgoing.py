@@ -1,4 +1,4 @@
-"""From a message of ours to WhatsApp's. The file of a media message is uploaded on the way."""
+"""Translates an outgoing message for WhatsApp, and uploads its file."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Upload = Callable[[bytes, str], Any]
 
 
 def build(message: OutgoingMessage, chat: str, upload: Upload, whatsapp_id: Callable[[str], str], now_ms: int) -> Any:
-    """The protobuf of a message to `chat`; raises `EngineError` `invalid` when something is missing.
+    """The protobuf of a message to `chat`. Raises `EngineError` `invalid`.
 
-    `upload(bytes, kind)` blocks; `whatsapp_id` translates the id of a message that is answered or reacted to.
+    `upload(bytes, kind)` blocks; `whatsapp_id` translates the id of the referenced message.
     """
     if (missing := missing_part(message)) is not None:
         raise EngineError("invalid", missing)
@@ -36,7 +36,7 @@ def build(message: OutgoingMessage, chat: str, upload: Upload, whatsapp_id: Call
 
 def _text(message: OutgoingMessage, whatsapp_id: Callable[[str], str]) -> Any:
     if message.id.startswith(PROBE_ID):
-        # The library chooses the id on the wire, so the mark of a probe travels in a field that no phone shows.
+        # The library chooses the id on the wire, so a probe's id is in a field that no phone shows.
         context = e2e.ContextInfo(conversionSource=message.id)
         return e2e.Message(extendedTextMessage=e2e.ExtendedTextMessage(text=message.text, contextInfo=context))
     if message.reply_to is None:

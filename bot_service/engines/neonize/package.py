@@ -1,8 +1,9 @@
 """Loads neonize's binding without its clients.
 
-Importing neonize itself loads image, telephone and link libraries, sets up logging, starts a thread, needs libmagic, and downloads the
-native library when it is missing. None of that is wanted: it costs 20 MB and half a second per worker, and a worker must never fetch
-code. So the package and the modules that pull all that in are put in place empty before the binding is imported.
+Importing neonize loads image, telephone and link libraries, sets up logging, starts a thread, needs
+libmagic, and downloads a missing native library. That costs 20 MB and half a second per worker, and
+a worker must never download code. So empty modules take the place of the package and of the modules
+that import all that, before the binding is imported.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from shared import logs
 
 log = logs.get(__name__)
 
-# What this engine was written and proved for; the tests of the wire run against exactly this.
+# The version that this engine was written for and is tested with.
 PINNED = "0.5.2"
 
 
@@ -29,13 +30,14 @@ class WrongEngine(ImportError):
 
 
 def prepare(copy: Path | None = None) -> bool:
-    """Call it once before anything of neonize is imported. Raises :class:`WrongEngine`.
+    """Call it once before neonize is imported. Raises :class:`WrongEngine`.
 
-    The binding loads ``copy`` instead of the built-in library. False when it cannot be loaded: the built-in one is used then.
+    The binding loads ``copy`` instead of the built-in library; False when it cannot be loaded.
     """
     if "neonize._binder" in sys.modules:
         return copy is None
-    # Without it the library marks every message as written by a bot. It reads the variable when it is loaded.
+    # Without it the library marks every message as written by a bot. It reads the variable when it
+    # is loaded.
     os.putenv("NEONIZE_BOT_TAG", "off")
     spec = importlib.util.find_spec("neonize")
     if spec is None or not spec.submodule_search_locations:
@@ -66,7 +68,8 @@ def _use(copy: Path) -> bool:
             event_name="engine.library.copy_failed",
         )
         return False
-    # The binding asks this module for the name of the library's file beside itself; an absolute path replaces that place.
+    # The binding gets the file name of the library from this module; an absolute path is used as it
+    # is.
     platform = ModuleType("neonize.utils.platform")
     platform.__dict__["generated_name"] = lambda: str(copy)
     sys.modules["neonize.utils.platform"] = platform

@@ -1,4 +1,4 @@
-"""Reads from a stored Signal session how far its sending chain has gone; nothing else of it is looked at."""
+"""Reads the position of the sending chain from a stored Signal session."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Record(msgspec.Struct, rename="pascal"):
 
 @dataclass(frozen=True, slots=True)
 class SendingChain:
-    """`key` changes with every turn of the ratchet, `index` grows with every message sent on it."""
+    """`key` changes with every ratchet step, `index` grows with every message sent."""
 
     key: str
     index: int
@@ -44,7 +44,7 @@ def sending_chain(record: bytes) -> SendingChain:
 
 
 def only_received(before: bytes | None, after: bytes) -> bool:
-    """Whether nothing was sent between two states of one session; `before` None: the session is new."""
+    """Whether nothing was sent between two states of a session; `before` None: it is new."""
     now = sending_chain(after)
     if before is None:
         return now.index == 0

@@ -1,11 +1,13 @@
-"""Puts a ratchet back by one message when the process was killed between its step and the journal, so that redelivery can be read.
+"""Rolls a ratchet back by one message after a kill, so that its redelivery is readable.
 
-Triggers in the library's own SQLite file keep the last few old rows with the time of their change. At the next start, when the marks
-name a message that was begun and not finished, every row changed since then goes back: unless something was sent on that session in
-between (a sending chain must never go back), or more was changed than is kept. Own sender keys are never touched.
+Triggers in the library's SQLite file keep the last old rows with the time of their change. At the
+next start, when the marks name an unfinished message, every row that changed since then goes back:
+unless something was sent on that session (a sending chain must never go back), or more rows changed
+than are kept. The account's own sender keys are never changed.
 
-Run it only while the library does not have the file open in this process: two SQLite libraries in one process do not see each
-other's locks. `python -m bot_service.engines.neonize.ratchet_rollback FILE [MESSAGE_ID AT_MS]` does the same in a process of its own.
+Run it only while the library does not have the file open in this process: two SQLite libraries in
+one process do not see each other's locks. The command
+`python -m bot_service.engines.neonize.ratchet_rollback FILE [MESSAGE_ID AT_MS]` runs it apart.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ SESSIONS, SENDER_KEYS, PRE_KEYS = "whatsmeow_sessions", "whatsmeow_sender_keys",
 
 
 class RollbackResult(StrEnum):
-    """What became of an unfinished message."""
+    """The result for an unfinished message."""
 
     NOTHING = "nothing"  # its ratchet step was never taken: redelivery is read as it is
     BACK = "back"  # the step was taken back: redelivery is read
@@ -54,7 +56,10 @@ SCHEMA = (
 
 
 def prepare(store: Path, unfinished: DecryptMark | None) -> RollbackResult:
-    """Undo the unfinished message if there is one, throw the kept rows away and see to the triggers. Raises ``sqlite3.Error``."""
+    """Rolls the unfinished message back, if any, and renews the triggers.
+
+    Raises ``sqlite3.Error``.
+    """
     if store.stat().st_size == 0:
         return RollbackResult.NOTHING
     with closing(sqlite3.connect(store, timeout=BUSY_S, isolation_level=None)) as db:
@@ -98,7 +103,8 @@ def _undo(db: sqlite3.Connection, unfinished: DecryptMark) -> RollbackResult:
 
 
 def _is_receiving_kept(before: Iterable[tuple[str, str, str, str]]) -> bool:
-    # With a group message the sender's key went back although a session did not: the text can still be read again.
+    # With a group message the sender key went back although a session did not: it is readable
+    # again.
     return not any(table == SENDER_KEYS for table, *_ in before)
 
 

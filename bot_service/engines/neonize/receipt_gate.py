@@ -1,9 +1,10 @@
-"""Holds the library back so that no receipt leaves before its message is journalled, and at most one message is in between.
+"""Holds receipts back until their messages are journaled, with at most one message in between.
 
-The library logs every frame and waits for the log. So a frame in tells what comes, the line before a decryption is held until the
-message before is finished, and the line of a receipt is held until its message is finished. A send of ours begins only between two
-messages, so that a message can always be undone. Every wait is bounded, because a message may also end in ways that are not seen here; a
-wait that ran out is counted in `overdue` (a message, marked as doubtful on disk) or `crowded` (a send or a decryption out of turn).
+The library logs every frame and waits for the log. So the line before a decryption is held until
+the last message is finished, and the line of a receipt until its message is. A send begins only
+between two messages, so that a message can always be rolled back. Every wait is bounded, because a
+message may end unseen. A timeout is counted in `overdue` (a message, marked as doubtful on disk) or
+`crowded` (a send or a decryption out of turn).
 """
 
 from __future__ import annotations
@@ -29,8 +30,11 @@ UNKNOWN = "?"
 
 
 class ReceiptGate:
-    """One per client. `received`, `passed_over` and `before_…` are called on the library's threads, `reading` and `part_handled` on its
-    event pump, `begin_send` and `end_send` on the thread of a send."""
+    """One per client.
+
+    `received`, `passed_over` and `before_…` are called on the library's threads, `reading` and
+    `part_handled` on its event pump, `begin_send` and `end_send` on the thread of a send.
+    """
 
     def __init__(
         self,
@@ -59,15 +63,17 @@ class ReceiptGate:
         self.overdue = self.crowded = 0
 
     def received(self, message_id: str, parts: int) -> None:
-        """A message with so many encrypted parts came in and waits to be decrypted. Holds while too many wait: past its own queue the
-        library would decrypt in any order."""
+        """A message with ``parts`` encrypted parts waits to be decrypted.
+
+        Holds while too many wait: beyond its own queue the library decrypts in any order.
+        """
         with self._changed:
             self._messages.add(OpenMessage(message_id, parts))
             if self._messages.waiting > MAX_WAITING:
                 self._changed.wait_for(self._has_room, BACK_PRESSURE_S)
 
     def before_decrypt(self) -> None:
-        """Hold until the message before is finished and no send is under way, then mark the next one as begun."""
+        """Holds until the last message is finished and no send runs; marks the next as begun."""
         with self._changed:
             if self._begun is not None:
                 self._wait_for(self._begun)
@@ -78,13 +84,13 @@ class ReceiptGate:
             self._turns.decryptions_waiting -= 1
             self._turns.begin_decryption()
             self._begun = self._messages.take_next()
-            # What is decrypted without having been seen to come is marked all the same: it can be undone without its name.
+            # An unseen message is marked too: it can be rolled back without its id.
             self._begun_mark = DecryptMark(self._begun.id if self._begun else UNKNOWN, self._later_than_last())
             self._marks.begin(self._begun_mark)
             self._changed.notify_all()
 
     def begin_send(self) -> SendTurn:
-        """Hold until no message is between its decryption and its journal entry; then none is begun until :meth:`end_send`."""
+        """Holds until no message is unfinished; none is begun until :meth:`end_send`."""
         turn = SendTurn()
         with self._changed:
             until = self._clock.monotonic() + self._turn_s
@@ -101,14 +107,14 @@ class ReceiptGate:
         return turn
 
     def end_send(self, turn: SendTurn) -> None:
-        """All that the send changes in the store is committed, or it failed. Harmless a second time."""
+        """The send is committed in the store, or failed. Idempotent."""
         with self._changed:
             if self._turns.end_send(turn):
                 self._moved_ms = self._now_ms()
                 self._changed.notify_all()
 
     def before_receipt(self, message_ids: list[str]) -> None:
-        """Hold until all these messages are finished."""
+        """Holds until all these messages are finished."""
         with self._changed:
             for message_id in message_ids:
                 message = self._messages.oldest(message_id)
@@ -116,7 +122,7 @@ class ReceiptGate:
                     self._wait_for(message)
 
     def before_ack(self, message_id: str) -> None:
-        """Hold until the sender is asked for an unreadable message again: the server forgets what is acknowledged."""
+        """Holds until the sender of an unreadable message is asked again."""
         with self._changed:
             self._changed.wait_for(lambda: message_id not in self._to_ask or self._over, ASK_S)
             self._to_ask.discard(message_id)
@@ -133,20 +139,20 @@ class ReceiptGate:
             self._changed.notify_all()
 
     def reading(self, message_id: str) -> None:
-        """A part of the message is being read: it will be handled, however long that takes."""
+        """A part of the message is being read; wait longer for it."""
         with self._changed:
             message = self._messages.oldest(message_id)
             if message is not None:
                 message.reading = True
 
     def passed_over(self) -> None:
-        """The library cannot do anything with a part of the message that it decrypts now, and says nothing more of it."""
+        """The library drops a part of the message that it decrypts now, without an event."""
         with self._changed:
             if self._is_decrypting() and self._begun is not None:
                 self._part_handled(self._begun.id)
 
     def part_handled(self, message_id: str, *, last: bool = False) -> None:
-        """One part of the message is journalled, or there is nothing to journal in it. `last`: no other part will be tried."""
+        """One part is journaled, or has nothing to journal. `last`: no other part follows."""
         with self._changed:
             self._part_handled(message_id, last)
 
@@ -158,26 +164,26 @@ class ReceiptGate:
             if message.parts_left <= 0:
                 self._finish(message)
         elif self._begun_mark is not None and self._begun_mark.message_id in (message_id, UNKNOWN):
-            self._mark_done(self._begun_mark.message_id)  # it came after its wait had run out, or was not seen to come
+            self._mark_done(self._begun_mark.message_id)  # after its timeout, or unseen
         if message_id == self._doubtful and not self._broken:
             self._doubtful = ""
             self._marks.doubt(None)
         self._changed.notify_all()
 
     def journal_failed(self) -> None:
-        """A message could not be journalled: hold its receipt until the connection is closed (`let_go`)."""
+        """A message could not be journaled: hold its receipt until :meth:`release`."""
         with self._changed:
             self._broken = True
 
     def new_connection(self) -> None:
-        """What came on an older socket and was not begun will come again."""
+        """Messages of an older socket that were not begun will come again."""
         with self._changed:
             self._to_ask.clear()
             self._messages.close_all_but(self._begun)
             self._changed.notify_all()
 
-    def let_go(self) -> None:
-        """The client is over: hold nothing any more."""
+    def release(self) -> None:
+        """The client is over: holds nothing any more."""
         with self._changed:
             self._over = True
             self._changed.notify_all()
@@ -195,7 +201,7 @@ class ReceiptGate:
         return not self._is_decrypting() and self._turns.send_may_begin()
 
     def _has_room(self) -> bool:
-        # A send waits for answers of the server, which come the same way as the messages that would be held here.
+        # A send waits for answers of the server, which come the same way as these messages.
         return self._messages.waiting <= MAX_WAITING or self._turns.is_sending or self._over
 
     def _wait_for(self, message: OpenMessage, patience_s: float = STUCK_HOLD_S) -> None:
@@ -204,7 +210,7 @@ class ReceiptGate:
         while message.is_open and not self._over:
             now = self._clock.monotonic()
             if message.touched:
-                # The parts of one message are decrypted before its receipt is tried, so the rest comes at once or never.
+                # All parts are decrypted before the receipt, so the rest comes at once or never.
                 rest_until = rest_until or now + self._rest_s
                 if now >= rest_until and not self._broken:
                     self._finish(message)
@@ -217,7 +223,7 @@ class ReceiptGate:
             self._changed.wait(TICK_S if message.touched else min(self._hold_s, patience_s) / 8)
 
     def _give_up(self, message: OpenMessage) -> None:
-        # Not marked as done: if it is read after all, its end will still be seen. Until then it may be lost by a kill.
+        # Not marked as done: its end may still be seen. Until then a kill may lose it.
         self.overdue += 1
         self._messages.close(message)
         self._doubtful = message.id
@@ -228,7 +234,7 @@ class ReceiptGate:
         self._messages.close(message)
         begun, mark = self._begun, self._begun_mark
         if begun is not None and mark is not None and begun is not message and begun.is_open:
-            # Only one is decrypted at a time, so it was this one and not the one that the order told.
+            # Only one is decrypted at a time, so it was this one and not the next in order.
             self._messages.put_back(begun)
             self._begun = None
             self._marks.begin(DecryptMark(message.id, mark.at_ms))
@@ -241,7 +247,7 @@ class ReceiptGate:
             self._marks.done(DecryptMark(message_id, self._moved_ms))
 
     def _later_than_last(self) -> int:
-        # What the ratchet writes for this message must be younger than the mark, and what was written before must be older.
+        # The ratchet's writes for this message must be younger than the mark, earlier writes older.
         for _ in range(20):
             now = self._now_ms()
             if now > self._moved_ms:

@@ -1,6 +1,6 @@
-"""Tells the receipt gate what the library's log says of messages: which is decrypted next, which receipt is about to leave.
+"""Drives the receipt gate by the library's log: the next decryption, the next receipt.
 
-The library waits until a line is taken, so the gate holds it back by not returning.
+The library waits until a line is taken, so the gate holds it by not returning.
 """
 
 from __future__ import annotations

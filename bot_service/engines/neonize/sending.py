@@ -1,4 +1,4 @@
-"""Follows a message of ours on its way out: its turn at the gate, and the frame that tells its id on WhatsApp."""
+"""Follows an outgoing message: its turn at the gate, and the frame with its id on WhatsApp."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class Sending:
 
     def __init__(self, gate: ReceiptGate, sent: SentMessages) -> None:
         self._gate, self._sent = gate, sent
-        # Also those whose caller waits no more: the library sends on.
+        # Also those that no caller waits for: the library sends on.
         self.in_flight: set[str] = set()
         self._message: SentMessage | None = None
         self._turn: SendTurn | None = None
 
     @contextmanager
     def of(self, message: SentMessage) -> Iterator[None]:
-        """Inside, this message of ours is sent: no message is decrypted until its frame is seen to leave, or the send ends."""
+        """While it is sent, none is decrypted until its frame leaves or the send ends."""
         self.in_flight.add(message.id)
         turn = self._gate.begin_send()
         self._message, self._turn = message, turn
@@ -36,10 +36,10 @@ class Sending:
             self.in_flight.discard(message.id)
 
     def frame_out(self, text: str) -> None:
-        """A frame leaves; the first one with a message that is not known is the message that is being sent."""
+        """A frame leaves; the first one with an unknown message id is the message being sent."""
         if text.startswith("<message ") and self._message is not None and not self._message.whatsapp_id:
             stanza = log_lines.parse(text)
-            if stanza is not None and self._sent.theirs(stanza.id) is None:
+            if stanza is not None and self._sent.by_whatsapp_id(stanza.id) is None:
                 self._message = SentMessage(self._message.id, stanza.id, self._message.chat)
                 self._sent.note(self._message)
                 if self._turn is not None:

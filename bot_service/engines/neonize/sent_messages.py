@@ -1,7 +1,7 @@
-"""Which WhatsApp id stands for which message of ours: the library chooses its own ids, the rest of this program only knows ours.
+"""Maps message ids to WhatsApp ids, because the library chooses the ids on WhatsApp.
 
-Kept in memory and in an append-only file per session, so that receipts find their message after a restart, and so that a message
-whose answer was lost on the way to us is not sent twice.
+Kept in memory and in an append-only file per session, so that receipts find their message after a
+restart, and a message is not sent twice when only the answer was lost.
 """
 
 from __future__ import annotations
@@ -31,48 +31,48 @@ class SentMessages:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
-        self._by_ours: dict[str, SentMessage] = {}
-        self._by_theirs: dict[str, SentMessage] = {}
+        self._by_id: dict[str, SentMessage] = {}
+        self._by_whatsapp_id: dict[str, SentMessage] = {}
         lines = self._read(path)
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         if lines > 2 * KEPT:
             self._rewrite(path)
 
     def note(self, message: SentMessage) -> None:
-        """Remember a message, or that the server has taken it."""
+        """Stores a message, or that the server has taken it."""
         with self._lock:
             self._keep(message)
             if self._fd >= 0:
                 os.write(self._fd, _line(message))
 
     def taken(self, message_id: str, at_ms: int) -> None:
-        """The server has our message."""
-        known = self.ours(message_id)
+        """The server has taken the message."""
+        known = self.by_id(message_id)
         if known is not None:
             self.note(replace(known, taken_at_ms=at_ms))
 
     def seen_taken(self, whatsapp_id: str, at_ms: int) -> None:
-        """The wire proves that the server has this message, if it is one of ours whose answer was not seen yet."""
-        known = self.theirs(whatsapp_id)
+        """The wire proves that the server has this message, if the answer was not seen yet."""
+        known = self.by_whatsapp_id(whatsapp_id)
         if known is not None and known.taken_at_ms is None:
             self.note(replace(known, taken_at_ms=at_ms))
 
-    def ours(self, message_id: str) -> SentMessage | None:
+    def by_id(self, message_id: str) -> SentMessage | None:
         with self._lock:
-            return self._by_ours.get(message_id)
+            return self._by_id.get(message_id)
 
-    def theirs(self, whatsapp_id: str) -> SentMessage | None:
+    def by_whatsapp_id(self, whatsapp_id: str) -> SentMessage | None:
         with self._lock:
-            return self._by_theirs.get(whatsapp_id)
+            return self._by_whatsapp_id.get(whatsapp_id)
 
     def whatsapp_id(self, message_id: str) -> str:
-        """The id on WhatsApp of a message that we sent; any other id is one of WhatsApp's already."""
-        known = self.ours(message_id)
+        """The WhatsApp id of a sent message; any other id is one already."""
+        known = self.by_id(message_id)
         return known.whatsapp_id if known else message_id
 
     def own_id(self, whatsapp_id: str) -> str:
-        """Our id of a message that we sent; any other id stays as it is."""
-        known = self.theirs(whatsapp_id)
+        """The id of a sent message by its WhatsApp id; any other id stays as it is."""
+        known = self.by_whatsapp_id(whatsapp_id)
         return known.id if known else whatsapp_id
 
     def close(self) -> None:
@@ -82,12 +82,12 @@ class SentMessages:
             self._fd = -1
 
     def _keep(self, message: SentMessage) -> None:
-        self._by_ours.pop(message.id, None)
-        self._by_ours[message.id] = message
-        self._by_theirs[message.whatsapp_id] = message
-        while len(self._by_ours) > KEPT:
-            oldest = self._by_ours.pop(next(iter(self._by_ours)))
-            self._by_theirs.pop(oldest.whatsapp_id, None)
+        self._by_id.pop(message.id, None)
+        self._by_id[message.id] = message
+        self._by_whatsapp_id[message.whatsapp_id] = message
+        while len(self._by_id) > KEPT:
+            oldest = self._by_id.pop(next(iter(self._by_id)))
+            self._by_whatsapp_id.pop(oldest.whatsapp_id, None)
 
     def _read(self, path: Path) -> int:
         if not path.exists():
@@ -102,7 +102,7 @@ class SentMessages:
 
     def _rewrite(self, path: Path) -> None:
         part = path.with_suffix(".part")
-        part.write_bytes(b"".join(map(_line, self._by_ours.values())))
+        part.write_bytes(b"".join(map(_line, self._by_id.values())))
         part.chmod(0o600)
         os.replace(part, path)
         os.close(self._fd)

@@ -1,14 +1,12 @@
-"""From what the server says on the wire to the names of signals. Pure: one table, one function."""
+"""Translates stanzas of the server into signals. Pure."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
 
+from bot_service.domain.session_record import Signal
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.neonize.log_lines import Stanza
-
-Sign = tuple[SignalKind, dict[str, Any]]
 
 # After these the library does not connect again by itself: the client is over.
 ENDS = frozenset(
@@ -23,8 +21,8 @@ ENDS = frozenset(
         SignalKind.QR_EXHAUSTED,
     }
 )
-# Refused logins that say whether the server accepts the client build: it looks at the account only when it does.
-JUDGES_BUILD = frozenset(
+# Refused logins that show whether the server accepts the build: it checks the account after it.
+DECIDES_BUILD = frozenset(
     {
         SignalKind.OUTDATED,
         SignalKind.LOGGED_OUT,
@@ -33,14 +31,14 @@ JUDGES_BUILD = frozenset(
         SignalKind.TEMP_BANNED,
     }
 )
-# After these somebody still waits for a message that can be read.
+# With these the receiver does not have a message that it can read.
 NO_PROOF = frozenset({"retry", "server-error"})
 _CONFLICT = re.compile(r'<conflict type="([a-z_]+)"')
 _CHILD = re.compile(r"<([a-z_-]+)")
 
 
-def of_stanza(stanza: Stanza, *, pairing: bool) -> Sign | None:
-    """The signal that a stanza of the server is, if it is one. `pairing`: no login has happened yet."""
+def of_stanza(stanza: Stanza, *, pairing: bool) -> Signal | None:
+    """The signal of a stanza, if any. `pairing`: no login has happened yet."""
     if stanza.tag == "failure":
         return _of_failure(stanza.attrs)
     if stanza.tag == "stream:error":
@@ -49,7 +47,7 @@ def of_stanza(stanza: Stanza, *, pairing: bool) -> Sign | None:
 
 
 def taken(stanza: Stanza) -> list[str] | None:
-    """The ids of messages of ours that the server has taken, when the stanza proves that."""
+    """The ids of sent messages that the server has taken, when the stanza proves that."""
     kind = stanza.attrs.get("type", "")
     if stanza.tag == "ack" and stanza.attrs.get("class") == "message" and "error" not in stanza.attrs:
         return [stanza.id]
@@ -58,37 +56,37 @@ def taken(stanza: Stanza) -> list[str] | None:
     return None
 
 
-def _of_failure(attrs: dict[str, str]) -> Sign:
+def _of_failure(attrs: dict[str, str]) -> Signal:
     code = _integer(attrs.get("reason"))
     if code == 401:
-        return SignalKind.LOGGED_OUT, {"code": code, "onConnect": True}
+        return Signal(SignalKind.LOGGED_OUT, {"code": code, "onConnect": True})
     if code == 403:
-        return SignalKind.PRIMARY_GONE, {"code": code}
+        return Signal(SignalKind.PRIMARY_GONE, {"code": code})
     if code == 406:
-        return SignalKind.BANNED, {"code": code}
+        return Signal(SignalKind.BANNED, {"code": code})
     if code == 402:
         expires = _integer(attrs.get("expire")) * 1000
-        return SignalKind.TEMP_BANNED, {"code": _integer(attrs.get("code")), "expiresInMs": expires}
+        return Signal(SignalKind.TEMP_BANNED, {"code": _integer(attrs.get("code")), "expiresInMs": expires})
     if code in (405, 409):
-        return SignalKind.OUTDATED, {"code": code}
+        return Signal(SignalKind.OUTDATED, {"code": code})
     if code in (500, 503):
-        return SignalKind.SERVER_UNAVAILABLE, {"code": code}
-    return SignalKind.CONNECT_REFUSED, {"code": code}
+        return Signal(SignalKind.SERVER_UNAVAILABLE, {"code": code})
+    return Signal(SignalKind.CONNECT_REFUSED, {"code": code})
 
 
-def _of_stream_error(stanza: Stanza, pairing: bool) -> Sign:
+def _of_stream_error(stanza: Stanza, pairing: bool) -> Signal:
     code = _integer(stanza.attrs.get("code"))
     conflict = _CONFLICT.search(stanza.body)
     if code == 515:
-        return (SignalKind.PAIR_RESTART, {}) if pairing else (SignalKind.SERVER_UNAVAILABLE, {"code": code})
+        return Signal(SignalKind.PAIR_RESTART) if pairing else Signal(SignalKind.SERVER_UNAVAILABLE, {"code": code})
     if code == 401 and conflict and conflict[1] == "device_removed":
-        return SignalKind.LOGGED_OUT, {"code": code, "onConnect": False}
+        return Signal(SignalKind.LOGGED_OUT, {"code": code, "onConnect": False})
     if conflict and conflict[1] == "replaced":
-        return SignalKind.REPLACED, {}
+        return Signal(SignalKind.REPLACED, {})
     if code in (500, 503):
-        return SignalKind.SERVER_UNAVAILABLE, {"code": code}
+        return Signal(SignalKind.SERVER_UNAVAILABLE, {"code": code})
     child = _CHILD.search(stanza.body)
-    return SignalKind.STREAM_ERROR, {"signature": f"{stanza.attrs.get('code', '')}/{child[1] if child else ''}"}
+    return Signal(SignalKind.STREAM_ERROR, {"signature": f"{stanza.attrs.get('code', '')}/{child[1] if child else ''}"})
 
 
 def _integer(text: str | None) -> int:

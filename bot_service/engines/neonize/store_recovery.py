@@ -1,4 +1,4 @@
-"""Sees to a session's store before the library opens it: what a kill left half done is put right, in a safe process."""
+"""Repairs a session's store after a kill, before the library opens it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ APART_S = 20.0
 
 
 class StoreRecovery:
-    """Remembers which files the library has opened in this process: it never closes one."""
+    """Knows which files the library opened in this process: it never closes one."""
 
     def __init__(self) -> None:
         self._opened: set[Path] = set()
         self._lock = threading.Lock()
 
     def prepare(self, session: str, files: DeviceFiles, marks: DecryptMarks) -> list[LostMessage]:
-        """Undo what the process before this one did not finish. Returns the messages that may be lost."""
+        """Rolls back what an earlier process did not finish. Returns messages that may be lost."""
         unfinished, doubtful = marks.unfinished(), marks.doubtful()
         lost = self._undo(session, files, unfinished)
         if unfinished is not None:
@@ -45,7 +45,7 @@ class StoreRecovery:
             if first:
                 outcome = ratchet_rollback.prepare(files.store, unfinished)
             elif unfinished is not None:
-                outcome = self._apart(files.store, unfinished)
+                outcome = self._in_subprocess(files.store, unfinished)
             else:
                 return []
         except (sqlite3.Error, OSError, subprocess.SubprocessError, ValueError) as error:
@@ -65,7 +65,7 @@ class StoreRecovery:
         return []
 
     @staticmethod
-    def _apart(store: Path, unfinished: DecryptMark) -> ratchet_rollback.RollbackResult:
+    def _in_subprocess(store: Path, unfinished: DecryptMark) -> ratchet_rollback.RollbackResult:
         command = [sys.executable, "-m", "bot_service.engines.neonize.ratchet_rollback", str(store)]
         done = subprocess.run(
             [*command, unfinished.message_id, str(unfinished.at_ms)],

@@ -1,17 +1,17 @@
-"""Sends and decryptions of one session take turns, so that no send falls between the start of a message and its journal entry.
+"""Turns of sends and decryptions of one session: no send while a message is not journaled.
 
-A ratchet may go back after a kill only when nothing was sent on it meanwhile. Not safe for threads by itself: its owner holds a lock.
+A ratchet may go back after a kill only when nothing was sent on it. Not thread-safe.
 """
 
 from __future__ import annotations
 
 
 class SendTurn:
-    """One send of ours, from before its keys are used until all its changes are in the store."""
+    """One send, from before its keys are used until its changes are in the store."""
 
 
 class TurnTaking:
-    """Who may go now. After a decryption a send that waits comes first, and after a send a decryption that waits."""
+    """After a decryption a waiting send comes first; after a send, a waiting decryption."""
 
     def __init__(self) -> None:
         self.sends_waiting = self.decryptions_waiting = 0
@@ -29,7 +29,7 @@ class TurnTaking:
         self._send, self._send_was_last = turn, True
 
     def end_send(self, turn: SendTurn) -> bool:
-        """False when it did not have the turn, or has it no more."""
+        """False when it does not have the turn."""
         if self._send is not turn:
             return False
         self._send = None
@@ -39,5 +39,5 @@ class TurnTaking:
         return self._send is None and not (self.sends_waiting and not self._send_was_last)
 
     def begin_decryption(self) -> None:
-        """A send that did not end in time has lost its turn."""
+        """A send that did not end in time loses its turn."""
         self._send, self._send_was_last = None, False

@@ -1,4 +1,4 @@
-"""The worker processes of this service: started, found again after a restart, watched, replaced. Knows no session's fate."""
+"""The worker processes of this service: started, adopted after a restart, watched, replaced."""
 
 from __future__ import annotations
 
@@ -10,54 +10,64 @@ from collections.abc import Callable
 
 from bot_service.engines.pool.policy import ClientChoice, PoolPolicy
 from bot_service.engines.pool.worker_handle import WorkerHandle, WorkerListener
-from bot_service.engines.pool.worker_process import WorkerProcess, last_words
+from bot_service.engines.pool.worker_process import WorkerProcess, last_output
 from bot_service.engines.wire import worker_records
 from bot_service.engines.wire.journal_file import journal_files, started_ms
 from bot_service.engines.wire.protocol import PROTOCOL_VERSION
 from shared import logs
 from shared.clock import Clock
+from shared.hooks import Hook
 
 log = logs.get(__name__)
 
 ADOPT_TIMEOUT_S = 10.0
-# Why an idle worker ends whose client build is not the one that new workers announce.
+# Why an idle worker ends: new workers announce another client build.
 SUPERSEDED = "superseded"
 
 
 class Fleet:
-    """All workers by id. ``recycle(worker, reason)`` is called when a worker has outgrown its limits."""
+    """All workers by id. ``recycle(worker, reason)`` is called for a worker above its limits.
+
+    Listeners of ``worker_replaced`` get the reason: crash, wedged, memory, descriptors, asked, stop
+    failed.
+    """
 
     def __init__(
         self,
         policy: PoolPolicy,
         clock: Clock,
         listener: WorkerListener,
+        journals: Hook[[str, int]],
         *,
         recycle: Callable[[WorkerHandle, str], None],
         chance: random.Random,
     ) -> None:
-        self._policy, self._clock, self._listener = policy, clock, listener
+        self._policy, self._clock, self._listener, self._journals = policy, clock, listener, journals
         self._recycle = recycle
         self._chance = chance
         self._boot_id = secrets.token_hex(4)
         self._made = 0
         self._spawning = asyncio.Semaphore(policy.spawns_at_once)
-        self._last_look = clock.monotonic()
+        self._last_check = clock.monotonic()
         self.workers: dict[str, WorkerHandle] = {}
         self.replaced: Counter[str] = Counter()
         """Workers replaced since the start of this process, by reason."""
-        self.on_replaced: list[Callable[[str], None]] = []
+        self.worker_replaced: Hook[[str]] = Hook()
         self.client: ClientChoice | None = None
-        """What new workers announce to WhatsApp; None when the engine announces no version that can be chosen."""
+        """What new workers announce to WhatsApp; None for an engine without a version to choose."""
         self.refused: frozenset[int] = frozenset()
-        """Client builds with which no session is started, unless it is the canary's turn to try one."""
+        """Client builds with which no session but the canary starts."""
 
     def with_room(self, *, avoid: str | None = None, canary: bool = False) -> WorkerHandle:
-        """A worker other than ``avoid`` that takes one more session; a new one when all are full. A running worker may
-        announce an older client build, but no refused one; the canary's is the one that is to be tried."""
+        """A worker other than ``avoid`` with room for one more session, or a new one.
+
+        A running worker may announce an older client build, but no refused one; the canary needs
+        one that announces the build to try.
+        """
         wanted = self.client.build if self.client is not None else 0
         for worker in self.workers.values():
-            # A worker whose copy could not be loaded counts as what it was ordered to be: another one would do no better.
+            # A worker that could not load its copy counts as ordered: another one would fail as
+            # well.
             ordered = worker.client_build == wanted or not worker.announces_as_ordered
             fits = ordered or not (canary or worker.client_build in self.refused)
             if fits and worker.room > 0 and not worker.pairing and worker.id != avoid:
@@ -65,21 +75,13 @@ class Fleet:
         return self.make()
 
     def make(self, *, capacity: int | None = None, pairing: bool = False, crashes: int = 0) -> WorkerHandle:
-        """A new worker; it is being started when this returns. After crashes it starts after a delay."""
+        """A new worker, still starting when this returns. After crashes it starts after a delay."""
         self._made += 1
-        worker = WorkerHandle(
-            f"w{self._boot_id}{self._made}",
-            self._policy,
-            self._clock,
-            self._listener,
-            boot_id=self._boot_id,
-            capacity=1 if pairing else capacity or self._policy.sessions_per_worker,
-            pairing=pairing,
-            client_build=self.client.build if self.client is not None else 0,
+        client = self.client
+        worker = self._handle(
+            f"w{self._boot_id}{self._made}", capacity, pairing=pairing, build=client.build if client is not None else 0
         )
         worker.crashes = crashes
-        self.workers[worker.id] = worker
-        client = self.client
 
         async def spawn() -> WorkerProcess:
             if crashes:
@@ -93,7 +95,7 @@ class Fleet:
         return worker
 
     async def adopt(self) -> list[WorkerHandle]:
-        """Take over the workers an earlier process left; those that do not fit or do not answer are ended."""
+        """Takes over the workers of an earlier process; ends those that do not fit."""
         self._policy.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._policy.journal_dir.mkdir(parents=True, exist_ok=True)
         adopted = await asyncio.gather(*map(self._adopt, worker_records.read_all(self._policy.run_dir)))
@@ -106,7 +108,7 @@ class Fleet:
             return None
         if record.engine != self._policy.engine or record.protocol != PROTOCOL_VERSION:
             log.warning("A worker of another version is ended", event_name="worker.foreign", worker=record.id)
-            # Waited for: its sessions must be off before the same accounts are started again.
+            # Its sessions must be off before the same accounts start again.
             await self._end_process(process)
             worker_records.remove(self._policy.run_dir, record.id)
             return None
@@ -127,17 +129,7 @@ class Fleet:
             process.kill()
 
     def _known(self, record: worker_records.WorkerRecord, process: WorkerProcess) -> WorkerHandle:
-        capacity = 1 if record.pairing else self._policy.sessions_per_worker
-        worker = WorkerHandle(
-            record.id,
-            self._policy,
-            self._clock,
-            self._listener,
-            boot_id=self._boot_id,
-            capacity=capacity,
-            pairing=record.pairing,
-        )
-        self.workers[worker.id] = worker
+        worker = self._handle(record.id, None, pairing=record.pairing)
 
         async def spawn() -> WorkerProcess:
             return process
@@ -145,31 +137,45 @@ class Fleet:
         worker.open(spawn)
         return worker
 
+    def _handle(self, worker_id: str, capacity: int | None, *, pairing: bool, build: int = 0) -> WorkerHandle:
+        worker = self.workers[worker_id] = WorkerHandle(
+            worker_id,
+            self._policy,
+            self._clock,
+            self._listener,
+            self._journals,
+            boot_id=self._boot_id,
+            capacity=1 if pairing else capacity or self._policy.sessions_per_worker,
+            pairing=pairing,
+            client_build=build,
+        )
+        return worker
+
     async def watch(self) -> None:
-        """Look at every worker once a second, for ever."""
+        """Checks every worker periodically, for ever."""
         while True:
             await self._clock.sleep(self._policy.look_every_s)
-            self.look()
+            self.check()
 
-    def look(self) -> None:
-        """Kill workers that are silent; ask for a recycle of those above their limits."""
+    def check(self) -> None:
+        """Kills silent workers; recycles those above their limits."""
         now = self._clock.monotonic()
-        gap, self._last_look = now - self._last_look, now
+        gap, self._last_check = now - self._last_check, now
         if gap > self._policy.wedge_after_s / 2:
-            # It is this process that stood still: what the workers said is still in the sockets.
+            # This process stood still: what the workers sent is still in the sockets.
             for worker in self.workers.values():
-                worker.last_heard = now
+                worker.last_frame_at = now
             return
         for worker in list(self.workers.values()):
-            self._judge(worker, now)
+            self._check(worker, now)
 
-    def _judge(self, worker: WorkerHandle, now: float) -> None:
+    def _check(self, worker: WorkerHandle, now: float) -> None:
         if worker.process is None or worker.is_lost:
             return
         patience_s = self._policy.wedge_after_s if worker.ready else self._policy.spawn_timeout_s
-        if now - worker.last_heard > patience_s:
+        if now - worker.last_frame_at > patience_s:
             log.error(
-                f"Engine worker says nothing for {now - worker.last_heard:.0f} s, killing it",
+                f"Engine worker says nothing for {now - worker.last_frame_at:.0f} s, killing it",
                 event_name="worker.wedged",
                 worker=worker.id,
                 sessions=len(worker.sessions),
@@ -178,13 +184,13 @@ class Fleet:
             worker.kill()
         elif worker.leaving is None and self._is_superseded(worker):
             self._recycle(worker, SUPERSEDED)
-        elif worker.leaving is None and now - worker.born > self._policy.recycle_min_age_s:
+        elif worker.leaving is None and now - worker.started_at > self._policy.recycle_min_age_s:
             reason = self._outgrown(worker)
             if reason is not None:
                 self._recycle(worker, reason)
 
     def _is_superseded(self, worker: WorkerHandle) -> bool:
-        """Nothing runs in it, and it would start sessions with an older client build than a new worker."""
+        """Idle, and it announces another client build than a new worker."""
         idle = worker.ready and not worker.sessions and not worker.pairing
         return idle and self.client is not None and worker.ordered_build != self.client.build
 
@@ -195,12 +201,12 @@ class Fleet:
             return "memory"
         return "descriptors" if worker.pulse.descriptors > self._policy.max_descriptors else None
 
-    def bury(self, worker: WorkerHandle) -> str:
-        """Forget a worker that is gone. Returns why it went, for people and metrics."""
+    def remove(self, worker: WorkerHandle) -> str:
+        """Removes a worker that has ended. Returns the reason."""
         self.workers.pop(worker.id, None)
         code = worker.process.exit_code if worker.process is not None else None
         reason = worker.leaving or "crash"
-        words = last_words(worker_records.stderr_path(self._policy.run_dir, worker.id))
+        output = last_output(worker_records.stderr_path(self._policy.run_dir, worker.id))
         worker_records.remove(self._policy.run_dir, worker.id)
         if reason in ("crash", "wedged"):
             log.error(
@@ -210,12 +216,11 @@ class Fleet:
                 reason=reason,
                 exit_code=code,
                 sessions=len(worker.sessions),
-                last_words=words[-1000:],
+                last_words=output[-1000:],
             )
         if reason not in ("stopped", "paired", SUPERSEDED):
             self.replaced[reason] += 1
-            for listener in self.on_replaced:
-                listener(reason)
+            self.worker_replaced(reason)
         return reason
 
     def journals(self, worker_id: str | None = None) -> list[tuple[str, int]]:
@@ -227,7 +232,7 @@ class Fleet:
         ]
 
     def journals_in_use(self) -> set[str]:
-        """Journals that a living worker may still append to, one that it has not told of yet included."""
+        """Journals that a living worker may append to, also one that it has not reported yet."""
         used = set()
         for name, _ in self.journals():
             worker = self.workers.get(name.rpartition("-")[0])
@@ -238,7 +243,7 @@ class Fleet:
         return used
 
     async def end(self, worker: WorkerHandle, timeout_s: float) -> None:
-        """Let the worker close its sessions and end; kill it when it does not within ``timeout_s``."""
+        """Lets the worker close its sessions and end; kills it after ``timeout_s``."""
         worker.leaving = worker.leaving or "stopped"
         worker.terminate()
         if not await worker.gone(timeout_s):
@@ -246,7 +251,7 @@ class Fleet:
             await worker.gone(5.0)
 
     async def close(self, *, leave_workers: bool) -> None:
-        """End every worker, or let go of them so that the next process adopts them."""
+        """Ends every worker, or leaves them running for the next process to adopt."""
         workers = list(self.workers.values())
         self.workers.clear()
         if not leave_workers:

@@ -1,4 +1,4 @@
-"""Puts sessions into workers and takes them out; one entry per session, changed only by who holds its lock."""
+"""Places sessions in workers and removes them; an entry changes only under its lock."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PAIRING_END_S = 10.0
 
 
 class Placement:
-    """``first_incarnation`` is higher than every number an earlier process gave, so that they grow over restarts."""
+    """``first_incarnation`` is higher than those of earlier processes: they grow over restarts."""
 
     def __init__(self, policy: PoolPolicy, fleet: Fleet, *, first_incarnation: int) -> None:
         self._policy, self._fleet = policy, fleet
@@ -25,7 +25,7 @@ class Placement:
         self.closing = False
 
     def entry(self, session: str) -> SessionEntry:
-        """The session's entry, made when there is none."""
+        """The session's entry, created when there is none."""
         found = self.entries.get(session)
         if found is None:
             found = self.entries[session] = SessionEntry(session)
@@ -39,18 +39,18 @@ class Placement:
         return found
 
     def worker_of(self, session: str) -> WorkerHandle:
-        """Where commands for the session go. Raises :class:`EngineError` while it is nowhere."""
+        """Where commands for the session go. Raises :class:`EngineError` between two workers."""
         entry = self.running(session)
         if entry.worker is None or entry.is_between:
             raise EngineError("not_connected", "the session is between two workers", retryable=True)
         return entry.worker
 
     def entries_in(self, worker: WorkerHandle) -> list[SessionEntry]:
-        """In the order of their names, so that what follows does not depend on chance."""
+        """In the order of their names, so that what follows is reproducible."""
         return [found for name in sorted(worker.sessions) if (found := self.entries.get(name)) is not None]
 
     def choose(self, entry: SessionEntry, *, canary: bool = False) -> WorkerHandle:
-        """The worker for the next start of ``entry``; for the ``canary`` one that announces the build to be tried."""
+        """The worker for the next start; for the ``canary`` one that announces the build to try."""
         if self.closing:
             raise EngineError("no_worker", "the service is stopping")
         if self.pairs_apart(entry):
@@ -62,8 +62,8 @@ class Placement:
         return entry.jid is None and self._policy.pairing_apart
 
     async def start(self, entry: SessionEntry, worker: WorkerHandle, *, canary: bool = False) -> None:
-        """Start it there. Raises :class:`EngineError`; not for the worker's own death, which is told elsewhere."""
-        # Placed before the first wait, so that nobody else takes the room and a dying worker finds it here.
+        """Starts it there. Raises :class:`EngineError`, but not for the worker's death."""
+        # Placed before the first wait, so that the room is taken and a dying worker finds it here.
         entry.place(worker)
         self.entries[entry.session] = entry
         self._incarnation += 1
@@ -83,7 +83,7 @@ class Placement:
             raise
 
     async def stop(self, entry: SessionEntry) -> bool:
-        """Stop it. False when the worker did not say so: the worker is to be replaced then."""
+        """Stops it. False without confirmation: then the worker must be replaced."""
         worker = entry.worker
         stopped = True
         if worker is not None and not worker.is_lost:
@@ -95,7 +95,7 @@ class Placement:
         return stopped
 
     def remove(self, entry: SessionEntry) -> None:
-        """It is to run no more; a worker that was there only to pair it ends."""
+        """It does not run any more; a worker that only paired it ends."""
         worker = entry.worker
         entry.place(None)
         entry.wanted, entry.moving, entry.unclaimed = False, False, None
@@ -103,7 +103,7 @@ class Placement:
             spawn(self._fleet.end(worker, PAIRING_END_S), name="engines.pairing.end")
 
     async def stop_stray(self, worker: WorkerHandle, session: str) -> None:
-        """End a session that runs in ``worker`` and should not; two clients of one account must not be."""
+        """Ends a session in ``worker`` that should not run there: one account, one client."""
         entry = self.entries.get(session)
         if entry is not None and entry.worker is worker:
             return

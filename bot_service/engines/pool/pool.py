@@ -1,87 +1,84 @@
-"""All engine workers seen as one engine: every session that is to run does, in exactly one worker, whatever dies.
+"""All engine workers as one engine: every wanted session runs in exactly one worker, whatever dies.
 
-See :class:`bot_service.domain.ports.EnginePool`. Register the listeners, then :meth:`WorkerPool.open` it.
+Subscribe to ``signals`` and ``journals``, then :meth:`WorkerPool.open` it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from bot_service.domain.message import OutgoingMessage, Sent
-from bot_service.domain.ports import EngineSignal
+from bot_service.domain.session_record import Signal
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.pool.fleet import SUPERSEDED, Fleet
-from bot_service.engines.pool.listeners import Listeners
 from bot_service.engines.pool.placement import Placement
 from bot_service.engines.pool.policy import ClientChoice, PoolPolicy
 from bot_service.engines.pool.recovery import ASKED, SessionRecovery
-from bot_service.engines.pool.session_entries import FINAL, SessionEntry, story
-from bot_service.engines.pool.worker_handle import WorkerFigures, WorkerHandle
+from bot_service.engines.pool.session_entries import FINAL, SessionEntry, catch_up_signals
+from bot_service.engines.pool.worker_handle import WorkerHandle
 from bot_service.engines.registry import files_of
 from bot_service.engines.wire import login_gate
-from bot_service.engines.wire.protocol import SessionSnapshot, Signal, Snapshot, WorkerPulse
-from bot_service.engines.worker.sink import PASSING
+from bot_service.engines.wire.protocol import PASSING, SessionSnapshot, SignalFrame, Snapshot, WorkerPulse
 from shared import logs
 from shared.clock import Clock, to_ms
+from shared.hooks import Hook
 from shared.tasks import spawn
 
 log = logs.get(__name__)
 
-# Signals that are themselves a sign that the server was heard.
-HEARD = frozenset(
+# Signals that prove that a frame came from the server.
+FRAME_SIGNALS = frozenset(
     {SignalKind.CONNECTED, SignalKind.KEEPALIVE_RESTORED, SignalKind.OFFLINE_SYNC_COMPLETED, SignalKind.RECEIPT}
 )
-# Ends of a worker that are no fault of its own.
+# Ends of a worker that are not its fault.
 ORDERLY = frozenset({"stopped", ASKED, "memory", "descriptors", "paired", SUPERSEDED})
 
 
 class WorkerPool:
-    """Implements ``EnginePool`` over worker processes."""
+    """Implements :class:`bot_service.domain.ports.EnginePool` over worker processes."""
 
     def __init__(self, policy: PoolPolicy, clock: Clock, *, chance: random.Random | None = None) -> None:
         self._policy, self._clock = policy, clock
-        self._listeners = Listeners(clock)
+        self.signals: Hook[[str, int, Signal]] = Hook()
+        self.journals: Hook[[str, int]] = Hook()
         self._frames: dict[str, tuple[float | None, float | None]] = {}
         chance = chance or random.Random()  # noqa: S311
-        self.fleet = Fleet(policy, clock, self, recycle=self._begin_recycle, chance=chance)
+        self.fleet = Fleet(policy, clock, self, self.journals, recycle=self._begin_recycle, chance=chance)
         self._placement = Placement(policy, self.fleet, first_incarnation=to_ms(clock.now()))
-        self._rescue = SessionRecovery(policy, clock, self.fleet, self._placement, self._listeners)
+        self._recovery = SessionRecovery(policy, clock, self.fleet, self._placement, self._emit)
         self._watch: asyncio.Task[None] | None = None
 
-    # --- life ---
-
     async def open(self) -> None:
-        """Adopt workers that were left, tell every journal on disk, and watch the workers from now on."""
+        """Adopts left workers, reports every journal on disk, and watches the workers."""
         await self.fleet.adopt()
         for name, size in self.fleet.journals():
-            self._listeners.journal(name, size)
+            self.journals(name, size)
         self._watch = asyncio.create_task(self.fleet.watch(), name="engines.watch")
 
     async def close(self, *, leave_workers: bool = False) -> None:
-        """End every worker, its sessions closed; or leave them running for the next process."""
-        self._placement.closing = self._listeners.muted = True
+        """Closes the sessions and ends every worker, or leaves them for the next process."""
+        self._placement.closing = True
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)
         await self.fleet.close(leave_workers=leave_workers)
 
     def watching(self) -> bool:
-        """False when the loop that watches the workers has died: the service is not healthy then."""
+        """False when the loop that watches the workers has died."""
         return self._watch is not None and not self._watch.done()
 
     def journalling(self) -> bool:
-        """False when a worker cannot journal: what arrives there waits at the server."""
+        """False when a worker cannot journal: messages for it wait at the server."""
         return not any(
             worker.pulse is not None and worker.pulse.journal_failing for worker in self.fleet.workers.values()
         )
 
-    # --- the port ---
+    # --- SessionLifecycle, SessionAccounts, MessageSending ---
 
     async def start_session(self, session: str, *, jid: str | None, proxy: str | None, canary: bool = False) -> int:
         entry = self._placement.entry(session)
@@ -125,11 +122,11 @@ class WorkerPool:
     async def recycle_worker_of(self, session: str) -> None:
         entry = self._placement.running(session)
         if not entry.is_between:  # on its way into another worker already
-            await self._rescue.recycle(self._placement.worker_of(session), ASKED)
+            await self._recovery.recycle(self._placement.worker_of(session), ASKED)
 
     def may_recycle_worker_of(self, session: str) -> bool:
         entry = self._placement.entries.get(session)
-        return entry is None or entry.is_between or self._rescue.may_recycle(self._placement.worker_of(session))
+        return entry is None or entry.is_between or self._recovery.may_recycle(self._placement.worker_of(session))
 
     async def move_session(self, session: str) -> None:
         entry = self._placement.entry(session)
@@ -153,7 +150,7 @@ class WorkerPool:
                     if entry.unclaimed is not None:
                         await self._stop(entry, quietly=True)
 
-    # --- the client version (ClientVersionPool) ---
+    # --- ClientVersionPool ---
 
     def announce(self, build: int, library: Path | None) -> None:
         self.fleet.client = ClientChoice(build, library)
@@ -164,7 +161,7 @@ class WorkerPool:
         login_gate.close_for(self._policy.run_dir, builds)
 
     def allow_one_login(self, build: int) -> None:
-        login_gate.LoginGate(self._policy.run_dir, build, self._clock).allow_one_more()
+        login_gate.LoginGate(self._policy.run_dir, build, self._clock).attempt().allow_one_more()
 
     def build_of(self, session: str) -> int | None:
         entry = self._placement.entries.get(session)
@@ -177,14 +174,6 @@ class WorkerPool:
     def copies_failed(self) -> bool:
         return any(worker.ready and not worker.announces_as_ordered for worker in self.fleet.workers.values())
 
-    def workers(self) -> list[WorkerFigures]:
-        """What each living worker costs, by its last pulse."""
-        return [WorkerFigures.of(worker) for worker in self.fleet.workers.values()]
-
-    def on_replaced(self, listener: Callable[[str], None]) -> None:
-        """``listener(reason)`` whenever a worker was replaced: crash, wedged, memory, descriptors, asked, stop failed."""
-        self.fleet.on_replaced.append(listener)
-
     def journals_in_use(self) -> set[str]:
         return self.fleet.journals_in_use()
 
@@ -193,17 +182,22 @@ class WorkerPool:
         frame, inbound = self._frames.get(session, (None, None))
         return _age_ms(frame, now), _age_ms(inbound, now)
 
-    def on_signal(self, listener: Callable[[EngineSignal], None]) -> None:
-        self._listeners.signals.append(listener)
-
-    def on_journal(self, listener: Callable[[str, int], None]) -> None:
-        self._listeners.journals.append(listener)
+    def _emit(self, entry: SessionEntry, kind: str, data: dict[str, Any]) -> None:
+        """Reports a signal of the session's present incarnation."""
+        if self._placement.closing:
+            return  # what the end of the service does to sessions is no change of them
+        try:
+            signal = Signal(SignalKind(kind), data)
+        except ValueError:
+            log.warning("An engine gave an unknown signal", event_name="engine.unknown_signal", kind=kind)
+            return
+        self.signals(entry.session, entry.incarnation, signal)
 
     async def _command(self, session: str, op: str, args: dict[str, Any]) -> Any:
         return await self._placement.worker_of(session).command(op, session, args)
 
     async def _stop(self, entry: SessionEntry, *, quietly: bool) -> None:
-        # Quietly: the end of an old incarnation is no news when a new one follows at once.
+        # Quietly: the end of an old incarnation is not reported when a new one follows at once.
         entry.moving = quietly
         worker = entry.worker
         if not await self._placement.stop(entry) and worker is not None:
@@ -213,41 +207,38 @@ class WorkerPool:
     def _claim(self, entry: SessionEntry, snapshot: SessionSnapshot, jid: str | None, proxy: str | None) -> int:
         entry.unclaimed = None
         entry.jid, entry.proxy = snapshot.jid or jid, proxy
-        for kind, data in story(snapshot, known_jid=jid):
-            self._listeners.signal(entry, kind, data)
+        for kind, data in catch_up_signals(snapshot, known_jid=jid):
+            self._emit(entry, kind, data)
         return entry.incarnation
 
     def _begin_recycle(self, worker: WorkerHandle, reason: str) -> None:
-        spawn(self._rescue.recycle(worker, reason), name="engines.recycle")
+        spawn(self._recovery.recycle(worker, reason), name="engines.recycle")
 
-    # --- what workers say (WorkerListener) ---
+    # --- WorkerListener ---
 
-    def signalled(self, worker: WorkerHandle, told: Signal) -> None:
-        entry = self._placement.entries.get(told.session)
-        if entry is None or entry.worker is not worker or told.incarnation != entry.incarnation:
+    def signalled(self, worker: WorkerHandle, frame: SignalFrame) -> None:
+        entry = self._placement.entries.get(frame.session)
+        if entry is None or entry.worker is not worker or frame.incarnation != entry.incarnation:
             return
-        entry.last_seq = max(entry.last_seq, told.seq)
-        if told.kind == SignalKind.PAIRED:
-            entry.jid = told.data.get("jid")
-        if told.kind in HEARD:
-            self._frames[told.session] = (self._clock.monotonic(), self._frames.get(told.session, (None, None))[1])
-        if told.kind not in PASSING:
-            entry.finished = told.kind in FINAL
+        entry.last_seq = max(entry.last_seq, frame.seq)
+        if frame.kind == SignalKind.PAIRED:
+            entry.jid = frame.data.get("jid")
+        if frame.kind in FRAME_SIGNALS:
+            self._frames[frame.session] = (self._clock.monotonic(), self._frames.get(frame.session, (None, None))[1])
+        if frame.kind not in PASSING:
+            entry.finished = frame.kind in FINAL
             if entry.unclaimed is not None:
                 entry.unclaimed = msgspec.structs.replace(
-                    entry.unclaimed, last_signal=told.kind, last_signal_data=told.data, jid=entry.jid
+                    entry.unclaimed, last_signal=frame.kind, last_signal_data=frame.data, jid=entry.jid
                 )
         if entry.unclaimed is not None or entry.moving:
             return
-        if worker.pairing and entry.jid is not None and told.kind == SignalKind.CONNECTED:
-            # Paired and logged in: from here on it belongs in a worker that stays.
+        if worker.pairing and entry.jid is not None and frame.kind == SignalKind.CONNECTED:
+            # Paired and logged in: move it to a worker that stays.
             entry.moving = True
-            spawn(self._rescue.move_all(worker, "paired"), name="engines.handover")
+            spawn(self._recovery.move_all(worker, "paired"), name="engines.handover")
         else:
-            self._listeners.signal(entry, told.kind, told.data, at_ms=told.at_ms)
-
-    def journal_grew(self, worker: WorkerHandle, name: str, end: int) -> None:
-        self._listeners.journal(name, end)
+            self._emit(entry, frame.kind, frame.data)
 
     def pulsed(self, worker: WorkerHandle, pulse: WorkerPulse) -> None:
         now = self._clock.monotonic()
@@ -257,44 +248,45 @@ class WorkerPool:
                 self._frames[session] = (_at(frame_ms, now), _at(inbound_ms, now))
 
     def greeted(self, worker: WorkerHandle, snapshot: Snapshot, *, first: bool) -> None:
-        for told in snapshot.sessions:
-            entry = self._placement.entries.get(told.session)
+        for running in snapshot.sessions:
+            entry = self._placement.entries.get(running.session)
             if entry is not None and entry.worker is worker:
-                if told.incarnation == entry.incarnation and told.last_seq > entry.last_seq:
-                    self._catch_up(entry, told)
+                if running.incarnation == entry.incarnation and running.last_seq > entry.last_seq:
+                    self._catch_up(entry, running)
             elif first and (entry is None or not entry.wanted):
-                self._take_in(worker, told)
+                self._take_in(worker, running)
             else:
                 # Stopped or moved while the connection was away.
-                spawn(self._placement.stop_stray(worker, told.session), name="engines.stray")
+                spawn(self._placement.stop_stray(worker, running.session), name="engines.stray")
         if not first:
-            there = {told.session for told in snapshot.sessions}
+            there = {running.session for running in snapshot.sessions}
             missing = [entry for entry in self._placement.entries_in(worker) if entry.session not in there]
             if missing:
-                spawn(self._rescue.after_reconnect(missing, worker), name="engines.restore")
+                spawn(self._recovery.after_reconnect(missing, worker), name="engines.restore")
 
-    def _take_in(self, worker: WorkerHandle, told: SessionSnapshot) -> None:
-        entry = self._placement.entry(told.session)
+    def _take_in(self, worker: WorkerHandle, running: SessionSnapshot) -> None:
+        entry = self._placement.entry(running.session)
         entry.place(worker)
-        entry.wanted, entry.unclaimed, entry.jid = True, told, told.jid
-        entry.incarnation, entry.last_seq, entry.finished = told.incarnation, told.last_seq, told.last_signal in FINAL
+        entry.wanted, entry.unclaimed, entry.jid = True, running, running.jid
+        entry.incarnation, entry.last_seq = running.incarnation, running.last_seq
+        entry.finished = running.last_signal in FINAL
 
-    def _catch_up(self, entry: SessionEntry, told: SessionSnapshot) -> None:
-        known_jid, entry.jid = entry.jid, told.jid or entry.jid
-        entry.last_seq, entry.finished = told.last_seq, told.last_signal in FINAL
+    def _catch_up(self, entry: SessionEntry, running: SessionSnapshot) -> None:
+        known_jid, entry.jid = entry.jid, running.jid or entry.jid
+        entry.last_seq, entry.finished = running.last_seq, running.last_signal in FINAL
         if entry.unclaimed is not None:
-            entry.unclaimed = told
+            entry.unclaimed = running
         elif not entry.moving:
-            for kind, data in story(told, known_jid=known_jid)[1:]:
-                self._listeners.signal(entry, kind, data)
+            for kind, data in catch_up_signals(running, known_jid=known_jid)[1:]:
+                self._emit(entry, kind, data)
 
     def lost(self, worker: WorkerHandle) -> None:
         entries = self._placement.entries_in(worker)
-        lived_s = self._clock.monotonic() - worker.born
-        reason = self.fleet.bury(worker)
-        # What it journalled and could not tell any more.
+        lived_s = self._clock.monotonic() - worker.started_at
+        reason = self.fleet.remove(worker)
+        # What it journaled and could not report any more.
         for name, size in self.fleet.journals(worker.id):
-            self._listeners.journal(name, size)
+            self.journals(name, size)
         to_restore = []
         for entry in entries:
             if entry.finished or entry.unclaimed is not None or not entry.wanted:
@@ -306,7 +298,7 @@ class WorkerPool:
             crashes = 0
             if reason not in ORDERLY:
                 crashes = worker.crashes + 1 if lived_s < self._policy.healthy_after_s else 1
-            spawn(self._rescue.after_death(to_restore, worker, crashes=crashes), name="engines.restore")
+            spawn(self._recovery.after_death(to_restore, worker, crashes=crashes), name="engines.restore")
 
 
 def _age_ms(at: float | None, now: float) -> int | None:

@@ -1,4 +1,4 @@
-"""Which session runs where: plain records that the pool keeps, without any I/O."""
+"""Which session runs where: the records of the pool. No I/O."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bot_service.domain.signals import SignalKind
 from bot_service.engines.pool.worker_handle import WorkerHandle
 from bot_service.engines.wire.protocol import SessionSnapshot
 
-# After these the engine does nothing more for the session until it is started again, and nor does the pool.
+# After these neither engine nor pool does anything for the session until its next start.
 FINAL = frozenset(
     {
         SignalKind.QR_EXHAUSTED,
@@ -29,7 +29,7 @@ _ONLINE = frozenset({SignalKind.CONNECTED, SignalKind.OFFLINE_SYNC_COMPLETED, Si
 
 @dataclass(slots=True)
 class SessionEntry:
-    """One session. ``wanted``: it is to run. ``lock`` serialises what changes its place."""
+    """One session. ``wanted``: it is to run. ``lock`` serializes changes of its place."""
 
     session: str
     jid: str | None = None
@@ -41,21 +41,21 @@ class SessionEntry:
     finished: bool = False
     last_seq: int = 0
     unclaimed: SessionSnapshot | None = None
-    """Set for a session that a worker kept running and nobody has asked for yet."""
+    """Set for a session that a worker kept running and no start has claimed yet."""
     last_worker: str | None = None
     avoid: str | None = None
     """The worker in which the next start must not happen."""
     recycled_at: float | None = None
-    """When its worker was last replaced because somebody asked for it; monotonic seconds."""
+    """When its worker was last replaced on request; monotonic seconds."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def is_between(self) -> bool:
-        """In no worker now, or leaving one: whatever was asked of its worker, it gets another one."""
+        """In no worker now, or leaving one: it gets another worker anyway."""
         return self.worker is None or self.moving or self.worker.is_lost
 
     def place(self, worker: WorkerHandle | None) -> None:
-        """Leave the worker it is in and enter ``worker``."""
+        """Leaves its worker and enters ``worker``."""
         if self.worker is not None:
             self.worker.sessions.discard(self.session)
         self.worker = worker
@@ -64,21 +64,23 @@ class SessionEntry:
             self.last_worker = worker.id
 
 
-def story(snapshot: SessionSnapshot, *, known_jid: str | None) -> list[tuple[str, dict[str, object]]]:
-    """The signals that tell a listener who missed everything where the session stands now, in order. ``earlier`` marks a
-    connection that was made at another time."""
-    told: list[tuple[str, dict[str, object]]] = [(SignalKind.STARTED.value, {})]
+def catch_up_signals(snapshot: SessionSnapshot, *, known_jid: str | None) -> list[tuple[str, dict[str, object]]]:
+    """The signals that bring a new listener to the present state, in order.
+
+    ``earlier`` marks a connection that was made before.
+    """
+    signals: list[tuple[str, dict[str, object]]] = [(SignalKind.STARTED.value, {})]
     if snapshot.jid is not None and snapshot.jid != known_jid:
-        told.append((SignalKind.PAIRED.value, {"jid": snapshot.jid, "lid": None, "pushName": None}))
+        signals.append((SignalKind.PAIRED.value, {"jid": snapshot.jid, "lid": None, "pushName": None}))
     last = snapshot.last_signal
     if last in (SignalKind.STARTED, SignalKind.PAIRED):
-        return told
+        return signals
     if last in _ONLINE and last != SignalKind.CONNECTED:
-        told.append((SignalKind.CONNECTED.value, {"earlier": True}))
+        signals.append((SignalKind.CONNECTED.value, {"earlier": True}))
     if last == SignalKind.KEEPALIVE_RESTORED:
         last, data = SignalKind.OFFLINE_SYNC_COMPLETED.value, {"count": 0}
     else:
         data = snapshot.last_signal_data
     earlier = {"earlier": True} if last == SignalKind.CONNECTED else {}
-    told.append((last, {**data, **earlier}))
-    return told
+    signals.append((last, {**data, **earlier}))
+    return signals

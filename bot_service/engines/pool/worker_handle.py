@@ -1,4 +1,4 @@
-"""The API process's end of one worker: its process, its connection, the answers that are awaited, what it costs."""
+"""The API process's end of one worker: its process, connection, pending commands and resources."""
 
 from __future__ import annotations
 
@@ -15,10 +15,21 @@ from bot_service.engines.wire import worker_records
 from bot_service.engines.wire.frames import up_decoder
 from bot_service.engines.wire.journal_file import started_ms
 from bot_service.engines.wire.link import Link, LinkClosed, connect
-from bot_service.engines.wire.protocol import Command, Hello, JournalAdvanced, Reply, Signal, Snapshot, Up, WorkerPulse
-from bot_service.engines.worker.commands import DEFAULT_LIMIT_S, TIME_LIMITS_S
+from bot_service.engines.wire.protocol import (
+    DEFAULT_LIMIT_S,
+    TIME_LIMITS_S,
+    CommandFrame,
+    Hello,
+    JournalAdvanced,
+    Reply,
+    SignalFrame,
+    Snapshot,
+    Up,
+    WorkerPulse,
+)
 from shared import logs
 from shared.clock import Clock
+from shared.hooks import Hook
 
 log = logs.get(__name__)
 
@@ -27,47 +38,15 @@ RECONNECT_S = 0.05
 
 
 class WorkerListener(Protocol):
-    """Who is told what a worker says. Every call is short and does not wait."""
+    """The pool. Every call is short and does not wait."""
 
-    def signalled(self, worker: WorkerHandle, told: Signal) -> None: ...
-
-    def journal_grew(self, worker: WorkerHandle, name: str, end: int) -> None: ...
+    def signalled(self, worker: WorkerHandle, frame: SignalFrame) -> None: ...
 
     def greeted(self, worker: WorkerHandle, snapshot: Snapshot, *, first: bool) -> None: ...
 
     def pulsed(self, worker: WorkerHandle, pulse: WorkerPulse) -> None: ...
 
     def lost(self, worker: WorkerHandle) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerFigures:
-    """One worker for metrics and people; zeros before its first pulse."""
-
-    id: str
-    pid: int | None
-    pairing: bool
-    leaving: str | None
-    sessions: int
-    rss_bytes: int
-    descriptors: int
-    threads: int
-    loop_lag_ms: int
-
-    @classmethod
-    def of(cls, worker: WorkerHandle) -> WorkerFigures:
-        pulse = worker.pulse or WorkerPulse(rss_bytes=0, descriptors=0, threads=0, loop_lag_ms=0, sessions=0)
-        return cls(
-            id=worker.id,
-            pid=worker.process.pid if worker.process is not None else None,
-            pairing=worker.pairing,
-            leaving=worker.leaving,
-            sessions=len(worker.sessions),
-            rss_bytes=pulse.rss_bytes,
-            descriptors=pulse.descriptors,
-            threads=pulse.threads,
-            loop_lag_ms=pulse.loop_lag_ms,
-        )
 
 
 @dataclass(slots=True)
@@ -77,7 +56,10 @@ class _Waiting:
 
 
 class WorkerHandle:
-    """One worker. ``process`` comes from ``spawn()``, awaited when :meth:`open` has started the handle's life."""
+    """One worker. :meth:`open` begins with ``spawn()``, which gives its ``process``.
+
+    ``journals(file name, end byte)`` is called whenever its journal grew.
+    """
 
     def __init__(
         self,
@@ -85,6 +67,7 @@ class WorkerHandle:
         policy: PoolPolicy,
         clock: Clock,
         listener: WorkerListener,
+        journals: Hook[[str, int]],
         *,
         boot_id: str,
         capacity: int,
@@ -93,19 +76,20 @@ class WorkerHandle:
     ) -> None:
         self.id, self.capacity, self.pairing = worker_id, capacity, pairing
         self.client_build = client_build
-        """What its engine announces to WhatsApp: as ordered, and as it is once the worker has said so. 0 when unknown."""
+        """What its engine announces: as ordered, then as the worker reports. 0 when unknown."""
         self.ordered_build = client_build
         self.sessions: set[str] = set()
         self.crashes = 0
         self.leaving: str | None = None
-        """Why no session is placed here any more; None for a worker in good standing."""
+        """Why no session is placed here any more; None while sessions may be."""
         self.pulse: WorkerPulse | None = None
         self.journal_file: str | None = None
         self.process: WorkerProcess | None = None
         self.is_lost = False
         self.starts = asyncio.Semaphore(policy.row.start_concurrency)
-        self._policy, self._clock, self._listener, self._boot_id = policy, clock, listener, boot_id
-        self.born = self.last_heard = clock.monotonic()
+        self._policy, self._clock, self._boot_id = policy, clock, boot_id
+        self._listener, self._journals = listener, journals
+        self.started_at = self.last_frame_at = clock.monotonic()
         self._link: Link[Up] | None = None
         self._ids = itertools.count(1)
         self._waiting: dict[int, _Waiting] = {}
@@ -115,12 +99,17 @@ class WorkerHandle:
         self._task: asyncio.Task[None] | None = None
 
     def open(self, spawn: Callable[[], Any]) -> None:
-        """Begin its life with the process that awaiting ``spawn()`` gives."""
-        self._task = asyncio.create_task(self._live(spawn), name=f"worker.{self.id}")
+        """Begins with the process that awaiting ``spawn()`` gives."""
+        self._task = asyncio.create_task(self._run(spawn), name=f"worker.{self.id}")
 
     @property
     def ready(self) -> bool:
         return self._link is not None and self._greeted and not self.is_lost
+
+    @property
+    def rss_bytes(self) -> int:
+        """Resident memory by its last pulse; 0 before the first one."""
+        return self.pulse.rss_bytes if self.pulse is not None else 0
 
     @property
     def announces_as_ordered(self) -> bool:
@@ -133,7 +122,10 @@ class WorkerHandle:
         return 0 if self.leaving or self.is_lost else self.capacity - len(self.sessions)
 
     async def command(self, op: str, session: str | None = None, args: dict[str, Any] | None = None) -> Any:
-        """The worker's answer to ``op``. Raises :class:`EngineError`; ``worker_lost`` when the outcome is unknown."""
+        """The worker's answer to ``op``.
+
+        Raises :class:`EngineError`; ``worker_lost`` when the outcome is unknown.
+        """
         limit = TIME_LIMITS_S.get(op, DEFAULT_LIMIT_S) + ANSWER_MARGIN_S
         number = next(self._ids)
         try:
@@ -141,7 +133,7 @@ class WorkerHandle:
                 link = await self._usable_link()
                 waiting = _Waiting(asyncio.get_running_loop().create_future(), link)
                 self._waiting[number] = waiting
-                await link.send(Command(number, op, session, args or {}))
+                await link.send(CommandFrame(number, op, session, args or {}))
                 reply = await waiting.future
         except LinkClosed:
             raise EngineError("worker_lost", "the connection to the worker ended", retryable=True) from None
@@ -154,7 +146,7 @@ class WorkerHandle:
         return reply.value
 
     async def greeted_within(self, timeout_s: float) -> bool:
-        """Whether the worker has told its snapshot by then."""
+        """Whether its snapshot came within ``timeout_s``."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self._ready.wait()
@@ -163,7 +155,7 @@ class WorkerHandle:
         return not self.is_lost
 
     async def gone(self, timeout_s: float) -> bool:
-        """Whether the process has ended and everything it said has been heard, within ``timeout_s``."""
+        """Whether the process ended, and its last frames were read, within ``timeout_s``."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self._gone.wait()
@@ -180,7 +172,7 @@ class WorkerHandle:
             self.process.terminate()
 
     async def detach(self) -> None:
-        """Let go of the worker without ending it."""
+        """Disconnects from the worker without ending it."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -194,18 +186,18 @@ class WorkerHandle:
                 return self._link
             self._ready.clear()
 
-    async def _live(self, spawn: Callable[[], Any]) -> None:
+    async def _run(self, spawn: Callable[[], Any]) -> None:
         try:
             self.process = await spawn()
-            self.born = self.last_heard = self._clock.monotonic()
+            self.started_at = self.last_frame_at = self._clock.monotonic()
             if self.leaving is not None:
-                # It was given up while it was being started.
+                # It was given up while it started.
                 self.process.terminate()
-            await self._talk_until_it_ends(self.process)
+            await self._read_until_it_ends(self.process)
         except OSError as error:
             log.error("An engine worker cannot be started", event_name="worker.spawn.failed", reason=str(error))
         except Exception:
-            # Whatever it was, a worker that nobody listens to must not run on.
+            # A worker without a reader must not run on.
             log.exception("Listening to an engine worker failed", event_name="worker.listen.failed", worker=self.id)
             self.kill()
         finally:
@@ -216,7 +208,7 @@ class WorkerHandle:
         self._listener.lost(self)
         self._gone.set()
 
-    async def _talk_until_it_ends(self, process: WorkerProcess) -> None:
+    async def _read_until_it_ends(self, process: WorkerProcess) -> None:
         ended = asyncio.create_task(process.ended(), name=f"worker.{self.id}.ended")
         try:
             while not ended.done():
@@ -227,7 +219,7 @@ class WorkerHandle:
                     await asyncio.wait({ended}, timeout=RECONNECT_S)
                     continue
                 try:
-                    await self._talk(link)
+                    await self._read(link)
                 finally:
                     await link.close()
                     self._fail_waiting(link)
@@ -235,19 +227,19 @@ class WorkerHandle:
         finally:
             ended.cancel()
 
-    async def _talk(self, link: Link[Up]) -> None:
+    async def _read(self, link: Link[Up]) -> None:
         link.offer(Hello(self._boot_id))
         async for frame in link.frames():
-            self.last_heard = self._clock.monotonic()
+            self.last_frame_at = self._clock.monotonic()
             if isinstance(frame, Reply):
                 waiting = self._waiting.get(frame.id)
                 if waiting is not None and not waiting.future.done():
                     waiting.future.set_result(frame)
-            elif isinstance(frame, Signal):
+            elif isinstance(frame, SignalFrame):
                 self._listener.signalled(self, frame)
             elif isinstance(frame, JournalAdvanced):
                 self._note_journal(frame.file)
-                self._listener.journal_grew(self, frame.file, frame.end)
+                self._journals(frame.file, frame.end)
             elif isinstance(frame, WorkerPulse):
                 self.pulse = frame
                 self._listener.pulsed(self, frame)
@@ -260,7 +252,7 @@ class WorkerHandle:
         self.client_build = snapshot.client_build
         self._note_journal(snapshot.journal_file)
         self._listener.greeted(self, snapshot, first=first)
-        self._listener.journal_grew(self, snapshot.journal_file, snapshot.journal_end)
+        self._journals(snapshot.journal_file, snapshot.journal_end)
         self._ready.set()
 
     def _note_journal(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""A worker as an operating system process: started by us or found running; watched, ended, and its last words read."""
+"""A worker as an operating system process: started or found running, watched, ended."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pathlib import Path
 
 from bot_service.engines import procfs
 from bot_service.engines.pool.policy import ClientChoice, PoolPolicy
-from bot_service.engines.pool.scheduling_priority import give_way
-from bot_service.engines.wire import worker_records
+from bot_service.engines.pool.scheduling_priority import lower_priority
+from bot_service.engines.wire import worker_options, worker_records
 from shared.redact import redact_text
 
 POLL_S = 0.2
-LAST_WORDS_BYTES = 4096
+LAST_OUTPUT_BYTES = 4096
 
 
 class WorkerProcess:
-    """``pid`` and ``start_ticks`` name one process for good: a signal never hits another that got the same pid."""
+    """``pid`` and ``start_ticks`` identify it: a signal never hits another with its old pid."""
 
     def __init__(self, pid: int, start_ticks: int, child: subprocess.Popen[bytes] | None = None) -> None:
         self.pid, self.start_ticks = pid, start_ticks
@@ -30,20 +30,23 @@ class WorkerProcess:
     async def spawn(
         cls, policy: PoolPolicy, worker_id: str, *, pairing: bool, client: ClientChoice | None = None
     ) -> WorkerProcess:
-        """Start a worker in a session of its own, so that it outlives this process. Raises ``OSError``."""
+        """Starts a worker in a process session of its own, so that it outlives this process.
+
+        Raises ``OSError``.
+        """
         return await asyncio.to_thread(cls._spawn, policy, worker_id, pairing, client)
 
     @classmethod
     def _spawn(cls, policy: PoolPolicy, worker_id: str, pairing: bool, client: ClientChoice | None) -> WorkerProcess:
         with worker_records.stderr_path(policy.run_dir, worker_id).open("wb") as errors:
             child = subprocess.Popen(
-                policy.arguments(worker_id, pairing=pairing, client=client),
+                [*policy.command, worker_options.encode(policy.worker(worker_id, pairing=pairing, client=client))],
                 stdin=subprocess.DEVNULL,
                 stderr=errors,
                 env=policy.environment,
                 start_new_session=True,
             )
-        give_way(child.pid)
+        lower_priority(child.pid)
         return cls(child.pid, procfs.start_ticks(child.pid), child)
 
     def running(self) -> bool:
@@ -53,15 +56,15 @@ class WorkerProcess:
 
     @property
     def exit_code(self) -> int | None:
-        """Known only for a process that we started; minus the signal's number when a signal ended it."""
+        """Known only for a child process; minus the signal's number when a signal ended it."""
         return self._child.poll() if self._child is not None else None
 
     async def ended(self) -> None:
-        """Return when the process is gone."""
+        """Returns when the process has ended."""
         try:
             fd = os.pidfd_open(self.pid)
         except OSError:
-            # No such call on this system, or the process is gone already.
+            # No such call on this system, or the process has ended.
             while self.running():  # noqa: ASYNC110
                 await asyncio.sleep(POLL_S)
             return
@@ -69,7 +72,7 @@ class WorkerProcess:
         loop = asyncio.get_running_loop()
         loop.add_reader(fd, gone.set)
         try:
-            # A process id that was given away meanwhile is noticed here.
+            # The check also notices that another process got the same id.
             while self.running():
                 await gone.wait()
                 if self.running():
@@ -79,11 +82,11 @@ class WorkerProcess:
             os.close(fd)
 
     def terminate(self) -> None:
-        """Ask it to close its sessions and end."""
+        """Asks it to close its sessions and end."""
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it whatever it does, even when it is stopped."""
+        """Ends it in any state, even when it is stopped."""
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: int) -> None:
@@ -92,11 +95,11 @@ class WorkerProcess:
                 os.kill(self.pid, number)
 
 
-def last_words(path: Path) -> str:
+def last_output(path: Path) -> str:
     """The end of a worker's standard error without secrets; empty when there is none."""
     try:
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - LAST_WORDS_BYTES))
+            file.seek(max(0, path.stat().st_size - LAST_OUTPUT_BYTES))
             return redact_text(file.read().decode(errors="replace")).strip()
     except OSError:
         return ""

@@ -1,1 +1,1 @@
-"""An engine without WhatsApp: pairs, receives, sends and fails on command; scripted by seed and clock."""
+"""An engine without WhatsApp: pairs, receives, sends and fails on command, by seed and clock."""

@@ -29,7 +29,7 @@ def replaced(session: SimulatedSession, args: Arguments) -> Result:
 
 
 def ban(session: SimulatedSession, args: Arguments) -> Result:
-    """The account is banned for good."""
+    """The account is banned permanently."""
     args.end()
     session.set_condition("banned")
     session.end(SignalKind.BANNED, code=406)
@@ -47,7 +47,7 @@ def temp_ban(session: SimulatedSession, args: Arguments) -> Result:
 
 
 def outdated(session: SimulatedSession, args: Arguments) -> Result:
-    """The server does not accept this version of the client any more."""
+    """The server refuses this client version."""
     code = args.whole("code", 405, 400, 499)
     until_ms = args.until_ms(session.world.now_ms())
     args.end()
@@ -79,12 +79,12 @@ def timelock(session: SimulatedSession, args: Arguments) -> Result:
     until_ms = session.world.now_ms() + args.whole("seconds", 3600, 1, 366 * 86_400) * 1000
     args.end()
     session.set_condition("timelock", untilMs=until_ms)
-    session.tell(SignalKind.TIMELOCK, untilMs=until_ms)
+    session.report(SignalKind.TIMELOCK, untilMs=until_ms)
     return {"untilMs": until_ms}
 
 
 def reject_sends(session: SimulatedSession, args: Arguments) -> Result:
-    """The server refuses every message that goes out with ``code``, for ``seconds`` or until ``heal``."""
+    """The server refuses every send with ``code``, for ``seconds`` or until ``heal``."""
     code = args.whole("code", 479, 400, 599)
     until_ms = args.until_ms(session.world.now_ms())
     args.end()

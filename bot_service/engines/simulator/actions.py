@@ -1,4 +1,4 @@
-"""The table of everything ``POST /api/sessions/{id}/simulate`` can do, by name."""
+"""The actions of ``POST /api/sessions/{id}/simulate``, by name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Result = dict[str, Any] | None
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """``run(session, arguments)`` for actions of one session, ``run_process(world, arguments)`` for the whole worker."""
+    """``run`` for actions of one session, ``run_process`` for the whole worker."""
 
     run: Callable[[SimulatedSession, Arguments], Result] | None = None
     run_process: Callable[[World, Arguments], Result] | None = None
@@ -63,7 +63,7 @@ ACTIONS: dict[str, Action] = {
 
 
 async def run(world: World, session: SimulatedSession | None, name: str, given: dict[str, Any]) -> Result:
-    """Do one action. Raises :class:`EngineError` ``unknown_action``, ``invalid`` or what the action meets."""
+    """Runs one action. Raises :class:`EngineError` ``unknown_action``, ``invalid`` or its own."""
     action = ACTIONS.get(name)
     if action is None:
         raise EngineError("unknown_action", f"no action {name}; there are {', '.join(sorted(ACTIONS))}", field="action")

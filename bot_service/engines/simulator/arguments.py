@@ -1,4 +1,4 @@
-"""Reads the arguments of a simulator action: each by name, with its bounds; everything unknown is refused."""
+"""Reads the arguments of a simulator action by name and bounds; refuses unknown ones."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from bot_service.engines.port import EngineError
 
 
 class Arguments:
-    """One call's arguments. Raises :class:`EngineError` ``invalid`` with the name and what is accepted."""
+    """One call's arguments.
+
+    Raises :class:`EngineError` ``invalid`` with the name and what is accepted.
+    """
 
     def __init__(self, action: str, given: dict[str, Any]) -> None:
         self._action, self._left = action, dict(given)
 
     def whole(self, name: str, default: int, low: int, high: int) -> int:
         value = self._left.pop(name, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
-            raise self._wrong(name, f"a whole number from {low} to {high}")
-        if not low <= value <= high:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or value != int(value) or not low <= value <= high:
             raise self._wrong(name, f"a whole number from {low} to {high}")
         return int(value)
 
@@ -31,7 +33,7 @@ class Arguments:
         return float(value)
 
     def until_ms(self, now_ms: int, name: str = "seconds") -> int | None:
-        """The end, in ms since the epoch, of something that lasts ``name`` seconds; None when it has no end."""
+        """The end, in ms since the epoch, of ``name`` seconds; None without an end."""
         seconds = self.number(name, 0, 366 * 86_400)
         return None if seconds is None else now_ms + int(seconds * 1000)
 
@@ -66,7 +68,7 @@ class Arguments:
         return value
 
     def end(self) -> None:
-        """Everything was read; what is left over is an error of the caller."""
+        """All were read; the caller gave an unknown one otherwise."""
         if self._left:
             wrong = sorted(self._left)
             raise EngineError("invalid", f"{self._action} takes no argument {', '.join(wrong)}", field=wrong[0])

@@ -1,4 +1,4 @@
-"""The simulator as an engine: sessions by name, and the few clocks they share."""
+"""The simulator as an engine: sessions by name, and their shared timers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TYPING_STATES = ("composing", "recording", "paused")
 
 
 class SimulatorEngine:
-    """See :class:`bot_service.engines.port.Engine`. ``data_dir/simulator`` is the simulated world's memory."""
+    """``data_dir/simulator`` holds the state of the simulated world."""
 
     def __init__(
         self, sink: EngineSink, *, data_dir: Path, options: dict[str, str], clock: Clock | None = None
@@ -40,13 +40,13 @@ class SimulatorEngine:
             data_dir / "media",
         )
         self.sessions: dict[str, SimulatedSession] = {}
-        # Every session has a slot, and one slot after the other shows a sign of life: no timer per session.
+        # Sessions share slots, and one slot after the other gets a frame: no timer per session.
         self._slots: list[dict[str, SimulatedSession]] = [{} for _ in range(FRAME_SLOTS)]
         self._slot_of: dict[str, int] = {}
         self._next_slot = 0
         self._started = 0
         self._tick()
-        self._fetch_post()
+        self._fetch_letters()
 
     async def start(
         self, session: str, *, jid: str | None, proxy: str | None, pairing: bool, canary: bool = False
@@ -87,7 +87,7 @@ class SimulatorEngine:
 
     async def mark_read(self, session: str, chat: str, sender: str, message_ids: list[str]) -> None:
         simulated = self._session(session)
-        simulated.demand_online()
+        simulated.require_online()
         simulated.marks.append({"chat": chat, "sender": sender, "messageIds": message_ids})
         del simulated.marks[:-100]
 
@@ -95,7 +95,7 @@ class SimulatorEngine:
         if state not in TYPING_STATES:
             raise EngineError("invalid", f"the state is one of {', '.join(TYPING_STATES)}")
         simulated = self._session(session)
-        simulated.demand_online()
+        simulated.require_online()
         simulated.typing_state = state
 
     async def simulate(self, session: str | None, action: str, args: dict[str, Any]) -> Any:
@@ -126,11 +126,11 @@ class SimulatorEngine:
         self._next_slot = (self._next_slot + 1) % FRAME_SLOTS
         self.world.timers.after(self.world.options.frame_ms / 1000 / FRAME_SLOTS, self._tick)
 
-    def _fetch_post(self) -> None:
+    def _fetch_letters(self) -> None:
         for receiver, path in self.world.files.letters():
             simulated = self.sessions.get(receiver)
             if simulated is not None:
                 held = msgspec.msgpack.decode(path.read_bytes(), type=Held)
                 simulated.hold([held])
                 path.unlink(missing_ok=True)
-        self.world.timers.after(self.world.options.post_ms / 1000, self._fetch_post)
+        self.world.timers.after(self.world.options.post_ms / 1000, self._fetch_letters)

@@ -1,4 +1,4 @@
-"""Faults of the link between a session and the server, and their cure."""
+"""Faults of the link between a session and the server, and their end."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def offline(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
 
 
 def silence(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
-    """One-way silence: the link is alive, pings are answered, sends are taken, and nothing is handed over.
+    """One-way silence: the link is alive and takes sends, but nothing is delivered.
 
-    ``heals`` says what ends it: a reconnect, another worker process, one that is started after the fault (``fresh``), or
-    nothing but ``heal``; ``seconds`` limits it.
+    ``heals`` is what ends it: a reconnect, another worker process, one started after the fault
+    (``fresh``), or only the action ``heal``; ``seconds`` limits it.
     """
     heals = args.choice("heals", "reconnect", "reconnect", "worker", "fresh", "never")
     until_ms = args.until_ms(session.world.now_ms())
@@ -47,7 +47,7 @@ def silence(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
 
 
 def keepalive_timeout(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
-    """Pings are not answered any more. Without ``seconds`` the engine gives up after three minutes and reconnects."""
+    """Pings are not answered. Without ``seconds`` the engine reconnects after three minutes."""
     until_ms = args.until_ms(session.world.now_ms())
     args.end()
     if session.link is Link.ONLINE and not session.keepalive_dead:
@@ -62,9 +62,9 @@ def _miss(session: SimulatedSession, errors: int, last_ms: int) -> None:
     if not session.keepalive_dead:
         return
     options = session.world.options
-    session.tell(SignalKind.KEEPALIVE_TIMEOUT, errors=errors, lastSuccessMs=last_ms)
+    session.report(SignalKind.KEEPALIVE_TIMEOUT, errors=errors, lastSuccessMs=last_ms)
     if errors * options.keepalive_ms >= options.keepalive_give_up_ms:
-        # As the real library does it: a reconnect, and no word that the link was lost.
+        # As the real library: it reconnects without reporting the lost link.
         session.attempts = 0
         session.reconnect()
     else:
@@ -75,7 +75,7 @@ def _answer(session: SimulatedSession) -> None:
     if session.keepalive_dead:
         session.keepalive_dead = False
         session.world.sink.frame_seen(session.name)
-        session.tell(SignalKind.KEEPALIVE_RESTORED)
+        session.report(SignalKind.KEEPALIVE_RESTORED)
         session.pump()
 
 
@@ -86,7 +86,7 @@ def server_unavailable(session: SimulatedSession, args: Arguments) -> dict[str, 
     args.end()
     session.set_condition("unavailable", code=code, untilMs=until_ms)
     if session.link is Link.ONLINE:
-        session.tell(SignalKind.SERVER_UNAVAILABLE, code=code)
+        session.report(SignalKind.SERVER_UNAVAILABLE, code=code)
         session.attempts = 0
         session.reconnect()
     return {"untilMs": until_ms}
@@ -102,7 +102,7 @@ def stream_error(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
 
 
 def poison(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
-    """A stanza that kills the stream ``everySeconds`` after every login, ``times`` times or until ``heal``."""
+    """A stanza ends the stream ``everySeconds`` after each login, ``times`` or until ``heal``."""
     every_ms = int((args.number("everySeconds", 0.05, 86_400) or 30.0) * 1000)
     signature = args.text("signature", "ack") or ""
     times = args.whole("times", 0, 0, 1_000_000)
@@ -122,7 +122,7 @@ def pump_died(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
     args.end()
     if session.link is Link.ONLINE:
         session.set_link(Link.DEAF)
-        session.tell(SignalKind.PUMP_DIED, reason=reason)
+        session.report(SignalKind.PUMP_DIED, reason=reason)
     return {"reason": reason}
 
 
@@ -141,12 +141,12 @@ def undecryptable(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
     message_id = args.text("id", "3EB0UNDECRYPTABLE") or ""
     args.end()
     session.world.sink.frame_seen(session.name)
-    session.tell(SignalKind.UNDECRYPTABLE, chat=chat, messageId=message_id)
+    session.report(SignalKind.UNDECRYPTABLE, chat=chat, messageId=message_id)
     return {"messageId": message_id}
 
 
 def heal(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
-    """End every fault of this session that lasts; a link that ended stays ended until the next start."""
+    """Ends every lasting fault; an ended link stays ended until the next start."""
     args.end()
     ended = sorted(session.phone.conditions)
     if ended:

@@ -1,4 +1,4 @@
-"""Hands over what the simulated server holds for a phone: in order, when it is due, until it was journalled."""
+"""Delivers what the simulated server holds for a phone, in order, until it is journaled."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DELIVERIES_PER_TURN = 50
 
 
 def hold(session: SimulatedSession, messages: list[Held]) -> None:
-    """The server takes ``messages`` for this phone; they are handed over once they are due and the link stands."""
+    """The server takes ``messages``; they are delivered when they are due and the link is up."""
     try:
         session.queue.hold(messages)
     except OSError as error:
@@ -27,7 +27,7 @@ def hold(session: SimulatedSession, messages: list[Held]) -> None:
 
 
 def pump(session: SimulatedSession) -> None:
-    """Hand over what is due. A message that the worker cannot journal stays with the server and is offered again."""
+    """Delivers what is due. A message that the worker cannot journal is offered again."""
     if not session.receives:
         return
     slow = session.condition("slow")
@@ -39,14 +39,14 @@ def pump(session: SimulatedSession) -> None:
             if first is not None:
                 _pump_in(session, wait_ms)
             return
-        if not _hand_over(session, first):
+        if not _deliver(session, first):
             _pump_in(session, session.world.options.retry_ms)
             return
     _pump_in(session, slow["ms"] if slow else 0)
 
 
 def _pump_in(session: SimulatedSession, delay_ms: float) -> None:
-    # One appointment is enough, however many messages are held meanwhile.
+    # One timer is enough, however many messages are held.
     at = session.world.clock.monotonic() + delay_ms / 1000
     if session.pump_at is None or at < session.pump_at:
         session.pump_at = at
@@ -59,7 +59,7 @@ def _pump_now(session: SimulatedSession) -> None:
         pump(session)
 
 
-def _hand_over(session: SimulatedSession, held: Held) -> bool:
+def _deliver(session: SimulatedSession, held: Held) -> bool:
     try:
         session.world.sink.inbound(held.message)
     except EngineError as error:
@@ -68,10 +68,10 @@ def _hand_over(session: SimulatedSession, held: Held) -> bool:
     try:
         session.queue.acknowledge()
     except OSError as error:
-        # Journalled and not acknowledged: it comes a second time, marked as a duplicate by whoever reads it.
+        # Journaled and not acknowledged: it comes again, and the reader drops the duplicate.
         log.warning("A message stays unacknowledged", event_name="simulator.unacknowledged", reason=str(error))
         return False
-    session.heard.add(held.message.chat)
+    session.known_chats.add(held.message.chat)
     if session.syncing is not None:
         session.syncing += 1
     return True
@@ -80,4 +80,4 @@ def _hand_over(session: SimulatedSession, held: Held) -> bool:
 def _synced(session: SimulatedSession) -> None:
     if session.syncing is not None:
         count, session.syncing = session.syncing, None
-        session.tell(SignalKind.OFFLINE_SYNC_COMPLETED, count=count)
+        session.report(SignalKind.OFFLINE_SYNC_COMPLETED, count=count)

@@ -1,4 +1,4 @@
-"""How fast and how random a simulator is; every value can be set by an engine option of the same name."""
+"""The speed and randomness of a simulator; each value is an engine option of the same name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bot_service.engines.port import EngineError
 
 @dataclass(frozen=True, slots=True)
 class SimulatorOptions:
-    """Durations in milliseconds. ``auto_pair_ms`` >= 0 lets every phone scan its code by itself after that time."""
+    """Durations in milliseconds. ``auto_pair_ms`` >= 0: phones scan their code after that time."""
 
     seed: int = 1
     connect_ms: int = 80
@@ -28,7 +28,7 @@ class SimulatorOptions:
 
     @classmethod
     def read(cls, options: dict[str, str]) -> SimulatorOptions:
-        """From ``--option name=value``. Raises :class:`EngineError` ``invalid`` for an unknown name or no number."""
+        """Raises :class:`EngineError` ``invalid`` for an unknown name or no number."""
         known = {field.name for field in fields(cls)}
         values: dict[str, int] = {}
         for name, text in options.items():

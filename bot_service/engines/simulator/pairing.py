@@ -1,4 +1,4 @@
-"""Pairs a simulated phone: QR codes that rotate and run out, a pairing code, and what can go wrong while scanning."""
+"""Pairs a simulated phone: QR codes that rotate and expire, pairing codes, and failures."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from bot_service.engines.simulator.session import Link, SimulatedSession
 from bot_service.engines.simulator.world import digits_of
 
 PAIRING_CODE_MS = 160_000
-# Without letters and digits that people mix up, as on the real service.
+# Without easily confused letters and digits, as on the real service.
 CODE_ALPHABET = "123456789ABCDEFGHJKLMNPQRSTVWXYZ"
 
 
 def begin(session: SimulatedSession) -> None:
-    """Dial without an account and show the first code."""
+    """Dials without an account and shows the first code."""
     session.set_link(Link.CONNECTING)
-    session.tell(SignalKind.CONNECTING)
-    session.later(session.world.options.connect_ms, lambda: _dialled(session))
+    session.report(SignalKind.CONNECTING)
+    session.later(session.world.options.connect_ms, lambda: _dialed(session))
 
 
-def _dialled(session: SimulatedSession) -> None:
+def _dialed(session: SimulatedSession) -> None:
     if session.condition("offline"):
         session.end(SignalKind.CONNECT_ERROR, reason="no route to the server")
         return
@@ -41,13 +41,16 @@ def _show(session: SimulatedSession, index: int) -> None:
     chance = session.world.random_for(session.name, "qr", session.world.now_ms(), index)
     parts = [base64.b64encode(chance.randbytes(size)).decode() for size in (24, 32, 32, 32)]
     session.qr_code = "2@" + ",".join(parts)
-    session.tell(SignalKind.QR, code=session.qr_code, expiresInMs=life_ms, round=1, index=index)
+    session.report(SignalKind.QR, code=session.qr_code, expiresInMs=life_ms, round=1, index=index)
     session.world.sink.frame_seen(session.name)
     session.later(life_ms, lambda: _show(session, index + 1))
 
 
 def scan(session: SimulatedSession, *, number: str | None = None, push_name: str | None = None) -> dict[str, str]:
-    """The phone scans the code that is shown. Raises :class:`EngineError` ``invalid`` when none is."""
+    """The phone scans the code that is shown.
+
+    Raises :class:`EngineError` ``invalid`` when none is.
+    """
     if session.link is not Link.PAIRING:
         raise EngineError("not_pairing", "no code is shown to scan")
     chance = session.world.random_for(session.name, "number")
@@ -59,8 +62,8 @@ def scan(session: SimulatedSession, *, number: str | None = None, push_name: str
     phone.conditions.pop("loggedOut", None)
     session.world.files.register_number(digits, session.name)
     session.world.files.save_phone(session.name, phone)
-    session.tell(SignalKind.PAIRED, jid=phone.jid, lid=phone.lid, pushName=phone.push_name)
-    session.tell(SignalKind.PAIR_RESTART)
+    session.report(SignalKind.PAIRED, jid=phone.jid, lid=phone.lid, pushName=phone.push_name)
+    session.report(SignalKind.PAIR_RESTART)
     session.attempts = 0
     session.reconnect()
     return {"jid": phone.jid, "phone": digits}
@@ -75,15 +78,15 @@ def pairing_code(session: SimulatedSession, number: str) -> str:
     chance = session.world.random_for(session.name, "code", session.world.now_ms())
     letters = "".join(chance.choice(CODE_ALPHABET) for _ in range(8))
     session.pairing_code = f"{letters[:4]}-{letters[4:]}"
-    session.tell(SignalKind.PAIRING_CODE, code=session.pairing_code, expiresInMs=PAIRING_CODE_MS)
+    session.report(SignalKind.PAIRING_CODE, code=session.pairing_code, expiresInMs=PAIRING_CODE_MS)
     return session.pairing_code
 
 
 def enter_code(session: SimulatedSession, code: str, *, number: str | None = None) -> dict[str, str]:
-    """The person types ``code`` on the phone. A wrong one is told as the server tells it."""
+    """A person types ``code`` on the phone."""
     if session.pairing_code is None:
         raise EngineError("not_pairing", "no pairing code was asked for")
     if code.replace("-", "").upper() != session.pairing_code.replace("-", ""):
-        session.tell(SignalKind.PAIR_ERROR, reason="wrong pairing code")
+        session.report(SignalKind.PAIR_ERROR, reason="wrong pairing code")
         raise EngineError("invalid", "the code is wrong", field="code")
     return scan(session, number=number)

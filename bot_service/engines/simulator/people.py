@@ -1,4 +1,4 @@
-"""What people do in the simulated world: scan, type a code, write messages, read them, look at what they got."""
+"""What people do in the simulated world: scan, type a code, write messages, read them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bot_service.engines.simulator.world import World, digits_of, jid_of
 
 MAX_COUNT = 100_000
 DEFAULT_SENDER = "4915100000001"
-# A picture of one pixel, a page without text, a moment without sound: small, and of the kind they claim to be.
+# A picture of one pixel, an empty page, silence: small files of the right types.
 _PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
@@ -35,7 +35,7 @@ _TYPES = ("text", "image", "document", "audio", "video", "location", "contact", 
 
 
 def scan(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
-    """The phone scans the QR code that is shown, or fails to in one of the known ways."""
+    """The phone scans the QR code that is shown, or fails in one of the known ways."""
     number, push_name = args.text("phone"), args.text("pushName")
     outcome = args.choice("outcome", "paired", "paired", "noMultidevice", "passkey", "error")
     args.end()
@@ -44,9 +44,9 @@ def scan(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
     if session.qr_code is None:
         raise EngineError("not_pairing", "no code is shown to scan")
     if outcome == "noMultidevice":
-        session.tell(SignalKind.MULTIDEVICE_OFF)
+        session.report(SignalKind.MULTIDEVICE_OFF)
     elif outcome == "passkey":
-        session.tell(SignalKind.PASSKEY_REQUIRED)
+        session.report(SignalKind.PASSKEY_REQUIRED)
     else:
         session.end(SignalKind.PAIR_ERROR, reason="the server refused the pairing")
     return {"outcome": outcome}
@@ -60,8 +60,10 @@ def enter_code(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
 
 
 def message(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
-    """Somebody writes: ``count`` messages, ``rate`` of them a second or all at once. They are at the server when this
-    returns, on disk, and arrive when they are due and the link stands."""
+    """A person writes ``count`` messages, ``rate`` per second or all at once.
+
+    They are on the server's disk when this returns, and arrive when due and the link is up.
+    """
     count = args.whole("count", 1, 1, MAX_COUNT)
     rate = args.number("rate", 0.01, 100_000)
     kind = args.choice("type", "text", *_TYPES)
@@ -75,7 +77,7 @@ def message(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
 
 
 class _Maker:
-    """Makes the messages of one action; reads its arguments first, so that a wrong one makes none."""
+    """Makes the messages of one action; reads all arguments first."""
 
     def __init__(self, session: SimulatedSession, args: Arguments, kind: str) -> None:
         self._session = session
@@ -151,7 +153,7 @@ def receipt(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
 
 
 def receipts(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
-    """Whether receivers tell that messages were delivered and read."""
+    """Whether receivers send delivery and read receipts."""
     for kind in ("delivered", "read"):
         session.receipts[kind] = args.flag(kind, session.receipts[kind])
     args.end()
@@ -159,17 +161,17 @@ def receipts(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
 
 
 def presence(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
-    """Somebody comes online or types."""
+    """A person comes online or types."""
     sender = jid_of(args.text("from") or DEFAULT_SENDER)
     state = args.choice("state", "available", "available", "unavailable", "composing", "recording", "paused")
     args.end()
     session.world.sink.frame_seen(session.name)
-    session.tell(SignalKind.PRESENCE, **{"from": sender, "state": state})
+    session.report(SignalKind.PRESENCE, **{"from": sender, "state": state})
     return {"state": state}
 
 
 def inbox(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
-    """What the other side has got from this session: the last messages, read marks and typing state."""
+    """What the other side got: the last messages, read receipts and typing state."""
     args.end()
     return {
         "link": session.link.value,

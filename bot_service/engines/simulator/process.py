@@ -1,4 +1,4 @@
-"""Faults of the whole worker process; they happen a moment after the answer, so that the caller gets one."""
+"""Faults of the whole worker process; they happen just after the answer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def crash(world: World, args: Arguments) -> dict[str, Any]:
 
 
 def wedge(world: World, args: Arguments) -> dict[str, Any]:
-    """The process stands still: stopped whole, or only its event loop for ``seconds``."""
+    """The process hangs: stopped as a whole, or only its event loop for ``seconds``."""
     how = args.choice("how", "stop", "stop", "loop")
     seconds = args.number("seconds", 0.1, 3600) or 60.0
     args.end()
@@ -50,7 +50,7 @@ def leak(world: World, args: Arguments) -> dict[str, Any]:
 
 
 def disk_full(world: World, args: Arguments) -> dict[str, Any]:
-    """No file of this process can grow for ``seconds``: the kernel refuses the writes, as on a full disk."""
+    """No file of this process can grow for ``seconds``, as on a full disk."""
     seconds = args.number("seconds", 0.1, 3600) or 10.0
     args.end()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -1,4 +1,4 @@
-"""What a simulated server does with what goes out: takes it, tells receipts, and hands it on to other simulated phones."""
+"""The simulated server takes outgoing messages, sends receipts and delivers to other phones."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from bot_service.engines.simulator.world import digits_of, jid_of
 
 
 async def send(session: SimulatedSession, message: OutgoingMessage) -> Sent:
-    """Take one message. Raises :class:`EngineError` as the real server's refusals come."""
-    session.demand_online()
+    """Takes one message. Raises :class:`EngineError` like the real engine."""
+    session.require_online()
     if slow := session.condition("slow"):
         await asyncio.sleep(slow["ms"] / 1000)
-        session.demand_online()
+        session.require_online()
     chat = jid_of(message.to)
     if not digits_of(chat):
         raise EngineError("invalid", "the message has no receiver")
@@ -29,23 +29,23 @@ async def send(session: SimulatedSession, message: OutgoingMessage) -> Sent:
     if rejected := session.condition("rejectSends"):
         raise EngineError("rejected", f"the server refused the message with {rejected['code']}")
     if (lock := session.condition("timelock")) and not _knows(session, chat):
-        session.tell(SignalKind.TIMELOCK, untilMs=lock["untilMs"])
+        session.report(SignalKind.TIMELOCK, untilMs=lock["untilMs"])
         raise EngineError("timelocked", "new chats are locked for this account (463)")
     sent = Sent(message.id, session.world.now_ms())
     known = _remember(session, message)
     session.world.sink.frame_seen(session.name)
     if not known:
-        _hand_on(session, chat, message, sent.at_ms)
+        _deliver(session, chat, message, sent.at_ms)
     _plan_receipts(session, chat, message.id)
     return sent
 
 
 def _knows(session: SimulatedSession, chat: str) -> bool:
-    return chat in session.heard or any(jid_of(message.to) == chat for message in session.sent)
+    return chat in session.known_chats or any(jid_of(message.to) == chat for message in session.sent)
 
 
 def _remember(session: SimulatedSession, message: OutgoingMessage) -> bool:
-    # The same id a second time is the same message, over restarts too: the receiver sees it once.
+    # The same id is the same message, over restarts too: the receiver gets it once.
     if any(earlier.id == message.id for earlier in session.sent):
         return True
     try:
@@ -67,7 +67,7 @@ def _plan_receipts(session: SimulatedSession, chat: str, message_id: str) -> Non
 
 
 def mark(session: SimulatedSession, chat: str, message_ids: list[str], kind: str) -> None:
-    """A receipt arrives. The real server does not wait for us with these either: one that cannot be kept is lost."""
+    """A receipt arrives. As with the real server, one that cannot be journaled is lost."""
     if session.link is not Link.ONLINE or session.keepalive_dead or session.condition("silence"):
         return
     try:
@@ -95,7 +95,7 @@ def inbound_from(sender: SimulatedSession, message: OutgoingMessage, receiver: s
     )
 
 
-def _hand_on(session: SimulatedSession, chat: str, message: OutgoingMessage, at_ms: int) -> None:
+def _deliver(session: SimulatedSession, chat: str, message: OutgoingMessage, at_ms: int) -> None:
     digits = digits_of(chat)
     if digits == digits_of(session.phone.jid or "") or not chat.endswith("@s.whatsapp.net"):
         return
@@ -108,5 +108,5 @@ def _hand_on(session: SimulatedSession, chat: str, message: OutgoingMessage, at_
     if near is not None:
         near.hold([held])
     else:
-        # Its phone is in another worker, or nowhere now: whoever starts that session fetches the letter.
+        # Its phone is in another worker, or in none: the worker that starts it fetches the letter.
         world.files.put_letter(receiver, message.id, msgspec.msgpack.encode(held))

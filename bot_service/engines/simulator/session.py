@@ -1,8 +1,8 @@
-"""One simulated session: its link to the simulated server, and what the server hands over while the link stands.
+"""One simulated session: its link to the simulated server, and what it receives.
 
-It behaves as the real engine does: a first connect that fails is told once and not retried; after a login the engine
-itself reconnects, at once and then 2 s longer after every failure; the ends (logged out, banned, replaced …) are final
-until the session is started again.
+It behaves as the real engine: a failed first connect is reported once and not retried. After a
+login the engine reconnects by itself, at once and then 2 s later after every failure. The ends
+(logged out, banned, replaced …) are final until the next start.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ REMEMBERED_SENDS = 1000
 
 
 class Link(StrEnum):
-    """Where the connection stands."""
+    """The state of the connection."""
 
     OFF = "off"
     CONNECTING = "connecting"
     PAIRING = "pairing"
     ONLINE = "online"
-    HALF = "half"  # the server sent a stream error: the socket stands, the login does not count any more
-    DEAF = "deaf"  # the engine's event pump ended: connected, and nothing comes through
+    HALF = "half"  # after a stream error: the socket is open, the login has ended
+    DEAF = "deaf"  # the event pump ended: connected without events
 
 
 class SimulatedSession:
-    """Made by a start, gone with a stop; what must outlast it is in the world's files."""
+    """From a start to a stop; what must outlast it is in the world's files."""
 
     __slots__ = (
         "_epoch",
         "_sent",
         "attempts",
-        "heard",
         "keepalive_dead",
+        "known_chats",
         "link",
         "logged_in_once",
         "marks",
@@ -75,20 +75,18 @@ class SimulatedSession:
         self._sent: deque[OutgoingMessage] | None = None
         self.marks: list[dict[str, Any]] = []
         self.typing_state: str | None = None
-        self.heard: set[str] = set()
-        """Chats that wrote since the start: those are no new ones for a time lock."""
+        self.known_chats: set[str] = set()
+        """Chats that wrote since the start; a time lock does not apply to them."""
 
-    # --- small things others use ---
-
-    def tell(self, kind: SignalKind, **data: Any) -> None:
+    def report(self, kind: SignalKind, **data: Any) -> None:
         self.world.sink.signal(self.name, kind, data)
 
     def later(self, delay_ms: float, call: Callable[[], object]) -> None:
-        """Call ``call`` unless the link has changed by then."""
+        """Calls ``call`` unless the link has changed by then."""
         self.world.timers.after(delay_ms / 1000, self._if_still, self._epoch, call)
 
     def set_link(self, link: Link) -> None:
-        """A new stretch of the link's life: whatever was planned for the old one is void."""
+        """Changes the link; cancels what was planned for the old one."""
         self.link = link
         self._epoch += 1
         self.pump_at = None
@@ -99,7 +97,7 @@ class SimulatedSession:
 
     @property
     def sent(self) -> deque[OutgoingMessage]:
-        """The last messages this session sent, over restarts; read from disk when first asked for."""
+        """The last messages that it sent, over restarts; read from disk on first use."""
         if self._sent is None:
             self._sent = self.world.files.load_sent(self.name, REMEMBERED_SENDS)
         return self._sent
@@ -115,7 +113,7 @@ class SimulatedSession:
         if self.phone.conditions.pop(name, None) is not None:
             self.world.files.save_phone(self.name, self.phone)
 
-    def demand_online(self) -> None:
+    def require_online(self) -> None:
         """Raises :class:`EngineError` when the server cannot be reached now."""
         if self.link not in (Link.ONLINE, Link.DEAF):
             raise EngineError("not_connected", f"the link is {self.link.value}", retryable=True)
@@ -125,26 +123,26 @@ class SimulatedSession:
     # --- the link ---
 
     def connect(self) -> None:
-        """Dial; the outcome comes as a signal."""
+        """Dials; the result comes as a signal."""
         self.set_link(Link.CONNECTING)
-        self.tell(SignalKind.CONNECTING)
+        self.report(SignalKind.CONNECTING)
         self.later(self._connect_ms(), self._login)
 
     def reconnect(self) -> None:
-        """What the engine does by itself after a lost link."""
+        """The engine's own reconnect after a lost link."""
         self.set_link(Link.CONNECTING)
         self.later(self._connect_ms() + self.attempts * self.world.options.reconnect_ms, self._login)
 
     def lose_link(self, reason: str) -> None:
-        """The socket closed: told, and followed by the engine's own reconnect."""
+        """The socket closed: reports it, and the engine reconnects."""
         self.attempts = 0
-        self.tell(SignalKind.DISCONNECTED, reason=reason)
+        self.report(SignalKind.DISCONNECTED, reason=reason)
         self.reconnect()
 
     def end(self, kind: SignalKind, **data: Any) -> None:
-        """A final signal: the engine does not come back by itself."""
+        """A final signal: the engine does not reconnect."""
         self.set_link(Link.OFF)
-        self.tell(kind, **data)
+        self.report(kind, **data)
 
     def stop(self) -> None:
         self.set_link(Link.OFF)
@@ -181,7 +179,7 @@ class SimulatedSession:
                 self.end(SignalKind.CONNECT_ERROR, reason="no route to the server")
             return
         if unavailable := self.condition("unavailable"):
-            self.tell(SignalKind.SERVER_UNAVAILABLE, code=unavailable["code"])
+            self.report(SignalKind.SERVER_UNAVAILABLE, code=unavailable["code"])
             self._try_again()
             return
         refusal = self.refusal()
@@ -200,17 +198,16 @@ class SimulatedSession:
         self._end_silence()
         self.world.numbers[digits_of(self.phone.jid or "")] = self
         self.world.sink.frame_seen(self.name)
-        self.tell(SignalKind.CONNECTED)
+        self.report(SignalKind.CONNECTED)
         if poison := self.condition("poison"):
             self.later(poison["everyMs"], self.poisoned)
         first = self.queue.first
         if first is not None and first.due_ms <= self.world.now_ms() and not self.condition("silence"):
             self.syncing = 0
-            self.tell(SignalKind.OFFLINE_SYNC_PREVIEW, messages=len(self.queue))
-            self.pump()
+            self.report(SignalKind.OFFLINE_SYNC_PREVIEW, messages=len(self.queue))
         else:
-            self.tell(SignalKind.OFFLINE_SYNC_COMPLETED, count=0)
-            self.pump()
+            self.report(SignalKind.OFFLINE_SYNC_COMPLETED, count=0)
+        self.pump()
 
     def _end_silence(self) -> None:
         silence = self.condition("silence")
@@ -234,16 +231,16 @@ class SimulatedSession:
         self.stream_error(poison["signature"])
 
     def stream_error(self, signature: str) -> None:
-        """An error of the stream without a known code: the login is gone at once, the socket a second later."""
+        """A stream error without a known code: ends the login, and the socket a second later."""
         self.set_link(Link.HALF)
-        self.tell(SignalKind.STREAM_ERROR, signature=signature)
+        self.report(SignalKind.STREAM_ERROR, signature=signature)
         self.later(1000, lambda: self.lose_link("stream closed by the server"))
 
-    # --- what the server hands over (see handover.py) ---
+    # --- receiving (see handover.py) ---
 
     @property
     def receives(self) -> bool:
-        """Whether the server can hand anything over now."""
+        """Whether the server can deliver now."""
         return self.link is Link.ONLINE and not self.keepalive_dead and self.condition("silence") is None
 
     def hold(self, messages: list[Held]) -> None:

@@ -1,7 +1,7 @@
-"""What the simulated world remembers on disk: each phone, and the messages its server holds until they are acknowledged.
+"""The simulated world on disk: each phone, and the messages that its server holds for it.
 
-Everything is written before it takes effect, so that ``kill -9`` at any moment leaves the world as it was: a message that
-was offered and not acknowledged is offered again.
+Everything is written before it takes effect, so that ``kill -9`` loses nothing: a message that was
+offered and not acknowledged is offered again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LONG_SENT_BYTES = 256 * 1024
 
 
 class Phone(msgspec.Struct, rename="camel"):
-    """The phone and the account behind one session. ``conditions`` are faults that outlast a reconnect, by name."""
+    """The phone and account of one session; ``conditions`` are faults that outlast a reconnect."""
 
     jid: str | None = None
     lid: str | None = None
@@ -35,7 +35,7 @@ class Phone(msgspec.Struct, rename="camel"):
     conditions: dict[str, dict[str, Any]] = {}
 
     def condition(self, name: str, now_ms: int) -> dict[str, Any] | None:
-        """The condition while it holds: ``untilMs`` in it is the end, if it has one."""
+        """The condition while it holds; its ``untilMs`` is the end, if any."""
         found = self.conditions.get(name)
         if found is None or ("untilMs" in found and found["untilMs"] is not None and found["untilMs"] <= now_ms):
             return None
@@ -43,7 +43,7 @@ class Phone(msgspec.Struct, rename="camel"):
 
 
 class Held(msgspec.Struct, frozen=True):
-    """One message at the server. ``due_ms`` is when the sender sends it, in ms since the epoch."""
+    """One message at the server, sent at ``due_ms`` since the epoch."""
 
     due_ms: int
     message: InboundMessage
@@ -55,7 +55,7 @@ def _framed(message: OutgoingMessage) -> bytes:
 
 
 class Files:
-    """The folder of the simulated world, with a bounded number of queue files open."""
+    """The folder of the simulated world; the number of open queue files is bounded."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -81,7 +81,7 @@ class Files:
         return ServerQueue(self, self.folder / f"{safe_name(session)}.queue")
 
     def load_sent(self, session: str, keep: int) -> deque[OutgoingMessage]:
-        """The last ``keep`` messages that this session sent, oldest first; what is older is forgotten on disk too."""
+        """The last ``keep`` sent messages, oldest first; older ones are deleted from disk."""
         path = self.sent_path(session)
         data = path.read_bytes() if path.exists() else b""
         sent: deque[OutgoingMessage] = deque(maxlen=keep)
@@ -110,7 +110,7 @@ class Files:
         return self.folder / f"{safe_name(session)}.sent"
 
     def register_number(self, digits: str, session: str) -> None:
-        """Remember whose phone ``digits`` is, for every simulator worker of this folder."""
+        """Stores the session of the number ``digits``, for every worker of this folder."""
         (self.numbers / digits).write_text(session, encoding="utf-8")
 
     def session_of(self, digits: str) -> str | None:
@@ -120,7 +120,7 @@ class Files:
             return None
 
     def put_letter(self, session: str, message_id: str, body: bytes) -> None:
-        """Leave a message for a session of another worker."""
+        """Leaves a message for a session of another worker."""
         path = self.post / f"{safe_name(session)}.{safe_name(message_id)}.letter"
         part = path.with_suffix(".part")
         part.write_bytes(body)
@@ -134,7 +134,7 @@ class Files:
         return [(unquote(name.partition(".")[0]), self.post / name) for name in letters]
 
     def descriptor(self, path: Path) -> int:
-        """An open descriptor of ``path``; the one unused for longest is closed when there are too many."""
+        """An open descriptor of ``path``; too many close the least recently used one."""
         fd = self._open.pop(path, -1)
         if fd < 0:
             if len(self._open) >= OPEN_QUEUES:
@@ -157,7 +157,7 @@ class Files:
 
 
 class ServerQueue:
-    """Messages the server holds for one session, in order, on disk: 8 bytes "read up to here", then the messages."""
+    """The messages held for one session, in order, on disk: 8 bytes position, then the messages."""
 
     __slots__ = ("_end", "_files", "_head", "_path", "_waiting")
 
@@ -176,7 +176,7 @@ class ServerQueue:
         return self._waiting[0][1] if self._waiting else None
 
     def hold(self, messages: Sequence[Held]) -> None:
-        """Keep ``messages`` behind those that wait. Raises ``OSError`` when the disk does not take them."""
+        """Appends ``messages``. Raises ``OSError`` when the disk does not take them."""
         parts = []
         ends = []
         end = self._end
@@ -195,7 +195,7 @@ class ServerQueue:
         self._end = end
 
     def acknowledge(self) -> None:
-        """The first message was taken. Raises ``OSError``; the message is then offered again."""
+        """Removes the first message. Raises ``OSError``; the message is then offered again."""
         end, _ = self._waiting[0]
         fd = self._files.descriptor(self._path)
         os.pwrite(fd, _HEAD.pack(end), 0)

@@ -1,4 +1,4 @@
-"""One timer of the event loop for all sessions of a simulator: thousands of sessions cost a heap, not tasks."""
+"""One event-loop timer and a heap for all sessions of a simulator."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CALLS_PER_TURN = 200
 
 
 class Timers:
-    """Calls functions at or after their time, in order of time. Without a loop, a test calls :meth:`run_due`."""
+    """Calls functions when they are due, in order. Without a loop, a test calls :meth:`run_due`."""
 
     def __init__(self, clock: Clock, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self._clock, self._loop = clock, loop
@@ -28,7 +28,7 @@ class Timers:
         self._closed = False
 
     def after(self, delay_s: float, call: Callable[..., None], *args: Any) -> None:
-        """Call ``call(*args)`` in ``delay_s`` seconds. There is no cancelling: the callee looks whether it still counts."""
+        """Calls ``call(*args)`` in ``delay_s`` seconds; this cannot be cancelled."""
         if self._closed:
             return
         due = self._clock.monotonic() + max(0.0, delay_s)
@@ -36,7 +36,7 @@ class Timers:
         self._arm()
 
     def run_due(self) -> None:
-        """Make the calls whose time has come, a bounded number at once so that the loop keeps turning."""
+        """Makes the calls that are due, a bounded number at once."""
         now = self._clock.monotonic()
         for _ in range(CALLS_PER_TURN):
             if not self._heap or self._heap[0][0] > now:

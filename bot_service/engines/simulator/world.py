@@ -1,4 +1,4 @@
-"""What all simulated sessions of one worker share: the sink, time, options, files, and who has which number."""
+"""What all simulated sessions of one worker share: sink, time, options, files, numbers."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class World:
         return to_ms(self.clock.now())
 
     def random_for(self, *parts: object) -> random.Random:
-        """A source of chance that depends on the seed and ``parts`` only."""
+        """A random generator that depends on the seed and ``parts`` only."""
         text = "/".join(str(part) for part in (self.options.seed, *parts))
         return random.Random(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big"))  # noqa: S311
 
 
 def digits_of(address: str) -> str:
-    """The telephone number in a JID or a number as people write it; empty when there is none."""
+    """The digits of a JID or telephone number; empty when there are none."""
     user = address.partition("@")[0].partition(":")[0]
     return "".join(character for character in user if character.isdigit())
 

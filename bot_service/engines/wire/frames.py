@@ -1,4 +1,4 @@
-"""Turns frames into bytes and bytes into frames, whatever pieces the bytes arrive in. No I/O."""
+"""Encodes and decodes frames, in whatever pieces the bytes arrive. No I/O."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ENCODER = msgspec.msgpack.Encoder()
 
 
 class FrameError(Exception):
-    """The other side does not speak this protocol; the connection is of no more use."""
+    """The other side does not speak this protocol; close the connection."""
 
 
 def encode(frame: Frame) -> bytes:

@@ -1,8 +1,9 @@
-"""Keeps every inbound message and receipt of one worker in an append-only file before anything else happens with it.
+"""The journal: an append-only file of all inbound messages and receipts of one worker.
 
-A record is ``length (4 bytes) + crc32 (4 bytes) + msgpack JournalRecord``, both numbers big-endian. A writer always begins
-a new file, so a torn record can only be the last of a file. A record survives the death of its process as soon as
-:meth:`JournalWriter.append` has returned; a thread of its own forces groups of records to the disk shortly after.
+A record is ``length (4 bytes) + crc32 (4 bytes) + msgpack JournalRecord``, both numbers big-endian.
+A writer begins a new file, so only the last record of a file can be torn. A record survives the
+death of its process once :meth:`JournalWriter.append` has returned; a thread forces groups of
+records to the disk shortly after.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ SUFFIX = ".journal"
 
 
 class JournalError(Exception):
-    """The record is not in the journal: the disk is full or broken. The message must not be acknowledged."""
+    """The record is not in the journal. The message must not be acknowledged."""
 
 
 class JournalWriter:
-    """Appends from any thread. ``grew(file name, end byte)`` is called after every append, on the appending thread."""
+    """Thread-safe. ``grew(file name, end byte)`` is called on the appending thread."""
 
     def __init__(
         self,
@@ -60,7 +61,7 @@ class JournalWriter:
         self._syncer = threading.Thread(target=self._sync_groups, name="journal-sync", daemon=True)
 
     def open(self) -> None:
-        """Create the file and start the thread that forces groups of records to the disk."""
+        """Creates the file and starts the thread that forces records to the disk."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with self._lock:
             self._begin_file()
@@ -73,7 +74,10 @@ class JournalWriter:
             return self._file, self._end
 
     def append(self, record: JournalRecord) -> None:
-        """Return once the record is in the file. Raises :class:`JournalError`; nothing half-written stays then."""
+        """Returns once the record is in the file.
+
+        Raises :class:`JournalError` and leaves no part of it.
+        """
         body = self._encoder.encode(record)
         if len(body) > MAX_RECORD_BYTES:
             raise JournalError(f"a record of {len(body)} bytes is longer than the {MAX_RECORD_BYTES} allowed")
@@ -94,16 +98,16 @@ class JournalWriter:
         self._grew(name, end)
 
     def try_again(self) -> None:
-        """After a failure: a record without a message tells whether the disk takes one again, though nothing arrives."""
+        """After a failure, tests the disk with a record without a message."""
         if self.failing:
             try:
-                # Longer than what may be left of the file's last block on a disk that is full.
+                # Longer than the rest of the file's last block on a full disk.
                 self.append(JournalRecord(meta={"filler": " " * 8192}))
             except JournalError:
                 pass
 
     def close(self) -> None:
-        """Force everything to the disk and close the file; an append after it raises."""
+        """Forces everything to the disk and closes the file; a later append raises."""
         self._closing.set()
         self._dirty.set()
         if self._syncer.is_alive():
@@ -126,7 +130,7 @@ class JournalWriter:
             self._torn = True
             raise
         if written != len(data):
-            # The disk filled up in the middle of the record: take the piece away again.
+            # The disk filled up in the middle of the record: remove the part.
             self._torn = True
             os.ftruncate(self._fd, self._end)
             self._torn = False
@@ -168,7 +172,7 @@ def _sync_and_close(fd: int) -> None:
     try:
         os.fdatasync(fd)
     except OSError:
-        # Nobody waits for the disk here: the record is with the kernel, and the next group tries again.
+        # The kernel has the record, and the next group tries again.
         pass
     finally:
         os.close(fd)
@@ -178,8 +182,9 @@ def _sync_and_close(fd: int) -> None:
 class JournalSlice:
     """``records`` are (end byte of the record, record) in order; ``end`` is where to read on.
 
-    ``torn`` says that bytes follow which are no complete record: still being written, or the writer died in the middle.
-    ``damaged`` counts complete records that had to be skipped because their checksum or content is wrong.
+    ``torn``: an incomplete record follows, still being written or left by a dead writer.
+    ``damaged`` counts complete records that were skipped because their checksum or content is
+    wrong.
     """
 
     records: list[tuple[int, JournalRecord]]
@@ -192,9 +197,9 @@ _DECODER = msgspec.msgpack.Decoder(JournalRecord)
 
 
 def read_journal(path: Path, offset: int = 0, *, limit_bytes: int = 4 * 1024 * 1024) -> JournalSlice:
-    """Records of ``path`` from byte ``offset`` on, at most about ``limit_bytes`` of them (always at least one).
+    """Records of ``path`` from byte ``offset`` on, about ``limit_bytes`` and at least one.
 
-    Raises ``FileNotFoundError`` when the file is gone and ``ValueError`` when ``offset`` lies behind its end.
+    Raises ``FileNotFoundError``, and ``ValueError`` when ``offset`` is beyond the end.
     """
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size

@@ -1,9 +1,8 @@
-"""One connection between the API process and a worker: frames both ways, with a bound on what waits to be written.
+"""One connection between the API process and a worker: frames both ways, with a bounded queue.
 
-A side that cannot wait (the engine's signals) uses :meth:`Link.offer`: when the other side does not read and the queue is
-full, the link closes itself, and the other side learns where every session stands from the snapshot of its next
-connection. A side that can wait uses :meth:`Link.send`. Frames of which only the newest counts go through
-:meth:`Link.offer_latest` and never take more than one place each.
+A sender that cannot wait (signals) uses :meth:`Link.offer`: a full queue closes the link, and the
+other side gets the state of every session from the snapshot of its next connection. A sender that
+can wait uses :meth:`Link.send`. :meth:`Link.offer_latest` keeps only the newest frame of a key.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from shared.cooperative import CooperativeLoop
 F = TypeVar("F")
 
 READ_BYTES = 64 * 1024
-# Several links may have their turn in the same turn of the loop.
+# Several links may run in the same turn of the loop.
 TURN_S = 0.001
 BATCH_BYTES = 256 * 1024
 MAX_SOCKET_PATH_BYTES = 100
@@ -35,7 +34,7 @@ class LinkClosed(Exception):
 
 
 class Link(Generic[F]):
-    """Call :meth:`open` once, read with :meth:`frames`, and :meth:`close` it. ``F`` is the kind of frames that come in."""
+    """Call :meth:`open` once, read :meth:`frames`, and :meth:`close` it. ``F``: incoming frames."""
 
     def __init__(
         self,
@@ -71,7 +70,7 @@ class Link(Generic[F]):
         return self._waiting_bytes
 
     def offer(self, frame: Frame) -> bool:
-        """Queue ``frame`` at once. False when the link is closed; a full queue closes it."""
+        """Queues ``frame`` at once. False when the link is closed; a full queue closes it."""
         if self._closed:
             return False
         self._put(encode(frame))
@@ -81,14 +80,14 @@ class Link(Generic[F]):
         return True
 
     def offer_latest(self, key: Hashable, frame: Frame) -> None:
-        """Queue ``frame`` in place of an older one of the same ``key`` that was not written yet."""
+        """Queues ``frame`` in place of an unwritten one of the same ``key``."""
         if not self._closed:
             self._latest[key] = frame
             self._idle.clear()
             self._something.set()
 
     async def send(self, frame: Frame) -> None:
-        """Queue ``frame`` once there is room. Raises :class:`LinkClosed`."""
+        """Queues ``frame`` once there is room. Raises :class:`LinkClosed`."""
         data = encode(frame)
         while not self._closed and self._waiting_bytes > self._limit_bytes // 2:
             self._room.clear()
@@ -98,7 +97,7 @@ class Link(Generic[F]):
         self._put(data)
 
     async def frames(self) -> AsyncIterator[F]:
-        """What the other side sends, until it closes. Rubbish ends it like a close."""
+        """What the other side sends, until it closes or sends an invalid frame."""
         while not self._closed:
             try:
                 data = await self._reader.read(READ_BYTES)
@@ -107,22 +106,22 @@ class Link(Generic[F]):
                 break
             if not data:
                 break
-            # A storm of frames must leave the event loop its turns; what reads them decides how long a frame takes.
-            breath = CooperativeLoop(TURN_S)
+            # A burst of frames must leave the event loop its turns.
+            slices = CooperativeLoop(TURN_S)
             for frame in frames:
                 yield frame
-                if breath.spent:
-                    await breath.take()
+                if slices.spent:
+                    await slices.take()
         self.abort()
 
     async def flush(self, timeout_s: float) -> None:
-        """Wait until everything queued is with the kernel, at most ``timeout_s`` seconds."""
+        """Waits until the kernel has everything that is queued, at most ``timeout_s`` seconds."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._idle.wait()
 
     def abort(self) -> None:
-        """Close at once; what waits is dropped."""
+        """Closes at once; drops what is queued."""
         if self._closed:
             return
         self._closed = True
@@ -171,7 +170,7 @@ class Link(Generic[F]):
         self._writer.write(b"".join(batch))
         await self._writer.drain()
         if not self._closed:
-            # Counted until the kernel took them: a reader that stands still is noticed here.
+            # Counted until the kernel took them, so that a reader that hangs is noticed.
             self._waiting_bytes -= size
         if self._waiting_bytes <= self._limit_bytes // 2:
             self._room.set()
@@ -179,7 +178,7 @@ class Link(Generic[F]):
 
 @contextlib.contextmanager
 def _short_path(path: Path) -> Iterator[str]:
-    # A Unix socket's address holds about 107 bytes; a long folder is reached through its descriptor.
+    # A Unix socket's address holds about 107 bytes; a long path goes through a descriptor.
     if len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES:
         yield str(path)
         return
@@ -209,7 +208,7 @@ def listening_socket(path: Path) -> socket.socket:
 
 
 async def connect(path: Path, decoder: FrameDecoder[F], *, timeout_s: float) -> Link[F]:
-    """A link to whoever listens on ``path``. Raises ``OSError`` (``TimeoutError`` is one)."""
+    """A link to the listener on ``path``. Raises ``OSError`` (``TimeoutError`` is one)."""
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     made.setblocking(False)
     try:

@@ -1,12 +1,13 @@
-"""Lets one login go ahead when it is not known whether WhatsApp still accepts the client build, over all worker processes.
+"""The login gate: one login first, over all workers, while a build may be refused by WhatsApp.
 
-When a refused build loses its connections, every client of every worker dials again within milliseconds. Only one of them has to
-learn that it is refused. So the first login goes alone; the others wait for its result, at most for a moment. When it is accepted
-all of them go at once, so that hundreds of sessions come back together after an ordinary loss.
+When connections are lost, every client of every worker dials again within milliseconds. One of them
+is enough to find out whether the build is refused. So the first login goes alone and the others
+wait briefly for its result. When it is accepted, all go at once, so that hundreds of sessions come
+back together after an ordinary loss.
 
-The state is a small file per build in ``DATA_DIR/run``: when a login was last accepted and last refused, and whether the API process
-has closed the gate. The login that goes ahead holds a lock on it, which a dead process releases. Trouble with the file never holds
-a login.
+The state is a small file per build in ``DATA_DIR/run``: the times of the last accepted and refused
+login, and whether the API process closed the gate. The first login holds a lock on it, which a dead
+process releases. An error of the file never holds a login.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ _NAME = "logins-"
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
 
 RECENT_S = 0.5
-"""A start needs no proof when another login was accepted so long ago: starts of many sessions follow one another closely."""
+"""A login accepted within this time is proof enough: starts follow one another closely."""
 DECISION_S = 10.0
-"""After a refused login the others wait so long for the API process to close the gate."""
+"""After a refused login, how long the others wait for the API process to close the gate."""
 PATIENCE_S = 3.0
-"""A login waits at most so long for another one that is under way."""
+"""The longest wait for another login that is under way."""
 CLOSED_FOR_S = 120.0
-"""A closed gate holds a login at most so long, in case no API process is left to stop it."""
+"""The longest hold of a closed gate, in case no API process is left."""
 
 
 class LoginResult(Enum):
@@ -51,16 +52,12 @@ class LoginGate:
         self._path, self._clock = run_dir / f"{_NAME}{build}", clock
 
     def attempt(self, *, recent_s: float = 0.0) -> LoginAttempt:
-        """One login of one client. A login that was accepted less than ``recent_s`` before it is proof enough."""
+        """One login. Another one that was accepted within ``recent_s`` is proof enough."""
         return LoginAttempt(self._path, self._clock, recent_s)
-
-    def allow_one_more(self) -> None:
-        """From the API process: the refusal may be the trouble of one account, another one finds out."""
-        LoginAttempt(self._path, self._clock, 0.0).allow_one_more()
 
 
 class LoginAttempt:
-    """Ask until it may go; then say how it ended. Safe for threads."""
+    """Ask until it may go, then report the result. Thread-safe."""
 
     def __init__(self, path: Path, clock: Clock, recent_s: float) -> None:
         self._path, self._clock, self._recent_s = path, clock, recent_s
@@ -69,7 +66,7 @@ class LoginAttempt:
         self._lock = threading.RLock()
 
     def ask(self) -> LoginResult:
-        """Whether the client may dial now. Returns at once; ask again after a moment."""
+        """Whether the client may dial now. Returns at once."""
         with self._lock:
             try:
                 return self._ask(self._opened())
@@ -104,7 +101,7 @@ class LoginAttempt:
         return LoginResult.GO
 
     def accepted(self) -> None:
-        """The server accepted the login: the build is good."""
+        """The server accepted the build."""
         self._note(_ACCEPTED)
 
     def refused(self) -> None:
@@ -112,11 +109,11 @@ class LoginAttempt:
         self._note(_REFUSED)
 
     def allow_one_more(self) -> None:
-        """See :meth:`LoginGate.allow_one_more`."""
+        """From the API process: the refusal may concern one account only; another one tries."""
         self._note(_ONE_MORE)
 
     def end(self) -> None:
-        """The attempt is over, whatever came of it. Idempotent."""
+        """The attempt is over. Idempotent."""
         with self._lock:
             if self._file is not None:
                 os.close(self._file)  # and with it the lock on the file
@@ -134,7 +131,7 @@ class LoginAttempt:
 
 
 def close_for(run_dir: Path, refused: Iterable[int]) -> None:
-    """From the API process: no login of these builds goes ahead, those of every other build do. Raises ``OSError``."""
+    """From the API process: closes the gate for exactly these builds. Raises ``OSError``."""
     closed = {f"{_NAME}{build}" for build in refused}
     present = {path.name for path in run_dir.glob(f"{_NAME}*")}
     for name in closed | present:
@@ -157,6 +154,6 @@ class _State(NamedTuple):
 def _read(file: int, now: float = 0.0) -> _State:
     data = os.pread(file, _STATE.size, 0).ljust(_STATE.size, b"\0")
     accepted, refused, closed, one_more = _STATE.unpack(data)
-    # A time ahead of this clock is from before a restart of the machine.
+    # A time in the future is from before a restart of the machine.
     times = [stored / 1e9 if 0 < stored <= now * 1e9 else 0.0 for stored in (accepted, refused, one_more)]
     return _State(times[0], times[1], closed == 1, times[2])

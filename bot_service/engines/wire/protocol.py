@@ -1,11 +1,13 @@
-"""The frames between the API process and an engine worker: msgpack, length-prefixed, over a Unix socket.
+"""The frames between API process and worker: length-prefixed msgpack over a Unix socket.
 
-The worker listens (``<run dir>/worker-<id>.sock``) and the API process connects, so that a worker outlives a restart of
-the API process and is adopted by the next one. One connection at a time: a newer one replaces the older.
+The worker listens (``<run dir>/worker-<id>.sock``) and the API process connects, so that a worker
+outlives a restart of the API process and is adopted by the next one. A newer connection replaces an
+older one.
 
-Down go commands, each answered by exactly one :class:`Reply`. Up come :class:`Signal` (order kept per session),
-:class:`JournalAdvanced` and :class:`WorkerPulse`. Inbound messages and receipts never travel in frames: the worker appends them
-to its journal file first, and the API process reads the file (see ``bot_service/engines/wire/journal_file.py``).
+Down go commands, each answered by exactly one :class:`Reply`. Up come :class:`SignalFrame` (in
+order per session), :class:`JournalAdvanced` and :class:`WorkerPulse`. Inbound messages and receipts
+are not sent in frames: the worker appends them to its journal, and the API process reads that file
+(see ``bot_service/engines/wire/journal_file.py``).
 """
 
 from __future__ import annotations
@@ -14,9 +16,37 @@ from typing import Any
 
 import msgspec
 
+from bot_service.domain.signals import SignalKind
+
 PROTOCOL_VERSION = 1
 LENGTH_BYTES = 4  # big-endian length of the msgpack body that follows
 MAX_FRAME_BYTES = 32 * 1024 * 1024
+
+# Seconds that a command may take inside the worker; the API process waits a little longer.
+TIME_LIMITS_S = {
+    "start": 30.0,
+    "stop": 20.0,
+    "logout": 30.0,
+    "pairing_code": 30.0,
+    "send": 45.0,
+    "mark_read": 20.0,
+    "typing": 20.0,
+    "simulate": 30.0,
+}
+DEFAULT_LIMIT_S = 10.0
+
+# Signals that do not change the state of the connection; a snapshot never holds one.
+PASSING = frozenset(
+    {
+        SignalKind.RECEIPT,
+        SignalKind.PRESENCE,
+        SignalKind.UNDECRYPTABLE,
+        SignalKind.MESSAGE_LOST,
+        SignalKind.TIMELOCK,
+        SignalKind.PAIRING_CODE,
+        SignalKind.OFFLINE_SYNC_PREVIEW,
+    }
+)
 
 
 class Frame(msgspec.Struct, frozen=True, tag_field="t", omit_defaults=True):
@@ -27,18 +57,19 @@ class Frame(msgspec.Struct, frozen=True, tag_field="t", omit_defaults=True):
 
 
 class Hello(Frame, frozen=True, tag="hello"):
-    """First frame of a connection. ``boot_id`` of the API process; the worker answers with :class:`Snapshot`."""
+    """First frame of a connection; the worker answers with :class:`Snapshot`."""
 
     boot_id: str
     protocol: int = PROTOCOL_VERSION
 
 
-class Command(Frame, frozen=True, tag="cmd"):
-    """``op`` of ``session`` with ``args``; the ops and their arguments are those of ``engines/port.py:Engine``.
+class CommandFrame(Frame, frozen=True, tag="cmd"):
+    """``op`` of ``session`` with ``args``, as in ``engines/port.py:Engine``.
 
-    start {jid: str | None, proxy: str | None, pairing: bool, incarnation: int, canary: bool}, stop {}, logout {}, pairing_code {phone},
-    send {message: OutgoingMessage as dict}, mark_read {chat, sender, messageIds}, typing {chat, state},
-    simulate {action, ...}; for the whole worker (session None): snapshot {}, drain {}, shutdown {}.
+    start {jid: str | None, proxy: str | None, pairing: bool, incarnation: int, canary: bool}, stop
+    {}, logout {}, pairing_code {phone}, send {message: OutgoingMessage as dict}, mark_read {chat,
+    sender, messageIds}, typing {chat, state}, simulate {action, ...}; for the whole worker (session
+    None): snapshot {}, shutdown {}.
     """
 
     id: int
@@ -51,8 +82,10 @@ class Command(Frame, frozen=True, tag="cmd"):
 
 
 class Reply(Frame, frozen=True, tag="reply"):
-    """The end of a command: ``value`` when ``error`` is None. ``error`` is a stable code, ``detail`` for people, ``field``
-    the argument that is wrong."""
+    """The end of a command: ``value`` when ``error``, a stable code, is None.
+
+    ``detail`` is for people; ``field`` is the argument that is wrong.
+    """
 
     id: int
     value: Any = None
@@ -62,7 +95,7 @@ class Reply(Frame, frozen=True, tag="reply"):
     field: str | None = None
 
 
-class Signal(Frame, frozen=True, tag="signal"):
+class SignalFrame(Frame, frozen=True, tag="signal"):
     """One :class:`bot_service.domain.signals.SignalKind` of one session.
 
     ``incarnation`` is the number that the start command gave: a signal of a lower one is ignored.
@@ -85,11 +118,11 @@ class JournalAdvanced(Frame, frozen=True, tag="journal"):
 
 
 class WorkerPulse(Frame, frozen=True, tag="pulse"):
-    """Every 5 s from a worker: what it costs and, per session, how long ago its last frame and last inbound came.
+    """Every 5 s from a worker: its resources and the ages of its sessions' frames.
 
-    ``frames`` maps session to (milliseconds since the last frame or None, milliseconds since the last inbound or None);
-    it holds the sessions that had a frame since the pulse before, and all of them in the first pulse of a connection.
-    ``journal_failing``: the disk refuses records, so nothing that arrives is acknowledged.
+    ``frames`` maps session to (ms since the last frame or None, ms since the last inbound or None).
+    It holds the sessions with a frame since the last pulse; the first pulse of a connection holds
+    all. ``journal_failing``: the disk refuses records, so nothing that arrives is acknowledged.
     """
 
     rss_bytes: int
@@ -102,7 +135,7 @@ class WorkerPulse(Frame, frozen=True, tag="pulse"):
 
 
 class SessionSnapshot(msgspec.Struct, frozen=True):
-    """What an adopting API process must know of a session that ran on without it."""
+    """What an adopting API process must know of a running session."""
 
     session: str
     incarnation: int
@@ -122,8 +155,8 @@ class Snapshot(Frame, frozen=True, tag="snapshot"):
     journal_end: int
     sessions: list[SessionSnapshot]
     protocol: int = PROTOCOL_VERSION
-    client_build: int = 0  # what its engine announces to WhatsApp; 0 when it announces none
+    client_build: int = 0  # announced to WhatsApp; 0 for none
 
 
-Down = Hello | Command
-Up = Reply | Signal | JournalAdvanced | WorkerPulse | Snapshot
+Down = Hello | CommandFrame
+Up = Reply | SignalFrame | JournalAdvanced | WorkerPulse | Snapshot

@@ -1,4 +1,4 @@
-"""The files by which a new API process finds the workers that an earlier one left: ``DATA_DIR/run/worker-<id>.json``."""
+"""The files by which an API process finds running workers: ``DATA_DIR/run/worker-<id>.json``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 
 class WorkerRecord(msgspec.Struct, frozen=True, rename="camel"):
-    """Who a worker is. ``pid`` and ``start_ticks`` together name one process for good."""
+    """``pid`` and ``start_ticks`` together identify one process."""
 
     id: str
     pid: int
@@ -29,12 +29,12 @@ def record_path(run_dir: Path, worker_id: str) -> Path:
 
 
 def stderr_path(run_dir: Path, worker_id: str) -> Path:
-    """Where a worker's standard error goes: what a native crash leaves behind."""
+    """A worker's standard error, with the output of a native crash."""
     return run_dir / f"worker-{worker_id}.stderr"
 
 
 def write(run_dir: Path, record: WorkerRecord) -> None:
-    """Write the record whole or not at all."""
+    """Writes the record whole or not at all."""
     path = record_path(run_dir, record.id)
     part = path.with_suffix(".part")
     part.write_bytes(msgspec.json.encode(record))
@@ -43,7 +43,7 @@ def write(run_dir: Path, record: WorkerRecord) -> None:
 
 
 def read_all(run_dir: Path) -> list[WorkerRecord]:
-    """Every record that can be read; one that cannot is removed."""
+    """Every readable record; removes others."""
     records = []
     for path in sorted(run_dir.glob("worker-*.json")):
         try:
@@ -56,6 +56,6 @@ def read_all(run_dir: Path) -> list[WorkerRecord]:
 
 
 def remove(run_dir: Path, worker_id: str) -> None:
-    """Remove everything a worker left in the run folder."""
+    """Removes the files of a worker."""
     for path in (record_path, socket_path, stderr_path):
         path(run_dir, worker_id).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Runs one command of the API process on the engine: in order per session, within its time, always with one answer."""
+"""Runs the API process's commands on the engine: in order per session, with time limits."""
 
 from __future__ import annotations
 
@@ -11,30 +11,17 @@ import msgspec
 from bot_service.domain.message import OutgoingMessage
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.port import Engine, EngineError
-from bot_service.engines.wire.protocol import Command, Reply
+from bot_service.engines.wire.protocol import DEFAULT_LIMIT_S, TIME_LIMITS_S, CommandFrame, Reply
 from bot_service.engines.worker.sink import WorkerSink
 from shared import logs
 
 log = logs.get(__name__)
 
-# Seconds a command may take inside the worker; the API process waits a little longer.
-TIME_LIMITS_S = {
-    "start": 30.0,
-    "stop": 20.0,
-    "logout": 30.0,
-    "pairing_code": 30.0,
-    "send": 45.0,
-    "mark_read": 20.0,
-    "typing": 20.0,
-    "simulate": 30.0,
-    "drain": 60.0,
-}
-DEFAULT_LIMIT_S = 10.0
 LIFECYCLE = frozenset({"start", "stop", "logout"})
 
 
 class Commands:
-    """One per worker. :meth:`run` never raises but for cancellation."""
+    """One per worker. :meth:`run` raises nothing but cancellation."""
 
     def __init__(self, engine: Engine, sink: WorkerSink, *, limits_s: dict[str, float] | None = None) -> None:
         self._engine, self._sink = engine, sink
@@ -44,14 +31,16 @@ class Commands:
             "start": self._start,
             "stop": self._stop,
             "logout": self._logout,
-            "pairing_code": self._pairing_code,
+            "pairing_code": lambda session, args: engine.pairing_code(session, str(args["phone"])),
             "send": self._send,
-            "mark_read": self._mark_read,
-            "typing": self._typing,
+            "mark_read": lambda session, args: engine.mark_read(
+                session, str(args["chat"]), str(args["sender"]), list(args["messageIds"])
+            ),
+            "typing": lambda session, args: engine.typing(session, str(args["chat"]), str(args["state"])),
             "simulate": self._simulate,
         }
 
-    async def run(self, command: Command) -> Reply:
+    async def run(self, command: CommandFrame) -> Reply:
         """The answer to ``command``."""
         try:
             async with asyncio.timeout(self._limits_s.get(command.op, DEFAULT_LIMIT_S)):
@@ -69,18 +58,16 @@ class Commands:
             return Reply(command.id, error="internal", detail=type(error).__name__)
 
     async def stop_all(self) -> None:
-        """Stop every session, 16 at a time; one that does not stop holds up no other."""
+        """Stops every session, 16 at a time; one that hangs delays no other."""
         gate = asyncio.Semaphore(16)
 
         async def stop(session: str) -> None:
             async with gate:
-                await self.run(Command(0, "stop", session))
+                await self.run(CommandFrame(0, "stop", session))
 
         await asyncio.gather(*(stop(session) for session in self._sink.sessions()))
 
-    async def _execute(self, command: Command) -> Any:
-        if command.op == "drain":
-            return await self.stop_all()
+    async def _execute(self, command: CommandFrame) -> Any:
         if command.op == "simulate" and command.session is None:
             return await self._simulate(None, command.args)
         op = self._ops.get(command.op)
@@ -95,7 +82,8 @@ class Commands:
             async with lock:
                 return await op(command.session, command.args)
         finally:
-            # The last one out takes the lock away: ten thousand sessions must not leave ten thousand locks.
+            # The last user removes the lock: ten thousand sessions must not leave ten thousand
+            # locks.
             if not lock.locked():
                 self._locks.pop(command.session, None)
 
@@ -129,18 +117,9 @@ class Commands:
         await self._engine.logout(session)
         self._sink.end(session, SignalKind.UNLINKED)
 
-    async def _pairing_code(self, session: str, args: dict[str, Any]) -> str:
-        return await self._engine.pairing_code(session, str(args["phone"]))
-
     async def _send(self, session: str, args: dict[str, Any]) -> Any:
         message = msgspec.convert(args["message"], OutgoingMessage)
         return msgspec.to_builtins(await self._engine.send(session, message))
-
-    async def _mark_read(self, session: str, args: dict[str, Any]) -> None:
-        await self._engine.mark_read(session, str(args["chat"]), str(args["sender"]), list(args["messageIds"]))
-
-    async def _typing(self, session: str, args: dict[str, Any]) -> None:
-        await self._engine.typing(session, str(args["chat"]), str(args["state"]))
 
     async def _simulate(self, session: str | None, args: dict[str, Any]) -> Any:
         rest = {name: value for name, value in args.items() if name != "action"}

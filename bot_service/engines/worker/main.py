@@ -1,68 +1,48 @@
-"""An engine worker: one process that holds some sessions, journals what arrives and outlives its API process for a while.
+"""Starts an engine worker: one process that holds some sessions and journals what arrives.
 
-``python -m bot_service.engines.worker.main --engine … --id … --run-dir … --data-dir …``. It listens on
-``<run dir>/worker-<id>.sock`` and writes ``<run dir>/worker-<id>.json``. It ends with code 0 on SIGTERM, on the command
-``shutdown``, or when no API process has spoken to it for the grace period; sessions are closed and drained before.
+``python -m bot_service.engines.worker.main OPTIONS``, where OPTIONS is the JSON document of
+:class:`~bot_service.engines.wire.worker_options.WorkerOptions`. It listens on
+``DATA_DIR/run/worker-<id>.sock`` and writes ``DATA_DIR/run/worker-<id>.json``. It outlives its API
+process for the grace period. It ends with code 0 on SIGTERM, on the command ``shutdown`` or after
+that period, once its sessions are closed and drained.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import sys
-from pathlib import Path
 from typing import TextIO
 
-from bot_service.engines.registry import ENGINES
+import msgspec
+
+from bot_service.engines.wire import worker_options
 from bot_service.engines.worker.host import Worker
 from shared import logs
 from shared.clock import SystemClock
 
 
-def parse(argv: list[str]) -> argparse.Namespace:
-    """The command line; every number has a default, so that a person can start a worker by hand."""
-
-    def option(text: str) -> tuple[str, str]:
-        name, _, value = text.partition("=")
-        return name, value
-
-    parser = argparse.ArgumentParser(prog="bot_service.engines.worker.main")
-    parser.add_argument("--engine", required=True, choices=sorted(ENGINES))
-    parser.add_argument("--id", required=True)
-    parser.add_argument("--run-dir", required=True, type=Path)
-    parser.add_argument("--data-dir", required=True, type=Path)
-    parser.add_argument("--option", action="append", type=option, default=[], metavar="NAME=VALUE")
-    parser.add_argument("--client-library", type=Path, help="copy of the native library to load")
-    parser.add_argument("--client-build", type=int, default=0, help="the client build that is announced")
-    parser.add_argument("--pairing", action="store_true", help="a short-lived worker for one pairing")
-    parser.add_argument("--orphan-grace-s", type=float, default=60.0)
-    parser.add_argument("--stop-timeout-s", type=float, default=6.0)
-    parser.add_argument("--pulse-s", type=float, default=5.0)
-    parser.add_argument("--link-limit-bytes", type=int, default=8 * 1024 * 1024)
-    parser.add_argument("--journal-rotate-bytes", type=int, default=64 * 1024 * 1024)
-    parser.add_argument("--log-format", default="json")
-    parser.add_argument("--log-level", default="info")
-    return parser.parse_args(argv)
-
-
 def main(argv: list[str]) -> None:
-    args = parse(argv)
+    try:
+        options = worker_options.decode(argv[0] if len(argv) == 1 else "")
+    except msgspec.MsgspecError as error:
+        sys.exit(f"The worker takes one argument, the JSON document of its options: {error}")
     out = _own_standard_output()
-    logs.configure(args.log_format, args.log_level, out)
+    logs.configure(options.log_format, options.log_level, out)
 
     async def run() -> None:
-        await Worker(args, SystemClock()).run()
-        logs.Unbreakable(out).flush()
-        # A native thread that hangs must not keep the process: everything is closed and flushed here, and the end of
-        # asyncio.run would wait for such a thread.
+        await Worker(options, SystemClock()).run()
+        logs.TolerantStream(out).flush()
+        # Everything is closed and flushed. A native thread that hangs must not keep the process,
+        # and the end of asyncio.run would wait for it.
         os._exit(0)
 
     asyncio.run(run())
 
 
 def _own_standard_output() -> TextIO:
-    # Engines print; what they print (numbers, codes) must not reach the log. The log keeps the real output.
+    # Engines print, also numbers and codes, which must not reach the log. The log keeps the real
+    # output.
     kept = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8", errors="replace")
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 1)

@@ -1,6 +1,7 @@
-"""The sink a worker gives to its engine: journals first, then tells; callable from any thread.
+"""The sink that a worker gives to its engine: journals messages, then reports signals; thread-safe.
 
-It also remembers what an adopting API process must know of each session: the last signal that says where it stands.
+It also keeps what an adopting API process must know of each session: its last signal that is not a
+passing one.
 """
 
 from __future__ import annotations
@@ -16,25 +17,12 @@ from bot_service.domain.message import InboundMessage, JournalRecord, Receipt
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.port import EngineError
 from bot_service.engines.wire.journal_file import JournalError, JournalWriter
-from bot_service.engines.wire.protocol import SessionSnapshot, Signal
+from bot_service.engines.wire.protocol import PASSING, SessionSnapshot, SignalFrame
 from shared.clock import Clock, to_ms
-
-# Signals that say nothing about where the session stands.
-PASSING = frozenset(
-    {
-        SignalKind.RECEIPT,
-        SignalKind.PRESENCE,
-        SignalKind.UNDECRYPTABLE,
-        SignalKind.MESSAGE_LOST,
-        SignalKind.TIMELOCK,
-        SignalKind.PAIRING_CODE,
-        SignalKind.OFFLINE_SYNC_PREVIEW,
-    }
-)
 
 
 @dataclass(slots=True)
-class _Known:
+class _Session:
     incarnation: int
     jid: str | None
     last_kind: str = SignalKind.STARTED
@@ -45,54 +33,54 @@ class _Known:
 
 
 class WorkerSink:
-    """``deliver(signal)`` is called on the event loop's thread, in the order of each session's signals."""
+    """``deliver(signal)`` is called on the event loop's thread, in order per session."""
 
-    def __init__(self, journal: JournalWriter, clock: Clock, deliver: Callable[[Signal], None]) -> None:
+    def __init__(self, journal: JournalWriter, clock: Clock, deliver: Callable[[SignalFrame], None]) -> None:
         self._journal, self._clock, self._deliver = journal, clock, deliver
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
         self._seq = itertools.count(1)
         self._order = threading.Lock()
-        self._known: dict[str, _Known] = {}
+        self._sessions: dict[str, _Session] = {}
         self._fresh: set[str] = set()
 
     def begin(self, session: str, incarnation: int, jid: str | None) -> None:
         """``session`` starts: its signals carry ``incarnation`` from here on."""
-        self._known[session] = _Known(incarnation, jid)
+        self._sessions[session] = _Session(incarnation, jid)
         self.signal(session, SignalKind.STARTED)
 
     def end(self, session: str, last: SignalKind | None) -> None:
-        """``session`` is over: tell ``last``, then drop whatever the engine still says of it."""
+        """``session`` is over: reports ``last`` and drops later signals of it."""
         if last is not None:
             self.signal(session, last)
-        self._known.pop(session, None)
+        self._sessions.pop(session, None)
 
     def runs(self, session: str) -> bool:
-        return session in self._known
+        return session in self._sessions
 
     def sessions(self) -> list[str]:
-        return list(self._known)
+        return list(self._sessions)
 
     def signal(self, session: str, kind: SignalKind, data: dict[str, Any] | None = None) -> None:
-        """Tell one signal of a session that runs; of any other nothing is told."""
+        """Reports a signal of a running session; others are dropped."""
         with self._order:
-            known = self._known.get(session)
+            known = self._sessions.get(session)
             if known is None:
                 return
-            told = Signal(session, known.incarnation, next(self._seq), kind.value, self._now_ms(), data or {})
+            frame = SignalFrame(session, known.incarnation, next(self._seq), kind.value, self._now_ms(), data or {})
             if kind not in PASSING:
-                known.last_kind, known.last_data, known.last_seq = kind.value, told.data, told.seq
+                known.last_kind, known.last_data, known.last_seq = kind.value, frame.data, frame.seq
             if kind is SignalKind.PAIRED:
-                known.jid = told.data.get("jid")
-            # Always through the loop's queue, so that signals of several threads keep the order of their numbers.
+                known.jid = frame.data.get("jid")
+            # Always through the loop's queue, so that signals of several threads stay in order.
             if threading.get_ident() == self._loop_thread:
-                self._loop.call_soon(self._deliver, told)
+                self._loop.call_soon(self._deliver, frame)
             else:
-                self._loop.call_soon_threadsafe(self._deliver, told)
+                self._loop.call_soon_threadsafe(self._deliver, frame)
 
     def inbound(self, message: InboundMessage) -> None:
         self._keep(JournalRecord(message=message, meta={"atMs": self._now_ms()}))
-        known = self._known.get(message.session)
+        known = self._sessions.get(message.session)
         if known is not None:
             known.inbound_at = known.frame_at = self._clock.monotonic()
             self._fresh.add(message.session)
@@ -107,28 +95,28 @@ class WorkerSink:
         )
 
     def frame_seen(self, session: str) -> None:
-        known = self._known.get(session)
+        known = self._sessions.get(session)
         if known is not None:
             known.frame_at = self._clock.monotonic()
             self._fresh.add(session)
 
     def ages_ms(self, *, everything: bool) -> dict[str, tuple[int | None, int | None]]:
-        """Ages of the last frame and the last inbound; only of sessions with news since the last call, or of all."""
+        """Ages of the last frame and inbound; of all sessions, or those with a frame since then."""
         fresh, self._fresh = self._fresh, set()
         now = self._clock.monotonic()
         ages = {}
         for session in self.sessions() if everything else fresh:
-            known = self._known.get(session)
+            known = self._sessions.get(session)
             if known is not None:
                 ages[session] = (_age_ms(known.frame_at, now), _age_ms(known.inbound_at, now))
         return ages
 
     def snapshots(self) -> list[SessionSnapshot]:
-        """Every session as it stands now."""
+        """The present state of every session."""
         with self._order:
             return [
                 SessionSnapshot(session, known.incarnation, known.last_kind, known.last_data, known.last_seq, known.jid)
-                for session, known in self._known.items()
+                for session, known in self._sessions.items()
             ]
 
     def _keep(self, record: JournalRecord) -> None:

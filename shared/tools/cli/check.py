@@ -1,6 +1,6 @@
-"""``veilleur check``: one ping, one line, an exit code as Nagios plugins give it. Starts fast: it is a HEALTHCHECK.
+"""``veilleur check``: one ping with the exit codes of a Nagios plugin, for a HEALTHCHECK.
 
-Exit codes: 0 OK, 1 WARNING (slower than ``--warn``), 2 CRITICAL, 3 UNKNOWN (the check itself could not run).
+Exit codes: 0 OK, 1 WARNING (slower than ``--warn``), 2 CRITICAL, 3 UNKNOWN (the check failed).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 
 @dataclass(frozen=True, slots=True)
 class CheckOutcome:
-    """``code`` is the exit code; ``took_ms`` is None when nothing answered."""
+    """``code`` is the exit code; ``took_ms`` is None without an answer."""
 
     code: int
     sentence: str
@@ -28,7 +28,7 @@ class CheckOutcome:
     health: dict[str, Any]
 
     def line(self) -> str:
-        """Nagios' form: words, then figures behind a bar."""
+        """The output of a Nagios plugin: text, then figures behind a bar."""
         figures = [] if self.took_ms is None else [f"time={self.took_ms / 1000:.3f}s;;;0"]
         sessions = self.health.get("sessions")
         if isinstance(sessions, dict):
@@ -73,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="veilleur check", description=(__doc__ or "").splitlines()[0])
     made.add_argument("--url", help="base address; the bot service's by default")
     made.add_argument("--self", dest="own", action="store_true", help="the program on PORT of this machine")
-    made.add_argument("--timeout", type=float, default=4.0, metavar="SECONDS", help="give up after so long (4)")
+    made.add_argument("--timeout", type=float, default=4.0, metavar="SECONDS", help="give up after this time (4)")
     made.add_argument("--warn", type=float, metavar="MS", help="WARNING when the answer takes longer")
     made.add_argument("--json", action="store_true", help="print JSON")
     return made
@@ -87,6 +87,6 @@ def main(arguments: Sequence[str]) -> int:
     except SystemExit as end:
         return 0 if end.code in (0, None) else 3
     url = options.url or (settings.own if options.own else settings.bot)
-    verdict = ping(url, timeout_s=options.timeout, warn_ms=options.warn)
-    print(verdict.as_json() if options.json else verdict.line())
-    return verdict.code
+    outcome = ping(url, timeout_s=options.timeout, warn_ms=options.warn)
+    print(outcome.as_json() if options.json else outcome.line())
+    return outcome.code

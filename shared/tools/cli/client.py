@@ -1,4 +1,4 @@
-"""A small blocking client of both programs: JSON in, JSON out, problems as one error with a sentence and a code."""
+"""A blocking HTTP client of both programs: JSON in and out, problems as :class:`CliError`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import http.client
 import json
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -15,7 +15,7 @@ from shared.settings import Secret
 
 
 class CliError(Exception):
-    """A command that did not work. ``code`` is the problem's, or ``unreachable``; ``exit_code`` ends the process."""
+    """A failed command. ``code`` is that of the problem, or ``unreachable``."""
 
     def __init__(self, code: str, detail: str, *, status: int | None = None, exit_code: int = 1) -> None:
         super().__init__(detail)
@@ -24,7 +24,7 @@ class CliError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back. ``value`` is parsed JSON, or the text when it is none."""
+    """A response. ``value`` is parsed JSON, or the text when it is not JSON."""
 
     status: int
     value: Any
@@ -32,7 +32,7 @@ class Answer:
 
 
 class Client:
-    """Calls one program at ``base``. Follows no redirect: a key is sent to the address that was given, nowhere else."""
+    """Calls one program at ``base``. Follows no redirect: the key goes to that address only."""
 
     def __init__(self, base: str, key: Secret | None, *, name: str, timeout_s: float = 15.0) -> None:
         self._parts = urlsplit(base)
@@ -40,83 +40,57 @@ class Client:
         self.base, self.name, self._timeout_s = base, name, timeout_s
 
     def get(self, path: str, **query: str | int | None) -> Any:
-        return self.call("GET", path, query=query)
+        return self._value(self.request("GET", path, query=query))
 
     def post(self, path: str, body: Any = None, **headers: str) -> Any:
-        return self.call("POST", path, body, headers=headers)
+        return self._value(self.request("POST", path, body, headers=headers))
 
     def delete(self, path: str) -> Any:
-        return self.call("DELETE", path)
+        return self._value(self.request("DELETE", path))
 
-    def call(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        query: dict[str, str | int | None] | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> Any:
-        """The value of a 2xx. Raises :class:`CliError` for everything else."""
-        answer = self.request(method, path, body, query=query, headers=headers)
-        if 200 <= answer.status < 300:
-            return answer.value
-        raise self._error(answer)
+    def request(self, method: str, path: str, body: Any = None, **options: Any) -> Answer:
+        """The response, whatever its status. Options: ``query``, ``headers``.
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        query: dict[str, str | int | None] | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> Answer:
-        """Any answer, whatever its status. Raises :class:`CliError` ``unreachable`` when none came."""
-        with self._open(method, path, body, query, headers or {}, self._timeout_s) as response:
+        Raises :class:`CliError` ``unreachable`` when none came.
+        """
+        with self._open(method, path, body, **options) as response:
             try:
-                raw = response.read()
+                return _answer(response)
             except (OSError, http.client.HTTPException) as error:
                 raise CliError("unreachable", f"{self.name} broke off at {self.base}: {_why(error)}") from error
-            kind = response.headers.get_content_type()
-            return Answer(response.status, _parsed(raw, kind), response.headers.get("Date"))
 
     def events(self, path: str, *, silence_s: float = 60.0) -> Iterator[tuple[str, Any]]:
-        """Server-sent events as (name, value) until the other side ends or says nothing for ``silence_s`` seconds."""
-        with self._open("GET", path, None, None, {"Accept": "text/event-stream"}, silence_s) as response:
+        """Server-sent events as (name, value), until the end or a silence of ``silence_s``."""
+        from shared.sse import EventReader  # needs asyncio, and `check` starts faster without it
+
+        headers = {"Accept": "text/event-stream"}
+        with self._open("GET", path, headers=headers, timeout_s=silence_s) as response:
             if response.status != 200:
-                raise self._error(
-                    Answer(response.status, _parsed(response.read(), response.headers.get_content_type()))
-                )
-            name, data = "message", ""
-            for raw in response:
-                line = raw.decode("utf-8", "replace").rstrip("\r\n")
-                field, _, value = line.partition(":")
-                if field == "event":
-                    name = value.strip()
-                elif field == "data":
-                    data += value.removeprefix(" ")
-                elif not line and data:
-                    yield name, _parsed(data.encode(), "application/json")
-                    name, data = "message", ""
+                raise self._error(_answer(response))
+            reader = EventReader()
+            for line in response:
+                event = reader.feed(line)
+                if event is not None:
+                    yield event[0], _parsed(event[1].encode(), "application/json")
 
     def _open(
         self,
         method: str,
         path: str,
-        body: Any,
-        query: dict[str, str | int | None] | None,
-        headers: dict[str, str],
-        timeout_s: float,
+        body: Any = None,
+        *,
+        query: Mapping[str, str | int | None] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
     ) -> http.client.HTTPResponse:
         given = {key: value for key, value in (query or {}).items() if value is not None}
         target = self._parts.path.rstrip("/") + path + (f"?{urlencode(given)}" if given else "")
-        sent = {"Accept": "application/json", "Connection": "close", **headers}
+        sent = {"Accept": "application/json", "Connection": "close", **(headers or {})}
         if self._key is not None:
             sent["Authorization"] = f"Bearer {self._key.reveal()}"
         if body is not None:
             sent["Content-Type"] = "application/json"
-        connection = self._connection(timeout_s)
+        connection = self._connection(timeout_s or self._timeout_s)
         try:
             connection.request(method, target, None if body is None else json.dumps(body), sent)
             return connection.getresponse()
@@ -130,6 +104,11 @@ class Client:
             return http.client.HTTPSConnection(host, port, timeout=timeout_s, context=ssl.create_default_context())
         return http.client.HTTPConnection(host, port, timeout=timeout_s)
 
+    def _value(self, answer: Answer) -> Any:
+        if 200 <= answer.status < 300:
+            return answer.value
+        raise self._error(answer)
+
     def _error(self, answer: Answer) -> CliError:
         problem = answer.value if isinstance(answer.value, dict) else {}
         code = str(problem.get("code", f"http_{answer.status}"))
@@ -137,6 +116,11 @@ class Client:
         if answer.status in (401, 403) and self._key is None:
             detail += " (no key was found: set it in the environment, or run this where the secrets folder is)"
         return CliError(code, detail, status=answer.status)
+
+
+def _answer(response: http.client.HTTPResponse) -> Answer:
+    value = _parsed(response.read(), response.headers.get_content_type())
+    return Answer(response.status, value, response.headers.get("Date"))
 
 
 def _parsed(raw: bytes, kind: str) -> Any:

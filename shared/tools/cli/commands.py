@@ -1,10 +1,10 @@
-"""Every command of ``veilleur`` on one page; each file beside this one holds the commands of one subject."""
+"""Lists every command of ``veilleur``; the other modules hold the commands of one subject each."""
 
 from __future__ import annotations
 
 import typer
 
-from shared.tools.cli import check, doctor, link, sessions, watching
+from shared.tools.cli import check, doctor, sessions, settings, show, watching
 
 app = typer.Typer(
     name="veilleur",
@@ -22,7 +22,14 @@ app.command("pause")(watching.pause)
 app.command("resume")(watching.resume)
 app.command("test-alert")(watching.send_test)
 app.command("doctor")(doctor.command)
-app.command("login-link")(link.command)
+
+
+@app.command()
+def login_link(json: show.Json = False) -> None:
+    """Print a link that logs in to the dashboard once."""
+    with show.errors(json):
+        made = settings.bot().post("/api/login-links")
+        show.done(f"{made['url']}\nIt works once, until {made['expiresAt']}.", made, json_wanted=json)
 
 
 @app.command(
@@ -31,10 +38,5 @@ app.command("login-link")(link.command)
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
 )
 def check_command(context: typer.Context) -> None:
-    """Ping once: one line and an exit code as Nagios plugins give (0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN)."""
+    """Ping once; exit codes as of Nagios plugins (0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN)."""
     raise typer.Exit(check.main(context.args))
-
-
-def run() -> None:
-    """Read the command line and do it."""
-    app()

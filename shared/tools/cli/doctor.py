@@ -1,22 +1,25 @@
-"""``veilleur doctor``: looks at everything a start depends on and says what to do; exit code 1 when something fails."""
+"""``veilleur doctor``: checks everything that a start needs; exit code 1 when a check fails."""
 
 from __future__ import annotations
 
 import http.client
+import importlib
+import importlib.util
+from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import typer
 
-from shared.settings import SettingsError, environment, load
-from shared.tools.cli import show
+from shared.doctor import Check, CheckStatus, Context
+from shared.settings import SettingsError, load
+from shared.tools.cli import settings, show
 from shared.tools.cli.client import Client, CliError
 from shared.tools.cli.settings import CliSettings
-from shared.tools.doctor import Check, CheckStatus, Context, examine
-from shared.tools.dotenv import read_dotenv
 
+# Modules with ``checks(context)``. An image holds one program only; the other is left out.
+PARTS = ("shared.tools.cli.machine_checks", "bot_service.doctor", "watchdog.doctor")
 _MARKS = {
     CheckStatus.OK: "[green]✓[/]",
     CheckStatus.INFO: "[blue]·[/]",
@@ -27,7 +30,7 @@ _MARKS = {
 
 def command(json: show.Json = False) -> None:
     """Check settings, folders, clock, engine, database and both programs: each with what to do."""
-    found = list(examine(_context()))
+    found = list(run_checks(_context()))
     failed = sum(check.verdict is CheckStatus.FAILED for check in found)
     if json:
         show.as_json({"ok": failed == 0, "checks": [asdict(check) for check in found]})
@@ -38,18 +41,14 @@ def command(json: show.Json = False) -> None:
 
 
 def _context() -> Context:
+    environ = settings.environ()
     try:
-        from_file = read_dotenv(Path(".env"))
-    except (ValueError, OSError):
-        from_file = {}
-    environ = {**from_file, **environment()}
-    try:
-        settings = load(CliSettings, environ)
+        found = load(CliSettings, environ)
     except SettingsError as error:
-        # The programs' own parts name each fault; here only the addresses are needed.
+        # The parts of the programs name each fault; here only the addresses are needed.
         wrong = {fault.name for fault in error.faults}
-        settings = load(CliSettings, {name: value for name, value in environ.items() if name not in wrong})
-    return Context(environ=environ, bot_url=settings.bot, watchdog_url=settings.watchdog, fetch=_fetch)
+        found = load(CliSettings, {name: value for name, value in environ.items() if name not in wrong})
+    return Context(environ=environ, bot_url=found.bot, watchdog_url=found.watchdog, fetch=_fetch)
 
 
 def _fetch(url: str) -> tuple[int, Any, str | None]:
@@ -62,6 +61,18 @@ def _fetch(url: str) -> tuple[int, Any, str | None]:
     except http.client.HTTPException as error:
         raise OSError(str(error)) from error
     return answer.status, answer.value, answer.date
+
+
+def run_checks(context: Context) -> Iterator[Check]:
+    """Every check of every installed part; an exception becomes a failed check."""
+    for name in PARTS:
+        if importlib.util.find_spec(name.partition(".")[0]) is None or importlib.util.find_spec(name) is None:
+            continue
+        try:
+            yield from importlib.import_module(name).checks(context)
+        except Exception as error:
+            found = f"{type(error).__name__}: {error}"
+            yield Check(name, "check-up", CheckStatus.FAILED, found, "this is a bug of Veilleur: please report it")
 
 
 def _print(found: list[Check], failed: int) -> None:

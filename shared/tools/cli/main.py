@@ -1,4 +1,4 @@
-"""``veilleur``: the command line of both programs. Light at the start, because ``check`` runs every few seconds."""
+"""Entry point of ``veilleur``. Imports little for ``check``, which runs every few seconds."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import sys
 
 
 def main() -> None:
-    """The entry point. Exit codes: 0 done, 1 it did not work, 2 wrong use or configuration; ``check`` has its own."""
+    """Exit codes: 0 done, 1 failed, 2 wrong use or settings; ``check`` has its own."""
     if sys.argv[1:2] == ["check"]:
         from shared.tools.cli.check import main as check
 
         raise SystemExit(check(sys.argv[2:]))
-    from shared.tools.cli.commands import run
+    from shared.tools.cli.commands import app
 
-    run()
+    app()
 
 
 if __name__ == "__main__":

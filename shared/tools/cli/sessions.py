@@ -1,7 +1,8 @@
-"""``veilleur sessions …``: what a person does with WhatsApp sessions, the QR code drawn in the terminal."""
+"""``veilleur sessions …``: manages WhatsApp sessions; draws the QR code in the terminal."""
 
 from __future__ import annotations
 
+import json as encoder
 import re
 import time
 import uuid
@@ -10,7 +11,7 @@ from urllib.parse import quote
 
 import typer
 
-from shared.tools.cli import show, where
+from shared.tools.cli import settings, show
 from shared.tools.cli.client import Client, CliError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -26,13 +27,13 @@ def _at(session: str, *more: str) -> str:
 @app.command("list")
 def list_sessions(
     state: Annotated[str | None, typer.Option(help="Only sessions in this state.")] = None,
-    search: Annotated[str | None, typer.Option(help="Only sessions whose name or id holds this text.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many.")] = 100,
+    search: Annotated[str | None, typer.Option(help="Only sessions with this text in name or id.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="The most that are shown.")] = 100,
     json: show.Json = False,
 ) -> None:
-    """List sessions with state, reason and the last sign of life."""
+    """List sessions with state, reason and last activity."""
     with show.errors(json):
-        value = where.bot().get("/api/sessions", state=state and state.upper(), q=search, limit=limit)
+        value = settings.bot().get("/api/sessions", state=state and state.upper(), q=search, limit=limit)
         if json:
             show.as_json(value)
             return
@@ -54,14 +55,14 @@ def list_sessions(
 def create(
     name: Annotated[str, typer.Argument(help="A name for people.")],
     session_id: Annotated[str | None, typer.Option("--id", help="The id; the name itself when it can be one.")] = None,
-    owner: Annotated[str | None, typer.Option(help="Whose session it is.")] = None,
+    owner: Annotated[str | None, typer.Option(help="The owner of the session.")] = None,
     json: show.Json = False,
 ) -> None:
     """Create a session and start it."""
     usable = name if _ID.fullmatch(name) else None
     body = {"name": name, "id": session_id or usable, "owner": owner}
     with show.errors(json):
-        made = where.bot().post("/api/sessions", {key: value for key, value in body.items() if value is not None})
+        made = settings.bot().post("/api/sessions", {key: value for key, value in body.items() if value is not None})
         show.done(
             f"Session {made['id']} is created. Pair a phone with: veilleur sessions qr {made['id']}",
             made,
@@ -73,12 +74,12 @@ def create(
 def qr(
     session: Id,
     wait: Annotated[bool, typer.Option(help="Draw new codes until the phone has scanned one.")] = True,
-    timeout: Annotated[int, typer.Option(min=1, metavar="SECONDS", help="Give up after so long.")] = 300,
+    timeout: Annotated[int, typer.Option(min=1, metavar="SECONDS", help="Give up after this time.")] = 300,
     json: show.Json = False,
 ) -> None:
     """Draw the QR code in the terminal, renew it, and end when the phone has scanned it."""
     with show.errors(json):
-        bot = where.bot()
+        bot = settings.bot()
         if json and not wait:
             show.as_json(bot.get(_at(session, "qr"), format="json"))
             return
@@ -114,7 +115,7 @@ def pair(
 ) -> None:
     """Get a pairing code to type on the phone, instead of a QR code."""
     with show.errors(json):
-        made = where.bot().post(_at(session, "pairing-code"), {"phone": phone})
+        made = settings.bot().post(_at(session, "pairing-code"), {"phone": phone})
         sentence = f"{made['code']}\nType it on the phone: WhatsApp > Linked devices > Link with phone number instead"
         show.done(sentence, made, json_wanted=json)
 
@@ -130,14 +131,14 @@ def send(
     body = {"to": to, "type": "text", "text": text}
     headers = {"Idempotency-Key": str(uuid.uuid4())}
     with show.errors(json):
-        made = where.bot().call("POST", _at(session, "messages"), body, headers=headers)
+        made = settings.bot().post(_at(session, "messages"), body, **headers)
         show.done(f"Message {made['id']} is {made['state']}.", made, json_wanted=json)
 
 
 def _command(verb: str, past: str, about: str) -> None:
     def run(session: Id, json: show.Json = False) -> None:
         with show.errors(json):
-            value = where.bot().post(_at(session, verb))
+            value = settings.bot().post(_at(session, verb))
             show.done(f"{session} {past}.", value, json_wanted=json)
 
     run.__doc__ = about
@@ -160,24 +161,24 @@ def delete(
     if not yes and not json:
         typer.confirm(f"Delete {session} with its pairing and messages?", abort=True)
     with show.errors(json):
-        where.bot().delete(_at(session))
+        settings.bot().delete(_at(session))
         show.done(f"{session} is deleted.", {"id": session, "deleted": True}, json_wanted=json)
 
 
 @app.command()
 def watch(
     session: Annotated[str | None, typer.Argument(metavar="SESSION", help="Only this one.")] = None,
-    count: Annotated[int | None, typer.Option(min=1, help="End after so many events.")] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="End after this many events.")] = None,
     json: show.Json = False,
 ) -> None:
     """Show events as they happen, until Ctrl-C."""
     seen = 0
     with show.errors(json):
-        for name, value in where.bot().events("/api/events"):
+        for name, value in settings.bot().events("/api/events"):
             if not isinstance(value, dict) or (session is not None and value.get("session") != session):
                 continue
             if json:
-                print(_line(value), flush=True)
+                print(encoder.dumps(value, ensure_ascii=False), flush=True)
             else:
                 show.console().print(_sentence(name, value))
             seen += 1
@@ -185,13 +186,7 @@ def watch(
                 return
 
 
-def _line(value: dict[str, Any]) -> str:
-    import json as encoder
-
-    return encoder.dumps(value, ensure_ascii=False)
-
-
 def _sentence(name: str, value: dict[str, Any]) -> str:
     data = value.get("data") or {}
     what = show.coloured(str(data["state"])) if "state" in data else str(data.get("reason", ""))
-    return f"[dim]{str(value.get('at', ''))[11:19]}[/]  {value.get('session') or '–'}  {name}  {what}"
+    return f"[dim]{str(value.get('timestamp', ''))[11:19]}[/]  {value.get('session') or '–'}  {name}  {what}"

@@ -1,18 +1,18 @@
-"""Where the command line finds the programs and their keys: environment, ``.env``, or the secrets made at first start."""
+"""Finds the programs and their keys: in the environment, ``.env`` or the secrets folder."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from shared.settings import Secret, environment, integer, load_or_exit, path, secret, setting, text, url
+from shared.tools.cli.client import Client
 from shared.tools.dotenv import read_dotenv
 
 
 @dataclass(frozen=True, kw_only=True)
 class CliSettings:
-    """What ``veilleur`` reads. Both programs' own variables are used, so that beside them nothing has to be set."""
+    """The variables of ``veilleur``: those of both programs, so none has to be set beside them."""
 
     bot_url: str | None = setting("BOT_URL", url(), default=None, about="Address of the bot service")
     watchdog_url: str | None = setting(
@@ -28,7 +28,7 @@ class CliSettings:
 
     @property
     def bot(self) -> str:
-        """Base address of the bot service; the original's rule for Railway included."""
+        """Base address of the bot service, by its public name on Railway."""
         if self.bot_url:
             return self.bot_url
         if self.railway_domain:
@@ -41,7 +41,7 @@ class CliSettings:
 
     @property
     def own(self) -> str:
-        """Address of the program this machine or container runs, by ``PORT``."""
+        """Address of the program of this machine or container, by ``PORT``."""
         return f"http://127.0.0.1:{self.port or 3000}"
 
     def bot_key(self) -> Secret | None:
@@ -51,7 +51,7 @@ class CliSettings:
         return self.watchdog_token or self._made("watchdog-token")
 
     def _made(self, name: str) -> Secret | None:
-        # Only read, never made: a key that nobody checks against would help nobody.
+        # Only read, never made: no program would accept a new key.
         try:
             value = ((self.secrets_dir or self.data_dir / "secrets") / name).read_text(encoding="ascii").strip()
         except (OSError, UnicodeDecodeError):
@@ -59,15 +59,27 @@ class CliSettings:
         return Secret(value) if value else None
 
 
-def read(environ: Mapping[str, str] | None = None) -> CliSettings:
-    """From ``environ``, or from ``.env`` in the current folder and the process's environment, which wins.
-
-    Exit code 2 with every fault when a variable cannot be used.
-    """
-    if environ is not None:
-        return load_or_exit(CliSettings, environ)
+def environ() -> dict[str, str]:
+    """The variables of the process, else those of ``.env`` in the current folder."""
     try:
         from_file = read_dotenv(Path(".env"))
     except (ValueError, OSError):
         from_file = {}
-    return load_or_exit(CliSettings, {**from_file, **environment()})
+    return {**from_file, **environment()}
+
+
+def read() -> CliSettings:
+    """From :func:`environ`; exit code 2 with every fault when a variable cannot be used."""
+    return load_or_exit(CliSettings, environ())
+
+
+def bot() -> Client:
+    """The client of the bot service."""
+    found = read()
+    return Client(found.bot, found.bot_key(), name="the bot service")
+
+
+def watchdog() -> Client:
+    """The client of the watchdog."""
+    found = read()
+    return Client(found.watchdog, found.watchdog_key(), name="the watchdog", timeout_s=60.0)

@@ -1,4 +1,4 @@
-"""How a command prints: JSON for programs with ``--json``, sentences and tables for people otherwise."""
+"""Prints results: JSON with ``--json``, else sentences and tables."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import json
 import sys
 from collections.abc import Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shared.clock import SystemClock, parse_iso
+from shared.clock import SystemClock, from_ms, parse_iso
 from shared.tools.cli.client import CliError
+from shared.translation import ENGLISH
+from shared.web.ui.words import Words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rich.console import Console
 
+_WORDS = Words("en", ENGLISH)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 _COLOURS = {
@@ -38,7 +40,7 @@ def console() -> Console:
 
 
 def coloured(word: str) -> str:
-    """``word`` in rich's markup, in the colour of what it means."""
+    """``word`` in the markup of rich, in the colour of its meaning."""
     colour = _COLOURS.get(word)
     return f"[{colour}]{word}[/]" if colour else word
 
@@ -64,7 +66,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) 
 
 
 def done(sentence: str, value: Any, *, json_wanted: bool) -> None:
-    """What a command ends with."""
+    """Print the result of a command."""
     if json_wanted:
         as_json(value)
     else:
@@ -73,7 +75,7 @@ def done(sentence: str, value: Any, *, json_wanted: bool) -> None:
 
 @contextmanager
 def errors(json_wanted: bool) -> Iterator[None]:
-    """A :class:`CliError` becomes one line on standard error (a document with ``--json``) and its exit code."""
+    """A :class:`CliError` becomes one line or JSON document, and its exit code."""
     try:
         yield
     except CliError as error:
@@ -88,27 +90,19 @@ def errors(json_wanted: bool) -> Iterator[None]:
 
 def ago(text: str | None) -> str:
     """An ISO time as ``12 s ago``; ``–`` for none."""
-    from shared.web.ui.words import Words
-
-    return Words("en", {}).ago(parse_iso(text), SystemClock().now()) if text else "–"
+    return _WORDS.ago(parse_iso(text), SystemClock().now()) if text else "–"
 
 
 def span(milliseconds: float | None) -> str:
     """A duration in words; ``–`` for none."""
-    from shared.web.ui.words import Words
-
-    return "–" if milliseconds is None else Words("en", {}).span(milliseconds, parts=1)
+    return "–" if milliseconds is None else _WORDS.span(milliseconds, parts=1)
 
 
 def ago_ms(at_ms: int) -> str:
     """Milliseconds since the epoch as ``12 s ago``."""
-    from shared.web.ui.words import Words
-
-    return Words("en", {}).ago(datetime.fromtimestamp(at_ms / 1000, UTC), SystemClock().now())
+    return _WORDS.ago(from_ms(at_ms), SystemClock().now())
 
 
 def moment(at_ms: int) -> str:
     """Milliseconds since the epoch as day and time in UTC."""
-    from shared.web.ui.words import Words
-
-    return Words("en", {}).when(datetime.fromtimestamp(at_ms / 1000, UTC))
+    return _WORDS.when(from_ms(at_ms))

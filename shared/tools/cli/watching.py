@@ -1,4 +1,4 @@
-"""What the watchdog knows: status, incidents, pauses, and a test of every alert channel."""
+"""Commands about the watchdog: status, incidents, pauses, and a test of every alert channel."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from urllib.parse import quote
 
 import typer
 
+from shared.clock import days_old
 from shared.settings import duration
-from shared.tools.cli import show, where
+from shared.tools.cli import settings, show
 from shared.tools.cli.client import CliError
 
 MAX_PAUSE = duration(1000, 7 * 86_400_000)
@@ -31,7 +32,7 @@ def status(json: show.Json = False) -> None:
 
 def _try(path: str, *, bot: bool) -> dict[str, Any]:
     try:
-        answer = (where.bot() if bot else where.watchdog()).request("GET", path)
+        answer = (settings.bot() if bot else settings.watchdog()).request("GET", path)
     except CliError as error:
         return {"error": error.code, "detail": error.detail}
     return answer.value if isinstance(answer.value, dict) else {"error": f"http_{answer.status}"}
@@ -52,12 +53,12 @@ def _status_sentence(name: str, value: dict[str, Any]) -> str:
 
 
 def _print_version(found: Any) -> None:
-    """The client version that new logins announce to WhatsApp, from ``/health``; nothing when the engine announces none."""
+    """The client version that new logins announce, from ``/health``, if there is one."""
     if not isinstance(found, dict):
         return
     lines = []
     if "version" in found:
-        lines.append(f"version {found['version']} ({found['source']}, {_days_old(found['ageDays'])})")
+        lines.append(f"version {found['version']} ({found['source']}, {days_old(found['ageDays'])})")
     if found.get("outdated"):
         lines.append("[red]refuses this client version: all logins wait until another one is accepted[/]")
     if "problem" in found:
@@ -66,19 +67,13 @@ def _print_version(found: Any) -> None:
         show.console().print(f"{'WhatsApp':9} {line}")
 
 
-def _days_old(days: float) -> str:
-    if days < 1:
-        return "less than a day old"
-    return f"{round(days)} day{'s' if round(days) != 1 else ''} old"
-
-
 def incidents(
-    limit: Annotated[int, typer.Option(min=1, max=100, help="At most so many.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="The most that are shown.")] = 20,
     json: show.Json = False,
 ) -> None:
     """List incidents, newest first."""
     with show.errors(json):
-        value = where.watchdog().get("/api/incidents", limit=limit)
+        value = settings.watchdog().get("/api/incidents", limit=limit)
         if json:
             show.as_json(value)
             return
@@ -102,28 +97,28 @@ def pause(
             length_ms = MAX_PAUSE.parse(for_)
         except (ValueError, KeyError):
             raise CliError("invalid", f"--for: {for_!r} is not {MAX_PAUSE.accepts}", exit_code=2) from None
-        wish = {"target": target, "durationMs": length_ms, "reason": reason, "author": "cli"}
-        made = where.watchdog().post("/api/pause", wish)
+        request = {"target": target, "durationMs": length_ms, "reason": reason, "author": "cli"}
+        made = settings.watchdog().post("/api/pause", request)
         show.done(f"Paused until {show.moment(made['untilMs'])}.", made, json_wanted=json)
 
 
 def resume(json: show.Json = False) -> None:
     """End every pause now."""
     with show.errors(json):
-        value = where.watchdog().delete("/api/pause")
+        value = settings.watchdog().delete("/api/pause")
         show.done(f"{len(value['ended'])} pause(s) ended.", value, json_wanted=json)
 
 
 def send_test(
-    timeout: Annotated[int, typer.Option(min=1, metavar="SECONDS", help="Wait for the answers so long.")] = 30,
+    timeout: Annotated[int, typer.Option(min=1, metavar="SECONDS", help="How long to wait for the answers.")] = 30,
     json: show.Json = False,
 ) -> None:
-    """Send a test through every alert channel and tell which arrived; exit code 1 when one did not."""
+    """Send a test through every alert channel; exit code 1 when one did not arrive."""
     with show.errors(json):
-        watchdog = where.watchdog()
+        watchdog = settings.watchdog()
         value = watchdog.post("/api/test-alert", {"author": "cli"})
         until = time.monotonic() + timeout
-        # A channel is tried again after a failure; the first answer is what is asked for here.
+        # A channel is tried again after a failure; here only the first answer counts.
         while any(_undecided(each) for each in value["receipts"]) and time.monotonic() < until:
             time.sleep(0.3)
             value = watchdog.get(f"/api/notices/{quote(value['id'], safe='')}")
@@ -137,7 +132,7 @@ def send_test(
 
 
 def _undecided(receipt: dict[str, Any]) -> bool:
-    # A try that is under way is counted already; how it went is known by its reason.
+    # A running attempt is counted already; its result is known when it has a reason.
     return receipt["state"] in ("waiting", "leased") and not receipt["reason"]
 
 

@@ -1,4 +1,4 @@
-"""Our own style sheets, scripts and pictures, served from memory under one address that changes with their content."""
+"""Serves style sheets, scripts and pictures; their address changes with their content."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TYPES = {
 
 
 class Assets:
-    """Every file of ``folders``; a later folder's file wins. Read once, at the first use."""
+    """The files of ``folders``, read at the first use; the last folder with a name wins."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self._folders = folders
@@ -27,7 +27,7 @@ class Assets:
         self._digest = ""
 
     def url(self, name: str) -> str:
-        """The address of ``name``. Modules import each other by ``./name``, so all share one digest."""
+        """The address of ``name``. Scripts import ``./name``, so all share one digest."""
         return f"/static/{self.digest}/{name}"
 
     @property
@@ -37,7 +37,7 @@ class Assets:
         return self._digest
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        """``GET /static/{digest}/{name}``; an address of another version is answered with the present file, uncached."""
+        """``GET /static/{digest}/{name}``; an old digest gets the present file, uncached."""
         digest = self.digest
         body = self._files.get(request.match_info["name"])
         if body is None:

@@ -1,8 +1,7 @@
-"""Renders a page: reader's language and colours, strict headers, nothing loaded before the first page is asked for."""
+"""Renders pages in the language and colours of the reader, with strict headers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from shared.clock import Clock, iso
+from shared.translation import ENGLISH, french
 from shared.web.ui.assets import Assets
 from shared.web.ui.words import LANGUAGES, Words, language_of
 
@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 THEMES = ("auto", "light", "dark")
 _YEAR_S = 365 * 86_400
 
-# No inline script, no inline style, no outside host: whatever slips into a page cannot run or call home.
+# No inline script, no inline style, no outside host: injected text cannot run or send anything.
 SECURITY_POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -43,25 +43,26 @@ HEADERS = {
 
 
 class Pages:
-    """The pages of one program: ``folder`` holds its ``templates/`` and ``static/``, ``french`` its catalogue."""
+    """The pages of one program: ``folder`` has ``templates/``, ``static/`` and ``locale/``."""
 
-    def __init__(self, folder: Path, *, french: Mapping[str, str], clock: Clock) -> None:
+    def __init__(self, folder: Path, clock: Clock) -> None:
         self._folder = folder
-        self._french = french
         self._clock = clock
         self.assets = Assets([HERE / "static", folder / "static"])
 
     def warm(self) -> None:
-        """Compile every template now: the first reader of a page would otherwise hold everybody up meanwhile."""
+        """Compile templates and read translations, so that no first reader blocks the loop."""
+        french(self._folder, HERE)
         for template in self._environment.list_templates():
             self._environment.get_template(template)
 
     def words(self, request: web.Request) -> Words:
         """The reader's language: cookie first, then ``Accept-Language``."""
-        return Words(language_of(request.cookies.get("lang"), request.headers.get("Accept-Language", "")), self._french)
+        lang = language_of(request.cookies.get("lang"), request.headers.get("Accept-Language", ""))
+        return Words(lang, french(self._folder, HERE) if lang == "fr" else ENGLISH)
 
     def render(self, request: web.Request, template: str, *, status: int = 200, **context: Any) -> web.Response:
-        """The page ``template`` with ``context``; ``t`` (words), ``now``, ``asset`` and ``path`` are always there."""
+        """The page ``template`` with ``context`` and the names that every page has."""
         words = self.words(request)
         theme = request.cookies.get("theme", "auto")
         text = self._environment.get_template(template).render(
@@ -77,12 +78,12 @@ class Pages:
         return web.Response(text=text, status=status, content_type="text/html", headers=HEADERS)
 
     def choice(self, request: web.Request) -> web.Response | None:
-        """``?lang=fr`` or ``?theme=dark``: kept in a cookie, then the same page without it. None when not asked."""
+        """A redirect that stores ``?lang=fr`` or ``?theme=dark`` in a cookie; None without them."""
         for name, allowed in (("lang", LANGUAGES), ("theme", THEMES)):
             wanted = request.query.get(name)
             if wanted is not None and wanted in allowed:
                 rest = [(key, value) for key, value in request.query.items() if key not in ("lang", "theme")]
-                # Relative on purpose: the answer cannot lead to another host.
+                # A relative address: the redirect cannot lead to another host.
                 target = request.rel_url.with_query(rest).raw_path_qs.lstrip("/")
                 response = web.Response(status=303, headers={"Location": f"/{target}"})
                 response.set_cookie(name, wanted, max_age=_YEAR_S, samesite="Lax", httponly=True, path="/")
@@ -91,7 +92,7 @@ class Pages:
 
     @cached_property
     def _environment(self) -> jinja2.Environment:
-        import jinja2  # the watchdog must stay small while nobody looks at its page
+        import jinja2  # imported with the first page: the watchdog stays small without a reader
 
         return jinja2.Environment(
             loader=jinja2.FileSystemLoader([self._folder / "templates", HERE / "templates"]),

@@ -1,4 +1,4 @@
-"""Bars and curves as SVG made on the server: readable without script, no inline style, a text for screen readers."""
+"""Draws bars and curves as SVG: without script or inline style, with a text for screen readers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from html import escape
 
 
 class Svg(str):
-    """Markup that a template does not escape again."""
+    """Markup that templates do not escape."""
 
     __slots__ = ()
 
@@ -18,7 +18,7 @@ class Svg(str):
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar. ``kind`` is a class of the style sheet, ``height`` 0 to 1 of the full one, ``title`` what a pointer shows."""
+    """One bar. ``kind`` is a CSS class, ``height`` 0 to 1, ``title`` the text under the pointer."""
 
     kind: str
     height: float
@@ -27,14 +27,14 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One line: ``points`` are (x, y) with y None where nothing was measured; the line is broken there."""
+    """One line of ``points`` (x, y), broken where y is None."""
 
     kind: str
     points: Sequence[tuple[float, float | None]]
 
 
 def bars(items: Sequence[Bar], *, label: str) -> Svg:
-    """A row of bars as wide as its box. ``label`` says the whole in words."""
+    """A row of bars as wide as its box. ``label`` is the text for screen readers."""
     step, width, tall = 10, 7, 100
     rects = []
     for index, item in enumerate(items):
@@ -48,7 +48,7 @@ def bars(items: Sequence[Bar], *, label: str) -> Svg:
 
 
 def curve(series: Sequence[Series], *, x_from: float, x_until: float, y_max: float, label: str) -> Svg:
-    """Lines over a common scale, without text: the page writes the axes beside it, so that they stay readable."""
+    """Lines over a common scale, without text: the page writes the axes beside it."""
     wide, tall = 1000, 200
     drawn = [f'<line class="grid" x1="0" x2="{wide}" y1="{y}" y2="{y}"/>' for y in (0, tall // 2, tall)]
     for line in series:
@@ -81,7 +81,7 @@ def _path(
 
 
 def round_up(value: float) -> float:
-    """The next 1, 2 or 5 times a power of ten: where an axis may end."""
+    """The next 1, 2 or 5 times a power of ten, as the end of an axis."""
     if value <= 0:
         return 1.0
     step = 10.0 ** (len(str(int(value))) - 1) if value >= 1 else 0.1

@@ -1,28 +1,13 @@
-"""The words of a page in the reader's language: English as written in the templates, French from a catalogue."""
+"""Formats texts in the language of the reader: translations, numbers, durations, dates."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
+from gettext import NullTranslations
+
+from shared.translation import N_
 
 LANGUAGES = ("en", "fr")
-
-# Words that both programs' pages use. Each program brings its own catalogue beside these.
-FRENCH: Mapping[str, str] = {
-    "Skip to the content": "Aller au contenu",
-    "Language": "Langue",
-    "Colours": "Couleurs",
-    "Light": "Clair",
-    "Dark": "Sombre",
-    "As the system": "Comme le système",
-    "Main": "Principal",
-    "never": "jamais",
-    "now": "à l’instant",
-    "{text} ago": "il y a {text}",
-    "in {text}": "dans {text}",
-    "Not found": "Introuvable",
-    "This page does not exist.": "Cette page n’existe pas.",
-}
 
 _UNITS = {
     "en": (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000)),
@@ -35,7 +20,7 @@ _MONTHS = {
 
 
 def language_of(cookie: str | None, accept: str) -> str:
-    """``en`` or ``fr``: the reader's own choice first, then the best of ``Accept-Language``, then English."""
+    """``en`` or ``fr``: the reader's choice, else the best of ``Accept-Language``, else English."""
     if cookie in LANGUAGES:
         return cookie
     best, best_weight = "en", 0.0
@@ -59,22 +44,20 @@ def _weight(parameters: str) -> float:
 
 
 class Words:
-    """Translates and formats for one language. A text without a translation is shown as it is, in English."""
+    """Translates and formats for one language. A text without a translation stays English."""
 
-    def __init__(self, lang: str, french: Mapping[str, str]) -> None:
+    def __init__(self, lang: str, translations: NullTranslations) -> None:
         self.lang = lang
-        self._french = french
+        self._translations = translations
 
     def __call__(self, text: str, /, **values: object) -> str:
         """``text`` in this language, with its ``{names}`` filled in."""
-        if self.lang == "fr":
-            text = self._french.get(text) or FRENCH.get(text, text)
+        text = text and self._translations.gettext(text)  # the empty text would be the header
         return text.format(**values) if values else text
 
     def many(self, count: int, one: str, several: str, /, **values: object) -> str:
-        """``one`` or ``several`` by ``count`` (French counts 0 as one), with ``{n}`` for the number."""
-        single = count in (0, 1) if self.lang == "fr" else count == 1
-        return self(one if single else several, n=self.number(count), **values)
+        """``one`` or ``several`` by ``count``, with ``{n}`` for the number."""
+        return self._translations.ngettext(one, several, count).format(n=self.number(count), **values)
 
     def number(self, value: float, digits: int = 0) -> str:
         """``1,234.5`` in English, ``1 234,5`` in French (narrow no-break space)."""
@@ -84,7 +67,7 @@ class Words:
         return text
 
     def percent(self, ratio: float | None, digits: int = 2) -> str:
-        """A ratio of 0 to 1 as per cent, cut and not rounded up: 99.999 % is never shown as 100 %. ``–`` for None."""
+        """A ratio of 0 to 1 in per cent, rounded down: 99.999 % is not 100 %. ``–`` for None."""
         if ratio is None:
             return "–"
         scale = 10**digits
@@ -92,7 +75,7 @@ class Words:
         return self.number(value, 0 if value == 100 else digits) + ("\u202f%" if self.lang == "fr" else "%")
 
     def span(self, milliseconds: float, parts: int = 2) -> str:
-        """A duration for people: ``45 ms``, ``12 s``, ``3 min 20 s``, ``2 d 4 h``; no line breaks before a unit."""
+        """A duration: ``45 ms``, ``12 s``, ``3 min 20 s``, ``2 d 4 h``; without line breaks."""
         if milliseconds < 1000:
             return f"{milliseconds:.0f}\u00a0ms"
         left, words = int(milliseconds), []
@@ -107,11 +90,11 @@ class Words:
     def ago(self, moment: datetime | None, now: datetime) -> str:
         """How long ago, in one unit; ``in …`` for the future and ``never`` for None."""
         if moment is None:
-            return self("never")
+            return self(N_("never"))
         apart_ms = (now - moment).total_seconds() * 1000
         if abs(apart_ms) < 1000:
-            return self("now")
-        return self("{text} ago" if apart_ms > 0 else "in {text}", text=self.span(abs(apart_ms), parts=1))
+            return self(N_("now"))
+        return self(N_("{text} ago") if apart_ms > 0 else N_("in {text}"), text=self.span(abs(apart_ms), parts=1))
 
     def when(self, moment: datetime, *, seconds: bool = False) -> str:
         """Day and time in UTC, as ``23 Nov 2026, 09:16 UTC``."""

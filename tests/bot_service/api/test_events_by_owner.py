@@ -1,4 +1,4 @@
-"""Events and deliveries of one owner are nobody else's, and events of the service are for administrators."""
+"""Events and deliveries are visible to their owner only, events of the service to administrators."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def key_of(bot: Bot, owner: str) -> str:
 
 async def sessions_told(bot: Bot, key: str, last: str) -> list[tuple[str, str | None]]:
     """(type, session) of every event up to the one about the session ``last``."""
-    told: list[tuple[str, str | None]] = []
+    received: list[tuple[str, str | None]] = []
     async with bot.client.get(
         "/api/events", headers={"Authorization": f"Bearer {key}", "Last-Event-ID": "0" * 18}
     ) as response:
@@ -39,10 +39,10 @@ async def sessions_told(bot: Bot, key: str, last: str) -> list[tuple[str, str | 
         async for line in response.content:
             if line.startswith(b"data: "):
                 event = msgspec.json.decode(line[6:])
-                told.append((event["type"], event["session"]))
+                received.append((event["type"], event["session"]))
                 if event["session"] == last:
-                    return told
-    return told
+                    return received
+    return received
 
 
 async def test_a_reader_hears_of_its_owners_sessions_only(bot: Bot) -> None:
@@ -141,7 +141,7 @@ async def test_a_deleted_session_leaves_nothing_behind(bot: Bot, tmp_path: Path)
 async def test_a_reader_that_was_away_for_too_long_is_told_of_the_gap(tmp_path: Path) -> None:
     async with running(tmp_path / "other", EVENTS_KEPT="100") as bot:
         now = bot.app[keys.CLOCK].now()
-        await bot.app[keys.EVENTS].publisher.tell(
+        await bot.app[keys.EVENTS].publisher.publish(
             [Draft("session.attention", "a1", "ann", now, {"number": number}) for number in range(150)]
         )
         async with bot.client.get(
@@ -175,6 +175,6 @@ async def test_an_open_stream_ends_quietly_when_the_service_stops(tmp_path: Path
         assert await response.content.readline() == b"retry: 2000\n"
         await bot.app.shutdown()
         before = time.monotonic()
-        rest = await response.content.read()  # for ever, if nobody ended it
+        rest = await response.content.read()  # endless without a stop
         assert rest.startswith(b"\n")
         assert time.monotonic() - before < 30

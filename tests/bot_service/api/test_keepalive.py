@@ -114,7 +114,7 @@ async def test_wrong_pushes_are_refused_with_the_field(tmp_path: Path) -> None:
             ("uptime", "long"), ("uptime", -1), ("sequence", -1), ("sequence", 2**63), ("sequence", True), ("bootId", ""),
             ("bootId", "b" * 65), ("pushInterval", 0), ("startedAt", "2026-01-01T00:00:00"), ("failedPings", -1),
         ):  # fmt: skip
-            status, problem = await post(bot, push(clock, **{field: value}))
+            status, problem = await post(bot, push(clock) | {field: value})
             assert (status, problem["errors"][0]["field"]) == (422, field)
         assert (await view(bot))["lastPushAt"] is None, "nothing wrong was taken"
 
@@ -174,7 +174,7 @@ async def test_a_silent_watchdog_is_told_once_after_its_grace_and_its_return_too
         assert figures["alerts"] == ["watchdog_silent"]
         await clock.advance(600)
         await asyncio.sleep(0.05)
-        assert kinds() == ["service.alert"], "told once"
+        assert kinds() == ["service.alert"], "alerted once"
         await post(bot, push(clock, sequence=2))
         await eventually(lambda: passing(["service.alert", "service.recovered"]), what="the recovery")
 

@@ -10,11 +10,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot_service.api.messages.handlers import _FROZEN
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import ENDS, State, Wanted
 from bot_service.engines.port import EngineError
-from bot_service.messages.rate_limits import Freeze, frozen
+from bot_service.messages.rate_limits import FROZEN, Freeze, frozen
 from tests.bot_service.domain.sessions import NOW, session
 from tests.support.bot_app import Bot, running
 from tests.support.processes import API_KEY
@@ -98,11 +97,11 @@ async def test_a_message_that_the_engine_could_not_send_says_what_it_was(bot: Bo
     bot.pool.fail["send"] = EngineError("timeout", "the server did not answer", retryable=True)
     _, queued = await bot.call("POST", "/api/sessions/one/messages", {"to": TO, "text": "x"})
 
-    async def told() -> bool:
+    async def answered() -> bool:
         _, found = await bot.call("GET", f"/api/sessions/one/messages/{queued['id']}")
         return bool(found.get("waitsFor", {}).get("reason") == "timeout")
 
-    await eventually(told, what="the reason")
+    await eventually(answered, what="the reason")
     del bot.pool.fail["send"]
     assert "waitsFor" not in await message_in_state(bot, queued["id"], "sent")
 
@@ -270,7 +269,7 @@ async def test_events_resume_where_a_reader_left(bot: Bot) -> None:
 
 
 def test_every_freeze_has_words_and_every_state_that_cannot_send_has_a_freeze() -> None:
-    assert set(_FROZEN) == set(Freeze)
+    assert set(FROZEN) == set(Freeze)
     for state in ENDS | {State.STOPPED}:
         wanted = Wanted.STOP if state in (State.STOPPED, State.CLOSED) else Wanted.RUN
         found = frozen(session(state, wanted=wanted), NOW, known_chat=True)

@@ -13,12 +13,12 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from bot_service.access.principals import Scope
-from bot_service.dashboard.context import DESK
+from bot_service.dashboard.context import DASHBOARD
 from bot_service.dashboard.login import COOKIE
 from tests.support.bot_app import Bot, running
 from tests.support.processes import API_KEY, WATCHDOG_TOKEN
 
-# Who calls: nobody, an unknown key, one key per scope of each of two owners, administrators, the watchdog.
+# Callers: without a key, an unknown key, one key per scope of each of two owners, administrators, the watchdog.
 SCOPES = ("session", "read", "send")
 PUBLIC, STATS, METRICS, WATCHDOG = Scope.PUBLIC, Scope.STATS, Scope.METRICS, Scope.WATCHDOG
 ADMIN, SESSION, READ, SEND = Scope.ADMIN, Scope.SESSION, Scope.READ, Scope.SEND
@@ -88,8 +88,8 @@ FORMS: dict[tuple[str, str], tuple[Scope | None, int | str, dict[str, str]]] = {
     ("POST", "/sessions/{id}/restart"): (SESSION, "done=restart", {}),
     ("POST", "/sessions/{id}/logout"): (SESSION, "done=logout", {}),
     ("POST", "/sessions/{id}/delete"): (SESSION, "done=delete", {}),
-    ("POST", "/sessions/{id}/pairing-code"): (SESSION, "problem=wrong_state", {"phone": "33612345678"}),
-    ("POST", "/sessions/{id}/messages"): (SEND, "problem=wrong_state", {"to": "33612345678", "text": "x"}),
+    ("POST", "/sessions/{id}/pairing-code"): (SESSION, "problem=not_pairing", {"phone": "33612345678"}),
+    ("POST", "/sessions/{id}/messages"): (SEND, "problem=sending_frozen", {"to": "33612345678", "text": "x"}),
     ("GET", "/deliveries"): (READ, 200, {}),
     ("POST", "/deliveries/replay"): (SESSION, "problem=not_found", {"delivery": "none/none"}),
     ("GET", "/webhooks"): (READ, 200, {}),
@@ -117,7 +117,7 @@ async def bot(tmp_path: Path) -> AsyncIterator[Bot]:
 
 
 class World:
-    """A running service with two owners, and what belongs to the first of them, made anew for every call."""
+    """A running service with two owners, and what belongs to the first of them, created for every call."""
 
     def __init__(self, bot: Bot) -> None:
         self.bot = bot
@@ -167,7 +167,7 @@ class World:
         headers = {"Sec-Fetch-Site": "same-origin"} | ({"Cookie": f"{COOKIE}={cookie}"} if cookie else {})
         if cookie:
             request = make_mocked_request("GET", "/", headers=headers, app=self.bot.app)
-            login = await self.bot.app[DESK].logins.read(request)
+            login = await self.bot.app[DASHBOARD].logins.read(request)
             assert login is not None
             fields["token"] = login.form_token
         self.bot.client.session.cookie_jar.clear()
@@ -214,7 +214,7 @@ def expected(method: str, path: str, caller: str) -> int:
     owner, held = caller.split()
     if held != scope.value:
         return 403
-    # Whose it is comes after what the key may do: what belongs to ann does not exist for bob.
+    # The owner is checked after the scope: what belongs to ann does not exist for bob.
     names_something = "{id}" in path or "{webhookId}" in path
     return 404 if owner == "bob" and names_something else passes
 

@@ -12,7 +12,7 @@ import pytest
 
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.port import EngineError
-from tests.support.bot_app import Bot, running
+from tests.support.bot_app import Bot, paired, running
 from tests.support.processes import API_KEY, WATCHDOG_TOKEN
 from tests.support.waiting import eventually
 
@@ -35,13 +35,6 @@ async def in_state(bot: Bot, state: str, session: str = "one") -> dict[str, Any]
         return view if view["state"] == state else None
 
     return dict(await eventually(look, what=f"{session} being {state}"))
-
-
-async def paired(bot: Bot, session: str = "one") -> dict[str, Any]:
-    await made(bot, session)
-    await in_state(bot, "PAIRING", session)
-    bot.pool.pair(session)
-    return await in_state(bot, "READY", session)
 
 
 async def test_a_new_session_shows_a_code_and_becomes_ready_after_the_scan(bot: Bot) -> None:
@@ -112,7 +105,7 @@ async def test_a_session_without_a_code_answers_409_with_its_state(bot: Bot) -> 
 
 
 async def test_stop_keeps_the_pairing_and_start_needs_no_code(bot: Bot) -> None:
-    await paired(bot)
+    await paired(bot, "one")
     status, view = await bot.call("POST", "/api/sessions/one/stop")
     assert (status, view["state"], view["wanted"], view["paired"]) == (200, "STOPPED", "stop", True)
     status, again = await bot.call("POST", "/api/sessions/one/stop")
@@ -125,7 +118,7 @@ async def test_stop_keeps_the_pairing_and_start_needs_no_code(bot: Bot) -> None:
 
 
 async def test_restart_gives_a_new_connection(bot: Bot) -> None:
-    await paired(bot)
+    await paired(bot, "one")
     before = bot.pool.calls.count(("start", "one"))
     status, view = await bot.call("POST", "/api/sessions/one/restart")
     assert (status, view["state"]) == (200, "STARTING")
@@ -134,7 +127,7 @@ async def test_restart_gives_a_new_connection(bot: Bot) -> None:
 
 
 async def test_logout_unlinks_the_phone_and_keeps_the_row(bot: Bot) -> None:
-    await paired(bot)
+    await paired(bot, "one")
     status, view = await bot.call("POST", "/api/sessions/one/logout")
     assert (status, view["state"], view["paired"], view["wanted"]) == (200, "LOGGED_OUT", False, "stop")
     assert ("logout", "one") in bot.pool.calls
@@ -143,14 +136,14 @@ async def test_logout_unlinks_the_phone_and_keeps_the_row(bot: Bot) -> None:
 
 
 async def test_logout_of_a_stopped_session_is_refused_with_its_state(bot: Bot) -> None:
-    await paired(bot)
+    await paired(bot, "one")
     await bot.call("POST", "/api/sessions/one/stop")
     status, problem = await bot.call("POST", "/api/sessions/one/logout")
     assert (status, problem["code"], problem["state"]) == (409, "wrong_state", "STOPPED")
 
 
 async def test_a_logout_that_the_engine_cannot_do_is_not_claimed(bot: Bot) -> None:
-    await paired(bot)
+    await paired(bot, "one")
     bot.pool.fail["logout"] = EngineError("timeout", "no answer", retryable=True)
     status, problem = await bot.call("POST", "/api/sessions/one/logout")
     assert (status, problem["code"]) == (504, "timeout")
@@ -158,7 +151,7 @@ async def test_a_logout_that_the_engine_cannot_do_is_not_claimed(bot: Bot) -> No
 
 
 async def test_delete_removes_everything(bot: Bot) -> None:
-    await paired(bot)
+    await paired(bot, "one")
     status, _ = await bot.call("DELETE", "/api/sessions/one")
     assert status == 204
     assert ("forget", "one") in bot.pool.calls
@@ -167,7 +160,7 @@ async def test_delete_removes_everything(bot: Bot) -> None:
 
 
 async def test_a_session_during_a_temporary_ban_cannot_be_started(bot: Bot) -> None:
-    await paired(bot)
+    await paired(bot, "one")
     bot.pool.emit("one", SignalKind.TEMP_BANNED, code=101, expiresInMs=3_600_000)
     view = await in_state(bot, "TEMP_BANNED")
     assert view["bannedUntil"] is not None
@@ -301,15 +294,15 @@ async def test_an_unknown_path_and_a_wrong_method_are_problem_documents(bot: Bot
 
 
 async def test_transitions_tell_what_happened_and_who_must_act(bot: Bot) -> None:
-    await paired(bot)
+    await paired(bot, "one")
     bot.pool.emit("one", SignalKind.LOGGED_OUT, code=401, onConnect=False)
     await in_state(bot, "LOGGED_OUT")
 
-    async def told() -> Any:
+    async def recorded() -> Any:
         _, answer = await bot.call("GET", "/api/sessions/one/transitions")
         return answer["transitions"] if answer["transitions"][0]["to"] == "LOGGED_OUT" else None
 
-    transitions = await eventually(told)
+    transitions = await eventually(recorded)
     assert (transitions[0]["from"], transitions[0]["reason"], transitions[0]["acts"]) == ("READY", "logged_out", "user")
     assert [t["to"] for t in reversed(transitions)] == [
         "STARTING",
@@ -323,7 +316,7 @@ async def test_transitions_tell_what_happened_and_who_must_act(bot: Bot) -> None
 
 
 async def test_health_of_a_session_shows_each_part_with_its_age(bot: Bot) -> None:
-    await paired(bot)
+    await paired(bot, "one")
     status, health = await bot.call("GET", "/api/sessions/one/health")
     assert (status, health["ready"], health["state"]) == (200, True, "READY")
     assert set(health["parts"]) == {"connected", "authenticated", "frames", "receiving"}
@@ -332,7 +325,7 @@ async def test_health_of_a_session_shows_each_part_with_its_age(bot: Bot) -> Non
 
 
 async def test_a_command_for_a_session_that_is_deleted_meanwhile_answers_404(bot: Bot) -> None:
-    await paired(bot)
+    await paired(bot, "one")
     bot.pool.hang.add("logout")
     logout = asyncio.create_task(bot.call("POST", "/api/sessions/one/logout"))
     await eventually(lambda: ("logout", "one") in bot.pool.calls, what="the logout at the engine")
@@ -363,7 +356,7 @@ async def test_simulate_reaches_the_engine_and_is_unknown_with_any_other(bot: Bo
 
 
 async def test_the_watchdog_asks_for_a_repair_with_its_own_token(bot: Bot) -> None:
-    await paired(bot)
+    await paired(bot, "one")
     status, answer = await bot.call(
         "POST", "/api/repair", {"action": "reconnect_session", "session": "one"}, key=WATCHDOG_TOKEN
     )
@@ -381,7 +374,7 @@ async def test_the_watchdog_asks_for_a_repair_with_its_own_token(bot: Bot) -> No
 
 
 async def test_a_repair_never_undoes_a_stop(bot: Bot) -> None:
-    await paired(bot)
+    await paired(bot, "one")
     await bot.call("POST", "/api/sessions/one/stop")
     for action in ("reconnect_session", "recycle_worker"):
         status, problem = await bot.call(

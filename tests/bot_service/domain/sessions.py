@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot_service.domain.session_record import Due, DueKind, EffectKind, SessionPolicy, SessionRecord, Signal, Step
+from bot_service.domain.session_record import Decision, Due, DueKind, EffectKind, SessionPolicy, SessionRecord, Signal
 from bot_service.domain.session_rules import advance
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import LINKED, State, Wanted
@@ -31,12 +31,14 @@ def session(state: State = State.READY, **fields: Any) -> SessionRecord:
     return SessionRecord(id="s1", owner="main", name="s1", state=state, **(given | fields))
 
 
-def on(record: SessionRecord, kind: SignalKind, policy: SessionPolicy = POLICY, now: int = NOW, **data: Any) -> Step:
-    ours = bool(data.pop("lease_ours", True))
-    return advance(record, Signal(kind, data, lease_ours=ours), policy, now)
+def on(
+    record: SessionRecord, kind: SignalKind, policy: SessionPolicy = POLICY, now: int = NOW, **data: Any
+) -> Decision:
+    ours = bool(data.pop("lease_held", True))
+    return advance(record, Signal(kind, data, lease_held=ours), policy, now)
 
 
-def kinds(step: Step) -> list[EffectKind]:
+def kinds(step: Decision) -> list[EffectKind]:
     return [effect.kind for effect in step[1]]
 
 

@@ -6,10 +6,10 @@ from array import array
 
 import pytest
 
-from bot_service.domain.expiry import ExpiryAction, ExpiryDecision, ExpiryPolicy, judge
+from bot_service.domain.expiry import ExpiryAction, ExpiryDecision, ExpiryPolicy, decide_expiry
 from bot_service.domain.readiness import DoubtPolicy, Evidence, Pattern, Suspicion, doubt, parts
 from bot_service.domain.reconnect import HerdLimit
-from bot_service.domain.session_record import HOUR_MS, Seen, SessionRecord
+from bot_service.domain.session_record import HOUR_MS, SessionRecord, StreamError
 from bot_service.domain.states import State, Wanted
 from tests.bot_service.domain.sessions import NOW, session
 
@@ -26,7 +26,7 @@ def verdict(
         aged_from_ms=NOW - age_ms,
         created_ms=NOW - max(age_ms, idle_ms),
     )
-    return judge(record, ExpiryPolicy(DAY_MS, 7 * DAY_MS, action), NOW)
+    return decide_expiry(record, ExpiryPolicy(DAY_MS, 7 * DAY_MS, action), NOW)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_what_expiry_does(action: ExpiryAction, paired: bool, inactive: ExpiryDe
 def test_what_does_not_run_cannot_expire(state: State) -> None:
     wanted = Wanted.STOP if state in (State.STOPPED, State.CLOSED) else Wanted.RUN
     record = session(state, wanted=wanted, active_ms=0, aged_from_ms=1, created_ms=0)
-    assert judge(record, ExpiryPolicy(DAY_MS, 7 * DAY_MS), NOW) is None
+    assert decide_expiry(record, ExpiryPolicy(DAY_MS, 7 * DAY_MS), NOW) is None
 
 
 def linked(**fields: object) -> SessionRecord:
@@ -62,7 +62,7 @@ def busy(messages: int = 120, until_ms: int = NOW) -> Evidence:
     """A session that heard a message every thirty seconds for an hour."""
     evidence = Evidence()
     for number in range(messages):
-        evidence.heard(until_ms - (messages - number) * 30_000)
+        evidence.inbound(until_ms - (messages - number) * 30_000)
     return evidence
 
 
@@ -80,7 +80,7 @@ def test_silence_is_suspected_by_the_own_pattern_within_five_minutes() -> None:
 def test_silence_of_a_quiet_session_is_no_reason_to_doubt() -> None:
     evidence = Evidence()
     for number in range(60):
-        evidence.heard(NOW - (60 - number) * 6 * HOUR_MS)
+        evidence.inbound(NOW - (60 - number) * 6 * HOUR_MS)
     record = linked(inbound_ms=NOW - 6 * HOUR_MS)
     assert doubt(record, evidence, DoubtPolicy(), NOW) is None
 
@@ -89,35 +89,35 @@ def test_an_hour_is_learned_by_the_time_that_was_listened() -> None:
     pattern = Pattern()
     begun = NOW + 40 * MINUTE  # the service starts in the middle of an hour
     for minute in range(40, 60):
-        pattern.heard(begun + (minute - 40) * MINUTE)
-    pattern.heard(NOW + HOUR_MS)
+        pattern.count(begun + (minute - 40) * MINUTE)
+    pattern.count(NOW + HOUR_MS)
     assert pattern.expected(NOW + DAY_MS, NOW + DAY_MS + HOUR_MS) == pytest.approx(60, rel=0.01)
 
 
 def test_what_waited_at_the_server_is_not_learned_as_usual_for_the_hour_in_which_it_came() -> None:
     evidence = Evidence()
     for number in range(500):
-        evidence.heard(NOW + number, sent_ms=NOW - HOUR_MS)
+        evidence.inbound(NOW + number, sent_ms=NOW - HOUR_MS)
     assert evidence.pattern.learned == 0
-    evidence.heard(NOW + 1000, sent_ms=NOW)
+    evidence.inbound(NOW + 1000, sent_ms=NOW)
     assert evidence.pattern.learned == 1
 
 
 def test_hours_without_a_message_are_forgotten_slowly() -> None:
     pattern = Pattern(array("f", [10.0]) * 24)
-    pattern.heard(NOW)
-    pattern.heard(NOW + 6 * HOUR_MS)
+    pattern.count(NOW)
+    pattern.count(NOW + 6 * HOUR_MS)
     night = pattern.expected(NOW + DAY_MS + HOUR_MS, NOW + DAY_MS + 6 * HOUR_MS)
     assert night == pytest.approx(5 * 7.0, rel=0.01)
 
 
 def test_silence_alone_is_asked_twice_and_then_believed_but_a_probe_is_not() -> None:
     later = NOW + 10 * MINUTE
-    for rung, wanted in ((0, Suspicion.SILENCE), (1, Suspicion.SILENCE), (2, None)):
-        assert doubt(linked(inbound_ms=NOW, rung=rung), busy(), DoubtPolicy(), later) is wanted
+    for step, wanted in ((0, Suspicion.SILENCE), (1, Suspicion.SILENCE), (2, None)):
+        assert doubt(linked(inbound_ms=NOW, recovery_step=step), busy(), DoubtPolicy(), later) is wanted
     evidence = busy()
     evidence.probe_failed_ms = NOW
-    assert doubt(linked(inbound_ms=NOW, rung=2), evidence, DoubtPolicy(), later) is Suspicion.PROBE
+    assert doubt(linked(inbound_ms=NOW, recovery_step=2), evidence, DoubtPolicy(), later) is Suspicion.PROBE
 
 
 def test_sends_to_three_chats_without_a_receipt_raise_doubt_until_one_comes() -> None:
@@ -138,14 +138,14 @@ def test_a_probe_that_did_not_return_raises_doubt_until_a_new_link() -> None:
 
 
 def test_one_signature_again_and_again_raises_doubt_until_something_is_heard() -> None:
-    errors = tuple(Seen("ack", NOW - minutes * MINUTE) for minutes in (60, 30, 1))
+    errors = tuple(StreamError("ack", NOW - minutes * MINUTE) for minutes in (60, 30, 1))
     assert doubt(linked(errors=errors), Evidence(), DoubtPolicy(), NOW) is Suspicion.SIGNATURE
     assert doubt(linked(errors=errors, inbound_ms=NOW), Evidence(), DoubtPolicy(), NOW) is None
     assert doubt(linked(errors=errors[:2]), Evidence(), DoubtPolicy(), NOW) is None
 
 
 def test_old_stream_errors_are_no_reason_to_doubt_a_link_that_has_just_come_up() -> None:
-    errors = tuple(Seen("ack", NOW - minutes * MINUTE) for minutes in (60, 30, 1))
+    errors = tuple(StreamError("ack", NOW - minutes * MINUTE) for minutes in (60, 30, 1))
     fresh = session(State.READY, linked_ms=NOW, errors=errors)
     assert doubt(fresh, Evidence(), DoubtPolicy(), NOW + 119_000) is None
     assert doubt(fresh, Evidence(), DoubtPolicy(), NOW + 120_000) is Suspicion.SIGNATURE

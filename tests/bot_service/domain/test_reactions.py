@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot_service.domain.reactions import REACTIONS
-from bot_service.domain.session_record import DueKind, EffectKind, Seen, SessionPolicy, Signal
+from bot_service.domain.session_record import DueKind, EffectKind, SessionPolicy, Signal, StreamError
 from bot_service.domain.session_rules import advance
 from bot_service.domain.signals import SignalKind as K
 from bot_service.domain.states import Actor, State, Wanted
@@ -72,7 +72,7 @@ def test_pair_error_shows_a_new_code_three_times_at_most() -> None:
 
 def test_pair_restart_is_expected_and_no_failure() -> None:
     after, effects = on(session(State.CONNECTING), K.PAIR_RESTART)
-    assert (after.state, after.reason, after.actor, effects) == (State.CONNECTING, "pair_restart", Actor.NOBODY, ())
+    assert (after.state, after.reason, after.actor, effects) == (State.CONNECTING, "pair_restart", Actor.NONE, ())
     assert due_in(after, DueKind.PAIRED) == MINUTE
     assert on(after, K.DISCONNECTED)[0] is after
 
@@ -123,12 +123,12 @@ def test_offline_sync_preview_counts_what_is_to_come() -> None:
 
 def test_offline_sync_completed_is_ready() -> None:
     after, effects = on(session(State.SYNCING), K.OFFLINE_SYNC_COMPLETED, count=12)
-    assert (after.state, after.due, after.actor, effects) == (State.READY, None, Actor.NOBODY, ())
+    assert (after.state, after.due, after.actor, effects) == (State.READY, None, Actor.NONE, ())
 
 
 def test_disconnected_leaves_the_engine_five_minutes_before_we_take_over() -> None:
     after, effects = on(session(State.READY), K.DISCONNECTED, reason="eof")
-    assert (after.state, after.linked, after.actor, effects) == (State.RECONNECTING, False, Actor.NOBODY, ())
+    assert (after.state, after.linked, after.actor, effects) == (State.RECONNECTING, False, Actor.NONE, ())
     assert due_in(after, DueKind.TAKE_OVER) == 5 * MINUTE
     again, _ = on(after, K.DISCONNECTED, now=NOW + MINUTE)
     assert due_in(again, DueKind.TAKE_OVER) == 5 * MINUTE
@@ -161,7 +161,7 @@ def test_keepalive_restored_is_ready_again() -> None:
 
 def test_server_unavailable_waits_for_the_engine_without_anybody_acting() -> None:
     after, effects = on(session(State.READY), K.SERVER_UNAVAILABLE, code=503)
-    assert (after.state, after.actor, after.detail, effects) == (State.RECONNECTING, Actor.NOBODY, "503", ())
+    assert (after.state, after.actor, after.detail, effects) == (State.RECONNECTING, Actor.NONE, "503", ())
     assert due_in(after, DueKind.TAKE_OVER) == 5 * MINUTE
 
 
@@ -179,7 +179,11 @@ def test_stream_error_reconnects_and_the_same_three_times_in_two_hours_is_told_o
 
 
 def test_stream_error_of_other_signatures_or_long_ago_is_not_counted() -> None:
-    old = (Seen("ack", NOW - 3 * 60 * MINUTE), Seen("ack", NOW - 3 * 60 * MINUTE), Seen("ping", NOW - MINUTE))
+    old = (
+        StreamError("ack", NOW - 3 * 60 * MINUTE),
+        StreamError("ack", NOW - 3 * 60 * MINUTE),
+        StreamError("ping", NOW - MINUTE),
+    )
     _, effects = on(session(State.READY, errors=old), K.STREAM_ERROR, signature="ack")
     assert effects == ()
 
@@ -219,9 +223,9 @@ def test_temp_banned_tries_once_after_the_ban_and_then_never() -> None:
 def test_outdated_stops_the_fleet_with_one_alert_and_one_session_asks_slowly() -> None:
     step = on(session(State.CONNECTING), K.OUTDATED, code=405)
     assert (step[0].state, step[0].actor) == (State.OUTDATED, Actor.OPERATOR)
-    assert due_in(step[0], DueKind.FLEET_PROBE) == 30 * MINUTE
-    assert kinds(step) == [STOP, EffectKind.FLEET_OUTDATED]
-    other = on(session(State.CONNECTING), K.OUTDATED, SessionPolicy(fleet_outdated=True, canary="other"), code=405)
+    assert due_in(step[0], DueKind.CANARY_LOGIN) == 30 * MINUTE
+    assert kinds(step) == [STOP, EffectKind.CLIENT_OUTDATED]
+    other = on(session(State.CONNECTING), K.OUTDATED, SessionPolicy(client_outdated=True, canary="other"), code=405)
     assert (other[0].state, other[0].due, kinds(other)) == (State.OUTDATED, None, [STOP])
 
 
@@ -263,7 +267,7 @@ def test_replaced_tries_once_after_half_a_minute_and_is_fenced_at_the_second() -
 
 
 def test_replaced_by_the_owner_of_the_lease_stays_down() -> None:
-    after, _ = on(session(State.READY), K.REPLACED, lease_ours=False)
+    after, _ = on(session(State.READY), K.REPLACED, lease_held=False)
     assert (after.state, after.reason, after.due) == (State.FENCED, "replaced_by_owner", None)
 
 

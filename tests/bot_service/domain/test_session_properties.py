@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -10,21 +11,22 @@ from hypothesis import strategies as st
 
 from bot_service.domain.recovery import gave_up
 from bot_service.domain.session_record import (
+    ClientAccepted,
     Command,
     CommandKind,
     DueKind,
     EffectKind,
     Fact,
-    Fired,
-    FleetRecovered,
-    Look,
+    LinkCheck,
     SessionPolicy,
     SessionRecord,
     Signal,
+    TimerFired,
 )
 from bot_service.domain.session_rules import advance, refusal
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import FINAL, LEGAL, LINKED, LIVE, State, Wanted
+from tests.support.examples import examples
 
 START = 1_800_000_000_000
 STARTS = {EffectKind.START, EffectKind.REBUILD, EffectKind.RECYCLE_WORKER}
@@ -38,9 +40,9 @@ DATA: dict[str, Any] = {
     "reason": "any",
     "messages": 3,
 }
-signals = st.builds(lambda kind, ours: Signal(kind, DATA, lease_ours=ours), st.sampled_from(SignalKind), st.booleans())
+signals = st.builds(lambda kind, ours: Signal(kind, DATA, lease_held=ours), st.sampled_from(SignalKind), st.booleans())
 commands = st.builds(Command, st.sampled_from(CommandKind))
-looks = st.builds(Look, st.sampled_from([0, 30_000, 90_000]), st.sampled_from([None, "silence_pattern"]))
+looks = st.builds(LinkCheck, st.sampled_from([0, 30_000, 90_000]), st.sampled_from([None, "silence_pattern"]))
 facts = st.one_of(
     signals,
     signals,
@@ -48,11 +50,11 @@ facts = st.one_of(
     looks,
     st.sampled_from(["due", "due, worker spent"]),
     st.just("due"),
-    st.just(FleetRecovered()),
+    st.just(ClientAccepted()),
 )
 steps = st.lists(st.tuples(facts, st.sampled_from([0, 1000, 60_000, 400_000, 4_000_000])), max_size=60)
 fleets = st.sampled_from(
-    [SessionPolicy(), SessionPolicy(fleet_outdated=True, canary="s"), SessionPolicy(fleet_outdated=True, canary="x")]
+    [SessionPolicy(), SessionPolicy(client_outdated=True, canary="s"), SessionPolicy(client_outdated=True, canary="x")]
 )
 
 
@@ -60,18 +62,18 @@ def fact_of(item: Any, record: SessionRecord, now_ms: int) -> Fact | None:
     """``due`` is the record's own wait once its time has come; a command is one that would not be refused."""
     if isinstance(item, str):
         waits = record.due is None or record.due.at_ms > now_ms
-        return None if waits or record.due is None else Fired(record.due.kind, may_recycle=item == "due")
+        return None if waits or record.due is None else TimerFired(record.due.kind, may_recycle=item == "due")
     if isinstance(item, Command) and refusal(record, item.kind, now_ms) is not None:
         return None
     return item  # type: ignore[no-any-return]
 
 
-def seen(*items: Any) -> Any:
+def seen(*items: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A sequence that broke a promise once."""
     return example([(item, 0) for item in items], SessionPolicy())
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(100))
 @given(steps, fleets)
 @seen(Command(CommandKind.START), Signal(SignalKind.TEMP_BANNED, DATA), Command(CommandKind.LOGGED_OUT))
 @seen(Command(CommandKind.START), Signal(SignalKind.CONNECTED, DATA), Signal(SignalKind.QR, DATA))
@@ -101,7 +103,7 @@ def test_any_sequence_of_facts_keeps_the_promises(sequence: list[tuple[Any, int]
             assert record.due is None
 
         # A ladder that ended with a person restarts nothing by itself, and no worker is replaced over its budget.
-        if isinstance(fact, Fired) and fact.kind is DueKind.LADDER:
+        if isinstance(fact, TimerFired) and fact.kind is DueKind.RECOVERY:
             assert not (gave_up(before) and kinds & STARTS)
             assert fact.may_recycle or EffectKind.RECYCLE_WORKER not in kinds
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from bot_service.domain.recovery import forget_rung, gave_up
+from bot_service.domain.reasons import Reason
+from bot_service.domain.recovery import gave_up, reset_recovery
 from bot_service.domain.session_record import (
+    ClientAccepted,
+    ClientOutdated,
     Command,
     CommandKind,
+    Decision,
     Due,
     DueKind,
     EffectKind,
-    Fired,
-    FleetOutdated,
-    FleetRecovered,
-    Look,
+    LinkCheck,
     SessionPolicy,
     SessionRecord,
-    Step,
+    TimerFired,
 )
 from bot_service.domain.session_rules import advance, refusal
 from bot_service.domain.signals import SignalKind
@@ -28,17 +29,17 @@ from tests.bot_service.domain.sessions import NOW, POLICY, due_in, kinds, on, se
 MINUTE = 60_000
 
 
-def do(record: SessionRecord, kind: CommandKind, reason: str = "") -> Step:
+def do(record: SessionRecord, kind: CommandKind, reason: Reason | None = None) -> Decision:
     return advance(record, Command(kind, reason), POLICY, NOW)
 
 
-def fire(record: SessionRecord, policy: SessionPolicy = POLICY, now: int | None = None) -> Step:
+def fire(record: SessionRecord, policy: SessionPolicy = POLICY, now: int | None = None) -> Decision:
     assert record.due is not None
-    return advance(record, Fired(record.due.kind), policy, record.due.at_ms if now is None else now)
+    return advance(record, TimerFired(record.due.kind), policy, record.due.at_ms if now is None else now)
 
 
-def look(record: SessionRecord, age: int = 0, suspicion: str | None = None, now: int = NOW) -> Step:
-    return advance(record, Look(age, suspicion), POLICY, now)
+def look(record: SessionRecord, age: int = 0, suspicion: str | None = None, now: int = NOW) -> Decision:
+    return advance(record, LinkCheck(age, suspicion), POLICY, now)
 
 
 @pytest.mark.parametrize("state", sorted(LIVE))
@@ -87,7 +88,7 @@ def test_a_start_during_a_temporary_ban_is_refused() -> None:
 
 
 def test_a_close_keeps_the_pairing_and_a_start_brings_it_back_with_a_new_age() -> None:
-    step = do(session(State.READY), CommandKind.CLOSE, "inactive")
+    step = do(session(State.READY), CommandKind.CLOSE, Reason.INACTIVE)
     closed = step[0]
     assert (closed.state, closed.reason, closed.wanted) == (State.CLOSED, "inactive", Wanted.STOP)
     assert closed.jid is not None
@@ -97,8 +98,8 @@ def test_a_close_keeps_the_pairing_and_a_start_brings_it_back_with_a_new_age() -
 
 
 def test_a_recycle_keeps_the_pairing_and_counts_the_age_anew() -> None:
-    after, _ = do(session(State.READY), CommandKind.RECYCLE, "max_age")
-    assert (after.state, after.aged_from_ms, after.reason) == (State.RECONNECTING, NOW, "max_age")
+    after, _ = do(session(State.READY), CommandKind.RECYCLE, Reason.RECYCLE_MAX_AGE)
+    assert (after.state, after.aged_from_ms, after.reason) == (State.RECONNECTING, NOW, "recycle_max_age")
     assert due_in(after, DueKind.RETRY) == 0
     assert kinds(fire(after)) == [EffectKind.START]
 
@@ -121,9 +122,9 @@ def test_a_retry_starts_the_client_and_waits_for_its_answer() -> None:
 
 def test_a_wait_that_is_over_for_another_reason_does_nothing() -> None:
     before = session(State.READY)
-    assert advance(before, Fired(DueKind.RETRY), POLICY, NOW) == (before, ())
+    assert advance(before, TimerFired(DueKind.RETRY), POLICY, NOW) == (before, ())
     stopped = session(State.STOPPED, wanted=Wanted.STOP, due=Due(DueKind.RETRY, NOW))
-    assert advance(stopped, Fired(DueKind.RETRY), POLICY, NOW) == (stopped, ())
+    assert advance(stopped, TimerFired(DueKind.RETRY), POLICY, NOW) == (stopped, ())
 
 
 def test_syncing_that_never_ends_is_ready_after_its_time() -> None:
@@ -154,26 +155,26 @@ def test_keepalive_that_stays_away_renews_the_connection() -> None:
 
 
 def test_no_session_but_the_canary_retries_while_the_client_is_outdated() -> None:
-    outdated = SessionPolicy(fleet_outdated=True, canary="other")
+    outdated = SessionPolicy(client_outdated=True, canary="other")
     step = fire(session(State.RECONNECTING, due=Due(DueKind.RETRY, NOW)), outdated)
     assert (step[0].state, step[0].due, kinds(step)) == (State.OUTDATED, None, [EffectKind.STOP])
-    canary = SessionPolicy(fleet_outdated=True, canary="s1")
-    asking = fire(session(State.OUTDATED, due=Due(DueKind.FLEET_PROBE, NOW)), canary)
+    canary = SessionPolicy(client_outdated=True, canary="s1")
+    asking = fire(session(State.OUTDATED, due=Due(DueKind.CANARY_LOGIN, NOW)), canary)
     assert (asking[0].state, kinds(asking)) == (State.STARTING, [EffectKind.START])
-    former = fire(session(State.OUTDATED, due=Due(DueKind.FLEET_PROBE, NOW)), outdated)
+    former = fire(session(State.OUTDATED, due=Due(DueKind.CANARY_LOGIN, NOW)), outdated)
     assert (former[0].state, former[0].due, kinds(former)) == (State.OUTDATED, None, [])
 
 
 def test_the_canary_tries_when_it_is_asked_to() -> None:
-    asked, _ = advance(session(State.OUTDATED), Command(CommandKind.ASK_FOR_FLEET, at_ms=NOW), POLICY, NOW)
-    assert due_in(asked, DueKind.FLEET_PROBE) == 0
-    later, _ = advance(session(State.OUTDATED), Command(CommandKind.ASK_FOR_FLEET), POLICY, NOW)
-    assert due_in(later, DueKind.FLEET_PROBE) == 30 * MINUTE
+    asked, _ = advance(session(State.OUTDATED), Command(CommandKind.TRY_AS_CANARY, at_ms=NOW), POLICY, NOW)
+    assert due_in(asked, DueKind.CANARY_LOGIN) == 0
+    later, _ = advance(session(State.OUTDATED), Command(CommandKind.TRY_AS_CANARY), POLICY, NOW)
+    assert due_in(later, DueKind.CANARY_LOGIN) == 30 * MINUTE
 
 
 @pytest.mark.parametrize("state", [State.STARTING, State.CONNECTING, State.RECONNECTING])
 def test_a_session_that_is_not_connected_waits_while_the_fleet_is_outdated(state: State) -> None:
-    held, effects = advance(session(state, linked=False, engaged=True), FleetOutdated(), POLICY, NOW)
+    held, effects = advance(session(state, linked=False, engaged=True), ClientOutdated(), POLICY, NOW)
     assert (held.state, held.reason, held.due, held.engaged) == (State.OUTDATED, "fleet_outdated", None, False)
     assert [effect.kind for effect in effects] == [EffectKind.STOP]
 
@@ -183,21 +184,21 @@ def test_a_session_that_is_not_connected_waits_while_the_fleet_is_outdated(state
 )
 def test_an_outdated_fleet_leaves_connected_and_ended_sessions_alone(state: State) -> None:
     record = session(state, linked=True)
-    assert advance(record, FleetOutdated(), POLICY, NOW) == (record, ())
+    assert advance(record, ClientOutdated(), POLICY, NOW) == (record, ())
 
 
 def test_all_sessions_return_at_once_and_only_the_herd_limit_spreads_them() -> None:
-    after, _ = advance(session(State.OUTDATED), FleetRecovered(), POLICY, NOW)
+    after, _ = advance(session(State.OUTDATED), ClientAccepted(), POLICY, NOW)
     assert after.state is State.RECONNECTING
     assert due_in(after, DueKind.RETRY) == 0
-    alone, _ = advance(session(State.RECONNECTING, reason="client_refused", careful=1), FleetRecovered(), POLICY, NOW)
+    alone, _ = advance(session(State.RECONNECTING, reason="client_refused", careful=1), ClientAccepted(), POLICY, NOW)
     assert (alone.reason, alone.careful, due_in(alone, DueKind.RETRY)) == ("fleet_recovered", 0, 0)
     stopped = session(State.OUTDATED, wanted=Wanted.STOP)
-    assert advance(stopped, FleetRecovered(), POLICY, NOW) == (stopped, ())
-    given_up, _ = advance(session(State.FAILED, reason="client_refused"), FleetRecovered(), POLICY, NOW)
+    assert advance(stopped, ClientAccepted(), POLICY, NOW) == (stopped, ())
+    given_up, _ = advance(session(State.FAILED, reason="client_refused"), ClientAccepted(), POLICY, NOW)
     assert (given_up.state, due_in(given_up, DueKind.RETRY)) == (State.RECONNECTING, 0)
     failed = session(State.FAILED, reason="connect_refused")
-    assert advance(failed, FleetRecovered(), POLICY, NOW) == (failed, ())
+    assert advance(failed, ClientAccepted(), POLICY, NOW) == (failed, ())
 
 
 @pytest.mark.parametrize("state", [State.STOPPED, State.BANNED, State.LOGGED_OUT, State.FAILED])
@@ -209,7 +210,7 @@ def test_a_reconnect_concerns_only_what_is_to_be_connected(state: State) -> None
 
 
 def test_a_restored_session_is_started_though_the_fleet_is_outdated() -> None:
-    outdated = SessionPolicy(fleet_outdated=True, canary="other")
+    outdated = SessionPolicy(client_outdated=True, canary="other")
     restored = session(State.STARTING, reason="restored", due=Due(DueKind.RETRY, NOW))
     assert kinds(fire(restored, outdated)) == [EffectKind.START]
 
@@ -258,7 +259,7 @@ def test_suspicion_degrades_first_and_is_taken_back_when_something_arrives() -> 
         "silence_pattern",
         (),
     )
-    assert due_in(doubted, DueKind.LADDER) == 5000
+    assert due_in(doubted, DueKind.RECOVERY) == 5000
     after, _ = look(doubted)
     assert (after.state, after.suspicion, after.due) == (State.READY, None, None)
 
@@ -283,21 +284,27 @@ def test_the_ladder_climbs_reconnect_rebuild_recycle_and_a_person() -> None:
     assert taken == [[EffectKind.START], [EffectKind.REBUILD], [EffectKind.RECYCLE_WORKER]]
     step = fire(record)
     assert (step[0].state, step[0].actor, kinds(step)) == (State.DEGRADED, Actor.OPERATOR, [EffectKind.ATTENTION])
-    assert due_in(step[0], DueKind.LADDER, record.due.at_ms if record.due else 0) == 60 * MINUTE
+    assert due_in(step[0], DueKind.RECOVERY, record.due.at_ms if record.due else 0) == 60 * MINUTE
     assert gave_up(step[0])
 
 
 def told() -> SessionRecord:
     """A session for which nothing helped and a person was told."""
-    record = session(State.DEGRADED, reason="receive_suspected", suspicion="probe_not_returned", rung=3, rung_ms=NOW)
-    return fire(replace(record, due=Due(DueKind.LADDER, NOW)))[0]
+    record = session(
+        State.DEGRADED,
+        reason="receive_suspected",
+        suspicion="probe_not_returned",
+        recovery_step=3,
+        recovery_step_ms=NOW,
+    )
+    return fire(replace(record, due=Due(DueKind.RECOVERY, NOW)))[0]
 
 
 def test_after_a_person_was_told_nothing_is_restarted_and_nobody_told_again_however_long_it_lasts() -> None:
     record = told()
     for _ in range(48):
         record, effects = fire(record)
-        assert (record.state, record.actor, record.rung, effects) == (State.DEGRADED, Actor.OPERATOR, 4, ())
+        assert (record.state, record.actor, record.recovery_step, effects) == (State.DEGRADED, Actor.OPERATOR, 4, ())
 
 
 def test_a_link_that_was_renewed_and_is_doubted_again_is_told_again_only_after_a_rest() -> None:
@@ -307,38 +314,50 @@ def test_a_link_that_was_renewed_and_is_doubted_again_is_told_again_only_after_a
 
 
 def test_a_worker_whose_budget_is_spent_is_not_recycled_and_a_person_is_told() -> None:
-    record = session(State.DEGRADED, reason="receive_suspected", suspicion="probe_not_returned", rung=2, rung_ms=NOW)
-    record = replace(record, due=Due(DueKind.LADDER, NOW))
-    step = advance(record, Fired(DueKind.LADDER, may_recycle=False), POLICY, NOW)
-    assert (step[0].state, step[0].rung, kinds(step)) == (State.DEGRADED, 4, [EffectKind.ATTENTION])
+    record = session(
+        State.DEGRADED,
+        reason="receive_suspected",
+        suspicion="probe_not_returned",
+        recovery_step=2,
+        recovery_step_ms=NOW,
+    )
+    record = replace(record, due=Due(DueKind.RECOVERY, NOW))
+    step = advance(record, TimerFired(DueKind.RECOVERY, may_recycle=False), POLICY, NOW)
+    assert (step[0].state, step[0].recovery_step, kinds(step)) == (State.DEGRADED, 4, [EffectKind.ATTENTION])
 
 
 def test_no_worker_is_replaced_for_a_stanza_that_cannot_be_digested() -> None:
     record = session(
-        State.DEGRADED, reason="receive_suspected", suspicion="repeated_stream_errors", rung=2, rung_ms=NOW
+        State.DEGRADED,
+        reason="receive_suspected",
+        suspicion="repeated_stream_errors",
+        recovery_step=2,
+        recovery_step_ms=NOW,
     )
-    step = fire(replace(record, due=Due(DueKind.LADDER, NOW)))
-    assert (step[0].state, step[0].rung, kinds(step)) == (State.DEGRADED, 4, [EffectKind.ATTENTION])
+    step = fire(replace(record, due=Due(DueKind.RECOVERY, NOW)))
+    assert (step[0].state, step[0].recovery_step, kinds(step)) == (State.DEGRADED, 4, [EffectKind.ATTENTION])
 
 
 def test_time_alone_does_not_lead_back_to_the_foot_of_the_ladder() -> None:
-    record = session(State.DEGRADED, reason="receive_suspected", suspicion="silence_pattern", rung=1, rung_ms=0)
-    after, _ = fire(replace(record, due=Due(DueKind.LADDER, NOW)))
-    assert (after.reason, after.rung) == ("rebuild", 2)
+    record = session(
+        State.DEGRADED, reason="receive_suspected", suspicion="silence_pattern", recovery_step=1, recovery_step_ms=0
+    )
+    after, _ = fire(replace(record, due=Due(DueKind.RECOVERY, NOW)))
+    assert (after.reason, after.recovery_step) == ("rebuild", 2)
 
 
 def test_what_is_heard_or_what_a_person_starts_is_the_end_of_giving_up() -> None:
     assert not gave_up(look(told())[0])
     assert not gave_up(do(told(), CommandKind.RESTART)[0])
     assert not gave_up(do(told(), CommandKind.STOP)[0])
-    assert not gave_up(forget_rung(told()))
+    assert not gave_up(reset_recovery(told()))
 
 
 def test_a_proof_of_receiving_sets_the_ladder_to_its_foot() -> None:
-    climbed = session(State.READY, rung=2, rung_ms=NOW)
-    assert forget_rung(climbed).rung == 0
+    climbed = session(State.READY, recovery_step=2, recovery_step_ms=NOW)
+    assert reset_recovery(climbed).recovery_step == 0
     fresh = session(State.READY)
-    assert forget_rung(fresh) is fresh
+    assert reset_recovery(fresh) is fresh
 
 
 @pytest.mark.parametrize("state", sorted(set(State) - {State.READY, State.DEGRADED}))

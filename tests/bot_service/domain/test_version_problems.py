@@ -14,7 +14,8 @@ def reasons_in_code() -> set[str]:
     for path in (ROOT / "bot_service/engines").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "CopyError":
-                found |= {each.value for each in ast.walk(node.args[0]) if isinstance(each, ast.Constant)}
+                values = [each.value for each in ast.walk(node.args[0]) if isinstance(each, ast.Constant)]
+                found |= {value for value in values if isinstance(value, str)}
     return found
 
 

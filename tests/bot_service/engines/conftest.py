@@ -1,4 +1,4 @@
-"""A pool over real worker processes, and everything it told."""
+"""A pool over real worker processes, and everything it signal."""
 
 from __future__ import annotations
 
@@ -7,23 +7,42 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from bot_service.domain.message import InboundMessage, Receipt
-from bot_service.domain.ports import EngineSignal
+from bot_service.domain.session_record import Signal
 from bot_service.engines import procfs
 from bot_service.engines.pool.policy import PoolPolicy
 from bot_service.engines.pool.pool import WorkerPool
+from bot_service.engines.pool.worker_process import WorkerProcess
 from bot_service.engines.wire import worker_records
 from bot_service.engines.wire.journal_file import journal_files, read_journal
 from shared.clock import SystemClock
 from tests.support.waiting import PATIENCE_S, eventually
 
 FAST = {"connect_ms": "10", "reconnect_ms": "50", "delivered_ms": "5", "read_ms": "10", "frame_ms": "200"}
+
+
+@dataclass(frozen=True)
+class Reported:
+    """One signal that the pool reported."""
+
+    session: str
+    incarnation: int
+    signal: Signal
+
+    @property
+    def kind(self) -> str:
+        return self.signal.kind
+
+    @property
+    def data(self) -> dict[str, Any]:
+        return self.signal.data
 
 
 class Bench:
@@ -43,39 +62,47 @@ class Bench:
             recycle_min_age_s=0.0,
             orphan_grace_s=20.0,
         )
-        self.told: list[EngineSignal] = []
+        self.reported: list[Reported] = []
         self.journals: dict[str, int] = {}
         self.pool = self._make()
+        self._left: list[WorkerProcess] = []
 
     def _make(self) -> WorkerPool:
         pool = WorkerPool(self.policy, SystemClock())
-        pool.on_signal(self.told.append)
-        pool.on_journal(lambda name, end: self.journals.update({name: max(end, self.journals.get(name, 0))}))
+        pool.signals.subscribe(lambda *signal: self.reported.append(Reported(*signal)))
+        pool.journals.subscribe(lambda name, end: self.journals.update({name: max(end, self.journals.get(name, 0))}))
         return pool
 
     async def open(self, **changes: Any) -> WorkerPool:
-        self.policy = replace(self.policy, **changes)
+        self.policy = msgspec.structs.replace(self.policy, **changes)
         self.pool = self._make()
         await self.pool.open()
         return self.pool
 
     async def reopen(self, **changes: Any) -> WorkerPool:
-        """The API process is gone without a word, and another one starts: workers stay."""
-        await self.pool.close(leave_workers=True)
-        self.told.clear()
+        """The API process is gone, and another one starts: workers stay."""
+        await self.leave_workers()
+        self.reported.clear()
         self.journals.clear()
         return await self.open(**changes)
 
+    async def leave_workers(self) -> None:
+        """The API process is gone, its workers go on."""
+        self._left += [worker.process for worker in self.pool.fleet.workers.values() if worker.process is not None]
+        await self.pool.close(leave_workers=True)
+
     def kinds(self, session: str) -> list[str]:
-        return [told.kind for told in self.told if told.session == session]
+        return [signal.kind for signal in self.reported if signal.session == session]
 
     def data(self, session: str, kind: str) -> dict[str, Any]:
-        return next(told.data for told in reversed(self.told) if told.session == session and told.kind == kind)
+        return next(
+            signal.data for signal in reversed(self.reported) if signal.session == session and signal.kind == kind
+        )
 
     async def until(self, condition: Callable[[], bool], what: str, *, within_s: float = PATIENCE_S) -> None:
         await eventually(condition, within_s=within_s, every_s=0.01, what=what)
 
-    async def until_told(self, session: str, kind: str, *, times: int = 1, within_s: float = PATIENCE_S) -> None:
+    async def until_reported(self, session: str, kind: str, *, times: int = 1, within_s: float = PATIENCE_S) -> None:
         await self.until(
             lambda: self.kinds(session).count(kind) >= times, f"{kind} of {session} x{times}", within_s=within_s
         )
@@ -83,9 +110,9 @@ class Bench:
     async def pair(self, session: str, number: str | None = None) -> str:
         """Start, scan, and wait until online; returns the JID."""
         await self.pool.start_session(session, jid=None, proxy=None)
-        await self.until_told(session, "qr")
+        await self.until_reported(session, "qr")
         found = await self.pool.simulate(session, "scan", {"phone": number} if number else {})
-        await self.until_told(session, "offline_sync_completed")
+        await self.until_reported(session, "offline_sync_completed")
         return str(found["jid"])
 
     def messages(self) -> list[InboundMessage]:
@@ -121,6 +148,8 @@ class Bench:
         for pid in self.workers().values():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        for process in self._left:
+            await process.ended()
 
 
 @pytest.fixture

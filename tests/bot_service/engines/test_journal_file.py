@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from bot_service.domain.message import InboundMessage, JournalRecord
 from bot_service.engines.wire.journal_file import HEADER, JournalError, JournalWriter, journal_files, read_journal
 from shared.clock import SystemClock
+from tests.support.examples import examples
 
 
 def record(number: int, text: str = "hello") -> JournalRecord:
@@ -187,7 +188,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 @given(st.binary(max_size=200), st.integers(0, 60))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(50))
 def test_rubbish_never_raises_and_never_makes_a_record(
     tmp_path_factory: pytest.TempPathFactory, rubbish: bytes, cut: int
 ) -> None:

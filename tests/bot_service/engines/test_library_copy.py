@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
 import os
 import struct
 import subprocess
@@ -105,7 +106,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, block: Callable[[
 
 
 def test_a_missing_engine_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(library_copy.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(CopyError) as caught:
         library_copy.builtin_build()
     assert caught.value.reason == "not_installed"

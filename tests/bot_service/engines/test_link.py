@@ -10,7 +10,7 @@ import pytest
 
 from bot_service.engines.wire.frames import down_decoder, up_decoder
 from bot_service.engines.wire.link import Link, LinkClosed, connect, listening_socket
-from bot_service.engines.wire.protocol import Command, Down, JournalAdvanced, Signal, Up, WorkerPulse
+from bot_service.engines.wire.protocol import CommandFrame, Down, JournalAdvanced, SignalFrame, Up, WorkerPulse
 from tests.support.waiting import eventually
 
 LIMIT = 256 * 1024
@@ -54,8 +54,8 @@ async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
     await made.close()
 
 
-def signal(number: int) -> Signal:
-    return Signal("s1", 1, number, "presence", 0, {"text": "x" * 1000})
+def signal(number: int) -> SignalFrame:
+    return SignalFrame("s1", 1, number, "presence", 0, {"text": "x" * 1000})
 
 
 async def test_a_reader_that_stands_still_is_cut_off_and_memory_stays_bounded(pair: Pair) -> None:
@@ -69,7 +69,7 @@ async def test_a_reader_that_stands_still_is_cut_off_and_memory_stays_bounded(pa
         assert told < 100_000
     assert pair.worker.closed
     # What the kernel had taken arrives, in order; then the connection ends.
-    seen = [frame.seq async for frame in pair.api.frames() if isinstance(frame, Signal)]
+    seen = [frame.seq async for frame in pair.api.frames() if isinstance(frame, SignalFrame)]
     assert seen == list(range(len(seen)))
     assert 0 < len(seen) < told
 
@@ -83,7 +83,7 @@ async def test_who_can_wait_waits_until_the_other_side_reads(pair: Pair) -> None
     async def send_all() -> None:
         nonlocal sent
         for number in range(2000):
-            await pair.api.send(Command(number, "send", "s1", {"text": "x" * 1000}))
+            await pair.api.send(CommandFrame(number, "send", "s1", {"text": "x" * 1000}))
             sent += 1
 
     sending = asyncio.create_task(send_all())
@@ -94,7 +94,7 @@ async def test_who_can_wait_waits_until_the_other_side_reads(pair: Pair) -> None
     assert pair.api.waiting_bytes <= LIMIT
     numbers = []
     async for frame in worker.frames():
-        assert isinstance(frame, Command)
+        assert isinstance(frame, CommandFrame)
         numbers.append(frame.id)
         if len(numbers) == 2000:
             break
@@ -107,7 +107,7 @@ async def test_a_close_wakes_who_waits_to_send(pair: Pair) -> None:
 
     async def send_all() -> None:
         for number in range(1000):
-            await pair.api.send(Command(number, "send", "s1", {"text": "x" * 5000}))
+            await pair.api.send(CommandFrame(number, "send", "s1", {"text": "x" * 5000}))
 
     sending = asyncio.create_task(send_all())
     await eventually(lambda: pair.api.waiting_bytes > 500, what="a full queue")

@@ -63,7 +63,7 @@ def test_after_a_refusal_that_may_be_one_accounts_trouble_one_more_login_goes(
     first.ask()
     first.refused()
     clock.stall(0.1)
-    gate.allow_one_more()
+    gate.attempt().allow_one_more()
     assert second.ask() is LoginResult.GO
     assert {other.ask() for other in others} == {LoginResult.WAIT}
     clock.stall(0.1)
@@ -76,7 +76,7 @@ def test_a_second_refusal_holds_the_others_again(gate: LoginGate, clock: FakeClo
     first.ask()
     first.refused()
     clock.stall(0.1)
-    gate.allow_one_more()
+    gate.attempt().allow_one_more()
     second.ask()
     clock.stall(0.1)
     second.refused()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bot_service.domain.session_record import Signal
 from bot_service.domain.signals import SignalKind as K
 from bot_service.engines.neonize.connection import Connection
 
@@ -20,7 +21,7 @@ def connection() -> tuple[Connection, list[K]]:
 def test_the_end_of_the_offline_messages_is_told_after_connected() -> None:
     link, told = connection()
     link.dialing()
-    link.sign((K.OFFLINE_SYNC_COMPLETED, {"count": 1}))
+    link.report(Signal(K.OFFLINE_SYNC_COMPLETED, {"count": 1}))
     assert link.caught_up.is_set()
     link.connected()
     assert told == [K.CONNECTING, K.CONNECTED, K.OFFLINE_SYNC_COMPLETED]
@@ -29,7 +30,7 @@ def test_the_end_of_the_offline_messages_is_told_after_connected() -> None:
 def test_what_belongs_to_a_connection_that_failed_is_never_told() -> None:
     link, told = connection()
     link.dialing()
-    link.sign((K.OFFLINE_SYNC_COMPLETED, {"count": 1}))
+    link.report(Signal(K.OFFLINE_SYNC_COMPLETED, {"count": 1}))
     link.dialing()
     assert not link.caught_up.is_set()
     link.connected()
@@ -50,5 +51,5 @@ def test_a_loss_that_the_library_tells_too_late_is_told_once_and_before_the_next
 
 def test_other_signs_wait_for_nothing() -> None:
     link, told = connection()
-    link.sign((K.PRESENCE, {}))
+    link.report(Signal(K.PRESENCE, {}))
     assert told == [K.PRESENCE]

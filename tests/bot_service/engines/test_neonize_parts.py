@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bot_service.domain.session_record import Signal
 from bot_service.domain.signals import SignalKind as K
 from bot_service.engines.neonize import log_lines, stanza_signals
 from bot_service.engines.neonize.client_table_lock import ClientTableLock
@@ -65,7 +66,7 @@ def test_what_was_seen_to_be_taken_is_remembered_with_its_first_time(tmp_path: P
     sent.seen_taken("3EB0", 2000)
     sent.seen_taken("of another", 3000)
     sent.close()
-    again = SentMessages(tmp_path / "s.sent").ours("ours")
+    again = SentMessages(tmp_path / "s.sent").by_id("ours")
     assert again is not None
     assert again.taken_at_ms == 1000
 
@@ -84,43 +85,41 @@ def test_other_lines_are_no_stanzas() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "pairing", "sign"),
+    ("text", "pairing", "signal"),
     [
-        ('<failure reason="401"/>', False, (K.LOGGED_OUT, {"code": 401, "onConnect": True})),
-        ('<failure reason="403"/>', False, (K.PRIMARY_GONE, {"code": 403})),
-        ('<failure reason="406"/>', False, (K.BANNED, {"code": 406})),
+        ('<failure reason="401"/>', False, Signal(K.LOGGED_OUT, {"code": 401, "onConnect": True})),
+        ('<failure reason="403"/>', False, Signal(K.PRIMARY_GONE, {"code": 403})),
+        ('<failure reason="406"/>', False, Signal(K.BANNED, {"code": 406})),
         (
             '<failure code="103" expire="60" reason="402"/>',
             False,
-            (K.TEMP_BANNED, {"code": 103, "expiresInMs": 60_000}),
+            Signal(K.TEMP_BANNED, {"code": 103, "expiresInMs": 60_000}),
         ),
-        ('<failure reason="405"/>', False, (K.OUTDATED, {"code": 405})),
-        ('<failure reason="409"/>', False, (K.OUTDATED, {"code": 409})),
-        ('<failure reason="500"/>', False, (K.SERVER_UNAVAILABLE, {"code": 500})),
-        ('<failure reason="503"/>', False, (K.SERVER_UNAVAILABLE, {"code": 503})),
-        ('<failure reason="418"/>', False, (K.CONNECT_REFUSED, {"code": 418})),
-        ('<failure reason="surprise"/>', False, (K.CONNECT_REFUSED, {"code": 0})),
-        ('<stream:error code="515"/>', True, (K.PAIR_RESTART, {})),
-        ('<stream:error code="515"/>', False, (K.SERVER_UNAVAILABLE, {"code": 515})),
-        ('<stream:error code="503"/>', False, (K.SERVER_UNAVAILABLE, {"code": 503})),
+        ('<failure reason="405"/>', False, Signal(K.OUTDATED, {"code": 405})),
+        ('<failure reason="409"/>', False, Signal(K.OUTDATED, {"code": 409})),
+        ('<failure reason="500"/>', False, Signal(K.SERVER_UNAVAILABLE, {"code": 500})),
+        ('<failure reason="503"/>', False, Signal(K.SERVER_UNAVAILABLE, {"code": 503})),
+        ('<failure reason="418"/>', False, Signal(K.CONNECT_REFUSED, {"code": 418})),
+        ('<failure reason="surprise"/>', False, Signal(K.CONNECT_REFUSED, {"code": 0})),
+        ('<stream:error code="515"/>', True, Signal(K.PAIR_RESTART, {})),
+        ('<stream:error code="515"/>', False, Signal(K.SERVER_UNAVAILABLE, {"code": 515})),
+        ('<stream:error code="503"/>', False, Signal(K.SERVER_UNAVAILABLE, {"code": 503})),
         (
             '<stream:error code="401"><conflict type="device_removed"/></stream:error>',
             False,
-            (K.LOGGED_OUT, {"code": 401, "onConnect": False}),
+            Signal(K.LOGGED_OUT, {"code": 401, "onConnect": False}),
         ),
-        ('<stream:error><conflict type="replaced"/></stream:error>', False, (K.REPLACED, {})),
+        ('<stream:error><conflict type="replaced"/></stream:error>', False, Signal(K.REPLACED, {})),
         (
             "<stream:error><xml-not-well-formed/></stream:error>",
             False,
-            (K.STREAM_ERROR, {"signature": "/xml-not-well-formed"}),
+            Signal(K.STREAM_ERROR, {"signature": "/xml-not-well-formed"}),
         ),
         ('<iq id="1"/>', False, None),
     ],
 )
-def test_the_words_of_the_server_have_one_meaning_each(
-    text: str, pairing: bool, sign: stanza_signals.Sign | None
-) -> None:
-    assert stanza_signals.of_stanza(stanza(text), pairing=pairing) == sign
+def test_the_words_of_the_server_have_one_meaning_each(text: str, pairing: bool, signal: Signal | None) -> None:
+    assert stanza_signals.of_stanza(stanza(text), pairing=pairing) == signal
 
 
 @pytest.mark.parametrize(
@@ -150,10 +149,10 @@ def test_ids_survive_a_restart_and_a_torn_last_line(tmp_path: Path) -> None:
     sent.close()
     path.write_bytes(path.read_bytes() + b'{"id": "m3", "whats')
     again = SentMessages(path)
-    assert again.ours("m1") == SentMessage("m1", "3EB01", "1@s.whatsapp.net", 5000)
+    assert again.by_id("m1") == SentMessage("m1", "3EB01", "1@s.whatsapp.net", 5000)
     assert (again.own_id("3EB02"), again.whatsapp_id("m2")) == ("m2", "3EB02")
     assert (again.own_id("theirs"), again.whatsapp_id("theirs")) == ("theirs", "theirs")
-    assert again.ours("m3") is None
+    assert again.by_id("m3") is None
 
 
 def test_the_file_of_ids_does_not_grow_for_ever(tmp_path: Path) -> None:
@@ -164,10 +163,10 @@ def test_the_file_of_ids_does_not_grow_for_ever(tmp_path: Path) -> None:
     sent.close()
     again = SentMessages(path)
     assert len(path.read_bytes().splitlines()) == KEPT
-    assert again.ours("m0") is None
+    assert again.by_id("m0") is None
     assert again.own_id(f"w{2 * KEPT + 9}") == f"m{2 * KEPT + 9}"
     again.note(SentMessage("new", "w", "c"))
-    assert SentMessages(path).ours("new") is not None
+    assert SentMessages(path).by_id("new") is not None
 
 
 def test_everything_of_a_session_is_found_when_it_is_forgotten(tmp_path: Path) -> None:
@@ -185,7 +184,7 @@ def test_starts_and_stops_happen_alone() -> None:
     rule = ClientTableLock(SystemClock(), look_up_s=0.1)
     rule.before_call()
     begun = time.monotonic()
-    with rule.alone():
+    with rule.exclusive():
         assert time.monotonic() - begun >= 0.09
         call = threading.Thread(target=rule.before_call)
         call.start()

@@ -22,7 +22,7 @@ def gate(tmp_path: Path, *, hold_s: float = 120.0, turn_s: float = 120.0) -> tup
     return ReceiptGate(marks, SystemClock(), hold_s=hold_s, rest_s=0.05, turn_s=turn_s), marks
 
 
-def aside(deed: Callable[..., None], *args: object) -> threading.Thread:
+def aside(deed: Callable[..., object], *args: object) -> threading.Thread:
     thread = threading.Thread(target=deed, args=args, daemon=True)
     thread.start()
     return thread
@@ -291,7 +291,7 @@ def test_a_message_that_cannot_be_journalled_is_held_until_the_client_is_over(tm
     receipt = aside(door.before_receipt, ["A"])
     receipt.join(0.4)
     assert receipt.is_alive()
-    door.let_go()
+    door.release()
     assert released(receipt)
     assert marks.unfinished() is not None
 

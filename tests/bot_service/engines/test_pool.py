@@ -38,9 +38,9 @@ async def test_a_stop_keeps_the_pairing_and_a_start_needs_no_new_code(bench: Ben
     assert bench.kinds("s1")[-1] == "stopped"
     with pytest.raises(EngineError, match="not started"):
         await pool.send("s1", OutgoingMessage("m1", "491700000000", "text", text="hi"))
-    bench.told.clear()
+    bench.reported.clear()
     await pool.start_session("s1", jid=jid, proxy=None)
-    await bench.until_told("s1", "offline_sync_completed")
+    await bench.until_reported("s1", "offline_sync_completed")
     assert "qr" not in bench.kinds("s1")
 
 
@@ -50,9 +50,9 @@ async def test_a_session_that_is_moved_starts_in_another_worker_and_needs_no_new
     before = set(bench.workers())
     await pool.stop_session("s1")
     await pool.move_session("s1")
-    bench.told.clear()
+    bench.reported.clear()
     await pool.start_session("s1", jid=jid, proxy=None)
-    await bench.until_told("s1", "connected")
+    await bench.until_reported("s1", "connected")
     assert set(bench.workers()) - before
     assert "qr" not in bench.kinds("s1")
 
@@ -60,11 +60,11 @@ async def test_a_session_that_is_moved_starts_in_another_worker_and_needs_no_new
 async def test_incarnations_grow_and_old_ones_are_silent(bench: Bench) -> None:
     pool = await bench.open()
     jid = await bench.pair("s1")
-    first = bench.told[0].incarnation
+    first = bench.reported[0].incarnation
     second = await pool.start_session("s1", jid=jid, proxy=None)
     assert second > first
-    await bench.until_told("s1", "connected", times=2)
-    assert [told.incarnation for told in bench.told] == sorted(told.incarnation for told in bench.told)
+    await bench.until_reported("s1", "connected", times=2)
+    assert [signal.incarnation for signal in bench.reported] == sorted(signal.incarnation for signal in bench.reported)
 
 
 async def test_kill_9_of_a_worker_while_1000_messages_arrive_loses_none(bench: Bench) -> None:
@@ -76,8 +76,8 @@ async def test_kill_9_of_a_worker_while_1000_messages_arrive_loses_none(bench: B
         await bench.until(lambda kills=kills: len(bench.messages()) > 200 * kills, "some messages")  # type: ignore[misc]
         (pid,) = bench.workers().values()
         os.kill(pid, signal.SIGKILL)
-        await bench.until_told("s1", "worker_lost", times=kills)
-        await bench.until_told("s1", "connected", times=kills + 1)
+        await bench.until_reported("s1", "worker_lost", times=kills)
+        await bench.until_reported("s1", "connected", times=kills + 1)
     await bench.until(lambda: len({m.id for m in bench.messages()}) == 1000, "all messages in the journal")
     arrived = [message.id for message in bench.messages()]
     assert set(arrived) == set(expected)
@@ -93,7 +93,7 @@ async def test_every_journal_record_is_announced_even_those_of_a_killed_worker(b
     await pool.simulate("s1", "message", {"count": 100})
     (pid,) = bench.workers().values()
     os.kill(pid, signal.SIGKILL)
-    await bench.until_told("s1", "connected", times=2)
+    await bench.until_reported("s1", "connected", times=2)
     await bench.until(lambda: len({m.id for m in bench.messages()}) == 100, "all messages")
     assert bench.journals
     # The files are read here before the last word of them may have come.
@@ -106,8 +106,8 @@ async def test_a_stopped_worker_is_killed_and_replaced(bench: Bench) -> None:
     pool = await bench.open(wedge_after_s=10.0)
     await bench.pair("s1")
     await pool.simulate("s1", "wedgeWorker", {})
-    await bench.until_told("s1", "worker_lost")
-    await bench.until_told("s1", "connected", times=2)
+    await bench.until_reported("s1", "worker_lost")
+    await bench.until_reported("s1", "connected", times=2)
     assert pool.fleet.replaced == {"wedged": 1}
 
 
@@ -126,7 +126,7 @@ async def test_a_leaking_worker_is_recycled_without_losing_a_message(
     await bench.pair("s1")
     accepted = await pool.simulate("s1", "message", {"count": 1000, "rate": 700})
     await pool.simulate("s1", "leak", leak)
-    await bench.until_told("s1", "connected", times=2)
+    await bench.until_reported("s1", "connected", times=2)
     await bench.until(lambda: len(bench.messages()) >= 1000, "all messages")
     assert [message.id for message in bench.messages()] == accepted["messageIds"]
     assert "worker_lost" not in bench.kinds("s1")
@@ -141,7 +141,7 @@ async def test_one_bad_session_does_not_take_its_neighbours_down_again_and_again
     assert pool.may_recycle_worker_of("bad")
     await pool.recycle_worker_of("bad")
     for name in ("bad", "well"):
-        await bench.until_told(name, "connected", times=2)
+        await bench.until_reported(name, "connected", times=2)
     await bench.until(lambda: pool.fleet.replaced == {"asked": 1}, "the end of the old worker")
     # The budget goes with the sessions: it holds whoever of them asks, in whatever worker they are.
     assert not pool.may_recycle_worker_of("bad")
@@ -149,11 +149,13 @@ async def test_one_bad_session_does_not_take_its_neighbours_down_again_and_again
 
 
 async def test_the_budget_of_a_worker_comes_back_with_time(bench: Bench) -> None:
-    pool = await bench.open(recycle_asked_every_s=0.5)
+    pool = await bench.open(recycle_asked_every_s=3.0)
     await bench.pair("s1")
     await pool.recycle_worker_of("s1")
-    await bench.until_told("s1", "connected", times=2)
+    await bench.until_reported("s1", "connected", times=2)
     await bench.until(lambda: pool.may_recycle_worker_of("s1"), "the budget coming back")
+    await pool.recycle_worker_of("s1")
+    assert not pool.may_recycle_worker_of("s1")
 
 
 async def test_workers_left_by_a_killed_api_process_are_adopted_with_what_happened_meanwhile(bench: Bench) -> None:
@@ -161,11 +163,11 @@ async def test_workers_left_by_a_killed_api_process_are_adopted_with_what_happen
     jid = await bench.pair("s1")
     before = bench.workers()
     accepted = await pool.simulate("s1", "message", {"count": 300, "rate": 500})
-    await pool.close(leave_workers=True)
+    await bench.leave_workers()
     await bench.until(lambda: len(bench.messages()) == 300, "messages journalled without an API process")
     pool = await bench.reopen()
     assert bench.workers() == before
-    assert bench.told == []
+    assert bench.reported == []
     await pool.start_session("s1", jid=jid, proxy=None)
     assert bench.kinds("s1") == ["started", "connected", "offline_sync_completed"]
     assert {message.id for message in bench.messages()} == set(accepted["messageIds"])
@@ -185,9 +187,9 @@ async def test_what_nobody_claims_after_adoption_is_stopped(bench: Bench) -> Non
 
 
 async def test_workers_end_by_themselves_when_no_api_process_comes_back(bench: Bench) -> None:
-    pool = await bench.open(orphan_grace_s=3.0)
+    await bench.open(orphan_grace_s=3.0)
     await bench.pair("s1")
-    await pool.close(leave_workers=True)
+    await bench.leave_workers()
     await bench.until(lambda: not bench.workers(), "the end of the workers")
     assert list((bench.data_dir / "run").glob("*.sock")) == []
 
@@ -206,10 +208,10 @@ async def test_a_pairing_in_a_process_of_its_own_is_handed_over(bench: Bench) ->
     await bench.open(pairs_apart=True)
     pool = bench.pool
     await pool.start_session("s1", jid=None, proxy=None)
-    await bench.until_told("s1", "qr")
+    await bench.until_reported("s1", "qr")
     (pairing_worker,) = bench.workers()
     await pool.simulate("s1", "scan", {})
-    await bench.until_told("s1", "offline_sync_completed")
+    await bench.until_reported("s1", "offline_sync_completed")
     await bench.until(lambda: pairing_worker not in bench.workers(), "the end of the pairing worker")
     assert len(bench.workers()) == 1
     kinds = bench.kinds("s1")
@@ -225,11 +227,11 @@ async def test_a_session_that_kills_its_worker_ends_up_alone(bench: Bench) -> No
     assert len(bench.workers()) == 1
     for crash in range(1, 6):
         await pool.simulate("c", "crashWorker", {})
-        await bench.until_told("c", "worker_lost", times=crash)
+        await bench.until_reported("c", "worker_lost", times=crash)
         # Everybody: who was still on the way when the next crash came would have lost nothing.
         for name in jids:
             times = bench.kinds(name).count("worker_lost") + 1
-            await bench.until_told(name, "offline_sync_completed", times=times)
+            await bench.until_reported(name, "offline_sync_completed", times=times)
     lost = {name: bench.kinds(name).count("worker_lost") for name in jids}
     # Together twice, then with one other, then alone: halves of halves.
     assert lost == {"a": 2, "b": 2, "c": 5, "d": 3}
@@ -239,29 +241,30 @@ async def test_a_worker_that_cannot_be_started_is_an_error_and_not_a_hang(bench:
     pool = await bench.open(command=("/nonexistent/program",))
     incarnation = await pool.start_session("s1", jid=None, proxy=None)
     assert incarnation > 0
-    await bench.until_told("s1", "worker_lost", times=2)
+    await bench.until_reported("s1", "worker_lost", times=2)
     await pool.stop_session("s1")
 
 
 async def test_closing_the_pool_is_no_news_of_any_session(bench: Bench) -> None:
     pool = await bench.open()
     await bench.pair("s1")
-    before = list(bench.told)
+    before = list(bench.reported)
     await pool.close()
-    assert bench.told == before
+    assert bench.reported == before
 
 
 async def test_figures_of_workers_and_replacements_are_told(bench: Bench) -> None:
     pool = await bench.open()
     reasons: list[str] = []
-    pool.on_replaced(reasons.append)
+    pool.fleet.worker_replaced.subscribe(reasons.append)
     await bench.pair("s1")
-    await bench.until(lambda: pool.workers()[0].rss_bytes > 0, "a pulse")
-    (figures,) = pool.workers()
-    assert (figures.sessions, figures.pairing, figures.leaving) == (1, False, None)
-    assert figures.descriptors > 3
+    (worker,) = pool.fleet.workers.values()
+    await bench.until(lambda: worker.rss_bytes > 0, "a pulse")
+    assert (worker.sessions, worker.pairing, worker.leaving) == ({"s1"}, False, None)
+    assert worker.pulse is not None
+    assert worker.pulse.descriptors > 3
     await pool.simulate("s1", "crashWorker", {"signal": "SIGABRT"})
-    await bench.until_told("s1", "connected", times=2)
+    await bench.until_reported("s1", "connected", times=2)
     assert reasons == ["crash"]
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 
-from bot_service.engines.pool.scheduling_priority import NICER_BY, give_way
+from structlog.testing import capture_logs
+
+from bot_service.engines.pool.scheduling_priority import NICER_BY, lower_priority
 
 
 def test_a_process_that_was_started_gives_way() -> None:
     with subprocess.Popen(["sleep", "30"], start_new_session=True) as child:
         try:
-            give_way(child.pid)
+            lower_priority(child.pid)
             assert os.getpriority(os.PRIO_PROCESS, child.pid) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICER_BY)
             assert os.sched_getscheduler(child.pid) == os.SCHED_BATCH
         finally:
@@ -21,4 +23,6 @@ def test_a_process_that_was_started_gives_way() -> None:
 def test_a_process_that_is_gone_is_no_error() -> None:
     with subprocess.Popen(["true"]) as child:
         child.wait()
-    give_way(child.pid)
+    with capture_logs() as logs:
+        lower_priority(child.pid)
+    assert logs == []

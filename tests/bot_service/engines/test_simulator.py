@@ -272,6 +272,7 @@ async def test_a_message_to_a_phone_in_another_worker_waits_for_it(world: World)
     await world.restart()
     await world.engine.start("s2", jid=second, proxy=None, pairing=False)
     await world.until(lambda: [m.text for m in world.sink.messages] == ["hi"], "the letter")
+    assert [message.session for message in world.sink.messages] == ["s2"]
 
 
 async def test_a_time_lock_stops_new_chats_and_lets_known_ones_go_on(world: World) -> None:

@@ -12,7 +12,7 @@ from bot_service.domain.message import OutgoingMessage
 from bot_service.engines.port import EngineError
 from bot_service.engines.wire.frames import up_decoder
 from bot_service.engines.wire.link import connect
-from bot_service.engines.wire.protocol import Command, Hello, Reply, Snapshot
+from bot_service.engines.wire.protocol import CommandFrame, Hello, Reply, Snapshot
 from bot_service.engines.wire.worker_records import socket_path
 from tests.bot_service.engines.conftest import Bench
 from tests.support.waiting import eventually
@@ -21,14 +21,14 @@ from tests.support.waiting import eventually
 async def test_an_api_process_that_does_not_read_holds_nothing_up(bench: Bench) -> None:
     pool = await bench.open(link_limit_bytes=64 * 1024)
     await bench.pair("s1")
-    await pool.close(leave_workers=True)
+    await bench.leave_workers()
     (worker_id,) = bench.workers()
     deaf = await connect(socket_path(bench.data_dir / "run", worker_id), up_decoder(), timeout_s=60)
     deaf.offer(Hello("deaf"))
     # Presence comes as frames, messages go to the journal: nobody reads, and both go on.
-    deaf.offer(Command(1, "simulate", "s1", {"action": "message", "count": 1000}))
+    deaf.offer(CommandFrame(1, "simulate", "s1", {"action": "message", "count": 1000}))
     for number in range(2, 3000):
-        deaf.offer(Command(number, "simulate", "s1", {"action": "presence"}))
+        deaf.offer(CommandFrame(number, "simulate", "s1", {"action": "presence"}))
         if number % 100 == 0:
             await asyncio.sleep(0)
     await bench.until(lambda: len(bench.messages()) == 1000, "1000 messages in the journal")
@@ -67,7 +67,7 @@ async def test_sigterm_closes_sessions_and_ends_with_0(bench: Bench) -> None:
     await bench.until(lambda: not process.running(), "the end of the worker")
     assert process.exit_code == 0
     assert bench.kinds("s1")[-1] in ("stopped", "worker_lost")
-    await bench.until_told("s1", "connected", times=2)
+    await bench.until_reported("s1", "connected", times=2)
 
 
 async def test_a_full_disk_refuses_and_goes_on_when_there_is_room(bench: Bench) -> None:

@@ -19,6 +19,7 @@ from bot_service.messages.inbound import Batch
 from bot_service.messages.journal_reader import JournalReader
 from bot_service.store import events, messages
 from bot_service.store.database import Database, open_database
+from bot_service.store.messages import NewMessage
 from shared.clock import SystemClock
 from shared.tasks import TaskGroupOfLoops
 from tests.bot_service.webhooks.bench import webhook
@@ -35,12 +36,12 @@ def inbound(number: int, *, session: str = "one", at_ms: int = 0) -> JournalReco
 class Road:
     folder: Path
     database: Database
-    ingest: JournalReader
+    reader: JournalReader
     batches: list[Batch]
     in_use: set[str]
 
     def writer(self, worker: str = "w1") -> JournalWriter:
-        writer = JournalWriter(self.folder, worker, SystemClock(), grew=self.ingest.notice)
+        writer = JournalWriter(self.folder, worker, SystemClock(), grew=self.reader.notice)
         writer.open()
         return writer
 
@@ -59,19 +60,19 @@ class Road:
 async def road(tmp_path: Path) -> AsyncIterator[Road]:
     clock = SystemClock()
     database = await open_database(f"sqlite:///{tmp_path / 'bot.db'}")
-    directory = Subscriptions()
-    directory.load([webhook("http://127.0.0.1:9", owner=None)])
-    announcer = EventPublisher(clock, database, EventIds(clock), directory)
+    subscriptions = Subscriptions()
+    subscriptions.load([webhook("http://127.0.0.1:9", owner=None)])
+    publisher = EventPublisher(clock, database, EventIds(clock), subscriptions)
     in_use: set[str] = set()
     folder = tmp_path / "journal"
     folder.mkdir(exist_ok=True)
-    ingest = JournalReader(folder, clock, database, announcer, in_use=lambda: in_use, owner_of=lambda _session: "ann")
+    reader = JournalReader(folder, clock, database, publisher, in_use=lambda: in_use, owner_of=lambda _session: "ann")
     batches: list[Batch] = []
-    ingest.on_commit(batches.append)
+    reader.committed.subscribe(batches.append)
     loops = TaskGroupOfLoops(clock)
-    loops.start("journal", ingest.run)
+    loops.start("journal", reader.run)
     try:
-        yield Road(folder, database, ingest, batches, in_use)
+        yield Road(folder, database, reader, batches, in_use)
     finally:
         await loops.stop()
         await database.close()
@@ -88,9 +89,9 @@ async def test_what_comes_twice_is_stored_once_and_counted(tmp_path: Path) -> No
         await eventually(lambda: sum(batch.duplicates for batch in at.batches) == 4, what="four duplicates")
         async with at.database.read() as connection:
             rows = await messages.page(connection, "one", limit=10)
-            told = await events.after(connection, "", 100)
+            published = await events.after(connection, "", 100)
         assert {row.message_id: row.duplicates for row in rows} == {"M1": 2, "M2": 1, "M3": 1}
-        assert [event.type for event in told] == ["message"] * 3
+        assert [event.type for event in published] == ["message"] * 3
         writer.close()
 
 
@@ -154,10 +155,7 @@ async def test_a_store_on_a_full_disk_delays_and_loses_nothing(tmp_path: Path) -
 async def test_a_receipt_moves_a_message_of_ours_forward_and_never_back(tmp_path: Path) -> None:
     async with road(tmp_path) as at:
         chat = "33612345678@s.whatsapp.net"
-        row = {
-            "session": "one", "chat": chat, "message_id": "OUT", "direction": "out", "type": "text", "at_ms": 0,
-            "stored_ms": 0, "state": "sent", "state_ms": 0, "duplicates": 0, "body": b"{}",
-        }  # fmt: skip
+        row = NewMessage("one", chat, "OUT", "out", "text", 0, 0, "sent", 0, b"{}")
         async with at.database.write() as connection:
             await messages.insert(connection, [row])
         writer = at.writer()

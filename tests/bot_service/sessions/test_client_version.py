@@ -30,7 +30,7 @@ NEW, NEWER = BUILTIN + 1000, BUILTIN + 2000
 @pytest.fixture(autouse=True)
 def patient_with_canaries(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a clock that is so fast, making a copy takes minutes."""
-    monkeypatch.setattr(client_version_recovery, "VERDICT_S", 3600.0)
+    monkeypatch.setattr(client_version_recovery, "RESULT_S", 3600.0)
 
 
 class Page:
@@ -303,7 +303,7 @@ async def test_a_canary_that_goes_away_is_replaced(tmp_path: Path, end: str) -> 
 async def test_a_canary_that_cannot_connect_makes_way_for_another_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_version_recovery, "VERDICT_S", 200.0)
+    monkeypatch.setattr(client_version_recovery, "RESULT_S", 200.0)
     async with scene(tmp_path, "a", "b", "c") as here:
         here.pool.outdated, here.page.build = {BUILTIN}, None
         here.pool.drop("a", "b", "c")

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bot_service import keys
+from bot_service.access.principals import ADMINISTRATOR
 from bot_service.app import build_app
 from bot_service.domain.message import PROBE_ID
 from bot_service.domain.states import State
 from bot_service.engines.pool.policy import PoolPolicy
 from bot_service.engines.pool.pool import WorkerPool
 from bot_service.engines.port import EngineError
+from bot_service.sessions.commands import CreateSession
 from shared.clock import SystemClock
-from tests.bot_service.sessions.test_supervisor import is_in
 from tests.support import bot_app
-from tests.support.bot_app import Bot, running
+from tests.support.bot_app import Bot, is_in, running
 from tests.support.fake_clock import FakeClock
 from tests.support.waiting import eventually
 
@@ -65,7 +67,7 @@ async def test_a_ring_between_two_own_sessions_proves_that_both_receive(tmp_path
             return seen["probe"]["roundTripMs"] is not None and seen["parts"]["receiving"]["ok"]
 
         for session in ("one", "two"):
-            await eventually(lambda session=session: proven(session), what=f"a ring that reached {session}")
+            await eventually(partial(proven, session), what=f"a ring that reached {session}")
         for session in ("one", "two"):
             sent = await inbox(bot, session)
             assert sent
@@ -92,7 +94,9 @@ async def test_a_ring_that_does_not_arrive_raises_suspicion_and_a_reconnect_heal
 
         await eventually(told, what="the suspicion and the first step")
         await ready(bot, "deaf")
-        await eventually(lambda: (r := bot.app[keys.SESSIONS].registry.get("deaf")) and r.rung == 0, what="a proof")
+        await eventually(
+            lambda: (r := bot.app[keys.SESSIONS].registry.get("deaf")) and r.recovery_step == 0, what="a proof"
+        )
         _, answer = await bot.call("GET", "/api/sessions/well/transitions")
         assert "receive_suspected" not in [change["reason"] for change in answer["transitions"]]
 
@@ -117,17 +121,11 @@ async def on_a_fake_clock(tmp_path: Path, *sessions: str, kind: str = "ring") ->
     async with running(tmp_path, clock=clock, RECEIVE_PROBE=kind, RECEIVE_PROBE_INTERVAL="10m") as bot:
         for session in sessions:
             owner, _, name = session.rpartition(":")
-            await bot.app[keys.SESSIONS].commands.create(_new(owner or "main", name), start=True)
+            await bot.app[keys.SESSIONS].commands.create(ADMINISTRATOR, CreateSession(id=name, owner=owner or "main"))
             await is_in(bot, name, State.PAIRING)
             bot.pool.pair(name)
             await is_in(bot, name, State.READY)
         yield bot, clock
-
-
-def _new(owner: str, session: str) -> Any:
-    from bot_service.sessions.commands import NewSession
-
-    return NewSession(owner, session)
 
 
 async def pass_minutes(bot: Bot, clock: FakeClock, minutes: int) -> None:
@@ -142,13 +140,13 @@ async def pass_minutes(bot: Bot, clock: FakeClock, minutes: int) -> None:
 async def test_nobody_rings_more_often_than_the_interval_however_many_are_quiet(tmp_path: Path) -> None:
     async with on_a_fake_clock(tmp_path, "a", "b", "c", "d") as (bot, clock):
         # Nothing ever comes back from this pool: every probe is asked a second time, and that is all in the interval.
-        await pass_minutes(bot, clock, 60)
+        await pass_minutes(bot, clock, 30)
         by_sender: dict[str, int] = {}
         for sender, message in bot.pool.sent:
             assert message.id.startswith(PROBE_ID)
             by_sender[sender] = by_sender.get(sender, 0) + 1
         assert set(by_sender) == {"a", "b", "c", "d"}
-        assert max(by_sender.values()) <= 2 * 6
+        assert max(by_sender.values()) <= 2 * 3
 
 
 async def test_a_ring_stays_with_its_owner_and_one_alone_is_not_asked(tmp_path: Path) -> None:

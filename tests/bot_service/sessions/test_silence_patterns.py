@@ -9,16 +9,15 @@ from bot_service import keys
 from bot_service.domain.readiness import DoubtPolicy, Suspicion, doubt
 from bot_service.domain.session_record import HOUR_MS
 from bot_service.domain.states import State
-from tests.bot_service.sessions.test_supervisor import is_in, paired
-from tests.support.bot_app import Bot, running
+from tests.support.bot_app import Bot, is_in, paired, running
 
 
 def learn(bot: Bot, session: str) -> None:
     """A message every thirty seconds in every hour of the last two days."""
     supervisor = bot.app[keys.SESSIONS].supervisor
-    pattern, now_ms = supervisor.life.evidence(session).pattern, supervisor.now_ms()
+    pattern, now_ms = supervisor.activity.evidence(session).pattern, supervisor.now_ms()
     for number in range(2 * 24 * 120):
-        pattern.heard(now_ms - 48 * HOUR_MS + number * 30_000)
+        pattern.count(now_ms - 48 * HOUR_MS + number * 30_000)
 
 
 def rows(folder: Path) -> dict[str, int]:
@@ -41,7 +40,7 @@ async def test_silence_is_noticed_after_a_restart_by_what_was_learned_before(tmp
             record = registry.get(session)
             assert record is not None
             later = supervisor.now_ms() + 5 * 60_000
-            assert doubt(record, supervisor.life.evidence(session), DoubtPolicy(), later) is wanted
+            assert doubt(record, supervisor.activity.evidence(session), DoubtPolicy(), later) is wanted
 
 
 async def test_only_what_was_learned_anew_is_written_and_a_deleted_session_leaves_nothing(tmp_path: Path) -> None:
@@ -54,7 +53,7 @@ async def test_only_what_was_learned_anew_is_written_and_a_deleted_session_leave
         with sqlite3.connect(tmp_path / "bot.db") as connection:
             connection.execute("UPDATE patterns SET updated_ms = 0")
         connection.close()
-        supervisor.life.heard("one")
+        supervisor.activity.inbound("one")
         await keeper.save()
         with sqlite3.connect(tmp_path / "bot.db") as connection:
             written = dict(connection.execute("SELECT session, updated_ms > 0 FROM patterns"))

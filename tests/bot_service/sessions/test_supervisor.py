@@ -5,32 +5,21 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bot_service import keys
-from bot_service.domain.session_record import DueKind, Look
+from bot_service.access.principals import ADMINISTRATOR
+from bot_service.domain.session_record import DueKind, LinkCheck
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import State, Wanted
 from bot_service.engines.port import EngineError
-from bot_service.sessions.commands import NewSession
-from tests.support.bot_app import Bot, running
+from bot_service.sessions.commands import CreateSession
+from tests.support.bot_app import is_in, paired, running
 from tests.support.fake_pool import FakePool
 from tests.support.receiver import Receiver
 from tests.support.waiting import eventually
-
-
-async def paired(bot: Bot, *sessions: str) -> None:
-    for session in sessions:
-        await bot.call("POST", "/api/sessions", {"id": session})
-        await is_in(bot, session, State.PAIRING)
-        bot.pool.pair(session)
-        await is_in(bot, session, State.READY)
-
-
-async def is_in(bot: Bot, session: str, state: State) -> None:
-    registry = bot.app[keys.SESSIONS].registry
-    await eventually(lambda: (r := registry.get(session)) and r.state is state, what=f"{session} being {state}")
 
 
 async def test_a_start_that_hangs_holds_up_no_other_session(tmp_path: Path) -> None:
@@ -122,13 +111,13 @@ async def test_cleanup_closes_what_is_idle_and_a_start_brings_it_back(tmp_path: 
         supervisor, registry = bot.app[keys.SESSIONS].supervisor, bot.app[keys.SESSIONS].registry
 
         def idle_for_long() -> bool:
-            supervisor.life.touch("used")
+            supervisor.activity.touch("used")
             record = registry.get("idle")
             return record is not None and supervisor.now_ms() - record.active_ms >= 1000
 
         await eventually(idle_for_long)
         cleaned = await bot.app[keys.SESSIONS].cleanup.once()
-        assert (cleaned.looked, cleaned.closed, cleaned.recycled) == (2, 1, 0)
+        assert (cleaned.sessions, cleaned.closed, cleaned.recycled) == (2, 1, 0)
         await is_in(bot, "idle", State.CLOSED)
         await is_in(bot, "used", State.READY)
         status, view = await bot.call("POST", "/api/sessions/idle/start")
@@ -182,7 +171,7 @@ async def test_a_session_whose_maker_goes_away_is_there_at_once_or_never(tmp_pat
         )
         for patience in range(12):
             name = f"s{patience}"
-            making = asyncio.create_task(sessions.create(NewSession("main", name), start=True))
+            making = asyncio.create_task(sessions.create(ADMINISTRATOR, CreateSession(id=name)))
             for _ in range(patience):
                 await asyncio.sleep(0)
             making.cancel()
@@ -204,7 +193,7 @@ async def test_what_cannot_be_read_is_counted_and_changes_nothing(tmp_path: Path
 async def test_a_session_that_nothing_healed_is_told_to_the_operator_once_and_so_is_its_end_after_a_restart(
     tmp_path: Path, receiver: Receiver
 ) -> None:
-    env = {"ALERT_URLS": receiver.url}
+    env: dict[str, Any] = {"ALERT_URLS": receiver.url}
 
     def told() -> list[tuple[str, str]]:
         return [(got.json["type"], got.json["data"].get("session")) for got in receiver.requests]
@@ -214,8 +203,8 @@ async def test_a_session_that_nothing_healed_is_told_to_the_operator_once_and_so
         supervisor = bot.app[keys.SESSIONS].supervisor
         bot.pool.may_recycle = False
         for suspected in range(3):  # two steps, and the third may not be taken
-            supervisor.apply("deaf", Look(0, "probe_not_returned"))
-            supervisor.fired("deaf", DueKind.LADDER)
+            supervisor.apply("deaf", LinkCheck(0, "probe_not_returned"))
+            supervisor.fired("deaf", DueKind.RECOVERY)
             if suspected < 2:
                 await is_in(bot, "deaf", State.READY)
         assert ("recycle", "deaf") not in bot.pool.calls
@@ -223,6 +212,6 @@ async def test_a_session_that_nothing_healed_is_told_to_the_operator_once_and_so
     async with running(tmp_path, **env) as bot:
         await is_in(bot, "deaf", State.READY)
         assert bot.app[keys.EVENTS].service_alerts.raised == {"session_not_receiving"}
-        bot.app[keys.SESSIONS].supervisor.life.heard("deaf")
+        bot.app[keys.SESSIONS].supervisor.activity.inbound("deaf")
         await eventually(lambda: told()[1:] == [("service.recovered", "deaf")], what="the end of the alert")
     assert len(receiver.requests) == 2

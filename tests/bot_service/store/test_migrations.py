@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +17,47 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine
 
-from bot_service.store import message_tables  # noqa: F401  registers its tables
-from bot_service.store.database import StoreRefused, _config, open_database
-from bot_service.store.session_tables import metadata
+import bot_service.store
+from bot_service.store import schema
+from bot_service.store.database import StoreRefused, open_database
+from bot_service.store.metadata import metadata
+from tests.support.processes import ROOT
+
+for module in pkgutil.iter_modules(bot_service.store.__path__):
+    importlib.import_module(f"bot_service.store.{module.name}")  # registers its tables
 
 
 def revisions() -> list[str]:
     """Oldest first."""
-    return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()][::-1]
+    return [script.revision for script in ScriptDirectory.from_config(schema.config()).walk_revisions()][::-1]
 
 
 def upgrade(file: Path, revision: str) -> None:
     engine = create_engine(f"sqlite:///{file}")
     with engine.begin() as connection:
-        config = _config()
+        config = schema.config()
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
     engine.dispose()
+
+
+def test_the_newest_revision_is_read_from_the_names_of_the_files() -> None:
+    assert schema.newest() == revisions()[-1]
+    assert all(schema.known(revision) for revision in revisions())
+    assert not schema.known("9999")
+
+
+async def test_a_store_of_the_newest_schema_is_opened_without_alembic(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'bot.db'}"
+    await (await open_database(url)).close()
+    code = (
+        "import asyncio, sys\n"
+        "from bot_service.store.database import open_database\n"
+        f"asyncio.run(open_database({url!r}))\n"
+        "sys.exit('alembic' in sys.modules)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60, check=False)
+    assert ended.returncode == 0
 
 
 async def test_the_newest_schema_is_the_one_of_the_queries(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def session(number: int, *, created_ms: int = 1) -> SessionRecord:
 def change(record: SessionRecord) -> Transition:
     return Transition(
         session=record.id, at_ms=1, from_state=State.STOPPED, to_state=State.STARTING, reason="user_start",
-        detail=None, actor=Actor.NOBODY,
+        detail=None, actor=Actor.NONE,
     )  # fmt: skip
 
 

@@ -35,7 +35,7 @@ def row(file: str) -> dict[str, object]:
     return {"file": file, "position": 1, "updated_ms": 1}
 
 
-async def test_rows_counts_and_returned_rows_are_told(tmp_path: Path) -> None:
+async def test_rows_counts_and_returned_rows_are_reported(tmp_path: Path) -> None:
     async with opened(tmp_path) as database:
         async with database.write() as connection:
             await connection.execute(sa.insert(TABLE), [row("a"), row("b"), row("c")])

@@ -16,17 +16,18 @@ from bot_service.events.subscriptions import Subscriptions, Target
 from bot_service.store import deliveries, events
 from bot_service.store.database import Database, open_database
 from bot_service.store.deliveries import Delivery, Webhook
-from bot_service.webhooks import addresses, call, signing
+from bot_service.webhooks import addresses, call
 from bot_service.webhooks.call import Attempt
 from bot_service.webhooks.dispatcher import WebhookDispatcher
 from bot_service.webhooks.policy import WebhookPolicy
 from bot_service.webhooks.results import WebhookResults
+from shared import webhook_signing
 from shared.tasks import TaskGroupOfLoops
 from tests.support.fake_clock import FakeClock
 from tests.support.waiting import eventually
 
 HOUR_S = 3600.0
-SECRET = signing.new_secret()
+SECRET = webhook_signing.new_secret()
 
 
 def webhook(url: str, name: str = "wh-1", **fields: object) -> Webhook:
@@ -43,22 +44,22 @@ class Bench:
 
     clock: FakeClock
     database: Database
-    directory: Subscriptions
-    announcer: EventPublisher
+    subscriptions: Subscriptions
+    publisher: EventPublisher
     dispatcher: WebhookDispatcher
     results: WebhookResults
     replies: list[str] = field(default_factory=list)
     counted: list[str] = field(default_factory=list)
 
-    async def tell(self, *texts: str, session: str = "one") -> None:
+    async def publish(self, *texts: str, session: str = "one") -> None:
         now = self.clock.now()
-        await self.announcer.tell(
+        await self.publisher.publish(
             [Draft("message", session, "ann", now, {"text": text}, reply_to=b"{}") for text in texts]
         )
 
     async def rows(self, state: str) -> list[Delivery]:
-        await self.results.idle()
-        ids = [hook.id for hook in self.directory.all()]
+        await self.results.writer.idle()
+        ids = [hook.id for hook in self.subscriptions.all()]
         async with self.database.read() as connection:
             return await deliveries.page(connection, ids, state=state, limit=500, before=None)
 
@@ -94,14 +95,14 @@ async def bench(
     early: Sequence[str] = (),
     **policy: float,
 ) -> AsyncIterator[Bench]:
-    """``pick`` fixes the jitter: 1.0 waits always to the ceiling. ``early`` is told before the dispatcher runs."""
+    """``pick`` fixes the jitter: 1.0 waits always to the ceiling. ``early`` is published before the dispatcher runs."""
     clock = clock or FakeClock()
     database = await open_database(f"sqlite:///{tmp_path / 'bot.db'}")
-    directory = Subscriptions()
-    directory.load(hooks)
+    subscriptions = Subscriptions()
+    subscriptions.load(hooks)
     async with database.read() as connection:
         newest = await events.newest_id(connection)
-    announcer = EventPublisher(clock, database, EventIds(clock, after=newest), directory)
+    publisher = EventPublisher(clock, database, EventIds(clock, after=newest), subscriptions)
     connector = addresses.connector(allow_private=allow_private, limit=0)
     async with aiohttp.ClientSession(connector=connector) as http:
 
@@ -115,20 +116,20 @@ async def bench(
         dispatcher = WebhookDispatcher(
             clock,
             database,
-            directory,
+            subscriptions,
             WebhookPolicy(retry_for_ms=86_400_000, **policy),  # type: ignore[arg-type]
             call=one_call,
             results=results,
             observe=lambda result: built.counted.append(result),
             pick=lambda: pick,
         )
-        announcer.on_commit(dispatcher.offer)
-        built = Bench(clock, database, directory, announcer, dispatcher, results)
+        publisher.committed.subscribe(dispatcher.offer)
+        built = Bench(clock, database, subscriptions, publisher, dispatcher, results)
         if early:
-            await built.tell(*early)
+            await built.publish(*early)
         loops = TaskGroupOfLoops(clock)
         loops.start("webhooks", dispatcher.run)
-        loops.start("results", results.run)
+        loops.start("results", results.writer.run)
         for _ in range(50):
             await asyncio.sleep(0.002)
         try:

@@ -29,7 +29,7 @@ async def test_a_delivery_is_signed_as_standard_webhooks_and_in_order(tmp_path: 
 
     clock = FakeClock(datetime.now(UTC).replace(microsecond=0))  # the library checks the age of a signature
     async with bench(tmp_path, [webhook(receiver.url)], clock=clock) as at:
-        await at.tell(*(str(number) for number in range(30)))
+        await at.publish(*(str(number) for number in range(30)))
         await at.all_delivered(30)
     assert texts(receiver) == [str(number) for number in range(30)]
     got = receiver.requests[0]
@@ -43,8 +43,8 @@ async def test_a_receiver_that_is_down_for_an_hour_gets_everything_once_in_order
     port = free_port()
     receiver = Receiver()
     async with bench(tmp_path, [webhook(f"http://127.0.0.1:{port}")]) as at:
-        await at.tell("1", "2", "3")
-        await at.tell("other", session="two")
+        await at.publish("1", "2", "3")
+        await at.publish("other", session="two")
         await at.waited(1)
         passed = 0.0
         while passed < HOUR_S:
@@ -67,7 +67,7 @@ async def test_what_waits_survives_a_restart_of_the_service(tmp_path: Path) -> N
     hook = webhook(f"http://127.0.0.1:{port}")
     clock = FakeClock()
     async with bench(tmp_path, [hook], clock=clock) as at:
-        await at.tell("1", "2")
+        await at.publish("1", "2")
         await at.waited(1)
     async with Receiver() as receiver:
         hook = webhook(receiver.url)
@@ -86,7 +86,7 @@ async def test_a_message_that_is_refused_steps_aside_and_the_rest_goes_on(
 
     receiver.answer = answer
     async with bench(tmp_path, [webhook(receiver.url)]) as at:
-        await at.tell("1", "poison", "3", "4")
+        await at.publish("1", "poison", "3", "4")
         for failures in (1, 2, 3):
             await at.waited(failures)
             await at.clock.advance(60)
@@ -104,7 +104,7 @@ async def test_after_a_day_it_is_a_dead_letter_that_can_be_replayed(tmp_path: Pa
 
     receiver.answer = always(500)
     async with bench(tmp_path, [webhook(receiver.url)], cap_s=3600.0) as at:
-        await at.tell("1")
+        await at.publish("1")
 
         async def dead_after_another_hour() -> list[Any]:
             await at.clock.advance(3600)
@@ -123,7 +123,7 @@ async def test_after_a_day_it_is_a_dead_letter_that_can_be_replayed(tmp_path: Pa
 async def test_retry_after_is_obeyed(tmp_path: Path, receiver: Receiver) -> None:
     receiver.answer = always(429, None, **{"Retry-After": "120"})
     async with bench(tmp_path, [webhook(receiver.url)], pick=0.0) as at:
-        await at.tell("1")
+        await at.publish("1")
         await at.waited(1)
         await at.clock.advance(119)
         await asyncio.sleep(0.05)
@@ -133,20 +133,20 @@ async def test_retry_after_is_obeyed(tmp_path: Path, receiver: Receiver) -> None
         await at.all_delivered(1)
 
 
-async def test_a_slow_receiver_holds_up_nobody_else(tmp_path: Path, receiver: Receiver) -> None:
+async def test_a_slow_receiver_delays_no_other(tmp_path: Path, receiver: Receiver) -> None:
     async with Receiver(hang=True) as slow:
         hooks = [webhook(slow.url, "wh-slow"), webhook(receiver.url, "wh-fast")]
-        # Nobody who waited for the slow one would have anything before this test gives up.
+        # A receiver that waited for the slow one would have nothing before this test gives up.
         async with bench(tmp_path, hooks, timeout_s=300.0) as at:
             for session in range(10):
-                await at.tell("a", "b", session=f"s{session}")
+                await at.publish("a", "b", session=f"s{session}")
             await eventually(lambda: len(receiver.requests) == 20, what="all at the quick one")
             assert len(slow.requests) == 4, "at most four at once to one receiver"
 
 
 async def test_an_answer_that_never_ends_is_a_time_out(tmp_path: Path) -> None:
     async with Receiver(hang=True) as slow, bench(tmp_path, [webhook(slow.url)], timeout_s=0.2) as at:
-        await at.tell("1")
+        await at.publish("1")
         await at.waited(1)
         assert [row.last_error for row in await at.rows("pending")] == ["timeout"]
 
@@ -155,7 +155,7 @@ async def test_a_redirect_is_not_followed(tmp_path: Path, receiver: Receiver) ->
     async with Receiver() as inner:
         receiver.answer = always(307, None, Location=inner.url)
         async with bench(tmp_path, [webhook(receiver.url)]) as at:
-            await at.tell("1")
+            await at.publish("1")
             await at.waited(1)
             assert [row.last_error for row in await at.rows("pending")] == ["redirect"]
         assert inner.requests == []
@@ -164,7 +164,7 @@ async def test_a_redirect_is_not_followed(tmp_path: Path, receiver: Receiver) ->
 async def test_a_huge_answer_is_delivered_and_not_read(tmp_path: Path, receiver: Receiver) -> None:
     receiver.answer = always(200, {"reply": "x" * 5_000_000})
     async with bench(tmp_path, [webhook(receiver.url)]) as at:
-        await at.tell("1")
+        await at.publish("1")
         await at.all_delivered(1)
         assert at.replies == []
 
@@ -172,7 +172,7 @@ async def test_a_huge_answer_is_delivered_and_not_read(tmp_path: Path, receiver:
 async def test_a_reply_is_passed_on(tmp_path: Path, receiver: Receiver) -> None:
     receiver.answer = always(200, {"reply": "Bonjour"})
     async with bench(tmp_path, [webhook(receiver.url)]) as at:
-        await at.tell("1")
+        await at.publish("1")
         await at.all_delivered(1)
         assert at.replies == ["Bonjour"]
 
@@ -183,7 +183,7 @@ async def test_a_private_address_is_refused_where_the_connection_is_made(
 ) -> None:
     port = receiver.url.rpartition(":")[2]
     async with bench(tmp_path, [webhook(f"http://{host}:{port}/")], allow_private=False) as at:
-        await at.tell("1")
+        await at.publish("1")
         await at.waited(1)
         assert [row.last_error for row in await at.rows("pending")] == ["private_address"]
     assert receiver.requests == []
@@ -192,13 +192,13 @@ async def test_a_private_address_is_refused_where_the_connection_is_made(
 async def test_a_webhook_that_is_switched_off_keeps_what_waits(tmp_path: Path, receiver: Receiver) -> None:
     receiver.answer = always(503)
     async with bench(tmp_path, [webhook(receiver.url)]) as at:
-        await at.tell("1")
+        await at.publish("1")
         await at.waited(1)
-        at.directory.put(webhook(receiver.url, active=False))
+        at.subscriptions.put(webhook(receiver.url, active=False))
         await at.clock.advance(7200)
         assert len(await at.rows("pending")) == 1
         receiver.answer = None
-        at.directory.put(webhook(receiver.url))
+        at.subscriptions.put(webhook(receiver.url))
         await at.arrived(1)
 
 
@@ -211,6 +211,6 @@ async def test_only_those_who_ask_for_an_event_and_own_the_session_get_it(tmp_pa
         webhook(receiver.url + "/everybody", "wh-everybody", owner=None),
     ]
     async with bench(tmp_path, hooks) as at:
-        await at.tell("1")
+        await at.publish("1")
         await at.all_delivered(2)
     assert {got.path for got in receiver.requests} == {"/all", "/everybody"}

@@ -14,7 +14,7 @@ async def test_events_that_come_before_the_dispatcher_has_read_the_store_are_del
 ) -> None:
     port = free_port()
     async with bench(tmp_path, [webhook(f"http://127.0.0.1:{port}")]) as at:
-        await at.tell("left behind")
+        await at.publish("left behind")
         await at.waited(1)
     async with bench(tmp_path, [webhook(receiver.url)], early=("early 1", "early 2")) as at:
         await at.arrived(3)

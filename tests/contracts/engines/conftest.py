@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,13 +27,13 @@ class Bench:
     worker: WorkerDriver
     outside: Outside
     jid: str = ""
-    arguments: tuple[str, ...] = ()
+    settings: dict[str, Any] = field(default_factory=dict)
     _all: list[WorkerDriver] = field(default_factory=list)
 
     async def restart(self, end: int = signal.SIGKILL) -> None:
         """End the worker and start another one over the same data folder."""
         await self.worker.end(end)
-        self.worker = await new_worker(self.engine, self.data_dir, self.server, self.arguments)
+        self.worker = await new_worker(self.engine, self.data_dir, self.server, self.settings)
         self._all.append(self.worker)
         if self.server is None:
             self.outside = Simulation(self.worker)
@@ -52,9 +53,9 @@ class Bench:
 
 
 async def new_worker(
-    engine: str, data_dir: Path, server: Remote | None, arguments: tuple[str, ...] = ()
+    engine: str, data_dir: Path, server: Remote | None, settings: dict[str, Any] | None = None
 ) -> WorkerDriver:
-    worker = WorkerDriver(data_dir, server, engine=engine, options={} if server else FAST, arguments=arguments)
+    worker = WorkerDriver(data_dir, server, engine=engine, options={} if server else FAST, settings=settings)
     await worker.start()
     return worker
 

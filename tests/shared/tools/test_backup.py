@@ -1,4 +1,4 @@
-"""Backup and restore of a data folder: consistent while it is written to, refused when it could do harm."""
+"""Backup and restore of a data folder: consistent while it is written, refused when harmful."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shared.tools.backup import BackupRefused, restore, save
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """A data folder as the programs leave it: databases, a journal, a secret, a socket, SQLite's side files."""
+    """A data folder with databases, a journal, a secret, a socket and SQLite's side files."""
     folder = tmp_path / "data"
     for name in ("devices", "journal", "run", "secrets"):
         (folder / name).mkdir(parents=True)

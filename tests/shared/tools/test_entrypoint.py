@@ -1,4 +1,4 @@
-"""The container's entry point: takes over folders of root, drops every privilege, and otherwise keeps out of the way."""
+"""The container's entry point takes over folders of root and drops every privilege."""
 
 import os
 import shutil
@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-# Interpreters may live where uid 10001 cannot look, so the command is one of the system's, and a process that has to
-# begin as 10001 becomes so after its imports.
+# Interpreters may live where uid 10001 cannot look, so the command is one of the system's, and a
+# process that has to begin as 10001 becomes so after its imports.
 REPORT = ["/bin/cat", "/proc/self/status"]
 AS_10001 = (
-    "import os, sys; from shared import entrypoint; "
+    "import os, sys; from shared.tools import entrypoint; "
     "os.setgroups([]); os.setgid(10001); os.setuid(10001); entrypoint.main(sys.argv[1:])"
 )
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give folders away")

@@ -1,4 +1,4 @@
-"""The local run: both programs with the right ports, stopped by one signal, restarted after a crash."""
+"""The local run: both programs, the right ports, one signal to stop, restart after a crash."""
 
 import asyncio
 import os

@@ -13,7 +13,7 @@ from watchdog.domain.alert import (
     AlertDecision,
     AlertPolicy,
     Why,
-    judge,
+    decide,
     needs_fallback,
     reminder_due,
     retry_in_ms,
@@ -32,7 +32,7 @@ def _notice(kind: NoticeKind) -> Notice:
 
 
 @pytest.mark.parametrize(
-    ("kind", "around", "verdict", "why"),
+    ("kind", "context", "verdict", "why"),
     [
         ("down", AlertContext(OPEN), "send", "news"),
         ("down", AlertContext(OVER, in_maintenance=True), "send", "news"),
@@ -72,9 +72,9 @@ def _notice(kind: NoticeKind) -> Notice:
         ("repair_budget_spent", AlertContext(OPEN, in_maintenance=True), "send", "news"),
     ],
 )
-def test_every_case_has_its_verdict_and_its_reason(kind: str, around: AlertContext, verdict: str, why: str) -> None:
-    judged = judge(_notice(NoticeKind(kind)), around, POLICY)
-    assert (judged.verdict, judged.why) == (verdict, why)
+def test_every_case_has_its_verdict_and_its_reason(kind: str, context: AlertContext, verdict: str, why: str) -> None:
+    judged = decide(_notice(NoticeKind(kind)), context, POLICY)
+    assert (judged.decision, judged.why) == (verdict, why)
 
 
 _SURROUNDINGS = st.builds(
@@ -91,13 +91,13 @@ _SURROUNDINGS = st.builds(
 
 
 @given(st.sampled_from(NoticeKind), _SURROUNDINGS)
-def test_down_is_always_told_and_up_is_never_silent_after_it(kind: NoticeKind, around: AlertContext) -> None:
-    judged = judge(_notice(kind), around, POLICY)
+def test_down_is_always_told_and_up_is_never_silent_after_it(kind: NoticeKind, context: AlertContext) -> None:
+    judged = decide(_notice(kind), context, POLICY)
     assert isinstance(judged.why, Why)
     if kind in (NoticeKind.DOWN, NoticeKind.WAS_DOWN):
-        assert judged.verdict in (AlertDecision.SEND, AlertDecision.MERGE)
-    if kind is NoticeKind.UP and around.opener in ("done", "waiting", "leased", None):
-        assert judged.verdict is not AlertDecision.MUTE
+        assert judged.decision in (AlertDecision.SEND, AlertDecision.MERGE)
+    if kind is NoticeKind.UP and context.opener in ("done", "waiting", "leased", None):
+        assert judged.decision is not AlertDecision.MUTE
 
 
 def test_every_kind_of_incident_has_a_beginning_and_an_end_that_say_since_when() -> None:

@@ -8,6 +8,7 @@ import msgspec
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from tests.support.fold import Folded
 from watchdog.domain.cadence import waits_for_time
 from watchdog.domain.outcome import Outcome
@@ -63,7 +64,7 @@ def play(bot: Folded, what: str, wait_s: float, value: float) -> None:
             bot.tick()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(100))
 @given(st.lists(facts, max_size=60))
 @example([("fail", 2, 0.01)] * 3 + [("away", 2, 600)] + [("fail", 2, 0.01)] * 3 + [("ok", 2, 0.01)] * 2)
 def test_incidents_of_a_kind_alternate_and_never_overlap(sequence: list[tuple[str, float, float]]) -> None:
@@ -82,11 +83,11 @@ def test_incidents_of_a_kind_alternate_and_never_overlap(sequence: list[tuple[st
             assert incident.opened_at_ms <= incident.decided_at_ms
             open_now[incident.kind] = incident.id
             seen.add(incident.id)
-        assert not {IncidentKind.DOWN, IncidentKind.FLAPPING} <= open_now.keys(), "one trouble told as two"
+        assert not {IncidentKind.DOWN, IncidentKind.FLAPPING} <= open_now.keys(), "one trouble in two incidents"
     assert open_now == {ref.kind: ref.id for ref in bot.state.incidents}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(50))
 @given(st.lists(facts, max_size=60))
 def test_flips_chain_and_name_their_reason(sequence: list[tuple[str, float, float]]) -> None:
     bot = Folded()
@@ -102,7 +103,7 @@ def test_flips_chain_and_name_their_reason(sequence: list[tuple[str, float, floa
         assert step.state.state is shown
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(50))
 @given(st.lists(pings, max_size=60))
 def test_only_failures_of_the_target_lead_to_down_and_enough_of_them_in_a_row(
     sequence: list[tuple[str, float, float]],
@@ -117,7 +118,7 @@ def test_only_failures_of_the_target_lead_to_down_and_enough_of_them_in_a_row(
             assert incident.kind is not IncidentKind.DOWN or (what == "fail" and run >= bot.policy.threshold)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(50))
 @given(st.lists(facts, max_size=40))
 def test_the_state_survives_the_ledger_unchanged(sequence: list[tuple[str, float, float]]) -> None:
     bot = Folded()
@@ -126,7 +127,7 @@ def test_the_state_survives_the_ledger_unchanged(sequence: list[tuple[str, float
     assert msgspec.json.decode(msgspec.json.encode(bot.state), type=TargetState) == bot.state
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(100))
 @given(st.lists(facts, max_size=40), st.integers(0, 7 * 86_400))
 def test_time_alone_changes_nothing_where_nothing_waits_for_it(
     sequence: list[tuple[str, float, float]], wait_s: int
@@ -138,12 +139,12 @@ def test_time_alone_changes_nothing_where_nothing_waits_for_it(
             continue
         unseen, seen = replace(bot, steps=[]).wait(wait_s), replace(bot, steps=[]).wait(wait_s)
         tick = seen.tick()
-        assert (tick.flip, tick.opened, tick.closed, tick.happened) == (None, (), (), ())
+        assert (tick.flip, tick.opened, tick.closed, tick.events) == (None, (), (), ())
         # Nor does it matter to the next ping whether anybody looked before it.
         assert seen.fail() == unseen.fail()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(50))
 @given(st.lists(facts, max_size=60))
 def test_when_the_target_is_well_long_enough_every_incident_ends(sequence: list[tuple[str, float, float]]) -> None:
     bot = Folded()
@@ -158,7 +159,7 @@ def test_when_the_target_is_well_long_enough_every_incident_ends(sequence: list[
     assert bot.state.state is State.UP
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(50))
 @given(st.lists(facts, max_size=60))
 def test_when_the_target_is_dead_long_enough_it_is_told_as_down(sequence: list[tuple[str, float, float]]) -> None:
     bot = Folded()

@@ -1,4 +1,4 @@
-"""A dispatcher on a fake clock with a ledger in memory, and the few steps that a story of alerts is told with."""
+"""A dispatcher on a fake clock with a ledger in memory, and the steps that alert tests need."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from prometheus_client import CollectorRegistry
 from shared.tasks import TaskGroupOfLoops
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_notifier import FakeNotifier
+from tests.support.memory_ledger import open_in_memory
 from watchdog.domain import notices
 from watchdog.domain.alert import AlertPolicy
 from watchdog.domain.states import Incident, IncidentKind, Notice
 from watchdog.flow.dispatcher import Dispatcher
 from watchdog.ledger import incidents, outbox
-from watchdog.ledger.sqlite import Ledger, open_in_memory
-from watchdog.metrics.delivery_meter import DeliveryMeter
+from watchdog.ledger.sqlite import Ledger
+from watchdog.metrics.delivery import DeliveryMetrics
 
 
-class Desk:
+class DispatcherBench:
     """What decides (in place of the pipeline), and the dispatcher that delivers it."""
 
     def __init__(self, clock: FakeClock, ledger: Ledger, dispatcher: Dispatcher) -> None:
@@ -38,7 +39,7 @@ class Desk:
             outbox.enqueue(connection, notices.opened(incident, failures=3), self.dispatcher.channels)
 
         await self.ledger.write(decide)
-        self.dispatcher.kick()
+        self.dispatcher.wake()
         return incident
 
     async def close(self, incident: Incident) -> None:
@@ -51,11 +52,11 @@ class Desk:
             outbox.enqueue(connection, notices.closed(ended), self.dispatcher.channels)
 
         await self.ledger.write(decide)
-        self.dispatcher.kick()
+        self.dispatcher.wake()
 
-    async def tell(self, notice: Notice) -> None:
+    async def enqueue(self, notice: Notice) -> None:
         await self.ledger.write(lambda c: outbox.enqueue(c, notice, self.dispatcher.channels))
-        self.dispatcher.kick()
+        self.dispatcher.wake()
 
     async def states(self) -> dict[tuple[str, str], tuple[str, str]]:
         """(notice, channel) -> (state, reason) of every outbox row."""
@@ -74,29 +75,29 @@ def picks() -> Iterator[float]:
 
 
 @asynccontextmanager
-async def desk(
+async def bench(
     clock: FakeClock,
     *primary: FakeNotifier,
     fallback: tuple[FakeNotifier, ...] = (),
     ledger: Ledger | None = None,
     policy: AlertPolicy | None = None,
 ) -> Any:
-    """A running desk; its loops are ended with the block, the ledger stays open when it was given."""
+    """A running bench; its loops are ended with the block, the ledger stays open when it was given."""
     held = ledger or open_in_memory()
     dispatcher = Dispatcher(
         held,
         list(primary),
         list(fallback),
         clock,
-        DeliveryMeter(CollectorRegistry()),
+        DeliveryMetrics(CollectorRegistry()),
         policy=policy,
         pick=lambda: 1.0,
     )
-    await dispatcher.mend()
+    await dispatcher.recover()
     loops = TaskGroupOfLoops(clock)
     dispatcher.start(loops)
     try:
-        yield Desk(clock, held, dispatcher)
+        yield DispatcherBench(clock, held, dispatcher)
         assert loops.dead() == {}
     finally:
         await loops.stop()

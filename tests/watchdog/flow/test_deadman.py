@@ -14,7 +14,7 @@ from tests.support.fake_clock import FakeClock
 from tests.support.receiver import Receiver
 from watchdog.flow.deadman import Deadman
 from watchdog.ledger.outbox import Depth
-from watchdog.metrics.delivery_meter import DeliveryMeter
+from watchdog.metrics.delivery import DeliveryMetrics
 
 
 @asynccontextmanager
@@ -25,7 +25,7 @@ async def _deadman(clock: FakeClock, receiver: Receiver, depth: list[Depth]) -> 
         return depth[-1]
 
     async with aiohttp.ClientSession() as http:
-        made = Deadman(Secret(receiver.url + "/ping/uuid"), http, clock, now, DeliveryMeter(registry))
+        made = Deadman(Secret(receiver.url + "/ping/uuid"), http, clock, now, DeliveryMetrics(registry))
         yield (
             made,
             lambda result: registry.get_sample_value("veilleur_watchdog_deadman_calls_total", {"result": result}),

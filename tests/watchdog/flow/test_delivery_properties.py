@@ -1,20 +1,21 @@
-"""For any run of incidents, troubles of the channel and restarts: each incident is told whole, in order, and never overlapping."""
+"""For any run of incidents, troubles of the channel and restarts: each incident is sent whole, in order, never overlapping."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from tests.support.examples import examples
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_notifier import FakeNotifier
-from tests.watchdog.flow.dispatcher_bench import Desk, desk
+from tests.support.memory_ledger import open_in_memory
+from tests.watchdog.flow.dispatcher_bench import DispatcherBench, bench
 from watchdog.domain.ports import Delivered
 from watchdog.domain.states import Incident
-from watchdog.ledger.sqlite import open_in_memory
 
 _ANSWERS: dict[str, Delivered | None] = {
     "works": None,
@@ -51,8 +52,8 @@ async def _story(steps: list[tuple[str, Any]]) -> None:
     closed: set[str] = set()
     restarts, position, opened = 0, 0, 0
     while True:
-        async with desk(clock, first, fallback=(second,), ledger=ledger) as at:
-            running: Desk = at
+        async with bench(clock, first, fallback=(second,), ledger=ledger) as at:
+            running: DispatcherBench = at
             running._count = opened
             while position < len(steps) and steps[position][0] != "restart":
                 what, value = steps[position]
@@ -85,8 +86,8 @@ async def _story(steps: list[tuple[str, Any]]) -> None:
 
 
 def _judge(notifier: FakeNotifier, incidents: list[Incident], closed: set[str], restarts: int, *, must: bool) -> None:
-    told = [(notice.incident_id, str(notice.kind)) for _, notice in notifier.taken if notice.incident_id]
-    ends = [entry for entry in told if entry[1] in ("down", "up", "was_down")]
+    sent = [(notice.incident_id, str(notice.kind)) for _, notice in notifier.taken if notice.incident_id]
+    ends = [entry for entry in sent if entry[1] in ("down", "up", "was_down")]
     for incident in incidents:
         kinds = [kind for name, kind in ends if name == incident.id]
         distinct = list(dict.fromkeys(kinds))
@@ -97,8 +98,8 @@ def _judge(notifier: FakeNotifier, incidents: list[Incident], closed: set[str], 
         assert all(name.startswith(f"{incident.id}:") for name in ids)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(8))
 @given(_STEPS)
-def test_every_incident_is_told_whole_whatever_happens_to_the_channels(steps: list[tuple[str, Any]]) -> None:
+def test_every_incident_is_sent_whole_whatever_happens_to_the_channels(steps: list[tuple[str, Any]]) -> None:
     with capture_logs():
         asyncio.run(_story(steps))

@@ -6,12 +6,12 @@ import pytest
 
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_notifier import FAILS, OK, FakeNotifier
-from tests.watchdog.flow.dispatcher_bench import desk
+from tests.support.memory_ledger import open_in_memory
+from tests.watchdog.flow.dispatcher_bench import bench
 from watchdog.domain import notices
 from watchdog.domain.ports import Delivered
 from watchdog.domain.states import IncidentKind, Notice
 from watchdog.ledger import settling
-from watchdog.ledger.sqlite import open_in_memory
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def clock() -> FakeClock:
 
 async def test_a_notice_is_sent_at_once_and_only_once(clock: FakeClock) -> None:
     channel = FakeNotifier(clock)
-    async with desk(clock, channel) as at:
+    async with bench(clock, channel) as at:
         incident = await at.open()
         await clock.advance(0)
         assert channel.ids == [f"{incident.id}:down"]
@@ -31,7 +31,7 @@ async def test_a_notice_is_sent_at_once_and_only_once(clock: FakeClock) -> None:
 
 async def test_a_notifier_down_for_an_hour_gets_down_and_up_as_one_message(clock: FakeClock) -> None:
     channel = FakeNotifier(clock, answer=lambda _: FAILS)
-    async with desk(clock, channel) as at:
+    async with bench(clock, channel) as at:
         incident = await at.open()
         await clock.advance(1800)
         await at.close(incident)
@@ -61,7 +61,7 @@ async def test_a_notifier_down_for_an_hour_gets_down_and_up_as_one_message(clock
 )
 async def test_an_hour_of_any_trouble_loses_neither_end(clock: FakeClock, trouble: Delivered | None) -> None:
     channel = FakeNotifier(clock)
-    async with desk(clock, channel) as at:
+    async with bench(clock, channel) as at:
         first = await at.open()
         await clock.advance(1)
         channel.hang, channel.answer = trouble is None, (lambda _: trouble) if trouble else None
@@ -81,7 +81,7 @@ async def test_an_hour_of_any_trouble_loses_neither_end(clock: FakeClock, troubl
 
 async def test_a_down_that_was_told_is_followed_by_its_up(clock: FakeClock) -> None:
     channel = FakeNotifier(clock)
-    async with desk(clock, channel) as at:
+    async with bench(clock, channel) as at:
         incident = await at.open()
         await clock.advance(60)
         channel.answer = lambda _: FAILS
@@ -94,7 +94,7 @@ async def test_a_down_that_was_told_is_followed_by_its_up(clock: FakeClock) -> N
 
 async def test_failures_are_retried_with_growing_waits_up_to_five_minutes(clock: FakeClock) -> None:
     channel = FakeNotifier(clock, answer=lambda _: FAILS)
-    async with desk(clock, channel) as at:
+    async with bench(clock, channel) as at:
         await at.open()
         await clock.advance(3600)
     gaps = [round(b - a) for (a, _), (b, _) in zip(channel.tried, channel.tried[1:], strict=False)]
@@ -105,7 +105,7 @@ async def test_failures_are_retried_with_growing_waits_up_to_five_minutes(clock:
 
 async def test_retry_after_is_obeyed_for_the_whole_channel(clock: FakeClock) -> None:
     channel = FakeNotifier(clock, answer=lambda _: Delivered(False, "http_429", 120.0))
-    async with desk(clock, channel) as at:
+    async with bench(clock, channel) as at:
         await at.open()
         await clock.advance(30)
         await at.open(target="bot-2")
@@ -118,7 +118,7 @@ async def test_retry_after_is_obeyed_for_the_whole_channel(clock: FakeClock) -> 
 
 async def test_a_hanging_channel_is_given_up_and_delays_no_other(clock: FakeClock) -> None:
     hangs, works = FakeNotifier(clock, "aaaa", hang=True), FakeNotifier(clock, "bbbb")
-    async with desk(clock, hangs, works) as at:
+    async with bench(clock, hangs, works) as at:
         await at.open()
         await clock.advance(0)
         assert works.kinds == ["down"]
@@ -135,7 +135,7 @@ async def test_a_notifier_that_raises_loses_nothing(clock: FakeClock) -> None:
         raise RuntimeError("a defect")
 
     channel = FakeNotifier(clock, answer=breaks)
-    async with desk(clock, channel) as at:
+    async with bench(clock, channel) as at:
         await at.open()
         await clock.advance(5)
         assert (await at.states())["bot-down-1:down", "aaaa"] == ("waiting", "crash_RuntimeError")
@@ -146,7 +146,7 @@ async def test_a_notifier_that_raises_loses_nothing(clock: FakeClock) -> None:
 
 async def test_the_fallback_is_told_after_three_failures(clock: FakeClock) -> None:
     first, second = FakeNotifier(clock, "aaaa", answer=lambda _: FAILS), FakeNotifier(clock, "ffff")
-    async with desk(clock, first, fallback=(second,)) as at:
+    async with bench(clock, first, fallback=(second,)) as at:
         incident = await at.open()
         await clock.advance(2.9)
         assert (len(first.tried), second.kinds) == (2, [])
@@ -156,7 +156,7 @@ async def test_the_fallback_is_told_after_three_failures(clock: FakeClock) -> No
 
 async def test_the_fallback_is_told_after_thirty_seconds_of_hanging(clock: FakeClock) -> None:
     first, second = FakeNotifier(clock, "aaaa", hang=True), FakeNotifier(clock, "ffff")
-    async with desk(clock, first, fallback=(second,)) as at:
+    async with bench(clock, first, fallback=(second,)) as at:
         await at.open()
         await clock.advance(29)
         assert second.kinds == []
@@ -166,7 +166,7 @@ async def test_the_fallback_is_told_after_thirty_seconds_of_hanging(clock: FakeC
 
 async def test_a_fallback_that_was_told_of_the_incident_is_told_of_its_end_at_once(clock: FakeClock) -> None:
     first, second = FakeNotifier(clock, "aaaa", answer=lambda _: FAILS), FakeNotifier(clock, "ffff")
-    async with desk(clock, first, fallback=(second,)) as at:
+    async with bench(clock, first, fallback=(second,)) as at:
         incident = await at.open()
         await clock.advance(60)
         first.answer = None
@@ -181,7 +181,7 @@ async def test_a_fallback_that_was_told_of_the_incident_is_told_of_its_end_at_on
 
 async def test_a_fallback_needed_only_at_the_end_is_told_the_whole_story(clock: FakeClock) -> None:
     first, second = FakeNotifier(clock, "aaaa"), FakeNotifier(clock, "ffff")
-    async with desk(clock, first, fallback=(second,)) as at:
+    async with bench(clock, first, fallback=(second,)) as at:
         incident = await at.open()
         await clock.advance(60)
         first.answer = lambda _: FAILS
@@ -195,7 +195,7 @@ async def test_a_fallback_needed_only_at_the_end_is_told_the_whole_story(clock: 
 
 async def test_an_idle_outbox_is_left_alone(clock: FakeClock) -> None:
     channel = FakeNotifier(clock)
-    async with desk(clock, channel) as at:
+    async with bench(clock, channel) as at:
         incident = await at.open()
         await at.close(incident)
         await clock.advance(120)
@@ -208,7 +208,7 @@ async def test_an_idle_outbox_is_left_alone(clock: FakeClock) -> None:
 
 async def test_a_channel_that_keeps_failing_is_reported_once_on_the_others(clock: FakeClock) -> None:
     bad, good = FakeNotifier(clock, "aaaa", answer=lambda _: FAILS), FakeNotifier(clock, "bbbb")
-    async with desk(clock, bad, good) as at:
+    async with bench(clock, bad, good) as at:
         await at.open()
         await clock.advance(3600)
         assert good.kinds.count("channel_failing") == 1
@@ -219,7 +219,7 @@ async def test_a_channel_that_keeps_failing_is_reported_once_on_the_others(clock
 
 async def test_a_new_run_of_failures_is_reported_anew_with_another_id(clock: FakeClock) -> None:
     bad, good = FakeNotifier(clock, "aaaa", answer=lambda _: FAILS), FakeNotifier(clock, "bbbb")
-    async with desk(clock, bad, good) as at:
+    async with bench(clock, bad, good) as at:
         for number in range(2):
             bad.answer = lambda _: FAILS
             await at.open(target=f"bot-{number}")
@@ -232,7 +232,7 @@ async def test_a_new_run_of_failures_is_reported_anew_with_another_id(clock: Fak
 
 async def test_news_is_tried_at_once_on_a_failing_channel_while_its_backlog_waits(clock: FakeClock) -> None:
     channel = FakeNotifier(clock, answer=lambda _: FAILS)
-    async with desk(clock, channel) as at:
+    async with bench(clock, channel) as at:
         await at.open()
         await clock.advance(700)
         channel.tried.clear()
@@ -247,7 +247,7 @@ async def test_a_message_that_the_receiver_refuses_does_not_hold_up_the_others(c
         return Delivered(False, "http_400") if notice.target == "bot" else OK
 
     channel = FakeNotifier(clock, answer=refuse_one)
-    async with desk(clock, channel) as at:
+    async with bench(clock, channel) as at:
         await at.open()
         await clock.advance(100)
         for number in range(2, 12):
@@ -258,7 +258,7 @@ async def test_a_message_that_the_receiver_refuses_does_not_hold_up_the_others(c
 
 async def test_reminders_come_at_fifteen_minutes_one_hour_and_then_every_four_hours(clock: FakeClock) -> None:
     channel = FakeNotifier(clock)
-    async with desk(clock, channel) as at:
+    async with bench(clock, channel) as at:
         await at.open()
         began = clock.monotonic()
         await clock.advance(14 * 3600)
@@ -269,7 +269,7 @@ async def test_reminders_come_at_fifteen_minutes_one_hour_and_then_every_four_ho
 
 async def test_an_acknowledged_incident_is_not_repeated_but_its_end_is_told(clock: FakeClock) -> None:
     channel = FakeNotifier(clock)
-    async with desk(clock, channel) as at:
+    async with bench(clock, channel) as at:
         incident = await at.open()
         await clock.advance(60)
         await at.ledger.write(
@@ -286,7 +286,7 @@ async def test_an_acknowledged_incident_is_not_repeated_but_its_end_is_told(cloc
 
 async def test_reminders_that_waited_are_told_as_one(clock: FakeClock) -> None:
     channel = FakeNotifier(clock)
-    async with desk(clock, channel) as at:
+    async with bench(clock, channel) as at:
         await at.open()
         await clock.advance(60)
         channel.answer = lambda _: FAILS
@@ -299,7 +299,7 @@ async def test_reminders_that_waited_are_told_as_one(clock: FakeClock) -> None:
 
 async def test_degraded_is_held_while_the_bot_is_down_and_told_if_it_lasts_longer(clock: FakeClock) -> None:
     channel = FakeNotifier(clock)
-    async with desk(clock, channel) as at:
+    async with bench(clock, channel) as at:
         down = await at.open()
         await clock.advance(0)
         degraded = await at.open(IncidentKind.DEGRADED)
@@ -315,7 +315,7 @@ async def test_degraded_is_held_while_the_bot_is_down_and_told_if_it_lasts_longe
 
 async def test_degraded_that_ends_before_the_outage_it_belongs_to_is_never_told(clock: FakeClock) -> None:
     channel = FakeNotifier(clock)
-    async with desk(clock, channel) as at:
+    async with bench(clock, channel) as at:
         down = await at.open()
         await clock.advance(0)
         degraded = await at.open(IncidentKind.DEGRADED)
@@ -331,7 +331,7 @@ async def test_degraded_that_ends_before_the_outage_it_belongs_to_is_never_told(
 
 async def test_held_rows_do_not_count_as_waiting(clock: FakeClock) -> None:
     channel = FakeNotifier(clock)
-    async with desk(clock, channel) as at:
+    async with bench(clock, channel) as at:
         await at.open()
         await at.open(IncidentKind.DEGRADED)
         await clock.advance(90)
@@ -340,13 +340,13 @@ async def test_held_rows_do_not_count_as_waiting(clock: FakeClock) -> None:
 
 async def test_a_storm_of_restarts_is_told_three_times_in_a_quarter_of_an_hour(clock: FakeClock) -> None:
     channel = FakeNotifier(clock)
-    async with desk(clock, channel) as at:
+    async with bench(clock, channel) as at:
         for boot in range(10):
-            await at.tell(notices.restarted("bot", clock.now_ms, boot_id=f"b{boot}", old_boot_id=None, gone_ms=900))
+            await at.enqueue(notices.restarted("bot", clock.now_ms, boot_id=f"b{boot}", old_boot_id=None, gone_ms=900))
             await clock.advance(30)
         assert channel.kinds == ["restarted"] * 3
         await clock.advance(900)
-        await at.tell(notices.restarted("bot", clock.now_ms, boot_id="later", old_boot_id=None))
+        await at.enqueue(notices.restarted("bot", clock.now_ms, boot_id="later", old_boot_id=None))
         await clock.advance(1)
         assert len(channel.taken) == 4
 
@@ -354,7 +354,7 @@ async def test_a_storm_of_restarts_is_told_three_times_in_a_quarter_of_an_hour(c
 @pytest.mark.parametrize("step_s", [3600, -3600])
 async def test_a_step_of_the_wall_clock_neither_hurries_nor_delays_delivery(clock: FakeClock, step_s: int) -> None:
     channel = FakeNotifier(clock, answer=lambda _: FAILS)
-    async with desk(clock, channel) as at:
+    async with bench(clock, channel) as at:
         await at.open()
         await clock.advance(130)
         clock.step(step_s)
@@ -371,16 +371,16 @@ async def test_a_step_of_the_wall_clock_neither_hurries_nor_delays_delivery(cloc
 async def test_a_restart_sends_what_was_leased_and_tells_nothing_twice(clock: FakeClock) -> None:
     ledger = open_in_memory()
     first = FakeNotifier(clock, hang=True)
-    async with desk(clock, first, ledger=ledger) as at:
+    async with bench(clock, first, ledger=ledger) as at:
         await at.open()
         await clock.advance(1)
         assert (await at.states())["bot-down-1:down", "aaaa"][0] == "leased"
     second = FakeNotifier(clock)
-    async with desk(clock, second, ledger=ledger):
+    async with bench(clock, second, ledger=ledger):
         await clock.advance(0)
         assert second.ids == ["bot-down-1:down"]
     third = FakeNotifier(clock)
-    async with desk(clock, third, ledger=ledger):
+    async with bench(clock, third, ledger=ledger):
         await clock.advance(60)
         assert third.tried == []
     ledger.close()
@@ -389,11 +389,11 @@ async def test_a_restart_sends_what_was_leased_and_tells_nothing_twice(clock: Fa
 async def test_what_waited_for_a_removed_channel_goes_to_the_new_one(clock: FakeClock) -> None:
     ledger = open_in_memory()
     old = FakeNotifier(clock, "aaaa", answer=lambda _: FAILS)
-    async with desk(clock, old, ledger=ledger) as at:
+    async with bench(clock, old, ledger=ledger) as at:
         await at.open()
         await clock.advance(10)
     new = FakeNotifier(clock, "cccc")
-    async with desk(clock, new, ledger=ledger) as at:
+    async with bench(clock, new, ledger=ledger) as at:
         await clock.advance(0)
         assert new.ids == ["bot-down-1:down"]
         assert (await at.states())["bot-down-1:down", "aaaa"] == ("expired", "channel_removed")
@@ -402,12 +402,12 @@ async def test_what_waited_for_a_removed_channel_goes_to_the_new_one(clock: Fake
 
 async def test_a_wall_clock_set_back_while_the_watchdog_was_off_does_not_bury_what_waits(clock: FakeClock) -> None:
     ledger = open_in_memory()
-    async with desk(clock, FakeNotifier(clock, answer=lambda _: FAILS), ledger=ledger) as at:
+    async with bench(clock, FakeNotifier(clock, answer=lambda _: FAILS), ledger=ledger) as at:
         await at.open()
         await clock.advance(100)
     clock.step(-86_400)
     channel = FakeNotifier(clock)
-    async with desk(clock, channel, ledger=ledger):
+    async with bench(clock, channel, ledger=ledger):
         await clock.advance(3900)
         assert channel.kinds[0] == "down"
     ledger.close()
@@ -415,13 +415,13 @@ async def test_a_wall_clock_set_back_while_the_watchdog_was_off_does_not_bury_wh
 
 async def test_every_channel_and_its_state_can_be_listed(clock: FakeClock) -> None:
     bad, good = FakeNotifier(clock, "aaaa", answer=lambda _: FAILS), FakeNotifier(clock, "bbbb")
-    async with desk(clock, bad, fallback=(good,)) as at:
+    async with bench(clock, bad, fallback=(good,)) as at:
         await at.open()
         await clock.advance(10)
         states = await at.ledger.read(
             lambda c: settling.channel_states(c, at.dispatcher.channels, at.dispatcher.labels)
         )
-        assert [(s.channel, s.role, s.waiting, s.last_reason) for s in states] == [
+        assert [(s.name[-4:], s.role, s.waiting, s.last_reason) for s in states] == [
             ("aaaa", "primary", 1, "http_500"),
             ("bbbb", "fallback", 0, "ok"),
         ]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from shared.clock import SystemClock
+from shared.clock import SystemClock, epoch_ms
 from shared.tasks import TaskGroupOfLoops
 from tests.support.fake_notifier import FAILS, FakeNotifier
 from tests.support.waiting import eventually
@@ -18,10 +18,9 @@ from watchdog.domain import notices
 from watchdog.domain.alert import AlertPolicy
 from watchdog.domain.states import Incident, IncidentKind
 from watchdog.flow.dispatcher import Dispatcher
-from watchdog.flow.timing import epoch_ms
 from watchdog.ledger import claiming, incidents, outbox
 from watchdog.ledger.sqlite import Ledger, open_ledger
-from watchdog.metrics.delivery_meter import DeliveryMeter
+from watchdog.metrics.delivery import DeliveryMetrics
 
 ROWS = 10_000
 CHANNELS = outbox.Channels(("aaaa",), ("ffff",))
@@ -43,7 +42,7 @@ def ledger(tmp_path: Path) -> Any:
 
 
 def _dispatcher(ledger: Ledger, *notifiers: FakeNotifier, fallback: tuple[FakeNotifier, ...] = ()) -> Dispatcher:
-    return Dispatcher(ledger, list(notifiers), list(fallback), SystemClock(), DeliveryMeter(CollectorRegistry()))
+    return Dispatcher(ledger, [*notifiers], [*fallback], SystemClock(), DeliveryMetrics(CollectorRegistry()))
 
 
 async def _decide(ledger: Ledger, dispatcher: Dispatcher, name: str) -> Incident:
@@ -55,7 +54,7 @@ async def _decide(ledger: Ledger, dispatcher: Dispatcher, name: str) -> Incident
         outbox.enqueue(connection, notices.opened(incident), dispatcher.channels)
 
     await ledger.write(keep)
-    dispatcher.kick()
+    dispatcher.wake()
     return incident
 
 
@@ -91,7 +90,7 @@ async def test_news_overtakes_a_backlog_of_ten_thousand_on_a_failing_channel(led
     await ledger.write(lambda c: _fill(c, now, "waiting"))
     channel = FakeNotifier(SystemClock(), answer=lambda _: FAILS)
     dispatcher = _dispatcher(ledger, channel)
-    await dispatcher.mend()
+    await dispatcher.recover()
     loops = TaskGroupOfLoops(SystemClock())
     dispatcher.start(loops)
     try:

@@ -12,14 +12,15 @@ from prometheus_client import CollectorRegistry
 from shared.tasks import TaskGroupOfLoops
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_remediator import FakeRemediator
-from watchdog.domain.remediation import Refusal, Scene
+from tests.support.memory_ledger import open_in_memory
+from watchdog.domain.remediation import Refusal, RepairFacts
 from watchdog.domain.states import Incident, IncidentKind
-from watchdog.flow.remediator import RepairLoop, View
+from watchdog.flow.remediator import RepairLoop
 from watchdog.flow.steady_time import SteadyTime
 from watchdog.ledger import incidents, repairs
 from watchdog.ledger.outbox import Channels
-from watchdog.ledger.sqlite import Ledger, open_in_memory
-from watchdog.metrics.repair_meter import RepairMeter
+from watchdog.ledger.sqlite import Ledger
+from watchdog.metrics.repairs import RepairMetrics
 
 
 @pytest.fixture
@@ -28,39 +29,43 @@ def clock() -> FakeClock:
 
 
 class Stage:
-    """One or more targets whose view the test sets, and the loop that repairs them."""
+    """One or more targets with facts that the test sets, and the loop that repairs them."""
 
-    def __init__(self, clock: FakeClock, ledger: Ledger, views: dict[str, View], *remediators: Any, **how: Any) -> None:
-        moments = SteadyTime(clock)
-        self.clock, self.ledger, self.views, self.told = clock, ledger, views, 0
+    def __init__(
+        self, clock: FakeClock, ledger: Ledger, views: dict[str, RepairFacts], *remediators: Any, **how: Any
+    ) -> None:
+        self._steady_time = SteadyTime(clock)
+        self.clock, self.ledger, self.views, self.notified = clock, ledger, views, 0
         self.registry = CollectorRegistry()
-        self.steady_ms = lambda: moments.now().steady_ms
         self.loop = RepairLoop(
             ledger=ledger,
             clock=clock,
             steady_ms=self.steady_ms,
-            look=self._look,
+            facts=self._look,
             remediators={target: list(remediators) for target in views},
             channels=Channels(("aaaa",)),
-            meter=RepairMeter(self.registry),
-            told=self._tell,
+            metrics=RepairMetrics(self.registry),
+            on_notice=self._report,
             **how,
         )
 
-    async def _look(self, target: str) -> View:
+    def steady_ms(self) -> int:
+        return self._steady_time.now().steady_ms
+
+    async def _look(self, target: str) -> RepairFacts:
         return self.views[target]
 
-    def _tell(self) -> None:
-        self.told += 1
+    def _report(self) -> None:
+        self.notified += 1
 
     def down(self, name: str = "i1", target: str = "bot", **what: Any) -> Incident:
         now = self.clock.now_ms
         incident = Incident(name, target, IncidentKind.DOWN, now, now, "timeout")
-        self.views[target] = View(Scene(incident=incident, decided_at_ms=self.steady_ms(), **what))
+        self.views[target] = RepairFacts(incident=incident, known_since_ms=self.steady_ms(), **what)
         return incident
 
     def healthy(self, target: str = "bot") -> None:
-        self.views[target] = View(Scene(), self.steady_ms())
+        self.views[target] = RepairFacts(healthy_since_ms=self.steady_ms())
 
     async def rows(self) -> list[tuple[str, str]]:
         return [(row.action, row.result) for row in await self.ledger.read(lambda c: repairs.newest(c, 100))][::-1]
@@ -71,7 +76,7 @@ async def stage(
     clock: FakeClock, *remediators: Any, ledger: Ledger | None = None, targets: tuple[str, ...] = ("bot",), **how: Any
 ) -> AsyncIterator[Stage]:
     held = ledger or open_in_memory()
-    made = Stage(clock, held, {target: View(Scene()) for target in targets}, *remediators, **how)
+    made = Stage(clock, held, {target: RepairFacts() for target in targets}, *remediators, **how)
     await made.loop.load()
     loops = TaskGroupOfLoops(clock)
     loops.start("repairs", made.loop.run)
@@ -101,7 +106,7 @@ async def test_a_spent_budget_pages_a_person_once_per_incident(clock: FakeClock)
         incident = at.down()
         await at.ledger.write(lambda c: incidents.open_incident(c, incident))
         await clock.advance(8 * 3600)
-        assert at.told == 1
+        assert at.notified == 1
         waiting = await at.ledger.read(
             lambda c: [row["notice_id"] for row in c.execute("SELECT notice_id FROM outbox")]
         )
@@ -237,7 +242,7 @@ async def test_a_budget_that_a_person_gives_back_is_whole_also_for_the_next_run(
         at.down()
         await clock.advance(300)
         assert at.loop.budget("bot") == 0
-        assert await at.loop.forgive("bot") == 3
+        assert await at.loop.restore_budget("bot") == 3
         await clock.advance(11)
         assert len(docker.runs) == 4
     async with stage(clock, docker, ledger=ledger) as at:

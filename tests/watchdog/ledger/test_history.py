@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
+from functools import partial
+
 from tests.support.fold import EPOCH_MS, Folded
+from tests.support.memory_ledger import open_in_memory
 from watchdog.domain.outcome import Attempt, Cause, Outcome, ProbeResult
 from watchdog.domain.target import Stretch
 from watchdog.domain.uptime import Span, measure
 from watchdog.ledger import decisions, history, runs
-from watchdog.ledger.sqlite import Ledger, open_in_memory
+from watchdog.ledger.sqlite import Ledger
 
 MINUTE = 60_000
 
@@ -91,7 +95,7 @@ async def test_every_attempt_is_kept_and_gaps_stand_in_no_total() -> None:
     ledger = open_in_memory()
     for outcome in (Outcome.OK, Outcome.TARGET_FAIL, Outcome.SELF_FAIL):
         kept = result(EPOCH_MS, outcome)
-        await ledger.write(lambda c, kept=kept: decisions.insert_result(c, kept, "w1"))
+        await ledger.write(partial(decisions.insert_result, result=kept, boot_id="w1"))
     attempts = await ledger.read(lambda c: c.execute("SELECT count(*) FROM attempt").fetchone()[0])
     total = await ledger.read(lambda c: runs.totals(c, "bot"))
     assert (attempts, total.pings, total.failed_pings) == (6, 2, 1)
@@ -100,10 +104,10 @@ async def test_every_attempt_is_kept_and_gaps_stand_in_no_total() -> None:
 async def test_latency_percentiles_are_those_of_answered_pings() -> None:
     ledger = open_in_memory()
 
-    def fill(connection: object) -> None:
+    def fill(connection: sqlite3.Connection) -> None:
         for at in range(100):
-            decisions.insert_result(connection, result(EPOCH_MS + at, latency_ms=float(at + 1)), "w1")  # type: ignore[arg-type]
-        decisions.insert_result(connection, result(EPOCH_MS, Outcome.TARGET_FAIL, 9999.0), "w1")  # type: ignore[arg-type]
+            decisions.insert_result(connection, result(EPOCH_MS + at, latency_ms=float(at + 1)), "w1")
+        decisions.insert_result(connection, result(EPOCH_MS, Outcome.TARGET_FAIL, 9999.0), "w1")
 
     await ledger.write(fill)
     seen = await ledger.read(lambda c: history.latency(c, "bot", 0))
@@ -114,7 +118,7 @@ async def test_what_is_older_than_ninety_days_goes_and_the_rest_stays() -> None:
     ledger = open_in_memory()
     old, new = EPOCH_MS - 91 * 86_400_000, EPOCH_MS - 89 * 86_400_000
     for at in (old, new):
-        await ledger.write(lambda c, at=at: decisions.insert_result(c, result(at), "w1"))
+        await ledger.write(partial(decisions.insert_result, result=result(at), boot_id="w1"))
     gone = await ledger.write(lambda c: runs.prune(c, EPOCH_MS))
     left = await ledger.read(lambda c: [row[0] for row in c.execute("SELECT ended_at FROM result")])
     attempts = await ledger.read(lambda c: c.execute("SELECT count(*) FROM attempt").fetchone()[0])
@@ -125,7 +129,7 @@ async def test_what_is_older_than_ninety_days_goes_and_the_rest_stays() -> None:
 async def test_a_run_that_was_killed_ends_when_it_was_last_seen() -> None:
     ledger = open_in_memory()
     assert await ledger.write(lambda c: runs.begin_run(c, "w1", "1", ("bot",), 1000)) is None
-    await ledger.write(lambda c: runs.seen(c, "w1", 31_000, 30_000))
+    await ledger.write(lambda c: runs.seen(c, "w1", 31_000, 30_000, ended=False))
     assert await ledger.write(lambda c: runs.begin_run(c, "w2", "1", ("bot",), 90_000)) == 31_000
     ended = await ledger.read(lambda c: c.execute("SELECT ended_at FROM run WHERE boot_id = 'w1'").fetchone()[0])
     total = await ledger.read(lambda c: runs.totals(c, "bot"))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from watchdog.ledger.sqlite import LedgerRefused, open_in_memory, open_ledger
+from tests.support.memory_ledger import open_in_memory
+from watchdog.ledger.sqlite import LedgerRefused, open_ledger
 
 
 async def test_a_new_ledger_is_made_in_wal_mode_and_keeps_what_was_written(tmp_path: Path) -> None:

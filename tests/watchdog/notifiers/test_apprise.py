@@ -115,4 +115,5 @@ def test_apprise_is_not_imported_before_it_is_used() -> None:
         "a.AppriseNotifier(Secret('tgram://a/b'))\n"
         "assert 'apprise' not in sys.modules, 'imported'\n"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=120)
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, timeout=120)
+    assert ended.returncode == 0

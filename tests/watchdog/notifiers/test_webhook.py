@@ -6,6 +6,7 @@ import base64
 import socket
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import Any
 
 import aiohttp
 import pytest
@@ -13,10 +14,11 @@ from standardwebhooks import Webhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from shared.clock import SystemClock
+from shared.retry import retry_after_s
 from shared.settings import Secret
-from tests.support.receiver import Receiver
+from tests.support.receiver import Received, Receiver
 from watchdog.domain.states import Notice, NoticeKind
-from watchdog.notifiers.webhook import WebhookNotifier, payload, retry_after_s
+from watchdog.notifiers.webhook import WebhookNotifier, payload
 
 SECRET = "whsec_" + base64.b64encode(b"\xfb\xff thirty-two bytes of a secret..").decode()
 NOTICE = Notice(
@@ -84,7 +86,12 @@ async def test_the_signature_satisfies_the_standard_webhooks_library(
 async def test_the_secret_of_the_url_is_not_sent_and_not_shown(receiver: Receiver, http: aiohttp.ClientSession) -> None:
     notifier = _notifier(_as_webhook(receiver.url) + "/?x=1&secret=" + SECRET, http)
     seen: list[str] = []
-    receiver.answer = lambda got: (200, seen.append(repr(got)), {})
+
+    def answer(got: Received) -> tuple[int, Any, dict[str, str]]:
+        seen.append(repr(got))
+        return 200, None, {}
+
+    receiver.answer = answer
     assert (await notifier.send(NOTICE)).ok
     assert SECRET not in seen[0]
     assert SECRET not in notifier.label + notifier.channel + repr(notifier)

@@ -64,7 +64,7 @@ async def test_the_end_of_the_stream_is_told_at_once_and_it_connects_again() -> 
         began = time.monotonic()
         await bot.stop()
         await eventually(lambda: heard.troubles, what="the trouble")
-        assert heard.troubles[0][1] - began < 20, "sooner than any silence could tell"
+        assert heard.troubles[0][1] - began < 20, "sooner than any silence limit"
         await bot.start()
         await eventually(lambda: heard.connects == 2, what="the second connection")
         assert len(heard.troubles) == 1

@@ -83,7 +83,7 @@ async def test_a_name_and_a_password_in_the_address_are_sent_as_such(server: Scr
 
 
 async def test_a_name_is_looked_up_and_both_families_are_tried(server: Scripted) -> None:
-    port = await server.listen("127.0.0.1")  # localhost is ::1 as well, where nobody listens
+    port = await server.listen("127.0.0.1")  # localhost is ::1 as well, where nothing listens
     assert (await http_get.get(f"http://localhost:{port}/")).status == 200
     assert b"\r\nHost: localhost:%d\r\n" % port in server.asked[0]
 
@@ -175,11 +175,17 @@ async def test_tls_is_spoken_and_certificates_are_judged(
 
 
 async def test_plain_text_where_tls_is_expected_is_a_fault_of_tls() -> None:
-    async def greet(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    ended = asyncio.Event()
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 ready\r\n")
+        await reader.read()
+        writer.close()
+        ended.set()
 
     plain = await asyncio.start_server(greet, "127.0.0.1", 0)
     with pytest.raises(ssl.SSLError) as raised:
         await http_get.get(f"https://localhost:{plain.sockets[0].getsockname()[1]}/")
     assert reasons.of(raised.value).reason == "tls"
+    await ended.wait()
     plain.close()

@@ -28,7 +28,7 @@ def pinger(
     stall_s: float = 0.0,
     counted: list[Attempt] | None = None,
 ) -> HttpPinger:
-    check = SelfCheck(near=True, canaries=(), own_port=lambda: None, worst_stall_s=lambda _since: stall_s)
+    check = SelfCheck(near=True, canaries=(), own_port=None, worst_stall_s=lambda _since: stall_s)
     return HttpPinger(
         target="bot",
         url=url + "/health",

@@ -22,11 +22,11 @@ REFUSED = Failure("connect_refused", Proof.TARGET, True)
 def check(
     *, near: bool = False, canaries: tuple[str, ...] = (), own_port: int | None = None, stall_s: float = 0.0
 ) -> SelfCheck:
-    return SelfCheck(near=near, canaries=canaries, own_port=lambda: own_port, worst_stall_s=lambda _since: stall_s)
+    return SelfCheck(near=near, canaries=canaries, own_port=own_port, worst_stall_s=lambda _since: stall_s)
 
 
 async def judge(failure: Failure, **how: object) -> SelfCheckResult:
-    return await check(**how).judge(failure, started=0.0, timeout_s=1.0)  # type: ignore[arg-type]
+    return await check(**how).assess(failure, started=0.0, timeout_s=1.0)  # type: ignore[arg-type]
 
 
 async def test_silence_while_a_canary_answers_is_the_targets_fault() -> None:

@@ -140,11 +140,11 @@ async def test_the_real_engine_restarts_a_hung_container() -> None:
         repaired = await DockerRemediator(socket, name).run("restart_container", INCIDENT)
         assert repaired == Repaired("done", f"container {name}")
 
-        async def runs_anew() -> bool:
+        async def runs_again() -> bool:
             state = json.loads(await asyncio.to_thread(_docker, "inspect", "-f", "{{json .State}}", name))
             return bool(state["Running"]) and state["Pid"] not in (0, pid)
 
-        await eventually(runs_anew, what="the container running anew")
+        await eventually(runs_again, what="the container running again")
 
         await asyncio.to_thread(_docker, "pause", name)
         paused = await DockerRemediator(socket, name).run("restart_container", INCIDENT)

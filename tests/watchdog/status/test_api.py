@@ -35,7 +35,7 @@ async def _state(watchdog: RunningWatchdog, state: str) -> dict[str, Any]:
         seen = await watchdog.get("/api/status")
         return seen if seen["targets"][0]["state"] == state else None
 
-    return await eventually(look, every_s=0.1, what=f"the state {state}")
+    return dict(await eventually(look, every_s=0.1, what=f"the state {state}"))
 
 
 async def _open_incident(watchdog: RunningWatchdog) -> dict[str, Any]:
@@ -43,7 +43,7 @@ async def _open_incident(watchdog: RunningWatchdog) -> dict[str, Any]:
         found = (await watchdog.get("/api/incidents"))["incidents"]
         return next((one for one in found if one["closedAtMs"] is None), None)
 
-    return await eventually(look, what="an open incident")
+    return dict(await eventually(look, what="an open incident"))
 
 
 async def test_the_status_of_a_bot_that_is_up_is_whole(watchdog: RunningWatchdog) -> None:
@@ -87,9 +87,9 @@ async def test_an_incident_has_a_timeline_from_the_first_failed_ping_to_its_end(
     assert {"delivered", "state"} <= set(kinds)
     assert [line["atMs"] for line in whole["timeline"]] == sorted(line["atMs"] for line in whole["timeline"])
     assert whole["closeReason"] == "recovered"
-    told = (await watchdog.get("/api/status"))["notices"]
-    assert [one["kind"] for one in told][-2:] == ["up", "down"]
-    assert told[-1]["receipts"][0]["channel"] == "log"
+    notices = (await watchdog.get("/api/status"))["notices"]
+    assert [one["kind"] for one in notices][-2:] == ["up", "down"]
+    assert notices[-1]["receipts"][0]["channel"] == "log"
     listed = (await watchdog.get("/api/incidents?limit=1&target=bot"))["incidents"]
     assert [one["id"] for one in listed] == [incident["id"]]
     before = whole["openedAtMs"]
@@ -128,15 +128,15 @@ async def test_a_maintenance_window_pauses_until_it_is_ended(watchdog: RunningWa
 
 async def test_all_windows_end_together_when_asked(watchdog: RunningWatchdog) -> None:
     until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-    for wish in ({"until": until}, {"durationMs": 60_000, "target": "bot"}):
-        assert (await watchdog.call("POST", "/api/pause", wish))[0] == 201
+    for body in ({"until": until}, {"durationMs": 60_000, "target": "bot"}):
+        assert (await watchdog.call("POST", "/api/pause", body))[0] == 201
     status, ended = await watchdog.call("DELETE", "/api/pause")
     assert (status, len(ended["ended"])) == (200, 2)
     await _state(watchdog, "UP")
 
 
 @pytest.mark.parametrize(
-    ("wish", "field"),
+    ("body", "field"),
     [
         ({}, "until"),
         ({"minutes": 5, "durationMs": 5}, "until"),
@@ -154,9 +154,9 @@ async def test_all_windows_end_together_when_asked(watchdog: RunningWatchdog) ->
     ],
 )
 async def test_a_window_without_a_proper_end_is_refused(
-    watchdog: RunningWatchdog, wish: dict[str, Any], field: str
+    watchdog: RunningWatchdog, body: dict[str, Any], field: str
 ) -> None:
-    status, problem = await watchdog.call("POST", "/api/pause", wish)
+    status, problem = await watchdog.call("POST", "/api/pause", body)
     assert (status, problem["code"]) == (422, "invalid")
     assert problem["errors"][0]["field"] == field
     assert (await watchdog.get("/api/pause"))["pauses"] == []
@@ -173,8 +173,8 @@ async def test_a_test_alert_reaches_every_channel_and_its_receipt_can_be_read(
         await eventually(lambda: {r.path for r in receiver.requests} == {"/a", "/b"}, what="both test alerts")
 
         async def done() -> bool:
-            told = await watchdog.get(f"/api/notices/{made['id']}")
-            return [one["state"] for one in told["receipts"]] == ["done", "done", "done"]
+            notices = await watchdog.get(f"/api/notices/{made['id']}")
+            return [one["state"] for one in notices["receipts"]] == ["done", "done", "done"]
 
         await eventually(done, what="the receipts")
         assert "ann" in receiver.requests[0].json["text"]

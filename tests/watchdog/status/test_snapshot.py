@@ -6,14 +6,15 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from tests.support.fake_bot import FakeBot
 from tests.support.waiting import eventually
 from tests.support.watchdog_app import RunningWatchdog, running_watchdog
-from watchdog import keys
 from watchdog.ledger.sqlite import Ledger
+from watchdog.parts import PARTS
 from watchdog.status.snapshot import StatusSnapshot
 
 T = TypeVar("T")
@@ -34,22 +35,11 @@ class SlowReads:
         return value
 
 
-def gather_of(watchdog: RunningWatchdog) -> tuple[StatusSnapshot, SlowReads]:
-    app = watchdog.app
-    slow = SlowReads(app[keys.LEDGER])
-    gather = StatusSnapshot(
-        settings=app[keys.SETTINGS],
-        clock=app[keys.CLOCK],
-        boot=app[keys.BOOT],
-        ledger=cast(Any, slow),
-        pipeline=app[keys.PIPELINE],
-        dispatcher=app[keys.DISPATCHER],
-        repair_loop=app[keys.REPAIRS],
-        watches=app[keys.WATCHES],
-        cycle=app[keys.CYCLE],
-        guard=app[keys.GUARD],
-    )
-    return gather, slow
+def snapshot_of(watchdog: RunningWatchdog) -> tuple[StatusSnapshot, SlowReads]:
+    parts = watchdog.app[PARTS]
+    slow = SlowReads(parts.base.ledger)
+    snapshot = StatusSnapshot(replace(parts, base=replace(parts.base, ledger=cast(Any, slow))))
+    return snapshot, slow
 
 
 @asynccontextmanager
@@ -63,26 +53,26 @@ async def unpinged(tmp_path: Path) -> AsyncIterator[RunningWatchdog]:
 
 async def first_ping(watchdog: RunningWatchdog) -> None:
     assert (await watchdog.call("POST", "/api/ping"))[0] == 202
-    await eventually(lambda: watchdog.app[keys.PIPELINE].state("bot").state == "UP", what="UP")
+    await eventually(lambda: watchdog.app[PARTS].pipeline.state("bot").state == "UP", what="UP")
 
 
-async def test_a_view_that_was_being_gathered_when_something_changed_is_served_to_nobody(tmp_path: Path) -> None:
+async def test_a_view_that_was_being_gathered_when_something_changed_is_served_to_no_reader(tmp_path: Path) -> None:
     async with unpinged(tmp_path) as watchdog:
-        gather, slow = gather_of(watchdog)
-        asked = asyncio.create_task(gather.status())
+        snapshot, slow = snapshot_of(watchdog)
+        asked = asyncio.create_task(snapshot.status())
         await eventually(lambda: slow.reads == 1, what="the first snapshot")
         await first_ping(watchdog)
-        gather.forget()
+        snapshot.invalidate()
         slow.gate.set()
         assert (await asked).targets[0].state == "UP"
-        assert (await gather.status()).targets[0].state == "UP"
+        assert (await snapshot.status()).targets[0].state == "UP"
         assert slow.reads == 2
 
 
 async def test_a_view_never_claims_what_its_snapshot_of_the_ledger_does_not_hold(tmp_path: Path) -> None:
     async with unpinged(tmp_path) as watchdog:
-        gather, slow = gather_of(watchdog)
-        asked = asyncio.create_task(gather.status())
+        snapshot, slow = snapshot_of(watchdog)
+        asked = asyncio.create_task(snapshot.status())
         await eventually(lambda: slow.reads == 1, what="the snapshot")
         await first_ping(watchdog)
         slow.gate.set()
@@ -92,15 +82,15 @@ async def test_a_view_never_claims_what_its_snapshot_of_the_ledger_does_not_hold
 
 async def test_changes_without_end_are_answered_all_the_same(tmp_path: Path) -> None:
     async with unpinged(tmp_path) as watchdog:
-        gather, slow = gather_of(watchdog)
+        snapshot, slow = snapshot_of(watchdog)
         slow.gate.set()
-        restless = asyncio.create_task(_change_for_ever(gather))
-        assert (await gather.status()).targets[0].name == "bot"
+        restless = asyncio.create_task(_change_for_ever(snapshot))
+        assert (await snapshot.status()).targets[0].name == "bot"
         restless.cancel()
         await asyncio.gather(restless, return_exceptions=True)
 
 
-async def _change_for_ever(gather: StatusSnapshot) -> None:
+async def _change_for_ever(snapshot: StatusSnapshot) -> None:
     while True:
-        gather.forget()
+        snapshot.invalidate()
         await asyncio.sleep(0)

@@ -37,7 +37,7 @@ CREATE TABLE attempt (
 ) STRICT;
 CREATE INDEX attempt_by_result ON attempt (result_id);
 
--- The folded state of one target, as JSON of domain.health.TargetState; restored at start.
+-- The folded state of one target, as JSON of watchdog.domain.target.TargetState; restored at start.
 CREATE TABLE target_state (target TEXT PRIMARY KEY, state TEXT NOT NULL, updated_at INTEGER NOT NULL) STRICT;
 
 CREATE TABLE flip (
@@ -69,7 +69,7 @@ CREATE TABLE incident (
 CREATE INDEX incident_open ON incident (target, kind) WHERE closed_at IS NULL;
 CREATE INDEX incident_by_time ON incident (opened_at);
 
--- A notice is what is to be told; its id is stable over every try, every channel and every restart.
+-- A notice is a message for the channels; its id is stable over tries, channels and restarts.
 CREATE TABLE notice (
     id TEXT PRIMARY KEY,
     incident_id TEXT,
@@ -151,7 +151,7 @@ CREATE TABLE total (
     failed_pings INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
--- What happened that is no change of state: restarted, stop_announced, link_lost, link_up, watchdog_gap, clock_step, …
+-- Events that are no change of state: restarted, stop_announced, link_lost, link_up, watchdog_gap, clock_step, …
 CREATE TABLE event (
     id INTEGER PRIMARY KEY,
     target TEXT NOT NULL,

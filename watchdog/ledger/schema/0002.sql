@@ -10,7 +10,7 @@ CREATE TABLE channel (
     seen_row INTEGER NOT NULL DEFAULT 0,      -- newest outbox row when it last failed; what came later is tried at once
     last_ok_at INTEGER,
     last_reason TEXT NOT NULL DEFAULT '',
-    reported INTEGER NOT NULL DEFAULT 0       -- whether the other channels were told of this run of failures
+    reported INTEGER NOT NULL DEFAULT 0       -- whether the other channels got a notice of this run of failures
 ) STRICT;
 
 ALTER TABLE outbox ADD COLUMN escalated INTEGER NOT NULL DEFAULT 0;

@@ -1,4 +1,4 @@
-"""The ledger's tables, one numbered SQL file per version; ``user_version`` of the database says which it holds."""
+"""The ledger's tables: one numbered SQL file per version, held in ``user_version``."""
 
 from __future__ import annotations
 

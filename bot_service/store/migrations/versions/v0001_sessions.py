@@ -5,8 +5,6 @@ from alembic import op
 
 revision = "0001"
 down_revision = None
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
@@ -35,8 +33,3 @@ def upgrade() -> None:
         sa.Column("actor", sa.String(16), nullable=False),
     )
     op.create_index("transitions_by_session", "transitions", ["session", "seq"])
-
-
-def downgrade() -> None:
-    op.drop_table("transitions")
-    op.drop_table("sessions")

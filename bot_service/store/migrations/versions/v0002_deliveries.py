@@ -5,8 +5,6 @@ from alembic import op
 
 revision = "0002"
 down_revision = "0001"
-branch_labels = None
-depends_on = None
 
 _SEQUENCE = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
@@ -120,14 +118,3 @@ def upgrade() -> None:
         sa.Column("received_ms", sa.BigInteger, nullable=False),
         sa.Column("body", sa.LargeBinary, nullable=False),
     )
-
-
-def downgrade() -> None:
-    op.drop_table("keepalive_pushes")
-    op.drop_table("api_keys")
-    op.drop_table("journal_positions")
-    op.drop_table("events")
-    op.drop_table("webhook_outbox")
-    op.drop_table("webhooks")
-    op.drop_table("send_outbox")
-    op.drop_table("messages")

@@ -1,12 +1,10 @@
-"""What each session usually receives, and the row that tells whether the store takes writes."""
+"""What each session usually receives, and the row that shows whether the store accepts writes."""
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0003"
 down_revision = "0002"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
@@ -22,8 +20,3 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer, primary_key=True),
         sa.Column("at_ms", sa.BigInteger, nullable=False),
     )
-
-
-def downgrade() -> None:
-    op.drop_table("store_checks")
-    op.drop_table("patterns")

@@ -5,8 +5,6 @@ from alembic import op
 
 revision = "0004"
 down_revision = "0003"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
@@ -16,7 +14,3 @@ def upgrade() -> None:
         sa.Column("published_ms", sa.BigInteger),
         sa.Column("refused_ms", sa.BigInteger),
     )
-
-
-def downgrade() -> None:
-    op.drop_table("client_builds")

@@ -12,11 +12,11 @@ function words(seconds) {
   return french ? `dans ${text}` : `in ${text}`;
 }
 
-function tell() {
+function update() {
   for (const element of document.querySelectorAll("time[data-ago]")) {
     const text = words((Date.now() - Date.parse(element.dateTime)) / 1000);
     if (element.textContent !== text) element.textContent = text;
   }
 }
 
-setInterval(tell, 1000);
+setInterval(update, 1000);

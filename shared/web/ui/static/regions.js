@@ -36,7 +36,7 @@ async function load() {
   swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
 }
 
-// One request at a time; a wish that comes meanwhile is kept and done after it.
+// One request at a time; a call during a request starts another one after it.
 export function refresh() {
   if (running) { wantedAgain = true; return running; }
   running = load().catch(() => {}).finally(() => {

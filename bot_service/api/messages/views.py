@@ -1,0 +1,105 @@
+"""What the message API answers with, in camelCase."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from bot_service.api.server.request import iso_time
+from bot_service.domain.message import InboundMessage, Media, MessageType
+from bot_service.messages import rendering
+from bot_service.messages.commands import StoredMessage, WaitsFor
+from shared.clock import from_ms, iso
+
+MessageState = Literal["queued", "sent", "delivered", "read", "failed", "received", "handled", "unhandled"]
+
+
+class FileView(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A file of a message; ``url`` is where to fetch it, when it is kept."""
+
+    mime_type: str
+    url: str | None = None
+    file_name: str | None = None
+    size: int | None = None
+    seconds: int | None = None
+    voice: bool = False
+
+
+class WaitsForView(msgspec.Struct, frozen=True):
+    """``reason``: a freeze as a send is refused with, ``not_connected``, the last error, or
+    ``its_turn``. ``until`` where known."""
+
+    reason: str
+    until: str | None = None
+
+
+class MessageView(msgspec.Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
+    """A message, in or out. What it does not have is left out."""
+
+    id: str
+    session: str
+    chat: str
+    direction: Literal["in", "out"]
+    type: MessageType
+    at: str
+    state: MessageState
+    state_at: str
+    error: str | None = None
+    waits_for: WaitsForView | None = None
+    duplicates: int = 0
+    text: str | None = None
+    media: FileView | None = None
+    sender: str | None = None
+    push_name: str | None = None
+    from_me: bool = False
+    is_group: bool = False
+    latitude: float | None = None
+    longitude: float | None = None
+    name: str | None = None
+    contact_phone: str | None = None
+    reply_to: str | None = None
+    reaction_to: str | None = None
+
+
+class MessagePage(msgspec.Struct, frozen=True):
+    """``next`` is the ``before`` of the page that follows."""
+
+    messages: list[MessageView]
+    next: int | None
+
+
+def message_view(row: StoredMessage, waits_for: WaitsFor | None = None) -> MessageView:
+    """Without the path or the bytes of a file."""
+    message = rendering.message_of(row)
+    arrived = message if isinstance(message, InboundMessage) else None
+    return MessageView(
+        id=row.message_id,
+        session=row.session,
+        chat=row.chat,
+        direction="in" if row.direction == "in" else "out",
+        type=message.type,
+        at=iso(from_ms(row.at_ms)),
+        state=msgspec.convert(row.state, MessageState),
+        state_at=iso(from_ms(row.state_ms)),
+        error=row.error,
+        waits_for=WaitsForView(waits_for.reason, iso_time(waits_for.until_ms)) if waits_for else None,
+        duplicates=row.duplicates,
+        text=message.text,
+        media=_file_view(row, message.media) if message.media is not None else None,
+        sender=arrived.sender if arrived else None,
+        push_name=arrived.push_name if arrived else None,
+        from_me=arrived.from_me if arrived else False,
+        is_group=arrived.is_group if arrived else False,
+        latitude=message.latitude,
+        longitude=message.longitude,
+        name=message.name,
+        contact_phone=message.contact_phone,
+        reply_to=message.reply_to,
+        reaction_to=message.reaction_to,
+    )
+
+
+def _file_view(row: StoredMessage, media: Media) -> FileView:
+    url = rendering.media_url(row.session, row.message_id) if media.path is not None else None
+    return FileView(media.mime_type, url, media.file_name, media.size, media.seconds, media.voice)

@@ -1,0 +1,39 @@
+"""Reads the session in the path and whole numbers in the query."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from bot_service import keys
+from bot_service.api.server.access import principal
+from bot_service.api.server.route import LONGEST_PAGE, PAGE
+from bot_service.domain.refused import invalid
+from bot_service.domain.session_record import SessionRecord
+from shared.clock import from_ms, iso
+
+
+def session_of(request: web.Request) -> SessionRecord:
+    """The session in the path. Raises :class:`Refused` ``not_found``."""
+    return request.app[keys.SESSIONS].queries.find(principal(request), request.match_info["id"])
+
+
+def integer(request: web.Request, name: str, default: int, low: int, high: int) -> int:
+    """A whole number of the query. Raises :class:`Refused` ``invalid``."""
+    raw = request.query.get(name)
+    if raw is None:
+        return default
+    # Python refuses to convert thousands of digits: more than ``high`` has are not read.
+    digits = raw.lstrip("0") or "0"
+    if not raw.isascii() or not raw.isdigit() or len(digits) > len(str(high)) or not low <= int(digits) <= high:
+        raise invalid(name, f"must be a whole number from {low} to {high}")
+    return int(digits)
+
+
+def page_limit(request: web.Request) -> int:
+    """``?limit=``: how many rows the answer may hold."""
+    return integer(request, "limit", PAGE, 1, LONGEST_PAGE)
+
+
+def iso_time(at_ms: int | None) -> str | None:
+    """``at_ms`` since the epoch as ISO 8601."""
+    return None if at_ms is None else iso(from_ms(at_ms))

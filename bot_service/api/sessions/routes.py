@@ -1,0 +1,144 @@
+"""The routes of sessions, described."""
+
+from __future__ import annotations
+
+from bot_service.access.principals import Scope
+from bot_service.api.server.route import LIMIT, TEXT, Parameter, Response, Route
+from bot_service.api.sessions import handlers, pairing
+from bot_service.api.sessions.views import (
+    PairingCodeView,
+    QrView,
+    SessionHealthView,
+    SessionPage,
+    SessionView,
+    Simulate,
+    Simulated,
+    TransitionList,
+)
+from bot_service.domain.session_record import CommandKind
+from bot_service.domain.states import State
+from bot_service.sessions.commands import ChangeSession, CreateSession
+from shared.web.middleware import Handler
+
+ONE = "/api/sessions/{id}"
+
+_EXAMPLE = {
+    "id": "boutique",
+    "name": "Boutique Lyon",
+    "owner": "main",
+    "state": "READY",
+    "wanted": "run",
+    "reason": "synced",
+    "detail": None,
+    "acts": "nobody",
+    "since": "2026-11-23T09:16:02.000Z",
+    "createdAt": "2026-11-20T08:00:00.000Z",
+    "lastActivityAt": "2026-11-23T09:20:11.000Z",
+    "paired": True,
+    "jid": "33612345678:3@s.whatsapp.net",
+    "pushName": "Boutique",
+    "attempt": 0,
+    "nextTryAt": None,
+    "bannedUntil": None,
+    "timelockedUntil": None,
+    "metadata": {"shop": "lyon-2"},
+}
+
+
+def _session(description: str) -> Response:
+    return Response(description, SessionView, example=_EXAMPLE)
+
+
+def _command(verb: str, handler: Handler, summary: str, description: str) -> Route:
+    return Route(
+        "POST", f"{ONE}/{verb}", handler, Scope.SESSION, "Sessions", summary, description,
+        {200: _session("The session as it is now.")}, problems=(409, 502, 504),
+    )  # fmt: skip
+
+
+ROUTES = [
+    Route(
+        "GET", "/api/sessions", handlers.index, Scope.READ,
+        "Sessions", "List sessions",
+        "In the order in which they were made. A key that is not an administrator's sees its owner's sessions only.",
+        {200: Response("A page of sessions.", SessionPage,
+                     example={"sessions": [_EXAMPLE], "total": 1, "next": None})},
+        parameters=(
+            Parameter("q", "Text to look for in id and name.", {"type": "string", "maxLength": 200}),
+            Parameter("state", "Only sessions in this state.", {"type": "string", "enum": [each.value for each in State]}),
+            Parameter("owner", "Only this owner's sessions; for administrators.", TEXT),
+            Parameter("after", "The `next` of the page before.", TEXT),
+            LIMIT,
+        ),
+    ),
+    Route(
+        "POST", "/api/sessions", handlers.create, Scope.SESSION,
+        "Sessions", "Create a session",
+        "Makes a session and, unless `start` is false, begins to connect it: a QR code can be fetched a moment later.",
+        {201: _session("The new session; `Location` leads to it.")},
+        body=CreateSession, body_optional=True, problems=(409,),
+        example={"id": "boutique", "name": "Boutique Lyon", "metadata": {"shop": "lyon-2"}},
+    ),
+    Route(
+        "GET", ONE, handlers.read, Scope.READ,
+        "Sessions", "Look at a session", "From memory: it waits for nothing.",
+        {200: _session("The session.")},
+    ),
+    Route(
+        "PATCH", ONE, handlers.change, Scope.SESSION,
+        "Sessions", "Change a session", "Name, owner and metadata; what is not given stays.",
+        {200: _session("The session as it is now.")}, body=ChangeSession,
+        example={"name": "Boutique Lyon 2"},
+    ),
+    Route(
+        "DELETE", ONE, handlers.delete, Scope.SESSION,
+        "Sessions", "Delete a session",
+        "Removes the session, its pairing, messages and files. Log out before, or the phone goes on showing the link.",
+        {204: Response("It is gone.")},
+    ),
+    _command("start", handlers.command(CommandKind.START), "Start a session", "Idempotent. Wants the session to run from now on, over restarts too."),
+    _command("stop", handlers.command(CommandKind.STOP), "Stop a session", "Idempotent. The pairing stays; nothing starts it again but a start."),
+    _command("restart", handlers.command(CommandKind.RESTART), "Restart a session", "Ends the connection and makes a new one. The pairing stays."),
+    _command("logout", handlers.logout, "Log out", "Unlinks the phone and keeps the row. 409 while a linked session is not connected."),
+    Route(
+        "GET", f"{ONE}/qr", pairing.qr, Scope.SESSION,
+        "Sessions", "Fetch the QR code",
+        "The code to scan now. It changes about every 20 s: fetch it again at `expiresAt`. 409 when there is none.",
+        {200: Response(
+            "As JSON, PNG, SVG or text, by `format` or `Accept`.", QrView,
+            media=("application/json",), binary=("image/png", "image/svg+xml", "text/plain"),
+            example={"qr": "2@AbCd…", "expiresAt": "2026-11-23T09:16:22.000Z", "round": 1},
+        )},
+        parameters=(
+            Parameter("format", "What to answer with.", {"type": "string", "enum": ["json", "png", "svg", "text"]}),
+        ),
+        problems=(406, 409),
+    ),
+    Route(
+        "POST", f"{ONE}/pairing-code", pairing.pairing_code, Scope.SESSION,
+        "Sessions", "Get a pairing code",
+        "A code to type on the phone instead of scanning. 409 when the session is not waiting for a phone.",
+        {200: Response("The code.", PairingCodeView,
+                     example={"code": "ABCD-EFGH", "expiresAt": "2026-11-23T09:18:42.000Z"})},
+        body=pairing.PairByCode, problems=(409, 502, 504), example={"phone": "33612345678"},
+    ),
+    Route(
+        "GET", f"{ONE}/health", handlers.health, Scope.READ,
+        "Sessions", "Is it really ready?",
+        "Each part of readiness with its age: connected, authenticated, frames, receiving.",
+        {200: Response("The parts.", SessionHealthView)},
+    ),
+    Route(
+        "GET", f"{ONE}/transitions", handlers.transitions, Scope.READ,
+        "Sessions", "What happened to it", "The kept changes of state, newest first.",
+        {200: Response("The changes.", TransitionList)},
+    ),
+    Route(
+        "POST", f"{ONE}/simulate", handlers.simulate, Scope.SESSION,
+        "Sessions", "Drive the simulator",
+        "Only with `ENGINE=simulator`, 404 otherwise. `action` is what the simulated phone or server does: "
+        "scan, message, drop, silence and others; the other fields are its arguments.",
+        {200: Response("What the action gave.", Simulated)},
+        body=Simulate, problems=(409, 502, 504), example={"action": "scan"},
+    ),
+]  # fmt: skip

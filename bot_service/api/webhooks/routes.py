@@ -1,0 +1,78 @@
+"""The routes of webhooks and the events that are posted to them, described."""
+
+from __future__ import annotations
+
+from bot_service.access.principals import Scope
+from bot_service.api.server.openapi import WebhookEvent
+from bot_service.api.server.route import TEXT, Parameter, Response, Route
+from bot_service.api.webhooks import handlers
+from bot_service.api.webhooks.views import NewWebhook, WebhookList, WebhookTest, WebhookView
+from bot_service.events.publisher import Envelope
+from bot_service.events.subscriptions import EVENT_TYPES
+from bot_service.webhooks.commands import ChangeWebhook, CreateWebhook
+
+WEBHOOK = "/api/webhooks/{webhookId}"
+
+ROUTES = [
+    Route(
+        "GET", "/api/webhooks", handlers.index, Scope.READ,
+        "Events", "List webhooks", "Those of this key's owner; all for an administrator.",
+        {200: Response("The webhooks.", WebhookList)},
+        parameters=(Parameter("session", "Only those of one session.", TEXT),),
+    ),
+    Route(
+        "POST", "/api/webhooks", handlers.create, Scope.SESSION,
+        "Events", "Create a webhook",
+        "Events are posted to `url`, signed by Standard Webhooks, retried for hours. An answer `{\"reply\": \"…\"}` to a "
+        "`message` is sent back to the chat.",
+        {201: Response("The webhook, with its secret.", NewWebhook)}, body=CreateWebhook, problems=(404,),
+        example={"url": "https://shop.example.com/hook", "events": ["message", "session.*"]},
+    ),
+    Route(
+        "GET", WEBHOOK, handlers.read, Scope.READ,
+        "Events", "Look at a webhook", "Without its secret.",
+        {200: Response("The webhook.", WebhookView)},
+    ),
+    Route(
+        "PATCH", WEBHOOK, handlers.change, Scope.SESSION,
+        "Events", "Change a webhook", "Address, events, and whether it is active.",
+        {200: Response("The webhook as it is now.", WebhookView)}, body=ChangeWebhook,
+        example={"active": False},
+    ),
+    Route(
+        "DELETE", WEBHOOK, handlers.delete, Scope.SESSION,
+        "Events", "Delete a webhook", "What was on its way to it is dropped.",
+        {204: Response("It is gone.")},
+    ),
+    Route(
+        "POST", f"{WEBHOOK}/test", handlers.test, Scope.SESSION,
+        "Events", "Test a webhook",
+        "One event of the type `webhook.test` now, signed like every other, tried once and kept nowhere.",
+        {200: Response("The result of the call.", WebhookTest,
+                     example={"event": "06E9ZQ4WJ000000A1B", "delivered": True, "status": 200, "error": None, "durationMs": 45})},
+    ),
+    Route(
+        "POST", f"{WEBHOOK}/secret", handlers.rotate_secret, Scope.SESSION,
+        "Events", "Rotate a webhook's secret", "A new one, in force at once.",
+        {200: Response("The webhook, with its new secret.", NewWebhook)},
+    ),
+]  # fmt: skip
+
+WEBHOOK_EVENT = WebhookEvent(
+    "Standard Webhooks: check the signature before anything else, and use `webhook-id` to know what came twice. Events of "
+    "one session come in order. The types of events, and `webhook.test` for a test:",
+    Envelope,
+    EVENT_TYPES,
+    {
+        "webhook-id": "The event's id, the same at every try.",
+        "webhook-timestamp": "Of this try, in seconds since the epoch.",
+        "webhook-signature": "`v1,` and the signature of id, timestamp and body by the webhook's secret.",
+    },
+    {
+        "id": "06E9ZQ4WJ000000A1B", "type": "session.state", "timestamp": "2026-11-23T09:16:02.000Z", "session": "boutique",
+        "data": {
+            "session": "boutique", "name": "Boutique", "state": "READY", "previous": "SYNCING", "wanted": "run",
+            "reason": "synced", "detail": None, "acts": "nobody", "since": "2026-11-23T09:16:02.000Z",
+        },
+    },
+)  # fmt: skip

@@ -1,0 +1,121 @@
+"""Lets signed-in people to pages and forms, and shows the refusals of use cases in words."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from urllib.parse import quote
+
+from aiohttp import web
+from multidict import MultiDictProxy
+
+from bot_service.access.principals import Scope
+from bot_service.dashboard import wording
+from bot_service.dashboard.context import DASHBOARD, words
+from bot_service.dashboard.login import COOKIE, Login, inside, same_token
+from bot_service.domain.refused import Refused
+from bot_service.engines.port import EngineError
+from shared.web import errors
+from shared.web.browser import is_same_origin
+from shared.web.middleware import Handler
+
+FORM_BYTES = 256 * 1024
+Form = MultiDictProxy[str]
+Page = Callable[[web.Request, Login], Awaitable[web.StreamResponse]]
+# Returns the address of the page that follows.
+Submit = Callable[[web.Request, Login, Form], Awaitable[str]]
+
+
+def page(scope: Scope, handler: Page) -> Handler:
+    """A page for people who are signed in and hold ``scope``; others are sent to the login."""
+
+    async def guarded(request: web.Request) -> web.StreamResponse:
+        dashboard = request.app[DASHBOARD]
+        chosen = dashboard.pages.choice(request)
+        if chosen is not None:
+            return chosen
+        login = await dashboard.logins.read(request)
+        if login is None:
+            return _to_login(request)
+        try:
+            login.principal.require(scope)
+            return await handler(request, login)
+        except (errors.Problem, Refused) as problem:
+            return _problem_page(request, problem.code)
+
+    return guarded
+
+
+def form(scope: Scope, handler: Submit) -> Handler:
+    """A form of a page of this service. A refusal leads back to that page, which words it."""
+
+    async def guarded(request: web.Request) -> web.StreamResponse:
+        login = await request.app[DASHBOARD].logins.read(request)
+        if login is None:
+            return _to_login(request)
+        fields = await read_form(request)
+        if not is_same_origin(request) or not same_token(str(fields.get("token", "")), login):
+            return _problem_page(request, "forbidden")
+        try:
+            login.principal.require(scope)
+            target = await handler(request, login, fields)
+        except (errors.Problem, Refused, EngineError) as problem:
+            target = _with(back(request, fields), "problem", _worded(problem))
+        return web.Response(status=303, headers={"Location": target})
+
+    return guarded
+
+
+async def read_form(request: web.Request) -> Form:
+    """The fields of a form; no files. Raises :class:`errors.Problem` 413 and 415."""
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise errors.Problem(415, "unsupported_media_type", "the body must be a form")
+    if (request.content_length or 0) > FORM_BYTES:
+        raise errors.too_large(FORM_BYTES)
+    fields = await request.post()
+    return MultiDictProxy(fields)  # type: ignore[arg-type]
+
+
+def back(request: web.Request, fields: Form) -> str:
+    """The page that the form stood on: always a path of this service."""
+    given = str(fields.get("next", ""))
+    if given:
+        return inside(given)
+    session = request.match_info.get("id")
+    return f"/sessions/{quote(session, safe='')}" if session else "/"
+
+
+def done(target: str, what: str) -> str:
+    """``target`` with the notice ``what`` of :data:`wording.DONE`."""
+    return _with(target, "done", what)
+
+
+def _with(target: str, name: str, value: str) -> str:
+    path, _, query = target.partition("?")
+    kept = [part for part in query.split("&") if part and part.partition("=")[0] not in ("done", "problem")]
+    return f"{path}?{'&'.join([*kept, f'{name}={value}'])}"
+
+
+def _worded(problem: errors.Problem | Refused | EngineError) -> str:
+    """The code of ``problem``, or a general one where it has no words."""
+    if problem.code in wording.PROBLEM:
+        return problem.code
+    return "engine" if isinstance(problem, EngineError) else "other"
+
+
+def _to_login(request: web.Request) -> web.Response:
+    here = inside(request.path_qs) if request.method == "GET" else "/"
+    response = web.Response(status=303, headers={"Location": f"/login?next={quote(here, safe='/')}"})
+    if COOKIE in request.cookies:
+        response.del_cookie(COOKIE, path="/")
+    return response
+
+
+def _problem_page(request: web.Request, code: str) -> web.Response:
+    t, missing = words(request), code == "not_found"
+    return request.app[DASHBOARD].pages.render(
+        request,
+        "problem.html",
+        status=404 if missing else 403 if code == "forbidden" else 422,
+        title=t("Not found") if missing else t("This did not work"),
+        text=t("This page does not exist.") if missing else t(wording.PROBLEM.get(code, wording.PROBLEM["other"])),
+    )

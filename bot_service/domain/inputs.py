@@ -1,0 +1,17 @@
+"""Constraints on the values that callers choose: ids, names, owners, telephone numbers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+# ``$`` alone would accept a line break at the end.
+SessionId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}(?!\n)$")]
+Owner = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}(?!\n)$")]
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Phone = Annotated[str, Meta(pattern=r"^\+?[0-9]{6,15}(?!\n)$")]
+Metadata = Annotated[
+    dict[Annotated[str, Meta(min_length=1, max_length=64)], Annotated[str, Meta(max_length=500)]], Meta(max_length=32)
+]
+DEFAULT_OWNER = "main"

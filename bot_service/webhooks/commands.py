@@ -1,0 +1,150 @@
+"""The use cases of webhooks: make, list, change, delete, test and rotate the secret."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+from collections.abc import Callable
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from bot_service.access.principals import Principal
+from bot_service.domain.inputs import Owner, SessionId
+from bot_service.domain.refused import invalid, not_found
+from bot_service.domain.session_record import SessionRecord
+from bot_service.events.subscriptions import Subscriptions, unknown_patterns
+from bot_service.store import deliveries
+from bot_service.store.database import Database
+from bot_service.store.deliveries import Webhook as Webhook
+from bot_service.webhooks.addresses import is_reachable_url, refusal_of_url
+from bot_service.webhooks.test_call import TestCallResult, WebhookTestCall
+from shared import webhook_signing
+from shared.clock import Clock, to_ms
+
+Url = Annotated[str, Meta(pattern=r"^https?://[^\s]+(?!\n)$", max_length=2000)]
+EventPattern = Annotated[str, Meta(pattern=r"^[a-z.*]{1,40}(?!\n)$")]
+EventPatterns = Annotated[list[EventPattern], Meta(min_length=1, max_length=20)]
+
+
+class CreateWebhook(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """``events`` are names or patterns (``session.*``, ``*``). Without ``session`` it hears of all
+    sessions of its owner; made by an administrator without ``owner``, of all sessions there are."""
+
+    url: Url
+    events: EventPatterns = msgspec.field(default_factory=lambda: ["*"])
+    session: SessionId | None = None
+    owner: Owner | None = None
+    secret: Annotated[str, Meta(max_length=200)] | None = None
+    active: bool = True
+
+
+class ChangeWebhook(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    url: Url | None = None
+    events: EventPatterns | None = None
+    active: bool | None = None
+
+
+class WebhookCommands:
+    """A caller sees and changes the webhooks of its owner; an administrator all.
+
+    ``find_session(who, id)`` raises :class:`Refused` when ``who`` does not see that session.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        database: Database,
+        subscriptions: Subscriptions,
+        test_call: WebhookTestCall,
+        *,
+        find_session: Callable[[Principal, str], SessionRecord],
+        allow_private: bool,
+    ) -> None:
+        self._clock, self._database, self._subscriptions = clock, database, subscriptions
+        self._test_call, self._find_session, self._allow_private = test_call, find_session, allow_private
+
+    def visible(self, who: Principal, session: str | None = None) -> list[Webhook]:
+        """The webhooks that ``who`` sees, or those of one ``session``."""
+        return [
+            webhook
+            for webhook in self._subscriptions.all()
+            if who.sees(webhook.owner) and (session is None or webhook.session == session)
+        ]
+
+    def get(self, who: Principal, webhook_id: str) -> Webhook:
+        """Refused: ``not_found``, also for one of another owner."""
+        webhook = self._subscriptions.get(webhook_id)
+        if webhook is None or not who.sees(webhook.owner):
+            raise not_found("this webhook")
+        return webhook
+
+    async def create(self, who: Principal, wanted: CreateWebhook) -> Webhook:
+        """Refused: ``forbidden``, ``not_found``, ``invalid``."""
+        if wanted.session is not None:
+            owner: str | None = self._find_session(who, wanted.session).owner
+        else:
+            who.require_owner(wanted.owner, "makes webhooks for another owner")
+            owner = who.owner or wanted.owner
+        self._check(wanted.url, wanted.events)
+        secret = wanted.secret or webhook_signing.new_secret()
+        try:
+            webhook_signing.key_of(secret)
+        except ValueError as error:
+            raise invalid("secret", f"{error}: whsec_ and base64") from None
+        now_ms = to_ms(self._clock.now())
+        webhook = Webhook(
+            id=f"wh-{secrets.token_hex(8)}",
+            owner=owner,
+            session=wanted.session,
+            url=wanted.url,
+            secret=secret,
+            events=tuple(wanted.events),
+            active=wanted.active,
+            created_ms=now_ms,
+            updated_ms=now_ms,
+        )
+        return await self._save(webhook)
+
+    async def change(self, who: Principal, webhook_id: str, wanted: ChangeWebhook) -> Webhook:
+        """What is not given stays. Refused: ``not_found``, ``invalid``."""
+        webhook = self.get(who, webhook_id)
+        given = {name: value for name, value in msgspec.structs.asdict(wanted).items() if value is not None}
+        if wanted.events is not None:
+            given["events"] = tuple(wanted.events)
+        changed = dataclasses.replace(webhook, **given, updated_ms=to_ms(self._clock.now()))
+        self._check(changed.url, changed.events)
+        return await self._save(changed)
+
+    async def delete(self, who: Principal, webhook_id: str) -> None:
+        """Drops what is still to be delivered to it. Refused: ``not_found``."""
+        webhook = self.get(who, webhook_id)
+        async with self._database.write() as connection:
+            await deliveries.delete_webhook(connection, webhook.id)
+        self._subscriptions.remove(webhook.id)
+
+    async def test(self, who: Principal, webhook_id: str) -> TestCallResult:
+        """One call now, whether the webhook is active or not. Refused: ``not_found``."""
+        return await self._test_call.run(self.get(who, webhook_id))
+
+    async def rotate_secret(self, who: Principal, webhook_id: str) -> Webhook:
+        """A new signing secret, in force at once. Refused: ``not_found``."""
+        webhook, now_ms = self.get(who, webhook_id), to_ms(self._clock.now())
+        return await self._save(dataclasses.replace(webhook, secret=webhook_signing.new_secret(), updated_ms=now_ms))
+
+    def _check(self, url: str, patterns: list[str] | tuple[str, ...]) -> None:
+        unknown = unknown_patterns(patterns)
+        if unknown:
+            raise invalid("events", f"no event is called {unknown[0]}")
+        if not is_reachable_url(url):
+            raise invalid("url", "must be a whole http or https address")
+        why = None if self._allow_private else refusal_of_url(url)
+        if why is not None:
+            raise invalid("url", f"{why}; WEBHOOK_ALLOW_PRIVATE=true allows it")
+
+    async def _save(self, webhook: Webhook) -> Webhook:
+        async with self._database.write() as connection:
+            await deliveries.save_webhook(connection, webhook)
+        self._subscriptions.put(webhook)
+        return webhook

@@ -1,0 +1,55 @@
+"""What a test leaves on its event loop: running tasks, and errors that only the loop sees."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+# Servers and connections need some turns of the loop after they were closed.
+_TURNS = 20
+_found: list[str] = []
+
+
+def _note(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Keeps what asyncio and aiohttp report, such as an exception that was never retrieved."""
+    parts = [str(context.get("message", "an error on the event loop"))]
+    parts += [
+        repr(context[name]) for name in ("exception", "task", "future", "client_session", "handle") if name in context
+    ]
+    _found.append(": ".join(parts))
+
+
+def take_found() -> list[str]:
+    """Errors that any loop reported since the last call; garbage reports its own now."""
+    gc.collect(1)
+    found, _found[:] = list(_found), []
+    return found
+
+
+def watch(loop: asyncio.AbstractEventLoop) -> None:
+    """Keep the errors of this loop, also of objects that outlive it."""
+    loop.set_exception_handler(_note)
+
+
+async def tasks_left() -> list[str]:
+    """Tasks that go on when everything of a test has ended."""
+    own = asyncio.current_task()
+    for _ in range(_TURNS):
+        left = [task for task in asyncio.all_tasks() if task is not own]
+        if not left:
+            return []
+        await asyncio.sleep(0)
+    return [repr(task) for task in left if not task.done()]
+
+
+@contextmanager
+def expected(text: str) -> Iterator[None]:
+    """Inside, an error of the loop that holds ``text`` is part of the test; it must come."""
+    take_found()
+    yield
+    found = take_found()
+    assert any(text in each for each in found), f"no error of the loop says {text!r}: {found}"
+    _found.extend(each for each in found if text not in each)
