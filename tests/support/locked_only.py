@@ -48,7 +48,12 @@ class Fence:
         self.folder = folder
         kept = locked(program)
         owners = metadata.packages_distributions()
-        hidden = [module for module, names in owners.items() if not {_canonical(name) for name in names} & kept]
+        # Some packages carry a module "tests" or the like: the project's own folders stay visible.
+        hidden = [
+            module
+            for module, names in owners.items()
+            if not {_canonical(name) for name in names} & kept and not (ROOT / module).is_dir()
+        ]
         (folder / "hidden.json").write_text(json.dumps(hidden))
         (folder / "sitecustomize.py").write_text(_SITECUSTOMIZE)
 
