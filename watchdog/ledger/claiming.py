@@ -20,13 +20,14 @@ _JUDGED_AT_ONCE = 100  # bound of one transaction
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """One row, leased. ``tries`` counts this one too."""
+    """One row, leased. ``tries`` counts this one too; rows after ``newest_row`` came later."""
 
     row_id: int
     channel: str
     role: str
     tries: int
     created_at_ms: int
+    newest_row: int
     notice: Notice
 
 
@@ -56,7 +57,15 @@ def claim(connection: sqlite3.Connection, channel: str, now_ms: int, policy: Ale
             taken = _lease(connection, found["row_id"], now_ms, lease_ms)
             if taken:
                 tries = found["tries"] + 1
-                mine = Claim(found["row_id"], channel, found["role"], tries, found["row_created_at"], notice)
+                mine = Claim(
+                    found["row_id"],
+                    channel,
+                    found["role"],
+                    tries,
+                    found["row_created_at"],
+                    found["newest_row"],
+                    notice,
+                )
                 return Claimed(mine, tuple(decided), now_ms)
             continue
         decided.append((notice, judged))
@@ -73,7 +82,8 @@ def _cooling(connection: sqlite3.Connection, channel: str) -> tuple[int, int, in
 
 def _next(connection: sqlite3.Connection, channel: str, now_ms: int, newer_than: int) -> sqlite3.Row | None:
     row: sqlite3.Row | None = connection.execute(
-        "SELECT o.id AS row_id, o.tries, o.role, o.created_at AS row_created_at, n.*"
+        "SELECT o.id AS row_id, o.tries, o.role, o.created_at AS row_created_at,"
+        " (SELECT max(id) FROM outbox) AS newest_row, n.*"
         " FROM outbox o JOIN notice n ON n.id = o.notice_id"
         " WHERE o.channel = ? AND o.state IN ('waiting', 'leased') AND o.due_at <= ?"
         " AND (o.state = 'waiting' OR o.leased_until <= ?) AND o.id > ?"

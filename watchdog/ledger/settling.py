@@ -86,9 +86,9 @@ def _failed(
     asked_ms = min(int((tried.delivered.retry_after_s or 0) * 1000), policy.retry_after_cap_ms)
     failures, since, reported = connection.execute(
         "UPDATE channel SET failures = failures + 1, failing_since = coalesce(failing_since, ?), last_reason = ?,"
-        " asked_until = ?, seen_row = (SELECT max(id) FROM outbox) WHERE channel = ?"
+        " asked_until = ?, seen_row = ? WHERE channel = ?"
         " RETURNING failures, failing_since, reported",
-        (now_ms, reason, now_ms + asked_ms if asked_ms else 0, claim.channel),
+        (now_ms, reason, now_ms + asked_ms if asked_ms else 0, claim.newest_row, claim.channel),
     ).fetchone()
     connection.execute(
         "UPDATE channel SET retry_at = ? WHERE channel = ?",

@@ -16,9 +16,10 @@ from tests.support.fake_notifier import FAILS, FakeNotifier
 from tests.support.waiting import eventually
 from watchdog.domain import notices
 from watchdog.domain.alert import AlertPolicy
+from watchdog.domain.ports import Delivered
 from watchdog.domain.states import Incident, IncidentKind
 from watchdog.flow.dispatcher import Dispatcher
-from watchdog.ledger import claiming, incidents, outbox
+from watchdog.ledger import claiming, incidents, outbox, settling
 from watchdog.ledger.sqlite import Ledger, open_ledger
 from watchdog.metrics.delivery import DeliveryMetrics
 
@@ -104,6 +105,21 @@ async def test_news_overtakes_a_backlog_of_ten_thousand_on_a_failing_channel(led
         assert loops.dead() == {}
     finally:
         await loops.stop()
+
+
+async def test_news_that_comes_during_a_failing_try_is_tried_at_once(ledger: Ledger) -> None:
+    now = epoch_ms(SystemClock())
+    policy = AlertPolicy()
+    await ledger.write(lambda c: _fill(c, now, "waiting"))
+    first = await ledger.write(lambda c: claiming.claim(c, "aaaa", now, policy, lease_ms=1000))
+    assert first.claim is not None
+    news = Incident("news", "bot", IncidentKind.DOWN, now, now, "timeout")
+    await ledger.write(lambda c: outbox.enqueue(c, notices.opened(news), CHANNELS))
+    failed = settling.Try(first.claim, "a", Delivered(False, "http_500"), 5.0, 0.5)
+    await ledger.write(lambda c: settling.settle(c, failed, CHANNELS, now, policy))
+    second = await ledger.write(lambda c: claiming.claim(c, "aaaa", now, policy, lease_ms=1000))
+    assert second.claim is not None
+    assert second.claim.notice.incident_id == "news"
 
 
 async def test_a_hanging_channel_slows_no_decision_and_no_other_channel(ledger: Ledger) -> None:
