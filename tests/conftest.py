@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for marker, programs in _NEEDS.items():
             missing = [name for name in programs if item.get_closest_marker(marker) and shutil.which(name) is None]
             if missing:
-                item.add_marker(pytest.mark.skip(reason=f"not installed: {', '.join(missing)} (.ci/run installs it)"))
+                item.add_marker(pytest.mark.skip(reason=f"needs {', '.join(missing)} (.ci/run installs it)"))
     _long_first(items)
 
 

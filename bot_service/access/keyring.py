@@ -16,7 +16,7 @@ from bot_service.domain.inputs import Name, Owner
 from bot_service.domain.refused import not_found
 from bot_service.store import api_keys
 from bot_service.store.api_keys import StoredKey as StoredKey
-from bot_service.store.batch_writer import STORE_ERRORS
+from bot_service.store.batch_writer import STORE_ERRORS, every
 from bot_service.store.database import Database
 from shared import logs
 from shared.clock import Clock, to_ms
@@ -122,18 +122,24 @@ class KeyRing:
 
     async def run(self) -> None:
         """The loop that stores when keys were last used."""
-        while True:
-            await self._clock.sleep(_STORE_USES_EVERY_S)
-            try:
-                await self._store_uses()
-            except STORE_ERRORS as error:
-                log.warning("Uses of keys could not be noted", event_name="key.store", error=type(error).__name__)
+        await every(
+            self._clock,
+            _STORE_USES_EVERY_S,
+            self._store_uses,
+            failed="Uses of keys could not be noted",
+            event_name="key.store",
+        )
 
     async def _store_uses(self) -> None:
         uses, self._uses = self._uses, {}
-        if uses:
+        if not uses:
+            return
+        try:
             async with self._database().write() as connection:
                 await api_keys.used(connection, uses)
+        except STORE_ERRORS:
+            self._uses = uses | self._uses
+            raise
 
     def _now_ms(self) -> int:
         return to_ms(self._clock.now())

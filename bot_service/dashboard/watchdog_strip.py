@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from shared.contract.keepalive import KeepAlive
 from shared.translation import N_
+from shared.web.ui.pages import Figure
 from shared.web.ui.svg import Bar, Svg, bars
 from shared.web.ui.words import Words
 
@@ -25,12 +26,6 @@ _SENTENCE = {
     "PAUSED": N_("Maintenance: no alert is sent"),
     "UNKNOWN": N_("The watchdog has not decided yet"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    label: str
-    value: str
 
 
 @dataclass(frozen=True, slots=True)

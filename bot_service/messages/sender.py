@@ -6,6 +6,7 @@ between it is sent again under the same id, so WhatsApp and the phones see one m
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -58,7 +59,8 @@ class _Lane:
     session: str
     all_messages: Bucket
     new_chats: Bucket
-    wake: Wake
+    queued: Wake
+    changed: Wake
     has_work: bool = True
     failures: int = 0
 
@@ -120,12 +122,15 @@ class Sender:
 
     def wake(self, session: str) -> None:
         """Look now: a message was queued."""
-        if session in self._lanes:
-            self.session_changed(session)
+        lane = self._lanes.get(session)
+        if lane is not None:
+            lane.has_work = True
+            lane.queued.set()
             return
         if session not in self._buckets:
             self._buckets[session] = Bucket(self._policy.all_messages), Bucket(self._policy.new_chats)
-        lane = self._lanes[session] = _Lane(session, *self._buckets[session], Wake(self._clock))
+        lane = _Lane(session, *self._buckets[session], Wake(self._clock), Wake(self._clock))
+        self._lanes[session] = lane
         self._tasks.start(self._work(lane), name="send-lane")
 
     def session_changed(self, session: str) -> None:
@@ -134,14 +139,13 @@ class Sender:
         if lane is not None:
             lane.has_work = True
             lane.failures = 0
-            lane.wake.set()
+            lane.changed.set()
+            lane.queued.set()
 
     def forget(self, session: str) -> None:
         """The session is deleted."""
         self._buckets.pop(session, None)
-        lane = self._lanes.get(session)
-        if lane is not None:
-            lane.wake.set()
+        self.session_changed(session)
 
     async def close(self) -> None:
         """Stop sending and store the last results; :meth:`run` has ended before."""
@@ -152,17 +156,18 @@ class Sender:
         try:
             while lane.has_work:
                 lane.has_work = False
-                wait_s = await self._turn(lane)
-                if wait_s is not None:
-                    await lane.wake.wait(wait_s)
+                wait = await self._turn(lane)
+                if wait is not None:
+                    # One more message does not end the wait of a whole session.
+                    await (lane.changed if wait.whole_session else lane.queued).wait(wait.wait_s)
                     lane.has_work = True
         finally:
             del self._lanes[lane.session]
 
-    async def _turn(self, lane: _Lane) -> float | None:
-        """Send what may go, oldest first. Returns seconds to wait, None when no message waits."""
+    async def _turn(self, lane: _Lane) -> _Wait | None:
+        """Send what may go, oldest first. Returns how long to wait, None when no message waits."""
         waiting_chats: set[str] = set()
-        after, next_s = "", None
+        after, next_s = "", math.inf
         while len(waiting_chats) < _WAITING_CHATS:
             try:
                 async with self._database.read() as connection:
@@ -170,7 +175,7 @@ class Sender:
                         connection, lane.session, after=after, limit=_FETCH, without_chats=waiting_chats
                     )
             except STORE_ERRORS:
-                return 1.0
+                return _Wait(True, 1.0)
             if not rows:
                 break
             for row in rows:
@@ -181,11 +186,11 @@ class Sender:
                 if wait is None:
                     continue
                 if wait.whole_session:
-                    return wait.wait_s
+                    return wait
                 # Messages of one chat keep their order, so later ones of this chat wait too.
                 waiting_chats.add(row.chat)
-                next_s = wait.wait_s if next_s is None else min(next_s, wait.wait_s)
-        return next_s
+                next_s = min(next_s, wait.wait_s)
+        return _Wait(False, next_s) if waiting_chats else None
 
     async def _send(self, lane: _Lane, row: QueuedMessage) -> _Wait | None:
         """Send one message, or return how long it has to wait."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bot_service.events.ids import at_ms
 from bot_service.store import deliveries, send_queue
-from bot_service.store.batch_writer import STORE_ERRORS
+from bot_service.store.batch_writer import every
 from bot_service.store.database import Database
 from shared import logs
 from shared.clock import Clock, to_ms
@@ -35,12 +35,9 @@ class QueueReader:
 
     async def run(self) -> None:
         """The loop."""
-        while True:
-            try:
-                await self._read()
-            except STORE_ERRORS as error:
-                log.warning("The queues could not be read", event_name="queues.store", error=type(error).__name__)
-            await self._clock.sleep(self._every_s)
+        await every(
+            self._clock, self._every_s, self._read, failed="The queues could not be read", event_name="queues.store"
+        )
 
     async def _read(self) -> None:
         async with self._database.read() as connection:

@@ -10,7 +10,7 @@ import msgspec
 from bot_service.domain.message import Media
 from bot_service.messages.media import MediaStore
 from bot_service.store import deliveries, events, messages
-from bot_service.store.batch_writer import STORE_ERRORS
+from bot_service.store.batch_writer import every
 from bot_service.store.database import Database
 from shared import logs
 from shared.clock import Clock, to_ms
@@ -55,12 +55,13 @@ class Retention:
 
     async def run(self) -> None:
         """The loop."""
-        while True:
-            try:
-                await self.sweep()
-            except STORE_ERRORS as error:
-                log.warning("Old rows could not be deleted", event_name="retention.store", error=type(error).__name__)
-            await self._clock.sleep(self._policy.every_s)
+        await every(
+            self._clock,
+            self._policy.every_s,
+            self.sweep,
+            failed="Old rows could not be deleted",
+            event_name="retention.store",
+        )
 
     async def sweep(self) -> int:
         """Delete in slices until nothing is too old. Returns the number of rows."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot_service.events.service_alerts import WATCHDOG_SILENT, ServiceAlerts
 from bot_service.operations.watchdog_reports import WatchdogReports
-from bot_service.store.batch_writer import STORE_ERRORS
+from bot_service.store.batch_writer import every
 from shared import logs
 from shared.clock import Clock
 
@@ -21,12 +21,13 @@ class WatchdogSilence:
 
     async def run(self) -> None:
         """The loop."""
-        while True:
-            try:
-                await self.check()
-            except STORE_ERRORS as error:
-                log.warning("The alert could not be stored yet", event_name="alerts.store", error=type(error).__name__)
-            await self._clock.sleep(_CHECK_EVERY_S)
+        await every(
+            self._clock,
+            _CHECK_EVERY_S,
+            self.check,
+            failed="The alert could not be stored yet",
+            event_name="alerts.store",
+        )
 
     async def check(self) -> None:
         """Raise or resolve the alert, or do nothing."""

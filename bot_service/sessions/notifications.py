@@ -43,7 +43,7 @@ class SessionNotifications:
 
     def changed(self, before: SessionRecord, after: SessionRecord) -> None:
         """The session is in another state, or in the same one for another reason."""
-        self._publish(after, "session.state", _state_data(before, after))
+        self._publish(after, "session.state", {"state": after.state.value, "reason": after.reason})
         log.info(
             f"Session {after.state.value}: {after.reason}",
             event_name="session.state",
@@ -61,7 +61,7 @@ class SessionNotifications:
 
     def attention(self, record: SessionRecord, reason: str) -> None:
         """A person has to look at this session."""
-        self._publish(record, "session.attention", _state_data(record, record) | {"attention": reason})
+        self._publish(record, "session.attention", _state_data(record) | {"attention": reason})
         log.warning(
             f"Session needs attention: {reason}",
             event_name="session.attention",
@@ -104,17 +104,17 @@ class SessionNotifications:
         self._bus(Event(kind, session, owner, self._clock.now(), data))
 
 
-def _state_data(before: SessionRecord, after: SessionRecord) -> dict[str, object]:
+def _state_data(record: SessionRecord) -> dict[str, object]:
     return {
-        "session": after.id,
-        "name": after.name,
-        "state": after.state.value,
-        "previous": before.state.value,
-        "wanted": after.wanted.value,
-        "reason": after.reason,
-        "detail": after.detail,
-        "acts": after.actor.value,
-        "since": iso(from_ms(after.since_ms)),
+        "session": record.id,
+        "name": record.name,
+        "state": record.state.value,
+        "previous": record.state.value,
+        "wanted": record.wanted.value,
+        "reason": record.reason,
+        "detail": record.detail,
+        "acts": record.actor.value,
+        "since": iso(from_ms(record.since_ms)),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Generic, Never, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -100,3 +100,18 @@ async def retried_on_store_errors(name: str, clock: Clock, work: Callable[[], Aw
             if attempt:
                 log.info("The store writes again", event_name="store.recovered", loop=name, attempts=attempt)
             return result
+
+
+async def every(
+    clock: Clock, seconds: float, work: Callable[[], Awaitable[object]], *, failed: str, event_name: str
+) -> Never:
+    """Call ``work`` again and again with ``seconds`` between calls.
+
+    A failure of the store is logged as ``failed`` and ``event_name``; the next call tries again.
+    """
+    while True:
+        try:
+            await work()
+        except STORE_ERRORS as error:
+            log.warning(failed, event_name=event_name, error=type(error).__name__)
+        await clock.sleep(seconds)

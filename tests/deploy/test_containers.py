@@ -49,7 +49,7 @@ def test_the_compose_file_has_the_shape_of_the_specification() -> None:
 @pytest.mark.docker
 def test_compose_accepts_the_file_without_an_env_file() -> None:
     if not _compose():
-        pytest.skip("not installed: docker with compose 2.24 or newer")
+        pytest.skip("needs docker with compose 2.24 or newer (.ci/run starts an engine)")
     done = _run("docker", "compose", "--profile", "monitoring", "config", "-q")
     assert done.returncode == 0, done.stderr
 
@@ -96,7 +96,7 @@ def test_an_image_gets_its_own_package_and_shared_only(name: str, package: str, 
 
 def test_every_script_passes_shellcheck() -> None:
     if shutil.which("shellcheck") is None:
-        pytest.skip("not installed: shellcheck (.ci/run does)")
+        pytest.skip("needs shellcheck (.ci/run installs it)")
     scripts = [".ci/run", ".ci/containers", ".ci/docker-engine.sh", ".ci/translations.sh"]
     scripts += [str(path.relative_to(ROOT)) for path in sorted((ROOT / "tests").rglob("*.sh"))]
     done = _run("shellcheck", *scripts)
@@ -107,6 +107,6 @@ def test_every_script_passes_shellcheck() -> None:
 @pytest.mark.timeout(600)
 def test_the_images_run_as_root_on_a_root_owned_volume_and_as_10001_on_their_own() -> None:
     if not _engine():
-        pytest.skip("no Docker engine answers (make containers brings one up)")
+        pytest.skip("needs a Docker engine (.ci/run starts one)")
     done = _run("tests/system/images.sh", timeout=590)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -105,7 +105,7 @@ async def scanned(shell_pid: int, session: str, clone: Path) -> None:
 
 @pytest.mark.system
 @pytest.mark.timeout(300)
-@pytest.mark.skipif(not has_networks(), reason="needs unshare --net (root, or user namespaces) and curl")
+@pytest.mark.skipif(not has_networks(), reason="needs curl and unshare --net with root or user namespaces (.ci/run has them)")
 async def test_the_commands_of_the_first_steps_work_as_written(shell: asyncio.subprocess.Process, clone: Path) -> None:
     code, said = await run(shell, "ip link set lo up")
     assert code == 0, said

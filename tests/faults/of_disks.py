@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import resource
 import sqlite3
 import subprocess
@@ -87,7 +86,7 @@ async def full(folder: Path) -> Row:
             assert (status, answer["code"]) == (503, "store_unavailable"), answer
             await _unhealthy(scene, reasons={"journal", "store"})
             assert (await scene.client.get("/api/sessions/one"))["state"] == "READY", "reading goes on"
-            await asyncio.sleep(2.0)
+            await asked.again(10)  # the outage lasts while messages go on coming
             assert len(await scene.stored()) < 60
         finally:
             restore()

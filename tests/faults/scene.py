@@ -53,6 +53,12 @@ class Asked:
     health: list[str] = field(default_factory=list)
     session: list[str] = field(default_factory=list)
     took_s: list[float] = field(default_factory=list)
+    rounds: int = 0
+
+    async def again(self, rounds: int) -> None:
+        """Wait for so many more questions and their answers."""
+        until = self.rounds + rounds
+        await eventually(lambda: self.rounds >= until, what=f"{rounds} more answers")
 
     def told(self) -> str:
         slowest = f", {len(self.took_s)} asked, slowest {max(self.took_s) * 1000:.0f} ms" if self.took_s else ""
@@ -158,7 +164,7 @@ class Scene:
         try:
             yield asked
             await self.well()
-            await asyncio.sleep(2 * ASK_EVERY_S)
+            await asked.again(2)
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -179,6 +185,7 @@ class Scene:
                         _, view = await client.call("GET", "/api/sessions/one")
                         if "state" in view:
                             _note(asked.session, view["state"])
+                asked.rounds += 1
                 await asyncio.sleep(ASK_EVERY_S)
 
 

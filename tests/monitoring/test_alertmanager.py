@@ -15,7 +15,7 @@ from tests.support.receiver import Receiver
 pytestmark = [
     pytest.mark.prometheus,
     pytest.mark.skipif(
-        shutil.which("prometheus-alertmanager") is None, reason="not installed: prometheus-alertmanager (.ci/run does)"
+        shutil.which("prometheus-alertmanager") is None, reason="needs prometheus-alertmanager (.ci/run installs it)"
     ),
 ]
 CONFIG = f"--config.file={MONITORING / 'alertmanager.yml'}"

@@ -22,6 +22,15 @@ from tests.support.waiting import PATIENCE_S, eventually
 ROOT = Path(__file__).resolve().parents[2]
 API_KEY = "test-api-key-0123456789abcdef"
 WATCHDOG_TOKEN = "test-watchdog-token-0123456789"
+# Settings with which a watchdog decides within seconds.
+QUICK: dict[str, Any] = {
+    "KEEP_ALIVE_INTERVAL": "2000",
+    "KEEP_ALIVE_RETRY_INTERVAL": "200",
+    "KEEP_ALIVE_TIMEOUT": "2000",
+    "KEEP_ALIVE_DOWN_INTERVAL": "500",
+    "KEEP_ALIVE_PUSH_INTERVAL": "1000",
+    "HEARTBEAT_INTERVAL": "500",
+}
 # The programs must see nothing of the machine's own configuration, only what a test gives.
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "SYSTEMROOT", "LD_LIBRARY_PATH")
 

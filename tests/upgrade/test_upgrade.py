@@ -14,10 +14,10 @@ import pytest
 from standardwebhooks import Webhook
 
 from tests.support import processes
-from tests.support.processes import Client, Program
+from tests.support.processes import QUICK, Client, Program
 from tests.support.receiver import Receiver
 from tests.support.waiting import eventually
-from tests.upgrade.write_folders import MESSAGES, PAIRED, QUICK
+from tests.upgrade.write_folders import MESSAGES, PAIRED
 
 ARCHIVES = sorted(Path(__file__).parent.glob("folders-*.tar.gz"))
 

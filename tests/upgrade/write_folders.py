@@ -16,18 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import processes
-from tests.support.processes import Client, Program
+from tests.support.processes import QUICK, Client, Program
 from tests.support.receiver import Receiver
 from tests.support.waiting import eventually
 
-QUICK: dict[str, Any] = {
-    "KEEP_ALIVE_INTERVAL": "2000",
-    "KEEP_ALIVE_RETRY_INTERVAL": "200",
-    "KEEP_ALIVE_TIMEOUT": "2000",
-    "KEEP_ALIVE_DOWN_INTERVAL": "500",
-    "KEEP_ALIVE_PUSH_INTERVAL": "1000",
-    "HEARTBEAT_INTERVAL": "500",
-}
 SECRET = "whsec_" + "dmVpbGxldXItdXBncmFkZS10ZXN0LTAx"
 PAIRED = ("one", "two", "three")
 MESSAGES = 20

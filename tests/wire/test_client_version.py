@@ -381,7 +381,7 @@ async def test_a_copy_that_cannot_be_used_never_stops_the_start(tmp_path: Path, 
         command = ["mount", "-t", "tmpfs", "-o", options, "none", str(engine)]
         mounted = subprocess.run(command, check=False, capture_output=True).returncode == 0
         if not mounted:
-            pytest.skip("cannot mount a tmpfs: needs root (.ci/run has it)")
+            pytest.skip("needs root, to mount a tmpfs (.ci/run has it)")
     try:
         await server("versions", published=NEW)
         async with fleet(tmp_path, server) as here:

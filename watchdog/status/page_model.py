@@ -9,6 +9,7 @@ from itertools import groupby
 
 from shared.clock import from_ms
 from shared.translation import N_
+from shared.web.ui.pages import Figure
 from shared.web.ui.svg import Bar, Series, Svg, bars, curve, round_up
 from shared.web.ui.words import Words
 from watchdog.ledger.settling import ChannelState
@@ -21,12 +22,6 @@ HOUR_MS = 3_600_000
 CALM_MS, IN_DOUBT_MS = 1500, 250
 NOTICES = 10
 WINDOWS = ("24h", "7d", "30d", "90d")
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    label: str
-    value: str
 
 
 @dataclass(frozen=True, slots=True)

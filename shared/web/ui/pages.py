@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,14 @@ HEADERS = {
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
     "Vary": "Accept-Language, Cookie",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One number of a page with its label."""
+
+    label: str
+    value: str
 
 
 class Pages:

@@ -288,41 +288,38 @@ def test_the_ladder_climbs_reconnect_rebuild_recycle_and_a_person() -> None:
     assert gave_up(step[0])
 
 
-def told() -> SessionRecord:
-    """A session for which nothing helped and a person was told."""
+def doubted(step: int) -> SessionRecord:
+    """A session in doubt on recovery step ``step``; the next one is due."""
     record = session(
         State.DEGRADED,
         reason="receive_suspected",
         suspicion="probe_not_returned",
-        recovery_step=3,
+        recovery_step=step,
         recovery_step_ms=NOW,
     )
-    return fire(replace(record, due=Due(DueKind.RECOVERY, NOW)))[0]
+    return replace(record, due=Due(DueKind.RECOVERY, NOW))
 
 
-def test_after_a_person_was_told_nothing_is_restarted_and_nobody_told_again_however_long_it_lasts() -> None:
-    record = told()
+def given_up() -> SessionRecord:
+    """A session for which nothing helped and a person was notified."""
+    return fire(doubted(3))[0]
+
+
+def test_after_a_person_was_notified_nothing_is_restarted_and_no_second_notice_follows() -> None:
+    record = given_up()
     for _ in range(48):
         record, effects = fire(record)
         assert (record.state, record.actor, record.recovery_step, effects) == (State.DEGRADED, Actor.OPERATOR, 4, ())
 
 
-def test_a_link_that_was_renewed_and_is_doubted_again_is_told_again_only_after_a_rest() -> None:
+def test_a_link_that_was_renewed_and_is_doubted_again_is_notified_again_only_after_a_rest() -> None:
     for minutes, effects in ((10, []), (61, [EffectKind.ATTENTION])):
-        step = fire(doubt_again(on(told(), SignalKind.DISCONNECTED)[0], NOW + minutes * MINUTE))
+        step = fire(doubt_again(on(given_up(), SignalKind.DISCONNECTED)[0], NOW + minutes * MINUTE))
         assert (step[0].state, step[0].actor, kinds(step)) == (State.DEGRADED, Actor.OPERATOR, effects)
 
 
-def test_a_worker_whose_budget_is_spent_is_not_recycled_and_a_person_is_told() -> None:
-    record = session(
-        State.DEGRADED,
-        reason="receive_suspected",
-        suspicion="probe_not_returned",
-        recovery_step=2,
-        recovery_step_ms=NOW,
-    )
-    record = replace(record, due=Due(DueKind.RECOVERY, NOW))
-    step = advance(record, TimerFired(DueKind.RECOVERY, may_recycle=False), POLICY, NOW)
+def test_a_worker_whose_budget_is_spent_is_not_recycled_and_a_person_is_notified() -> None:
+    step = advance(doubted(2), TimerFired(DueKind.RECOVERY, may_recycle=False), POLICY, NOW)
     assert (step[0].state, step[0].recovery_step, kinds(step)) == (State.DEGRADED, 4, [EffectKind.ATTENTION])
 
 
@@ -347,10 +344,10 @@ def test_time_alone_does_not_lead_back_to_the_foot_of_the_ladder() -> None:
 
 
 def test_what_is_heard_or_what_a_person_starts_is_the_end_of_giving_up() -> None:
-    assert not gave_up(look(told())[0])
-    assert not gave_up(do(told(), CommandKind.RESTART)[0])
-    assert not gave_up(do(told(), CommandKind.STOP)[0])
-    assert not gave_up(reset_recovery(told()))
+    assert not gave_up(look(given_up())[0])
+    assert not gave_up(do(given_up(), CommandKind.RESTART)[0])
+    assert not gave_up(do(given_up(), CommandKind.STOP)[0])
+    assert not gave_up(reset_recovery(given_up()))
 
 
 def test_a_proof_of_receiving_sets_the_ladder_to_its_foot() -> None:

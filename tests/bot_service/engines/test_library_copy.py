@@ -112,7 +112,7 @@ def test_a_missing_engine_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert caught.value.reason == "not_installed"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="cannot mount a tmpfs: needs root (.ci/run has it)")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a tmpfs (.ci/run has it)")
 def test_a_folder_without_programs_is_named(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from bot_service.engines.neonize import library_copy;"
@@ -125,7 +125,7 @@ def test_a_folder_without_programs_is_named(tmp_path: Path) -> None:
         ["unshare", "--mount", "sh", "-c", command, script], cwd=ROOT, capture_output=True, text=True, check=False
     )
     if "unshare" in ran.stderr or "mount:" in ran.stderr:
-        pytest.skip(f"mounting is not allowed here: {ran.stderr.strip()}")
+        pytest.skip(f"needs the right to mount (.ci/run has it): {ran.stderr.strip()}")
     assert ran.stdout.strip() == "not_executable", ran.stderr
 
 

@@ -56,6 +56,21 @@ async def test_waits_between_tries_grow_to_the_cap(tmp_path: Path) -> None:
             assert len(at.tries_ms) == number
 
 
+async def test_one_more_message_does_not_end_the_wait_for_the_next_try(tmp_path: Path) -> None:
+    async with post(tmp_path) as at:
+        at.pool.fail["send"] = EngineError("not_connected", "")
+        await at.accept(text("m1"))
+        await at.until_tried("m1")
+        await at.accept(text("m2"))
+        await at.later(0)
+        await settle()
+        assert len(at.tries_ms) == 1
+        await at.later(0.6)
+        await at.until_tried("m1", 2)
+        at.sender.session_changed("one")
+        await at.until_tried("m1", 3)
+
+
 async def test_a_refusal_fails_the_message_and_the_next_one_goes(tmp_path: Path) -> None:
     async with post(tmp_path) as at:
         at.pool.fail["send"] = EngineError("invalid", "no such number")
@@ -115,7 +130,7 @@ async def test_what_can_no_longer_be_sent_fails_with_its_reason(tmp_path: Path, 
             del at.records["one"]
         else:
             at.clock.stall(EXPIRE_MS / 1000)
-        at.sender.wake("one")
+        at.sender.session_changed("one")
         await at.until_empty()
         stored = await at.stored("m1")
         assert (stored.state, stored.error) == ("failed", error)

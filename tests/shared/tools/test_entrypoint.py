@@ -17,7 +17,7 @@ AS_10001 = (
     "import os, sys; from shared.tools import entrypoint; "
     "os.setgroups([]); os.setgid(10001); os.setuid(10001); entrypoint.main(sys.argv[1:])"
 )
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give folders away")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to change owners of folders (.ci/run has it)")
 
 
 def start(

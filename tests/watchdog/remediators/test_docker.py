@@ -113,12 +113,12 @@ def _docker(*arguments: str) -> str:
 async def test_the_real_engine_restarts_a_hung_container() -> None:
     socket = _engine()
     if socket is None:
-        pytest.skip("no Docker engine answers on this machine")
+        pytest.skip("needs a Docker engine (.ci/run starts one)")
     images = [
         line for line in _docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").splitlines() if "python" in line
     ]
     if not images:
-        pytest.skip("the engine holds no Python image")
+        pytest.skip("needs an image with Python in the engine (.ci/run builds one)")
     name = f"veilleur-test-{secrets.token_hex(4)}"
     await asyncio.to_thread(
         _docker,

@@ -15,6 +15,7 @@ from tests.support.waiting import eventually
 from tests.support.watchdog_app import RunningWatchdog, running_watchdog
 from watchdog.ledger.sqlite import Ledger
 from watchdog.parts import PARTS
+from watchdog.status.schema import StatusView
 from watchdog.status.snapshot import StatusSnapshot
 
 T = TypeVar("T")
@@ -56,12 +57,18 @@ async def first_ping(watchdog: RunningWatchdog) -> None:
     await eventually(lambda: watchdog.app[PARTS].pipeline.state("bot").state == "UP", what="UP")
 
 
+async def pinged_while_read(watchdog: RunningWatchdog) -> tuple[StatusSnapshot, SlowReads, asyncio.Task[StatusView]]:
+    """A view that is being made, and a ping that came after its read of the ledger."""
+    snapshot, slow = snapshot_of(watchdog)
+    asked = asyncio.create_task(snapshot.status())
+    await eventually(lambda: slow.reads == 1, what="the read of the ledger")
+    await first_ping(watchdog)
+    return snapshot, slow, asked
+
+
 async def test_a_view_that_was_being_gathered_when_something_changed_is_served_to_no_reader(tmp_path: Path) -> None:
     async with unpinged(tmp_path) as watchdog:
-        snapshot, slow = snapshot_of(watchdog)
-        asked = asyncio.create_task(snapshot.status())
-        await eventually(lambda: slow.reads == 1, what="the first snapshot")
-        await first_ping(watchdog)
+        snapshot, slow, asked = await pinged_while_read(watchdog)
         snapshot.invalidate()
         slow.gate.set()
         assert (await asked).targets[0].state == "UP"
@@ -71,10 +78,7 @@ async def test_a_view_that_was_being_gathered_when_something_changed_is_served_t
 
 async def test_a_view_never_claims_what_its_snapshot_of_the_ledger_does_not_hold(tmp_path: Path) -> None:
     async with unpinged(tmp_path) as watchdog:
-        snapshot, slow = snapshot_of(watchdog)
-        asked = asyncio.create_task(snapshot.status())
-        await eventually(lambda: slow.reads == 1, what="the snapshot")
-        await first_ping(watchdog)
+        _, slow, asked = await pinged_while_read(watchdog)
         slow.gate.set()
         target = (await asked).targets[0]
         assert (target.state, target.last_ping, target.latency["24h"].pings) == ("UNKNOWN", None, 0)
