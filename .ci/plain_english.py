@@ -47,6 +47,7 @@ ALLOWED = (
     Allowed(r"acts: nobody", "the API's value for who must act"),
     Allowed(r"[\"'`]nobody[\"'`]", "the API's value for who must act"),
     Allowed(r"[\"`]rung(_ms)?[\"`]|^    rung: int$", "the name of a field in stored session records and in the API"),
+    Allowed(r"(\bNOBODY = |Actor\.NOBODY|\bA\.NOBODY)", "the name of that value in the code"),
 )
 _ALLOWED = [re.compile(allowed.phrase) for allowed in ALLOWED]
 

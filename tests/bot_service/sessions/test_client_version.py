@@ -172,7 +172,9 @@ async def test_a_published_build_that_is_refused_too_needs_a_person_who_is_given
         assert f"2.3000.{NEW}" in text
         assert "WHATSAPP_VERSION=2.3000.N" in text
         tried = here.pool.logins[before:]
-        assert [build for _, build in tried] == [BUILTIN, NEW, BUILTIN]
+        # Which build a second account tries once more depends on who redials first.
+        assert [build for _, build in tried[:2]] == [BUILTIN, NEW]
+        assert len(tried) == len(set(tried)) == 3
         looks = here.page.looks
         await eventually(lambda: here.page.looks > looks, what="another look")
         assert here.pool.logins[before:] == tried
