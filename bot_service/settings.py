@@ -256,7 +256,7 @@ class BotSettings(CommonSettings):
     )
     whatsapp_proxy: str | None = setting(
         "WHATSAPP_PROXY",
-        url("http", "https", "socks5"),
+        url("http", "https", "socks5", userinfo=True),
         default=None,
         about="Proxy through which the engine dials WhatsApp",
     )

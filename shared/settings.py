@@ -140,29 +140,38 @@ def secret(min_length: int = 16) -> Kind:
     return Kind(parse, f"at least {min_length} characters, and not an example value", secret=True)
 
 
-def _checked_url(raw: str, schemes: tuple[str, ...]) -> str:
+def _checked_url(raw: str, schemes: tuple[str, ...], *, userinfo: bool) -> str:
     parts = urlsplit(raw.strip())
-    if parts.scheme not in schemes or not parts.hostname:
+    if parts.scheme not in schemes or not parts.hostname or (not userinfo and "@" in parts.netloc):
         raise ValueError
     _ = parts.port  # raises ValueError when it is not a port
     return raw.strip()
 
 
-def url(*schemes: str) -> Kind:
+def url(*schemes: str, userinfo: bool = False) -> Kind:
+    """One URL. ``userinfo``: it may hold a user and a password; addresses are shown in logs and
+    pages, so by default it must not.
+    """
     accepted = schemes or ("http", "https")
+    without = "" if userinfo else ", without user and password"
     return Kind(
-        lambda raw: _checked_url(raw, accepted).rstrip("/"), f"a URL that begins with {' or '.join(accepted)}://"
+        lambda raw: _checked_url(raw, accepted, userinfo=userinfo).rstrip("/"),
+        f"a URL that begins with {' or '.join(accepted)}://{without}",
     )
 
 
 def urls(*schemes: str) -> Kind:
-    """Several URLs, separated by commas or white space."""
+    """Several URLs, separated by commas or white space; none holds a user or a password."""
     accepted = schemes or ("http", "https")
 
     def parse(raw: str) -> tuple[str, ...]:
-        return tuple(_checked_url(part, accepted).rstrip("/") for part in re.split(r"[,\s]+", raw) if part)
+        parts = [part for part in re.split(r"[,\s]+", raw) if part]
+        return tuple(_checked_url(part, accepted, userinfo=False).rstrip("/") for part in parts)
 
-    return Kind(parse, f"URLs separated by commas, each beginning with {' or '.join(accepted)}://")
+    return Kind(
+        parse,
+        f"URLs separated by commas, each beginning with {' or '.join(accepted)}://, without user and password",
+    )
 
 
 def secret_urls() -> Kind:
@@ -196,7 +205,7 @@ def setting(name: str, kind: Kind, *, default: Any = _UNSET, shown_default: str 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One variable that cannot be used. ``value`` is None for secrets."""
+    """One variable that cannot be used. ``value`` is None for secrets and what may hold one."""
 
     name: str
     value: str | None
@@ -234,7 +243,9 @@ def load(cls: type[S], environ: Mapping[str, str] | None = None) -> S:
             try:
                 values[field.name] = kind.parse(raw)
             except (ValueError, KeyError):
-                faults.append(Fault(name, None if kind.secret else raw, kind.accepts))
+                # What stands before an @ in an address may be a password.
+                hidden = kind.secret or "@" in raw
+                faults.append(Fault(name, None if hidden else raw, kind.accepts))
         elif field.default is dataclasses.MISSING:
             faults.append(Fault(name, None, kind.accepts + " (required)"))
     if faults:

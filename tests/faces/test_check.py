@@ -57,6 +57,11 @@ async def veilleur(*arguments: str, **environ: str) -> tuple[int, str, str]:
 WELL = {"status": "ok", "uptime": 1, "sessions": {"total": 4, "ready": 3}}
 
 
+async def test_an_address_with_a_password_is_not_asked_and_not_printed() -> None:
+    code, out, err = await veilleur("check", "--url", "http://ann:pass-word-1@127.0.0.1:1")
+    assert (code, "no user and password" in out, "pass-word-1" in out + err) == (3, True, False)
+
+
 async def test_a_healthy_program_is_ok_with_exit_code_0(health_server: Healths) -> None:
     url = await health_server(200, WELL, 0.0)
     code, out, _ = await veilleur("check", "--url", url)

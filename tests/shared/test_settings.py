@@ -97,6 +97,25 @@ def test_the_value_of_a_secret_is_never_shown() -> None:
     assert "tgram" not in repr(settings)
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("BOT_URL", "http://ann:pass-word-1@bot:3000"),
+        ("BOT_URL", "https://pass-word-1@bot"),
+        ("BOT_URL", "http://:pass-word-1@[::1]:3000/path"),
+        ("BOT_URL", "http://@bot:3000"),
+        ("BOT_URL", "bot:pass-word-1@bot"),
+        ("CANARY_URLS", "https://example.org, https://ann:pass-word-1@example.org"),
+    ],
+)
+def test_an_address_with_user_and_password_is_refused_and_not_shown(variable: str, value: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(Example, {variable: value})
+    assert "without user and password" in str(caught.value)
+    assert "pass-word-1" not in str(caught.value)
+    assert "ann" not in str(caught.value)
+
+
 @pytest.mark.parametrize("example", ["changeme-changeme-changeme", "your-secret-here"])
 def test_example_secrets_are_refused(example: str) -> None:
     with pytest.raises(SettingsError):

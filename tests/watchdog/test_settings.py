@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from shared.settings import SettingsError, load
+from shared.tools.cli.settings import CliSettings
+from shared.tools.local_run import LocalRunSettings
 from watchdog.settings import WatchdogSettings
 
 
@@ -42,6 +44,23 @@ def test_every_fault_is_told_at_once_and_secrets_are_not_shown() -> None:
     assert {fault.name for fault in caught.value.faults} == set(wrong)
     assert "changeme" not in str(caught.value)
     assert "'soon'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "environ"),
+    [
+        (WatchdogSettings, {"BOT_URL": "http://ann:pass-word-1@bot:3000"}),
+        (WatchdogSettings, {"BOT_URLS": "http://a, http://ann:pass-word-1@b"}),
+        (WatchdogSettings, {"RAILWAY_PUBLIC_DOMAIN": "ann:pass-word-1@bot.up.railway.app"}),
+        (LocalRunSettings, {"BOT_URL": "http://ann:pass-word-1@bot:3000"}),
+        (CliSettings, {"WATCHDOG_URL": "http://ann:pass-word-1@watchdog"}),
+    ],
+)
+def test_no_program_takes_an_address_with_a_password_or_prints_it(settings: type, environ: dict[str, str]) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(settings, environ)
+    assert [fault.name for fault in caught.value.faults] == list(environ)
+    assert "pass-word-1" not in str(caught.value)
 
 
 _RAILWAY = {

@@ -6,13 +6,12 @@ Nothing is kept between two pings, and no retry happens here (decision 0024).
 from __future__ import annotations
 
 import asyncio
-import base64
 import socket
 import ssl
 from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import ip_address
-from urllib.parse import quote, unquote, urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 import aiohappyeyeballs
 import msgspec
@@ -169,9 +168,6 @@ def _request(url: str) -> _Request:
         "Cache-Control: no-cache",
         "Connection: close",
     ]
-    if parts.username:
-        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        lines.append(f"Authorization: Basic {base64.b64encode(pair.encode()).decode()}")
     return _Request(host, port, parts.scheme == "https", "\r\n".join([*lines, "", ""]).encode())
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from shared.tools.cli.client import Client, CliError
 from shared.tools.cli.settings import read
@@ -87,6 +88,9 @@ def main(arguments: Sequence[str]) -> int:
     except SystemExit as end:
         return 0 if end.code in (0, None) else 3
     url = options.url or (settings.own if options.own else settings.bot)
+    if "@" in urlsplit(url).netloc:
+        print("VEILLEUR UNKNOWN - the address must hold no user and password")
+        return 3
     outcome = ping(url, timeout_s=options.timeout, warn_ms=options.warn)
     print(outcome.as_json() if options.json else outcome.line())
     return outcome.code
