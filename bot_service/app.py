@@ -119,6 +119,7 @@ def _lease(lease: FolderLease) -> Callable[[web.Application], AsyncIterator[None
 
 async def _database(app: web.Application) -> AsyncIterator[None]:
     app[keys.DATABASE] = await open_database(app[keys.SETTINGS].store_url)
+    await app[keys.ACCESS].ended_logins.load()
     yield
     await app[keys.DATABASE].close()
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bot_service.access.ended_logins import EndedLogins
 from bot_service.access.keyring import KeyRing
 from bot_service.access.login_links import LoginLinks
+from bot_service.access.open_requests import OpenRequests
 from bot_service.store.database import Database
 from shared.clock import Clock
 from shared.settings import Secret
@@ -14,12 +16,19 @@ from shared.settings import Secret
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """``keyring`` finds and manages API keys; ``login_links`` sign the administrator in once."""
+    """``keyring`` finds and manages API keys; what came from one of them ends with it."""
 
     keyring: KeyRing
     login_links: LoginLinks
+    ended_logins: EndedLogins
+    requests: OpenRequests
 
 
 def build(clock: Clock, database: Callable[[], Database], administrator: Secret) -> Access:
     """``database`` is called when a key is looked up: the store opens later than this is built."""
-    return Access(KeyRing(clock, database, administrator), LoginLinks(clock))
+    keyring, login_links, requests = KeyRing(clock, database, administrator), LoginLinks(clock), OpenRequests(clock)
+    ended_logins = EndedLogins(clock, database)
+    keyring.revoked.subscribe(login_links.forget)
+    keyring.revoked.subscribe(requests.end)
+    ended_logins.ended.subscribe(requests.end)
+    return Access(keyring, login_links, ended_logins, requests)

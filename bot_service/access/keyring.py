@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Literal
 
 import msgspec
@@ -20,6 +21,7 @@ from bot_service.store.batch_writer import STORE_ERRORS, every
 from bot_service.store.database import Database
 from shared import logs
 from shared.clock import Clock, to_ms
+from shared.hooks import Hook
 from shared.settings import Secret
 from shared.web import auth
 
@@ -59,6 +61,9 @@ class KeyRing:
         self._clock, self._database, self._administrator = clock, database, administrator
         self._cache: dict[str, tuple[float, StoredKey]] = {}
         self._uses: dict[str, int] = {}
+        self._revocations = 0
+        # Notified with the id of each revoked key, at the commit.
+        self.revoked: Hook[[str]] = Hook()
 
     async def by_token(self, token: str) -> Principal | None:
         """The holder of ``token``, the administrator's included; None when it is not good."""
@@ -82,8 +87,7 @@ class KeyRing:
         now = self._clock.monotonic()
         looked_up_at, key = self._cache.get(name, (0.0, None))
         if key is None or now - looked_up_at >= _CACHED_S:
-            async with self._database().read() as connection:
-                key = await look_up(connection)
+            key = await self._looked_up(look_up)
             if len(self._cache) >= _CACHE_SIZE:
                 self._cache.clear()
             if key is None:
@@ -93,7 +97,16 @@ class KeyRing:
         if key.revoked_ms is not None or (key.expires_ms is not None and key.expires_ms <= self._now_ms()):
             return None
         scopes = frozenset(Scope(scope) for scope in key.scopes)
-        return Principal(key.name, None if Scope.ADMIN in scopes else key.owner, scopes, key.id)
+        return Principal(key.name, None if Scope.ADMIN in scopes else key.owner, scopes, key.id, key.expires_ms)
+
+    async def _looked_up(self, look_up: Callable[[AsyncConnection], Awaitable[StoredKey | None]]) -> StoredKey | None:
+        """What is stored. A read during which a key was revoked may be older than that: it is repeated."""
+        while True:
+            before = self._revocations
+            async with self._database().read() as connection:
+                key = await look_up(connection)
+            if before == self._revocations:
+                return key
 
     async def make(self, wanted: CreateKey) -> MadeKey:
         """A new key, stored as a hash."""
@@ -112,13 +125,18 @@ class KeyRing:
             return await api_keys.listed(connection)
 
     async def revoke(self, key_id: str) -> None:
-        """Idempotent; the key stays listed as revoked. Raises :class:`Refused` ``not_found``."""
+        """Ends the key and all that it opened. Idempotent; it stays listed. Raises :class:`Refused` ``not_found``."""
         async with self._database().write() as connection:
             if await api_keys.get(connection, key_id) is None:
                 raise not_found("this key")
             await api_keys.revoke(connection, key_id, self._now_ms())
-        self._cache.clear()
+            self._database().after_commit(partial(self._end, key_id))
         log.info("An API key was revoked", event_name="key.revoked", key=key_id)
+
+    def _end(self, key_id: str) -> None:
+        self._revocations += 1
+        self._cache.clear()
+        self.revoked(key_id)
 
     async def run(self) -> None:
         """The loop that stores when keys were last used."""

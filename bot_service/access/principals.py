@@ -23,12 +23,16 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A caller. ``owner`` None sees all owners; ``key_id`` None is the administrator's own key."""
+    """A caller. ``owner`` None sees all owners; ``key_id`` None is the administrator's own key.
+
+    ``expires_ms`` is when the key ends by itself, in ms since the epoch.
+    """
 
     name: str
     owner: str | None
     scopes: frozenset[Scope]
     key_id: str | None = None
+    expires_ms: int | None = None
 
     def may(self, scope: Scope) -> bool:
         return Scope.ADMIN in self.scopes or scope in self.scopes

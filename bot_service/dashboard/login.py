@@ -24,12 +24,22 @@ LOGIN_LASTS_S = 14 * 86_400
 class Login:
     """One signed-in browser. ``form_token`` must come back with every command of this login."""
 
+    id: str
     principal: Principal
     form_token: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Cookie:
+    """``until_s`` since the epoch; ``key_id`` None is the administrator."""
+
+    key_id: str | None
+    until_s: int
+    id: str
+
+
 class Logins:
-    """Makes and reads cookies. Nothing is stored: they stay good over a restart of the service.
+    """Makes and reads cookies. They stay good over a restart; only sign-outs are stored.
 
     The administrator's key signs them, so that a new one ends every login. A revoked key ends its
     logins at once, because it is looked up at every request.
@@ -48,15 +58,28 @@ class Logins:
 
     async def read(self, request: web.Request) -> Login | None:
         """The login of this request's cookie, or None."""
-        value = request.cookies.get(COOKIE, "")
+        found, access = self._signed(request), request.app[keys.ACCESS]
+        if found is None or access.ended_logins.includes(found.id, found.until_s):
+            return None
+        who = ADMINISTRATOR if found.key_id is None else await access.keyring.by_id(found.key_id)
+        # Asked again: the login may have ended during the look-up.
+        if who is None or access.ended_logins.includes(found.id, found.until_s):
+            return None
+        return Login(found.id, who, self._forms.get_signature(request.cookies[COOKIE]).decode())
+
+    async def end(self, request: web.Request) -> None:
+        """Sign out: this request's cookie is good for nothing any more, here and after a restart."""
+        found = self._signed(request)
+        if found is not None:
+            await request.app[keys.ACCESS].ended_logins.end(found.id, found.until_s)
+
+    def _signed(self, request: web.Request) -> _Cookie | None:
+        """What the cookie says, if it was made here and is not over."""
         try:
-            key_id, until_s, _nonce = self._cookies.loads(value)
-        except (BadData, ValueError):
+            found = _Cookie(*self._cookies.loads(request.cookies.get(COOKIE, "")))
+        except (BadData, ValueError, TypeError):
             return None
-        if until_s <= self._clock.now().timestamp():
-            return None
-        who = ADMINISTRATOR if key_id is None else await request.app[keys.ACCESS].keyring.by_id(key_id)
-        return None if who is None else Login(who, self._forms.get_signature(value).decode())
+        return found if found.until_s > self._clock.now().timestamp() else None
 
 
 def same_token(given: str, login: Login) -> bool:

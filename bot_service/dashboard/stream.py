@@ -6,7 +6,6 @@ They say that something changed; they carry no text, telephone number or pairing
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from contextlib import aclosing
 
@@ -26,11 +25,19 @@ from shared.web.ui.words import Words
 
 QUEUE = 200
 PING_S = 15.0
-# A login may have ended: the browser renews the stream after this time, which checks the cookie.
+# The browser renews the stream after this time.
 LASTS_S = 600.0
 
 
 async def events(request: web.Request, login: Login) -> web.StreamResponse:
+    response: web.StreamResponse = web.Response(status=204)  # ended before it began: browsers stay away
+    async with request.app[keys.ACCESS].requests.stream(login.principal, login=login.id, lasts_s=LASTS_S):
+        response = await sse.open_response(request, sse.retry(1000))
+        await _follow(request, login, response)
+    return response
+
+
+async def _follow(request: web.Request, login: Login, response: web.StreamResponse) -> None:
     owner, t = login.principal.owner, words(request)
     stream, streams = EventStream(QUEUE), request.app[DASHBOARD].streams
 
@@ -42,16 +49,12 @@ async def events(request: web.Request, login: Login) -> web.StreamResponse:
     unsubscribe = request.app[keys.SESSIONS].bus.subscribe(enqueue)
     messages = asyncio.create_task(_follow_messages(request.app, enqueue), name="dashboard.messages")
     try:
-        response = await sse.open_response(request, sse.retry(1000))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LASTS_S):
-                await stream.write_to(response, keep_alive_s=PING_S)
+        await stream.write_to(response, keep_alive_s=PING_S)
     finally:
         unsubscribe()
         messages.cancel()
         await asyncio.gather(messages, return_exceptions=True)
         streams.discard(stream)
-    return response
 
 
 class _Data(msgspec.Struct):

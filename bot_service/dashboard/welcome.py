@@ -20,7 +20,7 @@ def welcome(address: str) -> Callable[[web.Application], AsyncIterator[None]]:
     async def greet(app: web.Application) -> AsyncIterator[None]:
         if not app[DASHBOARD].signed_in_once.exists():
             print(  # noqa: T201
-                f"\n    Dashboard: {address}/login?code={app[keys.ACCESS].login_links.make()}\n"
+                f"\n    Dashboard: {address}/login?code={app[keys.ACCESS].login_links.make(None)}\n"
                 "    The link signs you in once, within an hour. For another one: veilleur login-link\n",
                 flush=True,
             )

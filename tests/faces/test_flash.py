@@ -7,7 +7,7 @@ from bot_service.dashboard.flash import FlashMessage, FlashMessages
 from bot_service.dashboard.login import Login
 from tests.support.fake_clock import FakeClock
 
-MINE, ANOTHER = Login(ADMINISTRATOR, "token-1"), Login(ADMINISTRATOR, "token-2")
+MINE, ANOTHER = Login("one", ADMINISTRATOR, "token-1"), Login("one", ADMINISTRATOR, "token-2")
 MESSAGE = FlashMessage("good", "Made.", "whsec_very-secret", "Secret")
 
 

@@ -12,6 +12,7 @@ from bot_service import keys
 from bot_service.access.keyring import CreateKey, KeyScope, StoredKey
 from bot_service.access.login_links import LINK_LASTS_S
 from bot_service.access.principals import Scope
+from bot_service.api.server.access import principal
 from bot_service.api.server.request import iso_time
 from bot_service.api.server.route import Response, Route
 from shared.clock import from_ms, iso
@@ -64,7 +65,7 @@ async def revoke(request: web.Request) -> web.Response:
 
 
 async def make_login_link(request: web.Request) -> web.Response:
-    code = request.app[keys.ACCESS].login_links.make()
+    code = request.app[keys.ACCESS].login_links.make(principal(request).key_id)
     until = request.app[keys.CLOCK].now() + timedelta(seconds=LINK_LASTS_S)
     # Asked from inside a container, the request's own address is not the one that people open.
     base = request.app[keys.SETTINGS].public_url or f"{request.scheme}://{request.host}"
@@ -88,7 +89,7 @@ ROUTES = [
     Route(
         "POST", "/api/login-links", make_login_link, Scope.ADMIN,
         "Service", "Make a login link",
-        "An address that signs in to the dashboard as administrator, once, within an hour.",
+        "An address that signs in to the dashboard with the key of this request, once, within an hour.",
         {201: Response("The link.", LoginLink,
                      example={"url": "http://localhost:3000/login?code=…", "expiresAt": "2026-11-23T10:16:02.000Z"})},
     ),
@@ -102,6 +103,6 @@ ROUTES = [
         example={"name": "Shop", "owner": "shop", "scopes": ["session", "read", "send"]},
     ),
     Route("DELETE", "/api/keys/{keyId}", revoke, Scope.ADMIN,
-        "Keys", "Revoke a key", "It is refused from now on.",
+        "Keys", "Revoke a key", "It is refused from now on. Its event streams, downloads, logins and login links end at once; what it made stays with its owner.",
               {204: Response("It is revoked.")}),
 ]  # fmt: skip

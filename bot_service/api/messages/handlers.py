@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from aiohttp import hdrs, web
+from aiohttp.abc import AbstractStreamWriter
 
 from bot_service import keys
+from bot_service.access.open_requests import OpenRequests
+from bot_service.access.principals import Principal
 from bot_service.api.messages import form
 from bot_service.api.messages.views import MessagePage, message_view
+from bot_service.api.server.access import principal
 from bot_service.api.server.request import integer, page_limit, session_of
 from bot_service.domain.refused import invalid
 from bot_service.messages.commands import MarkRead, MessageSearch, SendMessage, ShowTyping
@@ -62,7 +68,22 @@ async def media(request: web.Request) -> web.StreamResponse:
         hdrs.CONTENT_DISPOSITION: "attachment",
         "Content-Security-Policy": "sandbox; default-src 'none'",
     }
-    return web.FileResponse(path, headers=headers)
+    return _Download(path, request.app[keys.ACCESS].requests, principal(request), headers)
+
+
+class _Download(web.FileResponse):
+    """A file for the holder of a key; the connection is cut when the key ends before the file."""
+
+    def __init__(self, path: Path, requests: OpenRequests, who: Principal, headers: dict[str, str]) -> None:
+        super().__init__(path, headers=headers)
+        self._requests, self._who = requests, who
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        async with self._requests.until_ended(self._who):
+            return await super().prepare(request)
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError("the key ended")
 
 
 async def mark_read(request: web.Request) -> web.Response:

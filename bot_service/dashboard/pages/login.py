@@ -34,9 +34,11 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
     t, next_page = words(request), inside(str(form.get("next", "/")))
     if not is_same_origin(request):
         raise errors.forbidden("this login did not come from the login page")
-    code, key_id = str(form.get("code", "")), None
+    code = str(form.get("code", ""))
     if code:
-        if not access.login_links.take(code):
+        try:
+            key_id = access.login_links.take(code)
+        except KeyError:
             problem = t("This link was used already or is too old. Ask for a new one, or sign in with a key.")
             return _page(request, code="", next_page=next_page, problem=problem, status=403)
     else:
@@ -54,6 +56,7 @@ async def sign_out(request: web.Request) -> web.StreamResponse:
     """Idempotent; needs no token, because a foreign page could only cause a new login."""
     if not is_same_origin(request):
         raise errors.forbidden("this command did not come from a page of this service")
+    await request.app[DASHBOARD].logins.end(request)
     response = web.Response(status=303, headers={"Location": "/login"})
     response.del_cookie(COOKIE, path="/")
     return response

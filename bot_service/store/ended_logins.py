@@ -1,0 +1,27 @@
+"""Logins of the dashboard that a person ended before their time."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot_service.store.metadata import metadata
+
+ended_logins = sa.Table(
+    "ended_logins",
+    metadata,
+    sa.Column("login", sa.String(32), primary_key=True),
+    sa.Column("until_s", sa.BigInteger, nullable=False),
+)
+
+
+async def load(connection: AsyncConnection) -> dict[str, int]:
+    """When each login would have ended by itself, in s since the epoch."""
+    return {row.login: row.until_s for row in await connection.execute(sa.select(ended_logins))}
+
+
+async def replace(connection: AsyncConnection, rows: dict[str, int], *, forget: list[str]) -> None:
+    """Store ``rows`` and delete ``forget``."""
+    await connection.execute(ended_logins.delete().where(ended_logins.c.login.in_([*rows, *forget])))
+    if rows:
+        await connection.execute(ended_logins.insert(), [{"login": login, "until_s": s} for login, s in rows.items()])
