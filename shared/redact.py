@@ -12,7 +12,12 @@ _SECRET_KEYS = re.compile(
     r"(token|secret|password|authorization|cookie|api_?key|qr|pairing_?code|phone|number|jid|signature)$", re.I
 )
 # A WhatsApp address, whole: user, device and server.
-_JID = re.compile(r"[\w.+-]+(?::\d+)?@(?:s\.whatsapp\.net|lid|g\.us|c\.us|broadcast|newsletter)")
+# A match begins at the begin of a word or right after another address: trying every character of
+# a long word would take a time that grows with the square of its length.
+_JID = re.compile(
+    r"(?:(?<![\w.+-])|(?<=@lid)|(?<=@[gc]\.us)|(?<=@broadcast)|(?<=@newsletter)|(?<=@s\.whatsapp\.net))"
+    r"[\w.+-]++(?::\d+)?@(?:s\.whatsapp\.net|lid|[gc]\.us|broadcast|newsletter)"
+)
 # 8 to 15 digits, with an optional plus; no part of a word, a decimal or hexadecimal number.
 _PHONE = re.compile(r"(?<![\w.\-:])\+?\d{8,15}(?![\w.\-:]\w|\w)")
 _QR = re.compile(r"\b[12]@[A-Za-z0-9+/=,]{20,}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import random
+import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -11,6 +11,9 @@ from email.utils import parsedate_to_datetime
 import tenacity
 
 from shared.clock import Clock
+
+RETRY_AFTER_CAP_S = 3600.0
+_SECONDS = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,10})?")
 
 
 def retrying(
@@ -61,16 +64,17 @@ def full_jitter(attempt: int, *, first_s: float, cap_s: float, pick: Callable[[]
 
 
 def retry_after_s(value: str | None, now: datetime) -> float | None:
-    """``Retry-After`` in seconds, from a number or a date, never negative; None when unusable."""
-    if not value:
+    """``Retry-After`` in seconds from 0 to :data:`RETRY_AFTER_CAP_S`, from a number or a date.
+
+    None when it is absent or unusable: the server that sends it may be broken or hostile.
+    """
+    if value is None or len(value) > 64 or not value.isascii():
         return None
+    if _SECONDS.fullmatch(value.strip()):
+        return min(float(value), RETRY_AFTER_CAP_S)
     try:
-        wait = float(value)
-    except ValueError:
-        try:
-            moment = parsedate_to_datetime(value)
-        except ValueError:
-            return None
+        moment = parsedate_to_datetime(value)
         wait = ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds()
-        return max(wait, 0.0)
-    return wait if math.isfinite(wait) and wait >= 0 else None
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return min(max(wait, 0.0), RETRY_AFTER_CAP_S)

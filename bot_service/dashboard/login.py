@@ -88,6 +88,9 @@ def same_token(given: str, login: Login) -> bool:
 
 def inside(target: str) -> str:
     """``target`` if it is a path of this service, else ``/``: a login leads to no other host."""
-    parts = urlsplit(target)
+    try:
+        parts = urlsplit(target)
+    except ValueError:
+        return "/"
     plain = target.startswith("/") and not target.startswith("//") and "\\" not in target
     return target if plain and not parts.netloc and not parts.scheme and target.isprintable() else "/"

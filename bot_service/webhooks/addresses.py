@@ -53,9 +53,10 @@ def is_reachable_url(url: str) -> bool:
     """Whether a client can call ``url``: http or https, with a host and a valid port."""
     try:
         parts = URL(url)
+        # Reading the host decodes it, which fails for names such as ``xn--``.
+        return parts.scheme in ("http", "https") and bool(parts.host) and parts.port != 0
     except ValueError:
         return False
-    return parts.scheme in ("http", "https") and bool(parts.host)
 
 
 def refusal_of_url(url: str) -> str | None:
@@ -68,6 +69,15 @@ def refusal_of_url(url: str) -> str | None:
     except ValueError:
         return None
     return None if is_public(address) else f"{address} is a private address"
+
+
+def shown_host(url: str) -> str:
+    """Host and port of ``url`` for pages: no user, password or path. Older versions stored any URL."""
+    try:
+        parts = urlsplit(url)
+        return f"{parts.hostname or '?'}" + (f":{parts.port}" if parts.port else "")
+    except ValueError:
+        return "?"
 
 
 def public_socket(info: tuple[Any, Any, int, str, tuple[Any, ...]]) -> socket.socket:

@@ -15,7 +15,6 @@ from shared.network_errors import reason_of
 from shared.retry import retry_after_s
 
 ANSWER_LIMIT_BYTES = 64 * 1024
-_RETRY_AFTER_CAP_S = 3600.0
 # The receiver is away or overloaded: the status says nothing about the event.
 _RECEIVER_DOWN = frozenset({429, 502, 503, 504})
 
@@ -76,12 +75,7 @@ async def _result(response: aiohttp.ClientResponse, now: datetime) -> Attempt:
     if 300 <= status < 400:
         return Attempt(status, "redirect")
     wait = retry_after_s(response.headers.get("Retry-After"), now) if status in (429, 503) else None
-    return Attempt(
-        status,
-        f"http_{status}",
-        down=status in _RECEIVER_DOWN,
-        retry_after_s=None if wait is None else min(wait, _RETRY_AFTER_CAP_S),
-    )
+    return Attempt(status, f"http_{status}", down=status in _RECEIVER_DOWN, retry_after_s=wait)
 
 
 def _reply(answer: bytes) -> str | None:

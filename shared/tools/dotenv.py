@@ -35,4 +35,4 @@ def read_dotenv(path: Path) -> dict[str, str]:
 def _unquote(value: str) -> str:
     if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
         return value[1:-1]
-    return re.split(r"\s+#", value, maxsplit=1)[0].strip() if not value.startswith("#") else ""
+    return re.split(r"(?<!\s)\s+#", value, maxsplit=1)[0].strip() if not value.startswith("#") else ""

@@ -13,7 +13,10 @@ def is_same_origin(request: web.Request) -> bool:
     if site is not None:
         return site == "same-origin"
     origin = request.headers.get("Origin")
-    return origin is not None and urlsplit(origin).netloc == request.host
+    try:
+        return origin is not None and urlsplit(origin).netloc == request.host
+    except ValueError:
+        return False
 
 
 def set_login_cookie(

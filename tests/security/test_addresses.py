@@ -8,8 +8,10 @@ import socket
 import aiohttp
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
+from hypothesis import given
+from hypothesis import strategies as st
 
-from bot_service.webhooks.addresses import connector, is_public, refusal_of_url
+from bot_service.webhooks.addresses import connector, is_public, is_reachable_url, refusal_of_url, shown_host
 from tests.support.receiver import Receiver
 
 PRIVATE = [
@@ -60,6 +62,33 @@ def test_a_public_address_is_allowed(address: str) -> None:
 )
 def test_what_can_be_seen_from_the_url_alone_is_said_early(url: str) -> None:
     assert refusal_of_url(url) is not None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://xn--/", "http://xn--a.xn--/", "https://a.xn--/x", "http://[::1", "http://a:0/", "http://a:99999/",
+        "http:///x", "http://\ud800/", "ftp://a/", "http://:80/", "http://[::1]x/",
+    ],
+)  # fmt: skip
+def test_an_address_that_nobody_can_call_is_not_reachable(url: str) -> None:
+    assert not is_reachable_url(url)
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_an_address_or_not(text: str) -> None:
+    for url in (text, "http://" + text, "https://xn--" + text + "/"):
+        if is_reachable_url(url):
+            assert refusal_of_url(url) != ""
+        assert shown_host(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [("https://me:word@a.example:8443/p?token=x", "a.example:8443"), ("http://[::1/", "?"), ("https://b.example", "b.example")],
+)  # fmt: skip
+def test_a_page_shows_no_password_of_a_webhooks_address(url: str, shown: str) -> None:
+    assert shown_host(url) == shown
 
 
 class Rebinding(AbstractResolver):

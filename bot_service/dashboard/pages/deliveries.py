@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -14,6 +13,7 @@ from bot_service.dashboard.guard import Form, done
 from bot_service.dashboard.login import Login
 from bot_service.dashboard.view_models import Choice, moment
 from bot_service.domain.refused import not_found
+from bot_service.webhooks.addresses import shown_host
 from bot_service.webhooks.deliveries import STATES, Delivery
 from shared.web.ui.words import Words
 
@@ -38,7 +38,7 @@ async def show(request: web.Request, login: Login) -> web.StreamResponse:
     if state not in STATES:
         raise not_found("this state")
     rows = await webhooks.deliveries.page(login.principal, state=state, limit=LATEST)
-    hosts = {webhook.id: urlsplit(webhook.url).netloc for webhook in webhooks.commands.visible(login.principal)}
+    hosts = {webhook.id: shown_host(webhook.url) for webhook in webhooks.commands.visible(login.principal)}
     tabs = [("dead", t("Dead letters")), ("pending", t("On their way")), ("delivered", t("Delivered"))]
     return render(
         request,

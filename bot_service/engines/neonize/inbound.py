@@ -32,7 +32,7 @@ WRAPPERS = (
 SILENT_FIELDS = frozenset({"senderKeyDistributionMessage", "messageContextInfo", "protocolMessage"})
 RECEIPT_TYPES = {1: "delivered", 4: "read", 6: "played", 9: "delivered"}
 
-_CARD_PHONE = re.compile(r"waid=(\d+)|TEL[^:]*:\+?([\d ()-]+)")
+_CARD_PHONE = re.compile(r"waid=(\d+)|TEL[^:]{0,100}:\+?([\d ()-]+)")
 
 Fetch = Callable[[Any, "Media", str], Media]
 OwnId = Callable[[str], str]

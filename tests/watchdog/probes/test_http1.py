@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 
 import pytest
 from hypothesis import given
@@ -98,3 +99,32 @@ def test_a_body_is_read_up_to_its_limit_and_no_further(raw: bytes) -> None:
     while answer is None:
         answer = reader.feed(b"1000\r\n" + b"x" * 4096 + b"\r\n")
     assert len(answer.body) == BODY_LIMIT
+
+
+def test_interim_answers_without_an_end_are_refused() -> None:
+    with pytest.raises(BadHttp):
+        Reader().feed(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+    reader = Reader()
+    with pytest.raises(BadHttp):
+        for _ in range(1000):
+            reader.feed(b"HTTP/1.1 102 Processing\r\nX: y\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [b"1\r\na\r\n", b"1;x=y\r\na\r\n", b"0000001\r\na\r\n"],
+)
+def test_a_body_in_the_smallest_chunks_costs_no_time(piece: bytes) -> None:
+    begun = time.thread_time()
+    with pytest.raises(BadHttp):
+        Reader().feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + piece * 200_000)
+    assert time.thread_time() - begun < 0.5
+
+
+def test_an_answer_in_single_bytes_costs_no_time() -> None:
+    head = b"HTTP/1.1 200 OK\r\nX: " + b"x" * 60_000 + b"\r\n\r\n"
+    reader, begun = Reader(), time.thread_time()
+    for at in range(len(head)):
+        assert reader.feed(head[at : at + 1]) is None
+    assert time.thread_time() - begun < 1.0
+    assert reader.end().status == 200
