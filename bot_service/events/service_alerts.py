@@ -23,6 +23,7 @@ log = logs.get(__name__)
 WATCHDOG_SILENT = "watchdog_silent"
 CLIENT_OUTDATED = "client_outdated"
 NOT_RECEIVING = "session_not_receiving"
+JOURNAL_DAMAGED = "journal_damaged"
 
 
 def targets(urls: Iterable[Secret], secret: Secret | None) -> list[Target]:

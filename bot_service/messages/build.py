@@ -10,6 +10,7 @@ from bot_service.domain.states import LINKED
 from bot_service.events.build import Events
 from bot_service.messages.commands import MessageCommands
 from bot_service.messages.inbound import Batch
+from bot_service.messages.journal_losses import JournalAlerts
 from bot_service.messages.journal_reader import JournalReader
 from bot_service.messages.media import MediaStore
 from bot_service.messages.outbox import Outbox
@@ -34,10 +35,12 @@ class Messages:
     media: MediaStore
     outbox: Outbox
     sender: Sender
+    journal_alerts: JournalAlerts
 
     def loops(self) -> Iterator[Loop]:
         """The background loops by name."""
         yield "journal", self.journal.run
+        yield "journal-alerts", self.journal_alerts.run
         yield "sends", self.sender.run
 
 
@@ -91,9 +94,11 @@ def build(
         if record.state in LINKED:
             sender.session_changed(record.id)
 
+    journal_alerts = JournalAlerts(clock, events.service_alerts)
+    journal.lost.subscribe(journal_alerts.add)
     journal.committed.subscribe(committed)
     pool.journals.subscribe(journal.notice)
     sessions.supervisor.transitioned.subscribe(changed)
     events.session_events.deleted.subscribe(sender.forget)
     commands = MessageCommands(database, outbox, media, pool, now_ms=sessions.supervisor.now_ms, touch=activity.touch)
-    return Messages(commands, journal, media, outbox, sender)
+    return Messages(commands, journal, media, outbox, sender, journal_alerts)

@@ -4,6 +4,9 @@ One transaction holds the messages of a batch, their events and webhook deliveri
 in the file. After a crash, reading continues at the stored position, and a message that was read
 twice is dropped by its key (session, chat, id). While the store refuses to write, reading stops and
 the journals keep their records on disk.
+
+What is damaged, cut or gone is reported by ``lost`` and never taken for an end. The one normal end
+that is not complete is the torn last record of a worker that died.
 """
 
 from __future__ import annotations
@@ -14,9 +17,11 @@ from functools import partial
 from pathlib import Path
 
 from bot_service.domain.message import JournalRecord
-from bot_service.engines.wire.journal_file import JournalSlice, journal_files, read_journal
+from bot_service.engines.wire.journal_file import journal_files, read_journal
+from bot_service.engines.wire.journal_scan import Gap, JournalSlice
 from bot_service.events.publisher import EventPublisher
 from bot_service.messages.inbound import Batch, ingest
+from bot_service.messages.journal_losses import JournalLoss, keep_aside, write_to_log
 from bot_service.store import messages
 from bot_service.store.batch_writer import STORE_ERRORS, retried_on_store_errors
 from bot_service.store.database import Database
@@ -37,7 +42,8 @@ ORPHAN_S = 60.0
 class JournalReader:
     """``in_use()`` names the files that a running worker may append to.
 
-    ``owner_of(session)`` is None for an unknown session. ``committed`` notifies of every batch.
+    ``owner_of(session)`` is None for an unknown session. ``committed`` notifies of every batch,
+    ``lost`` of every damage. ``unreadable`` are files that the disk does not give.
     """
 
     def __init__(
@@ -52,23 +58,30 @@ class JournalReader:
     ) -> None:
         self._folder, self._clock, self._database, self._publisher = folder, clock, database, publisher
         self._in_use, self._owner_of = in_use, owner_of
-        self._ends: dict[str, int] = {}
+        self._announced: dict[str, int] = {}  # by the writer: complete records up to here
+        self._targets: dict[str, int] = {}  # there may be more to read up to here
         self._positions: dict[str, int] = {}
+        self._numbers: dict[str, int | None] = {}  # of the record before the position
+        self._expected: dict[str, int] = {}  # records that the writer put into a finished file
+        self._missing: dict[str, tuple[float, str]] = {}  # since when announced records are not there, and why
+        self._tails: dict[str, int] = {}  # size of the file when its end was found damaged
         self._wake = Wake(clock)
         self.committed: Hook[[Batch]] = Hook()
+        self.lost: Hook[[JournalLoss]] = Hook()
+        self.unreadable: set[str] = set()
         self._orphaned_at: dict[str, float] = {}
         self._loaded = False
         self.caught_up = asyncio.Event()
 
     def notice(self, file: str, end: int) -> None:
         """A journal holds complete records up to byte ``end``. Repeated calls are harmless."""
-        if end > self._ends.get(file, 0):
-            self._ends[file] = end
+        if end > self._announced.get(file, 0):
+            self._announced[file] = self._targets[file] = end
             self._wake.set()
 
     def behind_bytes(self) -> int:
         """Bytes in the journals that are not in the store yet."""
-        return sum(max(0, end - self._positions.get(file, 0)) for file, end in self._ends.items())
+        return sum(max(0, end - self._positions.get(file, 0)) for file, end in self._targets.items())
 
     async def run(self) -> None:
         """The loop: reads what workers report, and every few seconds whatever is in the folder."""
@@ -88,30 +101,95 @@ class JournalReader:
     async def _read_on(self) -> bool:
         """Read one slice of every file that has more; False when none had."""
         worked = False
-        for file in sorted(self._ends):
-            if self._positions.get(file, 0) < self._ends[file]:
+        for file in sorted(self._targets):
+            if self._has_more(file):
                 worked = await self._read_slice(file) or worked
         return worked
+
+    def _has_more(self, file: str) -> bool:
+        return self._positions.get(file, 0) < self._targets.get(file, 0)
 
     async def _read_slice(self, file: str) -> bool:
         position = self._positions.get(file, 0)
         try:
-            piece = await asyncio.to_thread(read_journal, self._folder / file, position, limit_bytes=SLICE_BYTES)
-        except FileNotFoundError:
-            self._ends.pop(file, None)
+            piece = await asyncio.to_thread(
+                read_journal, self._folder / file, position, limit_bytes=SLICE_BYTES, number=self._numbers.get(file)
+            )
+        except (FileNotFoundError, ValueError) as error:
+            self._targets.pop(file, None)
+            self._note_missing(file, "removed" if isinstance(error, FileNotFoundError) else "truncated")
             return False
-        except (OSError, ValueError) as error:
+        except OSError as error:
             log.error("A journal cannot be read", event_name="journal.unreadable", file=file, error=str(error))
-            self._ends.pop(file, None)
+            self.unreadable.add(file)
+            self._targets.pop(file, None)
             return False
-        if piece.damaged:
-            log.error("Damaged records in a journal were left out", event_name="journal.damaged", count=piece.damaged)
+        self.unreadable.discard(file)
+        for gap in piece.gaps:
+            await self._lose(_damage(file, gap))
+        if piece.records:
+            await self._store(file, piece)
+        self._numbers[file] = piece.number
         if not piece.records:
-            # Bytes without a complete record: the torn end of a killed worker, never acknowledged.
-            self._ends[file] = self._positions[file] = max(position, piece.end)
-            return False
-        await self._store(file, piece)
-        return True
+            self._targets.pop(file, None)
+            await self._at_end(file, piece)
+        return bool(piece.records)
+
+    async def _at_end(self, file: str, piece: JournalSlice) -> None:
+        """Bytes without a complete record: being written, torn, damaged, or cut off."""
+        if piece.size < self._announced.get(file, 0):
+            self._note_missing(file, "truncated")
+        if piece.tail is None:
+            self._tails.pop(file, None)
+        elif self._tails.get(file) == piece.size:
+            await self._skip(file, piece.tail)
+        else:
+            # A record that is written at this moment may follow: looked at again when it stands still.
+            self._tails[file] = piece.size
+
+    async def _skip(self, file: str, tail: Gap) -> None:
+        """The end of ``file`` is damaged and will not change."""
+        number, expected = self._numbers.get(file), self._expected.get(file)
+        lost = max(0, expected - number) if expected is not None and number is not None else tail.records
+        await self._lose(JournalLoss(file, "damaged", tail.start, tail.end, lost, tail.named))
+        self._tails.pop(file, None)
+        await self._pass_over(file, tail.end, lost)
+
+    async def _pass_over(self, file: str, end: int, lost: int) -> None:
+        number = self._numbers.get(file)
+        self._numbers[file] = number + lost if number is not None else None
+        async with self._database.write() as connection:
+            await messages.set_position(connection, file, end, to_ms(self._clock.now()))
+        self._positions[file] = end
+
+    async def _lose(self, loss: JournalLoss) -> None:
+        write_to_log(loss)
+        self.lost(loss)
+        try:
+            await asyncio.to_thread(keep_aside, self._folder, loss.file)
+        except OSError as error:
+            log.error(
+                "A damaged journal cannot be kept", event_name="journal.aside", file=loss.file, error=error.strerror
+            )
+
+    def _note_missing(self, file: str, what: str) -> None:
+        if self._announced.get(file, 0) > self._positions.get(file, 0):
+            self._missing.setdefault(file, (self._clock.monotonic(), what))
+
+    async def _note_before(self, record: JournalRecord) -> None:
+        """The first record of a file names what was written to the file before it."""
+        before = record.meta.get("before")
+        if not isinstance(before, dict):
+            return
+        file, what, copied = str(before["file"]), before.get("what"), bool(before.get("copied"))
+        if copied:
+            self._missing.pop(file, None)
+            self._announced.pop(file, None)
+        else:
+            self._expected[file] = int(before["records"])
+        if what is not None:
+            end = self._positions.get(file, 0)
+            await self._lose(JournalLoss(file, str(what), end, end, 0))
 
     async def _store(self, file: str, piece: JournalSlice) -> None:
         for start in range(0, len(piece.records), BATCH_RECORDS):
@@ -121,6 +199,9 @@ class JournalReader:
             batch = await retried_on_store_errors("journal", self._clock, commit)
             self._positions[file] = end
             self.committed(batch)
+            for _, record in part:
+                if record.meta:
+                    await self._note_before(record)
 
     async def _commit(self, file: str, records: Sequence[JournalRecord], end: int) -> Batch:
         now = self._clock.now()
@@ -137,7 +218,10 @@ class JournalReader:
             found = dict(await asyncio.to_thread(journal_files, self._folder))
             for file, size in found.items():
                 if self._positions.get(file, 0) < size:
-                    self.notice(file, size)
+                    self._targets[file] = max(size, self._targets.get(file, 0))
+                    self._wake.set()
+            await self._settle_missing({_worker(file) for file in in_use})
+            await self._settle_expected()
             for file in found:
                 if file not in in_use and self._orphaned_for_s(file) >= ORPHAN_S and await self._is_stored(file):
                     await self._forget(file)
@@ -145,9 +229,36 @@ class JournalReader:
                 file: at for file, at in self._orphaned_at.items() if file in found and file not in in_use
             }
             for file in set(self._positions) - set(found):
-                await self._forget(file)
+                self._note_missing(file, "removed")
+                if file not in self._missing:
+                    await self._forget(file)
         except (*STORE_ERRORS, OSError) as error:
             log.error("The journals could not be checked", event_name="journal.care", error=type(error).__name__)
+
+    async def _settle_missing(self, running: set[str]) -> None:
+        """Announced records that are not there are lost, unless their writer copied them."""
+        for file, (since, what) in list(self._missing.items()):
+            waited_s = self._clock.monotonic() - since
+            answered = file in self._expected or _worker(file) not in running
+            if waited_s < LOOK_EVERY_S or not (answered or waited_s >= ORPHAN_S):
+                continue
+            del self._missing[file]
+            start, end = self._positions.get(file, 0), self._announced.pop(file, 0)
+            number, expected = self._numbers.get(file), self._expected.pop(file, None)
+            lost = 1 if expected is None or number is None else max(0, expected - number)
+            await self._lose(JournalLoss(file, what, start, end, lost))
+            await self._pass_over(file, end, lost)
+
+    async def _settle_expected(self) -> None:
+        """A finished file that was read to its end has as many records as its writer says."""
+        for file, expected in list(self._expected.items()):
+            if self._has_more(file) or file in self._missing or file in self._tails:
+                continue
+            del self._expected[file]
+            number, end = self._numbers.get(file), self._positions.get(file, 0)
+            if number is not None and number < expected:
+                await self._lose(JournalLoss(file, "truncated", end, end, expected - number))
+                self._numbers[file] = expected
 
     def _orphaned_for_s(self, file: str) -> float:
         # A starting worker has a journal before the pool knows it: a short absence is normal.
@@ -155,15 +266,32 @@ class JournalReader:
         return now - self._orphaned_at.setdefault(file, now)
 
     async def _is_stored(self, file: str) -> bool:
+        if file in self._missing or file in self._expected:
+            return False
         try:
             piece = await asyncio.to_thread(read_journal, self._folder / file, self._positions.get(file, 0))
-        except (OSError, ValueError):
+        except ValueError:
+            return True  # cut off behind what is stored
+        except OSError:
             return False
-        return not piece.records
+        if piece.records:
+            return False
+        if piece.tail is not None:
+            await self._skip(file, piece.tail)
+        return True
 
     async def _forget(self, file: str) -> None:
-        await asyncio.to_thread((self._folder / file).unlink, missing_ok=True)
         async with self._database.write() as connection:
             await messages.forget_position(connection, file)
-        self._positions.pop(file, None)
-        self._ends.pop(file, None)
+        await asyncio.to_thread((self._folder / file).unlink, missing_ok=True)
+        for known in (self._positions, self._announced, self._targets, self._numbers, self._expected, self._tails):
+            known.pop(file, None)
+        self.unreadable.discard(file)
+
+
+def _damage(file: str, gap: Gap) -> JournalLoss:
+    return JournalLoss(file, "damaged", gap.start, gap.end, gap.records, gap.named)
+
+
+def _worker(file: str) -> str:
+    return file.rpartition("-")[0]

@@ -93,7 +93,7 @@ async def build(
         queues=QueueReader(clock, database),
         rates=MessageRates(),
         retention=Retention(clock, database, messages.media, retention, receivers_down=webhooks.dispatcher.paused),
-        unhealthy_reasons=lambda dead_loops: unhealthy_reasons(dead_loops, sessions, database),
+        unhealthy_reasons=lambda dead_loops: unhealthy_reasons(dead_loops, sessions, messages, database),
         watchdog_reports=reports,
         watchdog_silence=WatchdogSilence(clock, reports, events.service_alerts),
     )
@@ -108,6 +108,7 @@ def _count(metrics: BotMetrics, clock: Clock, sessions: Sessions, messages: Mess
         if signal.kind is SignalKind.MESSAGE_LOST:
             metrics.message_lost(str(signal.data.get("reason", "")))
 
+    messages.journal.lost.subscribe(lambda loss: metrics.message_lost("journal", loss.records))
     messages.journal.committed.subscribe(lambda batch: metrics.batch_stored(batch, clock.now()))
     sessions.supervisor.transitioned.subscribe(changed)
     sessions.supervisor.signalled.subscribe(signalled)

@@ -11,7 +11,7 @@ from bot_service.messages.inbound import Batch
 from shared.clock import to_ms
 
 PREFIX = "veilleur_bot_"
-LOST_REASONS = ("sent_between", "too_much", "doubtful", "store", "other")
+LOST_REASONS = ("sent_between", "too_much", "doubtful", "store", "journal", "other")
 _REASONS = 100  # further label values count as "other": reasons may come from the outside
 
 
@@ -47,7 +47,7 @@ class BotMetrics:
         self.duplicates = counter("messages_duplicate_total", "Inbound messages dropped as duplicates")
         self._lost = counter(
             "messages_lost_total",
-            "Inbound messages that a kill may have lost or that stayed unreadable, by reason",
+            "Inbound messages that a kill or a damaged journal may have lost or that stayed unreadable, by reason",
             ("reason",),
         )
         for reason in LOST_REASONS:
@@ -100,9 +100,9 @@ class BotMetrics:
         if batch.oldest_ms is not None:
             self.journal_lag.set(max(0.0, (to_ms(now) - batch.oldest_ms) / 1000))
 
-    def message_lost(self, reason: str) -> None:
-        """Count a message that an engine decrypted and may not have stored; its log names it."""
-        self._lost.labels(reason if reason in LOST_REASONS else "other").inc()
+    def message_lost(self, reason: str, count: int = 1) -> None:
+        """Count messages that were received and may not be stored; the log names them."""
+        self._lost.labels(reason if reason in LOST_REASONS else "other").inc(count)
 
     def message_ended(self, state: str) -> None:
         """Count a message that left the queue as ``sent`` or ``failed``."""

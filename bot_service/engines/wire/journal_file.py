@@ -1,32 +1,38 @@
 """The journal: an append-only file of all inbound messages and receipts of one worker.
 
-A record is ``length (4 bytes) + crc32 (4 bytes) + msgpack JournalRecord``, both numbers big-endian.
-A writer begins a new file, so only the last record of a file can be torn. A record survives the
-death of its process once :meth:`JournalWriter.append` has returned; a thread forces groups of
-records to the disk shortly after.
+``journal_format`` describes the bytes, ``journal_scan`` reads them. A writer begins a new file, so
+only the last record of a file can be torn. A record survives the death of its process once
+:meth:`JournalWriter.append` has returned; a thread forces groups of records to the disk shortly
+after.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import struct
 import threading
-import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-
-import msgspec
+from typing import BinaryIO
 
 from bot_service.domain.message import JournalRecord
+from bot_service.engines.wire.journal_format import (
+    FILE_HEADER,
+    HEADER,
+    MAGIC,
+    MAX_RECORD_BYTES,
+    encode_body,
+    frame,
+)
+from bot_service.engines.wire.journal_scan import JournalSlice, number_before, scan
+from shared import logs
 from shared.clock import Clock, to_ms
 
-HEADER = struct.Struct(">II")
-MAX_RECORD_BYTES = 8 * 1024 * 1024
+log = logs.get(__name__)
+
 SUFFIX = ".journal"
-_ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(JournalRecord)
+CHECK_EVERY_S = 1.0
+_COPY_BYTES = 1024 * 1024
 
 
 class JournalError(Exception):
@@ -34,7 +40,11 @@ class JournalError(Exception):
 
 
 class JournalWriter:
-    """Thread-safe. ``grew(file name, end byte)`` is called on the appending thread."""
+    """Thread-safe. ``grew(file name, end byte)`` is called on the appending thread.
+
+    When somebody removes, replaces or changes the file while it is written, the writer begins a new
+    one, at the latest after a second. The first record of a new file names the file before it.
+    """
 
     def __init__(
         self,
@@ -52,7 +62,7 @@ class JournalWriter:
         self._sync_interval_s = sync_interval_s
         self._lock = threading.Lock()
         self._fd = -1
-        self._end = 0
+        self._end = self._number = 0
         self._torn = False
         self.failing = False
         """Whether the last record was refused by the disk."""
@@ -64,7 +74,6 @@ class JournalWriter:
 
     def open(self) -> None:
         """Creates the file and starts the thread that forces records to the disk."""
-        self._folder.mkdir(parents=True, exist_ok=True)
         with self._lock:
             self._begin_file()
         self._syncer.start()
@@ -80,17 +89,19 @@ class JournalWriter:
 
         Raises :class:`JournalError` and leaves no part of it.
         """
-        body = _ENCODER.encode(record)
+        body = encode_body(record)
         if len(body) > MAX_RECORD_BYTES:
             raise JournalError(f"a record of {len(body)} bytes is longer than the {MAX_RECORD_BYTES} allowed")
-        data = HEADER.pack(len(body), zlib.crc32(body)) + body
         with self._lock:
             try:
                 if self._fd < 0:
                     raise JournalError("the journal is closed")
-                if self._end >= self._rotate_bytes:
-                    self._rotate()
-                self._write(data)
+                changed = self._changed()
+                if changed is not None:
+                    self._replace(changed)
+                elif self._end >= self._rotate_bytes:
+                    self._continue_in_new_file()
+                self._write(body)
             except OSError as error:
                 self.failing = True
                 raise JournalError(f"the journal cannot be written: {error.strerror}") from error
@@ -120,7 +131,11 @@ class JournalWriter:
         for fd in retired:
             _sync_and_close(fd)
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, body: bytes) -> None:
+        data = frame(self._number + 1, body)
+        if self._end == 0:
+            # With the first record: an empty file fits on a full disk.
+            data = FILE_HEADER + data
         if self._torn:
             os.ftruncate(self._fd, self._end)
             self._torn = False
@@ -137,35 +152,104 @@ class JournalWriter:
             self.failing = True
             raise JournalError("the journal cannot be written: no space for the whole record")
         self._end += written
+        self._number += 1
+
+    def _changed(self) -> str | None:
+        """What another process did to the file; None for nothing."""
+        own = os.fstat(self._fd)
+        if own.st_nlink == 0:
+            return "removed"
+        if own.st_size < self._end:
+            return "truncated"
+        return "changed" if own.st_size > self._end and not self._torn else None
+
+    def _moved(self) -> str | None:
+        """The same for its name."""
+        try:
+            there = os.stat(self._folder / self._file)
+        except FileNotFoundError:
+            return "removed"
+        return None if os.path.samestat(there, os.fstat(self._fd)) else "replaced"
+
+    def _replace(self, what: str) -> None:
+        """Begins a new file, with all records of one that has no name any more."""
+        log.error(
+            f"The journal was {what} while in use; a new file is begun",
+            event_name="journal.replaced",
+            file=self._file,
+            what=what,
+        )
+        has_all = os.fstat(self._fd).st_size >= self._end
+        self._continue_in_new_file(what=what, copied=has_all and what in ("removed", "replaced"))
+
+    def _continue_in_new_file(self, *, what: str | None = None, copied: bool = False) -> None:
+        old, name, end, number, torn = self._fd, self._file, self._end, self._number, self._torn
+        before = {"file": name, "records": number, "what": what, "copied": copied}
+        self._begin_file()
+        try:
+            if copied:
+                _copy(old, self._fd, end)
+                self._end, self._number = end, number
+            self._write(encode_body(JournalRecord(meta={"before": before})))
+        except (OSError, JournalError):
+            os.close(self._fd)
+            with contextlib.suppress(OSError):
+                os.unlink(self._folder / self._file)
+            self._fd, self._file, self._end, self._number, self._torn = old, name, end, number, torn
+            raise
+        self._retired.append(old)
 
     def _begin_file(self) -> None:
-        started_ms = to_ms(self._clock.now())
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        begun_ms = max(to_ms(self._clock.now()), started_ms(self._file) + 1)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         while True:
-            name = f"{self._worker_id}-{started_ms}{SUFFIX}"
+            name = f"{self._worker_id}-{begun_ms}{SUFFIX}"
             try:
                 self._fd = os.open(self._folder / name, flags, 0o600)
             except FileExistsError:
-                started_ms += 1
+                begun_ms += 1
                 continue
-            self._file, self._end, self._torn = name, 0, False
+            self._file, self._end, self._number, self._torn = name, 0, 0, False
             return
-
-    def _rotate(self) -> None:
-        old = self._fd
-        self._begin_file()
-        self._retired.append(old)
 
     def _sync_groups(self) -> None:
         while not self._closing.is_set():
-            self._dirty.wait()
+            if not self._dirty.wait(CHECK_EVERY_S):
+                self._check_name()
+                continue
             self._closing.wait(self._sync_interval_s)
             self._dirty.clear()
+            self._check_name()
             with self._lock:
                 fd = os.dup(self._fd) if self._fd >= 0 else -1
                 retired, self._retired = self._retired, []
             for old in [*retired, *([fd] if fd >= 0 else [])]:
                 _sync_and_close(old)
+
+    def _check_name(self) -> None:
+        grew = False
+        with self._lock:
+            try:
+                changed = self._moved() or self._changed() if self._fd >= 0 else None
+                if changed is not None:
+                    self._replace(changed)
+                    grew = True
+            except (OSError, JournalError):
+                self.failing = True
+            name, end = self._file, self._end
+        if grew:
+            self._dirty.set()
+            self._grew(name, end)
+
+
+def _copy(source: int, target: int, end: int) -> None:
+    at = 0
+    while at < end:
+        data = os.pread(source, min(_COPY_BYTES, end - at), at)
+        if not data or os.write(target, data) != len(data):
+            raise JournalError("the records of a journal that was removed do not fit on the disk")
+        at += len(data)
 
 
 def _sync_and_close(fd: int) -> None:
@@ -178,69 +262,46 @@ def _sync_and_close(fd: int) -> None:
         os.close(fd)
 
 
-@dataclass(frozen=True, slots=True)
-class JournalSlice:
-    """``records`` are (end byte of the record, record) in order; ``end`` is where to read on.
-
-    ``torn``: an incomplete record follows, still being written or left by a dead writer.
-    ``damaged`` counts complete records with a wrong checksum or content, which were skipped.
-    """
-
-    records: list[tuple[int, JournalRecord]]
-    end: int
-    torn: bool = False
-    damaged: int = 0
-
-
-def read_journal(path: Path, offset: int = 0, *, limit_bytes: int = 4 * 1024 * 1024) -> JournalSlice:
+def read_journal(
+    path: Path, offset: int = 0, *, limit_bytes: int = 4 * 1024 * 1024, number: int | None = None
+) -> JournalSlice:
     """Records of ``path`` from byte ``offset`` on, about ``limit_bytes`` and at least one.
 
-    Raises ``FileNotFoundError``, and ``ValueError`` when ``offset`` is beyond the end.
+    ``number`` is that of the record before ``offset``; read from the file when None. Raises
+    ``OSError``, and ``ValueError`` when ``offset`` is beyond the end.
     """
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         if offset > size:
             raise ValueError(f"offset {offset} lies behind the end {size} of {path.name}")
-        file.seek(offset)
-        data = file.read(limit_bytes)
-        if len(data) < size - offset and _first_record_bytes(data) > len(data):
-            data += file.read(_first_record_bytes(data) - len(data))
-        return _parse(data, offset, reaches_end=offset + len(data) >= size)
+        version = _version(file)
+        if number is None and version == 2:
+            number = _number_before(file, offset)
+        while True:
+            file.seek(offset)
+            piece = scan(file.read(limit_bytes), offset, size=size, version=version, number=number)
+            if piece.records or offset + limit_bytes >= size:
+                return piece
+            limit_bytes *= 4
 
 
-def _first_record_bytes(data: bytes) -> int:
-    if len(data) < HEADER.size:
-        return HEADER.size
-    length = int(HEADER.unpack_from(data)[0])
-    return HEADER.size + length if length <= MAX_RECORD_BYTES else 0
+def _version(file: BinaryIO) -> int:
+    first = file.read(len(FILE_HEADER))
+    if not first.startswith(b"\0") or MAGIC in file.read():
+        return 2
+    return 1
 
 
-def _parse(data: bytes, offset: int, *, reaches_end: bool) -> JournalSlice:
-    records: list[tuple[int, JournalRecord]] = []
-    at = good = damaged = pending_damage = 0
-    while len(data) - at >= HEADER.size:
-        length, crc = HEADER.unpack_from(data, at)
-        stop = at + HEADER.size + length
-        if length == 0 or length > MAX_RECORD_BYTES or stop > len(data):
-            break
-        record = _decode(data[at + HEADER.size : stop], crc)
-        at = stop
-        if record is None:
-            # Counted only when a good record follows: at the end of a file it is a torn tail.
-            pending_damage += 1
-            continue
-        damaged, pending_damage, good = damaged + pending_damage, 0, stop
-        records.append((offset + stop, record))
-    return JournalSlice(records, offset + good, torn=reaches_end and good < len(data), damaged=damaged)
-
-
-def _decode(body: bytes, crc: int) -> JournalRecord | None:
-    if zlib.crc32(body) != crc:
-        return None
-    try:
-        return _DECODER.decode(body)
-    except msgspec.MsgspecError:
-        return None
+def _number_before(file: BinaryIO, offset: int) -> int | None:
+    if offset <= len(FILE_HEADER):
+        return 0
+    for reach in (64 * 1024, HEADER.size + MAX_RECORD_BYTES):
+        start = max(0, offset - reach)
+        file.seek(start)
+        number = number_before(file.read(offset - start))
+        if number is not None:
+            return number
+    return None
 
 
 def journal_files(folder: Path) -> list[tuple[str, int]]:

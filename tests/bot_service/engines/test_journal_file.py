@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot_service.domain.message import InboundMessage, JournalRecord
-from bot_service.engines.wire.journal_file import HEADER, JournalError, JournalWriter, journal_files, read_journal
+from bot_service.engines.wire.journal_file import JournalError, JournalWriter, journal_files, read_journal
+from bot_service.engines.wire.journal_format import FILE_HEADER, HEADER, HEADER_1, frame
 from shared.clock import SystemClock
 from tests.support.examples import examples
 
@@ -73,7 +74,7 @@ def test_a_torn_tail_is_told_and_not_read(tmp_path: Path, make_writer: Callable[
     writer.close()
     path = tmp_path / name
     body = msgspec.msgpack.encode(record(3))
-    torn = HEADER.pack(len(body), zlib.crc32(body)) + body
+    torn = frame(4, body)
     for length in (1, HEADER.size, len(torn) - 1):
         path.write_bytes(path.read_bytes()[:end] + torn[:length])
         part = read_journal(path)
@@ -187,14 +188,14 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert ids(tmp_path / name) == [f"m{n}" for n in range(500)]
 
 
-@given(st.binary(max_size=200), st.integers(0, 60))
+@given(st.binary(max_size=200), st.integers(0, 60), st.booleans())
 @settings(max_examples=examples(50))
 def test_rubbish_never_raises_and_never_makes_a_record(
-    tmp_path_factory: pytest.TempPathFactory, rubbish: bytes, cut: int
+    tmp_path_factory: pytest.TempPathFactory, rubbish: bytes, cut: int, new: bool
 ) -> None:
     path = tmp_path_factory.mktemp("j") / "w-1.journal"
     body = msgspec.msgpack.encode(record(1))
-    good = HEADER.pack(len(body), zlib.crc32(body)) + body
+    good = FILE_HEADER + frame(1, body) if new else HEADER_1.pack(len(body), zlib.crc32(body)) + body
     path.write_bytes(good + rubbish[:cut] + rubbish)
     part = read_journal(path)
     assert part.records[0][1].message == record(1).message
