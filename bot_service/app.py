@@ -32,6 +32,7 @@ from bot_service.store.database import open_database
 from bot_service.webhooks.build import build as build_webhooks
 from shared.boot import Boot
 from shared.clock import Clock, SystemClock
+from shared.contract.identity import Identity
 from shared.loop_guard import LoopGuard
 from shared.secret_files import read_or_create
 from shared.tasks import TaskGroupOfLoops
@@ -66,7 +67,7 @@ def build_app(
     boot = Boot.of(clock)
     guard = guard or LoopGuard(dump_s=settings.stall_dump_ms / 1000, kill_s=settings.stall_exit_ms / 1000)
     app[keys.SETTINGS], app[keys.CLOCK], app[keys.ACCESS] = settings, clock, access
-    app[keys.RUN] = keys.Run(boot, guard, TaskGroupOfLoops(clock))
+    app[keys.RUN] = keys.Run(boot, Identity(tokens.watchdog), guard, TaskGroupOfLoops(clock))
     app[keys.METRICS] = BotMetrics(registry, boot.version)
     lease = FolderLease(settings.data_dir)
     # Started from the first to the last, taken down from the last to the first.

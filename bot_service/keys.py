@@ -17,15 +17,20 @@ from bot_service.store.database import Database
 from bot_service.webhooks.build import Webhooks
 from shared.boot import Boot
 from shared.clock import Clock
+from shared.contract.identity import Identity
 from shared.loop_guard import LoopGuard
 from shared.tasks import TaskGroupOfLoops
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """This run of the program: its identity, the guard of its event loop and its background loops."""
+    """This run of the program: its boot, the guard of its event loop and its background loops.
+
+    ``identity`` proves to the watchdog that this is the bot.
+    """
 
     boot: Boot
+    identity: Identity
     guard: LoopGuard
     loops: TaskGroupOfLoops
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from shared.contract import heartbeat
+from shared.contract.identity import Identity
 from shared.tasks import TaskGroupOfLoops
 from watchdog.base import Base
 from watchdog.bot_report.pusher import Pusher
@@ -18,6 +19,7 @@ from watchdog.flow.pipeline import Pipeline
 from watchdog.flow.schedule import Schedule
 from watchdog.flow.steady_time import SteadyTime
 from watchdog.metrics.pings import PingMetrics
+from watchdog.probes.health_answer import KnownBoots
 from watchdog.probes.heartbeat_link import HeartbeatLink
 from watchdog.probes.http_ping import HttpPinger
 from watchdog.probes.self_check import SelfCheck, is_near
@@ -57,6 +59,8 @@ class Watch:
                 worst_stall_s=base.guard.worst_stall_s,
                 own_host=settings.host if settings.host not in (None, "0.0.0.0", "::") else "127.0.0.1",
             ),
+            identity=Identity(base.token),
+            known=lambda: KnownBoots(pipeline.state(target).boots, pipeline.state(target).proved_boots),
             on_attempt=metrics.attempt_counter(target),
         )
         self.schedule = Schedule(

@@ -28,7 +28,10 @@ class ClientVersion(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Healthy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Status 200. ``uptime`` in ms. No ``client_version`` for an engine that announces none."""
+    """Status 200. ``uptime`` in ms. No ``client_version`` for an engine that announces none.
+
+    ``proof`` answers the challenge of the request (:mod:`shared.contract.identity`).
+    """
 
     status: str = "ok"
     uptime: int
@@ -36,6 +39,7 @@ class Healthy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     boot_id: str
     sessions: SessionCounts
     client_version: ClientVersion | msgspec.UnsetType = msgspec.UNSET
+    proof: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Unhealthy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -43,3 +47,5 @@ class Unhealthy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     status: str = "unhealthy"
     reasons: list[str]
+    boot_id: str
+    proof: str | msgspec.UnsetType = msgspec.UNSET

@@ -18,19 +18,26 @@ import msgspec
 from aiohttp import web
 
 from shared.contract.heartbeat import Beat, SessionShares, Stopping
+from shared.contract.identity import BOT, CHALLENGE_HEADER, Identity
+from shared.settings import Secret
+from tests.support.processes import WATCHDOG_TOKEN
 
 
 @dataclass
 class FakeBot:
     """``health`` is ok, hang, drop or a status as text (``500``); ``slow_s`` delays every answer of /health.
 
-    ``beats`` is on, silent or absent (404).
+    ``health`` may also be html (a page of a proxy), json (one of another program) or watchdog.
+    ``beats`` is on, silent or absent (404). ``token`` is WATCHDOG_TOKEN; an old bot has None and
+    proves nothing. ``status`` is that of the body of a 200.
     """
 
     health: str = "ok"
     slow_s: float = 0.0
     beats: str = "on"
     beat_s: float = 0.05
+    token: str | None = WATCHDOG_TOKEN
+    status: str = "ok"
     boot_id: str = field(default_factory=lambda: secrets.token_hex(8))
     sessions: SessionShares = field(default_factory=lambda: SessionShares(0, 0, 0, 0, {}))
     pings: int = 0
@@ -99,15 +106,25 @@ class FakeBot:
             assert request.transport is not None
             request.transport.abort()
             return web.Response()
+        if how == "html":
+            return web.Response(text="<html><h1>We are back soon</h1></html>", content_type="text/html")
+        if how == "json":
+            return web.json_response({"status": "ok"})
+        if how == "watchdog":
+            return web.json_response({"status": "ok", "bootId": "w1", "lastCycleAge": 5})
+        proof = None
+        if self.token is not None:
+            proof = Identity(Secret(self.token)).proof(BOT, self.boot_id, request.headers.get(CHALLENGE_HEADER))
+        identity = {"bootId": self.boot_id} | ({} if proof is None else {"proof": proof})
         if how != "ok":
-            return web.json_response({"status": "unhealthy", "reasons": ["asked for"]}, status=int(how))
+            return web.json_response({"status": "unhealthy", "reasons": ["asked for"], **identity}, status=int(how))
         version = {"version": "2.3000.1047769893", "source": "published", "ageDays": 12.3, "outdated": False}
         return web.json_response(
             {
-                "status": "ok",
+                "status": self.status,
                 "uptime": 1,
                 "version": "0",
-                "bootId": self.boot_id,
+                **identity,
                 "sessions": {"total": 0, "ready": 0},
                 "clientVersion": version,
             }

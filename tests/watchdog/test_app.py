@@ -17,13 +17,14 @@ from aiohttp import web
 from shared import logs
 from shared.settings import load
 from tests.support.fake_bot import FakeBot
+from tests.support.processes import WATCHDOG_TOKEN
 from tests.support.waiting import eventually
 from watchdog.app import build_app
 from watchdog.ledger.sqlite import open_ledger
 from watchdog.parts import PARTS
 from watchdog.settings import WatchdogSettings
 
-TOKEN = "token-of-the-tests-0123456789"
+TOKEN = WATCHDOG_TOKEN
 QUICK = {
     "KEEP_ALIVE_START_DELAY": "0",
     "KEEP_ALIVE_INTERVAL": "100",
@@ -174,6 +175,31 @@ async def test_it_is_unhealthy_when_its_ledger_fails_and_tells_nothing_it_could_
         await ledger.write(lambda c: c.execute("ALTER TABLE gone RENAME TO result"))
         await run.says("ALERT: 3 consecutive keep-alive failures!")
         assert (await run.get("/health"))[0] == 200
+
+
+@pytest.mark.parametrize("stand_in", ["html", "json", "404", "watchdog"])
+async def test_what_answers_in_place_of_a_dead_bot_is_not_the_bot(tmp_path: Path, bot: FakeBot, stand_in: str) -> None:
+    async with running(tmp_path, bot) as run:
+        await run.says("Keep-alive ping #1 successful (")
+        await bot.stop()
+        bot.health, bot.beats = stand_in, "absent"
+        await bot.start()
+        await run.says("ALERT: 3 consecutive keep-alive failures!")
+        reason = "a_watchdog" if stand_in == "watchdog" else "not_the_bot"
+        assert any(message.endswith(f" failed: {reason}") for message in run.messages)
+
+
+@pytest.mark.parametrize("token", [None, "another-token-0123456789"])
+async def test_an_imitation_of_a_dead_bot_is_told_and_is_no_restart(
+    tmp_path: Path, bot: FakeBot, token: str | None
+) -> None:
+    async with running(tmp_path, bot) as run:
+        await run.says("Keep-alive ping #1 successful (")
+        await bot.stop()
+        bot.token, bot.boot_id, bot.beats = token, "imitation", "absent"
+        await bot.start()
+        await run.says("ALERT: refused (unproven)")
+        assert not any("restarted" in message for message in run.messages)
 
 
 async def test_a_refusal_is_told_as_one_and_a_restart_as_one(tmp_path: Path, bot: FakeBot) -> None:

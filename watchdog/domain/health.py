@@ -73,7 +73,7 @@ def _shown(state: TargetState, policy: Policy, now: Now) -> tuple[State, str, in
     if state.reach is State.SUSPECT:
         return State.SUSPECT, f"ping_failed:{state.last_reason}", state.failing_since_ms
     if state.refused:
-        return State.DEGRADED, f"refused_{state.refused_status}", state.refused_since_ms
+        return State.DEGRADED, state.refused_reason, state.refused_since_ms
     if state.reach is State.UNKNOWN:
         return State.UNKNOWN, "not_seen_yet", now.wall_ms
     if state.degraded:

@@ -88,7 +88,7 @@ def _new(state: TargetState, kind: IncidentKind, now: Now) -> Incident:
         IncidentKind.FLAPPING: state.flapping_reason,
         IncidentKind.BLIND: state.blind_reason,
         IncidentKind.DEGRADED: "sessions_not_ready",
-        IncidentKind.REFUSED: f"refused_{state.refused_status}",
+        IncidentKind.REFUSED: state.refused_reason,
     }[kind]
     # Time and number: unique even after a lost ledger or a wall clock set back.
     stamp = datetime.fromtimestamp(now.wall_ms / 1000, UTC).strftime("%Y%m%dT%H%M%S")

@@ -39,6 +39,12 @@ _RIGHT = {
 }
 
 
+def _wrong(incident: Incident) -> str:
+    if incident.kind is IncidentKind.REFUSED and incident.reason == "unproven":
+        return "answers, but does not prove that it is the bot"
+    return _WRONG[incident.kind]
+
+
 def _clock_time(at_ms: int) -> str:
     """``2026-01-31 09:12:03 UTC`` from milliseconds since the epoch."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
@@ -61,8 +67,8 @@ def keep_alive_sentence(threshold: int) -> str:
 
 def opened(incident: Incident, **fields: Any) -> Notice:
     """The notice of a new incident."""
-    text = f"{incident.target} {_WRONG[incident.kind]} since {_clock_time(incident.opened_at_ms)}: {incident.reason}."
-    return _of(incident, OPENS[incident.kind], incident.decided_at_ms, _WRONG[incident.kind], text, fields)
+    text = f"{incident.target} {_wrong(incident)} since {_clock_time(incident.opened_at_ms)}: {incident.reason}."
+    return _of(incident, OPENS[incident.kind], incident.decided_at_ms, _wrong(incident), text, fields)
 
 
 def closed(incident: Incident, **fields: Any) -> Notice:
@@ -82,7 +88,7 @@ def reminder(incident: Incident, now_ms: int) -> Notice:
     """The next reminder of an open incident; numbers count from 1."""
     number = incident.reminders + 1
     lasted_ms = now_ms - incident.opened_at_ms
-    wrong = f"{_WRONG[incident.kind]} for {length(lasted_ms)}"
+    wrong = f"{_wrong(incident)} for {length(lasted_ms)}"
     text = (
         f"Reminder {number}: {incident.target} {wrong}, since {_clock_time(incident.opened_at_ms)}: {incident.reason}."
     )
@@ -102,7 +108,7 @@ def was_down(incident: Incident, now_ms: int) -> Notice:
 def repair_budget_spent(incident: Incident, now_ms: int, *, per_30_min: int, per_day: int) -> Notice:
     """Repairs did not help and the budget is spent: a person is needed."""
     text = (
-        f"{incident.target} {_WRONG[incident.kind]} and repairs did not help: the budget of {per_30_min} in 30 minutes "
+        f"{incident.target} {_wrong(incident)} and repairs did not help: the budget of {per_30_min} in 30 minutes "
         f"and {per_day} a day is spent. One try an hour goes on. A person is needed."
     )
     kind = NoticeKind.REPAIR_BUDGET_SPENT

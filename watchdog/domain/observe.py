@@ -19,6 +19,8 @@ def observe(state: TargetState, fact: Fact, policy: Policy, now: Now) -> Observe
     """The conditions after ``fact``, and the events in it."""
     if isinstance(fact, ProbeResult):
         state, events = _boot(state, fact.boot_id, policy, now)
+        if fact.proved and fact.boot_id is not None and fact.boot_id not in state.proved_boots:
+            state = replace(state, proved_boots=(*state.proved_boots, fact.boot_id)[-REMEMBERED_BOOTS:])
         return _pinged(state, fact, policy, now), events
     if isinstance(fact, BeatSeen):
         state, events = _boot(state, fact.boot_id, policy, now)
@@ -57,7 +59,7 @@ def _pinged(state: TargetState, result: ProbeResult, policy: Policy, now: Now) -
     if result.refused is not None:
         run = state.refused_run + 1
         since = state.refused_since_ms if run > 1 else result.started_at_ms
-        state = _sees(replace(state, refused_run=run, refused_since_ms=since, refused_status=result.refused))
+        state = _sees(replace(state, refused_run=run, refused_since_ms=since, refused_reason=result.reason))
         if run >= policy.threshold:
             state = _not_suspect(replace(state, refused=True))
         return state

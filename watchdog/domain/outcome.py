@@ -24,7 +24,7 @@ class Cause(StrEnum):
     MANUAL = "manual"
 
 
-# alive, but refuses the watchdog: an incident of its own kind, never a repair
+# Something answers but refuses the watchdog: an incident of its own kind, never a repair.
 REFUSALS = frozenset({401, 403, 404, 429})
 
 
@@ -43,8 +43,10 @@ class ProbeResult(msgspec.Struct, frozen=True):
     """One decided ping of one target.
 
     ``at_ms`` (wall) is its end, ``latency_ms`` that of the last attempt, ``duration_ms`` monotonic.
-    ``refused`` is the HTTP status of a bot that is alive but refuses the watchdog. ``since_ms``
-    (wall) is an earlier begin of the trouble, known from the last heartbeat.
+    ``refused`` is the HTTP status of an answer that refuses the watchdog or does not prove that it
+    comes from the bot. ``proved``: the answer came with the proof of ``boot_id``. ``by_bot``: the
+    bot itself answered, well or not. ``since_ms`` (wall) is an earlier begin of the trouble, known
+    from the last heartbeat.
     """
 
     target: str
@@ -57,6 +59,8 @@ class ProbeResult(msgspec.Struct, frozen=True):
     attempts: tuple[Attempt, ...] = ()
     refused: int | None = None
     boot_id: str | None = None
+    proved: bool = False
+    by_bot: bool = False
     detail: str = ""
     duration_ms: int = 0
     since_ms: int | None = None

@@ -49,13 +49,15 @@ class TargetState(msgspec.Struct, frozen=True):
     refused: bool = False
     refused_run: int = 0
     refused_since_ms: int = 0
-    refused_status: int = 0
+    refused_reason: str = ""
     degraded: bool = False
     degraded_pending_steady: int | None = None
     degraded_since_ms: int = 0
     not_ready: int = 0
     wanted: int = 0
     boots: tuple[str, ...] = ()
+    # those of them that proved to be the bot
+    proved_boots: tuple[str, ...] = ()
     planned_until_steady: int | None = None
     planned_boot: str = ""
     incidents: tuple[OpenRef, ...] = ()

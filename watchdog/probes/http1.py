@@ -28,7 +28,7 @@ class CutShort(ConnectionError):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """``body`` has at most :data:`BODY_LIMIT` bytes; it is empty unless the status is 2xx."""
+    """``body`` has at most :data:`BODY_LIMIT` bytes; it is empty unless the status is 2xx or 503."""
 
     status: int
     location: str | None
@@ -90,7 +90,8 @@ class Reader:
             raise BadHttp("the header is too long")
 
     def _answer(self, head: _Head) -> Answer | None:
-        if not 200 <= head.status < 300 or head.status == 204 or head.length == 0:
+        bare = not (200 <= head.status < 300 or head.status == 503)
+        if bare or head.status == 204 or head.length == 0:
             return Answer(head.status, head.location, b"")
         body, whole = self._data, False
         if head.chunked:

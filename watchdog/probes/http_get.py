@@ -29,7 +29,7 @@ class RedirectLoop(Exception):
 
 
 class _Request(msgspec.Struct, frozen=True):
-    """Address and request bytes."""
+    """Address and request bytes, up to the last header line."""
 
     host: str
     port: int
@@ -37,26 +37,27 @@ class _Request(msgspec.Struct, frozen=True):
     raw: bytes
 
 
-async def get(url: str) -> Answer:
+async def get(url: str, *, headers: str = "") -> Answer:
     """The answer of ``url`` after redirects. Has no time limit.
 
+    ``headers`` are more header lines, each with its end of line.
     Raises :class:`BadHttp`, :class:`CutShort`, :class:`RedirectLoop`, ``socket.gaierror``,
     ``ssl.SSLError`` or ``OSError``.
     """
     for _ in range(MAX_REDIRECTS + 1):
-        answer = await _exchange(_request(url))
+        answer = await _exchange(_request(url), headers)
         if answer.status not in _REDIRECTS or not answer.location:
             return answer
         url = _onward(url, answer.location)
     raise RedirectLoop
 
 
-async def _exchange(request: _Request) -> Answer:
+async def _exchange(request: _Request, headers: str) -> Answer:
     loop = asyncio.get_running_loop()
     connection = await _connected(await _addresses(request.host, request.port))
     try:
         transport, exchange = await loop.create_connection(
-            lambda: _Exchange(request.raw, loop.create_future()),
+            lambda: _Exchange(request.raw + headers.encode() + b"\r\n", loop.create_future()),
             sock=connection,
             ssl=_tls() if request.tls else None,
             server_hostname=request.host if request.tls else None,
@@ -168,7 +169,7 @@ def _request(url: str) -> _Request:
         "Cache-Control: no-cache",
         "Connection: close",
     ]
-    return _Request(host, port, parts.scheme == "https", "\r\n".join([*lines, "", ""]).encode())
+    return _Request(host, port, parts.scheme == "https", "\r\n".join([*lines, ""]).encode())
 
 
 @lru_cache(maxsize=1)

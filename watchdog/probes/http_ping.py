@@ -8,15 +8,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-import msgspec
 from msgspec.structs import replace
 
 from shared.clock import Clock, epoch_ms
+from shared.contract.identity import CHALLENGE_HEADER, Identity, new_challenge
 from shared.retry import retrying
-from watchdog.domain.outcome import REFUSALS, Attempt, Cause, Outcome, ProbeResult
+from watchdog.domain.outcome import Attempt, Cause, Outcome, ProbeResult
 from watchdog.probes import http_get, reasons
-from watchdog.probes.http1 import Answer
-from watchdog.probes.reasons import Failure, Proof
+from watchdog.probes.health_answer import Examined, KnownBoots, examine
+from watchdog.probes.reasons import Proof
 from watchdog.probes.self_check import SelfCheck
 
 ATTEMPTS = 3
@@ -26,17 +26,11 @@ class _AttemptFailed(Exception):
     """An attempt that may succeed when repeated."""
 
 
-class _HealthBody(msgspec.Struct, rename="camel"):
-    boot_id: str | None = None
-
-
-_decode_body = msgspec.json.Decoder(_HealthBody).decode
-
-
 class HttpPinger:
     """Pings ``url`` of ``target``.
 
     ``timeout_s`` limits all attempts together; the waits between them follow ``retry_s``.
+    ``identity`` checks the bot's proofs, ``known`` gives the boots that the target has shown.
     """
 
     def __init__(
@@ -48,21 +42,24 @@ class HttpPinger:
         retry_s: float,
         clock: Clock,
         self_check: SelfCheck,
+        identity: Identity | None = None,
+        known: Callable[[], KnownBoots] = KnownBoots,
         on_attempt: Callable[[Attempt], None] = lambda _attempt: None,
     ) -> None:
         self._target, self._url, self._timeout_s, self._retry_s = target, url, timeout_s, retry_s
         self._clock, self._self_check, self._on_attempt = clock, self_check, on_attempt
+        self._identity, self._known = identity, known
 
     async def ping(self, cause: Cause) -> ProbeResult:
         started, started_at_ms = self._clock.monotonic(), epoch_ms(self._clock)
         attempts: list[Attempt] = []
-        answer, failure = await self._attempt(attempts, started)
-        if failure is not None and failure.retry:
-            answer, failure = await self._retry(attempts, started, cause, (answer, failure))
-        refused = answer.status if answer is not None and answer.status in REFUSALS else None
+        examined = await self._attempt(attempts, started)
+        if examined.failure is not None and examined.failure.retry:
+            examined = await self._retry(attempts, started, cause, examined)
+        failure = examined.failure
         if failure is None:
             outcome, reason = Outcome.OK, "ok"
-        elif refused is not None:
+        elif examined.refused is not None:
             outcome, reason = Outcome.UNKNOWN, failure.reason
         else:
             found = await self._self_check.assess(failure, started=started, timeout_s=self._timeout_s)
@@ -78,22 +75,18 @@ class HttpPinger:
             at_ms=epoch_ms(self._clock),
             outcome=outcome,
             reason=reason,
-            latency_ms=attempts[-1].duration_ms if answer is not None else None,
+            latency_ms=attempts[-1].duration_ms if examined.status is not None else None,
             attempts=tuple(attempts),
-            refused=refused,
-            boot_id=_boot_id(answer.body) if answer is not None else None,
+            refused=examined.refused,
+            boot_id=examined.boot_id,
+            proved=examined.proved,
+            by_bot=examined.by_bot,
             detail=failure.detail if failure is not None else "",
             duration_ms=int((self._clock.monotonic() - started) * 1000),
         )
 
-    async def _retry(
-        self,
-        attempts: list[Attempt],
-        started: float,
-        cause: Cause,
-        result: tuple[Answer | None, Failure | None],
-    ) -> tuple[Answer | None, Failure | None]:
-        """The result of the last attempt; ``result`` is that of the first.
+    async def _retry(self, attempts: list[Attempt], started: float, cause: Cause, last: Examined) -> Examined:
+        """The result of the last attempt; ``last`` is that of the first.
 
         Only a failed ping comes here, so that a healthy bot costs no retrier.
         """
@@ -112,25 +105,26 @@ class HttpPinger:
             async for attempt in retrier:
                 with attempt:
                     if attempt.retry_state.attempt_number > 1:
-                        result = await self._attempt(attempts, started)
-                    if result[1] is not None and result[1].retry:
+                        last = await self._attempt(attempts, started)
+                    if last.failure is not None and last.failure.retry:
                         raise _AttemptFailed
         except _AttemptFailed:
             pass
-        return result
+        return last
 
-    async def _attempt(self, attempts: list[Attempt], ping_started: float) -> tuple[Answer | None, Failure | None]:
+    async def _attempt(self, attempts: list[Attempt], ping_started: float) -> Examined:
         begun, begun_ms = self._clock.monotonic(), epoch_ms(self._clock)
-        answer: Answer | None = None
+        challenge = new_challenge()
         try:
             async with asyncio.timeout(max(0.05, self._timeout_s - (begun - ping_started))):
-                answer = await http_get.get(self._url)
-            failure = _failure_of(answer.status)
+                answer = await http_get.get(self._url, headers=f"{CHALLENGE_HEADER}: {challenge}\r\n")
+            examined = examine(answer, challenge, self._identity, self._known())
         except Exception as error:  # any fault of a target is a result
-            failure = reasons.of(error)
+            examined = Examined(reasons.of(error))
+        failure = examined.failure
         if failure is None:
             outcome = Outcome.OK
-        elif answer is not None and answer.status in REFUSALS:
+        elif examined.refused is not None:
             outcome = Outcome.UNKNOWN
         else:
             outcome = Outcome.SELF_FAIL if failure.proof is Proof.SELF else Outcome.TARGET_FAIL
@@ -141,23 +135,7 @@ class HttpPinger:
                 duration_ms=round((self._clock.monotonic() - begun) * 1000, 3),
                 outcome=outcome,
                 reason="ok" if failure is None else failure.reason,
-                status=answer.status if answer is not None else None,
+                status=examined.status,
             )
         )
-        return answer, failure
-
-
-def _failure_of(status: int) -> Failure | None:
-    if 200 <= status < 300:
-        return None
-    if status in REFUSALS:
-        return Failure(f"refused_{status}", Proof.TARGET, False)
-    return Failure(f"http_{status}", Proof.TARGET, status >= 500)
-
-
-def _boot_id(body: bytes) -> str | None:
-    try:
-        boot_id = _decode_body(body).boot_id
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
-    return boot_id[:100] if boot_id else None
+        return examined

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import msgspec
 from aiohttp import web
+from msgspec.structs import replace
 
+from shared.contract.identity import CHALLENGE_HEADER, WATCHDOG, Identity
 from shared.web.body import json_response
 from watchdog.parts import PARTS, Parts
 
@@ -12,7 +14,10 @@ _CYCLES_LATE = 3
 
 
 class Health(msgspec.Struct, frozen=True, rename="camel"):
-    """``uptime`` and ``last_cycle_age`` in ms; the age is None before the first whole cycle."""
+    """``uptime`` and ``last_cycle_age`` in ms; the age is None before the first whole cycle.
+
+    ``proof`` answers the challenge of the request (:mod:`shared.contract.identity`).
+    """
 
     status: str
     uptime: int
@@ -21,10 +26,13 @@ class Health(msgspec.Struct, frozen=True, rename="camel"):
     enabled: bool
     last_cycle_age: int | None
     reasons: list[str] = []
+    proof: str | msgspec.UnsetType = msgspec.UNSET
 
 
 async def handle(request: web.Request) -> web.StreamResponse:
-    health = _health(request.app[PARTS])
+    base = request.app[PARTS].base
+    proof = Identity(base.token).proof(WATCHDOG, base.boot.boot_id, request.headers.get(CHALLENGE_HEADER))
+    health = replace(_health(request.app[PARTS]), proof=proof or msgspec.UNSET)
     return json_response(health, status=503 if health.reasons else 200)
 
 

@@ -10,6 +10,7 @@ from bot_service.api.health import statistics
 from bot_service.domain import version_problems
 from bot_service.sessions.client_version import VersionFacts
 from shared.contract.health import ClientVersion, Healthy, SessionCounts, Unhealthy
+from shared.contract.identity import BOT, CHALLENGE_HEADER
 from shared.web import livez as shared_livez
 from shared.web import metrics
 from shared.web.body import json_response
@@ -34,10 +35,12 @@ def _unhealthy_reasons(request: web.Request) -> list[str]:
 
 async def health(request: web.Request) -> web.Response:
     app = request.app
+    boot, registry = app[keys.RUN].boot, app[keys.SESSIONS].registry
+    challenge = request.headers.get(CHALLENGE_HEADER)
+    proof = app[keys.RUN].identity.proof(BOT, boot.boot_id, challenge) or msgspec.UNSET
     found = _unhealthy_reasons(request)
     if found:
-        return json_response(Unhealthy(reasons=found), status=503)
-    boot, registry = app[keys.RUN].boot, app[keys.SESSIONS].registry
+        return json_response(Unhealthy(reasons=found, boot_id=boot.boot_id, proof=proof), status=503)
     counts = SessionCounts(total=len(registry), ready=registry.ready)
     return json_response(
         Healthy(
@@ -46,6 +49,7 @@ async def health(request: web.Request) -> web.Response:
             boot_id=boot.boot_id,
             sessions=counts,
             client_version=_client_version(app[keys.SESSIONS].client_version.facts()),
+            proof=proof,
         )
     )
 

@@ -13,6 +13,7 @@ from bot_service import keys
 from bot_service.app import announce_stop
 from bot_service.domain.client_version import Source
 from bot_service.sessions.client_version import VersionFacts
+from shared.contract.identity import BOT, CHALLENGE_HEADER, new_challenge
 from tests.support.bot_app import Bot, running
 from tests.support.processes import WATCHDOG_TOKEN
 from tests.support.waiting import eventually
@@ -96,6 +97,16 @@ async def test_health_says_why_the_version_of_the_engine_is_not_known(
         assert list(health["clientVersion"]) == ["outdated", "problem"]
 
 
+async def test_health_answers_a_challenge_with_the_proof_of_this_boot(tmp_path: Path) -> None:
+    async with running(tmp_path) as bot:
+        boot_id, challenge = bot.app[keys.RUN].boot.boot_id, new_challenge()
+        _, health = await bot.call("GET", "/health", key=None, headers={CHALLENGE_HEADER: challenge})
+        assert bot.app[keys.RUN].identity.proves(health["proof"], BOT, boot_id, challenge)
+        for unusable in ("", "zz" * 16, "0" * 4000):
+            _, health = await bot.call("GET", "/health", key=None, headers={CHALLENGE_HEADER: unusable})
+            assert "proof" not in health
+
+
 async def test_a_dead_loop_makes_the_service_unhealthy_by_name(tmp_path: Path) -> None:
     async with running(tmp_path) as bot:
 
@@ -105,7 +116,10 @@ async def test_a_dead_loop_makes_the_service_unhealthy_by_name(tmp_path: Path) -
         bot.app[keys.RUN].loops.start("doomed", crash)
         await asyncio.sleep(0.05)
         status, health = await bot.call("GET", "/health", key=None)
-        assert (status, health) == (503, {"status": "unhealthy", "reasons": ["loop:doomed"]})
+        assert (status, health) == (
+            503,
+            {"status": "unhealthy", "reasons": ["loop:doomed"], "bootId": bot.app[keys.RUN].boot.boot_id},
+        )
         assert (await bot.call("GET", "/readyz", key=None))[0] == 503
 
 

@@ -78,8 +78,9 @@ def test_what_is_no_http_is_told_at_once(raw: bytes) -> None:
 
 
 def test_the_status_line_decides_where_no_body_matters() -> None:
-    assert Reader().feed(b"HTTP/1.1 503 Unavailable\r\nContent-Length: 99\r\n\r\n") == Answer(503, None, b"")
+    assert Reader().feed(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 99\r\n\r\n") == Answer(502, None, b"")
     assert Reader().feed(b"HTTP/1.1 204 No Content\r\n\r\n") == Answer(204, None, b"")
+    assert Reader().feed(b"HTTP/1.1 503 Unavailable\r\nContent-Length: 2\r\n\r\n{}") == Answer(503, None, b"{}")
     assert Reader().feed(b"HTTP/1.1 302 Found\r\nlocation: /a b\r\n\r\n") == Answer(302, "/a b", b"")
 
 
