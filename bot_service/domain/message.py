@@ -7,11 +7,28 @@ from typing import Any, Literal
 import msgspec
 
 MessageType = Literal[
-    "text", "image", "document", "audio", "video", "location", "contact", "reaction", "sticker", "other"
+    "text",
+    "image",
+    "document",
+    "audio",
+    "video",
+    "location",
+    "contact",
+    "reaction",
+    "sticker",
+    "poll",
+    "poll_vote",
+    "choice",
+    "album",
+    "group_invite",
+    "edit",
+    "revoke",
+    "other",
 ]
 
 
 MEDIA_TYPES = frozenset({"image", "document", "audio", "video", "sticker"})
+SENDABLE_TYPES = MEDIA_TYPES | {"text", "location", "contact", "reaction"}
 
 
 # Prefix of the ids of receive probes, and their text. Probes prove the receive path; no subscriber
@@ -30,12 +47,15 @@ class Media(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     size: int | None = None
     seconds: int | None = None
     voice: bool = False
+    video_note: bool = False
 
 
 class OutgoingMessage(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """One message to send. A retry with the same ``id`` is the same message.
 
     ``to`` is a JID (``…@s.whatsapp.net``, ``…@g.us``) or a telephone number in digits.
+    ``reply_to_sender`` wrote the message of ``reply_to`` or ``reaction_to``; None when unknown.
+    ``refers_to_own``: the session's own account wrote it.
     """
 
     id: str
@@ -50,6 +70,8 @@ class OutgoingMessage(msgspec.Struct, frozen=True, rename="camel", omit_defaults
     reaction_to: str | None = None
     reply_to: str | None = None
     reply_to_sender: str | None = None
+    refers_to_own: bool = False
+    mentions: tuple[str, ...] = ()
 
 
 def missing_part(message: OutgoingMessage) -> str | None:
@@ -65,10 +87,84 @@ def missing_part(message: OutgoingMessage) -> str | None:
         return "a contact needs a name and a telephone number"
     if kind == "reaction" and not message.reaction_to:
         return "a reaction needs the message it belongs to"
-    return "messages of this type cannot be sent" if kind == "other" else None
+    return None if kind in SENDABLE_TYPES else "messages of this type cannot be sent"
 
 
-class InboundMessage(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+class Contact(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A card of a person; ``phones`` are digits in international form as far as the card has it."""
+
+    name: str | None = None
+    phones: tuple[str, ...] = ()
+
+
+class Poll(msgspec.Struct, frozen=True, rename="camel"):
+    """``selectable``: how many options one person may choose, 0 for any number."""
+
+    question: str
+    options: tuple[str, ...]
+    selectable: int = 0
+
+
+class PollVote(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A vote replaces the earlier one of its sender; without options it takes it back.
+
+    ``poll`` is the id of the poll's message. ``hashes`` (SHA-256 of the option, hexadecimal) of
+    options without a known text; ``unreadable`` when the vote cannot be decrypted.
+    """
+
+    poll: str
+    options: tuple[str, ...] = ()
+    hashes: tuple[str, ...] = ()
+    unreadable: bool = False
+
+
+class Choice(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A button or a row of a list. ``id`` is the sender's own name for it."""
+
+    text: str | None = None
+    id: str | None = None
+
+
+class Album(msgspec.Struct, frozen=True, rename="camel"):
+    """How many files follow. They name the album in ``albumId``."""
+
+    images: int = 0
+    videos: int = 0
+
+
+class GroupInvite(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """``expires_ms`` since the epoch."""
+
+    group: str
+    code: str
+    name: str | None = None
+    expires_ms: int | None = None
+
+
+class MessageDetails(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+    """What only some messages have.
+
+    ``edits`` and ``revokes`` name the changed message by id; an edit's other fields are the new
+    content. ``choice`` answers the buttons or the list of ``reply_to``; ``choices`` are offered.
+    """
+
+    mentions: tuple[str, ...] = ()
+    forwarded: bool = False
+    view_once: bool = False
+    live: bool = False
+    edits: str | None = None
+    revokes: str | None = None
+    poll: Poll | None = None
+    vote: PollVote | None = None
+    choice: Choice | None = None
+    choices: tuple[Choice, ...] = ()
+    contacts: tuple[Contact, ...] = ()
+    album: Album | None = None
+    album_id: str | None = None
+    invite: GroupInvite | None = None
+
+
+class InboundMessage(MessageDetails, frozen=True, rename="camel", omit_defaults=True):
     """One received message, unique by (session, chat, id).
 
     ``at_ms``: the sender's time since the epoch.

@@ -10,8 +10,10 @@ from typing import Any
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot_service.domain.addresses import can_be_answered
 from bot_service.domain.message import InboundMessage, JournalRecord, Receipt, is_probe
 from bot_service.events.publisher import Draft
+from bot_service.messages import poll_votes
 from bot_service.messages.rendering import inbound_data
 from bot_service.store import messages
 from bot_service.store.messages import NewMessage
@@ -85,7 +87,7 @@ async def _store_messages(
     repeated: list[messages.Key] = []
     rows: list[NewMessage] = []
     now_ms = to_ms(now)
-    for message, key in zip(arrived, keys, strict=True):
+    for message, key in zip(await poll_votes.named(connection, arrived), keys, strict=True):
         if key in known:
             repeated.append(key)
             continue
@@ -102,7 +104,7 @@ async def _store_messages(
 
 def _draft(message: InboundMessage, body: bytes, now: datetime, owner: str | None) -> Draft:
     reply_to = None
-    if not message.from_me and owner is not None:
+    if not message.from_me and owner is not None and can_be_answered(message.chat):
         reply_to = _ENCODER.encode(ReplyTo(message.session, message.chat, message.id, message.sender, owner))
     return Draft("message", message.session, owner, now, inbound_data(message, body), reply_to)
 

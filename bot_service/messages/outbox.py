@@ -29,6 +29,7 @@ from shared.clock import Clock, from_ms, iso, to_ms
 log = logs.get(__name__)
 
 _ENCODER = msgspec.json.Encoder()
+LONGEST_TEXT = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ class Outbox:
         """Queue the reply to a message in the caller's transaction, at most once per message."""
         to = msgspec.json.decode(reply_to, type=ReplyTo)
         message = OutgoingMessage(
-            id=reply_message_id(to.session, to.chat, to.id), to=to.chat, type="text", text=text[:4096]
+            id=reply_message_id(to.session, to.chat, to.id), to=to.chat, type="text", text=text[:LONGEST_TEXT]
         )
         record = self._record_of(to.session)
         if record is None or (to.owner is not None and to.owner != record.owner):

@@ -6,6 +6,7 @@ import msgspec
 
 from bot_service.domain.message import InboundMessage, Media, OutgoingMessage
 from bot_service.store.messages import StoredMessage
+from shared.clock import from_ms, iso
 
 _INBOUND = msgspec.json.Decoder(InboundMessage)
 _OUTGOING = msgspec.json.Decoder(OutgoingMessage)
@@ -19,13 +20,14 @@ def media_url(session: str, message_id: str) -> str:
 
 def inbound_data(message: InboundMessage, encoded: bytes) -> msgspec.Raw:
     """The data of a ``message`` event; reuses ``encoded``, the message as JSON, without a file."""
+    at = iso(from_ms(message.at_ms))
     if message.media is None:
-        return msgspec.Raw(encoded)
+        return msgspec.Raw(encoded[:-1] + b',"at":"' + at.encode() + b'"}')
     data = msgspec.to_builtins(message)
     media = {key: value for key, value in data["media"].items() if key not in ("path", "dataBase64")}
     if message.media.path is not None:
         media["url"] = media_url(message.session, message.id)
-    return msgspec.Raw(_ENCODER.encode({**data, "media": media}))
+    return msgspec.Raw(_ENCODER.encode({**data, "media": media, "at": at}))
 
 
 def message_of(row: StoredMessage) -> InboundMessage | OutgoingMessage:
@@ -37,6 +39,9 @@ def media_of(row: StoredMessage) -> Media | None:
     return message_of(row).media
 
 
-def sender_of(row: StoredMessage) -> str | None:
-    """The sender of a received message; None for a sent one."""
-    return _INBOUND.decode(row.body).sender if row.direction == "in" else None
+def author_of(row: StoredMessage) -> tuple[str | None, bool]:
+    """Who wrote a stored message, and whether that is the session's own account."""
+    if row.direction == "out":
+        return None, True
+    message = _INBOUND.decode(row.body)
+    return message.sender, message.from_me

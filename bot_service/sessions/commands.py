@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from bot_service.access.principals import Principal
+from bot_service.domain.addresses import telephone_number
 from bot_service.domain.inputs import DEFAULT_OWNER, Metadata, Name, Owner, SessionId
 from bot_service.domain.ports import CommandPool
 from bot_service.domain.reasons import Reason
@@ -150,8 +151,8 @@ class SessionCommands:
         return shown if shown is not None and shown.kind == SignalKind.QR.value else None
 
     async def pairing_code(self, session: str, phone: str) -> PairingCode:
-        """A code to type into the phone with this number. Refused: ``not_pairing``."""
-        record = self._known(session)
+        """A code to type into the phone with this number. Refused: ``invalid``, ``not_pairing``."""
+        record, phone = self._known(session), telephone_number(phone, "phone")
         if record.jid is not None or record.state not in LIVE:
             detail = f"the session is {record.state.value}: start one that has no phone yet"
             raise Refused("not_pairing", detail, state=record.state.value)

@@ -136,9 +136,13 @@ async def set_sent_state(
     return [(row[0], row[1]) for row in moved]
 
 
-async def get(connection: AsyncConnection, session: str, message_id: str) -> StoredMessage | None:
-    """The oldest message with this id: two chats may use the same."""
+async def get(
+    connection: AsyncConnection, session: str, message_id: str, *, chat: str | None = None
+) -> StoredMessage | None:
+    """The oldest message with this id, of ``chat`` if given: two chats may use the same."""
     query = _STORED.where(messages.c.session == session, messages.c.message_id == message_id)
+    if chat is not None:
+        query = query.where(messages.c.chat == chat)
     row = (await connection.execute(query.order_by(messages.c.seq).limit(1))).first()
     return StoredMessage(*row) if row else None
 

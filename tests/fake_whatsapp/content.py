@@ -79,7 +79,9 @@ def describe(message: Content) -> dict[str, Any]:
         return describe(message.deviceSentMessage.message)
     if message.HasField("reactionMessage"):
         part = message.reactionMessage
-        return {"kind": "reaction", "text": part.text, "reactionTo": part.key.ID}
+        key = part.key
+        found = {"kind": "reaction", "text": part.text, "reactionTo": key.ID}
+        return found | {"participant": key.participant, "fromMe": key.fromMe}
     if message.HasField("locationMessage"):
         part = message.locationMessage
         return {
@@ -87,6 +89,7 @@ def describe(message: Content) -> dict[str, Any]:
             "latitude": part.degreesLatitude,
             "longitude": part.degreesLongitude,
             "name": part.name,
+            "replyTo": part.contextInfo.stanzaID,
         }
     if message.HasField("contactMessage"):
         part = message.contactMessage
@@ -107,7 +110,9 @@ def describe(message: Content) -> dict[str, Any]:
             }
     if message.HasField("extendedTextMessage"):
         part = message.extendedTextMessage
-        return {"kind": "text", "text": part.text, "replyTo": part.contextInfo.stanzaID}
+        context = part.contextInfo
+        found = {"kind": "text", "text": part.text, "replyTo": context.stanzaID}
+        return found | {"participant": context.participant, "mentions": list(context.mentionedJID)}
     if message.conversation:
         return {"kind": "text", "text": message.conversation, "replyTo": ""}
     return {"kind": "other"}

@@ -158,7 +158,8 @@ class Control:
     # --- phones ---
 
     async def send(self, sender: str, chat: str, kind: str = "text", id: str | None = None, **parts: Any) -> str:
-        """A phone sends: kind text, reply, reaction, location, contact, or a kind of media. Returns the message's id."""
+        """A phone sends: kind text, reply, reaction, location, contact, a kind of media, or raw (a protobuf in
+        base64). Returns the message's id."""
         message = self._content(kind, parts)
         return await self._server.router.phone_sends(sender, chat_of(chat), message, id)
 
@@ -212,12 +213,18 @@ class Control:
         """A file that a phone received, in base64."""
         return base64.b64encode(self._world.media.read(kind, path, bytes.fromhex(key))).decode()
 
+    async def upload(self, kind: str, data: str, mime_type: str) -> str:
+        """Puts a file on the media host; returns the part of a message that names it, a protobuf in base64."""
+        message = content.media(kind, self._world.media.put(kind, base64.b64decode(data), mime_type))
+        return base64.b64encode(getattr(message, f"{kind}Message").SerializeToString()).decode()
+
     def _content(self, kind: str, parts: Body) -> Content:
         if kind in MEDIA_KEYS:
             plain = base64.b64decode(parts.pop("data"))
             file = self._world.media.put(kind, plain, parts.pop("mime_type", "application/octet-stream"))
             return content.media(kind, file, **parts)
         makers: dict[str, Callable[..., Content]] = {
+            "raw": lambda message: content.parse(base64.b64decode(message)),
             "text": content.text,
             "reply": content.reply,
             "reaction": content.reaction,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import BodyPartReader, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from bot_service.domain.file_labels import LONGEST_NAME, UNKNOWN_TYPE
 from bot_service.messages.commands import SendMessage
 from shared.web import body, errors
 
@@ -33,20 +34,31 @@ async def _form(request: web.Request, limit: int) -> tuple[dict[str, object], by
     async for part in await request.multipart():
         if not isinstance(part, BodyPartReader) or part.name is None:
             raise errors.bad_request("a part of the form has no name")
-        if part.name == "file":
+        name = _utf8(part.name, "the name of a part")
+        if name == "file":
+            file_name = _utf8(part.filename or "", "the name of the file")
+            mime_type = _utf8(part.headers.get(hdrs.CONTENT_TYPE, UNKNOWN_TYPE), "the type of the file")
             content = await _file_bytes(part, limit)
             if len(content) > limit:
                 raise errors.too_large(limit)
-            file = {"mimeType": part.headers.get(hdrs.CONTENT_TYPE, "application/octet-stream"), "data": ""}
-            if part.filename:
-                file["fileName"] = part.filename[:200]
+            file = {"mimeType": mime_type, "data": ""}
+            if file_name:
+                file["fileName"] = file_name[:LONGEST_NAME]
         else:
-            raw = await part.read(decode=True)
-            form[part.name] = raw.decode("utf-8", "replace")
+            form[name] = (await part.read(decode=True)).decode("utf-8")
     extra = {name: form.pop(name) for name in ("seconds", "voice") if name in form}
+    if isinstance(mentions := form.get("mentions"), str):
+        form["mentions"] = [one.strip() for one in mentions.split(",") if one.strip()]
     if content is not None:
         form["media"] = file | extra
     return form, content
+
+
+def _utf8(text: str, what: str) -> str:
+    """The parser keeps bytes that are not UTF-8 as lone surrogates, which nothing can store."""
+    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise errors.bad_request(f"{what} is not UTF-8")
+    return text
 
 
 async def _file_bytes(part: BodyPartReader, limit: int) -> bytes:

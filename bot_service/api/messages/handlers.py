@@ -14,6 +14,7 @@ from bot_service.api.messages import form
 from bot_service.api.messages.views import MessagePage, message_view
 from bot_service.api.server.access import principal
 from bot_service.api.server.request import integer, page_limit, session_of
+from bot_service.domain.file_labels import as_attachment, safe_mime_type
 from bot_service.domain.refused import invalid
 from bot_service.messages.commands import MarkRead, MessageSearch, SendMessage, ShowTyping
 from shared.web import body
@@ -64,8 +65,8 @@ async def media(request: web.Request) -> web.StreamResponse:
     """The file as a download: a browser must not show it as a page of this service."""
     found, path = await request.app[keys.MESSAGES].commands.file(session_of(request), request.match_info["messageId"])
     headers = {
-        hdrs.CONTENT_TYPE: found.mime_type,
-        hdrs.CONTENT_DISPOSITION: "attachment",
+        hdrs.CONTENT_TYPE: safe_mime_type(found.mime_type),
+        hdrs.CONTENT_DISPOSITION: as_attachment(found.file_name or ""),
         "Content-Security-Policy": "sandbox; default-src 'none'",
     }
     return _Download(path, request.app[keys.ACCESS].requests, principal(request), headers)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from bot_service.api.server.request import iso_time
-from bot_service.domain.message import InboundMessage, Media, MessageType
+from bot_service.domain.message import InboundMessage, Media, MessageDetails, MessageType, OutgoingMessage
 from bot_service.messages import rendering
 from bot_service.messages.commands import StoredMessage, WaitsFor
 from shared.clock import from_ms, iso
@@ -24,6 +24,7 @@ class FileView(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     size: int | None = None
     seconds: int | None = None
     voice: bool = False
+    video_note: bool = False
 
 
 class WaitsForView(msgspec.Struct, frozen=True):
@@ -34,7 +35,7 @@ class WaitsForView(msgspec.Struct, frozen=True):
     until: str | None = None
 
 
-class MessageView(msgspec.Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
+class MessageView(MessageDetails, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
     """A message, in or out. What it does not have is left out."""
 
     id: str
@@ -97,9 +98,16 @@ def message_view(row: StoredMessage, waits_for: WaitsFor | None = None) -> Messa
         contact_phone=message.contact_phone,
         reply_to=message.reply_to,
         reaction_to=message.reaction_to,
+        **_details(message),
     )
+
+
+def _details(message: InboundMessage | OutgoingMessage) -> dict[str, Any]:
+    if isinstance(message, OutgoingMessage):
+        return {"mentions": message.mentions}
+    return {name: getattr(message, name) for name in MessageDetails.__struct_fields__}
 
 
 def _file_view(row: StoredMessage, media: Media) -> FileView:
     url = rendering.media_url(row.session, row.message_id) if media.path is not None else None
-    return FileView(media.mime_type, url, media.file_name, media.size, media.seconds, media.voice)
+    return FileView(media.mime_type, url, media.file_name, media.size, media.seconds, media.voice, media.video_note)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
-from bot_service.domain.message import Media
+from bot_service.domain.message import Media, PollVote
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.neonize import (
     events,
@@ -56,6 +56,7 @@ class ClientContext:
     sink: EngineSink
     clock: Clock
     fetch: Callable[[SessionClient, Any, Media, str], Media]
+    read_vote: Callable[[SessionClient, Any, PollVote], PollVote]
     ended: Callable[[SessionClient], None]
     linked: Callable[[SessionClient], None]
     login_gate: LoginGate | None
@@ -84,7 +85,13 @@ class SessionClient:
         self.sending = Sending(self.gate, self.sent)
         self.connection = Connection(self._report)
         self._intake = JournalIntake(
-            session, self.gate, self.sent, context.sink, fetch=partial(context.fetch, self), broken=self._journal_broken
+            session,
+            self.gate,
+            self.sent,
+            context.sink,
+            fetch=partial(context.fetch, self),
+            read_vote=partial(context.read_vote, self),
+            broken=self._journal_broken,
         )
         self.paired = self.stopping = self.over = False
         self.showed_code = threading.Event()

@@ -16,7 +16,7 @@ from concurrent.futures import TimeoutError as FetchTimeout
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bot_service.domain.message import Media, OutgoingMessage, Sent
+from bot_service.domain.message import Media, OutgoingMessage, PollVote, Sent
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.neonize import jids, lost_messages, media_files, outgoing
 from bot_service.engines.neonize.client import GATE_POLL_S, ClientContext, SessionClient
@@ -39,7 +39,7 @@ Result = TypeVar("Result")
 
 CALLS_AT_ONCE = 16
 FETCHES_AT_ONCE = 4
-SEND_S, CALL_S, DISCONNECT_S, FORGET_S, FETCH_S = 45.0, 20.0, 3.0, 2.0, 20.0
+SEND_S, CALL_S, DISCONNECT_S, FORGET_S, FETCH_S, VOTE_S = 45.0, 20.0, 3.0, 2.0, 20.0, 5.0
 DRAIN_S, QUIET_S = 2.0, 0.15
 LINGER_S, RESTART_S = 1.0, 4.0
 FIRST_CODE_S = 20.0
@@ -65,6 +65,7 @@ class NeonizeEngine:
             sink,
             self._clock,
             fetch=self._fetch,
+            read_vote=self._read_vote,
             ended=lambda client: self._spawn_on_loop(self._ended, client, "engine.ended"),
             linked=lambda client: self._spawn_on_loop(self._restart_if_idle, client, "engine.linked"),
             login_gate=self._login_gate,
@@ -293,6 +294,16 @@ class NeonizeEngine:
         except (LibraryError, EngineError, OSError, FetchTimeout, RuntimeError) as error:
             log.warning("A file could not be fetched", event_name="engine.media", reason=type(error).__name__)
             return media
+
+    def _read_vote(self, client: SessionClient, event: Any, vote: PollVote) -> PollVote:
+        """Runs on the session's event pump: bounded, because the whole session waits."""
+        try:
+            chosen = self._fetches.submit(client.call, self._library.poll_vote, event).result(VOTE_S)
+        except (LibraryError, EngineError, FetchTimeout, RuntimeError) as error:
+            # A poll that was made before this device was linked has a key that it never got.
+            log.info("A vote cannot be read", event_name="engine.vote", reason=type(error).__name__)
+            return vote
+        return PollVote(vote.poll, hashes=tuple(option.hex() for option in chosen))
 
     # --- calls ---
 

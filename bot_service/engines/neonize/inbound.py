@@ -1,80 +1,86 @@
 """Translates WhatsApp's messages and receipts.
 
-Pure, except that `fetch` gets the file of a media message.
+Pure, except that `fetch` gets the file of a media message and `read_vote` decrypts a vote.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
-from bot_service.domain.message import PROBE_ID, InboundMessage, Media, MessageType, Receipt
-from bot_service.engines.neonize import jids
+from bot_service.domain.message import PROBE_ID, InboundMessage, Media, PollVote, Receipt
+from bot_service.engines.neonize import content, jids
+from bot_service.engines.neonize.content import OwnId
+from shared import logs
 
-MEDIA_FIELDS: tuple[tuple[str, MessageType], ...] = (
-    ("imageMessage", "image"),
-    ("videoMessage", "video"),
-    ("audioMessage", "audio"),
-    ("documentMessage", "document"),
-    ("stickerMessage", "sticker"),
-)
-WRAPPERS = (
-    "ephemeralMessage",
-    "viewOnceMessage",
-    "viewOnceMessageV2",
-    "viewOnceMessageV2Extension",
-    "documentWithCaptionMessage",
-    "deviceSentMessage",
-    "editedMessage",
-)
-# Parts without content for a person.
-SILENT_FIELDS = frozenset({"senderKeyDistributionMessage", "messageContextInfo", "protocolMessage"})
+log = logs.get(__name__)
+
 RECEIPT_TYPES = {1: "delivered", 4: "read", 6: "played", 9: "delivered"}
 
-_CARD_PHONE = re.compile(r"waid=(\d+)|TEL[^:]{0,100}:\+?([\d ()-]+)")
-
 Fetch = Callable[[Any, "Media", str], Media]
-OwnId = Callable[[str], str]
+# Reads the encrypted vote of an event; gets and returns the vote as far as it is known.
+ReadVote = Callable[[Any, PollVote], PollVote]
 
 
-def unwrap(message: Any) -> Any:
-    """The message inside envelopes such as "disappearing" or "view once"."""
-    for _ in range(5):
-        for name in WRAPPERS:
-            if message.HasField(name):
-                message = getattr(message, name).message
-                break
-        else:
-            return message
-    return message
+def message(session: str, event: Any, *, own_id: OwnId, fetch: Fetch, read_vote: ReadVote) -> InboundMessage | None:
+    """An inbound message; None without content for a person.
 
-
-def has_content(message: Any) -> bool:
-    """Whether it has content for a person."""
-    return any(field.name not in SILENT_FIELDS for field, _ in unwrap(message).ListFields())
-
-
-def message(session: str, event: Any, *, own_id: OwnId, fetch: Fetch) -> InboundMessage | None:
-    """An inbound message; None without content for a person."""
-    body = unwrap(event.Message)
-    if not has_content(event.Message):
+    Content that cannot be translated becomes type ``other``: the message itself must not be lost.
+    """
+    body, envelopes = content.unwrap(event.Message)
+    if not content.has_content(body):
         return None
     info, source = event.Info, event.Info.MessageSource
     other = source.RecipientAlt if source.IsFromMe else source.SenderAlt
     chat = jids.to_text(source.Chat) if source.IsGroup else jids.known_by_number(source.Chat, other)
-    parts = _parts(body, own_id, fetch, info.ID)
     return InboundMessage(
         session=session,
         chat=chat,
-        id=_probe_id(body) or info.ID,
+        id=_probe_id(body) or _own_id_of(info, body),
         sender=jids.known_by_number(source.Sender, source.SenderAlt),
         at_ms=_milliseconds(info.Timestamp),
         push_name=info.Pushname or None,
         from_me=source.IsFromMe,
         is_group=source.IsGroup,
-        **parts,
+        **_parts(event, body, envelopes, own_id, fetch, read_vote),
     )
+
+
+def _own_id_of(info: Any, body: Any) -> str:
+    """Some clients give an edit the id of the message it changes; it is a message of its own."""
+    changed = content.changed_id(body)
+    return f"{info.ID}.{_milliseconds(info.Timestamp)}" if changed == info.ID else str(info.ID)
+
+
+def _parts(
+    event: Any, body: Any, envelopes: frozenset[str], own_id: OwnId, fetch: Fetch, read_vote: ReadVote
+) -> dict[str, Any]:
+    try:
+        found = content.parts(body, own_id)
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        log.exception("The content of a message cannot be translated", event_name="engine.content")
+        return {"type": "other"}
+    if found["type"] == "poll_vote":
+        found["vote"] = read_vote(event, found["vote"])
+    if found["type"] == "edit":
+        found.pop("media", None)
+    elif found.get("media") is not None:
+        found["media"] = fetch(_downloadable(body), found["media"], event.Info.ID)
+    in_album = content.album_id(body) or content.album_id(event.Message)
+    if in_album is not None:
+        found["album_id"] = in_album
+    if envelopes & content.VIEW_ONCE or event.IsViewOnce or event.IsViewOnceV2 or event.IsViewOnceV2Extension:
+        found["view_once"] = True
+    return found
+
+
+def _downloadable(body: Any) -> Any:
+    """The library does not know round videos as files; they are stored like other videos."""
+    if not body.HasField("ptvMessage"):
+        return body
+    video = type(body)()
+    video.videoMessage.CopyFrom(body.ptvMessage)
+    return video
 
 
 def _probe_id(body: Any) -> str | None:
@@ -83,63 +89,6 @@ def _probe_id(body: Any) -> str | None:
         return None
     source = str(body.extendedTextMessage.contextInfo.conversionSource)
     return source if source.startswith(PROBE_ID) else None
-
-
-def _parts(body: Any, own_id: OwnId, fetch: Fetch, message_id: str) -> dict[str, Any]:
-    if body.HasField("reactionMessage"):
-        part = body.reactionMessage
-        return {"type": "reaction", "text": part.text or None, "reaction_to": own_id(part.key.ID)}
-    for name, kind in MEDIA_FIELDS:
-        if body.HasField(name):
-            return _media(getattr(body, name), kind, body, own_id, fetch, message_id)
-    if body.HasField("locationMessage"):
-        part = body.locationMessage
-        return {
-            "type": "location",
-            "latitude": part.degreesLatitude,
-            "longitude": part.degreesLongitude,
-            "name": part.name or None,
-            "reply_to": _reply(part, own_id),
-        }
-    if body.HasField("contactMessage"):
-        part = body.contactMessage
-        return {
-            "type": "contact",
-            "name": part.displayName or None,
-            "contact_phone": _phone_of(part.vcard),
-            "reply_to": _reply(part, own_id),
-        }
-    if body.HasField("extendedTextMessage"):
-        part = body.extendedTextMessage
-        return {"type": "text", "text": part.text, "reply_to": _reply(part, own_id)}
-    if body.conversation:
-        return {"type": "text", "text": body.conversation}
-    return {"type": "other"}
-
-
-def _media(part: Any, kind: MessageType, body: Any, own_id: OwnId, fetch: Fetch, message_id: str) -> dict[str, Any]:
-    plain = Media(
-        mime_type=part.mimetype or "application/octet-stream",
-        file_name=getattr(part, "fileName", "") or None,
-        size=part.fileLength or None,
-        seconds=getattr(part, "seconds", 0) or None,
-        voice=bool(getattr(part, "PTT", False)),
-    )
-    return {
-        "type": kind,
-        "text": getattr(part, "caption", "") or None,
-        "media": fetch(body, plain, message_id),
-        "reply_to": _reply(part, own_id),
-    }
-
-
-def _reply(part: Any, own_id: OwnId) -> str | None:
-    return own_id(part.contextInfo.stanzaID) if part.contextInfo.stanzaID else None
-
-
-def _phone_of(card: str) -> str | None:
-    found = _CARD_PHONE.search(card)
-    return "".join(letter for letter in (found[1] or found[2]) if letter.isdigit()) if found else None
 
 
 def receipt(session: str, event: Any, *, own_id: OwnId, chat_of: Callable[[str], str | None]) -> Receipt | None:

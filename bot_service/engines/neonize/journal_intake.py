@@ -26,10 +26,11 @@ class JournalIntake:
         sink: EngineSink,
         *,
         fetch: inbound.Fetch,
+        read_vote: inbound.ReadVote,
         broken: Callable[[], None],
     ) -> None:
         self._session, self._gate, self._sent, self._sink = session, gate, sent, sink
-        self._fetch, self._broken = fetch, broken
+        self._fetch, self._read_vote, self._broken = fetch, read_vote, broken
         self._is_broken = False
 
     def message(self, event: Any) -> None:
@@ -37,7 +38,9 @@ class JournalIntake:
         message_id = event.Info.ID
         self._gate.reading(message_id)
         try:
-            found = inbound.message(self._session, event, own_id=self._sent.own_id, fetch=self._fetch)
+            found = inbound.message(
+                self._session, event, own_id=self._sent.own_id, fetch=self._fetch, read_vote=self._read_vote
+            )
             if found is not None:
                 self._sink.inbound(found)
         except EngineError as error:

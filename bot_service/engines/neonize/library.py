@@ -61,6 +61,8 @@ class Library:
 
     def __init__(self) -> None:
         self._go = binder.gocode
+        # The binding forgot this one: without it the answer is a pointer that is never freed.
+        self._go.DecryptPollVote.errcheck = self._go.SendMessage.errcheck
         self._relays: list[_Relay] = []
         self._current: dict[bytes, _Relay] = {}
         self._properties: bytes = registration.DeviceProps(
@@ -133,6 +135,12 @@ class Library:
     def download(self, client: bytes, message: Any) -> bytes:
         body = message.SerializeToString()
         return bytes(_read(pb.DownloadReturnFunction, self._go.DownloadAny(client, body, len(body))).Binary)
+
+    def poll_vote(self, client: bytes, event: Any) -> list[bytes]:
+        """The SHA-256 of each option that the vote in a message event chooses."""
+        body = event.SerializeToString()
+        answer = _read(pb.ReturnFunctionWithError, self._go.DecryptPollVote(client, body, len(body)))
+        return list(answer.PollVoteMessage.selectedOptions)
 
     def mark_read(self, client: bytes, ids: list[str], at_s: int, chat: Any, sender: Any) -> None:
         where, who = chat.SerializeToString(), sender.SerializeToString()

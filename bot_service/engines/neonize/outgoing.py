@@ -28,9 +28,9 @@ def build(message: OutgoingMessage, chat: str, upload: Upload, whatsapp_id: Call
     if message.type == "location":
         part = e2e.LocationMessage(degreesLatitude=message.latitude, degreesLongitude=message.longitude)
         part.name = message.name or ""
-        return e2e.Message(locationMessage=part)
+        return _with_context(e2e.Message(locationMessage=part), "locationMessage", message, whatsapp_id)
     if message.type == "contact":
-        return _contact(message)
+        return _with_context(_contact(message), "contactMessage", message, whatsapp_id)
     return _reaction(message, chat, whatsapp_id, now_ms)
 
 
@@ -39,18 +39,29 @@ def _text(message: OutgoingMessage, whatsapp_id: Callable[[str], str]) -> Any:
         # The library chooses the id on the wire, so a probe's id is in a field that no phone shows.
         context = e2e.ContextInfo(conversionSource=message.id)
         return e2e.Message(extendedTextMessage=e2e.ExtendedTextMessage(text=message.text, contextInfo=context))
-    if message.reply_to is None:
-        return e2e.Message(conversation=message.text)
     context = _context(message, whatsapp_id)
+    if context is None:
+        return e2e.Message(conversation=message.text)
     return e2e.Message(extendedTextMessage=e2e.ExtendedTextMessage(text=message.text, contextInfo=context))
 
 
-def _context(message: OutgoingMessage, whatsapp_id: Callable[[str], str]) -> Any:
-    return e2e.ContextInfo(
-        stanzaID=whatsapp_id(message.reply_to or ""),
-        participant=message.reply_to_sender or message.to,
-        quotedMessage=e2e.Message(conversation=""),
-    )
+def _with_context(built: Any, field: str, message: OutgoingMessage, whatsapp_id: Callable[[str], str]) -> Any:
+    if (context := _context(message, whatsapp_id)) is not None:
+        getattr(built, field).contextInfo.CopyFrom(context)
+    return built
+
+
+def _context(message: OutgoingMessage, whatsapp_id: Callable[[str], str]) -> Any | None:
+    """The quoted message and the mentioned people; None without both."""
+    if message.reply_to is None and not message.mentions:
+        return None
+    context = e2e.ContextInfo(mentionedJID=message.mentions)
+    if message.reply_to is not None:
+        context.stanzaID = whatsapp_id(message.reply_to)
+        context.quotedMessage.conversation = ""
+        if message.reply_to_sender:
+            context.participant = message.reply_to_sender
+    return context
 
 
 def _media(message: OutgoingMessage, upload: Upload, whatsapp_id: Callable[[str], str]) -> Any:
@@ -70,9 +81,7 @@ def _media(message: OutgoingMessage, upload: Upload, whatsapp_id: Callable[[str]
     part.fileLength = len(data)
     part.mimetype = media.mime_type
     _decorate(part, message, media)
-    if message.reply_to is not None:
-        part.contextInfo.CopyFrom(_context(message, whatsapp_id))
-    return built
+    return _with_context(built, f"{message.type}Message", message, whatsapp_id)
 
 
 def _decorate(part: Any, message: OutgoingMessage, media: Media) -> None:
@@ -88,7 +97,7 @@ def _decorate(part: Any, message: OutgoingMessage, media: Media) -> None:
 
 def _contact(message: OutgoingMessage) -> Any:
     digits = "".join(letter for letter in message.contact_phone or "" if letter.isdigit())
-    name = (message.name or "").replace("\n", " ").replace(";", ",")
+    name = " ".join((message.name or "").split()).replace("\\", "\\\\").replace(";", "\\;").replace(",", "\\,")
     card = f"BEGIN:VCARD\nVERSION:3.0\nFN:{name}\nTEL;type=CELL;waid={digits}:+{digits}\nEND:VCARD"
     return e2e.Message(contactMessage=e2e.ContactMessage(displayName=message.name, vcard=card))
 
@@ -98,8 +107,9 @@ def _reaction(message: OutgoingMessage, chat: str, whatsapp_id: Callable[[str], 
     built = e2e.Message()
     key = built.reactionMessage.key
     key.remoteJID, key.ID = chat, target
-    key.fromMe = target != message.reaction_to
-    if message.reply_to_sender:
+    key.fromMe = message.refers_to_own or target != message.reaction_to
+    # Only in a group does the key name a person: elsewhere the chat is one.
+    if message.reply_to_sender and chat.endswith("@g.us"):
         key.participant = message.reply_to_sender
     built.reactionMessage.text = message.text or ""
     built.reactionMessage.senderTimestampMS = now_ms

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from bot_service.engines.port import EngineError
 
 LONGEST_TEXT = 65_536
+Found = TypeVar("Found", bound=msgspec.Struct)
 
 
 class Arguments:
@@ -65,6 +68,13 @@ class Arguments:
         if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
             raise self._wrong(name, "a list of texts")
         return value
+
+    def struct(self, name: str, kind: type[Found]) -> Found:
+        """An object with the fields of ``kind``; its defaults when it is not given."""
+        try:
+            return msgspec.convert(self._left.pop(name, {}), kind)
+        except msgspec.ValidationError as error:
+            raise self._wrong(name, f"an object with the parts of a message: {error}") from None
 
     def end(self) -> None:
         """All were read; the caller gave an unknown one otherwise."""

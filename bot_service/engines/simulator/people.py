@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
-from bot_service.domain.message import InboundMessage, Media, MessageType
+from bot_service.domain.message import InboundMessage, Media, MessageDetails, MessageType
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.port import EngineError
 from bot_service.engines.registry import safe_name
@@ -31,7 +31,8 @@ _FILES: dict[str, tuple[str, str, bytes]] = {
     "audio": ("audio/ogg", "ogg", b"OggS\x00\x02" + bytes(21)),
     "video": ("video/mp4", "mp4", b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isomiso2"),
 }
-_TYPES = ("text", "image", "document", "audio", "video", "location", "contact", "reaction", "sticker", "other")
+
+_TYPES_WITH_TEXT = ("text", "image", "document", "audio", "video", "reaction", "edit")
 
 
 def scan(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
@@ -66,7 +67,7 @@ def message(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
     """
     count = args.whole("count", 1, 1, MAX_COUNT)
     rate = args.number("rate", 0.01, 100_000)
-    kind = args.choice("type", "text", *_TYPES)
+    kind = args.choice("type", "text", *get_args(MessageType))
     make = _Maker(session, args, kind)
     args.end()
     now_ms = session.world.now_ms()
@@ -88,10 +89,11 @@ class _Maker:
         self._chat = self._sender if group is None else (group if "@" in group else f"{group}@g.us")
         self._id = args.text("id")
         self._kind = kind
-        self._text = args.text("text", None if kind in ("location", "contact", "sticker", "other") else "Hello")
+        self._text = args.text("text", "Hello" if kind in _TYPES_WITH_TEXT else None)
         self._name = args.text("name", "A place" if kind == "location" else None)
         self._push_name = args.text("pushName", "Simulated person")
         self._from_me = args.flag("fromMe", False)
+        self._details = args.struct("details", MessageDetails)
         self._reply_to, self._reaction_to = args.text("replyTo"), args.text("reactionTo")
         if kind == "reaction" and self._reaction_to is None:
             raise EngineError("invalid", "message: a reaction needs reactionTo, the id of a message")
@@ -122,6 +124,7 @@ class _Maker:
             longitude=place[1],
             name=self._name,
             contact_phone="4915100000002" if self._kind == "contact" else None,
+            **{name: getattr(self._details, name) for name in MessageDetails.__struct_fields__},
         )
 
 

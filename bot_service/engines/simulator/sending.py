@@ -80,7 +80,18 @@ def mark(session: SimulatedSession, chat: str, message_ids: list[str], kind: str
 def _inbound_from(sender: SimulatedSession, message: OutgoingMessage, receiver: str, at_ms: int) -> InboundMessage:
     """``message`` as the session ``receiver`` gets it."""
     chat = jid_of(digits_of(sender.phone.jid or ""))
-    same = ("type", "text", "media", "latitude", "longitude", "name", "contact_phone", "reaction_to", "reply_to")
+    same = (
+        "type",
+        "text",
+        "media",
+        "latitude",
+        "longitude",
+        "name",
+        "contact_phone",
+        "reaction_to",
+        "reply_to",
+        "mentions",
+    )
     plain: dict[str, Any] = {name: getattr(message, name) for name in same}
     return InboundMessage(
         session=receiver,

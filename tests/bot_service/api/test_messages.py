@@ -165,7 +165,7 @@ async def test_files_come_as_base64_or_as_a_form_and_can_be_fetched(bot: Bot) ->
         headers = {"Authorization": f"Bearer {API_KEY}"}
         async with bot.client.get(view["media"]["url"], headers=headers) as response:
             assert (response.status, await response.read()) == (200, content)
-            assert response.headers["Content-Disposition"] == "attachment"
+            assert response.headers["Content-Disposition"] == f'attachment; filename="{view["media"]["fileName"]}"'
     assert all(Path(message.media.path).read_bytes() == content for message in sent_by(bot))
 
 
