@@ -73,6 +73,7 @@ def build_app(
     # Started from the first to the last, taken down from the last to the first.
     app.cleanup_ctx.extend([_loop_guard, _lease(lease), _database, _parts(pool, lease), _engines, _restore, _loops])
     app[DASHBOARD] = new_dashboard(tokens.administrator, clock, settings.data_dir)
+    app.on_response_prepare.append(middleware.add_headers)
     app.on_shutdown.append(end_streams)
     app.on_shutdown.append(end_events)
     routes.mount(app)

@@ -71,6 +71,7 @@ def build_app(
         middlewares=[middleware.problems(clock, metrics.http_measure(base.registry, PREFIX))],
         client_max_size=1024 * 1024,
     )
+    app.on_response_prepare.append(middleware.add_headers)
     app.cleanup_ctx.extend([_guarded(base.guard, sockets), _running(base)])
     app.router.add_get("/health", own_health.handle)
     app.router.add_get("/livez", livez.handler(base.guard))

@@ -15,10 +15,10 @@ from bot_service.dashboard.login import COOKIE, Login, inside, same_token
 from bot_service.domain.refused import Refused
 from bot_service.engines.port import EngineError
 from shared.web import errors
+from shared.web.body import expect_body, read_form
 from shared.web.browser import is_same_origin
 from shared.web.middleware import Handler
 
-FORM_BYTES = 256 * 1024
 Form = MultiDictProxy[str]
 Page = Callable[[web.Request, Login], Awaitable[web.StreamResponse]]
 # Returns the address of the page that follows.
@@ -52,6 +52,7 @@ def form(scope: Scope, handler: Submit) -> Handler:
         login = await request.app[DASHBOARD].logins.read(request)
         if login is None:
             return _to_login(request)
+        expect_body(request)
         fields = await read_form(request)
         if not is_same_origin(request) or not same_token(str(fields.get("token", "")), login):
             return _problem_page(request, "forbidden")
@@ -63,16 +64,6 @@ def form(scope: Scope, handler: Submit) -> Handler:
         return web.Response(status=303, headers={"Location": target})
 
     return guarded
-
-
-async def read_form(request: web.Request) -> Form:
-    """The fields of a form; no files. Raises :class:`errors.Problem` 413 and 415."""
-    if request.content_type != "application/x-www-form-urlencoded":
-        raise errors.Problem(415, "unsupported_media_type", "the body must be a form")
-    if (request.content_length or 0) > FORM_BYTES:
-        raise errors.too_large(FORM_BYTES)
-    fields = await request.post()
-    return MultiDictProxy(fields)  # type: ignore[arg-type]
 
 
 def back(request: web.Request, fields: Form) -> str:

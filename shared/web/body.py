@@ -6,27 +6,82 @@ The Content-Type is ignored: ``curl -d`` and ``fetch`` send other types by defau
 from __future__ import annotations
 
 import re
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
+from urllib.parse import parse_qsl
 
 import msgspec
 from aiohttp import web
+from multidict import MultiDict, MultiDictProxy
 
 from shared.web import errors
 
 T = TypeVar("T")
+
+
+@runtime_checkable
+class IdentifiesCaller(Protocol):
+    """A connection that is kept once its caller is identified."""
+
+    def caller_is_known(self) -> None: ...
+
+
+_MOST_FIELDS = 500
 
 _AT_PATH = re.compile(r"^(?P<message>.*) - at `\$(?P<path>[^`]*)`$", re.S)
 _MISSING = re.compile(r"missing required field `(?P<name>[^`]+)`")
 _UNKNOWN = re.compile(r"contains unknown field `(?P<name>[^`]+)`")
 
 
-async def read(request: web.Request, kind: type[T], *, optional: bool = False) -> T:
-    """The body as ``kind``; with ``optional`` an empty one is ``{}``. Raises :class:`Problem`."""
-    try:
-        raw = await request.read()
-    except web.HTTPRequestEntityTooLarge:
-        raise errors.too_large(request.client_max_size) from None
+# JSON without a file, and the fields of a form.
+BODY_BYTES = 1024 * 1024
+FORM_BYTES = 256 * 1024
+# A login is read before anybody has proved anything.
+LOGIN_BYTES = 4 * 1024
+
+
+async def read(request: web.Request, kind: type[T], *, optional: bool = False, limit: int | None = None) -> T:
+    """The body of an identified caller as ``kind``; with ``optional`` an empty one is ``{}``.
+
+    Raises :class:`errors.Problem`, 413 as soon as more than ``limit`` bytes have arrived, by
+    default :data:`BODY_BYTES`.
+    """
+    expect_body(request)
+    raw = await _bytes(request, limit or min(BODY_BYTES, request.client_max_size))
     return decode(raw or (b"{}" if optional else b""), kind)
+
+
+def expect_body(request: web.Request) -> None:
+    """The caller is identified: a body that takes its time is not given up for a newer connection."""
+    if isinstance(request.protocol, IdentifiesCaller):
+        request.protocol.caller_is_known()
+
+
+async def read_form(request: web.Request, *, limit: int = FORM_BYTES) -> MultiDictProxy[str]:
+    """The fields of a form; no files. Raises :class:`errors.Problem` 400, 413 and 415."""
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise errors.Problem(415, "unsupported_media_type", "the body must be a form")
+    raw = await _bytes(request, limit)
+    try:
+        pairs = parse_qsl(raw.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict")
+    except ValueError:
+        raise errors.bad_request("the body is no form in UTF-8, or has too many fields") from None
+    return MultiDictProxy(MultiDict(pairs))
+
+
+async def _bytes(request: web.Request, limit: int) -> bytes:
+    """The body, at most ``limit`` bytes of it in memory. Raises :class:`errors.Problem` 400, 408, 413."""
+    if (request.content_length or 0) > limit:
+        raise errors.too_large(limit)
+    pieces, size = [], 0
+    try:
+        while piece := await request.content.readany():
+            pieces.append(piece)
+            size += len(piece)
+            if size > limit:
+                raise errors.too_large(limit)
+    except web.RequestPayloadError:
+        raise errors.bad_request("the body is not what its headers say") from None
+    return b"".join(pieces)
 
 
 def decode(raw: bytes, kind: type[T]) -> T:

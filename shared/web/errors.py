@@ -10,6 +10,16 @@ from aiohttp import web
 
 PROBLEM_TYPE = "application/problem+json"
 
+# On every answer of both programs. Pages bring a policy of their own.
+ANSWER_HEADERS = {
+    "Server": "veilleur",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+}
+
 
 class Problem(Exception):
     """A refused request. ``code`` is stable, ``detail`` for people, ``fields`` are wrong."""
@@ -29,6 +39,9 @@ class Problem(Exception):
         self.fields, self.headers, self.extra = fields or {}, headers or {}, extra
 
     def response(self) -> web.Response:
+        return web.Response(body=self._document(), status=self.status, content_type=PROBLEM_TYPE, headers=self.headers)
+
+    def _document(self) -> bytes:
         body: dict[str, Any] = {
             "type": f"urn:veilleur:problem:{self.code}",
             "title": HTTPStatus(self.status).phrase,
@@ -38,10 +51,19 @@ class Problem(Exception):
         }
         if self.fields:
             body["errors"] = [{"field": name, "message": message} for name, message in self.fields.items()]
-        body |= self.extra
-        return web.Response(
-            body=msgspec.json.encode(body), status=self.status, content_type=PROBLEM_TYPE, headers=self.headers
-        )
+        return msgspec.json.encode(body | self.extra)
+
+    def raw(self) -> bytes:
+        """The whole answer for a connection that has no request; it must be closed after it."""
+        body = self._document()
+        lines = [
+            f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}",
+            f"Content-Type: {PROBLEM_TYPE}",
+            f"Content-Length: {len(body)}",
+            "Connection: close",
+            *(f"{name}: {value}" for name, value in {**ANSWER_HEADERS, **self.headers}.items()),
+        ]
+        return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def bad_request(detail: str, **extra: Any) -> Problem:
@@ -66,6 +88,19 @@ def conflict(code: str, detail: str, **extra: Any) -> Problem:
 
 def too_large(limit_bytes: int) -> Problem:
     return Problem(413, "too_large", f"the body may hold at most {limit_bytes} bytes")
+
+
+def too_slow() -> Problem:
+    return Problem(408, "too_slow", "the body arrives too slowly")
+
+
+def head_too_large(limit_bytes: int) -> Problem:
+    return bad_request(f"the head of a request may hold at most {limit_bytes} bytes")
+
+
+def too_busy() -> Problem:
+    detail = "too many requests are served at the moment"
+    return Problem(503, "too_busy", detail, headers={"Retry-After": "5"})
 
 
 def unsupported_encoding() -> Problem:

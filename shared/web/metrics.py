@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from aiohttp import web
@@ -12,6 +13,8 @@ from shared.settings import Secret
 from shared.web import auth
 from shared.web.middleware import Handler, Measure
 
+_VERSIONS = re.compile(r"version\s*=([^;,]*)", re.IGNORECASE)
+_VERSION = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){2}")
 LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -30,10 +33,15 @@ def handler(registry: CollectorRegistry, token: Secret | None, refresh: Callable
             auth.require(request, token)
         if refresh is not None:
             refresh()
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        encode, content_type = choose_encoder(_readable(request.headers.get("Accept", "")))
         return web.Response(body=encode(registry), headers={"Content-Type": content_type})
 
     return metrics
+
+
+def _readable(accept: str) -> str:
+    """``accept``, or nothing when it names a version that the library cannot compare."""
+    return accept if all(_VERSION.fullmatch(found) for found in _VERSIONS.findall(accept)) else ""
 
 
 def http_measure(registry: CollectorRegistry, prefix: str) -> Measure:

@@ -20,13 +20,6 @@ Measure = Callable[[str, str, int, float], None]
 
 log = logs.get(__name__)
 
-_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
-
 
 def problems(clock: Clock, measure: Measure | None = None) -> Middleware:
     """The outermost middleware. ``measure(route pattern, method, status, seconds)``."""
@@ -51,14 +44,20 @@ def problems(clock: Clock, measure: Measure | None = None) -> Middleware:
             log.exception("Request failed", event_name="http.crash", route=route_of(request), reference=reference)
             detail = f"an internal error; the log has it under reference {reference}"
             response = errors.Problem(500, "internal", detail, reference=reference).response()
-        if not response.prepared:
-            for name, value in _HEADERS.items():
-                response.headers.setdefault(name, value)
         if measure is not None:
             measure(route_of(request), request.method, response.status, clock.monotonic() - started)
         return response
 
     return middleware
+
+
+async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    """For ``on_response_prepare``, so that streams have the headers too."""
+    for name, value in errors.ANSWER_HEADERS.items():
+        if name == hdrs.SERVER:
+            response.headers[name] = value  # aiohttp has set its own, with versions
+        else:
+            response.headers.setdefault(name, value)
 
 
 def _refuse_encoded(request: web.Request) -> None:

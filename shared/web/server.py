@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from shared import logs
+from shared.web.acceptor import Acceptor
 from shared.web.request_handler import BACKLOG, listen
 
 log = logs.get(__name__)
@@ -88,16 +89,16 @@ async def serve(
         loop.add_signal_handler(name, stop.set)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_timeout_s, handler_cancellation=True)
     await runner.setup()
-    servers: list[asyncio.Server] = []
+    acceptors: list[Acceptor] = []
     try:
-        servers = await listen(runner, sockets)
+        acceptors = await listen(runner, sockets)
         log.info(f"Server running on port {sockets[0].getsockname()[1]}", event_name="server.started")
         await stop.wait()
         log.info("Stopping", event_name="server.stopping")
         if before_stop is not None:
             await before_stop()
     finally:
-        for server in servers:
-            server.close()
+        for acceptor in acceptors:
+            acceptor.close()
         await runner.cleanup()
         log.info("Stopped", event_name="server.stopped")

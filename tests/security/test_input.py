@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import socket
@@ -13,7 +14,7 @@ import pytest
 from yarl import URL
 
 from tests.security.conftest import Running
-from tests.support.processes import API_KEY, Client
+from tests.support.processes import API_KEY, WATCHDOG_TOKEN, Client
 
 pytestmark = pytest.mark.system
 KEY = {"Authorization": f"Bearer {API_KEY}"}
@@ -151,9 +152,32 @@ async def test_an_error_of_ours_tells_nothing_of_the_inside(running: Running) ->
 
 
 async def test_every_answer_carries_the_headers_that_confine_a_browser(running: Running) -> None:
+    bot, watchdog = running.bot.url, running.watchdog.url
+    key, token = {"Authorization": f"Bearer {API_KEY}"}, {"Authorization": f"Bearer {WATCHDOG_TOKEN}"}
     async with aiohttp.ClientSession() as http:
-        for program, path in ((running.bot, "/health"), (running.bot, "/api/sessions"), (running.watchdog, "/health")):
-            async with http.get(program.url + path) as response:
-                assert response.headers["X-Content-Type-Options"] == "nosniff"
-                assert response.headers["X-Frame-Options"] == "DENY"
-                assert response.headers["Referrer-Policy"] == "no-referrer"
+        for url, headers in (
+            *((program + path, {}) for program in (bot, watchdog) for path in ("/health", "/livez", "/metrics", "/")),
+            *((program + path, {}) for program in (bot, watchdog) for path in ("/nowhere", "/health?\xff", "/login")),
+            (f"{bot}/api/sessions", {}),
+            (f"{bot}/api/sessions", key),
+            (f"{bot}/api/events", key),
+            (f"{bot}/api/heartbeat", token),
+            (f"{bot}/docs", {}),
+            (f"{watchdog}/badge.svg", {}),
+            (f"{watchdog}/api/status", {}),
+        ):
+            async with http.get(url, headers=headers) as response:
+                assert response.headers["X-Content-Type-Options"] == "nosniff", url
+                assert response.headers["X-Frame-Options"] == "DENY", url
+                assert response.headers["Referrer-Policy"] == "no-referrer", url
+                assert "default-src 'none'" in response.headers["Content-Security-Policy"], url
+                assert response.headers["Server"] == "veilleur", url
+    for program in (running.bot, running.watchdog):
+        for sent in (b"GARBAGE\r\n\r\n", b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 9000):
+            reader, writer = await asyncio.open_connection("127.0.0.1", program.port)
+            writer.write(sent)
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            assert b"server: veilleur\r\n" in head
+            assert b"python" not in head
+            assert b"aiohttp" not in head
+            writer.close()

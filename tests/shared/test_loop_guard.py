@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -62,6 +63,29 @@ async def test_a_stalled_program_answers_503_from_its_thread_and_200_again_after
     assert b"Event loop has not turned" in out
     assert b"time.sleep" in out or b"Current thread" in out or b"most recent call first" in out
     assert process.returncode == 0
+
+
+async def test_connections_that_send_nothing_do_not_delay_the_answer_of_the_thread() -> None:
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-c", _PROGRAM, str(port), "30", "60"], cwd=ROOT, stdout=subprocess.DEVNULL
+    )
+    silent: list[socket.socket] = []
+    try:
+        await eventually(lambda: _look(port)[0] == 200, what="/livez 200")
+        await eventually(lambda: _look(port)[0] == 503, what="/livez 503 in the stall")
+        for _ in range(3):
+            silent += [socket.create_connection(("127.0.0.1", port)) for _ in range(50)]
+            silent[-1].sendall(b"GET /livez")  # half a request gets an answer too, and delays nobody
+            began = time.monotonic()
+            assert _look(port)[0] == 503
+            # One after the other they would take fifty seconds.
+            assert time.monotonic() - began < 10
+    finally:
+        for each in silent:
+            each.close()
+        process.kill()
+        process.wait(timeout=60)
 
 
 async def test_a_loop_that_stalls_for_too_long_ends_the_process() -> None:

@@ -49,6 +49,7 @@ async def client(aiohttp_client: AiohttpClient) -> TestClient[web.Request, web.A
     app = web.Application(
         middlewares=[middleware.problems(SystemClock(), metrics.http_measure(registry, "test"))], client_max_size=1000
     )
+    app.on_response_prepare.append(middleware.add_headers)
     app.router.add_post("/orders/{id}", _take)
     app.router.add_get("/crash", _crash)
     app.router.add_get("/guarded", _guarded)
@@ -141,6 +142,33 @@ async def test_requests_are_counted_by_pattern_never_by_value(client: TestClient
     assert 'test_http_requests_total{method="POST",route="/orders/{id}",status="201"} 1.0' in text
     assert 'route="unmatched",status="404"' in text
     assert "33612345678" not in text
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "application/openmetrics-text; version=x",
+        "application/openmetrics-text; version=1.x.0",
+        "application/openmetrics-text;version=",
+        "application/openmetrics-text; version=1.0.0.0.0.0",
+        f"application/openmetrics-text; version={'9' * 5000}.0.0",
+        "application/openmetrics-text; version=\u0661.\u0660.\u0660",
+        "application/openmetrics-text; version=-1.0.0",
+        "text/plain; version=x; escaping=y",
+        "text/plain; version=1.0.0; escaping=x=y",
+        "text/plain;version =x, application/openmetrics-text; VERSION=y",
+        ";;;,,,===",
+        "a" * 8000,
+    ],
+)
+async def test_metrics_answer_whatever_is_accepted(
+    client: TestClient[web.Request, web.Application], accept: str
+) -> None:
+    answer = await client.get("/metrics", headers={"Accept": accept})
+    assert answer.status == 200
+    assert "test_http_requests_total" in await answer.text()
+    for kind in ("text/plain; version=0.0.4", "application/openmetrics-text; version=1.0.0; charset=utf-8"):
+        assert (await client.get("/metrics", headers={"Accept": kind})).content_type == kind.partition(";")[0]
 
 
 async def test_every_answer_carries_the_safe_headers(client: TestClient[web.Request, web.Application]) -> None:

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from shared.clock import Clock
 from shared.web import errors
+from shared.web.body import LOGIN_BYTES, read_form
 from shared.web.browser import is_same_origin, set_login_cookie
 from shared.web.ui.pages import Pages
 from watchdog.status import page_model
@@ -33,7 +34,7 @@ def add_routes(app: web.Application, access: Access, clock: Clock) -> None:
     async def login(request: web.Request) -> web.StreamResponse:
         if not is_same_origin(request):
             raise errors.forbidden("this login did not come from the status page")
-        given = str((await request.post()).get("token", ""))
+        given = str((await read_form(request, limit=LOGIN_BYTES)).get("token", ""))
         if not access.is_reader(given):
             problem = pages.words(request)("This token is not the right one.")
             return pages.render(request, "status_login.html", status=403, problem=problem)

@@ -30,7 +30,7 @@ async def send(request: web.Request) -> web.Response:
     if request.content_type == "multipart/form-data":
         wanted, content = await form.read(request, commands.media_limit_bytes)
     else:
-        wanted = await body.read(request, SendMessage)
+        wanted = await body.read(request, SendMessage, limit=request.client_max_size)
     accepted = await commands.send(record, wanted, content=content, key=key)
     location = f"/api/sessions/{record.id}/messages/{accepted.message.message_id}"
     status = 200 if accepted.repeated else 202

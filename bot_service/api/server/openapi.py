@@ -39,6 +39,7 @@ _PROBLEMS = {
     403: "The key is not known, or lacks the scope.",
     404: "It does not exist, or belongs to another owner.",
     406: "None of the media types that are accepted is offered.",
+    408: "The body arrives too slowly.",
     409: "The state of things does not allow it; the document says which state.",
     413: "The body is too large.",
     415: "The body is encoded: it is taken without `Content-Encoding` only.",
@@ -231,7 +232,7 @@ def _problems(route: Route) -> set[int]:
     if route.parameters:
         statuses |= {422}
     if route.body is not None:
-        statuses |= {400, 413, 415, 422}
+        statuses |= {400, 408, 413, 415, 422}
     if route.method != "GET":
         statuses |= {503}
     return statuses

@@ -8,9 +8,9 @@ from aiohttp import web
 
 from bot_service import keys
 from bot_service.dashboard.context import DASHBOARD, words
-from bot_service.dashboard.guard import read_form
 from bot_service.dashboard.login import COOKIE, LOGIN_LASTS_S, inside
 from shared.web import errors
+from shared.web.body import LOGIN_BYTES, read_form
 from shared.web.browser import is_same_origin, set_login_cookie
 
 
@@ -29,11 +29,11 @@ def _page(request: web.Request, *, code: str, next_page: str, problem: str = "",
 
 
 async def sign_in(request: web.Request) -> web.StreamResponse:
-    access, dashboard = request.app[keys.ACCESS], request.app[DASHBOARD]
-    form = await read_form(request)
-    t, next_page = words(request), inside(str(form.get("next", "/")))
     if not is_same_origin(request):
         raise errors.forbidden("this login did not come from the login page")
+    access, dashboard = request.app[keys.ACCESS], request.app[DASHBOARD]
+    form = await read_form(request, limit=LOGIN_BYTES)
+    t, next_page = words(request), inside(str(form.get("next", "/")))
     code = str(form.get("code", ""))
     if code:
         try:
