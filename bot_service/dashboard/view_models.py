@@ -10,6 +10,7 @@ import msgspec
 
 from bot_service.dashboard import wording
 from bot_service.domain import version_problems
+from bot_service.domain.attention import ADVICE, open_need
 from bot_service.domain.session_record import SessionRecord, Transition
 from bot_service.domain.states import LINKED, LIVE, Actor, State, Wanted
 from bot_service.messages.commands import StoredMessage
@@ -148,6 +149,7 @@ class Headline:
 
 def headline(record: SessionRecord, t: Words) -> Headline:
     acts = record.actor is not Actor.NONE and record.state is not State.PAIRING and record.wanted is Wanted.RUN
+    acts = acts or open_need(record) is not None
     return Headline(
         id=record.id,
         name=record.name,
@@ -159,6 +161,9 @@ def headline(record: SessionRecord, t: Words) -> Headline:
 
 
 def _advice(record: SessionRecord, t: Words) -> str:
+    need = open_need(record)
+    if need is not None:
+        return t(ADVICE[need.code].todo)
     words = wording.ADVICE_OF_STATE.get(record.state) or wording.ADVICE.get(record.actor)
     return t(words) if words else ""
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from bot_service.domain.need import Need
 from bot_service.domain.reasons import Reason
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import Actor, State, Wanted
@@ -95,6 +96,9 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename=
     banned_until_ms: int | None = None
     ban_tries: int = 0
     timelocked_until_ms: int | None = None
+
+    # Why it needs a person, until the end of that is reported
+    need: Need | None = None
 
     # Activity
     active_ms: int = 0  # last message, receipt, presence or API call

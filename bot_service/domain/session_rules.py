@@ -163,6 +163,9 @@ def _reconnect(record: SessionRecord, reason: Reason, now_ms: int) -> SessionRec
 
 
 def _stop(record: SessionRecord, reason: Reason, now_ms: int) -> Decision:
+    if record.state is State.CLOSED and record.reason in (Reason.INACTIVE, Reason.MAX_AGE):
+        # It was closed for its age; from now on it is away because a person wants that.
+        return replace(record, reason=reason.value, actor=Actor.NONE, detail=None, wanted=Wanted.STOP), ()
     if record.state in (State.STOPPED, State.CLOSED, State.LOGGED_OUT, State.BANNED):
         return (replace(record, wanted=Wanted.STOP) if record.wanted is Wanted.RUN else record), ()
     after = move(record, State.STOPPED, reason, now_ms, wanted=Wanted.STOP, linked=False, engaged=False)

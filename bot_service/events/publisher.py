@@ -29,7 +29,8 @@ from shared.hooks import Hook
 class Draft:
     """An event without an id. ``data`` is JSON-ready or JSON.
 
-    ``reply_to`` is set for messages that a webhook may reply to.
+    ``reply_to`` is set for messages that a webhook may reply to. ``alert_urls``: an event about the
+    service goes to ALERT_URLS too.
     """
 
     type: str
@@ -38,6 +39,7 @@ class Draft:
     at: datetime
     data: dict[str, Any] | msgspec.Raw
     reply_to: bytes | None = None
+    alert_urls: bool = True
 
 
 class Envelope(msgspec.Struct, frozen=True):
@@ -72,6 +74,7 @@ class EventPublisher:
             outbox.extend(
                 Delivery(webhook, event_id, draft.session or "", draft.type, draft.reply_to, now_ms, now_ms, body)
                 for webhook in self._subscriptions.wanting(draft.type, draft.session, draft.owner)
+                if draft.alert_urls or not self._subscriptions.is_fixed(webhook)
             )
         await events.insert(connection, rows)
         await deliveries.insert(connection, outbox)

@@ -86,4 +86,6 @@ class ServiceAlerts:
 
     async def _publish(self, event_type: str, kind: str, text: str, since: str, about: str | None) -> None:
         data = {"kind": kind, "text": text, "since": since} | ({} if about is None else {"session": about})
-        await self._publisher.publish([Draft(event_type, None, None, self._clock.now(), data)])
+        # On ALERT_URLS the notices about sessions that need a person cover this alert.
+        draft = Draft(event_type, None, None, self._clock.now(), data, alert_urls=kind != NOT_RECEIVING)
+        await self._publisher.publish([draft])

@@ -82,6 +82,10 @@ class Subscriptions:
         """Ids of the targets of ALERT_URLS in the store."""
         return list(self._fixed)
 
+    def is_fixed(self, webhook_id: str) -> bool:
+        """Whether it is a target of ALERT_URLS."""
+        return webhook_id in self._fixed
+
     def get(self, webhook_id: str) -> Webhook | None:
         return self._webhooks.get(webhook_id)
 

@@ -10,6 +10,7 @@ from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import LINKED, State
 from bot_service.events.build import Events
 from bot_service.messages.build import Messages
+from bot_service.operations.attention import AttentionNotices
 from bot_service.operations.collectors import AnnouncedClientVersion, SessionAges
 from bot_service.operations.figures import MessageRates, QueueReader
 from bot_service.operations.health import unhealthy_reasons
@@ -34,6 +35,7 @@ class Operations:
     """``heartbeat`` and ``watchdog_reports`` connect to the watchdog."""
 
     ages: SessionAges
+    attention: AttentionNotices
     gc_tuning: GcTuning
     heartbeat: HeartbeatPublisher
     queues: QueueReader
@@ -46,6 +48,7 @@ class Operations:
 
     def loops(self) -> Iterator[Loop]:
         """The background loops by name."""
+        yield "attention", self.attention.run
         yield "heartbeat", self.heartbeat.run
         yield "heap", self.gc_tuning.run
         yield "queues", self.queues.run
@@ -78,8 +81,18 @@ async def build(
     metrics.registry.register(ages)
     metrics.registry.register(AnnouncedClientVersion(sessions.client_version.facts))
     _count(metrics, clock, sessions, messages)
+    attention = AttentionNotices(
+        clock,
+        boot,
+        sessions.registry,
+        sessions.store,
+        events.publisher,
+        events.subscriptions,
+        page=settings.public_url or f"http://localhost:{settings.port}",
+    )
     return Operations(
         ages=ages,
+        attention=attention,
         gc_tuning=GcTuning(clock),
         heartbeat=HeartbeatPublisher(
             clock,
@@ -89,6 +102,8 @@ async def build(
             interval_ms=settings.heartbeat_interval_ms,
             starting=lambda: not sessions.restore.done,
             upstream_outage=sessions.registry.upstream_outage,
+            attention=lambda: attention.revision,
+            listening=attention.listening,
         ),
         queues=QueueReader(clock, database),
         rates=MessageRates(),

@@ -29,9 +29,12 @@ class HeartbeatPublisher:
         interval_ms: int,
         starting: Callable[[], bool],
         upstream_outage: Callable[[], bool],
+        attention: Callable[[], str],
+        listening: Callable[[int], None],
     ) -> None:
         self._clock, self._boot, self._guard, self._registry = clock, boot, guard, registry
         self.interval_ms, self._starting, self._upstream_outage = interval_ms, starting, upstream_outage
+        self._attention, self._listening = attention, listening
         self._streams: set[EventStream] = set()
         self._sequence = 0
         self.draining = False
@@ -60,6 +63,7 @@ class HeartbeatPublisher:
             draining=self.draining,
             starting=self._starting(),
             upstream_outage=self._upstream_outage(),
+            attention=self._attention(),
         )
 
     @property
@@ -70,10 +74,13 @@ class HeartbeatPublisher:
     def open(self) -> EventStream:
         stream = EventStream(16)
         self._streams.add(stream)
+        self._listening(1)
         return stream
 
     def close(self, stream: EventStream) -> None:
-        self._streams.discard(stream)
+        if stream in self._streams:
+            self._streams.discard(stream)
+            self._listening(-1)
 
     def announce_stop(self) -> None:
         """Announce a planned stop to every stream, then end the streams."""

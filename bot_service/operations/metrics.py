@@ -32,6 +32,9 @@ class BotMetrics:
         self.sessions = gauge("sessions", "Sessions by state", ("state",))
         self.sessions_wanted = gauge("sessions_wanted", "Sessions that should run")
         self.sessions_ready = gauge("sessions_ready", "Sessions that are READY")
+        self.sessions_needing_person = gauge(
+            "sessions_needing_person", "Sessions that cannot go on, or receive, without a person"
+        )
         self.silence_suspected = gauge("session_silence_suspected", "Sessions with a suspected receive path")
         self._transitions = counter("session_transitions_total", "Changes of state by reason", ("reason",))
         self._reconnects = counter("session_reconnects_total", "Reconnects by reason", ("reason",))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from bot_service.domain import attention
 from bot_service.domain.readiness import Evidence, Pattern
 from bot_service.domain.recovery import reset_recovery
 from bot_service.domain.session_record import SessionRecord
@@ -91,6 +92,7 @@ class ActivityTracker:
     def _reset_recovery(self, record: SessionRecord) -> SessionRecord:
         after = reset_recovery(record)
         if after is not record:
+            after = attention.follow(after, self._now_ms())
             self._registry.put(after)
             self._store.mark(after)
             self._notifications.end_alert(record, after)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from bot_service.domain import attention
+from bot_service.domain.attention import Severity
 from bot_service.domain.client_version import version
 from bot_service.domain.recovery import gave_up
 from bot_service.domain.session_record import SessionRecord
+from bot_service.domain.states import LIVE, State
 from bot_service.sessions.pairing_codes import PairingCode
 from shared import logs
 from shared.clock import Clock, from_ms, iso
 from shared.hooks import Hook
 
 log = logs.get(__name__)
+
+_CALM = LIVE - {State.DEGRADED, State.RECONNECTING} | {State.STOPPED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,7 @@ class SessionNotifications:
     def changed(self, before: SessionRecord, after: SessionRecord) -> None:
         """The session is in another state, or in the same one for another reason."""
         self._publish(after, "session.state", {"state": after.state.value, "reason": after.reason})
-        log.info(
+        _at_level(after)(
             f"Session {after.state.value}: {after.reason}",
             event_name="session.state",
             session=after.id,
@@ -62,7 +68,8 @@ class SessionNotifications:
     def attention(self, record: SessionRecord, reason: str) -> None:
         """A person has to look at this session."""
         self._publish(record, "session.attention", _state_data(record) | {"attention": reason})
-        log.warning(
+        write = log.error if attention.severity(record) is Severity.CRITICAL else log.warning
+        write(
             f"Session needs attention: {reason}",
             event_name="session.attention",
             session=record.id,
@@ -102,6 +109,17 @@ class SessionNotifications:
     def _publish(self, record: SessionRecord | None, kind: str, data: dict[str, object]) -> None:
         session, owner = ("", "") if record is None else (record.id, record.owner)
         self._bus(Event(kind, session, owner, self._clock.now(), data))
+
+
+def _at_level(record: SessionRecord) -> Callable[..., object]:
+    if record.state in _CALM:
+        return log.info
+    match attention.severity(record):
+        case Severity.CRITICAL:
+            return log.error
+        case Severity.WARNING:
+            return log.warning
+    return log.info
 
 
 def _state_data(record: SessionRecord) -> dict[str, object]:

@@ -57,6 +57,10 @@ class SessionRegistry:
         self._wanted_ready = 0
         self._needs_person = 0
         self._suspected = 0
+        # Sessions with a need, open or not yet settled, and at which revision that changed last.
+        self._needs: dict[str, int] = {}
+        self._open_needs = 0
+        self.needs_revision = 0
 
     def __len__(self) -> int:
         return len(self._records)
@@ -80,15 +84,29 @@ class SessionRegistry:
             self._count(before, -1)
         self._records[record.id] = record
         self._count(record, 1)
+        if record.need is not (None if before is None else before.need) or (
+            record.need is not None and before is not None and before.name != record.name
+        ):
+            self._need_changed(record)
 
     def remove(self, session: str) -> None:
         record = self._records.pop(session, None)
         if record is not None:
             self._count(record, -1)
+            if self._needs.pop(session, None) is not None:
+                self.needs_revision += 1
+
+    def _need_changed(self, record: SessionRecord) -> None:
+        self.needs_revision += 1
+        if record.need is None:
+            self._needs.pop(record.id, None)
+        else:
+            self._needs[record.id] = self.needs_revision
 
     def _count(self, record: SessionRecord, by: int) -> None:
         self._by_state[record.state] += by
         self._suspected += by * (record.suspicion is not None)
+        self._open_needs += by * (record.need is not None and record.need.lasts)
         if record.wanted is Wanted.RUN:
             self._wanted += by
             self._wanted_ready += by * (record.state is State.READY)
@@ -114,6 +132,18 @@ class SessionRegistry:
     @property
     def waiting_for_people(self) -> int:
         return self._needs_person
+
+    @property
+    def needing_person(self) -> int:
+        """Sessions that people are notified of: none can go on, or receive, without a person."""
+        return self._open_needs
+
+    def needs(self) -> list[tuple[SessionRecord, int]]:
+        """Sessions with a need that lasts or is not settled yet, and when it changed last.
+
+        That is a value of ``needs_revision``, which grows with every change of any of them.
+        """
+        return [(self._records[session], revision) for session, revision in self._needs.items()]
 
     @property
     def suspected(self) -> int:

@@ -30,12 +30,13 @@ class Restore:
         """Takes over ``records`` from the store; the timers start the sessions."""
         now_ms = self._supervisor.now_ms()
         slices = CooperativeLoop()
+        taken_over = []
         for record in records:
-            self._supervisor.add(record)
+            taken_over.append(self._supervisor.take_over(record))
             if slices.spent:
                 await slices.take()
         turn = 0
-        for record in records:
+        for record in taken_over:
             at_ms = now_ms + turn * self._stagger_ms
             if record.wanted is Wanted.RUN and record.state in LIVE:
                 self._waiting.add(record.id)

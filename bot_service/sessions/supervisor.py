@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from bot_service.domain import attention
 from bot_service.domain.ports import ClientVersionPool, SessionLifecycle
 from bot_service.domain.reconnect import HerdLimit
 from bot_service.domain.session_record import (
@@ -114,6 +115,7 @@ class Supervisor:
         now_ms = self.now_ms()
         after, effects = advance(before, fact, self.policy, now_ms)
         if after is not before:
+            after = attention.follow(after, now_ms)
             self._keep(before, after, now_ms, admitted=admitted)
         for effect in effects:
             self._follow(after, effect)
@@ -189,6 +191,14 @@ class Supervisor:
         self._registry.put(record)
         self.activity.add(record)
 
+    def take_over(self, record: SessionRecord) -> SessionRecord:
+        """A session from the store, perhaps written by a version that knew no needs."""
+        after = attention.follow(record, self.now_ms())
+        self.add(after)
+        if after is not record:
+            self._store.mark(after)
+        return after
+
     def change(self, record: SessionRecord) -> None:
         """A person changed the name, owner or metadata."""
         self._registry.put(record)
@@ -222,6 +232,7 @@ class Supervisor:
             or after.due != before.due
             or after.jid != before.jid
             or after.wanted is not before.wanted
+            or after.need is not before.need
         ):
             self._store.mark(after, change)
         self._spread(before, after, change, admitted=admitted)

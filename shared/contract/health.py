@@ -6,10 +6,11 @@ import msgspec
 
 
 class SessionCounts(msgspec.Struct, frozen=True, rename="camel"):
-    """Counts of sessions; no personal data."""
+    """Counts of sessions; no personal data. ``need_person`` cannot go on without a person."""
 
     total: int
     ready: int
+    need_person: int = 0
 
 
 class ClientVersion(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -28,7 +28,8 @@ class Beat(msgspec.Struct, frozen=True, rename="camel"):
     """One beat; the next follows after ``interval_ms``.
 
     ``monotonic_ms`` is the age of this boot, ``loop_lag_ms`` the worst lag of the event loop since
-    the last beat. ``starting``: some wanted session has not had its first try.
+    the last beat. ``starting``: some wanted session has not had its first try. ``attention`` changes
+    with the sessions that need a person; the answer to the next report holds them.
     """
 
     boot_id: str
@@ -40,6 +41,7 @@ class Beat(msgspec.Struct, frozen=True, rename="camel"):
     draining: bool = False
     starting: bool = False
     upstream_outage: bool = False
+    attention: str = ""
     schema_version: int = SCHEMA_VERSION
 
 

@@ -11,6 +11,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from shared.contract.attention import Attention
+
 SCHEMA_VERSION = 1
 PATH = "/api/keepalive"
 DEFAULT_PUSH_INTERVAL_MS = 30_000
@@ -56,6 +58,8 @@ class Push(msgspec.Struct, frozen=True, rename="camel"):
 
     Idempotent by (``boot_id``, ``sequence``), which are the watchdog's own, as is ``uptime`` (ms).
     Only identity and the seed's keys are required, so that another watchdog can push too.
+    ``attention_known`` is the newest state that it received of the sessions that need a person (None: it asks for none),
+    ``attention_taken`` the newest with all of its notices stored.
     """
 
     boot_id: Annotated[str, Meta(min_length=1, max_length=64)]
@@ -80,14 +84,22 @@ class Push(msgspec.Struct, frozen=True, rename="camel"):
     loop_lag_ms: Count = 0
     recent: Annotated[list[Count | None], Meta(max_length=1000)] = []
     uptime_ratio: Annotated[dict[ShortText, float | None], Meta(max_length=20)] = {}
+    # Alert channels beside the log: with any, the watchdog sends the notices about sessions that need a person.
+    channels: Count = 0
+    attention_known: ShortText | None = None
+    attention_taken: ShortText = ""
     schema_version: int = SCHEMA_VERSION
 
 
 class PushAccepted(msgspec.Struct, frozen=True, rename="camel"):
-    """``accepted`` is false when a newer report of the same boot was stored before."""
+    """``accepted`` is false when a newer report of the same boot was stored before.
+
+    ``attention``: the sessions that need a person, unless the report says that they are known.
+    """
 
     accepted: bool
     sequence: int
+    attention: Attention | msgspec.UnsetType = msgspec.UNSET
 
 
 class KeepAlive(msgspec.Struct, frozen=True, rename="camel"):

@@ -189,7 +189,7 @@ async def silence_that_nothing_heals(folder: Path) -> Row:
             await scene.simulate("silence", heals="never")
             alert = await operator.wait_for(lambda event: event["type"] == "service.alert", within_s=180)
             took_s = time.monotonic() - began
-            assert (alert.json["data"]["kind"], alert.json["data"]["session"]) == ("session_not_receiving", "one")
+            assert (alert.json["data"]["kind"], alert.json["data"]["session"]) == ("sessions_need_person", "one")
             attention = await receiver.wait_for(lambda event: event["data"]["attention"] == "receive_suspected")
             assert attention.json["data"]["acts"] == "operator"
             view = await scene.client.get("/api/sessions/one")
@@ -213,7 +213,7 @@ async def silence_that_nothing_heals(folder: Path) -> Row:
             await scene.simulate("heal")
             await operator.wait_for(lambda event: event["type"] == "service.recovered")
             await scene.reaches("one", "READY")
-    reaction = f"{words}; session.attention, ALERT_URLS session_not_receiving; then no restart; READY when it receives"
+    reaction = f"{words}; session.attention, ALERT_URLS sessions_need_person; then no restart; READY when it receives"
     return Row(reaction, took_s, "a person alerted", asked.told())
 
 

@@ -108,7 +108,7 @@ async def read(request: web.Request) -> web.Response:
                 total=len(registry),
                 wanted=registry.wanted,
                 ready=registry.ready,
-                need_person=registry.waiting_for_people,
+                need_person=registry.needing_person,
                 by_state={state: count for state, count in registry.by_state.items() if count},
             ),
             messages=MessageStatistics(
@@ -171,6 +171,7 @@ def refresh(app: web.Application) -> None:
         metrics.sessions.labels(state.value).set(counts.get(state, 0))
     metrics.sessions_wanted.set(registry.wanted)
     metrics.sessions_ready.set(registry.ready)
+    metrics.sessions_needing_person.set(registry.needing_person)
     metrics.silence_suspected.set(registry.suspected)
     queues = operations.queues.figures
     metrics.webhook_oldest.set(queues.webhook_oldest_s)

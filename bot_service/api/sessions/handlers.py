@@ -11,9 +11,11 @@ from bot_service import keys
 from bot_service.api.server.access import principal
 from bot_service.api.server.request import page_limit, session_of
 from bot_service.api.sessions.views import (
+    AttentionList,
     SessionPage,
     Simulated,
     TransitionList,
+    attention_view,
     health_view,
     session_view,
     transition_view,
@@ -105,3 +107,8 @@ async def transitions(request: web.Request) -> web.Response:
     record = session_of(request)
     kept = await request.app[keys.SESSIONS].queries.transitions(record)
     return json_response(TransitionList(record.id, [transition_view(change) for change in kept]))
+
+
+async def attention(request: web.Request) -> web.Response:
+    found = request.app[keys.OPERATIONS].attention.of_owner(principal(request).owner)
+    return json_response(AttentionList([attention_view(record, link) for record, link in found]))

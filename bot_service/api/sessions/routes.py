@@ -6,6 +6,7 @@ from bot_service.access.principals import Scope
 from bot_service.api.server.route import LIMIT, TEXT, Parameter, Response, Route
 from bot_service.api.sessions import handlers, pairing
 from bot_service.api.sessions.views import (
+    AttentionList,
     PairingCodeView,
     QrView,
     SessionHealthView,
@@ -78,6 +79,17 @@ ROUTES = [
         {201: _session("The new session; `Location` leads to it.")},
         body=CreateSession, body_optional=True, problems=(409,),
         example={"id": "boutique", "name": "Boutique Lyon", "metadata": {"shop": "lyon-2"}},
+    ),
+    Route(
+        "GET", "/api/attention", handlers.attention, Scope.READ,
+        "Sessions", "Sessions that need a person",
+        "Sessions that cannot go on, or receive, without a person: what happened, what to do, and a link. "
+        "Alerts go out for the same sessions. A key that is not an administrator's sees its owner's sessions only.",
+        {200: Response("The sessions.", AttentionList, example={"sessions": [{
+            "session": "boutique", "name": "Boutique Lyon", "need": "logged_out", "severity": "critical",
+            "what": "The phone unlinked the session.", "todo": "Start the session and scan the code with the phone.",
+            "since": "2026-11-23T09:16:02.000Z", "link": "https://bot.example.org/sessions/boutique",
+        }]})},
     ),
     Route(
         "GET", ONE, handlers.read, Scope.READ,

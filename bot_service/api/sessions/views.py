@@ -8,6 +8,8 @@ import msgspec
 from msgspec import Meta
 
 from bot_service.api.server.request import iso_time
+from bot_service.domain.attention import ADVICE, open_need
+from bot_service.domain.need import NeedCode
 from bot_service.domain.session_record import DueKind, SessionRecord, Transition
 from bot_service.domain.states import Actor, State, Wanted
 from bot_service.sessions.queries import SessionHealth
@@ -45,6 +47,28 @@ class SessionPage(msgspec.Struct, frozen=True, rename="camel"):
     sessions: list[SessionView]
     total: int
     next: str | None
+
+
+class AttentionView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """A session that needs a person. ``need`` is a stable code; ``what`` happened, ``todo`` what to do.
+
+    ``severity``: ``critical`` when it stays away until then, else ``warning``.
+    """
+
+    session: str
+    name: str
+    need: NeedCode
+    severity: str
+    what: str
+    todo: str
+    since: str | None
+    link: str
+
+
+class AttentionList(msgspec.Struct, frozen=True):
+    """The sessions of the caller that need a person."""
+
+    sessions: list[AttentionView]
 
 
 class TransitionView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
@@ -152,6 +176,24 @@ def session_view(record: SessionRecord) -> SessionView:
         banned_until=iso_time(record.banned_until_ms),
         timelocked_until=iso_time(record.timelocked_until_ms),
         metadata=record.metadata,
+    )
+
+
+def attention_view(record: SessionRecord, link: str) -> AttentionView:
+    """``record`` has an open need. Raises ``ValueError`` for one that has none."""
+    need = open_need(record)
+    if need is None:
+        raise ValueError(f"session {record.id} needs no person")
+    advice = ADVICE[need.code]
+    return AttentionView(
+        session=record.id,
+        name=record.name,
+        need=need.code,
+        severity=advice.severity.value,
+        what=advice.what,
+        todo=advice.todo,
+        since=iso_time(need.since_ms),
+        link=link,
     )
 
 

@@ -52,8 +52,10 @@ async def accept_report(request: web.Request) -> web.Response:
     pushed = await body.read(request, Push)
     if pushed.schema_version > SCHEMA_VERSION:
         raise invalid("schemaVersion", f"this service speaks version {SCHEMA_VERSION}")
-    accepted = await request.app[keys.OPERATIONS].watchdog_reports.accept(pushed)
-    return json_response(PushAccepted(accepted, pushed.sequence))
+    operations = request.app[keys.OPERATIONS]
+    accepted = await operations.watchdog_reports.accept(pushed)
+    attention = operations.attention.exchange(pushed) if accepted else None
+    return json_response(PushAccepted(accepted, pushed.sequence, msgspec.UNSET if attention is None else attention))
 
 
 async def repair(request: web.Request) -> web.Response:

@@ -38,6 +38,7 @@ API: dict[tuple[str, str], tuple[Scope, int, Any]] = {
     ("GET", "/api/keepalive"): (STATS, 200, None),
     ("POST", "/api/keepalive"): (WATCHDOG, 422, {}),
     ("GET", "/api/metrics"): (STATS, 200, None),
+    ("GET", "/api/attention"): (READ, 200, None),
     ("GET", "/api/sessions"): (READ, 200, None),
     ("POST", "/api/sessions"): (SESSION, 422, {"id": "not a valid id"}),
     ("GET", "/api/sessions/{id}"): (READ, 200, None),

@@ -207,6 +207,8 @@ async def test_a_session_that_nothing_healed_is_told_to_the_operator_once_and_so
             supervisor.fired("deaf", DueKind.RECOVERY)
             if suspected < 2:
                 await is_in(bot, "deaf", State.READY)
+        # The periodic check goes on to doubt it.
+        supervisor.activity.evidence("deaf").probe_failed_ms = supervisor.now_ms()
         assert ("recycle", "deaf") not in bot.pool.calls
         await eventually(lambda: told() == [("service.alert", "deaf")], what="the alert")
     async with running(tmp_path, **env) as bot:
