@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Protocol
 
+from shared import backup_folders
 from shared.file_lock import lock_file
 
 
@@ -39,6 +40,7 @@ class FolderLease:
             self._descriptor = lock_file(self._file)
         except BlockingIOError:
             raise FolderTaken(f"another bot service already works in {self._file.parent}: stop it first") from None
+        backup_folders.prepare(self._file.parent)
 
     def release(self) -> None:
         if self._descriptor is not None:

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from shared import backup_folders
 from shared.file_lock import lock_file
 from shared.sqlite_readonly import open_readonly
 from watchdog.ledger import schema
@@ -82,6 +83,7 @@ def open_ledger(path: Path) -> Ledger:
         raise LedgerRefused(f"The folder {path.parent} cannot be made: {error.strerror}") from error
     lock = _lock(path)
     try:
+        backup_folders.prepare(path.parent)
         _refuse_unusable(path)
         writer = connect(path)
         schema.bring_up_to_date(writer)
@@ -90,7 +92,7 @@ def open_ledger(path: Path) -> Ledger:
     except sqlite3.Error as error:
         os.close(lock)
         raise LedgerRefused(f"The database {path} cannot be used: {error}. Nothing was changed") from error
-    except LedgerRefused:
+    except (LedgerRefused, OSError):
         os.close(lock)
         raise
     return Ledger(writer, reader, lock)

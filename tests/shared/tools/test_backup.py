@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
+import signal
 import socket
 import sqlite3
 import subprocess
 import sys
 import tarfile
 import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from shared import backup_folders
 from shared.tools.backup import BackupRefused, restore, save
 
 
@@ -160,3 +165,204 @@ def test_the_command_saves_to_a_private_file_and_restores_from_it(data: Path, tm
     assert backup("restore", str(archive), str(restored)) == 0
     assert _rows(restored / "bot.db") == [1]
     assert backup("restore", str(archive)) == 2
+
+
+# --- more data than a temporary folder holds, full disks, and ends that come early ---
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 2 MB where this machine lets us mount one; else the tests that need it are skipped."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m,mode=0700", "none", str(folder)]
+    try:
+        mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    except OSError:
+        mounted = False
+    if not mounted:
+        pytest.skip("no disk can be mounted here")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], capture_output=True, check=False)
+
+
+def grow(path: Path, megabytes: int) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE IF NOT EXISTS big (b BLOB)")
+        for _ in range(megabytes):
+            database.execute("INSERT INTO big VALUES (?)", (os.urandom(2**20),))
+        database.commit()
+
+
+def command(*arguments: str, **changes: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "shared.tools.backup", *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **changes},
+    )  # fmt: skip
+
+
+def succeeds(*arguments: str, **changes: str) -> bool:
+    process = command(*arguments, **changes)
+    _, said = process.communicate(timeout=240)
+    assert process.returncode == 0, said
+    return True
+
+
+def left_over(folder: Path) -> list[str]:
+    """Temporary folders and unfinished archives."""
+    return [
+        path.name
+        for path in folder.iterdir()
+        if path.name.startswith((".backup-", ".restore-")) or path.suffix == ".part"
+    ]
+
+
+def test_a_database_larger_than_the_temporary_folder_is_saved_and_comes_back(
+    data: Path, small_disk: Path, tmp_path: Path
+) -> None:
+    grow(data / "bot.db", 8)
+    assert succeeds("save", str(data), str(tmp_path / "all.tar.gz"), TMPDIR=str(small_disk))
+    assert not list(small_disk.iterdir())
+    assert left_over(data) == left_over(tmp_path) == []
+    assert succeeds("restore", str(tmp_path / "all.tar.gz"), str(tmp_path / "new"), TMPDIR=str(small_disk))
+    assert not list(small_disk.iterdir())
+    assert left_over(tmp_path / "new") == []
+    with contextlib.closing(sqlite3.connect(tmp_path / "new" / "bot.db")) as database:
+        assert database.execute("SELECT count(*), min(length(b)) FROM big").fetchone() == (8, 2**20)
+
+
+def test_a_full_folder_is_named_whichever_it_is(data: Path, small_disk: Path, tmp_path: Path) -> None:
+    grow(data / "bot.db", 4)
+    archive = small_disk / "all.tar.gz"
+    saving = command("save", str(data), str(archive))
+    _, said = saving.communicate(timeout=120)
+    assert saving.returncode == 1
+    assert f"{small_disk} is full".encode() in said
+    assert not list(small_disk.iterdir())
+    assert left_over(data) == []
+
+    small = small_disk / "data"
+    small.mkdir()
+    grow(small / "one.db", 1)  # a second copy of it does not fit
+    saving = command("save", str(small), str(tmp_path / "small.tar.gz"))
+    _, said = saving.communicate(timeout=120)
+    assert saving.returncode == 1
+    assert str(small).encode() in said
+    assert b"full" in said
+    assert left_over(small) == left_over(tmp_path) == []
+
+    (small / "one.db").unlink()
+    assert succeeds("save", str(data), str(tmp_path / "all.tar.gz"))
+    restoring = command("restore", str(tmp_path / "all.tar.gz"), str(small))
+    _, said = restoring.communicate(timeout=120)
+    assert restoring.returncode == 1
+    assert f"{small} is full".encode() in said
+    assert list(small.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
+def test_a_save_that_is_ended_early_leaves_no_copy_of_a_pairing(
+    data: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    grow(data / "devices" / "a.db", 30)
+    saving = command("save", str(data), "-")  # nobody reads its output, so it waits in the middle
+    wait_until(lambda: any((folder / "copy.db").exists() for folder in data.glob(".backup-*")))
+    saving.send_signal(number)
+    saving.communicate(timeout=120)
+    if number is not signal.SIGKILL:
+        assert saving.returncode == 128 + number
+        assert left_over(data) == []
+        return
+    assert left_over(data) != []
+    assert succeeds("save", str(data), str(tmp_path / "all.tar.gz"))
+    assert left_over(data) == []
+    with tarfile.open(tmp_path / "all.tar.gz") as tar:
+        assert not [name for name in tar.getnames() if ".backup-" in name]
+
+
+def test_a_program_removes_the_copy_of_a_killed_save_and_leaves_that_of_a_running_one(data: Path) -> None:
+    grow(data / "bot.db", 30)
+    killed, running = command("save", str(data), "-"), None
+    try:
+        wait_until(lambda: any(data.glob(".backup-*/copy.db")))
+        [first] = data.glob(".backup-*")
+        backup_folders.prepare(data)
+        assert first.exists()
+        killed.kill()
+        killed.communicate(timeout=60)
+        running = command("save", str(data), "-")
+        wait_until(lambda: any(path != first for path in data.glob(".backup-*")))
+        backup_folders.prepare(data)
+        assert not first.exists()
+        assert len(left_over(data)) == 1
+    finally:
+        for process in (killed, running):
+            if process is not None:
+                process.kill()
+                process.communicate(timeout=60)
+
+
+def test_a_killed_save_to_a_file_leaves_no_archive_that_looks_whole(data: Path, tmp_path: Path) -> None:
+    grow(data / "bot.db", 25)
+    archive = tmp_path / "all.tar.gz"
+    saving = command("save", str(data), str(archive))
+    part = tmp_path / "all.tar.gz.part"
+    wait_until(lambda: part.exists() and part.stat().st_size > 100_000)
+    assert part.stat().st_mode & 0o777 == 0o600
+    saving.kill()
+    saving.communicate(timeout=60)
+    assert not archive.exists()
+    assert succeeds("save", str(data), str(archive))
+    assert not part.exists()
+    with archive.open("rb") as saved:
+        restore(saved, tmp_path / "new")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_half_a_restore_is_undone_and_no_program_starts_on_it(
+    data: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    grow(data / "bot.db", 10)
+    whole = _saved(data).getvalue()
+    new = tmp_path / "new"
+    restoring = subprocess.Popen(
+        [sys.executable, "-m", "shared.tools.backup", "restore", "-", str(new)],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert restoring.stdin is not None
+    restoring.stdin.write(whole[: len(whole) // 2])
+    restoring.stdin.flush()
+    wait_until(lambda: any(new.glob(".restore-*/data/*")))
+    with pytest.raises(backup_folders.HalfRestored, match="run it again"):
+        backup_folders.prepare(new)
+    restoring.send_signal(number)
+    restoring.communicate(timeout=60)
+    if number is signal.SIGTERM:
+        assert list(new.iterdir()) == []
+    else:
+        with pytest.raises(backup_folders.HalfRestored):
+            backup_folders.prepare(new)
+    restore(io.BytesIO(whole), new)
+    backup_folders.prepare(new)
+    assert _rows(new / "bot.db") == [1]
+
+
+def test_a_restore_that_was_killed_while_it_put_files_in_place_is_undone_by_the_next(
+    data: Path, tmp_path: Path
+) -> None:
+    archive, new = _saved(data), tmp_path / "new"
+    half = new / ".restore-killed"
+    half.mkdir(parents=True)
+    (half / "moved").write_text("bot.db\nsecrets")
+    (new / "bot.db").write_bytes(b"of the first archive")
+    restore(archive, new)
+    assert _rows(new / "bot.db") == [1]
+    assert left_over(new) == []
+
+
+def wait_until(look: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not look():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
