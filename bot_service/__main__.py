@@ -21,8 +21,8 @@ from bot_service.sessions.leases import FolderTaken
 from bot_service.settings import BotSettings
 from bot_service.store.database import StoreRefused
 from shared import gc_tuning, logs
-from shared.clock import SystemClock
 from shared.loop_metrics import LoopMeter, LoopTurnCollector
+from shared.service_clock import system_service_clock
 from shared.settings import environment_without_secrets, load_or_exit
 from shared.web.livez import StallResponder
 from shared.web.server import bind_or_exit, serve
@@ -30,7 +30,7 @@ from shared.web.server import bind_or_exit, serve
 
 def _built(settings: BotSettings, port: int, turns: LoopMeter) -> web.Application:
     """The service, not started. Slow steps that need no event loop are done before one runs."""
-    clock = SystemClock()
+    clock = system_service_clock()
     pool = WorkerPool(_pool_policy(settings), clock)
     app = build_app(settings, pool=pool, clock=clock)
     app[keys.METRICS].registry.register(

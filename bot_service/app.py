@@ -22,6 +22,7 @@ from bot_service.events.build import build as build_events
 from bot_service.events.service_alerts import CLIENT_OUTDATED, NOT_RECEIVING
 from bot_service.messages.build import build as build_messages
 from bot_service.messages.media import MediaStore
+from bot_service.operations import clock_watch
 from bot_service.operations.build import build as build_operations
 from bot_service.operations.metrics import BotMetrics
 from bot_service.sessions.build import build as build_sessions
@@ -31,10 +32,11 @@ from bot_service.store.batch_writer import UNAVAILABLE
 from bot_service.store.database import open_database
 from bot_service.webhooks.build import build as build_webhooks
 from shared.boot import Boot
-from shared.clock import Clock, SystemClock
+from shared.clock import Clock
 from shared.contract.identity import Identity
 from shared.loop_guard import LoopGuard
 from shared.secret_files import read_or_create
+from shared.service_clock import ServiceClock, system_service_clock
 from shared.tasks import TaskGroupOfLoops
 from shared.web import middleware
 from shared.web.metrics import http_measure, new_registry
@@ -50,7 +52,7 @@ def build_app(
     guard: LoopGuard | None = None,
 ) -> web.Application:
     """The whole service, not started. Tests pass a ``clock`` and a ``pool`` of their own."""
-    clock = clock or SystemClock()
+    clock = _service_clock(clock, settings.clock_steady_after_ms / 1000)
     registry = new_registry()
     scopes = dict(routes.SCOPES)
     tokens = _tokens(settings)
@@ -82,6 +84,15 @@ def build_app(
     # Each page checks the cookie itself.
     scopes.update({(page.method, page.path): Scope.PUBLIC for page in pages})
     return app
+
+
+def _service_clock(clock: Clock | None, follow_after_s: float) -> ServiceClock:
+    if clock is None:
+        clock = system_service_clock()
+    elif not isinstance(clock, ServiceClock):
+        clock = ServiceClock(clock)
+    clock.follow_after_s = follow_after_s
+    return clock
 
 
 async def announce_stop(app: web.Application) -> None:
@@ -121,6 +132,8 @@ def _lease(lease: FolderLease) -> Callable[[web.Application], AsyncIterator[None
 
 async def _database(app: web.Application) -> AsyncIterator[None]:
     app[keys.DATABASE] = await open_database(app[keys.SETTINGS].store_url)
+    # Before anything reads a stored moment.
+    await clock_watch.resume(app[keys.CLOCK], app[keys.DATABASE], app[keys.SETTINGS].data_dir / "run")
     await app[keys.ACCESS].ended_logins.load()
     yield
     await app[keys.DATABASE].close()
@@ -160,6 +173,7 @@ def _parts(pool: EnginePool, lease: FolderLease) -> Callable[[web.Application], 
                 )
                 yield
                 # The loops have ended: what lanes still know is stored once.
+                await app[keys.OPERATIONS].clock_watch.close()
                 await messages.sender.close()
                 await webhooks.dispatcher.close()
                 await events.session_events.writer.flush()

@@ -16,9 +16,9 @@ from bot_service.settings import BotSettings
 from bot_service.store.database import Database
 from bot_service.webhooks.build import Webhooks
 from shared.boot import Boot
-from shared.clock import Clock
 from shared.contract.identity import Identity
 from shared.loop_guard import LoopGuard
+from shared.service_clock import ServiceClock
 from shared.tasks import TaskGroupOfLoops
 
 
@@ -37,7 +37,7 @@ class Run:
 
 # Known before the application starts
 SETTINGS: web.AppKey[BotSettings] = web.AppKey("settings", BotSettings)
-CLOCK: web.AppKey[Clock] = web.AppKey("clock")
+CLOCK: web.AppKey[ServiceClock] = web.AppKey("clock", ServiceClock)
 RUN: web.AppKey[Run] = web.AppKey("run", Run)
 METRICS: web.AppKey[BotMetrics] = web.AppKey("metrics", BotMetrics)
 ACCESS: web.AppKey[Access] = web.AppKey("access", Access)

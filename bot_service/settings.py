@@ -197,6 +197,12 @@ class BotSettings(CommonSettings):
     message_retention_ms: int = setting(
         "MESSAGE_RETENTION", duration(60_000, 10 * YEAR_MS), default=30 * DAY_MS, about="How long messages are stored"
     )
+    clock_steady_after_ms: int = setting(
+        "CLOCK_STEADY_AFTER",
+        duration(1000, DAY_MS),
+        default=600_000,
+        about="After a step of the wall clock nothing expires until it was steady for this time; then it is followed",
+    )
     events_kept: int = setting(
         "EVENTS_KEPT",
         integer(100, 10_000_000),

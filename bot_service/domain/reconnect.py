@@ -32,6 +32,10 @@ class HerdLimit:
         self._burst_ms = self._gap_ms * burst
         self._next_ms = 0.0
 
+    def move(self, by_ms: int) -> None:
+        """The clock is set by ``by_ms``."""
+        self._next_ms += by_ms
+
     def wait_ms(self, now_ms: int) -> int:
         """Takes the next slot; returns the milliseconds until it, 0 for at once."""
         self._next_ms = max(self._next_ms, now_ms - self._burst_ms) + self._gap_ms

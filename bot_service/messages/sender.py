@@ -28,6 +28,7 @@ from bot_service.store.send_queue import Postponement, QueuedMessage
 from shared import logs
 from shared.clock import Clock, from_ms, to_ms
 from shared.retry import full_jitter
+from shared.service_clock import steady
 from shared.tasks import TaskSet
 from shared.wake import Wake
 
@@ -196,7 +197,8 @@ class Sender:
         """Send one message, or return how long it has to wait."""
         now_ms = to_ms(self._clock.now())
         record = self._record_of(lane.session)
-        if record is None or now_ms - row.queued_ms >= self._policy.expire_ms:
+        expired = now_ms - row.queued_ms >= self._policy.expire_ms and steady(self._clock)
+        if record is None or expired:
             await self._end(row, "failed", "session_deleted" if record is None else "expired", now_ms)
             return None
         freeze = frozen(record, now_ms, known_chat=row.known_chat)

@@ -11,6 +11,7 @@ from bot_service.domain.states import LINKED, State
 from bot_service.events.build import Events
 from bot_service.messages.build import Messages
 from bot_service.operations.attention import AttentionNotices
+from bot_service.operations.clock_watch import ClockWatch
 from bot_service.operations.collectors import AnnouncedClientVersion, SessionAges
 from bot_service.operations.figures import MessageRates, QueueReader
 from bot_service.operations.health import unhealthy_reasons
@@ -27,6 +28,7 @@ from shared.boot import Boot
 from shared.clock import Clock
 from shared.gc_tuning import GcTuning
 from shared.loop_guard import LoopGuard
+from shared.service_clock import Move, ServiceClock
 from shared.tasks import Loop
 
 
@@ -36,6 +38,7 @@ class Operations:
 
     ages: SessionAges
     attention: AttentionNotices
+    clock_watch: ClockWatch
     gc_tuning: GcTuning
     heartbeat: HeartbeatPublisher
     queues: QueueReader
@@ -50,6 +53,7 @@ class Operations:
         """The background loops by name."""
         yield "attention", self.attention.run
         yield "heartbeat", self.heartbeat.run
+        yield "clock", self.clock_watch.run
         yield "heap", self.gc_tuning.run
         yield "queues", self.queues.run
         yield "ages", self.ages.run
@@ -59,7 +63,7 @@ class Operations:
 
 async def build(
     settings: BotSettings,
-    clock: Clock,
+    clock: ServiceClock,
     boot: Boot,
     guard: LoopGuard,
     metrics: BotMetrics,
@@ -93,6 +97,7 @@ async def build(
     return Operations(
         ages=ages,
         attention=attention,
+        clock_watch=_clock_watch(settings, clock, metrics, database, sessions, webhooks),
         gc_tuning=GcTuning(clock),
         heartbeat=HeartbeatPublisher(
             clock,
@@ -112,6 +117,26 @@ async def build(
         watchdog_reports=reports,
         watchdog_silence=WatchdogSilence(clock, reports, events.service_alerts),
     )
+
+
+def _clock_watch(
+    settings: BotSettings,
+    clock: ServiceClock,
+    metrics: BotMetrics,
+    database: Database,
+    sessions: Sessions,
+    webhooks: Webhooks,
+) -> ClockWatch:
+    def moved(move: Move) -> None:
+        sessions.supervisor.move(move)
+        sessions.receive_probe.forget()
+        webhooks.dispatcher.move(move)
+
+    watch = ClockWatch(clock, database, sessions.registry, sessions.store, run_dir=settings.data_dir / "run")
+    watch.moved.subscribe(moved)
+    watch.stepped.subscribe(lambda _step_ms: metrics.clock_steps.inc())
+    metrics.clock_ahead.set_function(lambda: clock.ahead_ms() / 1000)
+    return watch
 
 
 def _count(metrics: BotMetrics, clock: Clock, sessions: Sessions, messages: Messages) -> None:

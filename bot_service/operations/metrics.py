@@ -71,6 +71,8 @@ class BotMetrics:
         )
         self._worker_restarts = counter("worker_restarts_total", "Engine workers replaced, by reason", ("reason",))
         self.loop_lag = gauge("loop_lag_seconds", "How late the event loop last was")
+        self.clock_steps = counter("clock_steps_total", "Times that the wall clock of the machine was set")
+        self.clock_ahead = gauge("clock_ahead_seconds", "How far the wall clock is ahead of the service clock")
         self.push_age = gauge("watchdog_push_age_seconds", "Time since the watchdog's last push, -1 before the first")
         self.watchdog_silent = gauge("watchdog_silent", "1 when the watchdog has gone silent")
         gauge("info", "Always 1", ("version",)).labels(version).set(1)

@@ -13,7 +13,8 @@ from bot_service.store import deliveries, events, messages
 from bot_service.store.batch_writer import every
 from bot_service.store.database import Database
 from shared import logs
-from shared.clock import Clock, to_ms
+from shared.clock import Clock, epoch_ms
+from shared.service_clock import ago_ms, steady
 
 log = logs.get(__name__)
 
@@ -76,7 +77,9 @@ class Retention:
 
     async def _give_up(self) -> None:
         """Give up old deliveries to receivers that are down, where attempts are rare."""
-        now_ms = to_ms(self._clock.now())
+        if not steady(self._clock):
+            return
+        now_ms = epoch_ms(self._clock)
         for webhook in self._receivers_down():
             async with self._database.write() as connection:
                 count = await deliveries.give_up(connection, webhook, now_ms - self._policy.retry_for_ms, now_ms)
@@ -84,14 +87,15 @@ class Retention:
                 log.warning("Deliveries were given up", event_name="webhook.dead", webhook=webhook, count=count)
 
     async def _slice(self) -> int:
-        now_ms, policy = to_ms(self._clock.now()), self._policy
+        clock, policy = self._clock, self._policy
+        bodies: list[bytes] = []
         async with self._database.write() as connection:
-            bodies = await messages.prune(connection, now_ms - policy.messages_ms, _SLICE)
             count = await events.prune(connection, policy.events, _SLICE)
-            count = max(
-                count,
-                await deliveries.prune(connection, now_ms - policy.delivered_ms, now_ms - policy.dead_ms, _SLICE),
-            )
+            # After a step of the wall clock no age is certain for a while.
+            if steady(clock):
+                delivered_ms, dead_ms = ago_ms(clock, policy.delivered_ms), ago_ms(clock, policy.dead_ms)
+                bodies = await messages.prune(connection, ago_ms(clock, policy.messages_ms), _SLICE)
+                count = max(count, await deliveries.prune(connection, delivered_ms, dead_ms, _SLICE))
         for body in bodies:
             media = msgspec.json.decode(body, type=_WithMedia).media
             if media is not None:

@@ -12,10 +12,12 @@ from bot_service.domain.readiness import Evidence, Pattern
 from bot_service.domain.recovery import reset_recovery
 from bot_service.domain.session_record import SessionRecord
 from bot_service.domain.states import State
+from bot_service.sessions.clock_moves import move_evidence
 from bot_service.sessions.notifications import SessionNotifications
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.store.sessions import SessionStore
 from shared.clock import Clock, to_ms
+from shared.service_clock import Move
 
 # Activity is stored when the stored one is older than this, not at every message.
 ACTIVITY_STEP_MS = 60_000
@@ -88,6 +90,12 @@ class ActivityTracker:
         """The session was deleted."""
         self._evidence.pop(session, None)
         self._stored_active_ms.pop(session, None)
+
+    def move(self, move: Move) -> None:
+        """The clock is set."""
+        for evidence in self._evidence.values():
+            move_evidence(evidence, move)
+        self._stored_active_ms = {session: move.past(at_ms) for session, at_ms in self._stored_active_ms.items()}
 
     def _reset_recovery(self, record: SessionRecord) -> SessionRecord:
         after = reset_recovery(record)

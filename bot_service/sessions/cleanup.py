@@ -11,6 +11,7 @@ from bot_service.sessions.supervisor import Supervisor
 from shared import logs
 from shared.clock import Clock
 from shared.cooperative import CooperativeLoop
+from shared.service_clock import steady
 
 log = logs.get(__name__)
 
@@ -47,13 +48,15 @@ class Cleanup:
     async def once(self) -> Cleaned:
         closed = recycled = 0
         ids = self._registry.ids()
+        certain = steady(self._clock)
         slices = CooperativeLoop()
         for session in ids:
             if slices.spent:
                 await slices.take()
             record = self._registry.get(session)
             expiry = decide_expiry(record, self._policy, self._supervisor.now_ms()) if record is not None else None
-            if expiry is None:
+            # After a step of the wall clock no age is certain for a while.
+            if expiry is None or not certain:
                 continue
             closed += expiry.closes
             recycled += not expiry.closes

@@ -99,6 +99,10 @@ class ReceiveProbe:
             if room == 0:
                 return
 
+    def forget(self) -> None:
+        """The clock is set: probes on their way are neither returned nor missed."""
+        self._probes.clear()
+
     def _evidence_ms(self, record: SessionRecord) -> int:
         """When something last proved that this session receives."""
         evidence = self._supervisor.activity.evidence(record.id)

@@ -28,6 +28,7 @@ from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import State, Wanted
 from bot_service.sessions.activity import ActivityTracker
 from bot_service.sessions.client_version_refusals import ClientVersionRefusals
+from bot_service.sessions.clock_moves import moved_record
 from bot_service.sessions.effects import EffectRunner, StartLimits
 from bot_service.sessions.leases import Leases
 from bot_service.sessions.notifications import SessionNotifications
@@ -37,6 +38,7 @@ from bot_service.sessions.timers import Timers
 from bot_service.store.sessions import SessionStore
 from shared.clock import Clock, to_ms
 from shared.hooks import Hook
+from shared.service_clock import Move
 
 
 class SupervisedPool(SessionLifecycle, ClientVersionPool, Protocol):
@@ -203,6 +205,13 @@ class Supervisor:
         """A person changed the name, owner or metadata."""
         self._registry.put(record)
         self._store.mark(record)
+
+    def move(self, move: Move) -> None:
+        """The clock is set: every session keeps its ages and waits."""
+        for record in [moved_record(record, move) for record in self._registry]:
+            self.change(record)
+        self.activity.move(move)
+        self.timers.move(move)
 
     def remove(self, session: str) -> None:
         record = self._registry.get(session)

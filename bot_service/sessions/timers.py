@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 from bot_service.domain.reconnect import HerdLimit
 from bot_service.domain.session_record import Due, DueKind
+from bot_service.sessions.clock_moves import moved_due
 from shared.clock import Clock, to_ms
 from shared.cooperative import CooperativeLoop
+from shared.service_clock import Move
 
 SLICE = 100
 CHECK_EVERY = 10
@@ -38,6 +40,15 @@ class Timers:
     def _push(self, at_ms: int, session: str, due: Due, admitted: bool) -> None:
         self._count += 1
         heapq.heappush(self._heap, (at_ms, self._count, session, due, admitted))
+
+    def move(self, move: Move) -> None:
+        """The clock is set: sessions wait as long as before."""
+        self._heap = [
+            (move.due(at_ms), count, session, moved_due(due, move) or due, admitted)
+            for at_ms, count, session, due, admitted in self._heap
+        ]
+        heapq.heapify(self._heap)
+        self._herd.move(move.by_ms)
 
     async def run(self) -> None:
         while True:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -230,6 +230,12 @@ class SessionStore:
             if len(rows) < PAGE:
                 return found
             last = (rows[-1][0], rows[-1][1])
+
+    async def write_all(self, connection: AsyncConnection, records: Sequence[SessionRecord]) -> None:
+        """Write ``records`` inside the caller's transaction."""
+        for begin in range(0, len(records), BATCH):
+            batch = records[begin : begin + BATCH]
+            await upsert(connection, sessions, [row_of(record) for record in batch], key="id")
 
     async def delete(self, session: str) -> None:
         """Delete a session with all its rows in one transaction. May raise StoreUnavailable."""

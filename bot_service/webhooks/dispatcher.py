@@ -24,6 +24,7 @@ from bot_service.webhooks.policy import AfterFailure, WebhookPolicy, after_failu
 from bot_service.webhooks.results import WebhookResults
 from shared import logs
 from shared.clock import Clock, to_ms
+from shared.service_clock import Move, steady
 from shared.tasks import TaskSet
 
 log = logs.get(__name__)
@@ -73,6 +74,19 @@ class WebhookDispatcher:
     def paused(self) -> list[str]:
         """Webhooks with a receiver that counts as down."""
         return [item.webhook for item in self._receivers.values() if self._is_down(item)]
+
+    def move(self, move: Move) -> None:
+        """The clock is set: every delivery waits as long as before."""
+        self._early = [
+            msgspec.structs.replace(row, created_ms=move.past(row.created_ms), next_ms=move.due(row.next_ms))
+            for row in self._early
+        ]
+        self._alarms.move(move)
+        for receiver in self._receivers.values():
+            receiver.move(move)
+            for lane in list(receiver.lanes.values()):
+                self._ready(receiver, lane)
+            self._fill_slots(receiver)
 
     async def close(self) -> None:
         """Stop delivering and store the last results; the loops have ended before."""
@@ -224,6 +238,7 @@ class WebhookDispatcher:
             aside=lane.is_aside,
             now_ms=now_ms,
             pick=self._pick,
+            may_give_up=steady(self._clock),
         )
         receiver.paused_until_ms = max(receiver.paused_until_ms, decision.pause_until_ms)
         self._report_failure(receiver, attempt, decision.state)

@@ -14,6 +14,7 @@ from bot_service.store import deliveries
 from bot_service.store.database import Database
 from bot_service.store.deliveries import Delivery
 from shared.clock import Clock
+from shared.service_clock import Move
 from shared.wake import Wake
 
 ASIDE = "\0aside"  # the lane without order: deliveries that are retried on their own
@@ -93,6 +94,16 @@ class Lane:
         if fetched or due_ms is not None:
             self.more = True
 
+    def move(self, move: Move) -> None:
+        """The clock is set: everything waits as long as before."""
+        self.rows = deque(
+            msgspec.structs.replace(row, created_ms=move.past(row.created_ms), next_ms=move.due(row.next_ms))
+            for row in self.rows
+        )
+        self.alarm_ms = -1
+        if 0 < self.due_ms < NEVER_MS:
+            self.due_ms = move.due(self.due_ms)
+
     def hasten(self, now_ms: int) -> None:
         """Make everything due at ``now_ms`` at the latest, unless the webhook is inactive."""
         self.rows = deque(msgspec.structs.replace(row, next_ms=min(row.next_ms, now_ms)) for row in self.rows)
@@ -111,6 +122,14 @@ class Receiver:
     failures: int = 0
     paused_until_ms: int = 0
     alarm_ms: int = -1
+
+    def move(self, move: Move) -> None:
+        """The clock is set."""
+        self.alarm_ms = -1
+        if self.paused_until_ms:
+            self.paused_until_ms = move.due(self.paused_until_ms)
+        for lane in self.lanes.values():
+            lane.move(move)
 
     def lane(self, name: str) -> Lane:
         if name not in self.lanes:
@@ -134,6 +153,12 @@ class LaneAlarms:
         heapq.heappush(self._heap, (due_ms, self._count, lane.webhook, lane.name))
         if self._heap[0][1] == self._count:
             self._wake.set()
+
+    def move(self, move: Move) -> None:
+        """The clock is set."""
+        self._heap = [(move.due(at_ms), count, webhook, lane) for at_ms, count, webhook, lane in self._heap]
+        heapq.heapify(self._heap)
+        self._wake.set()
 
     def due(self, now_ms: int) -> Iterator[tuple[str, str]]:
         """Webhook and lane of each due alarm, with those that are set during the iteration."""

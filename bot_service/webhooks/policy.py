@@ -56,14 +56,18 @@ def after_failure(
     aside: bool,
     now_ms: int,
     pick: Callable[[], float],
+    may_give_up: bool = True,
 ) -> RetryDecision:
-    """``failures``: failed attempts in a row, with this one. ``aside``: retried on its own."""
+    """``failures``: failed attempts in a row, with this one. ``aside``: retried on its own.
+
+    ``may_give_up`` False: the age of the delivery is not certain, because the clock was set.
+    """
     asked_s = pause_s = attempt.retry_after_s or 0.0
     beyond = failures - policy.pause_after
     if beyond >= 0:
         pause_s = max(pause_s, full_jitter(beyond, first_s=policy.pause_first_s, cap_s=policy.pause_cap_s, pick=pick))
     pause_until_ms = now_ms + int(pause_s * 1000) if pause_s > 0 else 0
-    if now_ms - delivery.created_ms >= policy.retry_for_ms:
+    if may_give_up and now_ms - delivery.created_ms >= policy.retry_for_ms:
         return RetryDecision(AfterFailure.DEAD, now_ms, pause_until_ms)
     attempts = delivery.attempts + 1
     # A receiver that is down gets single attempts: others must not wait an hour for this one.

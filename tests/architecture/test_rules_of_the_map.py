@@ -66,6 +66,33 @@ def test_only_the_clock_asks_for_the_wall_time() -> None:
     assert askers <= {"shared/clock.py"}
 
 
+# Only these use the wall clock as it is. The bot service and its workers have a service clock.
+WALL_CLOCK = {
+    "shared/clock.py",  # the class itself
+    "shared/service_clock.py",
+    "watchdog/app.py",  # decides with steady time: watchdog/flow/steady_time.py
+    "bot_service/engines/neonize/client.py",  # compares with times of the library's database
+    "bot_service/engines/neonize/engine.py",  # without a worker, in tests
+    "bot_service/engines/simulator/engine.py",
+    "bot_service/doctor_version.py",  # shown to people
+    "shared/tools/cli/machine_checks.py",
+    "shared/tools/cli/show.py",
+}
+
+
+def test_only_named_modules_use_the_wall_clock() -> None:
+    users = {
+        _here(path) for path in SOURCES if "SystemClock(" in path.read_text() or "class SystemClock" in path.read_text()
+    }
+    assert users == WALL_CLOCK
+
+
+def test_no_trigger_of_a_store_reads_the_wall_clock() -> None:
+    words = ("CURRENT_TIMESTAMP", "unixepoch(", "julianday(", "strftime('%s'")
+    readers = {_here(path) for path in SOURCES if any(word in path.read_text() for word in words)}
+    assert readers == {"bot_service/engines/neonize/ratchet_rollback.py"}
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_nothing_unfinished_is_left(package: str) -> None:
     words = ("NotImplementedError", "TODO", "FIXME", "XXX")

@@ -34,7 +34,7 @@ from bot_service.engines.neonize.sent_messages import SentMessages
 from bot_service.engines.port import EngineError, EngineSink
 from bot_service.engines.wire.login_gate import LoginAttempt, LoginGate, LoginResult
 from shared import logs
-from shared.clock import Clock, to_ms
+from shared.clock import Clock, SystemClock, to_ms
 from shared.redact import redact_text
 
 log = logs.get(__name__)
@@ -80,7 +80,8 @@ class SessionClient:
     ) -> None:
         self.session, self.name, self.files = session, name, files
         self.marks = DecryptMarks(files.marks)
-        self.gate = ReceiptGate(self.marks, context.clock)
+        # Its marks are compared with what triggers in the library's file read from the wall clock.
+        self.gate = ReceiptGate(self.marks, SystemClock())
         self.sent = SentMessages(files.sent)
         self.sending = Sending(self.gate, self.sent)
         self.connection = Connection(self._report)

@@ -21,6 +21,7 @@ HOLD_S = 10.0
 STUCK_HOLD_S = 60.0
 REST_S = 2.0
 TURN_S = 5.0
+SET_BACK_MS = 1000
 TICK_S = 0.005
 # The library queues 2,048 stanzas in order; what comes beyond is handled in any order.
 MAX_WAITING = 256
@@ -250,6 +251,8 @@ class ReceiptGate:
         # The ratchet's writes for this message must be younger than the mark, earlier writes older.
         for _ in range(20):
             now = self._now_ms()
+            if now < self._moved_ms - SET_BACK_MS:
+                self._moved_ms = 0  # the wall clock was set back: do not wait until it has caught up
             if now > self._moved_ms:
                 return now
             self._changed.wait(0.0005)

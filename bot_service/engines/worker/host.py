@@ -11,7 +11,7 @@ import msgspec
 
 from bot_service.engines import procfs
 from bot_service.engines.registry import client_library, load, use_copy
-from bot_service.engines.wire import worker_records
+from bot_service.engines.wire import clock_file, worker_records
 from bot_service.engines.wire.frames import FrameDecoder
 from bot_service.engines.wire.journal_file import JournalWriter
 from bot_service.engines.wire.link import Link, listening_socket
@@ -30,17 +30,20 @@ from bot_service.engines.wire.worker_options import WorkerOptions
 from bot_service.engines.worker.commands import Commands
 from bot_service.engines.worker.sink import WorkerSink
 from shared import logs
-from shared.clock import Clock
+from shared.service_clock import ServiceClock
 from shared.tasks import spawn
 
 log = logs.get(__name__)
+
+TIME_EVERY_S = 5.0
 
 
 class Worker:
     """One worker process; :meth:`run` returns when it is to end."""
 
-    def __init__(self, options: WorkerOptions, clock: Clock) -> None:
+    def __init__(self, options: WorkerOptions, clock: ServiceClock) -> None:
         self._options, self._clock = options, clock
+        self._read_time()
         self._link: Link[Down] | None = None
         self._last_frame_at = clock.monotonic()
         self._lag_ms = 0
@@ -56,7 +59,7 @@ class Worker:
         given = dict(options.options)
         if self._client_build:
             given["client_build"] = str(self._client_build)
-        self._engine = load(options.engine)(self._sink, data_dir=options.data_dir, options=given)
+        self._engine = load(options.engine)(self._sink, data_dir=options.data_dir, options=given, clock=clock)
         self._commands = Commands(self._engine, self._sink)
 
     def _prepare_library(self) -> int:
@@ -78,6 +81,7 @@ class Worker:
         loops = [
             asyncio.create_task(self._pulses(), name="worker.pulse"),
             asyncio.create_task(self._watch_orphan(), name="worker.orphan"),
+            asyncio.create_task(self._share_time(), name="worker.clock"),
         ]
         log.info(
             "Engine worker started", event_name="worker.started", worker=self._options.id, engine=self._options.engine
@@ -192,6 +196,17 @@ class Worker:
             frames=self._sink.ages_ms(everything=everything),
             journal_failing=self._journal.failing,
         )
+
+    async def _share_time(self) -> None:
+        """The API process decides which time it is: it watches the wall clock and moves the store."""
+        while True:
+            await asyncio.sleep(TIME_EVERY_S)
+            self._read_time()
+
+    def _read_time(self) -> None:
+        saved = clock_file.read(self._options.run_dir, self._clock.machine)
+        if saved is not None:
+            self._clock.resume(saved)
 
     async def _watch_orphan(self) -> None:
         grace = self._options.orphan_grace_s

@@ -19,7 +19,7 @@ import msgspec
 from bot_service.engines.wire import worker_options
 from bot_service.engines.worker.host import Worker
 from shared import logs
-from shared.clock import SystemClock
+from shared.service_clock import system_service_clock
 
 
 def main(argv: list[str]) -> None:
@@ -31,7 +31,7 @@ def main(argv: list[str]) -> None:
     logs.configure(options.log_format, options.log_level, out)
 
     async def run() -> None:
-        await Worker(options, SystemClock()).run()
+        await Worker(options, system_service_clock()).run()
         logs.TolerantStream(out).flush()
         # Everything is closed and flushed. A native thread that hangs must not keep the process,
         # and the end of asyncio.run would wait for it.
