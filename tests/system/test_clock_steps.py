@@ -19,7 +19,7 @@ from tests.support.waiting import eventually
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 MINUTE, DAY = 60.0, 86_400.0
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "WEBHOOK_ALLOW_PRIVATE": "true",
     "SESSION_CLEANUP_INTERVAL": "1000",
     "RECONNECT_FIRST_DELAY": "500",
@@ -33,7 +33,7 @@ def step_clock(tmp_path: Path) -> StepClock:
 
 @pytest.fixture
 async def program(tmp_path: Path, step_clock: StepClock) -> AsyncIterator[Program]:
-    program = bot(tmp_path, **SETTINGS, **step_clock.env)
+    program = bot(tmp_path, **SETTINGS | step_clock.env)
     yield program
     program.close()
 
@@ -81,6 +81,10 @@ class Flaky:
         return 200, None, {}
 
 
+async def accepts(flaky: Flaky, text: str) -> None:
+    await eventually(lambda: any(text in each for each in flaky.accepted), within_s=30, what=f"the delivery of {text}")
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("step_s", [-5 * MINUTE, 2 * DAY, 60 * DAY, -400 * DAY], ids=lambda step_s: f"{step_s:.0f}s")
 async def test_while_the_clock_is_wrong_everything_goes_on_and_nothing_expires(
@@ -101,11 +105,7 @@ async def test_while_the_clock_is_wrong_everything_goes_on_and_nothing_expires(
             await client.post("/api/sessions/one/simulate", {"action": "pumpDied"})
             await client.post("/api/sessions/one/simulate", {"action": "message", "text": f"turn {turn}"})
             await reaches(client, "one", "READY", within_s=30)
-            await eventually(
-                lambda turn=turn: any(f"turn {turn}" in text for text in flaky.accepted),
-                within_s=30,
-                what=f"the delivery of turn {turn}",
-            )
+            await accepts(flaky, f"turn {turn}")
             await cleanups(program, 2)
         await reaches(client, "away", "READY")
 
@@ -123,7 +123,7 @@ async def test_while_the_clock_is_wrong_everything_goes_on_and_nothing_expires(
 async def test_a_step_for_good_is_followed_with_all_that_is_stored(
     tmp_path: Path, step_clock: StepClock, step_s: float
 ) -> None:
-    program = bot(tmp_path, CLOCK_STEADY_AFTER="3000", **SETTINGS, **step_clock.env)
+    program = bot(tmp_path, CLOCK_STEADY_AFTER="3000", **SETTINGS | step_clock.env)
     async with Receiver() as receiver, program.running(), Client(program.url) as client:
         flaky = receiver.answer = Flaky()
         await client.post("/api/webhooks", {"url": receiver.url, "events": ["message"]})
