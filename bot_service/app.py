@@ -166,6 +166,8 @@ def _parts(pool: EnginePool, lease: FolderLease) -> Callable[[web.Application], 
                 find_session=sessions.queries.find,
                 attempted=metrics.webhook_attempted,
             ) as webhooks:
+                # A session with the same id is another one: it shows no code of this one.
+                events.session_events.deleted.subscribe(app[DASHBOARD].forget_session)
                 app[keys.SESSIONS], app[keys.EVENTS], app[keys.MESSAGES] = sessions, events, messages
                 app[keys.WEBHOOKS] = webhooks
                 app[keys.OPERATIONS] = await build_operations(

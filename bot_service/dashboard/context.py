@@ -32,6 +32,10 @@ class DashboardContext:
     pairing_codes: dict[str, PairingCode] = field(default_factory=dict)
     streams: set[EventStream] = field(default_factory=set)
 
+    def forget_session(self, session: str) -> None:
+        """The session was deleted."""
+        self.pairing_codes.pop(session, None)
+
 
 DASHBOARD: web.AppKey[DashboardContext] = web.AppKey("dashboard", DashboardContext)
 

@@ -215,8 +215,13 @@ class Sent(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class JournalRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One record of a worker's journal: a message or a receipt; neither in a test of the disk."""
+    """One record of a worker's journal: a message or a receipt; neither in a test of the disk.
+
+    ``creation`` is that of the session when its client was started. ``meta["atMs"]`` is when the
+    record was written, in ms since the epoch.
+    """
 
     message: InboundMessage | None = None
     receipt: Receipt | None = None
     meta: dict[str, Any] = {}
+    creation: str = ""

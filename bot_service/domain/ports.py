@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 class SessionLifecycle(Protocol):
     """Starts and stops the client of a session, and replaces its worker."""
 
-    async def start_session(self, session: str, *, jid: str | None, proxy: str | None, canary: bool = False) -> int:
+    async def start_session(
+        self, session: str, *, jid: str | None, proxy: str | None, creation: str = "", canary: bool = False
+    ) -> int:
         """Returns the incarnation of this start. They grow, over restarts of the service too.
 
         A running session restarts, with one exception: the first start of a session that a worker
@@ -28,7 +30,8 @@ class SessionLifecycle(Protocol):
 
         After WORKER_LOST the pool starts the session again by itself, with a higher incarnation. A
         start that fails then is reported as START_TIMEOUT. ``canary``: this start finds out whether
-        WhatsApp accepts the build that is announced now.
+        WhatsApp accepts the build that is announced now. What the client receives is journaled with
+        ``creation``; a running client with another one is never taken over.
         """
         ...
 
@@ -56,6 +59,10 @@ class SessionAccounts(Protocol):
 
     async def forget_session(self, session: str) -> None:
         """Deletes the engine's own files of a deleted session."""
+        ...
+
+    async def forget_left_files(self, session: str) -> None:
+        """Before ``session`` is created: ends and deletes what a deleted one of that id left."""
         ...
 
     async def simulate(self, session: str, action: str, args: dict[str, Any]) -> Any: ...

@@ -20,6 +20,7 @@ from bot_service.domain.states import Actor, State, Wanted
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
+OWNERS_KEPT = 10
 
 
 class DueKind(StrEnum):
@@ -54,6 +55,13 @@ class StreamError(msgspec.Struct, frozen=True, gc=False):
 _STORED_NAMES = {"recovery_step": "rung", "recovery_step_ms": "rung_ms"}
 
 
+class EarlierOwner(msgspec.Struct, frozen=True, gc=False):
+    """``owner`` had the session until ``until_ms``; None: an owner that is not remembered."""
+
+    owner: str | None
+    until_ms: int
+
+
 # Without cycles, so the garbage collector need not walk ten thousand of them.
 class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename=_STORED_NAMES):
     id: str
@@ -61,6 +69,9 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename=
     name: str
     created_ms: int
     metadata: dict[str, str] = {}
+    # Distinguishes this session from a deleted one with the same id; empty before version 0.3.
+    creation: str = ""
+    earlier_owners: tuple[EarlierOwner, ...] = ()
 
     wanted: Wanted = Wanted.STOP
     state: State = State.STOPPED
@@ -104,6 +115,26 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename=
     active_ms: int = 0  # last message, receipt, presence or API call
     aged_from_ms: int = 0  # the age counts from here
     inbound_ms: int | None = None
+
+    def owner_at(self, at_ms: int) -> str | None:
+        """The owner of this session at ``at_ms``."""
+        for earlier in self.earlier_owners:
+            if at_ms <= earlier.until_ms:
+                return earlier.owner
+        return self.owner
+
+    @property
+    def owned_from_ms(self) -> int:
+        """What came before is not the present owner's."""
+        return self.earlier_owners[-1].until_ms + 1 if self.earlier_owners else 0
+
+    def handed_over(self, owner: str, now_ms: int) -> SessionRecord:
+        """The session with another owner."""
+        earlier = (*self.earlier_owners, EarlierOwner(self.owner, now_ms))
+        if len(earlier) > OWNERS_KEPT:
+            forgotten, *rest = earlier[-OWNERS_KEPT:]
+            earlier = (EarlierOwner(None, forgotten.until_ms), *rest)
+        return msgspec.structs.replace(self, owner=owner, earlier_owners=earlier)
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +79,17 @@ def client_library(name: str) -> ClientLibrary | None:
 def safe_name(session: str) -> str:
     """``session`` as part of a file name; different sessions never share one."""
     return quote(session, safe="").replace(".", "%2E")
+
+
+def names_with_files(name: str, data_dir: Path) -> set[str]:
+    """The :func:`safe_name` of every session for which engine ``name`` keeps files now."""
+    found: set[str] = set()
+    for pattern in ENGINES[name].files:
+        before, _, after = pattern.rstrip("*").partition("{session}")
+        folder = data_dir / before
+        if folder.is_dir():
+            found.update(file.removesuffix(after) for file in os.listdir(folder) if file.endswith(after))
+    return found
 
 
 def files_of(name: str, data_dir: Path, session: str) -> Iterator[Path]:

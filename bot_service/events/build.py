@@ -61,6 +61,8 @@ async def build(
         forget_files=forget_files,
         after_commit=database.after_commit,
     )
+    # At the commit, so that nothing is stored for a session between its deletion and its end in memory.
+    session_events.deleted.subscribe(sessions.supervisor.remove)
     session_events.deleted.subscribe(subscriptions.forget_session)
     sessions.bus.subscribe(session_events.on_event)
     sessions.store.transition_sinks.append(session_events.on_transitions)

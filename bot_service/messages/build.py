@@ -79,7 +79,7 @@ def build(
         database,
         events.publisher,
         in_use=pool.journals_in_use,
-        owner_of=lambda session: record.owner if (record := registry.get(session)) is not None else None,
+        session_of=registry.get,
     )
 
     def committed(batch: Batch) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from bot_service.access.principals import Principal
 from bot_service.domain.addresses import address, telephone_number, without_device
 from bot_service.domain.file_labels import LONGEST_TYPE, is_mime_type
 from bot_service.domain.inputs import Name, Phone
@@ -132,7 +133,7 @@ class MessageCommands:
             )
         try:
             message = await self._with_author(record, message)
-            accepted = await self._outbox.accept(record.id, message, key=key, digest=digest)
+            accepted = await self._outbox.accept(record.id, message, key=key, digest=digest, creation=record.creation)
         except Refused:
             await self._delete_file(message)
             raise
@@ -170,7 +171,9 @@ class MessageCommands:
             sender = without_device(record.jid) if record.jid else None
         return msgspec.structs.replace(message, reply_to_sender=sender, refers_to_own=own)
 
-    async def page(self, record: SessionRecord, search: MessageSearch, *, limit: int) -> list[StoredMessage]:
+    async def page(
+        self, who: Principal, record: SessionRecord, search: MessageSearch, *, limit: int
+    ) -> list[StoredMessage]:
         """The newest first. Refused: ``invalid``."""
         if search.direction not in (None, "in", "out"):
             raise invalid("direction", "must be in or out")
@@ -180,16 +183,17 @@ class MessageCommands:
                 connection,
                 record.id,
                 limit=limit,
+                from_ms=_visible_from_ms(who, record),
                 before=search.before or None,
                 chat=chat,
                 direction=search.direction,
                 state=search.state,
             )
 
-    async def get(self, record: SessionRecord, message_id: str) -> StoredMessage:
+    async def get(self, who: Principal, record: SessionRecord, message_id: str) -> StoredMessage:
         """Refused: ``not_found``."""
         async with self._database.read() as connection:
-            found = await messages.get(connection, record.id, message_id)
+            found = await messages.get(connection, record.id, message_id, from_ms=_visible_from_ms(who, record))
         if found is None:
             raise not_found("this message")
         return found
@@ -208,9 +212,9 @@ class MessageCommands:
             return WaitsFor(stop.reason.value, stop.until_ms)
         return WaitsFor((last_error or "its_turn") if record.state in LINKED else "not_connected")
 
-    async def file(self, record: SessionRecord, message_id: str) -> tuple[Media, Path]:
+    async def file(self, who: Principal, record: SessionRecord, message_id: str) -> tuple[Media, Path]:
         """The file of a message and where it is. Refused: ``not_found``."""
-        media = rendering.media_of(await self.get(record, message_id))
+        media = rendering.media_of(await self.get(who, record, message_id))
         path = self._media.readable(media) if media is not None else None
         if media is None or path is None:
             raise not_found("a file of this message")
@@ -230,6 +234,11 @@ class MessageCommands:
         async with engine_call(ENGINE_TIMEOUT_S):
             await self._pool.typing(record.id, chat, wanted.state)
         self._touch(record.id)
+
+
+def _visible_from_ms(who: Principal, record: SessionRecord) -> int:
+    """What came for an earlier owner of the session is visible to administrators only."""
+    return 0 if who.owner is None else record.owned_from_ms
 
 
 def _composed(wanted: SendMessage) -> OutgoingMessage:

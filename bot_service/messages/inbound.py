@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot_service.domain.addresses import can_be_answered
 from bot_service.domain.message import InboundMessage, JournalRecord, Receipt, is_probe
+from bot_service.domain.session_record import SessionRecord
 from bot_service.events.publisher import Draft
 from bot_service.messages import poll_votes
 from bot_service.messages.rendering import inbound_data
@@ -26,13 +27,17 @@ STATE_OF_RECEIPT = {"server": "sent", "delivered": "delivered", "read": "read", 
 
 
 class ReplyTo(msgspec.Struct, frozen=True, rename="camel"):
-    """Where a reply to a message goes; not sent if the session has another ``owner`` by then."""
+    """Where a reply to a message goes.
+
+    It is not sent if the session has another ``owner`` or ``creation`` by then.
+    """
 
     session: str
     chat: str
     id: str
     sender: str
     owner: str | None = None
+    creation: str = ""
 
 
 @dataclass(slots=True)
@@ -40,6 +45,7 @@ class Batch:
     """What one transaction stored. ``messages`` are new; ``probed`` sessions got a receive probe.
 
     ``moved`` counts sent messages by their new state, ``oldest_ms`` is the oldest new message.
+    ``dropped`` counts, by session, the records of sessions that were deleted.
     """
 
     messages: list[InboundMessage] = field(default_factory=list)
@@ -49,63 +55,99 @@ class Batch:
     duplicates: int = 0
     oldest_ms: int | None = None
     moved: dict[str, int] = field(default_factory=dict)
+    dropped: dict[str, int] = field(default_factory=dict)
+
+
+class _Arrived(NamedTuple):
+    message: InboundMessage
+    owner: str | None
+    creation: str
+    stored_ms: int
+    owned_from_ms: int
 
 
 async def ingest(
     connection: AsyncConnection,
     records: Sequence[JournalRecord],
     now: datetime,
-    owner_of: Callable[[str], str | None],
+    session_of: Callable[[str], SessionRecord | None],
 ) -> Batch:
-    """Store the records inside the caller's transaction. Records of one chat keep their order."""
-    batch = Batch()
-    arrived = []
+    """Store the records inside the caller's transaction. Records of one chat keep their order.
+
+    Records of a deleted session belong to no one, also when its id was used again.
+    """
+    batch, now_ms = Batch(), to_ms(now)
+    arrived: list[_Arrived] = []
+    receipts: list[tuple[Receipt, str | None]] = []
     for record in records:
+        item = record.message or record.receipt
+        if item is None:
+            continue
+        session = session_of(item.session)
+        if session is None or session.creation != record.creation:
+            batch.dropped[item.session] = batch.dropped.get(item.session, 0) + 1
+            continue
+        at_ms = int(record.meta.get("atMs", now_ms))
+        owner = session.owner_at(at_ms)
         if record.receipt is not None:
             batch.receipts.append(record.receipt)
+            receipts.append((record.receipt, owner))
         if record.message is None:
             continue
         if is_probe(record.message):
             batch.probed.add(record.message.session)
         else:
-            arrived.append(record.message)
-    await _store_messages(connection, arrived, now, owner_of, batch)
-    for receipt in batch.receipts:
-        await _apply_receipt(connection, receipt, now, owner_of, batch)
+            # What arrived for an earlier owner is stored as such: the present one does not see it.
+            stored_ms = at_ms if at_ms < session.owned_from_ms else now_ms
+            arrived.append(
+                _Arrived(
+                    record.message,
+                    owner,
+                    record.creation,
+                    stored_ms,
+                    session.owned_from_ms if owner == session.owner else 0,
+                )
+            )
+    await _store_messages(connection, arrived, now, batch)
+    for receipt, owner in receipts:
+        await _apply_receipt(connection, receipt, now, owner, batch)
     return batch
 
 
 async def _store_messages(
     connection: AsyncConnection,
-    arrived: Sequence[InboundMessage],
+    arrived: Sequence[_Arrived],
     now: datetime,
-    owner_of: Callable[[str], str | None],
     batch: Batch,
 ) -> None:
-    keys = [(message.session, message.chat, message.id) for message in arrived]
+    keys = [(each.message.session, each.message.chat, each.message.id) for each in arrived]
     known = await messages.known_keys(connection, keys)
     repeated: list[messages.Key] = []
     rows: list[NewMessage] = []
     now_ms = to_ms(now)
-    for message, key in zip(await poll_votes.named(connection, arrived), keys, strict=True):
+    named = await poll_votes.named(
+        connection, [each.message for each in arrived], [each.owned_from_ms for each in arrived]
+    )
+    for (_, owner, creation, stored_ms, _), message, key in zip(arrived, named, keys, strict=True):
         if key in known:
             repeated.append(key)
             continue
         known.add(key)
         body = _ENCODER.encode(message)
-        rows.append(NewMessage(*key, "in", message.type, message.at_ms, now_ms, "received", now_ms, body))
+        rows.append(NewMessage(*key, "in", message.type, message.at_ms, stored_ms, "received", now_ms, body))
         batch.messages.append(message)
-        batch.drafts.append(_draft(message, body, now, owner_of(message.session)))
+        batch.drafts.append(_draft(message, body, now, owner, creation))
     await messages.insert(connection, rows)
     await messages.count_duplicates(connection, repeated)
     batch.duplicates = len(repeated)
     batch.oldest_ms = min((message.at_ms for message in batch.messages), default=None)
 
 
-def _draft(message: InboundMessage, body: bytes, now: datetime, owner: str | None) -> Draft:
+def _draft(message: InboundMessage, body: bytes, now: datetime, owner: str | None, creation: str) -> Draft:
     reply_to = None
     if not message.from_me and owner is not None and can_be_answered(message.chat):
-        reply_to = _ENCODER.encode(ReplyTo(message.session, message.chat, message.id, message.sender, owner))
+        answer = ReplyTo(message.session, message.chat, message.id, message.sender, owner, creation)
+        reply_to = _ENCODER.encode(answer)
     return Draft("message", message.session, owner, now, inbound_data(message, body), reply_to)
 
 
@@ -113,7 +155,7 @@ async def _apply_receipt(
     connection: AsyncConnection,
     receipt: Receipt,
     now: datetime,
-    owner_of: Callable[[str], str | None],
+    owner: str | None,
     batch: Batch,
 ) -> None:
     state = STATE_OF_RECEIPT.get(receipt.type)
@@ -122,7 +164,6 @@ async def _apply_receipt(
     error = "rejected" if state == "failed" else None
     moved = await messages.set_sent_state(connection, receipt.session, receipt.message_ids, state, to_ms(now), error)
     batch.moved[state] = batch.moved.get(state, 0) + len(moved)
-    owner = owner_of(receipt.session)
     batch.drafts.extend(
         status_draft(receipt.session, owner, chat, message_id, state, from_ms(receipt.at_ms), error)
         for chat, message_id in moved

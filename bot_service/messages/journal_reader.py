@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from bot_service.domain.message import JournalRecord
+from bot_service.domain.session_record import SessionRecord
 from bot_service.engines.wire.journal_file import journal_files, read_journal
 from bot_service.engines.wire.journal_scan import Gap, JournalSlice
 from bot_service.events.publisher import EventPublisher
@@ -42,7 +43,7 @@ ORPHAN_S = 60.0
 class JournalReader:
     """``in_use()`` names the files that a running worker may append to.
 
-    ``owner_of(session)`` is None for an unknown session. ``committed`` notifies of every batch,
+    ``session_of(id)`` is None for a deleted session. ``committed`` notifies of every batch,
     ``lost`` of every damage. ``unreadable`` are files that the disk does not give.
     """
 
@@ -54,10 +55,10 @@ class JournalReader:
         publisher: EventPublisher,
         *,
         in_use: Callable[[], set[str]],
-        owner_of: Callable[[str], str | None],
+        session_of: Callable[[str], SessionRecord | None],
     ) -> None:
         self._folder, self._clock, self._database, self._publisher = folder, clock, database, publisher
-        self._in_use, self._owner_of = in_use, owner_of
+        self._in_use, self._session_of = in_use, session_of
         self._announced: dict[str, int] = {}  # by the writer: complete records up to here
         self._targets: dict[str, int] = {}  # there may be more to read up to here
         self._positions: dict[str, int] = {}
@@ -198,6 +199,13 @@ class JournalReader:
             commit = partial(self._commit, file, [record for _, record in part], end)
             batch = await retried_on_store_errors("journal", self._clock, commit)
             self._positions[file] = end
+            if batch.dropped:
+                log.warning(
+                    "Messages and receipts of deleted sessions were dropped",
+                    event_name="journal.deleted_session",
+                    records=sum(batch.dropped.values()),
+                    sessions=sorted(batch.dropped)[:10],
+                )
             self.committed(batch)
             for _, record in part:
                 if record.meta:
@@ -206,7 +214,7 @@ class JournalReader:
     async def _commit(self, file: str, records: Sequence[JournalRecord], end: int) -> Batch:
         now = self._clock.now()
         async with self._database.write() as connection:
-            batch = await ingest(connection, records, now, self._owner_of)
+            batch = await ingest(connection, records, now, self._session_of)
             await self._publisher.stage(connection, batch.drafts)
             await messages.set_position(connection, file, end, to_ms(now))
         return batch

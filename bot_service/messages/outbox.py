@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot_service.domain.message import OutgoingMessage
-from bot_service.domain.refused import Refused
+from bot_service.domain.refused import Refused, not_found
 from bot_service.domain.session_record import SessionRecord
 from bot_service.events.ids import EventIds, reply_message_id
 from bot_service.messages.inbound import ReplyTo
@@ -69,16 +69,28 @@ class Outbox:
         async with self._database.read() as connection:
             return await self._earlier(connection, session, key, digest)
 
-    async def accept(self, session: str, message: OutgoingMessage, *, key: str | None, digest: str | None) -> Accepted:
-        """Queue ``message``.
+    async def accept(
+        self,
+        session: str,
+        message: OutgoingMessage,
+        *,
+        key: str | None,
+        digest: str | None,
+        creation: str | None = None,
+    ) -> Accepted:
+        """Queue ``message``; with ``creation`` only while the session is that one.
 
-        Refused, and nothing stored: ``sending_frozen``, ``idempotency_key_reused``, ``queue_full``.
+        Refused, and nothing stored: ``not_found``, ``sending_frozen``, ``idempotency_key_reused``, ``queue_full``.
         """
         async with self._database.write() as connection:
+            record = self._record_of(session)
+            if creation is not None and (record is None or record.creation != creation):
+                raise not_found("this session")  # deleted since the request began
             if key is not None:
                 found = await self._earlier(connection, session, key, digest or "")
                 if found is not None:
                     return Accepted(found, True)
+                await messages.release_key(connection, session, key)  # an earlier owner used it
             history = await messages.chat_history(connection, session, message.to)
             self._refuse_frozen(session, known_chat=history[1])
             if await send_queue.depth(connection, session) >= self._queue_limit:
@@ -96,8 +108,8 @@ class Outbox:
             id=reply_message_id(to.session, to.chat, to.id), to=to.chat, type="text", text=text[:LONGEST_TEXT]
         )
         record = self._record_of(to.session)
-        if record is None or (to.owner is not None and to.owner != record.owner):
-            return  # the session was deleted, or has another owner by now
+        if record is None or to.creation != record.creation or (to.owner is not None and to.owner != record.owner):
+            return  # the session was deleted, was made again, or has another owner by now
         if await messages.get(connection, to.session, message.id) is not None:
             return
         if frozen(record, to_ms(self._clock.now()), known_chat=True) is not None:
@@ -108,6 +120,9 @@ class Outbox:
 
     async def _earlier(self, connection: AsyncConnection, session: str, key: str, digest: str) -> StoredMessage | None:
         found = await messages.by_idempotency_key(connection, session, key)
+        record = self._record_of(session)
+        if found is not None and record is not None and found.stored_ms < record.owned_from_ms:
+            return None
         if found is not None and found.fingerprint != digest:
             raise Refused("idempotency_key_reused", "this Idempotency-Key was used for another message")
         return found

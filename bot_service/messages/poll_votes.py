@@ -13,19 +13,25 @@ from bot_service.messages import rendering
 from bot_service.store import messages
 
 
-async def named(connection: AsyncConnection, arrived: Sequence[InboundMessage]) -> list[InboundMessage]:
-    """``arrived``, the votes among them with the options of polls that are stored or among them."""
+async def named(
+    connection: AsyncConnection, arrived: Sequence[InboundMessage], owned_from_ms: Sequence[int]
+) -> list[InboundMessage]:
+    """``arrived``, the votes among them with the options of polls that are stored or among them.
+
+    ``owned_from_ms``, of each message's session: polls of an earlier owner are not looked up.
+    """
     polls = {(message.session, message.id): message.poll for message in arrived if message.poll is not None}
-    return [await _named(connection, message, polls) for message in arrived]
+    pairs = zip(arrived, owned_from_ms, strict=True)
+    return [await _named(connection, message, polls, from_ms) for message, from_ms in pairs]
 
 
 async def _named(
-    connection: AsyncConnection, message: InboundMessage, polls: dict[tuple[str, str], Poll]
+    connection: AsyncConnection, message: InboundMessage, polls: dict[tuple[str, str], Poll], from_ms: int
 ) -> InboundMessage:
     vote = message.vote
     if vote is None or not vote.hashes:
         return message
-    poll = polls.get((message.session, vote.poll)) or await _stored(connection, message, vote.poll)
+    poll = polls.get((message.session, vote.poll)) or await _stored(connection, message, vote.poll, from_ms)
     texts = {hashlib.sha256(option.encode()).hexdigest(): option for option in poll.options} if poll else {}
     known = msgspec.structs.replace(
         vote,
@@ -35,7 +41,7 @@ async def _named(
     return msgspec.structs.replace(message, vote=known)
 
 
-async def _stored(connection: AsyncConnection, vote: InboundMessage, poll_id: str) -> Poll | None:
-    row = await messages.get(connection, vote.session, poll_id, chat=vote.chat)
+async def _stored(connection: AsyncConnection, vote: InboundMessage, poll_id: str, from_ms: int) -> Poll | None:
+    row = await messages.get(connection, vote.session, poll_id, chat=vote.chat, from_ms=from_ms)
     found = rendering.message_of(row) if row is not None else None
     return found.poll if isinstance(found, InboundMessage) else None

@@ -48,6 +48,9 @@ class BotMetrics:
         self.journal_behind = gauge("journal_behind_bytes", "Bytes in journals that are not in the store yet")
         self.messages_in = counter("messages_in_total", "Inbound messages stored")
         self.duplicates = counter("messages_duplicate_total", "Inbound messages dropped as duplicates")
+        self.deleted_sessions = counter(
+            "messages_of_deleted_sessions_total", "Messages and receipts that were dropped with their session"
+        )
         self._lost = counter(
             "messages_lost_total",
             "Inbound messages that a kill or a damaged journal may have lost or that stayed unreadable, by reason",
@@ -100,6 +103,8 @@ class BotMetrics:
         self.duplicates.inc(batch.duplicates)
         self.received_total += len(batch.messages)
         self.duplicates_total += batch.duplicates
+        if batch.dropped:
+            self.deleted_sessions.inc(sum(batch.dropped.values()))
         for state, count in batch.moved.items():
             self.messages_out.labels(state).inc(count)
         if batch.oldest_ms is not None:

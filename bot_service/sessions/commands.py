@@ -70,23 +70,26 @@ class SessionCommands:
     ) -> None:
         self._supervisor, self._registry, self._store, self._pool = supervisor, registry, store, pool
         self._creating: set[str] = set()
+        self._deleting: set[str] = set()
 
     async def create(self, who: Principal, wanted: CreateSession) -> SessionRecord:
         """A new session, stored. Refused: ``forbidden``, ``exists``."""
         who.require_owner(wanted.owner, "makes sessions for another owner")
         session = wanted.id or f"s-{secrets.token_hex(6)}"
-        if session in self._registry or session in self._creating:
+        if session in self._registry or session in self._creating or session in self._deleting:
             raise Refused("exists", "a session with this id exists already")
         now_ms = self._supervisor.now_ms()
         record = SessionRecord(
             id=session, owner=wanted.owner or who.owner or DEFAULT_OWNER, name=wanted.name or session,
             metadata=wanted.metadata, created_ms=now_ms, since_ms=now_ms, active_ms=now_ms, aged_from_ms=now_ms,
+            creation=secrets.token_hex(4),
         )  # fmt: skip
         creation = self._supervisor.begin(record, START if wanted.start else None)
         self._creating.add(session)
         try:
+            await self._pool.forget_left_files(session)
             # The session and its first transition are one transaction; the engine starts after it.
-            self._store.mark(creation.after, creation.change)
+            self._store.mark(creation.after, creation.change, new=True)
             await self._store.flush()
             self._supervisor.admit(creation)
         except StoreUnavailable:
@@ -120,10 +123,17 @@ class SessionCommands:
 
     async def delete(self, session: str) -> None:
         """Delete the client, the engine's files and the rows. The phone shows the link until logout."""
-        self._supervisor.apply(session, Command(CommandKind.STOP, Reason.DELETED))
-        await self._supervisor.settle(session, ENGINE_TIMEOUT_S)
-        await self._store.delete(session)
-        self._supervisor.remove(session)
+        self._deleting.add(session)  # until all of it is gone, no session can have this id
+        try:
+            self._supervisor.apply(session, Command(CommandKind.STOP, Reason.DELETED))
+            await self._supervisor.settle(session, ENGINE_TIMEOUT_S)
+            await self._store.delete(session)
+            self._supervisor.remove(session)
+            await self._forget_files(session)
+        finally:
+            self._deleting.discard(session)
+
+    async def _forget_files(self, session: str) -> None:
         try:
             async with engine_call():
                 await self._pool.forget_session(session)
@@ -139,7 +149,10 @@ class SessionCommands:
         """What is not given stays. Refused: ``forbidden``."""
         who.require_owner(wanted.owner, "gives a session to another owner")
         given = {name: value for name, value in msgspec.structs.asdict(wanted).items() if value is not None}
-        record = msgspec.structs.replace(self._known(session), **given)
+        record = self._known(session)
+        if wanted.owner is not None and wanted.owner != record.owner:
+            record = record.handed_over(wanted.owner, self._supervisor.now_ms())
+        record = msgspec.structs.replace(record, **given)
         self._supervisor.change(record)
         await self._store.flush()
         return record

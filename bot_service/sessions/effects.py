@@ -142,7 +142,11 @@ class EffectRunner:
         try:
             async with asyncio.timeout(self._limits.timeout_s):
                 incarnation = await self._pool.start_session(
-                    session, jid=record.jid, proxy=self._limits.proxy, canary=self._sessions.is_canary(session)
+                    session,
+                    jid=record.jid,
+                    proxy=self._limits.proxy,
+                    creation=record.creation,
+                    canary=self._sessions.is_canary(session),
                 )
             self._ended[session] = max(self._ended.get(session, -1), incarnation - 1)
         except TimeoutError:

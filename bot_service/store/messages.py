@@ -137,10 +137,12 @@ async def set_sent_state(
 
 
 async def get(
-    connection: AsyncConnection, session: str, message_id: str, *, chat: str | None = None
+    connection: AsyncConnection, session: str, message_id: str, *, chat: str | None = None, from_ms: int = 0
 ) -> StoredMessage | None:
-    """The oldest message with this id, of ``chat`` if given: two chats may use the same."""
-    query = _STORED.where(messages.c.session == session, messages.c.message_id == message_id)
+    """The oldest message with this id stored since ``from_ms``, of ``chat`` if given: two chats may use the same."""
+    query = _STORED.where(
+        messages.c.session == session, messages.c.message_id == message_id, messages.c.stored_ms >= from_ms
+    )
     if chat is not None:
         query = query.where(messages.c.chat == chat)
     row = (await connection.execute(query.order_by(messages.c.seq).limit(1))).first()
@@ -153,18 +155,27 @@ async def by_idempotency_key(connection: AsyncConnection, session: str, key: str
     return StoredMessage(*row) if row else None
 
 
+async def release_key(connection: AsyncConnection, session: str, key: str) -> None:
+    """Let ``key`` be used once more."""
+    used = (messages.c.session == session) & (messages.c.idempotency_key == key)
+    await connection.execute(messages.update().where(used).values(idempotency_key=None))
+
+
 async def page(
     connection: AsyncConnection,
     session: str,
     *,
     limit: int,
+    from_ms: int = 0,
     before: int | None = None,
     chat: str | None = None,
     direction: str | None = None,
     state: str | None = None,
 ) -> list[StoredMessage]:
-    """Newest first; ``before`` is the ``seq`` to continue from."""
+    """Newest first, stored since ``from_ms``; ``before`` is the ``seq`` to continue from."""
     query = _STORED.where(messages.c.session == session)
+    if from_ms:
+        query = query.where(messages.c.stored_ms >= from_ms)
     if before is not None:
         query = query.where(messages.c.seq < before)
     for column, value in ((messages.c.chat, chat), (messages.c.direction, direction), (messages.c.state, state)):

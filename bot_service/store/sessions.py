@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot_service.domain.refused import Refused
 from bot_service.domain.session_record import SessionRecord, Transition
 from bot_service.domain.states import Actor, State
+from bot_service.store import leftovers
 from bot_service.store.batch_writer import STORE_ERRORS
 from bot_service.store.database import Database
 from bot_service.store.metadata import metadata
@@ -96,6 +97,9 @@ class SessionStore:
         self._database, self._clock, self._kept = database, clock, transitions_kept
         self._dirty: dict[str, SessionRecord] = {}
         self._changes: list[Transition] = []
+        self._new: set[str] = set()
+        # Ids of deleted sessions: those of this run, and those under which the last one left rows.
+        self._used: set[str] = set()
         self._untrimmed: dict[str, int] = {}
         self._wake = asyncio.Event()
         self._turn = asyncio.Lock()
@@ -109,9 +113,14 @@ class SessionStore:
         """Why marked changes could not be written; None when nothing waits."""
         return self._failing if self._written < self._marked else None
 
-    def mark(self, record: SessionRecord, change: Transition | None = None) -> None:
-        """Write ``record`` soon, with the ``change`` that led to it."""
+    def mark(self, record: SessionRecord, change: Transition | None = None, *, new: bool = False) -> None:
+        """Write ``record`` soon, with the ``change`` that led to it.
+
+        ``new``: what an earlier session with this id left is deleted in the same transaction.
+        """
         self._marked += 1
+        if new:
+            self._new.add(record.id)
         self._dirty[record.id] = record
         if change is not None:
             self._changes.append(change)
@@ -154,6 +163,7 @@ class SessionStore:
         if self._dirty.pop(session, None) is None:
             return False
         self._changes = [change for change in self._changes if change.session != session]
+        self._new.discard(session)
         if not self._dirty and not self._changes and not self._turn.locked():
             self._written = self._marked  # nothing waits, so no failure is left to report
         return True
@@ -163,6 +173,7 @@ class SessionStore:
         self._wake.clear()
         ids = list(islice(self._dirty, BATCH))
         records = {name: self._dirty.pop(name) for name in ids}
+        reused = [name for name in ids if name in self._new and name in self._used]
         # Changes stay in order; the rest waits for a later batch of this flush.
         changes, self._changes = self._changes[: BATCH * 2], self._changes[BATCH * 2 :]
         everything = not self._dirty and not self._changes
@@ -171,6 +182,8 @@ class SessionStore:
             return
         try:
             async with self._database.write() as connection:
+                if reused:
+                    await leftovers.remove(connection, reused)
                 await upsert(connection, sessions, [row_of(record) for record in records.values()], key="id")
                 if changes:
                     rows = [msgspec.structs.asdict(change) for change in changes]
@@ -184,6 +197,7 @@ class SessionStore:
             self._wake.set()
             self._fail(error)
         else:
+            self._new.difference_update(ids)
             if everything:
                 self._written = begun
             self._succeed()
@@ -213,6 +227,8 @@ class SessionStore:
 
     async def load(self) -> list[SessionRecord]:
         """Every session, oldest first. Rows that this version cannot read are logged and kept."""
+        async with self._database.read() as connection:
+            self._used |= await leftovers.find(connection)
         found: list[SessionRecord] = []
         order = sa.tuple_(sessions.c.created_ms, sessions.c.id)
         query = sa.select(sessions.c.created_ms, sessions.c.id, sessions.c.record).order_by(*order).limit(PAGE)
@@ -240,6 +256,7 @@ class SessionStore:
     async def delete(self, session: str) -> None:
         """Delete a session with all its rows in one transaction. May raise StoreUnavailable."""
         async with self._turn:
+            self._used.add(session)
             self._dirty.pop(session, None)
             self._changes = [change for change in self._changes if change.session != session]
             self._untrimmed.pop(session, None)
@@ -252,6 +269,7 @@ class SessionStore:
             except STORE_ERRORS as error:
                 self._fail(error)
             else:
+                self.drop(session)  # marked while it was deleted
                 self._succeed()
 
     async def transitions(self, session: str) -> list[Transition]:

@@ -114,7 +114,9 @@ class FakePool:
     def builds_in_use(self) -> frozenset[int]:
         return frozenset(self.builds.values())
 
-    async def start_session(self, session: str, *, jid: str | None, proxy: str | None, canary: bool = False) -> int:
+    async def start_session(
+        self, session: str, *, jid: str | None, proxy: str | None, creation: str = "", canary: bool = False
+    ) -> int:
         await self._call("start", session)
         if self.announced:
             self.builds[session] = self.announced[-1]
@@ -170,6 +172,9 @@ class FakePool:
 
     async def forget_session(self, session: str) -> None:
         await self._call("forget", session)
+
+    async def forget_left_files(self, session: str) -> None:
+        pass
 
     async def stop_unclaimed(self) -> None:
         return None

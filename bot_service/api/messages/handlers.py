@@ -50,26 +50,27 @@ async def index(request: web.Request) -> web.Response:
     search = MessageSearch(
         query.get("chat"), query.get("direction"), query.get("state"), integer(request, "before", 0, 0, 10**18)
     )
-    rows = await request.app[keys.MESSAGES].commands.page(record, search, limit=limit)
+    rows = await request.app[keys.MESSAGES].commands.page(principal(request), record, search, limit=limit)
     following = rows[-1].seq if len(rows) == limit else None
     return json_response(MessagePage([message_view(row) for row in rows], following))
 
 
 async def read(request: web.Request) -> web.Response:
     record, commands = session_of(request), request.app[keys.MESSAGES].commands
-    message = await commands.get(record, request.match_info["messageId"])
+    message = await commands.get(principal(request), record, request.match_info["messageId"])
     return json_response(message_view(message, await commands.waits_for(record, message)))
 
 
 async def media(request: web.Request) -> web.StreamResponse:
     """The file as a download: a browser must not show it as a page of this service."""
-    found, path = await request.app[keys.MESSAGES].commands.file(session_of(request), request.match_info["messageId"])
+    who, record = principal(request), session_of(request)
+    found, path = await request.app[keys.MESSAGES].commands.file(who, record, request.match_info["messageId"])
     headers = {
         hdrs.CONTENT_TYPE: safe_mime_type(found.mime_type),
         hdrs.CONTENT_DISPOSITION: as_attachment(found.file_name or ""),
         "Content-Security-Policy": "sandbox; default-src 'none'",
     }
-    return _Download(path, request.app[keys.ACCESS].requests, principal(request), headers)
+    return _Download(path, request.app[keys.ACCESS].requests, who, headers)
 
 
 class _Download(web.FileResponse):

@@ -35,7 +35,9 @@ class Pairing:
 async def show(request: web.Request, login: Login) -> web.StreamResponse:
     record, sessions, t = _session(request, login), request.app[keys.SESSIONS], words(request)
     transitions = await sessions.queries.transitions(record)
-    messages = await request.app[keys.MESSAGES].commands.page(record, MessageSearch(), limit=LATEST_MESSAGES)
+    messages = await request.app[keys.MESSAGES].commands.page(
+        login.principal, record, MessageSearch(), limit=LATEST_MESSAGES
+    )
     may_command = login.principal.may(Scope.SESSION)
     return render(
         request,
@@ -97,7 +99,6 @@ async def logout(request: web.Request, login: Login, form: Form) -> str:
 async def delete(request: web.Request, login: Login, _form: Form) -> str:
     session = _session(request, login).id
     await request.app[keys.SESSIONS].commands.delete(session)
-    request.app[DASHBOARD].pairing_codes.pop(session, None)
     return done("/", "delete")
 
 

@@ -69,7 +69,13 @@ class Placement:
         self._incarnation += 1
         entry.incarnation, entry.last_seq = self._incarnation, 0
         entry.wanted, entry.finished, entry.unclaimed = True, False, None
-        args = {"jid": entry.jid, "proxy": entry.proxy, "pairing": entry.jid is None, "incarnation": entry.incarnation}
+        args = {
+            "jid": entry.jid,
+            "proxy": entry.proxy,
+            "pairing": entry.jid is None,
+            "incarnation": entry.incarnation,
+            "creation": entry.creation,
+        }
         args |= {"canary": True} if canary else {}
         try:
             async with worker.starts:

@@ -21,7 +21,7 @@ from bot_service.engines.pool.policy import ClientChoice, PoolPolicy
 from bot_service.engines.pool.recovery import ASKED, SessionRecovery
 from bot_service.engines.pool.session_entries import FINAL, SessionEntry, catch_up_signals
 from bot_service.engines.pool.worker_handle import WorkerHandle
-from bot_service.engines.registry import files_of
+from bot_service.engines.registry import files_of, names_with_files, safe_name
 from bot_service.engines.wire import login_gate
 from bot_service.engines.wire.protocol import PASSING, SessionSnapshot, SignalFrame, Snapshot, WorkerPulse
 from shared import logs
@@ -52,9 +52,12 @@ class WorkerPool:
         self._placement = Placement(policy, self.fleet, first_incarnation=to_ms(clock.now()))
         self._recovery = SessionRecovery(policy, clock, self.fleet, self._placement, self._emit)
         self._watch: asyncio.Task[None] | None = None
+        # Names of sessions with files of the engine when this process began, and of deleted ones.
+        self._left_files: set[str] = set()
 
     async def open(self) -> None:
         """Adopts left workers, reports every journal on disk, and watches the workers."""
+        self._left_files = await asyncio.to_thread(names_with_files, self._policy.engine, self._policy.data_dir)
         await self.fleet.adopt()
         for name, size in self.fleet.journals():
             self.journals(name, size)
@@ -80,14 +83,17 @@ class WorkerPool:
 
     # --- SessionLifecycle, SessionAccounts, MessageSending ---
 
-    async def start_session(self, session: str, *, jid: str | None, proxy: str | None, canary: bool = False) -> int:
+    async def start_session(
+        self, session: str, *, jid: str | None, proxy: str | None, creation: str = "", canary: bool = False
+    ) -> int:
         entry = self._placement.entry(session)
         async with entry.lock:
-            if entry.unclaimed is not None:
+            # A client of a deleted session with the same id is not this session's: it is stopped.
+            if entry.unclaimed is not None and entry.unclaimed.creation == creation:
                 return self._claim(entry, entry.unclaimed, jid, proxy)
             if entry.wanted:
                 await self._stop(entry, quietly=True)
-            entry.jid, entry.proxy = jid, proxy
+            entry.jid, entry.proxy, entry.creation = jid, proxy, creation
             await self._placement.start(entry, self._placement.choose(entry, canary=canary), canary=canary)
             return entry.incarnation
 
@@ -133,6 +139,8 @@ class WorkerPool:
         entry.avoid = entry.last_worker
 
     async def forget_session(self, session: str) -> None:
+        # Until they are deleted, a session with the same id must wait for that.
+        self._left_files.add(safe_name(session))
         await self.stop_session(session)
         self._frames.pop(session, None)
         self._placement.entries.pop(session, None)
@@ -142,6 +150,11 @@ class WorkerPool:
                 path.unlink(missing_ok=True)
 
         await asyncio.to_thread(delete)
+        self._left_files.discard(safe_name(session))
+
+    async def forget_left_files(self, session: str) -> None:
+        if session in self._placement.entries or safe_name(session) in self._left_files:
+            await self.forget_session(session)
 
     async def stop_unclaimed(self) -> None:
         for entry in list(self._placement.entries.values()):
@@ -206,7 +219,7 @@ class WorkerPool:
 
     def _claim(self, entry: SessionEntry, snapshot: SessionSnapshot, jid: str | None, proxy: str | None) -> int:
         entry.unclaimed = None
-        entry.jid, entry.proxy = snapshot.jid or jid, proxy
+        entry.jid, entry.proxy, entry.creation = snapshot.jid or jid, proxy, snapshot.creation
         for kind, data in catch_up_signals(snapshot, known_jid=jid):
             self._emit(entry, kind, data)
         return entry.incarnation

@@ -34,6 +34,7 @@ class SessionEntry:
     session: str
     jid: str | None = None
     proxy: str | None = None
+    creation: str = ""
     incarnation: int = 0
     wanted: bool = False
     worker: WorkerHandle | None = None

@@ -66,7 +66,7 @@ class Hello(Frame, frozen=True, tag="hello"):
 class CommandFrame(Frame, frozen=True, tag="cmd"):
     """``op`` of ``session`` with ``args``, as in ``engines/port.py:Engine``.
 
-    start {jid: str | None, proxy: str | None, pairing: bool, incarnation: int, canary: bool}, stop
+    start {jid: str | None, proxy: str | None, pairing: bool, incarnation: int, creation: str, canary: bool}, stop
     {}, logout {}, pairing_code {phone}, send {message: OutgoingMessage as dict}, mark_read {chat,
     sender, messageIds}, typing {chat, state}, simulate {action, ...}; for the whole worker (session
     None): snapshot {}, shutdown {}.
@@ -143,6 +143,7 @@ class SessionSnapshot(msgspec.Struct, frozen=True):
     last_signal_data: dict[str, Any]
     last_seq: int
     jid: str | None = None
+    creation: str = ""
 
 
 class Snapshot(Frame, frozen=True, tag="snapshot"):

@@ -88,7 +88,7 @@ class Commands:
     async def _start(self, session: str, args: dict[str, Any]) -> None:
         if self._sink.runs(session):
             await self._stop(session, {})
-        self._sink.begin(session, int(args["incarnation"]), args.get("jid"))
+        self._sink.begin(session, int(args["incarnation"]), args.get("jid"), str(args.get("creation", "")))
         try:
             await self._engine.start(
                 session,

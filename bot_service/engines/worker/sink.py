@@ -43,10 +43,13 @@ class WorkerSink:
         self._order = threading.Lock()
         self._sessions: dict[str, _Session] = {}
         self._fresh: set[str] = set()
+        # Kept when a session ends: what its client still delivers is journaled as its own.
+        self._creations: dict[str, str] = {}
 
-    def begin(self, session: str, incarnation: int, jid: str | None) -> None:
-        """``session`` starts: its signals carry ``incarnation`` from here on."""
+    def begin(self, session: str, incarnation: int, jid: str | None, creation: str = "") -> None:
+        """``session`` starts: its signals carry ``incarnation``, its records ``creation``."""
         self._sessions[session] = _Session(incarnation, jid)
+        self._creations[session] = creation
         self.signal(session, SignalKind.STARTED)
 
     def end(self, session: str, last: SignalKind | None) -> None:
@@ -79,14 +82,16 @@ class WorkerSink:
                 self._loop.call_soon_threadsafe(self._deliver, frame)
 
     def inbound(self, message: InboundMessage) -> None:
-        self._keep(JournalRecord(message=message, meta={"atMs": self._now_ms()}))
+        creation = self._creations.get(message.session, "")
+        self._keep(JournalRecord(message=message, meta={"atMs": self._now_ms()}, creation=creation))
         known = self._sessions.get(message.session)
         if known is not None:
             known.inbound_at = known.frame_at = self._clock.monotonic()
             self._fresh.add(message.session)
 
     def receipt(self, receipt: Receipt) -> None:
-        self._keep(JournalRecord(receipt=receipt, meta={"atMs": self._now_ms()}))
+        creation = self._creations.get(receipt.session, "")
+        self._keep(JournalRecord(receipt=receipt, meta={"atMs": self._now_ms()}, creation=creation))
         self.frame_seen(receipt.session)
         self.signal(
             receipt.session,
@@ -115,7 +120,15 @@ class WorkerSink:
         """The present state of every session."""
         with self._order:
             return [
-                SessionSnapshot(session, known.incarnation, known.last_kind, known.last_data, known.last_seq, known.jid)
+                SessionSnapshot(
+                    session,
+                    known.incarnation,
+                    known.last_kind,
+                    known.last_data,
+                    known.last_seq,
+                    known.jid,
+                    self._creations.get(session, ""),
+                )
                 for session, known in self._sessions.items()
             ]
 

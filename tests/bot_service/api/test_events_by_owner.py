@@ -87,9 +87,12 @@ async def test_an_answer_is_not_sent_for_another_owner_than_the_message_came_to(
     chat = "33612345678@s.whatsapp.net"
     outbox, database = bot.app[keys.MESSAGES].outbox, bot.app[keys.DATABASE]
 
+    creation = bot.app[keys.SESSIONS].registry.get("a1").creation  # type: ignore[union-attr]
+
     async def answer(message: str) -> None:
+        to = ReplyTo("a1", chat, message, chat, "ann", creation)
         async with database.write() as connection:
-            await outbox.reply(connection, msgspec.json.encode(ReplyTo("a1", chat, message, chat, "ann")), "late")
+            await outbox.reply(connection, msgspec.json.encode(to), "late")
 
     await answer("M1")
     assert (await bot.call("PATCH", "/api/sessions/a1", {"owner": "bob"}))[0] == 200

@@ -12,6 +12,7 @@ import pytest
 
 from bot_service import keys
 from bot_service.domain.message import Album, Choice, Contact, InboundMessage, JournalRecord, Media, Poll, PollVote
+from bot_service.domain.session_record import SessionRecord
 from bot_service.messages.inbound import ingest
 from tests.support.bot_app import Bot, paired, running
 from tests.support.processes import API_KEY
@@ -33,7 +34,12 @@ async def bot(tmp_path: Path) -> AsyncIterator[Bot]:
 async def received(bot: Bot, *messages: InboundMessage) -> None:
     async with bot.app[keys.DATABASE].write() as connection:
         records = [JournalRecord(message=message) for message in messages]
-        await ingest(connection, records, bot.app[keys.CLOCK].now(), lambda _session: "main")
+        await ingest(
+            connection,
+            records,
+            bot.app[keys.CLOCK].now(),
+            lambda name: SessionRecord(id=name, owner="main", name=name, created_ms=0),
+        )
 
 
 async def sent(bot: Bot, body: dict[str, Any]) -> Any:

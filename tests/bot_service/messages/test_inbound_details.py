@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from bot_service.domain.message import InboundMessage, JournalRecord, Media, Poll, PollVote
+from bot_service.domain.session_record import SessionRecord
 from bot_service.messages.inbound import Batch, ingest
 from bot_service.messages.outbox import LONGEST_TEXT
 from bot_service.store.database import open_database
@@ -33,7 +34,14 @@ async def stored(tmp_path: Path, *batches: list[InboundMessage]) -> list[Batch]:
     for batch in batches:
         async with database.write() as connection:
             records = [JournalRecord(message=one) for one in batch]
-            done.append(await ingest(connection, records, SystemClock().now(), lambda _session: "ann"))
+            done.append(
+                await ingest(
+                    connection,
+                    records,
+                    SystemClock().now(),
+                    lambda name: SessionRecord(id=name, owner="ann", name=name, created_ms=0),
+                )
+            )
     await database.close()
     return done
 

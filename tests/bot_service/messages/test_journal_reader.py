@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot_service.domain.message import InboundMessage, JournalRecord, Receipt
+from bot_service.domain.session_record import SessionRecord
 from bot_service.engines.wire.journal_file import JournalWriter
 from bot_service.events.ids import EventIds
 from bot_service.events.publisher import EventPublisher
@@ -66,7 +67,14 @@ async def road(tmp_path: Path) -> AsyncIterator[Road]:
     in_use: set[str] = set()
     folder = tmp_path / "journal"
     folder.mkdir(exist_ok=True)
-    reader = JournalReader(folder, clock, database, publisher, in_use=lambda: in_use, owner_of=lambda _session: "ann")
+    reader = JournalReader(
+        folder,
+        clock,
+        database,
+        publisher,
+        in_use=lambda: in_use,
+        session_of=lambda session: SessionRecord(id=session, owner="ann", name=session, created_ms=0),
+    )
     batches: list[Batch] = []
     reader.committed.subscribe(batches.append)
     loops = TaskGroupOfLoops(clock)

@@ -27,11 +27,13 @@ async def test_a_start_that_hangs_holds_up_no_other_session(tmp_path: Path) -> N
         await paired(bot, "stuck", "well")
 
     class Stuck(FakePool):
-        async def start_session(self, session: str, *, jid: str | None, proxy: str | None, canary: bool = False) -> int:
+        async def start_session(
+            self, session: str, *, jid: str | None, proxy: str | None, creation: str = "", canary: bool = False
+        ) -> int:
             if session == "stuck":
                 self.calls.append(("start", session))
                 await asyncio.Event().wait()
-            return await super().start_session(session, jid=jid, proxy=proxy, canary=canary)
+            return await super().start_session(session, jid=jid, proxy=proxy, creation=creation, canary=canary)
 
     async with running(tmp_path, pool=Stuck(online=True), SESSION_START_TIMEOUT="1000") as bot:
         await is_in(bot, "well", State.READY)

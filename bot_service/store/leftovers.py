@@ -1,0 +1,34 @@
+"""Rows under the id of a session that was deleted; a new session with that id must not find them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot_service.store.metadata import metadata
+
+# The event stream and the deliveries are not here: their rows name their owner.
+_TABLES = ("messages", "send_outbox", "transitions", "patterns")
+
+
+async def find(connection: AsyncConnection) -> set[str]:
+    """Ids without a session under which rows are stored. One look into an index for each id, not row."""
+    found: set[str] = set()
+    for name in _TABLES:
+        column = metadata.tables[name].c.session
+        ids = sa.select(sa.func.min(column).label("id")).cte(f"ids_of_{name}", recursive=True)
+        following = sa.select(sa.func.min(column)).where(column > ids.c.id).scalar_subquery()
+        ids = ids.union_all(sa.select(following).where(ids.c.id.is_not(None)))
+        known = sa.select(metadata.tables["sessions"].c.id)
+        query = sa.select(ids.c.id).where(ids.c.id.is_not(None), ids.c.id.not_in(known))
+        found.update((await connection.execute(query)).scalars())
+    return found
+
+
+async def remove(connection: AsyncConnection, sessions: Sequence[str]) -> None:
+    """Delete what is stored under the ids ``sessions``."""
+    for name in _TABLES:
+        table = metadata.tables[name]
+        await connection.execute(table.delete().where(table.c.session.in_(sessions)))
