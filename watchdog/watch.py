@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from shared.contract import heartbeat
 from shared.contract.identity import Identity
 from shared.tasks import TaskGroupOfLoops
 from watchdog.base import Base
@@ -73,7 +72,7 @@ class Watch:
         )
         self.heartbeat = HeartbeatFacts(target=target, pipeline=pipeline, schedule=self.schedule)
         self.link = HeartbeatLink(
-            url=url + heartbeat.PATH,
+            url=url,
             token=base.token,
             interval_s=settings.heartbeat_interval_ms / 1000,
             clock=clock,

@@ -14,6 +14,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from shared.contract.identity import BOT, CHALLENGE_HEADER, Identity
+from shared.settings import Secret
 from tests.support.processes import ROOT, free_port
 
 Healths = Callable[[int, dict[str, object], float], Awaitable[str]]
@@ -60,6 +62,28 @@ WELL = {"status": "ok", "uptime": 1, "sessions": {"total": 4, "ready": 3}}
 async def test_an_address_with_a_password_is_not_asked_and_not_printed() -> None:
     code, out, err = await veilleur("check", "--url", "http://ann:pass-word-1@127.0.0.1:1")
     assert (code, "no user and password" in out, "pass-word-1" in out + err) == (3, True, False)
+
+
+@pytest.mark.parametrize("proof", [None, "0" * 64, "of the bot"])
+async def test_veilleur_sends_no_token_to_what_is_not_the_watchdog(proof: str | None) -> None:
+    token, seen = "token-of-the-tests-0123456789", []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append((request.path, "Authorization" in request.headers))
+        given = proof
+        if given == "of the bot":
+            given = Identity(Secret(token)).proof(BOT, "w1", request.headers.get(CHALLENGE_HEADER))
+        return web.json_response({"status": "ok", "bootId": "w1", "proof": given})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    async with TestServer(app) as server:
+        url = str(server.make_url("")).rstrip("/")
+        for command in (("incidents",), ("pause", "--for", "1h"), ("test-alert",)):
+            code, out, err = await veilleur(*command, WATCHDOG_URL=url, WATCHDOG_TOKEN=token)
+            assert code != 0
+            assert "does not prove that it is the watchdog" in out + err
+    assert seen == [("/health", False)] * 3
 
 
 async def test_a_healthy_program_is_ok_with_exit_code_0(health_server: Healths) -> None:

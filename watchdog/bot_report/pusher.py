@@ -15,6 +15,8 @@ from shared.retry import retrying
 from shared.settings import Secret
 from shared.timing import either
 from watchdog.probes import reasons
+from watchdog.probes.proving import ProvingConnector
+from watchdog.probes.reasons import NotProven
 
 log = logs.get(__name__)
 
@@ -29,7 +31,10 @@ class _NotTaken(Exception):
 
 
 class Pusher:
-    """``build(sequence)`` makes the report just before the first try."""
+    """Pushes to the bot at the base address ``url``, once it has proved that it holds ``token``.
+
+    ``build(sequence)`` makes the report just before the first try.
+    """
 
     def __init__(
         self,
@@ -41,7 +46,7 @@ class Pusher:
         build: Callable[[int], Awaitable[Push]],
         on_result: Callable[[str], None] = lambda _result: None,
     ) -> None:
-        self._url, self._token, self._interval_s = url + PATH, token, interval_s
+        self._url, self._token, self._interval_s = url, token, interval_s
         self._clock, self._build, self._on_result = clock, build, on_result
         self._wanted = asyncio.Event()
         self._urgent = asyncio.Event()
@@ -60,7 +65,7 @@ class Pusher:
         """Push endlessly. A bot that was down gets the newest report, not a backlog."""
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
         headers = {"Authorization": f"Bearer {self._token.reveal()}", "Content-Type": "application/json"}
-        connector = aiohttp.TCPConnector(use_dns_cache=False, limit=1)
+        connector = ProvingConnector(self._url, self._token, limit=1)
         async with aiohttp.ClientSession(timeout=timeout, headers=headers, connector=connector) as session:
             while True:
                 await either(self._clock, self._wanted, self._interval_s)
@@ -75,8 +80,11 @@ class Pusher:
 
         async def once() -> None:
             try:
-                async with session.post(self._url, data=body) as response:
+                async with session.post(self._url + PATH, data=body, allow_redirects=False) as response:
                     status = response.status
+            except NotProven:
+                self._failed("unproven")
+                return
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 raise _NotTaken(reasons.of(error).reason) from error
             if status >= 500 or status == 429:

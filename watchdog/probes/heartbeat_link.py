@@ -17,12 +17,15 @@ from shared.settings import Secret
 from shared.sse import EventReader
 from shared.timing import either
 from watchdog.probes import reasons
+from watchdog.probes.proving import ProvingConnector
+from watchdog.probes.reasons import NotProven
 
 log = logs.get(__name__)
 
 SILENT_AFTER_INTERVALS = 2.5
 LINE_LIMIT = 65_536
 UNSUPPORTED_RETRY_S = 300.0
+UNPROVEN_RETRY_S = 10.0
 RECONNECT_FIRST_S = 0.25
 RECONNECT_CAP_S = 2.0
 
@@ -49,11 +52,12 @@ class _Silence(Exception):
 
 
 class HeartbeatLink:
-    """Follows one bot. ``interval_s`` applies until the first beat states the bot's own."""
+    """Follows the bot at the base address ``url``, once it has proved that it holds ``token``.
 
-    def __init__(
-        self, *, url: str, token: Secret | None, interval_s: float, clock: Clock, listener: LinkListener
-    ) -> None:
+    ``interval_s`` applies until the first beat states the bot's own.
+    """
+
+    def __init__(self, *, url: str, token: Secret, interval_s: float, clock: Clock, listener: LinkListener) -> None:
         self._url, self._token, self._interval_s = url, token, interval_s
         self._clock, self._listener = clock, listener
         self._last_beat_s: float | None = None
@@ -81,6 +85,9 @@ class HeartbeatLink:
                     self._set_state(f"http_{error.status}")
                 except _Silence:
                     reason = "silent"
+                except NotProven:
+                    reason, pause_s = "unproven", UNPROVEN_RETRY_S
+                    self._set_state("unproven")
                 except (aiohttp.ClientError, OSError, TimeoutError, ValueError, msgspec.MsgspecError) as error:
                     reason = reasons.of(error).reason
                 failures = 0 if self.up else failures + 1
@@ -90,18 +97,20 @@ class HeartbeatLink:
                 )
 
     def _session(self) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(force_close=True, use_dns_cache=False, family=socket.AF_UNSPEC)
+        connector = ProvingConnector(self._url, self._token, force_close=True, family=socket.AF_UNSPEC)
         timeout = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
-        headers = {"Accept": "text/event-stream", "User-Agent": "veilleur-watchdog"}
-        if self._token is not None:
-            headers["Authorization"] = f"Bearer {self._token.reveal()}"
+        headers = {
+            "Accept": "text/event-stream",
+            "Authorization": f"Bearer {self._token.reveal()}",
+            "User-Agent": "veilleur-watchdog",
+        }
         return aiohttp.ClientSession(
             connector=connector, timeout=timeout, headers=headers, read_bufsize=LINE_LIMIT, auto_decompress=False
         )
 
     async def _follow(self, session: aiohttp.ClientSession) -> None:
         async with asyncio.timeout(SILENT_AFTER_INTERVALS * self._interval_s + 1.0):
-            response = await session.get(self._url, allow_redirects=False)
+            response = await session.get(self._url + heartbeat.PATH, allow_redirects=False)
         async with response:
             if response.status != 200:
                 raise _Unsupported(response.status)
@@ -176,5 +185,10 @@ class HeartbeatLink:
             log.info("Heartbeat link is up", event_name="heartbeat.up")
         elif state == "http_404":
             log.info("This bot has no heartbeat: it is watched by pings alone", event_name="heartbeat.unsupported")
+        elif state == "unproven":
+            log.warning(
+                "The bot does not prove that it holds this WATCHDOG_TOKEN: the token is not sent, and pings alone watch it",
+                event_name="heartbeat.unproven",
+            )
         else:
             log.warning(f"Heartbeat link lost: {state}", event_name="heartbeat.lost", reason=state)

@@ -29,7 +29,7 @@ class RedirectLoop(Exception):
 
 
 class _Request(msgspec.Struct, frozen=True):
-    """Address and request bytes, up to the last header line."""
+    """Address and request bytes, up to the lines about the connection."""
 
     host: str
     port: int
@@ -52,12 +52,24 @@ async def get(url: str, *, headers: str = "") -> Answer:
     raise RedirectLoop
 
 
+def request(url: str, headers: str = "", *, close: bool = True) -> bytes:
+    """A GET of ``url``, which must be absolute; ``close``: the connection ends with the answer.
+
+    Raises :class:`BadHttp` for an address that is not HTTP.
+    """
+    return _request(url).raw + _ending(headers, close=close)
+
+
+def _ending(headers: str, *, close: bool) -> bytes:
+    return f"Connection: {'close' if close else 'keep-alive'}\r\n{headers}\r\n".encode()
+
+
 async def _exchange(request: _Request, headers: str) -> Answer:
     loop = asyncio.get_running_loop()
     connection = await _connected(await _addresses(request.host, request.port))
     try:
         transport, exchange = await loop.create_connection(
-            lambda: _Exchange(request.raw + headers.encode() + b"\r\n", loop.create_future()),
+            lambda: _Exchange(request.raw + _ending(headers, close=True), loop.create_future()),
             sock=connection,
             ssl=_tls() if request.tls else None,
             server_hostname=request.host if request.tls else None,
@@ -167,7 +179,6 @@ def _request(url: str) -> _Request:
         "User-Agent: veilleur-watchdog",
         "Accept: application/json",
         "Cache-Control: no-cache",
-        "Connection: close",
     ]
     return _Request(host, port, parts.scheme == "https", "\r\n".join([*lines, ""]).encode())
 

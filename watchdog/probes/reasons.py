@@ -46,8 +46,14 @@ _BY_ERRNO = {
 }
 
 
+class NotProven(aiohttp.ClientConnectionError):
+    """Something answers without proof that it is the bot; WATCHDOG_TOKEN was not sent to it."""
+
+
 def of(error: BaseException) -> Failure:
     """The failure for ``error``. Unknown kinds are ``error_<class>`` and prove nothing."""
+    if isinstance(error, NotProven):
+        return Failure("unproven", Proof.TARGET, False, str(error))
     for link in _chain(error):
         if isinstance(link, TimeoutError | asyncio.TimeoutError | aiohttp.ServerTimeoutError):
             return Failure("timeout", Proof.NONE, True)

@@ -17,7 +17,7 @@ def build(
     if "bot" in settings.remediation:
         from watchdog.remediators.bot_api import BotApiRemediator
 
-        made.append(BotApiRemediator(http, url, token))
+        made.append(BotApiRemediator(url, token))
     if "docker" in settings.remediation:
         from watchdog.remediators.docker import DockerRemediator
 

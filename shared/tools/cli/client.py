@@ -32,9 +32,16 @@ class Answer:
 
 
 class Client:
-    """Calls one program at ``base``. Follows no redirect: the key goes to that address only."""
+    """Calls one program at ``base``. Follows no redirect: the key goes to that address only.
 
-    def __init__(self, base: str, key: Secret | None, *, name: str, timeout_s: float = 15.0) -> None:
+    ``prove_as``: the program at ``base`` first proves on each connection that it is this one and
+    that it holds ``key`` (:mod:`shared.contract.identity`).
+    """
+
+    def __init__(
+        self, base: str, key: Secret | None, *, name: str, timeout_s: float = 15.0, prove_as: str | None = None
+    ) -> None:
+        self._prove_as = prove_as
         self._parts = urlsplit(base)
         self._key = key
         self.base, self.name, self._timeout_s = base, name, timeout_s
@@ -92,11 +99,26 @@ class Client:
             sent["Content-Type"] = "application/json"
         connection = self._connection(timeout_s or self._timeout_s)
         try:
+            if self._key is not None and self._prove_as is not None:
+                self._prove(connection, self._key, self._prove_as)
             connection.request(method, target, None if body is None else json.dumps(body), sent)
             return connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise CliError("unreachable", f"{self.name} does not answer at {self.base}: {_why(error)}") from error
+
+    def _prove(self, connection: http.client.HTTPConnection, key: Secret, program: str) -> None:
+        from shared.contract.identity import CHALLENGE_HEADER, Identity, new_challenge
+
+        challenge = new_challenge()
+        connection.request("GET", self._parts.path.rstrip("/") + "/health", None, {CHALLENGE_HEADER: challenge})
+        answer = _answer(connection.getresponse())
+        health = answer.value if isinstance(answer.value, dict) else {}
+        if not Identity(key).proves(health.get("proof"), program, str(health.get("bootId")), challenge):
+            connection.close()
+            detail = f"what answers at {self.base} does not prove that it is {self.name}: the token was not sent"
+            raise CliError("unproven", detail)
+        connection.auto_open = 0  # the key goes over this connection or not at all
 
     def _connection(self, timeout_s: float) -> http.client.HTTPConnection:
         host, port = self._parts.hostname or "127.0.0.1", self._parts.port

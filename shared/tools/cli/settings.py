@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.contract.identity import WATCHDOG
 from shared.settings import Secret, environment, integer, load_or_exit, path, secret, setting, text, url
 from shared.tools.cli.client import Client
 from shared.tools.dotenv import read_dotenv
@@ -82,4 +83,4 @@ def bot() -> Client:
 def watchdog() -> Client:
     """The client of the watchdog."""
     found = read()
-    return Client(found.watchdog, found.watchdog_key(), name="the watchdog", timeout_s=60.0)
+    return Client(found.watchdog, found.watchdog_key(), name="the watchdog", timeout_s=60.0, prove_as=WATCHDOG)

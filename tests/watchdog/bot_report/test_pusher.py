@@ -14,6 +14,7 @@ from shared.settings import Secret
 from shared.tasks import TaskGroupOfLoops
 from tests.support.fake_bot import FakeBot
 from tests.support.fake_clock import FakeClock
+from tests.support.processes import WATCHDOG_TOKEN
 from tests.support.waiting import eventually
 from watchdog.bot_report.pusher import ATTEMPTS, GAP_S, Pusher
 
@@ -31,7 +32,7 @@ class Pushing:
     def __post_init__(self) -> None:
         self.pusher = Pusher(
             url=self.bot.url,
-            token=Secret("a-token-of-the-watchdog"),
+            token=Secret(WATCHDOG_TOKEN),
             interval_s=INTERVAL_S,
             clock=self.clock,
             build=self._build,

@@ -12,6 +12,7 @@ from shared.clock import SystemClock
 from shared.contract.heartbeat import Beat, Stopping
 from shared.settings import Secret
 from tests.support.fake_bot import FakeBot
+from tests.support.processes import WATCHDOG_TOKEN
 from tests.support.waiting import eventually
 from watchdog.probes.heartbeat_link import HeartbeatLink
 
@@ -38,10 +39,10 @@ class Heard:
 
 
 @asynccontextmanager
-async def following(bot: FakeBot, *, token: Secret | None = None) -> AsyncIterator[tuple[HeartbeatLink, Heard]]:
+async def following(bot: FakeBot) -> AsyncIterator[tuple[HeartbeatLink, Heard]]:
     heard = Heard()
     link = HeartbeatLink(
-        url=bot.url + "/api/heartbeat", token=token, interval_s=bot.beat_s, clock=SystemClock(), listener=heard
+        url=bot.url, token=Secret(WATCHDOG_TOKEN), interval_s=bot.beat_s, clock=SystemClock(), listener=heard
     )
     task = asyncio.create_task(link.run())
     try:
@@ -52,10 +53,10 @@ async def following(bot: FakeBot, *, token: Secret | None = None) -> AsyncIterat
 
 
 async def test_beats_are_told_with_the_token_shown() -> None:
-    async with FakeBot() as bot, following(bot, token=Secret("a-token-of-tests-0123")) as (link, heard):
+    async with FakeBot() as bot, following(bot) as (link, heard):
         await eventually(lambda: len(heard.beats) >= 3, what="three beats")
         assert (link.up, heard.connects, heard.troubles) == (True, 1, [])
-        assert bot.tokens == ["Bearer a-token-of-tests-0123"]
+        assert bot.tokens == [f"Bearer {WATCHDOG_TOKEN}"]
 
 
 async def test_the_end_of_the_stream_is_told_at_once_and_it_connects_again() -> None:

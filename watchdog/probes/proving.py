@@ -1,0 +1,80 @@
+"""Connections to the bot on which it has proved who it is; WATCHDOG_TOKEN leaves only by those.
+
+The proof is asked for on each new connection, before the first request of a client may use it: a
+connection that breaks later is replaced by one that proves again (decision 0111).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+
+from shared.contract.identity import BOT, CHALLENGE_HEADER, Identity, new_challenge
+from shared.settings import Secret
+from watchdog.probes import http_get
+from watchdog.probes.health_answer import KnownBoots, examine
+from watchdog.probes.http1 import Answer, BadHttp, CutShort, Reader
+from watchdog.probes.reasons import NotProven
+
+PROOF_TIMEOUT_S = 10.0
+
+
+class ProvingConnector(aiohttp.TCPConnector):
+    """Connects to the bot at the base address ``url`` only, for clients that send ``token``.
+
+    Raises :class:`NotProven` in place of a connection when the other end does not prove itself.
+    """
+
+    def __init__(self, url: str, token: Secret, **options: Any) -> None:
+        super().__init__(use_dns_cache=False, **options)
+        self._health_url, self._identity = f"{url}/health", Identity(token)
+
+    async def _create_connection(self, *args: Any, **options: Any) -> ResponseHandler:
+        handler = await super()._create_connection(*args, **options)
+        try:
+            async with asyncio.timeout(PROOF_TIMEOUT_S):
+                await self._prove(handler)
+        except BaseException:
+            if handler.transport is not None:
+                handler.transport.abort()
+            raise
+        return handler
+
+    async def _prove(self, handler: ResponseHandler) -> None:
+        transport, challenge = handler.transport, new_challenge()
+        if transport is None:
+            raise NotProven("the connection is closed already")
+        exchange = _Exchange(handler, transport, asyncio.get_running_loop().create_future())
+        transport.set_protocol(exchange)
+        transport.write(http_get.request(self._health_url, f"{CHALLENGE_HEADER}: {challenge}\r\n", close=False))
+        answer = await exchange.answer
+        if not examine(answer, challenge, self._identity, KnownBoots()).proved:
+            raise NotProven(f"no proof that the {BOT} answers")
+
+
+class _Exchange(asyncio.Protocol):
+    """Reads one answer, and passes the transport to ``handler`` in the moment that it is complete."""
+
+    def __init__(self, handler: ResponseHandler, transport: asyncio.Transport, answer: asyncio.Future[Answer]) -> None:
+        self.answer = answer
+        self._handler, self._transport, self._reader = handler, transport, Reader()
+
+    def data_received(self, data: bytes) -> None:
+        if self.answer.done():
+            return
+        try:
+            answer = self._reader.feed(data)
+        except BadHttp as error:
+            self.answer.set_exception(NotProven(f"no HTTP: {error}"))
+            return
+        if answer is not None:
+            self._transport.set_protocol(self._handler)
+            self.answer.set_result(answer)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._handler.connection_lost(exc)
+        if not self.answer.done():
+            self.answer.set_exception(exc or CutShort("the connection ended before the proof"))
