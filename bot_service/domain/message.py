@@ -28,7 +28,7 @@ MessageType = Literal[
 
 
 MEDIA_TYPES = frozenset({"image", "document", "audio", "video", "sticker"})
-SENDABLE_TYPES = MEDIA_TYPES | {"text", "location", "contact", "reaction"}
+SENDABLE_TYPES = MEDIA_TYPES | {"text", "location", "contact", "reaction", "poll", "edit", "revoke"}
 
 
 # Prefix of the ids of receive probes, and their text. Probes prove the receive path; no subscriber
@@ -50,11 +50,20 @@ class Media(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     video_note: bool = False
 
 
+class Poll(msgspec.Struct, frozen=True, rename="camel"):
+    """``selectable``: how many options one person may choose, 0 for any number."""
+
+    question: str
+    options: tuple[str, ...]
+    selectable: int = 0
+
+
 class OutgoingMessage(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """One message to send. A retry with the same ``id`` is the same message.
 
     ``to`` is a JID (``…@s.whatsapp.net``, ``…@g.us``) or a telephone number in digits.
-    ``reply_to_sender`` wrote the message of ``reply_to`` or ``reaction_to``; None when unknown.
+    ``reply_to_sender`` wrote the message of ``reply_to``, ``reaction_to`` or ``revokes``; None when
+    unknown. ``edits`` and ``revokes`` name the changed message; ``text`` is its new text.
     ``refers_to_own``: the session's own account wrote it.
     """
 
@@ -72,6 +81,10 @@ class OutgoingMessage(msgspec.Struct, frozen=True, rename="camel", omit_defaults
     reply_to_sender: str | None = None
     refers_to_own: bool = False
     mentions: tuple[str, ...] = ()
+    poll: Poll | None = None
+    edits: str | None = None
+    revokes: str | None = None
+    forwarded: bool = False
 
 
 def missing_part(message: OutgoingMessage) -> str | None:
@@ -85,6 +98,12 @@ def missing_part(message: OutgoingMessage) -> str | None:
         return "a location needs latitude and longitude"
     if kind == "contact" and not (message.name and message.contact_phone):
         return "a contact needs a name and a telephone number"
+    if kind == "poll" and message.poll is None:
+        return "a poll needs a question and options"
+    if kind == "edit" and not (message.edits and message.text):
+        return "an edit needs the message that it changes and a text"
+    if kind == "revoke" and not message.revokes:
+        return "a revocation needs the message that it deletes"
     if kind == "reaction" and not message.reaction_to:
         return "a reaction needs the message it belongs to"
     return None if kind in SENDABLE_TYPES else "messages of this type cannot be sent"
@@ -95,14 +114,6 @@ class Contact(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
     name: str | None = None
     phones: tuple[str, ...] = ()
-
-
-class Poll(msgspec.Struct, frozen=True, rename="camel"):
-    """``selectable``: how many options one person may choose, 0 for any number."""
-
-    question: str
-    options: tuple[str, ...]
-    selectable: int = 0
 
 
 class PollVote(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

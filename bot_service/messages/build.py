@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from bot_service.domain.session_record import SessionRecord, Transition
 from bot_service.domain.states import LINKED
 from bot_service.events.build import Events
+from bot_service.messages.changes import MessageChanges
 from bot_service.messages.commands import MessageCommands
 from bot_service.messages.inbound import Batch
 from bot_service.messages.journal_losses import JournalAlerts
@@ -31,6 +32,7 @@ class Messages:
     """
 
     commands: MessageCommands
+    changes: MessageChanges
     journal: JournalReader
     media: MediaStore
     outbox: Outbox
@@ -100,5 +102,7 @@ def build(
     pool.journals.subscribe(journal.notice)
     sessions.supervisor.transitioned.subscribe(changed)
     events.session_events.deleted.subscribe(sender.forget)
-    commands = MessageCommands(database, outbox, media, pool, now_ms=sessions.supervisor.now_ms, touch=activity.touch)
-    return Messages(commands, journal, media, outbox, sender, journal_alerts)
+    now_ms, touch = sessions.supervisor.now_ms, activity.touch
+    commands = MessageCommands(database, outbox, media, pool, now_ms=now_ms, touch=touch)
+    changes = MessageChanges(outbox, media, now_ms=now_ms, touch=touch)
+    return Messages(commands, changes, journal, media, outbox, sender, journal_alerts)

@@ -5,75 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
 
 from bot_service.access.principals import Principal
-from bot_service.domain.addresses import address, telephone_number, without_device
-from bot_service.domain.file_labels import LONGEST_TYPE, is_mime_type
-from bot_service.domain.inputs import Name, Phone
+from bot_service.domain.addresses import address
 from bot_service.domain.message import Media, OutgoingMessage
 from bot_service.domain.ports import MessageSending
 from bot_service.domain.refused import Refused, invalid, not_found
 from bot_service.domain.session_record import SessionRecord
 from bot_service.domain.states import LINKED
-from bot_service.events.ids import new_message_id
 from bot_service.messages import rendering
+from bot_service.messages.authors import with_author
 from bot_service.messages.media import MediaStore
-from bot_service.messages.outbox import LONGEST_TEXT, Accepted, Outbox, fingerprint
+from bot_service.messages.outbox import Accepted, Outbox, fingerprint
 from bot_service.messages.rate_limits import frozen
-from bot_service.messages.validation import missing
+from bot_service.messages.requests import MarkRead, SendMedia, SendMessage, ShowTyping, composed
 from bot_service.sessions.commands import engine_call
 from bot_service.store import messages, send_queue
 from bot_service.store.database import Database
 from bot_service.store.messages import StoredMessage as StoredMessage
 
-Chat = Annotated[str, Meta(min_length=1, max_length=128)]
-MessageId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,128}(?!\n)$")]
-SendType = Literal["text", "image", "document", "audio", "video", "location", "contact", "reaction"]
 ENGINE_TIMEOUT_S = 30.0
-
-
-class SendMedia(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """A file, its bytes in base64. In a multipart form the bytes are the part ``file`` instead."""
-
-    mime_type: Annotated[str, Meta(min_length=1, max_length=LONGEST_TYPE)]
-    data: str
-    file_name: Annotated[str, Meta(max_length=200)] | None = None
-    seconds: Annotated[int, Meta(ge=0, le=86_400)] | None = None
-    voice: bool = False
-
-
-class SendMessage(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """``to``: a number with country code, or a JID. ``text`` is the caption of a file and the emoji
-    of a reaction. ``mentions``: the people that ``text`` names as ``@33612345678``."""
-
-    to: Chat
-    type: SendType = "text"
-    text: Annotated[str, Meta(max_length=LONGEST_TEXT)] | None = None
-    media: SendMedia | None = None
-    latitude: Annotated[float, Meta(ge=-90, le=90)] | None = None
-    longitude: Annotated[float, Meta(ge=-180, le=180)] | None = None
-    name: Name | None = None
-    contact_phone: Phone | None = None
-    reaction_to: MessageId | None = None
-    reply_to: MessageId | None = None
-    mentions: Annotated[list[Chat], Meta(max_length=1024)] = []
-
-
-class MarkRead(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """``sender`` is who wrote the messages; it may be left out outside of groups."""
-
-    chat: Chat
-    message_ids: Annotated[list[MessageId], Meta(min_length=1, max_length=100)]
-    sender: Chat | None = None
-
-
-class ShowTyping(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    chat: Chat
-    state: Literal["composing", "recording", "paused"] = "composing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +74,7 @@ class MessageCommands:
 
         Refused: ``invalid``, ``too_large``, ``no_space`` and as :meth:`Outbox.accept` is.
         """
-        message, digest = _composed(wanted), None
+        message, digest = composed(wanted), None
         if key is not None:
             digest = fingerprint(message, content or (wanted.media.data.encode() if wanted.media else b""))
             earlier = await self._outbox.earlier(record.id, key, digest)
@@ -132,7 +85,8 @@ class MessageCommands:
                 message, media=await self._stored(record.id, message.id, message.media, wanted.media, content)
             )
         try:
-            message = await self._with_author(record, message)
+            async with self._database.read() as connection:
+                message = await with_author(connection, record, message)
             accepted = await self._outbox.accept(record.id, message, key=key, digest=digest, creation=record.creation)
         except Refused:
             await self._delete_file(message)
@@ -153,23 +107,6 @@ class MessageCommands:
             return await self._media.from_bytes(session, message_id, media, content)
         whole = msgspec.structs.replace(media, data_base64=wanted.data)
         return await self._media.from_base64(session, message_id, whole)
-
-    async def _with_author(self, record: SessionRecord, message: OutgoingMessage) -> OutgoingMessage:
-        """A reply or a reaction names who wrote its message, where the store knows."""
-        target = message.reply_to or message.reaction_to
-        if target is None:
-            return message
-        async with self._database.read() as connection:
-            # The chat of one person may be known by two addresses.
-            found = await messages.get(connection, record.id, target, chat=message.to) or await messages.get(
-                connection, record.id, target
-            )
-        if found is None:
-            return message
-        sender, own = rendering.author_of(found)
-        if own:
-            sender = without_device(record.jid) if record.jid else None
-        return msgspec.structs.replace(message, reply_to_sender=sender, refers_to_own=own)
 
     async def page(
         self, who: Principal, record: SessionRecord, search: MessageSearch, *, limit: int
@@ -239,26 +176,3 @@ class MessageCommands:
 def _visible_from_ms(who: Principal, record: SessionRecord) -> int:
     """What came for an earlier owner of the session is visible to administrators only."""
     return 0 if who.owner is None else record.owned_from_ms
-
-
-def _composed(wanted: SendMessage) -> OutgoingMessage:
-    lacking = missing(wanted.type, msgspec.to_builtins(wanted))
-    if lacking is not None:
-        raise invalid(lacking, f"is needed for a message of type {wanted.type}")
-    media = wanted.media
-    if media is not None and not is_mime_type(media.mime_type):
-        raise invalid("media.mimeType", "must be a MIME type, for example image/png or audio/ogg; codecs=opus")
-    return OutgoingMessage(
-        id=new_message_id(),
-        to=address(wanted.to, "to"),
-        type=wanted.type,
-        text=wanted.text,
-        media=Media(media.mime_type, media.file_name, seconds=media.seconds, voice=media.voice) if media else None,
-        latitude=wanted.latitude,
-        longitude=wanted.longitude,
-        name=wanted.name,
-        contact_phone=telephone_number(wanted.contact_phone, "contactPhone") if wanted.contact_phone else None,
-        reaction_to=wanted.reaction_to,
-        reply_to=wanted.reply_to,
-        mentions=tuple(address(person, "mentions") for person in wanted.mentions),
-    )

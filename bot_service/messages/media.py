@@ -42,12 +42,30 @@ class MediaStore:
             raise invalid("media.data", "the file is empty")
         if len(data) > self.limit_bytes:
             raise self._too_large()
-        path = self._folder / session / f"{message_id}-{secrets.token_hex(4)}"
+        path = self._new_path(session, message_id)
         try:
             await asyncio.to_thread(_write, path, data)
         except OSError as error:
             raise Refused("no_space", f"the file cannot be stored: {error.strerror}") from None
         return msgspec.structs.replace(media, path=str(path), size=len(data), data_base64=None)
+
+    async def copy(self, session: str, message_id: str, media: Media | None) -> Media | None:
+        """The file of ``media`` once more, for another message; None when it is not kept.
+
+        Refused: ``no_space``.
+        """
+        source = self.readable(media) if media is not None else None
+        if media is None or source is None:
+            return None
+        path = self._new_path(session, message_id)
+        try:
+            await asyncio.to_thread(_copy, source, path)
+        except OSError as error:
+            raise Refused("no_space", f"the file cannot be stored: {error.strerror}") from None
+        return msgspec.structs.replace(media, path=str(path))
+
+    def _new_path(self, session: str, message_id: str) -> Path:
+        return self._folder / session / f"{message_id}-{secrets.token_hex(4)}"
 
     def _too_large(self) -> Refused:
         return Refused("too_large", f"the body may hold at most {self.limit_bytes} bytes")
@@ -78,3 +96,13 @@ def _write(path: Path, data: bytes) -> None:
     except OSError:
         path.unlink(missing_ok=True)
         raise
+
+
+def _copy(source: Path, path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Files of messages never change, so a second name is a copy that costs nothing.
+    try:
+        os.link(source, path)
+    except OSError:  # a file system without second names
+        shutil.copyfile(source, path)
+        path.chmod(0o600)

@@ -44,4 +44,4 @@ async def _named(
 async def _stored(connection: AsyncConnection, vote: InboundMessage, poll_id: str, from_ms: int) -> Poll | None:
     row = await messages.get(connection, vote.session, poll_id, chat=vote.chat, from_ms=from_ms)
     found = rendering.message_of(row) if row is not None else None
-    return found.poll if isinstance(found, InboundMessage) else None
+    return found.poll if found is not None else None

@@ -12,6 +12,8 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "location": ("latitude", "longitude"),
     "contact": ("name", "contactPhone"),
     "reaction": ("reactionTo",),
+    "sticker": ("media",),
+    "poll": ("poll",),
 }
 
 

@@ -128,6 +128,9 @@ async def test_the_example_of_every_body_is_run_and_answered_as_described(bot: B
         await linked(bot, "boutique")
     _, webhook = await bot.call("POST", "/api/webhooks", {"url": "https://shop.example.com/hook"})
     names["webhookId"] = webhook["id"]
+    if "{messageId}" in operation.path:
+        sent = {"to": "33612345678", "text": "Your order is ready."}
+        names["messageId"] = (await bot.call("POST", "/api/sessions/boutique/messages", sent))[1]["id"]
     body = {**operation.example, "webhook": webhook["id"]} if "webhook" in operation.example else operation.example
     path = re.sub(r"\{(\w+)\}", lambda match: names[match[1]], operation.path)
     key = WATCHDOG_TOKEN if operation.tag == "Watchdog" else API_KEY

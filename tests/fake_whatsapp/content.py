@@ -77,6 +77,19 @@ def describe(message: Content) -> dict[str, Any]:
     """Kind and the values that tests look at."""
     if message.HasField("deviceSentMessage"):
         return describe(message.deviceSentMessage.message)
+    if message.HasField("editedMessage"):
+        return describe(message.editedMessage.message)
+    if message.HasField("protocolMessage"):
+        part = message.protocolMessage
+        kind = {e2e.ProtocolMessage.REVOKE: "revoke", e2e.ProtocolMessage.MESSAGE_EDIT: "edit"}.get(part.type, "other")
+        found = {"kind": kind, "target": part.key.ID, "fromMe": part.key.fromMe, "participant": part.key.participant}
+        return found | {"text": describe(part.editedMessage).get("text", "")} if kind == "edit" else found
+    for field in ("pollCreationMessage", "pollCreationMessageV3"):
+        if message.HasField(field):
+            part = getattr(message, field)
+            options = [option.optionName for option in part.options]
+            found = {"kind": "poll", "text": part.name, "options": options, "selectable": part.selectableOptionsCount}
+            return found | {"secret": message.messageContextInfo.messageSecret.hex()}
     if message.HasField("reactionMessage"):
         part = message.reactionMessage
         key = part.key
@@ -112,6 +125,7 @@ def describe(message: Content) -> dict[str, Any]:
         part = message.extendedTextMessage
         context = part.contextInfo
         found = {"kind": "text", "text": part.text, "replyTo": context.stanzaID}
+        found |= {"forwarded": context.isForwarded}
         return found | {"participant": context.participant, "mentions": list(context.mentionedJID)}
     if message.conversation:
         return {"kind": "text", "text": message.conversation, "replyTo": ""}

@@ -12,10 +12,11 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from neonize.proto.waE2E import WAWebProtobufsE2E_pb2 as e2e
 
-from bot_service.domain.message import InboundMessage, OutgoingMessage
+from bot_service.domain.message import InboundMessage, OutgoingMessage, Poll, PollVote
 from tests.fake_whatsapp.keys import hkdf
 from tests.fake_whatsapp.remote import Remote
 from tests.wire import message_contents as contents
+from tests.wire.conftest import StartWorker
 from tests.wire.worker_driver import WorkerDriver
 
 pytestmark = pytest.mark.wire
@@ -81,15 +82,15 @@ async def test_an_edit_that_reuses_the_id_of_its_message_is_a_message_of_its_own
     assert came.id != first
 
 
-def _vote(poll_id: str, secret: bytes, voter: str, options: list[str]) -> str:
+def _vote(poll_id: str, secret: bytes, voter: str, options: list[str], author: str | None = None) -> str:
     """A vote as a phone encrypts it (shown by whatsmeow's `msgsecret.go`)."""
     chosen = e2e.PollVoteMessage(selectedOptions=[hashlib.sha256(option.encode()).digest() for option in options])
-    key = hkdf(secret, b"", f"{poll_id}{voter}{voter}Poll Vote".encode(), 32)
+    key = hkdf(secret, b"", f"{poll_id}{author or voter}{voter}Poll Vote".encode(), 32)
     nonce = bytes(range(12))
     sealed = AESGCM(key).encrypt(nonce, chosen.SerializeToString(), f"{poll_id}\0{voter}".encode())
     message = contents.made(
         "pollUpdateMessage",
-        pollCreationMessageKey={"ID": poll_id, "remoteJID": voter, "fromMe": True},
+        pollCreationMessageKey={"ID": poll_id, "remoteJID": author or voter, "fromMe": author is None},
         vote={"encPayload": sealed, "encIV": nonce},
     )
     return contents.raw(message)
@@ -138,6 +139,58 @@ async def test_mentions_quotes_and_reactions_name_people_in_groups(worker: Worke
             wanted = {key: parts[key] for key in ("text",) if key in parts}
             got = await server.message_to(reader, kind=parts["type"], **wanted)
             assert {name: got[name] for name in expected} == expected, parts
+
+
+async def test_edits_revocations_polls_and_forwards_reach_phones(worker: WorkerDriver, server: Remote) -> None:
+    group = "120363@g.us"
+    await worker.pair("s", BOT)
+    await server("group", id="120363", subject="Friends", members=[ANN, BOT, BEN])
+    asked = await server("send", sender=ANN, chat=group, body="old news")
+    await worker.message(id=asked)
+    for chat, reader in ((ANN, ANN), (group, BEN)):
+        first = OutgoingMessage(id=f"a-{chat}", to=chat, type="text", text="first")
+        await worker.send("s", first)
+        sent = await server.message_to(reader, text="first")
+        changes: list[tuple[dict[str, Any], dict[str, Any]]] = [
+            (
+                {"type": "edit", "text": "second", "edits": first.id, "refers_to_own": True},
+                {"target": sent["id"], "text": "second", "fromMe": True},
+            ),
+            ({"type": "revoke", "revokes": first.id, "refers_to_own": True}, {"target": sent["id"], "fromMe": True}),
+            ({"type": "text", "text": "copy", "forwarded": True}, {"text": "copy", "forwarded": True}),
+            (
+                {"type": "poll", "poll": Poll("When?", ("Mon", "Tue"), 1)},
+                {"text": "When?", "options": ["Mon", "Tue"], "selectable": 1},
+            ),
+            ({"type": "poll", "poll": Poll("Any?", ("A", "B"), 0)}, {"text": "Any?", "selectable": 0}),
+        ]
+        for number, (parts, expected) in enumerate(changes):
+            await worker.send("s", OutgoingMessage(id=f"b{number}-{chat}", to=chat, **parts))
+            wanted = {"text": expected["text"]} if "text" in expected else {}
+            got = await server.message_to(reader, kind=parts["type"], **wanted)
+            assert {name: got[name] for name in expected} == expected, parts
+    revoke = OutgoingMessage(id="r", to=group, type="revoke", revokes=asked, reply_to_sender=ANN_JID)
+    await worker.send("s", revoke)
+    got = await server.message_to(BEN, kind="revoke", target=asked)
+    assert (got["fromMe"], got["participant"]) == (False, ANN_JID)
+
+
+async def test_a_vote_in_an_own_poll_is_decrypted_also_after_a_restart(
+    start_worker: StartWorker, server: Remote
+) -> None:
+    worker = await start_worker()
+    jid = await worker.pair("s", BOT)
+    await server("account", number=ANN)
+    await worker.send("s", OutgoingMessage(id="p", to=ANN, type="poll", poll=Poll("When?", ("Mon", "Tue"), 1)))
+    got = await server.message_to(ANN, kind="poll")
+    await worker.end()
+    second = await start_worker()
+    await second.begin("s", jid)
+    own = f"{BOT}@s.whatsapp.net"
+    vote = _vote(got["id"], bytes.fromhex(got["secret"]), ANN_JID, ["Tue"], author=own)
+    await server("send", sender=ANN, chat=BOT, kind="raw", message=vote)
+    came = (await second.message(type="poll_vote")).vote
+    assert came == PollVote("p", hashes=(hashlib.sha256(b"Tue").hexdigest(),))
 
 
 async def test_a_reaction_outside_of_groups_names_no_person(worker: WorkerDriver, server: Remote) -> None:

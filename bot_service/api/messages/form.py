@@ -6,7 +6,7 @@ from aiohttp import BodyPartReader, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from bot_service.domain.file_labels import LONGEST_NAME, UNKNOWN_TYPE
-from bot_service.messages.commands import SendMessage
+from bot_service.messages.requests import SendMessage
 from shared.web import body, errors
 
 

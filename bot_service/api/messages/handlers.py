@@ -16,7 +16,9 @@ from bot_service.api.server.access import principal
 from bot_service.api.server.request import integer, page_limit, session_of
 from bot_service.domain.file_labels import as_attachment, safe_mime_type
 from bot_service.domain.refused import invalid
-from bot_service.messages.commands import MarkRead, MessageSearch, SendMessage, ShowTyping
+from bot_service.messages.commands import MessageSearch, StoredMessage
+from bot_service.messages.outbox import Accepted
+from bot_service.messages.requests import EditMessage, ForwardMessage, MarkRead, SendMessage, ShowTyping
 from shared.web import body
 from shared.web.body import json_response
 
@@ -31,10 +33,36 @@ async def send(request: web.Request) -> web.Response:
         wanted, content = await form.read(request, commands.media_limit_bytes)
     else:
         wanted = await body.read(request, SendMessage, limit=request.client_max_size)
-    accepted = await commands.send(record, wanted, content=content, key=key)
-    location = f"/api/sessions/{record.id}/messages/{accepted.message.message_id}"
+    return _answer(await commands.send(record, wanted, content=content, key=key))
+
+
+async def edit(request: web.Request) -> web.Response:
+    record, key, wanted = session_of(request), _idempotency_key(request), await body.read(request, EditMessage)
+    changes = request.app[keys.MESSAGES].changes
+    return _answer(await changes.edit(record, await _target(request), wanted, key=key))
+
+
+async def revoke(request: web.Request) -> web.Response:
+    record, key = session_of(request), _idempotency_key(request)
+    return _answer(await request.app[keys.MESSAGES].changes.revoke(record, await _target(request), key=key))
+
+
+async def forward(request: web.Request) -> web.Response:
+    record, key, wanted = session_of(request), _idempotency_key(request), await body.read(request, ForwardMessage)
+    changes = request.app[keys.MESSAGES].changes
+    return _answer(await changes.forward(record, await _target(request), wanted, key=key))
+
+
+async def _target(request: web.Request) -> StoredMessage:
+    commands, message_id = request.app[keys.MESSAGES].commands, request.match_info["messageId"]
+    return await commands.get(principal(request), session_of(request), message_id)
+
+
+def _answer(accepted: Accepted) -> web.Response:
+    message = accepted.message
+    location = f"/api/sessions/{message.session}/messages/{message.message_id}"
     status = 200 if accepted.repeated else 202
-    return json_response(message_view(accepted.message), status=status, headers={"Location": location})
+    return json_response(message_view(message), status=status, headers={"Location": location})
 
 
 def _idempotency_key(request: web.Request) -> str | None:

@@ -6,7 +6,7 @@ from bot_service.access.principals import Scope
 from bot_service.api.messages import handlers
 from bot_service.api.messages.views import MessagePage, MessageView
 from bot_service.api.server.route import LIMIT, TEXT, Parameter, Response, Route
-from bot_service.messages.commands import MarkRead, SendMessage, ShowTyping
+from bot_service.messages.requests import EditMessage, ForwardMessage, MarkRead, SendMessage, ShowTyping
 
 ONE = "/api/sessions/{id}"
 
@@ -22,19 +22,26 @@ _EXAMPLE = {
     "text": "Your order is ready.",
 }
 
+_KEY = Parameter(
+    "Idempotency-Key",
+    "Your own name for this message.",
+    {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"},
+    location="header",
+)
+_QUEUED = {
+    202: Response("Queued.", MessageView, example=_EXAMPLE),
+    200: Response("The message that an earlier call with this key made.", MessageView),
+}
+
 ROUTES = [
     Route(
         "POST", f"{ONE}/messages", handlers.send, Scope.SEND,
         "Messages", "Send a message",
         "Queued and stored before the answer. The same Idempotency-Key sends nothing twice. A file comes as base64 in "
         "`media.data`, or as the part `file` of a multipart form. 409 `sending_frozen` says why nothing may be sent now.",
-        {202: Response("Queued.", MessageView, example=_EXAMPLE),
-         200: Response("The message that an earlier call with this key made.", MessageView)},
+        _QUEUED,
         body=SendMessage, example={"to": "33612345678", "text": "Your order is ready."},
-        parameters=(
-            Parameter("Idempotency-Key", "Your own name for this message.",
-                      {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"}, location="header"),
-        ),
+        parameters=(_KEY,),
         problems=(409, 429, 507),
     ),
     Route(
@@ -53,6 +60,26 @@ ROUTES = [
         "GET", f"{ONE}/messages/{{messageId}}", handlers.read, Scope.READ,
         "Messages", "Look at a message", "With the state it has now.",
         {200: Response("The message.", MessageView)},
+    ),
+    Route(
+        "PUT", f"{ONE}/messages/{{messageId}}", handlers.edit, Scope.SEND,
+        "Messages", "Edit a message",
+        "The text of an own message, or the caption of its file, within 15 minutes. The edit is a message of its own "
+        "(`type` `edit`, `edits`), queued behind earlier ones; the edited message stays as it is.",
+        _QUEUED, body=EditMessage, example={"text": "Your order is ready since 9:00."},
+        parameters=(_KEY,), problems=(409, 429),
+    ),
+    Route(
+        "DELETE", f"{ONE}/messages/{{messageId}}", handlers.revoke, Scope.SEND,
+        "Messages", "Revoke a message",
+        "Deletes it on all phones, within 60 hours: an own message or, as an administrator of a group, any message of it. "
+        "The revocation is a message of its own (`type` `revoke`, `revokes`).",
+        _QUEUED, parameters=(_KEY,), problems=(409, 429),
+    ),
+    Route(
+        "POST", f"{ONE}/messages/{{messageId}}/forward", handlers.forward, Scope.SEND,
+        "Messages", "Forward a message", "Sends a copy, with its file and the mark of a forward.",
+        _QUEUED, body=ForwardMessage, example={"to": "33612345678"}, parameters=(_KEY,), problems=(409, 429, 507),
     ),
     Route(
         "GET", f"{ONE}/messages/{{messageId}}/media", handlers.media, Scope.READ,

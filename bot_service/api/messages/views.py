@@ -104,8 +104,10 @@ def message_view(row: StoredMessage, waits_for: WaitsFor | None = None) -> Messa
 
 def _details(message: InboundMessage | OutgoingMessage) -> dict[str, Any]:
     if isinstance(message, OutgoingMessage):
-        return {"mentions": message.mentions}
-    return {name: getattr(message, name) for name in MessageDetails.__struct_fields__}
+        names: tuple[str, ...] = ("mentions", "poll", "edits", "revokes", "forwarded")
+    else:
+        names = MessageDetails.__struct_fields__
+    return {name: getattr(message, name) for name in names}
 
 
 def _file_view(row: StoredMessage, media: Media) -> FileView:

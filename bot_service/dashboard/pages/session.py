@@ -17,7 +17,8 @@ from bot_service.dashboard.login import Login
 from bot_service.domain.refused import invalid
 from bot_service.domain.session_record import CommandKind, SessionRecord
 from bot_service.domain.states import LINKED, LIVE, State
-from bot_service.messages.commands import MessageSearch, SendMessage
+from bot_service.messages.commands import MessageSearch
+from bot_service.messages.requests import SendMessage
 from shared.web.ui.svg import Svg
 
 HISTORY = 20

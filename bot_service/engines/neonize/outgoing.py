@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bot_service.domain.message import MEDIA_TYPES, PROBE_ID, Media, OutgoingMessage, missing_part
+from bot_service.domain.message import MEDIA_TYPES, PROBE_ID, Media, OutgoingMessage, Poll, missing_part
+from bot_service.engines.neonize.content import EDIT, REVOKE
 from bot_service.engines.neonize.native import e2e
 from bot_service.engines.port import EngineError
 
@@ -31,6 +33,10 @@ def build(message: OutgoingMessage, chat: str, upload: Upload, whatsapp_id: Call
         return _with_context(e2e.Message(locationMessage=part), "locationMessage", message, whatsapp_id)
     if message.type == "contact":
         return _with_context(_contact(message), "contactMessage", message, whatsapp_id)
+    if message.type == "poll":
+        return _with_context(*_poll(message), message, whatsapp_id)
+    if message.type in ("edit", "revoke"):
+        return _change(message, chat, whatsapp_id, now_ms)
     return _reaction(message, chat, whatsapp_id, now_ms)
 
 
@@ -52,10 +58,12 @@ def _with_context(built: Any, field: str, message: OutgoingMessage, whatsapp_id:
 
 
 def _context(message: OutgoingMessage, whatsapp_id: Callable[[str], str]) -> Any | None:
-    """The quoted message and the mentioned people; None without both."""
-    if message.reply_to is None and not message.mentions:
+    """The quoted message, the mentioned people and the mark of a forward; None without all."""
+    if message.reply_to is None and not message.mentions and not message.forwarded:
         return None
     context = e2e.ContextInfo(mentionedJID=message.mentions)
+    if message.forwarded:
+        context.isForwarded, context.forwardingScore = True, 1
     if message.reply_to is not None:
         context.stanzaID = whatsapp_id(message.reply_to)
         context.quotedMessage.conversation = ""
@@ -100,6 +108,49 @@ def _contact(message: OutgoingMessage) -> Any:
     name = " ".join((message.name or "").split()).replace("\\", "\\\\").replace(";", "\\;").replace(",", "\\,")
     card = f"BEGIN:VCARD\nVERSION:3.0\nFN:{name}\nTEL;type=CELL;waid={digits}:+{digits}\nEND:VCARD"
     return e2e.Message(contactMessage=e2e.ContactMessage(displayName=message.name, vcard=card))
+
+
+def _poll(message: OutgoingMessage) -> tuple[Any, str]:
+    poll = message.poll or Poll("", ())
+    # Phones show "select one" only for this version.
+    field = "pollCreationMessageV3" if poll.selectable == 1 else "pollCreationMessage"
+    built = e2e.Message()
+    # Votes are encrypted with this secret, which the library keeps.
+    built.messageContextInfo.messageSecret = secrets.token_bytes(32)
+    part = getattr(built, field)
+    part.name, part.selectableOptionsCount = poll.question, poll.selectable
+    for option in poll.options:
+        part.options.add(optionName=option)
+    return built, field
+
+
+def _change(message: OutgoingMessage, chat: str, whatsapp_id: Callable[[str], str], now_ms: int) -> Any:
+    """An edit of an own message, or a revocation; an administrator of a group may revoke others'."""
+    built = e2e.Message()
+    part = built.protocolMessage
+    if message.type == "edit":
+        # Phones expect an edit in this envelope.
+        part = built.editedMessage.message.protocolMessage
+        part.editedMessage.CopyFrom(_new_content(message, whatsapp_id))
+    part.type = EDIT if message.type == "edit" else REVOKE
+    part.timestampMS = now_ms
+    key = part.key
+    key.remoteJID, key.ID = chat, whatsapp_id(message.edits or message.revokes or "")
+    key.fromMe = message.refers_to_own
+    if not message.refers_to_own and message.reply_to_sender:
+        key.participant = message.reply_to_sender
+    return built
+
+
+def _new_content(message: OutgoingMessage, whatsapp_id: Callable[[str], str]) -> Any:
+    """The caption of a file or a text; mentions are the new ones."""
+    if message.media is not None:
+        kind = message.media.mime_type.partition("/")[0]
+        field = f"{kind}Message" if kind in ("image", "video") else "documentMessage"
+        built = e2e.Message()
+        getattr(built, field).caption = message.text or ""
+        return _with_context(built, field, message, whatsapp_id)
+    return _text(message, whatsapp_id)
 
 
 def _reaction(message: OutgoingMessage, chat: str, whatsapp_id: Callable[[str], str], now_ms: int) -> Any:

@@ -91,6 +91,10 @@ def _inbound_from(sender: SimulatedSession, message: OutgoingMessage, receiver: 
         "reaction_to",
         "reply_to",
         "mentions",
+        "poll",
+        "edits",
+        "revokes",
+        "forwarded",
     )
     plain: dict[str, Any] = {name: getattr(message, name) for name in same}
     return InboundMessage(

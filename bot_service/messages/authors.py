@@ -1,0 +1,33 @@
+"""Adds to a message who wrote the one that it refers to."""
+
+from __future__ import annotations
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot_service.domain.addresses import without_device
+from bot_service.domain.message import OutgoingMessage
+from bot_service.domain.session_record import SessionRecord
+from bot_service.messages import rendering
+from bot_service.store import messages
+from bot_service.store.messages import StoredMessage
+
+
+async def with_author(connection: AsyncConnection, record: SessionRecord, message: OutgoingMessage) -> OutgoingMessage:
+    """A reply or a reaction names who wrote its message, where the store knows."""
+    target = message.reply_to or message.reaction_to
+    if target is None:
+        return message
+    # The chat of one person may be known by two addresses.
+    found = await messages.get(connection, record.id, target, chat=message.to) or await messages.get(
+        connection, record.id, target
+    )
+    return message if found is None else written_by(record, message, found)
+
+
+def written_by(record: SessionRecord, message: OutgoingMessage, target: StoredMessage) -> OutgoingMessage:
+    """``message`` with the author of ``target``, to which it refers."""
+    sender, own = rendering.author_of(target)
+    if own:
+        sender = without_device(record.jid) if record.jid else None
+    return msgspec.structs.replace(message, reply_to_sender=sender, refers_to_own=own)
