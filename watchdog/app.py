@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 from collections.abc import AsyncIterator, Callable
 
@@ -22,6 +23,7 @@ from watchdog.flow.cycle import Cycle
 from watchdog.flow.deadman import Deadman
 from watchdog.flow.dispatcher import Dispatcher
 from watchdog.flow.housekeeping import Housekeeping
+from watchdog.flow.ledger_watch import LedgerWatch
 from watchdog.flow.pipeline import Pipeline
 from watchdog.flow.remediator import RepairLoop
 from watchdog.flow.repair_context import RepairContext
@@ -63,7 +65,7 @@ def build_app(
         or LoopGuard(
             stamp_s=_stamp_s(settings), dump_s=settings.stall_dump_ms / 1000, kill_s=settings.stall_exit_ms / 1000
         ),
-        token=settings.watchdog_token or read_or_create(settings.secrets_path, "watchdog-token"),
+        token=settings.watchdog_token or _kept_token(settings),
         registry=metrics.new_registry(),
         own_port=sockets[0].getsockname()[1] if sockets else None,
     )
@@ -82,6 +84,18 @@ def build_app(
     api.add_routes(app, access)
     pages.add_routes(app, access, clock)
     return app
+
+
+def _kept_token(settings: WatchdogSettings) -> Secret:
+    try:
+        return read_or_create(settings.secrets_path, "watchdog-token")
+    except OSError as error:
+        # On a full disk it watches and alerts all the same; only the bot does not know this token.
+        log.error(
+            f"The token of the watchdog cannot be kept ({error.strerror}): the bot refuses its statistics",
+            event_name="token.not_kept",
+        )
+        return Secret(secrets.token_urlsafe(32))
 
 
 def _stamp_s(settings: WatchdogSettings) -> float:
@@ -110,6 +124,7 @@ def _running(base: Base) -> Callable[[web.Application], AsyncIterator[None]]:
                 app[PARTS] = parts = _build(base, http)
                 app[SNAPSHOT] = snapshot = StatusSnapshot(parts)
                 parts.pipeline.decided.subscribe(snapshot.on_decided)
+                base.ledger.changed.subscribe(snapshot.invalidate)
                 await _start(parts)
                 yield
                 await parts.loops.stop()
@@ -207,10 +222,29 @@ async def _start(parts: Parts) -> None:
     if settings.repairs_by:
         await parts.repairs.load()
         loops.start("repairs", parts.repairs.run)
+    loops.start("ledger", _ledger_watch(parts).run)
     loops.start("upkeep", parts.housekeeping.run)
     for watch in parts.watches.values():
         watch.start(loops, pings=settings.enabled)
         _log_start(settings, watch.health_url)
+
+
+def _ledger_watch(parts: Parts) -> LedgerWatch:
+    base = parts.base
+    knew_history = base.ledger.history_known
+
+    async def resumed() -> None:
+        await parts.pipeline.load_pauses()
+        if base.settings.repairs_by and base.ledger.history_known and not knew_history:
+            await parts.repairs.load()
+
+    return LedgerWatch(
+        ledger=base.ledger,
+        channels=parts.dispatcher.channels,
+        clock=base.clock,
+        on_notice=parts.dispatcher.wake,
+        on_resumed=resumed,
+    )
 
 
 def _start_deadman(parts: Parts, url: Secret) -> None:
@@ -244,5 +278,5 @@ def _update_gauges(parts: Parts) -> None:
         beat_ages_s={name: watch.link.age_s for name, watch in parts.watches.items()},
         links_up={name: watch.link.up for name, watch in parts.watches.items()},
         lag_s=base.guard.take_worst_lag_s(),
-        ledger_ok=parts.pipeline.fault is None,
+        ledger_ok=base.ledger.gap is None,
     )

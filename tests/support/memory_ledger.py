@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from watchdog.ledger import schema
-from watchdog.ledger.sqlite import Ledger, connect
+from watchdog.ledger.sqlite import Ledger
+from watchdog.ledger.storage import connect
 
 T = TypeVar("T")
 

@@ -215,17 +215,6 @@ async def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
     assert len(output.strip().splitlines()) == 1
 
 
-async def test_a_damaged_ledger_is_refused_in_one_line_and_left_alone(tmp_path: Path) -> None:
-    dog = processes.watchdog(tmp_path, "http://127.0.0.1:9")
-    path = Path(dog.env["DATA_DIR"]) / "watchdog.db"
-    path.parent.mkdir()
-    path.write_bytes(b"no database" * 1000)
-    code, output = await run_to_the_end(dog)
-    assert code == 1
-    assert "damaged" in output
-    assert path.read_bytes() == b"no database" * 1000
-
-
 async def test_the_memory_of_a_running_watchdog_stays_small(dog: Program) -> None:
     if sys.platform != "linux":
         pytest.skip("needs Linux with /proc (.ci/run has it)")

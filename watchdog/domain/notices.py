@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from watchdog.domain.states import Incident, IncidentKind, Notice, NoticeKind
 
 OPENS = {
@@ -144,6 +146,63 @@ def channel_failing(channel: str, label: str, now_ms: int, *, since_ms: int, fai
         text=text,
         fields={"channel": channel, "label": label, "failures": failures, "reason": reason, "sinceMs": since_ms},
     )
+
+
+LEDGER_KINDS = frozenset({NoticeKind.LEDGER_FAILING, NoticeKind.LEDGER_OVER, NoticeKind.LEDGER_DAMAGED})
+
+
+def not_kept(notice: Notice) -> Notice:
+    """The notice with the remark that the ledger could not keep it."""
+    text = f"{notice.text} (History not kept: the watchdog's ledger cannot be written.)"
+    return msgspec.structs.replace(notice, text=text, fields=notice.fields | {"historyKept": False})
+
+
+def ledger_failing(since_ms: int, why: str, now_ms: int) -> Notice:
+    """The ledger's file cannot be used; one id per failure."""
+    text = (
+        f"The watchdog cannot use its ledger since {_clock_time(since_ms)}: {why}. It goes on watching and alerting "
+        "from memory, and copies what it decided when the ledger works again. What it decides is lost if it stops before."
+    )
+    fields = {"sinceMs": since_ms, "reason": why}
+    return _own(f"ledger:{since_ms}:failing", NoticeKind.LEDGER_FAILING, now_ms, "Ledger is failing", text, fields)
+
+
+def ledger_over(since_ms: int, until_ms: int, now_ms: int) -> Notice:
+    """The end of :func:`ledger_failing`."""
+    text = f"The watchdog's ledger works again after {length(until_ms - since_ms)} and holds what was decided since."
+    fields = {"sinceMs": since_ms, "untilMs": until_ms}
+    return _own(f"ledger:{since_ms}:over", NoticeKind.LEDGER_OVER, now_ms, "Ledger works again", text, fields)
+
+
+def ledger_damaged(file: str, now_ms: int) -> Notice:
+    """A damaged ledger was renamed to ``file``."""
+    text = (
+        f"The watchdog's ledger was damaged. It is kept as {file}, and a new one began: what was open goes on, "
+        "the earlier history is in that file or in a backup."
+    )
+    return _own(f"ledger:{file}", NoticeKind.LEDGER_DAMAGED, now_ms, "Ledger was damaged", text, {"file": file})
+
+
+def loop_failing(loop: str, error: str, since_ms: int, now_ms: int) -> Notice:
+    """A part of the watchdog crashes again and again; one id per series of crashes."""
+    text = (
+        f"The watchdog's loop {loop} crashes again and again since {_clock_time(since_ms)} ({error}): "
+        "what it does is not done. The log has the details."
+    )
+    fields = {"loop": loop, "error": error, "sinceMs": since_ms}
+    return _own(f"loop:{loop}:{since_ms}", NoticeKind.LOOP_FAILING, now_ms, f"Loop {loop} is failing", text, fields)
+
+
+def loop_over(loop: str, since_ms: int, now_ms: int) -> Notice:
+    """The end of :func:`loop_failing`."""
+    text = f"The watchdog's loop {loop} runs again after {length(now_ms - since_ms)}."
+    fields = {"loop": loop, "sinceMs": since_ms}
+    return _own(f"loop:{loop}:{since_ms}:over", NoticeKind.LOOP_OVER, now_ms, f"Loop {loop} runs again", text, fields)
+
+
+def _own(notice_id: str, kind: NoticeKind, now_ms: int, title: str, text: str, fields: dict[str, Any]) -> Notice:
+    """A notice of the watchdog about itself."""
+    return Notice(notice_id, "watchdog", kind, now_ms, title, text, fields=fields)
 
 
 def test(notice_id: str, now_ms: int, author: str) -> Notice:

@@ -26,6 +26,7 @@ class RepairPolicy(msgspec.Struct, frozen=True):
     per_day: int = 6
     boot_grace_ms: int = MINUTE_MS
     slow_try_ms: int = HOUR_MS
+    unknown_history_ms: int = 30 * MINUTE_MS
 
 
 class RepairStep(msgspec.Struct, frozen=True):
@@ -67,6 +68,7 @@ class Refusal(StrEnum):
     BOOT_GRACE = "boot_grace"
     BACKOFF = "backoff"
     BUDGET_SPENT = "budget_spent"
+    HISTORY_UNKNOWN = "history_unknown"
 
 
 class RepairFacts(msgspec.Struct, frozen=True):
@@ -101,10 +103,14 @@ class PastRepair(msgspec.Struct, frozen=True):
 
 
 class RepairHistory(msgspec.Struct, frozen=True):
-    """Earlier repairs, oldest first. ``reset_at_ms``: the last end of ten minutes of health."""
+    """Earlier repairs, oldest first. ``reset_at_ms``: the last end of ten minutes of health.
+
+    ``unknown_until_ms``: earlier repairs could not be read, and may still count until then.
+    """
 
     past: tuple[PastRepair, ...] = ()
     reset_at_ms: int = 0
+    unknown_until_ms: int = 0
 
 
 class Refuse(msgspec.Struct, frozen=True):
@@ -170,6 +176,8 @@ def _refusal(facts: RepairFacts, incident: Incident) -> Refusal | None:
 
 
 def _too_soon(facts: RepairFacts, history: RepairHistory, policy: RepairPolicy, now_ms: int) -> Refuse | None:
+    if now_ms < history.unknown_until_ms:
+        return Refuse(Refusal.HISTORY_UNKNOWN, history.unknown_until_ms)
     if any(past.ended_at_ms is None for past in history.past):
         return Refuse(Refusal.IN_FLIGHT)
     last = history.past[-1] if history.past else None

@@ -43,6 +43,11 @@ class NoticeKind(StrEnum):
     REMINDER = "reminder"
     CHANNEL_FAILING = "channel_failing"
     REPAIR_BUDGET_SPENT = "repair_budget_spent"
+    LEDGER_FAILING = "ledger_failing"  # decisions and alerts go on in memory
+    LEDGER_OVER = "ledger_over"
+    LEDGER_DAMAGED = "ledger_damaged"  # kept aside, a new one began
+    LOOP_FAILING = "loop_failing"
+    LOOP_OVER = "loop_over"
     TEST = "test"
 
 

@@ -1,7 +1,7 @@
 """The only way from an observation to an alert: fact, fold, one ledger transaction, listeners.
 
 The transaction holds the decision and its outbox rows. Nothing is sent, counted or shown before
-it is committed.
+it is committed, in the file or in the memory that stands in for it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import sqlite3
 
 from msgspec.structs import replace
 
-from shared import logs
 from shared.hooks import Hook
 from watchdog.domain.decision import Decided, notices_of
 from watchdog.domain.facts import Fact, WatchdogStarted
@@ -22,8 +21,6 @@ from watchdog.domain.target import Step, Stretch, TargetState
 from watchdog.flow.steady_time import SteadyTime
 from watchdog.ledger import decisions, outbox, pauses
 from watchdog.ledger.sqlite import Ledger
-
-log = logs.get(__name__)
 
 
 class Pipeline:
@@ -49,7 +46,6 @@ class Pipeline:
         self._lock = asyncio.Lock()
         self.decided: Hook[[Decided]] = Hook()
         self.decided_of: dict[str, Hook[[Decided]]] = {target: Hook() for target in targets}
-        self.fault: str | None = None
 
     def state(self, target: str) -> TargetState:
         return self._states[target]
@@ -77,11 +73,8 @@ class Pipeline:
         current = await self._ledger.read(lambda c: pauses.current(c, now_ms))
         self.policy = replace(self.policy, pauses=current)
 
-    async def process(self, target: str, fact: Fact) -> Step | None:
-        """Decide what ``fact`` means for ``target``.
-
-        None when the ledger could not keep the decision: then nothing has changed.
-        """
+    async def process(self, target: str, fact: Fact) -> Step:
+        """Decide what ``fact`` means for ``target``."""
         async with self._lock:
             now = self._steady_time.now()
             before = self._states[target]
@@ -90,15 +83,8 @@ class Pipeline:
             if not changed and not isinstance(fact, ProbeResult | WatchdogStarted):
                 self._states[target] = step.state
                 return step
-            try:
-                # A ping that changed nothing causes no notice: it need not wait for the disk.
-                decided = await self._ledger.write(lambda c: self._keep(c, fact, before, step, now), durable=changed)
-            except sqlite3.Error as error:
-                # An alert outside the ledger could be lost or sent twice: the next ping decides.
-                self.fault = f"{type(error).__name__}: {error}"
-                log.exception("The ledger could not keep a decision", event_name="ledger.failed", target=target)
-                return None
-            self.fault = None
+            # A ping that changed nothing causes no notice: it need not wait for the disk.
+            decided = await self._ledger.write(lambda c: self._keep(c, fact, before, step, now), durable=changed)
             self._states[target] = step.state
         self.decided_of[target](decided)
         self.decided(decided)

@@ -76,7 +76,7 @@ class RepairLoop:
         self._call = asyncio.Event()
 
     async def load(self) -> None:
-        """Call once before :meth:`run`: repairs of earlier runs count."""
+        """Call before :meth:`run`, and when a history comes back: repairs of earlier runs count."""
         now_ms, steady_ms = epoch_ms(self._clock), self._steady_ms()
         await self._ledger.write(lambda c: repairs.abandon_running(c, now_ms))
         for target in self._histories:
@@ -84,7 +84,8 @@ class RepairLoop:
             # A wall clock set back must not move earlier repairs into the future.
             offset = steady_ms - now_ms
             past = tuple(_past(repair, offset, steady_ms) for repair in known)
-            self._histories[target] = RepairHistory(past, min(reset_ms + offset, steady_ms))
+            unknown_ms = 0 if self._ledger.history_known else steady_ms + self._policy.unknown_history_ms
+            self._histories[target] = RepairHistory(past, min(reset_ms + offset, steady_ms), unknown_ms)
 
     async def restore_budget(self, target: str) -> int:
         """Give back the whole budget and reset the backoff. Returns the budget; a running repair

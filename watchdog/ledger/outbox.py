@@ -11,8 +11,10 @@ import msgspec
 
 from watchdog.domain import notices
 from watchdog.domain.alert import AlertPolicy, needs_fallback, reminder_due
+from watchdog.domain.notices import LEDGER_KINDS, not_kept
 from watchdog.domain.states import Incident, Notice
 from watchdog.ledger import incidents as rows
+from watchdog.ledger.stand_in import StandInConnection
 
 HELD = "held:"
 _OPEN = "state IN ('waiting', 'leased')"
@@ -61,6 +63,8 @@ def enqueue_everywhere(connection: sqlite3.Connection, notice: Notice, channels:
 
 def insert_notice(connection: sqlite3.Connection, notice: Notice) -> bool:
     """Keep ``notice`` without a row for a channel. False when the ledger knows it."""
+    if isinstance(connection, StandInConnection) and notice.kind not in LEDGER_KINDS:
+        notice = not_kept(notice)
     payload = msgspec.json.encode({"title": notice.title, "text": notice.text, "fields": notice.fields}).decode()
     inserted = connection.execute(
         f"INSERT INTO notice ({rows.NOTICE}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",  # noqa: S608

@@ -39,7 +39,15 @@ class Try(msgspec.Struct, frozen=True):
 
 def settle(connection: sqlite3.Connection, tried: Try, channels: Channels, now_ms: int, policy: AlertPolicy) -> Settled:
     """Record the result of ``tried``. Only now, after sending, a row is done."""
-    claim, delivered = tried.claim, tried.delivered
+    delivered = tried.delivered
+    # Rows have other numbers when the ledger moved between memory and file during the send.
+    row = connection.execute(
+        "SELECT id FROM outbox WHERE notice_id = ? AND channel = ?", (tried.claim.notice.id, tried.claim.channel)
+    ).fetchone()
+    if row is None:
+        return Settled()
+    tried = msgspec.structs.replace(tried, claim=msgspec.structs.replace(tried.claim, row_id=row["id"]))
+    claim = tried.claim
     connection.execute(
         "INSERT INTO delivery (outbox_id, at, duration_ms, ok, reason) VALUES (?, ?, ?, ?, ?)",
         (claim.row_id, now_ms, tried.took_ms, int(delivered.ok), delivered.reason),

@@ -16,6 +16,8 @@ _CALM = frozenset(
         NoticeKind.BLIND_OVER,
         NoticeKind.REFUSED_OVER,
         NoticeKind.TEST,
+        NoticeKind.LEDGER_OVER,
+        NoticeKind.LOOP_OVER,
     }
 )
 _WARN = frozenset({NoticeKind.RESTARTED, NoticeKind.DEGRADED, NoticeKind.FLAPPING, NoticeKind.WAS_DOWN})

@@ -40,7 +40,7 @@ def _health(parts: Parts) -> Health:
     settings, boot = parts.base.settings, parts.base.boot
     uptime_ms, age_ms = boot.age_ms(parts.base.clock), parts.cycle.age_ms
     found = [f"loop:{name}:{error}" for name, error in parts.loops.dead().items()]
-    if parts.pipeline.fault is not None:
+    if parts.base.ledger.gap is not None:
         found.append("ledger")
     allowed_ms = _CYCLES_LATE * (settings.interval_ms + settings.timeout_ms) + settings.start_delay_ms
     if settings.enabled and (uptime_ms if age_ms is None else age_ms) > allowed_ms:

@@ -130,7 +130,7 @@ def _target(target: TargetView, view: StatusView, t: Words, *, several: bool) ->
         kind=wording.KIND.get(target.state, "idle"),
         state=wording_of(target.state, t),
         sentence=sentence,
-        lines=_lines(target, view.generated_at_ms, t),
+        lines=[*_lines(target, view.generated_at_ms, t), *_gap(view, t)],
         figures=_figures(target, t),
         days=_days(target.days, t),
         days_from=t.day(_midnight(target.days[0].day)) if target.days else "",
@@ -169,6 +169,14 @@ def _lines(target: TargetView, now_ms: int, t: Words) -> list[str]:
             )
         )
     return found
+
+
+def _gap(view: StatusView, t: Words) -> list[str]:
+    since_ms = view.watchdog.history_gap_since_ms
+    if since_ms is None:
+        return []
+    when = t.when(from_ms(since_ms), seconds=True)
+    return [t("The history is not kept since {when}: the watchdog cannot use its ledger.", when=when)]
 
 
 def _figures(target: TargetView, t: Words) -> list[Figure]:

@@ -108,7 +108,7 @@ class TargetView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class WatchdogView(msgspec.Struct, frozen=True, rename="camel"):
-    """The watchdog itself."""
+    """The watchdog itself. ``history_gap_since_ms``: the ledger fails since then, None: it works."""
 
     version: str
     boot_id: str
@@ -121,6 +121,8 @@ class WatchdogView(msgspec.Struct, frozen=True, rename="camel"):
     last_cycle_age_ms: int | None
     loop_lag_ms: int
     ledger_ok: bool
+    history_gap_since_ms: int | None
+    history_gap_reason: str | None
     outbox_rows: int
     outbox_oldest_ms: int
     remediation: tuple[str, ...]

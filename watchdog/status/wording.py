@@ -87,6 +87,8 @@ REASON: Mapping[str, str] = {
     "not_seen_yet": N_("not seen yet"),
     "budget_spent": N_("the budget of repairs is spent"),
     "in_flight": N_("a repair is running"),
+    "history_unknown": N_("earlier repairs cannot be read"),
+    "history_gap": N_("the watchdog had no history"),
     "heartbeat_silent": N_("the heartbeat is silent"),
     "ping_failed": N_("a ping failed"),
     "connect_failed": N_("no connection"),
@@ -108,6 +110,11 @@ NOTICE: Mapping[str, str] = {
     "reminder": N_("reminder"),
     "channel_failing": N_("a channel fails"),
     "repair_budget_spent": N_("repairs are used up"),
+    "ledger_failing": N_("the ledger fails"),
+    "ledger_over": N_("the ledger works again"),
+    "ledger_damaged": N_("the ledger was damaged"),
+    "loop_failing": N_("a part of the watchdog crashes"),
+    "loop_over": N_("a part of the watchdog runs again"),
     "test": N_("test"),
 }
 
@@ -146,6 +153,7 @@ LINE: Mapping[str, tuple[str, str]] = {
     "planned_stop": (N_("The bot service announced a stop"), "calm"),
     "stop_announced": (N_("The bot service announced a stop"), "calm"),
     "watchdog_gap": (N_("The watchdog did not run"), "warn"),
+    "ledger_gap": (N_("The history was kept in memory"), "warn"),
 }
 
 _STATUS = re.compile(r"(?:http|refused)_(\d{3})")

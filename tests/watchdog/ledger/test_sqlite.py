@@ -45,26 +45,6 @@ async def test_the_reading_side_cannot_write(tmp_path: Path) -> None:
     ledger.close()
 
 
-def test_a_file_that_is_no_database_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
-    path = tmp_path / "watchdog.db"
-    path.write_bytes(b"this is not a database at all" * 400)
-    before = path.read_bytes()
-    with pytest.raises(LedgerRefused, match="damaged"):
-        open_ledger(path)
-    assert path.read_bytes() == before
-
-
-def test_a_database_with_broken_pages_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
-    path = tmp_path / "watchdog.db"
-    open_ledger(path).close()
-    damaged = bytearray(path.read_bytes())
-    damaged[4096:12288] = b"\xff" * 8192
-    path.write_bytes(damaged)
-    with pytest.raises(LedgerRefused, match="damaged"):
-        open_ledger(path)
-    assert path.read_bytes() == bytes(damaged)
-
-
 def test_a_newer_database_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "watchdog.db"
     open_ledger(path).close()

@@ -28,6 +28,7 @@ class SlowReads:
         self._ledger = ledger
         self.gate = asyncio.Event()
         self.reads = 0
+        self.gap = None
 
     async def read(self, fn: Callable[[sqlite3.Connection], T]) -> T:
         value = await self._ledger.read(fn)
