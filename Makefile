@@ -11,11 +11,12 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; print(3 * (os.cpu_count() or 1))')
 # The tests start hundreds of programs; if this were set, each would compile every module again.
 export PYTHONDONTWRITEBYTECODE :=
 MINUTES ?= 60
+SECONDS ?= 60
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
 .DEFAULT_GOAL := help
 .PHONY: help venv up test check static lint types imports security deploy-check audit lock sbom soak test-deep test-wire \
-	bench-detection bench-sessions bench-wire bench-faults docs translations images screenshots containers clean
+	bench-detection bench-sessions bench-wire bench-faults bench-attack docs translations images screenshots containers clean
 
 help: ## Show all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +71,9 @@ bench-wire: $(VENV)/.tests ## Measure the real engine against the fake WhatsApp 
 
 bench-faults: $(VENV)/.tests ## Cause every fault on the running service and print the reactions
 	$(BIN)/python -m tests.faults
+
+bench-attack: $(VENV)/.tests ## Attack both programs at work as strangers can, SECONDS=60 for each attack
+	$(BIN)/python -m tests.attack --seconds $(SECONDS)
 
 # --- checks ---
 

@@ -16,7 +16,7 @@ from bot_service.domain.refused import Refused
 from bot_service.engines.port import EngineError
 from shared.web import errors
 from shared.web.body import expect_body, read_form
-from shared.web.browser import is_same_origin
+from shared.web.browser import cookie, is_same_origin
 from shared.web.middleware import Handler
 
 Form = MultiDictProxy[str]
@@ -96,7 +96,7 @@ def _worded(problem: errors.Problem | Refused | EngineError) -> str:
 def _to_login(request: web.Request) -> web.Response:
     here = inside(request.path_qs) if request.method == "GET" else "/"
     response = web.Response(status=303, headers={"Location": f"/login?next={quote(here, safe='/')}"})
-    if COOKIE in request.cookies:
+    if cookie(request, COOKIE) is not None:
         response.del_cookie(COOKIE, path="/")
     return response
 

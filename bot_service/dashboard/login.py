@@ -15,6 +15,7 @@ from bot_service import keys
 from bot_service.access.principals import ADMINISTRATOR, Principal
 from shared.clock import Clock
 from shared.settings import Secret
+from shared.web.browser import cookie
 
 COOKIE = "veilleur"
 LOGIN_LASTS_S = 14 * 86_400
@@ -65,7 +66,7 @@ class Logins:
         # Asked again: the login may have ended during the look-up.
         if who is None or access.ended_logins.includes(found.id, found.until_s):
             return None
-        return Login(found.id, who, self._forms.get_signature(request.cookies[COOKIE]).decode())
+        return Login(found.id, who, self._forms.get_signature(cookie(request, COOKIE) or "").decode())
 
     async def end(self, request: web.Request) -> None:
         """Sign out: this request's cookie is good for nothing any more, here and after a restart."""
@@ -76,7 +77,7 @@ class Logins:
     def _signed(self, request: web.Request) -> _Cookie | None:
         """What the cookie says, if it was made here and is not over."""
         try:
-            found = _Cookie(*self._cookies.loads(request.cookies.get(COOKIE, "")))
+            found = _Cookie(*self._cookies.loads(cookie(request, COOKIE) or ""))
         except (BadData, ValueError, TypeError):
             return None
         return found if found.until_s > self._clock.now().timestamp() else None

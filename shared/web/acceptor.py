@@ -13,8 +13,9 @@ from shared.web.connections import Connection, Connections
 
 # Descriptors of a process; more cost memory in the kernel and are never needed.
 MOST_DESCRIPTORS = 65_536
-# What the kernel queues is served in its order, so accepting must be faster than anybody connects.
-ACCEPTS_PER_TURN = 64
+# The kernel's queue is served in its order, so accepting must be faster than anybody connects; but
+# whatever is ready waits for a whole turn.
+ACCEPTS_PER_TURN = 16
 RETRY_S = 0.2
 # A peer that does not take what was sent to it, or that is gone.
 UNACKNOWLEDGED_MS = 60_000

@@ -1,10 +1,12 @@
-"""Guards forms and login cookies of pages: same origin only, and Secure wherever HTTPS is used."""
+"""Guards forms and cookies of pages: same origin only, Secure wherever HTTPS is used, read at little cost."""
 
 from __future__ import annotations
 
+import re
+from functools import cache
 from urllib.parse import urlsplit
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 
 def is_same_origin(request: web.Request) -> bool:
@@ -17,6 +19,20 @@ def is_same_origin(request: web.Request) -> bool:
         return origin is not None and urlsplit(origin).netloc == request.host
     except ValueError:
         return False
+
+
+def cookie(request: web.Request, name: str) -> str | None:
+    """The value of the cookie ``name``, None without one.
+
+    aiohttp reads all cookies of a request, which takes 10 ms for a header of 8 kB that anybody can send.
+    """
+    found = _pattern(name).search(";".join(request.headers.getall(hdrs.COOKIE, ())))
+    return None if found is None else found[1].strip(' \t"')
+
+
+@cache
+def _pattern(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(?:^|;)[ \t]*{re.escape(name)}=([^;]*)")
 
 
 def set_login_cookie(

@@ -45,7 +45,7 @@ class Limits:
 
 
 class Phase(Enum):
-    """What a connection does. Those before ``BUSY`` are closed for newer ones, in this order."""
+    """What a connection does. All but the ``BUSY`` ones may be closed for newer ones."""
 
     HEAD = "waits for a whole head"
     BODY = "waits for the body of a caller who is not identified"
@@ -53,7 +53,7 @@ class Phase(Enum):
     BUSY = "is served"
 
 
-_CLOSED_FIRST = (Phase.HEAD, Phase.BODY, Phase.IDLE)
+_WAITING = (Phase.HEAD, Phase.BODY, Phase.IDLE)
 
 
 class Connection:
@@ -133,11 +133,11 @@ class Connections:
 
     def close_oldest(self) -> bool:
         """Close the connection that waited longest; False when all are served."""
-        for phase in _CLOSED_FIRST:
-            if self._in[phase]:
-                self._end(next(iter(self._in[phase])))
-                return True
-        return False
+        oldest = [next(iter(self._in[phase])) for phase in _WAITING if self._in[phase]]
+        if not oldest:
+            return False
+        self._end(min(oldest, key=lambda connection: connection.since))
+        return True
 
     def close(self) -> None:
         """Close every connection without a whole head; aiohttp closes the others in its own time."""

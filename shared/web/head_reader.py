@@ -22,7 +22,7 @@ BUFFER = memoryview(bytearray(READ_BYTES))
 _DROPPED_BYTES, _DROPPED_S = 256 * 1024, 1.0
 
 _BLANK_LINE = b"\r\n\r\n"
-_REQUEST_LINE = re.compile(rb"(?:\r\n)*[A-Z]{1,20} (\S{1,8190}) HTTP/1\.[01]\r\n")
+_REQUEST_LINE = re.compile(rb"(?:\r\n)*[!#$%&'*+.^_`|~0-9A-Za-z-]{1,40} (\S{1,8190}) HTTP/1\.[01]\r\n")
 
 # Takes a connection over with what was read.
 TakeOver = Callable[[Connection, asyncio.Transport, bytes], None]
@@ -63,15 +63,16 @@ class HeadReader(asyncio.BufferedProtocol):
         elif len(self._head) > self._connections.limits.head_bytes:
             self._refuse(errors.head_too_large(self._connections.limits.head_bytes))
         elif not _may_be_http(self._head):
-            self._begin()  # the request handler words the answer
+            self._refuse(errors.bad_request("the request is not valid: it is not HTTP/1.1"))
 
     def eof_received(self) -> bool:
         return False  # a half request is closed
 
     def _complete(self) -> None:
         line = _REQUEST_LINE.match(self._head)
-        path = line[1].partition(b"?")[0].decode("latin-1") if line else ""
-        if is_reserved(path):
+        if line is None:
+            self._refuse(errors.bad_request("the request is not valid: its first line is not that of HTTP/1.1"))
+        elif is_reserved(line[1].partition(b"?")[0].decode("latin-1")):
             self._begin()
         elif self._connections.has_room:
             # Nothing more is read from it before its turn.

@@ -95,7 +95,7 @@ class RequestHandler(web.RequestHandler, asyncio.BufferedProtocol):
         if not request.content.is_eof():
             self._unread = request.content
             resp.force_close()
-        elif self._connections.is_crowded:
+        elif self._connections.is_crowded and not is_reserved(request.path):
             resp.force_close()
         written = await super().finish_response(request, resp, start_time)
         if self._unread is not None and self.transport is not None:

@@ -108,9 +108,13 @@ async def test_connections_kept_alive_are_closed_for_newer_ones_and_not_kept_whe
         for reader, _ in kept:
             assert b"Connection: close" not in await reader.readuntil(b"\r\n\r\n")
         silent = [await served.open() for _ in range(4)]
-        answer = await served.ask(HEALTH)
+        answer = await served.ask(b"GET /quick HTTP/1.1\r\nHost: x\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 200")
         assert b"Connection: close" in answer
+        reader, writer = await served.open(HEALTH * 2)  # a health check may use its connection again
+        for _ in range(2):
+            assert (await asyncio.wait_for(reader.readuntil(b"ok"), PATIENCE_S)).startswith(b"HTTP/1.1 200")
+        writer.close()
         more = [await served.open() for _ in range(20)]
         assert await served.status() == 200
         for _, writer in kept + silent + more:

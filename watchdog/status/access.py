@@ -8,6 +8,7 @@ from aiohttp import web
 
 from shared.settings import Secret
 from shared.web import auth, errors
+from shared.web.browser import cookie
 
 COOKIE = "veilleur_status"
 
@@ -23,7 +24,7 @@ class Access:
     def may_read(self, request: web.Request) -> bool:
         if self.public:
             return True
-        given = auth.bearer(request) or request.cookies.get(COOKIE)
+        given = auth.bearer(request) or cookie(request, COOKIE)
         return given is not None and self.is_reader(given)
 
     def is_reader(self, given: str) -> bool:

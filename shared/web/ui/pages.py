@@ -11,6 +11,7 @@ from aiohttp import web
 
 from shared.clock import Clock, iso
 from shared.translation import ENGLISH, french
+from shared.web.browser import cookie
 from shared.web.ui.assets import Assets
 from shared.web.ui.words import LANGUAGES, Words, language_of
 
@@ -67,13 +68,13 @@ class Pages:
 
     def words(self, request: web.Request) -> Words:
         """The reader's language: cookie first, then ``Accept-Language``."""
-        lang = language_of(request.cookies.get("lang"), request.headers.get("Accept-Language", ""))
+        lang = language_of(cookie(request, "lang"), request.headers.get("Accept-Language", ""))
         return Words(lang, french(self._folder, HERE) if lang == "fr" else ENGLISH)
 
     def render(self, request: web.Request, template: str, *, status: int = 200, **context: Any) -> web.Response:
         """The page ``template`` with ``context`` and the names that every page has."""
         words = self.words(request)
-        theme = request.cookies.get("theme", "auto")
+        theme = cookie(request, "theme")
         text = self._environment.get_template(template).render(
             t=words,
             lang=words.lang,
