@@ -35,7 +35,9 @@ async def received(bot: Bot, message_id: str, chat: str = CHAT, *, ago_ms: int =
     message = InboundMessage("one", chat, message_id, CHAT, at_ms, **{"type": "text", "text": "x", **parts})
     async with bot.app[keys.DATABASE].write() as connection:
         now = bot.app[keys.CLOCK].now()
-        await ingest(connection, [JournalRecord(message=message)], now, bot.app[keys.SESSIONS].registry.get)
+        known = bot.app[keys.SESSIONS].registry.get
+        creation = record.creation if (record := known("one")) is not None else ""
+        await ingest(connection, [JournalRecord(message=message, creation=creation)], now, known)
 
 
 async def queued(bot: Bot, method: str, path: str, body: Any = None, **kwargs: Any) -> Any:
