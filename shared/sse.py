@@ -62,13 +62,18 @@ class EventStream:
 
 
 class EventReader:
-    """Puts the lines of a stream together to events."""
+    """Puts the lines of a stream together to events of at most ``limit`` characters."""
 
-    def __init__(self) -> None:
-        self._name, self._data = "message", ""
+    def __init__(self, limit: int = 1024 * 1024) -> None:
+        self._name, self._data, self._limit = "message", "", limit
 
     def feed(self, raw: bytes) -> tuple[str, str] | None:
-        """The (name, data) of the event that the line ``raw`` ends, else None."""
+        """The (name, data) of the event that the line ``raw`` ends, else None.
+
+        Raises ``ValueError`` for an event that is too long.
+        """
+        if len(self._data) + len(raw) > self._limit:
+            raise ValueError(f"an event of more than {self._limit} characters")
         line = raw.decode("utf-8", "replace").rstrip("\r\n")
         field, _, value = line.partition(":")
         if field == "event":

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 import aiohttp
 from aiohttp import web
 
-from shared import logs
+from shared import http_client, logs
 from shared.boot import Boot
 from shared.clock import Clock, SystemClock, epoch_ms
 from shared.loop_guard import LoopGuard
@@ -120,7 +120,7 @@ def _guarded(guard: LoopGuard, sockets: list[socket.socket]) -> Callable[[web.Ap
 def _running(base: Base) -> Callable[[web.Application], AsyncIterator[None]]:
     async def run(app: web.Application) -> AsyncIterator[None]:
         try:
-            async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(use_dns_cache=False)) as http:
+            async with http_client.session(http_client.Connector()) as http:
                 app[PARTS] = parts = _build(base, http)
                 app[SNAPSHOT] = snapshot = StatusSnapshot(parts)
                 parts.pipeline.decided.subscribe(snapshot.on_decided)

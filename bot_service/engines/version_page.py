@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 
-from shared import logs
+from shared import http_client, logs
 
 log = logs.get(__name__)
 
@@ -68,22 +68,18 @@ class VersionPage:
         proxy = self._proxy
         connector: aiohttp.BaseConnector
         if self._socks is None:
-            connector = aiohttp.TCPConnector(ssl=trust)
+            connector = http_client.Connector(ssl=trust)
         else:
-            connector, proxy = self._socks.ProxyConnector.from_url(proxy, ssl=trust), None
+            connector, proxy = http_client.bounded(self._socks.ProxyConnector.from_url(proxy, ssl=trust)), None
         async with (
-            aiohttp.ClientSession(
-                connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
-            ) as http,
+            http_client.session(connector) as http,
             http.get(self._url, headers=_HEADERS, proxy=proxy, allow_redirects=False) as response,
         ):
             if response.status != 200:
                 raise PageError("bad_answer", f"status {response.status}")
             if response.headers.get("Content-Encoding", "identity").lower() != "identity":
                 raise PageError("bad_answer", "the answer is compressed, which was not asked for")
-            body = bytearray()
-            async for piece in response.content.iter_chunked(65_536):
-                body += piece
-                if len(body) > MAX_BYTES:
-                    raise PageError("bad_answer", f"more than {MAX_BYTES} bytes")
-            return body.decode(errors="replace")
+            try:
+                return (await http_client.read(response, MAX_BYTES)).decode(errors="replace")
+            except http_client.AnswerTooLarge as error:
+                raise PageError("bad_answer", str(error)) from None

@@ -15,6 +15,9 @@ from urllib.parse import urlsplit
 from aiohttp import TCPConnector
 from yarl import URL
 
+from shared import http_client
+from shared.name_resolver import NameResolver
+
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -88,6 +91,6 @@ def public_socket(info: tuple[Any, Any, int, str, tuple[Any, ...]]) -> socket.so
     return socket.socket(family, kind, proto)
 
 
-def connector(*, allow_private: bool, limit: int) -> TCPConnector:
+def connector(*, allow_private: bool, limit: int, resolver: NameResolver | None = None) -> TCPConnector:
     """A pool of ``limit`` connections (0: no limit), made in a running loop."""
-    return TCPConnector(limit=limit, ttl_dns_cache=10, socket_factory=None if allow_private else public_socket)
+    return http_client.Connector(resolver, limit=limit, socket_factory=None if allow_private else public_socket)

@@ -23,7 +23,9 @@ from bot_service.webhooks.dispatcher import WebhookDispatcher
 from bot_service.webhooks.policy import WebhookPolicy
 from bot_service.webhooks.results import WebhookResults
 from bot_service.webhooks.test_call import WebhookTestCall
+from shared import http_client
 from shared.clock import Clock
+from shared.name_resolver import NameResolver
 from shared.tasks import Loop
 
 
@@ -55,11 +57,12 @@ async def build(
 ) -> AsyncIterator[Webhooks]:
     """The parts, with HTTP clients that end with the block. ``attempted`` gets each result."""
     timeout = aiohttp.ClientTimeout(total=None)
-    guarded = addresses.connector(allow_private=settings.webhook_allow_private, limit=0)
-    trusted = addresses.connector(allow_private=True, limit=0)
+    resolver = NameResolver(keep_s=10.0)
+    guarded = addresses.connector(allow_private=settings.webhook_allow_private, limit=0, resolver=resolver)
+    trusted = addresses.connector(allow_private=True, limit=0, resolver=resolver)
     async with (
-        aiohttp.ClientSession(connector=guarded, timeout=timeout) as http,
-        aiohttp.ClientSession(connector=trusted, timeout=timeout) as trusted_http,
+        http_client.session(guarded, timeout=timeout) as http,
+        http_client.session(trusted, timeout=timeout) as trusted_http,
     ):
 
         async def one_call(target: Target, event: str, body: bytes) -> Attempt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,9 +11,10 @@ import msgspec
 
 from bot_service.events.subscriptions import Target
 from bot_service.webhooks.addresses import RefusedAddress
-from shared import webhook_signing
+from shared import http_client, webhook_signing
 from shared.network_errors import reason_of
 from shared.retry import retry_after_s
+from shared.visible import is_blank
 
 ANSWER_LIMIT_BYTES = 64 * 1024
 # The receiver is away or overloaded: the status says nothing about the event.
@@ -43,15 +45,16 @@ async def attempt(
         headers |= webhook_signing.headers(target.key, event_id, int(now.timestamp()), body)
     else:
         headers["webhook-id"] = event_id
+    limits = aiohttp.ClientTimeout(total=timeout_s, connect=min(timeout_s, 5.0))
     try:
-        async with http.post(
-            target.url,
-            data=body,
-            headers=headers,
-            allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(total=timeout_s, connect=min(timeout_s, 5.0)),
-        ) as response:
+        async with (
+            asyncio.timeout(timeout_s + 1.0),
+            http.post(target.url, data=body, headers=headers, allow_redirects=False, timeout=limits) as response,
+        ):
             return await _result(response, now)
+    except http_client.UnfinishedHead as error:
+        # The receiver has accepted the event, whatever follows its status.
+        return Attempt(error.status, None) if _accepted(error.status) else Attempt(None, "no_answer: head", down=True)
     except TimeoutError:
         return Attempt(None, "timeout", down=True)
     except aiohttp.ClientConnectorError as error:
@@ -62,15 +65,8 @@ async def attempt(
 
 async def _result(response: aiohttp.ClientResponse, now: datetime) -> Attempt:
     status = response.status
-    if 200 <= status < 300:
-        answer = await response.content.read(ANSWER_LIMIT_BYTES + 1) if response.content_length != 0 else b""
-        while len(answer) <= ANSWER_LIMIT_BYTES and not response.content.at_eof():
-            answer += await response.content.read(ANSWER_LIMIT_BYTES + 1 - len(answer))
-        if len(answer) > ANSWER_LIMIT_BYTES:
-            # Delivered. The rest of the answer is not read: the connection is dropped.
-            response.close()
-            return Attempt(status, None)
-        return Attempt(status, None, reply=_reply(answer))
+    if _accepted(status):
+        return Attempt(status, None, reply=await _reply(response))
     response.close()
     if 300 <= status < 400:
         return Attempt(status, "redirect")
@@ -78,12 +74,19 @@ async def _result(response: aiohttp.ClientResponse, now: datetime) -> Attempt:
     return Attempt(status, f"http_{status}", down=status in _RECEIVER_DOWN, retry_after_s=wait)
 
 
-def _reply(answer: bytes) -> str | None:
+def _accepted(status: int) -> bool:
+    return 200 <= status < 300
+
+
+async def _reply(response: aiohttp.ClientResponse) -> str | None:
+    """The text to send back. None when there is none, and when the body cannot be read."""
     try:
-        text = msgspec.json.decode(answer, type=_Answer).reply
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+        answer = await http_client.read(response, ANSWER_LIMIT_BYTES)
+        text: str | None = http_client.decoded(answer, _Answer).reply
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+        response.close()
         return None
-    return text or None
+    return text if text and not is_blank(text) else None
 
 
 def _connect_error(error: aiohttp.ClientConnectorError) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 import msgspec
 
-from shared import logs
+from shared import http_client, logs
 from shared.clock import Clock
 from shared.contract.keepalive import PATH, Push
 from shared.retry import retrying
@@ -66,7 +66,7 @@ class Pusher:
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
         headers = {"Authorization": f"Bearer {self._token.reveal()}", "Content-Type": "application/json"}
         connector = ProvingConnector(self._url, self._token, limit=1)
-        async with aiohttp.ClientSession(timeout=timeout, headers=headers, connector=connector) as session:
+        async with http_client.session(connector, timeout=timeout, headers=headers) as session:
             while True:
                 await either(self._clock, self._wanted, self._interval_s)
                 self._urgent.clear()

@@ -12,6 +12,7 @@ import aiohttp
 
 from shared import logs
 from shared.clock import Clock
+from shared.http_client import UnfinishedHead, get_with_redirects
 from shared.network_errors import reason_of
 from shared.retry import retrying
 from shared.settings import Secret
@@ -89,8 +90,11 @@ class Deadman:
 
     async def _get(self) -> None:
         try:
-            async with self._http.get(self._url.reveal(), timeout=self._timeout) as answer:
+            async with get_with_redirects(self._http, self._url.reveal(), self._timeout) as answer:
                 if answer.status >= 300:
                     raise _NotTaken(f"http_{answer.status}")
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        except UnfinishedHead as error:
+            if error.status >= 300:
+                raise _NotTaken(f"http_{error.status}") from None
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise _NotTaken(reason_of(error)) from None

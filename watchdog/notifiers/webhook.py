@@ -7,13 +7,14 @@ others.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
 
-from shared import webhook_signing
+from shared import http_client, webhook_signing
 from shared.clock import Clock, from_ms, iso
 from shared.network_errors import reason_of
 from shared.retry import retry_after_s
@@ -21,8 +22,6 @@ from shared.settings import Secret
 from watchdog.domain.ports import Delivered
 from watchdog.domain.states import Notice
 from watchdog.notifiers.channel import digest
-
-_ANSWER_LIMIT = 64 * 1024
 
 
 class WebhookNotifier:
@@ -58,11 +57,16 @@ class WebhookNotifier:
             async with self._http.post(
                 self._target, data=body, headers=headers, timeout=self._timeout, allow_redirects=False
             ) as answer:
-                await answer.content.read(_ANSWER_LIMIT)
                 if 200 <= answer.status < 300:
+                    # Read, so that the connection can be used again; what it says does not matter.
+                    with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError, ValueError):
+                        await http_client.read(answer)
                     return Delivered(True, "ok")
                 after = retry_after_s(answer.headers.get("Retry-After"), self._clock.now())
                 return Delivered(False, f"http_{answer.status}", after)
+        except http_client.UnfinishedHead as error:
+            accepted = 200 <= error.status < 300
+            return Delivered(accepted, "ok" if accepted else f"http_{error.status}")
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             return Delivered(False, reason_of(error))
 

@@ -8,8 +8,9 @@ from typing import Protocol
 
 import aiohttp
 import msgspec
+from aiohttp.http_exceptions import HttpProcessingError
 
-from shared import logs
+from shared import http_client, logs
 from shared.clock import Clock, epoch_ms
 from shared.contract import heartbeat
 from shared.retry import full_jitter
@@ -24,10 +25,28 @@ log = logs.get(__name__)
 
 SILENT_AFTER_INTERVALS = 2.5
 LINE_LIMIT = 65_536
+# A beat is some hundred bytes, and comes twice a second at most.
+RATE_LIMIT = 65_536
+BURST_LIMIT = 262_144
+LINE_COST = 64
+# Whatever a beat says: a silent link is noticed.
+LONGEST_INTERVAL_S = 60.0
 UNSUPPORTED_RETRY_S = 300.0
 UNPROVEN_RETRY_S = 10.0
 RECONNECT_FIRST_S = 0.25
 RECONNECT_CAP_S = 2.0
+
+
+# Whatever a stream does that is no stream of beats.
+_BROKEN = (
+    aiohttp.ClientError,
+    HttpProcessingError,  # a line that is too long
+    OSError,
+    TimeoutError,
+    ValueError,
+    RecursionError,
+    msgspec.MsgspecError,
+)
 
 
 class LinkListener(Protocol):
@@ -49,6 +68,34 @@ class _Unsupported(Exception):
 
 class _Silence(Exception):
     """No beat for too long."""
+
+
+class _Flood(Exception):
+    """More arrives than any bot sends."""
+
+
+class _Allowance:
+    """Refuses a stream faster than :data:`RATE_LIMIT` bytes a second; lets other tasks run."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock, self._left = clock, BURST_LIMIT
+        self._since = clock.monotonic()
+        self._lines = 0
+
+    async def take(self, size: int) -> None:
+        now = self._clock.monotonic()
+        self._left = min(BURST_LIMIT, self._left + int((now - self._since) * RATE_LIMIT)) - size - LINE_COST
+        self._since = now
+        if self._left < 0:
+            raise _Flood
+        self._lines += 1
+        if self._lines % 100 == 0:  # a read returns at once while lines are buffered
+            await asyncio.sleep(0)
+
+
+def _reason_of(error: Exception) -> str:
+    unreadable = isinstance(error, ValueError | msgspec.MsgspecError | RecursionError)
+    return "bad_http" if unreadable else reasons.of(error).reason
 
 
 class HeartbeatLink:
@@ -88,8 +135,10 @@ class HeartbeatLink:
                 except NotProven:
                     reason, pause_s = "unproven", UNPROVEN_RETRY_S
                     self._set_state("unproven")
-                except (aiohttp.ClientError, OSError, TimeoutError, ValueError, msgspec.MsgspecError) as error:
-                    reason = reasons.of(error).reason
+                except _Flood:
+                    reason, pause_s = "too_much", 10.0
+                except _BROKEN as error:
+                    reason = _reason_of(error)
                 failures = 0 if self.up else failures + 1
                 self._report_loss(reason)
                 await self._clock.sleep(
@@ -104,9 +153,7 @@ class HeartbeatLink:
             "Authorization": f"Bearer {self._token.reveal()}",
             "User-Agent": "veilleur-watchdog",
         }
-        return aiohttp.ClientSession(
-            connector=connector, timeout=timeout, headers=headers, read_bufsize=LINE_LIMIT, auto_decompress=False
-        )
+        return http_client.session(connector, timeout=timeout, headers=headers, read_bufsize=LINE_LIMIT)
 
     async def _follow(self, session: aiohttp.ClientSession) -> None:
         async with asyncio.timeout(SILENT_AFTER_INTERVALS * self._interval_s + 1.0):
@@ -126,8 +173,9 @@ class HeartbeatLink:
                 await asyncio.gather(reader, silence, return_exceptions=True)
 
     async def _read(self, content: aiohttp.StreamReader) -> None:
-        reader = EventReader()
+        reader, allowance = EventReader(LINE_LIMIT), _Allowance(self._clock)
         while line := await content.readline():
+            await allowance.take(len(line))
             event = reader.feed(line)
             if event is not None:
                 await self._event(*event)
@@ -135,7 +183,7 @@ class HeartbeatLink:
     async def _event(self, name: str, data: str) -> None:
         if name == heartbeat.BEAT:
             beat = msgspec.json.decode(data, type=heartbeat.Beat)
-            self._set_interval(max(0.05, beat.interval_ms / 1000))
+            self._set_interval(min(max(0.05, beat.interval_ms / 1000), LONGEST_INTERVAL_S))
             self._record_beat()
             if not self.up:
                 self.up = True

@@ -16,6 +16,7 @@ from urllib.parse import quote, urljoin, urlsplit
 import aiohappyeyeballs
 import msgspec
 
+from shared.name_resolver import fresh_addresses
 from watchdog.probes.http1 import Answer, BadHttp, CutShort, Reader
 
 MAX_REDIRECTS = 3
@@ -103,10 +104,7 @@ async def _addresses(host: str, port: int) -> Sequence[aiohappyeyeballs.AddrInfo
     try:
         family = socket.AF_INET6 if ip_address(host).version == 6 else socket.AF_INET
     except ValueError:
-        # The system resolver, in a thread; nothing is cached.
-        return await asyncio.get_running_loop().getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
-        )
+        return await fresh_addresses(host, port)
     address = (host, port, 0, 0) if family is socket.AF_INET6 else (host, port)
     return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", address)]
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
+from shared import http_client
 from shared.contract.identity import BOT, CHALLENGE_HEADER, Identity, new_challenge
 from shared.settings import Secret
 from watchdog.probes import http_get
@@ -22,14 +22,14 @@ from watchdog.probes.reasons import NotProven
 PROOF_TIMEOUT_S = 10.0
 
 
-class ProvingConnector(aiohttp.TCPConnector):
+class ProvingConnector(http_client.Connector):
     """Connects to the bot at the base address ``url`` only, for clients that send ``token``.
 
     Raises :class:`NotProven` in place of a connection when the other end does not prove itself.
     """
 
     def __init__(self, url: str, token: Secret, **options: Any) -> None:
-        super().__init__(use_dns_cache=False, **options)
+        super().__init__(**options)
         self._health_url, self._identity = f"{url}/health", Identity(token)
 
     async def _create_connection(self, *args: Any, **options: Any) -> ResponseHandler:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import aiohttp
 import msgspec
 
+from shared import http_client
 from watchdog.domain.outcome import Outcome
 from watchdog.probes.reasons import Failure, Proof
 
@@ -100,8 +101,8 @@ class SelfCheck:
     async def _reaches_a_canary(self) -> bool:
         """Any answer, of any status, proves that the network works."""
         timeout = aiohttp.ClientTimeout(total=CANARY_TIMEOUT_S)
-        connector = aiohttp.TCPConnector(force_close=True, use_dns_cache=False, family=socket.AF_UNSPEC)
-        async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
+        connector = http_client.Connector(force_close=True, family=socket.AF_UNSPEC)
+        async with http_client.session(connector, timeout=timeout) as session:
             asked = {asyncio.create_task(_answers(session, url), name="canary") for url in self._canaries}
             try:
                 for done in asyncio.as_completed(asked):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import aiohttp
 
+from shared import http_client
 from shared.network_errors import reason_of
 from shared.settings import Secret
 from watchdog.domain.ports import Repaired
@@ -31,12 +32,12 @@ class BotApiRemediator:
         connector = ProvingConnector(self._url, self._token, force_close=True)
         try:
             async with (
-                aiohttp.ClientSession(connector=connector, timeout=self._timeout, headers=headers) as session,
+                http_client.session(connector, timeout=self._timeout, headers=headers) as session,
                 session.post(self._url + PATH, json={"action": action}, allow_redirects=False) as answer,
             ):
                 if answer.status != 202:
                     return Repaired("failed", f"http_{answer.status}")
-                reply = await answer.json(content_type=None)
+                reply = await http_client.read_json(answer)
         except NotProven:
             return Repaired("failed", "unproven")
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:

@@ -12,11 +12,13 @@ from urllib.parse import quote
 
 import aiohttp
 
+from shared import http_client
 from shared.network_errors import reason_of
 from watchdog.domain.ports import Repaired
 from watchdog.domain.states import Incident
 
 _TERM_GRACE_S = 10
+_ANSWER_LIMIT_BYTES = 4 * 1024 * 1024
 _SERVICE_LABEL = "com.docker.compose.service"
 
 
@@ -35,8 +37,8 @@ class DockerRemediator:
 
     async def run(self, action: str, incident: Incident) -> Repaired:
         try:
-            connector = aiohttp.UnixConnector(path=str(self._socket))
-            async with aiohttp.ClientSession("http://docker", connector=connector, timeout=self._timeout) as http:
+            connector = http_client.bounded(aiohttp.UnixConnector(path=str(self._socket)))
+            async with http_client.session(connector, "http://docker", timeout=self._timeout) as http:
                 return await self._restart(http)
         except Refused as refused:
             return Repaired("failed", str(refused))
@@ -85,7 +87,7 @@ def skip_reason(container: dict[str, Any]) -> str | None:
 
 
 async def _call(http: aiohttp.ClientSession, method: str, path: str) -> Any:
-    async with http.request(method, path) as answer:
-        if answer.status >= 400:
+    async with http.request(method, path, allow_redirects=False) as answer:
+        if answer.status >= 300:
             raise Refused(f"http_{answer.status}")
-        return await answer.json(content_type=None) if answer.status == 200 else None
+        return await http_client.read_json(answer, _ANSWER_LIMIT_BYTES) if answer.status == 200 else None

@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 
+from shared import http_client
 from shared.network_errors import reason_of
 from shared.settings import Secret
 from watchdog.domain.ports import Repaired
@@ -92,7 +93,7 @@ class RailwayRemediator:
             # GraphQL servers send errors with status 200 and 400; anything else is no answer.
             if answer.status not in (200, 400):
                 raise Refused(f"http_{answer.status}")
-            reply = await answer.json(content_type=None)
+            reply = await http_client.read_json(answer)
         if not isinstance(reply, dict) or reply.get("errors") or not isinstance(reply.get("data"), dict):
             raise Refused("graphql_error")
         data: dict[str, Any] = reply["data"]

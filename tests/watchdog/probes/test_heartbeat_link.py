@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import json
+import resource
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import pytest
+
 from shared.clock import SystemClock
 from shared.contract.heartbeat import Beat, Stopping
+from shared.contract.identity import BOT, CHALLENGE_HEADER, Identity
 from shared.settings import Secret
 from tests.support.fake_bot import FakeBot
+from tests.support.hostile_server import Call, hostile
 from tests.support.processes import WATCHDOG_TOKEN
 from tests.support.waiting import eventually
 from watchdog.probes.heartbeat_link import HeartbeatLink
@@ -104,3 +111,72 @@ async def test_a_bot_without_the_endpoint_is_no_trouble() -> None:
     async with FakeBot(beats="absent") as bot, following(bot) as (link, heard):
         await eventually(lambda: link.state == "http_404", what="the answer 404")
         assert (heard.troubles, heard.connects, len(bot.tokens)) == ([], 0, 1)
+
+
+def _proved(script: Callable[[Call], Awaitable[None]]) -> Callable[[Call], Awaitable[None]]:
+    """A bot that proves itself on each connection, and then answers with ``script``."""
+
+    async def answer(call: Call) -> None:
+        fields = dict(line.partition(": ")[::2] for line in call.head.decode().split("\r\n"))
+        challenge = fields.get(CHALLENGE_HEADER)
+        if challenge is None:
+            await script(call)
+            return
+        proof = Identity(Secret(WATCHDOG_TOKEN)).proof(BOT, "b1", challenge)
+        body = json.dumps({"status": "ok", "bootId": "b1", "proof": proof}).encode()
+        await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+    return answer
+
+
+async def _stream(call: Call) -> None:
+    await call.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+
+
+async def _line_without_end(call: Call) -> None:
+    await _stream(call)
+    await call.send_for_ever(b"data: " + b"a" * 50_000)
+
+
+async def _event_without_end(call: Call) -> None:
+    await _stream(call)
+    await call.send_for_ever(b"data: " + b"a" * 200 + b"\n", 0.000_1)
+
+
+async def _comments_without_end(call: Call) -> None:
+    await _stream(call)
+    await call.send_for_ever(b":\n" * 10_000)
+
+
+async def _nested(call: Call) -> None:
+    await _stream(call)
+    await call.send_for_ever(b"event: beat\ndata: " + b"[" * 20_000 + b"\n\n", 0.1)
+
+
+async def _packed(call: Call) -> None:
+    await call.send(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n")
+    await call.send_for_ever(gzip.compress(b"\0" * 1_000_000))
+
+
+@pytest.mark.parametrize("script", [_line_without_end, _event_without_end, _comments_without_end, _nested, _packed])
+async def test_a_stream_that_floods_is_a_lost_link_and_costs_no_memory(
+    script: Callable[[Call], Awaitable[None]],
+) -> None:
+    async with hostile(_proved(script)) as server:
+        heard = Heard()
+        link = HeartbeatLink(
+            url=server.url, token=Secret(WATCHDOG_TOKEN), interval_s=60.0, clock=SystemClock(), listener=heard
+        )
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        task = asyncio.create_task(link.run())
+        try:
+            # The flood ends its connection, long before the limit of silence.
+            await eventually(
+                lambda: len(server.calls) > 1 and server.calls[1].writer.is_closing(), what="the lost link"
+            )
+            assert not task.done()
+            assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 40_000
+            assert (link.up, heard.beats) == (False, [])
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
