@@ -122,9 +122,12 @@ async def _loop_guard(app: web.Application) -> AsyncIterator[None]:
 
 
 def _lease(lease: FolderLease) -> Callable[[web.Application], AsyncIterator[None]]:
-    async def hold(_app: web.Application) -> AsyncIterator[None]:
+    async def hold(app: web.Application) -> AsyncIterator[None]:
         lease.take()
+        kept = asyncio.create_task(lease.keep(app[keys.CLOCK]), name="folder-lock")
         yield
+        kept.cancel()
+        await asyncio.gather(kept, return_exceptions=True)
         lease.release()
 
     return hold

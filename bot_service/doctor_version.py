@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import sqlite3
-import tempfile
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from bot_service.settings import BotSettings
 from shared.clock import SystemClock, days_old
 from shared.doctor import Check, CheckStatus
 from shared.sqlite_readonly import open_readonly
+from shared.temporary_folders import temporary_folder
 
 NAME, COPY = "client version", "client version copy"
 OLD_DAYS = 45
@@ -95,8 +95,8 @@ def _copy(group: str, library: ClientLibrary, build: int, data_dir: Path) -> Che
     folder = data_dir / FOLDER
     beside = folder if folder.is_dir() else data_dir
     try:
-        with tempfile.TemporaryDirectory(prefix=".doctor-", dir=beside, ignore_cleanup_errors=True) as own:
-            library.make(build, Path(own))
+        with temporary_folder(beside, ".doctor-") as own:
+            library.make(build, own)
     except CopyError as error:
         return Check(group, COPY, CheckStatus.WARNING, _failed(error), _todo(error))
     except OSError as error:

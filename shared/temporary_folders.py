@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 
@@ -39,6 +40,18 @@ def remove_left(parent: Path, prefix: str) -> None:
     """Removes the folders that killed processes left."""
     for path in left(parent, prefix):
         shutil.rmtree(path, ignore_errors=True)
+
+
+def remove_old_parts(folder: Path, now: datetime, *, older_than_s: float = 3600.0) -> None:
+    """Removes the unfinished ``.part`` files below ``folder`` that killed processes left.
+
+    Newer ones may still be written by another process.
+    """
+    newest_s = now.timestamp() - older_than_s
+    for path in folder.rglob("*.part"):
+        with contextlib.suppress(OSError):
+            if path.is_file() and not path.is_symlink() and path.stat().st_mtime < newest_s:
+                path.unlink()
 
 
 def _in_use(path: Path) -> bool:

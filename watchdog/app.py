@@ -224,6 +224,7 @@ async def _start(parts: Parts) -> None:
         loops.start("repairs", parts.repairs.run)
     loops.start("ledger", _ledger_watch(parts).run)
     loops.start("upkeep", parts.housekeeping.run)
+    loops.start("ledger-lock", lambda: base.ledger.keep_locked(base.clock))
     for watch in parts.watches.values():
         watch.start(loops, pings=settings.enabled)
         _log_start(settings, watch.health_url)

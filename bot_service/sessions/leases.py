@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import asyncio
 from pathlib import Path
 from typing import Protocol
 
 from shared import backup_folders
-from shared.file_lock import lock_file
+from shared.clock import Clock
+from shared.file_lock import FolderLock
+from shared.temporary_folders import remove_left, remove_old_parts
 
 
 class Leases(Protocol):
@@ -30,25 +32,31 @@ class FolderLease:
     """One lock on DATA_DIR stands for all leases; the death of its holder releases it."""
 
     def __init__(self, data_dir: Path) -> None:
-        self._file = data_dir / "bot.lock"
-        self._descriptor: int | None = None
+        self._data_dir = data_dir
+        # The watchdog may share the data folder, so this service locks a folder of its own.
+        self._lock = FolderLock(data_dir / "bot.lock", data_dir / "run")
 
     def take(self) -> None:
         """Raises :class:`FolderTaken` or ``OSError``."""
-        self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._data_dir.mkdir(parents=True, exist_ok=True)
         try:
-            self._descriptor = lock_file(self._file)
+            self._lock.take()
         except BlockingIOError:
-            raise FolderTaken(f"another bot service already works in {self._file.parent}: stop it first") from None
-        backup_folders.prepare(self._file.parent)
+            raise FolderTaken(f"another bot service already works in {self._data_dir}: stop it first") from None
+        backup_folders.prepare(self._data_dir)
+        for folder in (self._data_dir, self._data_dir / "engine"):
+            remove_left(folder, ".doctor-")
 
     def release(self) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        self._lock.release()
+
+    async def keep(self, clock: Clock) -> None:
+        """A loop: holds the lock also when its file is deleted. Begins with old unfinished files."""
+        await asyncio.to_thread(remove_old_parts, self._data_dir, clock.now())
+        await self._lock.keep(clock)
 
     def owns(self, session: str) -> bool:
-        return self._descriptor is not None
+        return self._lock.held
 
     async def hold(self, session: str) -> bool:
         return self.owns(session)

@@ -21,6 +21,8 @@ from shared.sqlite_readonly import open_readonly
 _MAGIC = b"SQLite format 3\0"
 # A full check reads the whole file; above this size it is left out, so that a start stays short.
 _CHECK_WHOLE_BELOW_BYTES = 256 * 1024 * 1024
+# After a burst, the write-ahead log is cut to this size.
+WAL_LIMIT_BYTES = 4 * 2**20
 
 
 class StoreRefused(Exception):
@@ -103,7 +105,8 @@ async def open_database(url: str) -> Database:
 
 def _sqlite_pragmas(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000", "foreign_keys=ON"):
+    pragmas = ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000", "foreign_keys=ON")
+    for pragma in (*pragmas, f"journal_size_limit={WAL_LIMIT_BYTES}"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

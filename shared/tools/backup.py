@@ -27,6 +27,7 @@ from types import FrameType
 from typing import BinaryIO, Never
 
 from shared.backup_folders import COPYING, MOVED, RESTORING
+from shared.stop_signals import STOP_SIGNALS, stop_signals
 from shared.temporary_folders import left, remove_left, temporary_folder
 
 # Sockets and records of processes, and copies of the engine's library, are made again.
@@ -241,14 +242,14 @@ class _Ended(BaseException):
 
 
 def _end(number: int, _frame: FrameType | None) -> Never:
-    for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for each in STOP_SIGNALS:
         signal.signal(each, signal.SIG_IGN)
     raise _Ended(number)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Exit codes: 0 done, 1 refused, 2 wrong use, 128 and its number after a signal."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in stop_signals():
         signal.signal(number, _end)
     try:
         match list(arguments):

@@ -4,25 +4,32 @@ Usage: ``python -m shared.tools.local_run``. Variables come from the environment
 ``.env`` in the current folder. The bot service listens on PORT (3000), the watchdog on
 WATCHDOG_PORT (3001); it pings BOT_URL, or the bot service beside it. A killed or hung program is
 started again, as a container platform would do; one that refuses its configuration or its port ends
-both.
+both. Both end with this process, however it ends: also when its terminal closes, or by SIGKILL.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
+import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.settings import environment, integer, load_or_exit, setting, url
+from shared.file_lock import is_locked, lock_file
+from shared.settings import environment, integer, load_or_exit, path, setting, url
+from shared.stop_signals import stop_signals
 from shared.tools.dotenv import read_dotenv
 
 STOP_WITHIN_S = 20.0
 RESTART_DELAY_S = 1.0
 # Another start would end the same way: a clean end, a port in use, a wrong variable.
 FINAL_CODES = frozenset({0, 1, 2})
+_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +39,9 @@ class LocalRunSettings:
     port: int = setting("PORT", integer(1, 65535), default=3000, about="Port of the bot service")
     watchdog_port: int = setting("WATCHDOG_PORT", integer(1, 65535), default=3001, about="Port of the watchdog")
     bot_url: str | None = setting("BOT_URL", url(), default=None, about="What the watchdog pings")
+    data_dir: Path = setting(
+        "DATA_DIR", path(), default=Path("./data"), about="Folder for the database, keys and sessions"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,15 +74,16 @@ def programs(environ: Mapping[str, str]) -> list[Program]:
 async def run(children: Sequence[Program]) -> int:
     """Keep every child running until a signal or a final exit code; returns the exit code.
 
-    SIGINT and SIGTERM stop all and give 0; a child that ends with a final code stops the others and
+    SIGINT, SIGTERM, SIGHUP and SIGQUIT stop all and give 0; a child that ends with a final code stops the others and
     gives that code.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
+    for name in (*stop_signals(), signal.SIGQUIT):
         loop.add_signal_handler(name, stop.set)
     asked = asyncio.create_task(stop.wait(), name="stop asked")
-    keepers = {asyncio.create_task(_keep(child), name=child.name) for child in children}
+    end_with_parent = _end_with_parent()
+    keepers = {asyncio.create_task(_keep(child, end_with_parent), name=child.name) for child in children}
     try:
         done, _ = await asyncio.wait({asked, *keepers}, return_when=asyncio.FIRST_COMPLETED)
         return 0 if asked in done else max(task.result() for task in keepers & done)
@@ -82,10 +93,26 @@ async def run(children: Sequence[Program]) -> int:
         await asyncio.gather(asked, *keepers, return_exceptions=True)
 
 
-async def _keep(child: Program) -> int:
+def _end_with_parent() -> Callable[[], None] | None:
+    """For a child between fork and exec: the kernel sends it SIGTERM when this process dies."""
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
+
+    def in_child() -> None:
+        prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+        if os.getppid() != parent:  # it died before the call
+            os._exit(1)
+
+    return in_child
+
+
+async def _keep(child: Program, end_with_parent: Callable[[], None] | None) -> int:
     while True:
         # In a session of its own: Ctrl-C reaches this process alone, which stops each child once.
-        process = await asyncio.create_subprocess_exec(*child.command, env=dict(child.environ), start_new_session=True)
+        process = await asyncio.create_subprocess_exec(
+            *child.command, env=dict(child.environ), start_new_session=True, preexec_fn=end_with_parent
+        )
         try:
             code = await process.wait()
         except asyncio.CancelledError:
@@ -109,8 +136,28 @@ async def _end(child: Program, process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
+def wait_for_earlier_run(data_dir: Path) -> int | None:
+    """Waits for programs of a run that was killed, which still stop; the lock of this run.
+
+    A run that is alive is not waited for: the programs refuse to start beside it.
+    """
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = lock_file(data_dir / "local-run.lock")
+    except OSError:
+        return None
+    locks = [data_dir / "bot.lock", data_dir / "watchdog.db.lock"]
+    deadline = time.monotonic() + STOP_WITHIN_S
+    if any(map(is_locked, locks)):
+        _say("waiting for the programs of an earlier run to end")
+        while any(map(is_locked, locks)) and time.monotonic() < deadline:
+            time.sleep(0.1)
+    return lock
+
+
 def _say(text: str) -> None:
-    print(f"[local run] {text}", flush=True)  # noqa: T201
+    with contextlib.suppress(OSError):  # the terminal may be closed
+        print(f"[local run] {text}", flush=True)  # noqa: T201
 
 
 def main() -> None:
@@ -119,7 +166,10 @@ def main() -> None:
     except ValueError as error:
         print(f"Configuration error: {error}", file=sys.stderr)  # noqa: T201
         raise SystemExit(2) from None
-    raise SystemExit(asyncio.run(run(programs(environ))))
+    children = programs(environ)
+    # The lock ends with this process.
+    _lock = wait_for_earlier_run(load_or_exit(LocalRunSettings, environ).data_dir)
+    raise SystemExit(asyncio.run(run(children)))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
-"""Binds the port for IPv4 and IPv6 and runs an aiohttp application until SIGTERM or SIGINT."""
+"""Binds the port for IPv4 and IPv6 and runs an aiohttp application until SIGTERM, SIGINT or SIGHUP."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
-import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
@@ -12,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from shared import logs
+from shared.stop_signals import stop_signals
 from shared.web.acceptor import Acceptor
 from shared.web.request_handler import BACKLOG, listen
 
@@ -82,10 +82,10 @@ async def serve(
     before_stop: Callable[[], Awaitable[None]] | None = None,
     shutdown_timeout_s: float = 3.0,
 ) -> None:
-    """Serve until SIGTERM or SIGINT. ``before_stop`` runs while connections are still open."""
+    """Serve until SIGTERM, SIGINT or SIGHUP. ``before_stop`` runs while connections are still open."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
+    for name in stop_signals():
         loop.add_signal_handler(name, stop.set)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_timeout_s, handler_cancellation=True)
     await runner.setup()

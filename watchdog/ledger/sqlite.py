@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from msgspec.structs import replace
 
 from shared import backup_folders, logs
 from shared.clock import Clock, SystemClock, epoch_ms, from_ms
+from shared.file_lock import FolderLock
 from shared.hooks import Hook
 from watchdog.ledger import essentials, storage
 from watchdog.ledger.catch_up import Gap, catch_up
@@ -52,7 +52,7 @@ class Ledger:
     # False when the history of earlier runs could not be read at the start.
     history_known = True
 
-    def __init__(self, path: Path, lock: int | None, opened: Connections | None, clock: Clock) -> None:
+    def __init__(self, path: Path, lock: FolderLock | None, opened: Connections | None, clock: Clock) -> None:
         self._path, self._lock, self._clock = path, lock, clock
         # Notifies when a gap begins and when it ends.
         self.changed: Hook[[]] = Hook()
@@ -125,6 +125,11 @@ class Ledger:
         self._unfinished.discard(running)
         if not running.cancelled():
             running.exception()  # it is known already that the disk failed
+
+    async def keep_locked(self, clock: Clock) -> None:
+        """A loop: holds the lock also when its file is deleted."""
+        if self._lock is not None:
+            await self._lock.keep(clock)
 
     def _transact(self, fn: Callable[[sqlite3.Connection], T], durable: bool) -> T:
         self._began_s = time.monotonic()
@@ -306,7 +311,7 @@ class Ledger:
             self._reader.close()
             self._writer.close()
         if self._lock is not None:
-            os.close(self._lock)
+            self._lock.release()
 
     def _keep_at_the_end(self, stand_in: StandIn) -> None:
         try:
@@ -346,7 +351,7 @@ def open_ledger(path: Path, clock: Clock | None = None) -> Ledger:
         opened = storage.open_file(path)
     except (LedgerRefused, backup_folders.HalfRestored):
         if lock is not None:
-            os.close(lock)
+            lock.release()
         raise
     except (OSError, sqlite3.Error, storage.Damaged) as error:
         failed = failed or error

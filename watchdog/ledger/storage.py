@@ -11,12 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from shared.file_lock import lock_existing, lock_file
+from shared.file_lock import FolderLock
 from shared.sqlite_readonly import open_readonly
 from watchdog.ledger import schema
 
 T = TypeVar("T")
 BUSY_TIMEOUT_S = 2.0
+WAL_LIMIT_BYTES = 4 * 2**20
 _ROOM_BYTES = 64 * 1024
 _MOST_ASIDE = 5
 _COPIED_BYTES = 256 * 1024 * 1024
@@ -100,6 +101,8 @@ def connect(
         # a decision with notices must survive a power cut
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
+        # after a burst, the write-ahead log is cut to this size
+        connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
         connection.execute("PRAGMA cache_size = -1024")
     except BaseException:
         connection.close()
@@ -143,29 +146,22 @@ def _need_room(path: Path) -> None:
             probe.unlink()
 
 
-def lock(path: Path) -> int | None:
+def lock(path: Path) -> FolderLock | None:
     """Lock the ledger against a second watchdog, which would send everything twice.
 
-    Where no lock file can be made, the lock is taken on what is there. None when nothing is there.
+    Where no lock file can be made, the lock on the folder is enough. None when nothing is there.
     Raises :class:`LedgerRefused` when another watchdog holds it.
     """
-    name = path.with_suffix(path.suffix + ".lock")
-    ways: tuple[tuple[Callable[[Path], int], Path], ...] = (
-        (lock_file, name),
-        (lock_existing, name),
-        (lock_existing, path),
-        (lock_existing, path.parent),
-    )
-    for take, what in ways:
-        try:
-            return take(what)
-        except BlockingIOError as error:
-            raise LedgerRefused(
-                f"The database {path} is in use by another watchdog: stop it or set DATA_DIR to another folder"
-            ) from error
-        except OSError:
-            continue
-    return None
+    found = FolderLock(path.with_suffix(path.suffix + ".lock"), path.parent)
+    try:
+        found.take()
+    except BlockingIOError as error:
+        raise LedgerRefused(
+            f"The database {path} is in use by another watchdog: stop it or set DATA_DIR to another folder"
+        ) from error
+    except OSError:
+        return None
+    return found
 
 
 def check(path: Path) -> None:

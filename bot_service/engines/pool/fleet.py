@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import secrets
 from collections import Counter
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from bot_service.engines.pool.policy import ClientChoice, PoolPolicy
 from bot_service.engines.pool.worker_handle import WorkerHandle, WorkerListener
 from bot_service.engines.pool.worker_process import WorkerProcess, last_output
-from bot_service.engines.wire import worker_records
+from bot_service.engines.wire import login_gate, worker_records
 from bot_service.engines.wire.journal_file import journal_files, started_ms
 from bot_service.engines.wire.protocol import PROTOCOL_VERSION
 from shared import logs
@@ -151,6 +152,10 @@ class Fleet:
         while True:
             await self._clock.sleep(self._policy.look_every_s)
             self.check()
+            if self.refused:
+                # Again, in case its file was removed.
+                with contextlib.suppress(OSError):
+                    login_gate.close_for(self._policy.run_dir, self.refused)
 
     def check(self) -> None:
         """Kills silent workers; recycles those above their limits."""

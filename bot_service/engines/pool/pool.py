@@ -59,6 +59,7 @@ class WorkerPool:
         """Adopts left workers, reports every journal on disk, and watches the workers."""
         self._left_files = await asyncio.to_thread(names_with_files, self._policy.engine, self._policy.data_dir)
         await self.fleet.adopt()
+        login_gate.remove_unused(self._policy.run_dir, self.builds_in_use() | self.fleet.refused)
         for name, size in self.fleet.journals():
             self.journals(name, size)
         self._watch = asyncio.create_task(self.fleet.watch(), name="engines.watch")

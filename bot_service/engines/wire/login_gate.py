@@ -125,6 +125,10 @@ class LoginAttempt:
         self.end()
 
     def _opened(self) -> int:
+        if self._file is not None and os.fstat(self._file).st_nlink == 0:
+            # Somebody removed it: the others use a new one.
+            os.close(self._file)
+            self._file = None
         if self._file is None:
             self._file = os.open(self._path, _FLAGS, 0o600)
         return self._file
@@ -140,6 +144,14 @@ def close_for(run_dir: Path, refused: Iterable[int]) -> None:
             os.pwrite(file, struct.pack("<q", name in closed), _CLOSED)
         finally:
             os.close(file)
+
+
+def remove_unused(run_dir: Path, used: Iterable[int]) -> None:
+    """From the API process: removes the files of builds that no worker announces any more."""
+    keep = {f"{_NAME}{build}" for build in used}
+    for path in run_dir.glob(f"{_NAME}*"):
+        if path.name not in keep:
+            path.unlink(missing_ok=True)
 
 
 class _State(NamedTuple):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import threading
 
 import msgspec
@@ -31,6 +30,7 @@ from bot_service.engines.worker.commands import Commands
 from bot_service.engines.worker.sink import WorkerSink
 from shared import logs
 from shared.service_clock import ServiceClock
+from shared.stop_signals import stop_signals
 from shared.tasks import spawn
 
 log = logs.get(__name__)
@@ -72,7 +72,7 @@ class Worker:
 
     async def run(self) -> None:
         self._journal.open()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in stop_signals():
             self._loop.add_signal_handler(number, self._ending.set)
         server = await asyncio.start_unix_server(
             self._serve, sock=listening_socket(worker_records.socket_path(self._options.run_dir, self._options.id))

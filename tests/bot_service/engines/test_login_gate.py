@@ -16,6 +16,7 @@ from bot_service.engines.wire.login_gate import (
     LoginGate,
     LoginResult,
     close_for,
+    remove_unused,
 )
 from tests.support.fake_clock import FakeClock
 from tests.support.processes import ROOT
@@ -183,3 +184,23 @@ def test_no_descriptor_is_left_open(gate: LoginGate, clock: FakeClock) -> None:
         refused.ask()
         refused.end()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_file_that_is_removed_during_a_login_is_made_again_for_all(gate: LoginGate, tmp_path: Path) -> None:
+    first, other = gate.attempt(), gate.attempt()
+    assert first.ask() is LoginResult.GO
+    assert other.ask() is LoginResult.WAIT
+    for path in tmp_path.iterdir():
+        path.unlink()
+    assert first.ask() is LoginResult.GO
+    assert other.ask() is LoginResult.WAIT
+    first.accepted()
+    assert other.ask() is LoginResult.GO
+
+
+def test_files_of_builds_that_nobody_announces_are_removed(tmp_path: Path, clock: FakeClock) -> None:
+    for build in (1, 2, 3):
+        LoginGate(tmp_path, build, clock).attempt().accepted()
+    close_for(tmp_path, [2])
+    remove_unused(tmp_path, {2, 3})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["logins-2", "logins-3"]

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.memory_ledger import open_in_memory
 from watchdog.ledger.sqlite import LedgerRefused, open_ledger
+from watchdog.ledger.storage import WAL_LIMIT_BYTES
 
 
 async def test_a_new_ledger_is_made_in_wal_mode_and_keeps_what_was_written(tmp_path: Path) -> None:
@@ -94,4 +95,16 @@ async def test_only_a_durable_write_waits_for_the_disk(tmp_path: Path) -> None:
     assert await ledger.write(level) == full
     assert await ledger.write(level, durable=False) == normal
     assert await ledger.write(level) == full
+    ledger.close()
+
+
+async def test_the_write_ahead_log_is_short_again_after_a_burst(tmp_path: Path) -> None:
+    ledger = open_ledger(tmp_path / "watchdog.db")
+    log = tmp_path / "watchdog.db-wal"
+    await ledger.write(lambda c: c.execute("CREATE TABLE burst (b BLOB)"))
+    await ledger.write(lambda c: c.execute("INSERT INTO burst VALUES (zeroblob(12000000))"))
+    assert log.stat().st_size > 12_000_000
+    for _ in range(3):
+        await ledger.write(lambda c: c.execute("INSERT INTO burst VALUES (1)"))
+    assert log.stat().st_size <= WAL_LIMIT_BYTES
     ledger.close()
