@@ -9,6 +9,7 @@ from shared.tasks import TaskGroupOfLoops
 from watchdog.base import Base
 from watchdog.bot_report.pusher import Pusher
 from watchdog.bot_report.snapshot import ReportBuilder
+from watchdog.flow.attention import SessionAttention
 from watchdog.flow.counts import Counts
 from watchdog.flow.cycle import Cycle
 from watchdog.flow.decision_log import DecisionLog
@@ -18,6 +19,7 @@ from watchdog.flow.pipeline import Pipeline
 from watchdog.flow.schedule import Schedule
 from watchdog.flow.steady_time import SteadyTime
 from watchdog.metrics.pings import PingMetrics
+from watchdog.notifiers.log import LogNotifier
 from watchdog.probes.health_answer import KnownBoots
 from watchdog.probes.heartbeat_link import HeartbeatLink
 from watchdog.probes.http_ping import HttpPinger
@@ -78,7 +80,18 @@ class Watch:
             clock=clock,
             listener=self.heartbeat,
         )
-        report = ReportBuilder(target, self.health_url, base, self.counts, cycle, pipeline, dispatcher)
+        self.attention = SessionAttention(
+            target,
+            ledger=base.ledger,
+            pipeline=pipeline,
+            clock=clock,
+            channels=dispatcher.channels,
+            log_channel=LogNotifier.channel,
+            on_notice=dispatcher.wake,
+            confirm=lambda: self.pusher.soon(urgent=True),
+        )
+        self.heartbeat.attention.subscribe(self.attention.beat)
+        report = ReportBuilder(target, self.health_url, base, self.counts, cycle, pipeline, dispatcher, self.attention)
         self.pusher = Pusher(
             url=url,
             token=base.token,
@@ -86,6 +99,7 @@ class Watch:
             clock=clock,
             build=report.build,
             on_result=metrics.pushed,
+            on_answer=lambda answer: self.attention.answered(answer.attention or None),
         )
         decision_log = DecisionLog(
             target=target,
@@ -106,3 +120,4 @@ class Watch:
             loops.start(f"pings.{self.target}", self.schedule.run)
             loops.start(f"heartbeat.{self.target}", self.link.run)
         loops.start(f"push.{self.target}", self.pusher.run)
+        loops.start(f"attention.{self.target}", self.attention.run)

@@ -18,7 +18,7 @@ _KIND = {
 }  # fmt: skip
 _SENTENCE = {
     "UP": N_("The watchdog sees this service"),
-    "DEGRADED": N_("Watched; too many sessions are not ready"),
+    "DEGRADED": N_("Watched; sessions are not ready or need a person"),
     "SUSPECT": N_("The watchdog doubts this service"),
     "FLAPPING": N_("Watched; up and down too often of late"),
     "DOWN": N_("The watchdog could not reach this service"),

@@ -10,7 +10,7 @@ import msgspec
 
 from shared import http_client, logs
 from shared.clock import Clock
-from shared.contract.keepalive import PATH, Push
+from shared.contract.keepalive import PATH, Push, PushAccepted
 from shared.retry import retrying
 from shared.settings import Secret
 from shared.timing import either
@@ -24,6 +24,7 @@ ATTEMPTS = 3
 TIMEOUT_S = 5.0
 # A report may be this old, a change of state may not.
 GAP_S = 10.0
+ANSWER_LIMIT = 8 * 1024 * 1024  # about fifty thousand sessions that need a person
 
 
 class _NotTaken(Exception):
@@ -45,9 +46,10 @@ class Pusher:
         clock: Clock,
         build: Callable[[int], Awaitable[Push]],
         on_result: Callable[[str], None] = lambda _result: None,
+        on_answer: Callable[[PushAccepted], None] = lambda _answer: None,
     ) -> None:
         self._url, self._token, self._interval_s = url, token, interval_s
-        self._clock, self._build, self._on_result = clock, build, on_result
+        self._clock, self._build, self._on_result, self._on_answer = clock, build, on_result, on_answer
         self._wanted = asyncio.Event()
         self._urgent = asyncio.Event()
         self._gap_s = min(GAP_S, interval_s / 3)
@@ -81,7 +83,7 @@ class Pusher:
         async def once() -> None:
             try:
                 async with session.post(self._url + PATH, data=body, allow_redirects=False) as response:
-                    status = response.status
+                    status, raw = response.status, await _body(response)
             except NotProven:
                 self._failed("unproven")
                 return
@@ -93,6 +95,7 @@ class Pusher:
                 self._failed(f"http_{status}")
                 return
             self._done()
+            self._answered(raw)
 
         retrier = retrying(
             self._clock, on=_NotTaken, attempts=ATTEMPTS, total_s=self._interval_s / 2, first_s=0.5, cap_s=2.0
@@ -109,8 +112,22 @@ class Pusher:
             log.info("Statistics reach the bot again", event_name="push.recovered")
         self._failing = None
 
+    def _answered(self, raw: bytes) -> None:
+        try:
+            self._on_answer(msgspec.json.decode(raw, type=PushAccepted))
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            log.debug(f"The answer to a report cannot be read: {error}", event_name="push.answer")
+
     def _failed(self, reason: str) -> None:
         self._on_result("failed")
         if reason != self._failing:
             log.warning(f"Statistics do not reach the bot: {reason}", event_name="push.failed", reason=reason)
         self._failing = reason
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    """The body, cut off behind the limit: what is longer is no answer that can be read."""
+    found = bytearray()
+    while len(found) < ANSWER_LIMIT and (part := await response.content.read(65_536)):
+        found += part
+    return bytes(found)

@@ -11,6 +11,7 @@ from watchdog.base import Base
 from watchdog.domain.states import Incident
 from watchdog.domain.target import OpenRef
 from watchdog.domain.uptime import Uptime
+from watchdog.flow.attention import SessionAttention
 from watchdog.flow.counts import Counts
 from watchdog.flow.cycle import Cycle
 from watchdog.flow.dispatcher import Dispatcher
@@ -40,6 +41,7 @@ class ReportBuilder:
     cycle: Cycle
     pipeline: Pipeline
     dispatcher: Dispatcher
+    attention: SessionAttention
     _reading: _Reading | None = None
 
     async def build(self, sequence: int) -> Push:
@@ -82,6 +84,9 @@ class ReportBuilder:
             loop_lag_ms=int(self.base.guard.lag_s * 1000),
             recent=list(counts.recent),
             uptime_ratio={name: uptime.ratio for name, uptime in reading.uptimes.items()},
+            channels=self.attention.channels,
+            attention_known=self.attention.known,
+            attention_taken=self.attention.taken,
         )
 
     async def _read(self, open_now: tuple[OpenRef, ...], now_ms: int) -> _Reading:

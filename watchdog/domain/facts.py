@@ -27,6 +27,12 @@ class StopAnnounced(msgspec.Struct, frozen=True):
     reason: str = "shutdown"
 
 
+class PersonNeeded(msgspec.Struct, frozen=True):
+    """So many sessions cannot go on, or receive, without a person."""
+
+    sessions: int
+
+
 class Tick(msgspec.Struct, frozen=True):
     """Time has passed without an observation."""
 
@@ -37,4 +43,4 @@ class WatchdogStarted(msgspec.Struct, frozen=True):
     last_seen_ms: int | None = None
 
 
-Fact = ProbeResult | BeatSeen | StopAnnounced | Tick | WatchdogStarted
+Fact = ProbeResult | BeatSeen | StopAnnounced | PersonNeeded | Tick | WatchdogStarted

@@ -78,6 +78,8 @@ def _shown(state: TargetState, policy: Policy, now: Now) -> tuple[State, str, in
         return State.UNKNOWN, "not_seen_yet", now.wall_ms
     if state.degraded:
         return State.DEGRADED, "sessions_not_ready", state.degraded_since_ms
+    if state.needs_person:
+        return State.DEGRADED, "sessions_need_person", now.wall_ms
     return State.UP, _UP_REASONS.get(state.state, "answered"), _up_since(state, now)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from shared.contract.attention import NoticeWords
 from watchdog.domain.states import Incident, IncidentKind, Notice, NoticeKind
 
 OPENS = {
@@ -203,6 +204,19 @@ def loop_over(loop: str, since_ms: int, now_ms: int) -> Notice:
 def _own(notice_id: str, kind: NoticeKind, now_ms: int, title: str, text: str, fields: dict[str, Any]) -> Notice:
     """A notice of the watchdog about itself."""
     return Notice(notice_id, "watchdog", kind, now_ms, title, text, fields=fields)
+
+
+def attention(kind: NoticeKind, target: str, words: NoticeWords, now_ms: int, number: str) -> Notice:
+    """Sessions need a person, or work again. ``number`` makes the id unique."""
+    return Notice(
+        id=f"{target}:{kind}:{now_ms}-{number}",
+        target=target,
+        kind=kind,
+        created_at_ms=now_ms,
+        title=words.title,
+        text=words.text,
+        fields=words.fields,
+    )
 
 
 def test(notice_id: str, now_ms: int, author: str) -> Notice:

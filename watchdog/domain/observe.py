@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from watchdog.domain import flapping
-from watchdog.domain.facts import BeatSeen, Fact, StopAnnounced, WatchdogStarted
+from watchdog.domain.facts import BeatSeen, Fact, PersonNeeded, StopAnnounced, WatchdogStarted
 from watchdog.domain.outcome import Outcome, ProbeResult
 from watchdog.domain.policy import Now, Policy
 from watchdog.domain.states import IncidentKind, State
@@ -29,6 +29,8 @@ def observe(state: TargetState, fact: Fact, policy: Policy, now: Now) -> Observe
         until = now.steady_ms + fact.deadline_ms
         event = Event(state.target, EventKind.STOP_ANNOUNCED, now.wall_ms, fact.reason)
         return replace(state, planned_until_steady=until, planned_boot=fact.boot_id), (event,)
+    if isinstance(fact, PersonNeeded):
+        return replace(state, needs_person=fact.sessions), ()
     if isinstance(fact, WatchdogStarted):
         return _restored(state, fact, now)
     return state, ()

@@ -14,7 +14,7 @@ class State(StrEnum):
     SUSPECT = "SUSPECT"  # failed pings, fewer than the threshold
     DOWN = "DOWN"
     FLAPPING = "FLAPPING"  # changed too often; held until it has been stable
-    DEGRADED = "DEGRADED"  # answers, but too many sessions are not ready
+    DEGRADED = "DEGRADED"  # answers, but too many sessions are not ready, or one needs a person
     BLIND = "BLIND"  # the watchdog cannot see it
     PAUSED = "PAUSED"  # maintenance window
 
@@ -42,6 +42,8 @@ class NoticeKind(StrEnum):
     REFUSED_OVER = "refused_over"
     REMINDER = "reminder"
     CHANNEL_FAILING = "channel_failing"
+    ATTENTION = "attention"  # sessions need a person
+    ATTENTION_OVER = "attention_over"
     REPAIR_BUDGET_SPENT = "repair_budget_spent"
     LEDGER_FAILING = "ledger_failing"  # decisions and alerts go on in memory
     LEDGER_OVER = "ledger_over"

@@ -55,6 +55,7 @@ class TargetState(msgspec.Struct, frozen=True):
     degraded_since_ms: int = 0
     not_ready: int = 0
     wanted: int = 0
+    needs_person: int = 0
     boots: tuple[str, ...] = ()
     # those of them that proved to be the bot
     proved_boots: tuple[str, ...] = ()

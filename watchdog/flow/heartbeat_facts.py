@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from shared.contract import heartbeat
+from shared.hooks import Hook
 from watchdog.domain.facts import BeatSeen, StopAnnounced
 from watchdog.flow.pipeline import Pipeline
 from watchdog.flow.schedule import Schedule
 
 
 class HeartbeatFacts:
-    """``last`` is the newest beat while the link is up."""
+    """``last`` is the newest beat while the link is up. ``attention`` notifies of its field."""
 
     def __init__(self, *, target: str, pipeline: Pipeline, schedule: Schedule) -> None:
         self._target, self._pipeline, self._schedule = target, pipeline, schedule
         self.last: BeatSeen | None = None
+        self.attention: Hook[[str]] = Hook()
 
     async def beat(self, beat: heartbeat.Beat) -> None:
         shares = beat.sessions
@@ -27,6 +29,7 @@ class HeartbeatFacts:
             upstream_outage=beat.upstream_outage,
         )
         await self._pipeline.process(self._target, self.last)
+        self.attention(beat.attention)
 
     async def stopping(self, stopping: heartbeat.Stopping) -> None:
         fact = StopAnnounced(stopping.boot_id, stopping.deadline_ms, stopping.reason)

@@ -24,6 +24,7 @@ _KEYS = {
     "incident": "id",
     "repair": "id",
     "notice": "id",
+    "attention": "target, session",
 }
 _SEVERE = (State.UNKNOWN, State.BLIND)
 
@@ -56,6 +57,8 @@ def catch_up(
             essentials.write(file, seed)
         elif gap.blank:
             _end_earlier_runs(memory, file, gap, channels, now_ms)
+        # What was forgotten in memory must not come back.
+        file.execute("DELETE FROM attention")
         for table, key in _KEYS.items():
             _upsert(memory, file, table, key)
         _outbox(memory, file)

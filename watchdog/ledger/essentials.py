@@ -40,6 +40,7 @@ _ORDER = (
     "repair",
     "stretch",
     "flip",
+    "attention",
 )
 # Tables by name, in an order in which they can be inserted.
 Essentials = Mapping[str, Table]
@@ -76,7 +77,7 @@ def _queries(now_ms: int, history: bool) -> Iterator[tuple[str, str, tuple[objec
     )
     if history:
         notices += " OR id IN (SELECT id FROM notice ORDER BY created_at DESC LIMIT 100)"
-    for table in ("meta", "target_state", "channel", "total"):
+    for table in ("meta", "target_state", "channel", "total", "attention"):
         yield table, f"SELECT * FROM {table}", ()  # noqa: S608
     yield "run", "SELECT * FROM run ORDER BY started_at DESC LIMIT 3", ()
     yield "pause", "SELECT * FROM pause WHERE until_at > ?", (now_ms,)

@@ -30,6 +30,9 @@ class PingMetrics:
         self.last_cycle = gauge("last_cycle_timestamp_seconds", "When the last whole cycle ended")
         self._state = gauge("target_state", "1 for the state that the target is in", "target", "state")
         self._consecutive = gauge("consecutive_failures", "Failed pings in a row", "target")
+        self._needs_person = gauge(
+            "sessions_needing_person", "Sessions that cannot go on, or receive, without a person", "target"
+        )
         self._incidents = gauge("incidents_open", "Incidents that are open", "kind")
         self._beat_age = gauge("heartbeat_age_seconds", "Time since the last beat of the heartbeat link", "target")
         self._link_up = gauge("heartbeat_up", "1 while the heartbeat link is up", "target")
@@ -102,6 +105,7 @@ class PingMetrics:
             for name in State:
                 self._state.labels(target, name).set(int(state.state is name))
             self._consecutive.labels(target).set(state.failures)
+            self._needs_person.labels(target).set(state.needs_person)
             for ref in state.incidents:
                 open_now[ref.kind] += 1
         for kind, count in open_now.items():

@@ -24,10 +24,11 @@ _GOOD = frozenset(
         NoticeKind.REFUSED_OVER,
         NoticeKind.LEDGER_OVER,
         NoticeKind.LOOP_OVER,
+        NoticeKind.ATTENTION_OVER,
     }
 )
 _CALM = frozenset({NoticeKind.TEST, NoticeKind.RESTARTED, NoticeKind.BLIND_OVER})
-_GRAVE = frozenset({NoticeKind.DOWN, NoticeKind.REPAIR_BUDGET_SPENT})
+_GRAVE = frozenset({NoticeKind.DOWN, NoticeKind.REPAIR_BUDGET_SPENT, NoticeKind.ATTENTION})
 
 Send = Callable[[str, str, str, str], str]
 
@@ -41,7 +42,7 @@ def send_by_apprise(url: str, title: str, text: str, level: str) -> str:
     service = apprise.Apprise()
     if not service.add(url):
         return "apprise_unknown_url"
-    return "ok" if service.notify(title=title, body=text, notify_type=level) else "apprise_refused"
+    return "ok" if service.notify(title=title, body=text, notify_type=level, body_format="text") else "apprise_refused"
 
 
 def level_of(kind: NoticeKind) -> str:

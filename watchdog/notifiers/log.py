@@ -15,6 +15,7 @@ _CALM = frozenset(
         NoticeKind.DEGRADED_OVER,
         NoticeKind.BLIND_OVER,
         NoticeKind.REFUSED_OVER,
+        NoticeKind.ATTENTION_OVER,
         NoticeKind.TEST,
         NoticeKind.LEDGER_OVER,
         NoticeKind.LOOP_OVER,
@@ -31,6 +32,8 @@ class LogNotifier:
 
     async def send(self, notice: Notice) -> Delivered:
         write = log.info if notice.kind in _CALM else log.warning if notice.kind in _WARN else log.critical
+        if notice.kind is NoticeKind.ATTENTION:
+            write = log.error
         write(
             notice.text,
             event_name=f"alert.{notice.kind}",

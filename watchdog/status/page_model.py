@@ -122,6 +122,8 @@ def wording_of(state: str, t: Words) -> str:
 def _target(target: TargetView, view: StatusView, t: Words, *, several: bool) -> Target:
     name = target.name if several else t("The bot service")
     sentence = t(wording.SENTENCE.get(target.state, "{name}"), name=name)
+    if target.reason == "sessions_need_person" and target.state == "DEGRADED":
+        sentence = t("{name} is running, but sessions need a person.", name=name)
     if not view.watchdog.enabled:
         sentence = t("The watchdog is switched off.")
     curve_svg, curve_y, curve_x = _curve(target.curve, view.generated_at_ms, t)
@@ -166,6 +168,14 @@ def _lines(target: TargetView, now_ms: int, t: Words) -> list[str]:
                 "{n} of {wanted} sessions is ready.",
                 "{n} of {wanted} sessions are ready.",
                 wanted=t.number(target.sessions_wanted),
+            )
+        )
+    if target.sessions_needing_person:
+        found.append(
+            t.many(
+                target.sessions_needing_person,
+                "{n} session needs a person; the alert and the dashboard say which and what to do.",
+                "{n} sessions need a person; the alerts and the dashboard say which and what to do.",
             )
         )
     return found

@@ -96,6 +96,7 @@ class TargetView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     consecutive_failures: int
     sessions_wanted: int
     sessions_not_ready: int
+    sessions_needing_person: int
     heartbeat: HeartbeatView
     last_ping: LastPingView | None
     uptime: dict[str, UptimeView] = {}

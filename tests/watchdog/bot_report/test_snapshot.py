@@ -64,6 +64,7 @@ class Report:
             cycle=cast(Any, SimpleNamespace(number=7)),
             pipeline=cast(Any, SimpleNamespace(state=lambda _target: self.state)),
             dispatcher=cast(Any, SimpleNamespace(depth=SimpleNamespace(rows=2, oldest_ms=900))),
+            attention=cast(Any, SimpleNamespace(channels=2, known="b1-3", taken="b1-2")),
         ).build
         self._boot_id = boot_id
 

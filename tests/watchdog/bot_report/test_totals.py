@@ -24,7 +24,16 @@ async def test_totals_and_counts_agree_while_pings_go_on(tmp_path: Path, reports
         await eventually(lambda: counts.pings > 0, what="a ping")
         for sequence in range(reports):
             parts.watches["bot"].schedule.ping_now()
-            report = ReportBuilder("bot", bot.url, parts.base, counts, parts.cycle, parts.pipeline, parts.dispatcher)
+            report = ReportBuilder(
+                "bot",
+                bot.url,
+                parts.base,
+                counts,
+                parts.cycle,
+                parts.pipeline,
+                parts.dispatcher,
+                parts.watches["bot"].attention,
+            )
             made = await report.build(sequence)
             assert made.lifetime is not None
             assert made.lifetime.ping_count == made.ping_count
