@@ -13,8 +13,10 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 from urllib.parse import urlsplit
+
+from shared import alert_addresses
 
 S = TypeVar("S")
 N = TypeVar("N", int, float)
@@ -39,6 +41,10 @@ class Secret:
 
     def __hash__(self) -> int:
         return hash(self._text)
+
+
+class Unusable(ValueError):
+    """A value that cannot be used; the text says why and contains nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +148,9 @@ def secret(min_length: int = 16) -> Kind:
 
 def _checked_url(raw: str, schemes: tuple[str, ...], *, userinfo: bool) -> str:
     parts = urlsplit(raw.strip())
-    if parts.scheme not in schemes or not parts.hostname or (not userinfo and "@" in parts.netloc):
+    if parts.scheme not in schemes or (not userinfo and "@" in parts.netloc):
         raise ValueError
-    _ = parts.port  # raises ValueError when it is not a port
+    alert_addresses.host_of(raw.strip())
     return raw.strip()
 
 
@@ -165,7 +171,7 @@ def urls(*schemes: str) -> Kind:
     accepted = schemes or ("http", "https")
 
     def parse(raw: str) -> tuple[str, ...]:
-        parts = [part for part in re.split(r"[,\s]+", raw) if part]
+        parts = alert_addresses.entries(raw)
         return tuple(_checked_url(part, accepted, userinfo=False).rstrip("/") for part in parts)
 
     return Kind(
@@ -178,10 +184,10 @@ def secret_urls() -> Kind:
     """Several URLs of any scheme; they may hold tokens, so they are secrets."""
 
     def parse(raw: str) -> tuple[Secret, ...]:
-        parts = [part for part in re.split(r"[,\s]+", raw) if part]
-        if any("://" not in part for part in parts):
-            raise ValueError
-        return tuple(Secret(part) for part in parts)
+        problem = alert_addresses.problem(raw)
+        if problem is not None:
+            raise Unusable(problem)
+        return tuple(Secret(part) for part in alert_addresses.entries(raw))
 
     return Kind(parse, "URLs separated by commas or spaces", secret=True)
 
@@ -205,14 +211,18 @@ def setting(name: str, kind: Kind, *, default: Any = _UNSET, shown_default: str 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One variable that cannot be used. ``value`` is None for secrets and what may hold one."""
+    """One variable that cannot be used. ``value`` is None for secrets and what may hold one.
+
+    ``why`` says what is wrong, without the value.
+    """
 
     name: str
     value: str | None
     accepts: str
+    why: str = ""
 
     def __str__(self) -> str:
-        got = "" if self.value is None else f" got {self.value!r};"
+        got = f" {self.why};" if self.why else "" if self.value is None else f" got {self.value!r};"
         return f"{self.name}:{got} accepted: {self.accepts}"
 
 
@@ -242,10 +252,11 @@ def load(cls: type[S], environ: Mapping[str, str] | None = None) -> S:
         elif raw is not None:
             try:
                 values[field.name] = kind.parse(raw)
-            except (ValueError, KeyError):
+            except (ValueError, KeyError) as error:
                 # What stands before an @ in an address may be a password.
                 hidden = kind.secret or "@" in raw
-                faults.append(Fault(name, None if hidden else raw, kind.accepts))
+                why = str(error) if isinstance(error, Unusable) else ""
+                faults.append(Fault(name, None if hidden else raw, kind.accepts, why))
         elif field.default is dataclasses.MISSING:
             faults.append(Fault(name, None, kind.accepts + " (required)"))
     if faults:
@@ -286,9 +297,14 @@ def load_or_exit(cls: type[S], environ: Mapping[str, str] | None = None) -> S:
     try:
         return load(cls, environ)
     except SettingsError as error:
-        lines = [f"Configuration error: {len(error.faults)} variable(s) cannot be used", *map(str, error.faults)]
-        print("\n  ".join(lines), file=sys.stderr)  # noqa: T201
-        raise SystemExit(2) from None
+        exit_for(error.faults)
+
+
+def exit_for(faults: list[Fault]) -> NoReturn:
+    """Every fault on standard error and exit code 2."""
+    lines = [f"Configuration error: {len(faults)} variable(s) cannot be used", *map(str, faults)]
+    print("\n  ".join(lines), file=sys.stderr)  # noqa: T201
+    raise SystemExit(2) from None
 
 
 def environment_without_secrets(cls: type[Any], environ: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -7,10 +7,11 @@ import os
 import sys
 
 from shared import gc_tuning, logs
-from shared.settings import load_or_exit
+from shared.settings import exit_for, load_or_exit
 from shared.web.server import bind_or_exit, serve
 from watchdog.app import build_app
 from watchdog.ledger.sqlite import LedgerRefused, open_ledger
+from watchdog.notifiers import table
 from watchdog.settings import WatchdogSettings
 
 
@@ -18,6 +19,9 @@ def main() -> int:
     os.umask(0o077)  # files hold keys, pairings and messages: readable by this user only
     settings = load_or_exit(WatchdogSettings)
     logs.configure(settings.log_format, settings.log_level)
+    faults = table.faults(ALERT_URLS=settings.alert_urls, ALERT_FALLBACK_URLS=settings.alert_fallback_urls)
+    if faults:
+        exit_for(faults)
     sockets = bind_or_exit(settings.host, settings.port)
     try:
         ledger = open_ledger(settings.database_path)

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from shared.doctor import Check, CheckStatus, Context, settings_checks, sqlite_check
+from watchdog.notifiers import table
 from watchdog.settings import WatchdogSettings
 
 GROUP, BEFORE = "Watchdog", "Before deployment: watchdog"
@@ -43,6 +44,10 @@ def _interval(settings: WatchdogSettings) -> Check:
 
 
 def _alert_channels(settings: WatchdogSettings) -> Check:
+    faults = table.faults(ALERT_URLS=settings.alert_urls, ALERT_FALLBACK_URLS=settings.alert_fallback_urls)
+    if faults:
+        todo = f"correct {faults[0].name} and start again"
+        return Check(BEFORE, faults[0].name, CheckStatus.FAILED, faults[0].why, todo)
     if settings.alert_urls:
         more = "with a fallback" if settings.alert_fallback_urls else "and no fallback"
         shown = f"{len(settings.alert_urls)} channel(s), {more}: prove them with veilleur test-alert"

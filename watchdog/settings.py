@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.alert_addresses import host_of
 from shared.settings import (
     CommonSettings,
     Fault,
@@ -274,9 +275,17 @@ class WatchdogSettings(CommonSettings):
                 count = len(self.targets)
                 wanted = "one name" if count == 1 else f"{count} different names with commas, one for each of BOT_URLS"
                 found.append(Fault(name, value, f"{wanted}, for REMEDIATION={of}"))
-        if self.deadman_url is not None and not re.match(r"https?://[^/\s]+", self.deadman_url.reveal()):
+        if self.deadman_url is not None and not _is_web_address(self.deadman_url.reveal()):
             found.append(Fault("DEADMAN_URL", None, "a URL that begins with http:// or https://"))
         return found
+
+
+def _is_web_address(address: str) -> bool:
+    try:
+        host_of(address)
+    except ValueError:
+        return False
+    return bool(re.match(r"https?://", address))
 
 
 def _listed(value: str | None) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -33,13 +34,33 @@ _GRAVE = frozenset({NoticeKind.DOWN, NoticeKind.REPAIR_BUDGET_SPENT, NoticeKind.
 Send = Callable[[str, str, str, str], str]
 
 
+def unusable(url: str) -> str:
+    """Blocks. Why apprise cannot use ``url``, without the address; empty when it can."""
+    try:
+        service = _apprise()
+    except ImportError:
+        return "needs the package apprise, which is not installed"
+    try:
+        made = service.instantiate(url)
+    except Exception:  # a plugin may raise anything about an address
+        made = None
+    return "" if made is not None else "cannot be used by apprise: a token, a name or a host is missing or wrong"
+
+
+def _apprise() -> Any:
+    """The service; its own log is off, because it contains addresses. Raises ``ImportError``."""
+    module: Any = importlib.import_module("apprise")
+    own_log = logging.getLogger("apprise")
+    own_log.propagate, own_log.disabled = False, True
+    return module.Apprise()
+
+
 def send_by_apprise(url: str, title: str, text: str, level: str) -> str:
     """Blocks. ``ok``, ``apprise_missing``, ``apprise_unknown_url`` or ``apprise_refused``."""
     try:
-        apprise: Any = importlib.import_module("apprise")
+        service = _apprise()
     except ImportError:
         return "apprise_missing"
-    service = apprise.Apprise()
     if not service.add(url):
         return "apprise_unknown_url"
     return "ok" if service.notify(title=title, body=text, notify_type=level, body_format="text") else "apprise_refused"

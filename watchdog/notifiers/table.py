@@ -7,12 +7,13 @@ other scheme, go to apprise.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from shared.clock import Clock
-from shared.settings import Secret
+from shared.settings import Fault, Secret
 from watchdog.domain.ports import Notifier
 
 OURS = ("webhook", "webhooks", "http", "https")
@@ -28,6 +29,29 @@ def serves(url: str) -> str:
         return "apprise"
     known = any(host == name or host.endswith("." + name) for name in _APPRISE_HOSTS)
     return "apprise" if known and parts.scheme.lower() == "https" else "webhook"
+
+
+def faults(**lists: Sequence[Secret]) -> list[Fault]:
+    """The addresses of each variable that apprise cannot use, by position and scheme.
+
+    It blocks for a second when there is one for apprise, which is imported then.
+    """
+    found = []
+    for name, urls in lists.items():
+        for number, url in enumerate(urls, 1):
+            why = _unusable(url.reveal())
+            if why:
+                scheme = url.reveal().partition("://")[0].lower()
+                found.append(Fault(name, None, "addresses that apprise can use", f"entry {number} ({scheme}://) {why}"))
+    return found
+
+
+def _unusable(url: str) -> str:
+    if serves(url) != "apprise":
+        return ""
+    from watchdog.notifiers.apprise import unusable
+
+    return unusable(url)
 
 
 def build(url: Secret, http: aiohttp.ClientSession, clock: Clock, *, webhook_secret: Secret | None) -> Notifier:

@@ -17,7 +17,7 @@ from tests.support.receiver import Receiver
 from tests.support.waiting import eventually
 from tests.watchdog.notifiers.test_webhook import NOTICE
 from watchdog.notifiers import table
-from watchdog.notifiers.apprise import AppriseNotifier
+from watchdog.notifiers.apprise import AppriseNotifier, send_by_apprise
 
 # A library below apprise imports a module that Python is about to drop; it is none of our code.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
@@ -117,3 +117,30 @@ def test_apprise_is_not_imported_before_it_is_used() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, timeout=120)
     assert ended.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "slack://SECRET-TOKEN",
+        "tgram://SECRET-TOKEN",
+        "discord://SECRET-TOKEN",
+        "mailto://?pass=SECRET-TOKEN",
+        "json://:99999/SECRET-TOKEN",
+        "https://hooks.slack.com/services/SECRET-TOKEN",
+    ],
+)
+def test_an_address_that_apprise_cannot_use_is_found_and_never_printed(
+    url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("apprise")
+    (fault,) = table.faults(ALERT_URLS=[Secret("json://127.0.0.1:9/x"), Secret(url)])
+    assert f"ALERT_URLS: entry 2 ({url.partition('://')[0]}://) cannot be used by apprise" in str(fault)
+    assert send_by_apprise(url, "title", "text", "info") == "apprise_unknown_url"
+    assert "SECRET" not in str(fault) + "".join(capfd.readouterr())
+
+
+def test_addresses_that_apprise_can_use_are_no_fault() -> None:
+    pytest.importorskip("apprise")
+    good = ("mailto://u:p@example.org", "ntfy://topic", "https://discord.com/api/webhooks/1234567890/abcdefghijklmnop")
+    assert table.faults(ALERT_URLS=[Secret(url) for url in good], ALERT_FALLBACK_URLS=[]) == []
