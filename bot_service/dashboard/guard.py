@@ -14,8 +14,8 @@ from bot_service.dashboard.context import DASHBOARD, words
 from bot_service.dashboard.login import COOKIE, Login, inside, same_token
 from bot_service.domain.refused import Refused
 from bot_service.engines.port import EngineError
-from shared.web import errors
-from shared.web.body import expect_body, read_form
+from shared.web import auth, errors
+from shared.web.body import read_form
 from shared.web.browser import cookie, is_same_origin
 from shared.web.middleware import Handler
 
@@ -36,6 +36,7 @@ def page(scope: Scope, handler: Page) -> Handler:
         login = await dashboard.logins.read(request)
         if login is None:
             return _to_login(request)
+        auth.identified(request)
         try:
             login.principal.require(scope)
             return await handler(request, login)
@@ -52,7 +53,7 @@ def form(scope: Scope, handler: Submit) -> Handler:
         login = await request.app[DASHBOARD].logins.read(request)
         if login is None:
             return _to_login(request)
-        expect_body(request)
+        auth.identified(request)
         fields = await read_form(request)
         if not is_same_origin(request) or not same_token(str(fields.get("token", "")), login):
             return _problem_page(request, "forbidden")

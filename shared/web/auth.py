@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from typing import Protocol, runtime_checkable
 
 from aiohttp import web
 
@@ -30,3 +31,17 @@ def require(request: web.Request, expected: Secret) -> None:
         raise errors.unauthorized()
     if not same(given, expected):
         raise errors.forbidden("this token is not the right one")
+    identified(request)
+
+
+@runtime_checkable
+class IdentifiesCallers(Protocol):
+    """A connection that can be closed for a newer one until its caller is identified."""
+
+    def caller_is_identified(self) -> None: ...
+
+
+def identified(request: web.Request) -> None:
+    """The caller of ``request`` has shown a good key, token or login."""
+    if isinstance(request.protocol, IdentifiesCallers):
+        request.protocol.caller_is_identified()

@@ -6,7 +6,7 @@ The Content-Type is ignored: ``curl -d`` and ``fetch`` send other types by defau
 from __future__ import annotations
 
 import re
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -16,14 +16,6 @@ from multidict import MultiDict, MultiDictProxy
 from shared.web import errors
 
 T = TypeVar("T")
-
-
-@runtime_checkable
-class IdentifiesCaller(Protocol):
-    """A connection that is kept once its caller is identified."""
-
-    def caller_is_known(self) -> None: ...
-
 
 _MOST_FIELDS = 500
 
@@ -45,15 +37,8 @@ async def read(request: web.Request, kind: type[T], *, optional: bool = False, l
     Raises :class:`errors.Problem`, 413 as soon as more than ``limit`` bytes have arrived, by
     default :data:`BODY_BYTES`.
     """
-    expect_body(request)
     raw = await _bytes(request, limit or min(BODY_BYTES, request.client_max_size))
     return decode(raw or (b"{}" if optional else b""), kind)
-
-
-def expect_body(request: web.Request) -> None:
-    """The caller is identified: a body that takes its time is not given up for a newer connection."""
-    if isinstance(request.protocol, IdentifiesCaller):
-        request.protocol.caller_is_known()
 
 
 async def read_form(request: web.Request, *, limit: int = FORM_BYTES) -> MultiDictProxy[str]:

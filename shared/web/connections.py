@@ -10,7 +10,7 @@ import asyncio
 import ipaddress
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import lru_cache
 
@@ -38,22 +38,19 @@ class Limits:
     def within(self, descriptors: int) -> Limits:
         """These limits, or fewer connections when the process may open only ``descriptors`` files."""
         in_all = min(self.in_all, max(8, descriptors // 2))
-        return Limits(
-            in_all, min(self.reserved, in_all // 8), self.per_address, self.head_bytes, self.head_s, self.idle_s,
-            self.body_grace_s, self.body_bytes_per_s,
-        )  # fmt: skip
+        return replace(self, in_all=in_all, reserved=max(1, self.reserved * in_all // self.in_all))
 
 
 class Phase(Enum):
     """What a connection does. All but the ``BUSY`` ones may be closed for newer ones."""
 
     HEAD = "waits for a whole head"
-    BODY = "waits for the body of a caller who is not identified"
+    UNKNOWN = "is served, without proof of who the caller is"
     IDLE = "waits for its next request"
-    BUSY = "is served"
+    BUSY = "is served, its caller is identified"
 
 
-_WAITING = (Phase.HEAD, Phase.BODY, Phase.IDLE)
+_WAITING = (Phase.HEAD, Phase.UNKNOWN, Phase.IDLE)
 
 
 class Connection:
@@ -94,7 +91,7 @@ class Connections:
 
     @property
     def has_room(self) -> bool:
-        """Whether a request to a route that is not reserved may begin."""
+        """Whether a request to a route that is not reserved may begin: the others can be closed for it."""
         return len(self._in[Phase.BUSY]) < self.limits.in_all - self.limits.reserved
 
     def admit(self, address: str) -> Connection | None:
@@ -155,7 +152,7 @@ class Connections:
             waiting = self._in[phase]
             while waiting and now - (oldest := next(iter(waiting))).since > longest_s:
                 self._end(oldest)
-        for phase in (Phase.BODY, Phase.BUSY):
+        for phase in (Phase.UNKNOWN, Phase.BUSY):
             for connection in list(self._in[phase]):
                 if connection.is_slow is not None and connection.is_slow(now):
                     self._end(connection)

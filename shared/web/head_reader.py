@@ -77,7 +77,7 @@ class HeadReader(asyncio.BufferedProtocol):
         elif self._connections.has_room:
             # Nothing more is read from it before its turn.
             self._transport.pause_reading()
-            self._connections.enter(self._connection, Phase.BUSY)
+            self._connections.enter(self._connection, Phase.UNKNOWN)
             self._turns.add(self._begin)
         else:
             self._refuse(errors.too_busy())
@@ -86,7 +86,7 @@ class HeadReader(asyncio.BufferedProtocol):
         if self._connection.closed or self._transport.is_closing():
             return
         self._transport.resume_reading()
-        self._connections.enter(self._connection, Phase.BUSY)
+        self._connections.enter(self._connection, Phase.UNKNOWN)
         head, self._head = self._head, b""
         self._take_over(self._connection, self._transport, head)
 

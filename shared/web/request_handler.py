@@ -74,17 +74,21 @@ class RequestHandler(web.RequestHandler, asyncio.BufferedProtocol):
         self._connection.is_slow = None
         super().connection_lost(exc)
 
-    async def begin(self, request: web.BaseRequest, turns: Turns) -> None:
-        """Before each request: later ones of a connection wait for a turn as the first one did."""
+    async def begin(self, request: web.BaseRequest, turns: Turns) -> bool:
+        """Before each request: later ones of a connection wait for a turn as the first one did.
+
+        False when there is no room for this request.
+        """
         self._request, self._began, self._received = request, self._loop.time(), 0
-        # A caller with an unfinished body may be anybody until `body` is asked for it.
-        self._connections.enter(self._connection, Phase.BUSY if request.content.is_eof() else Phase.BODY)
+        self._connections.enter(self._connection, Phase.UNKNOWN)
         self._served += 1
         if self._served > 1 and not is_reserved(request.path):
             await turns.wait()
+            return self._connections.has_room
+        return True
 
-    def caller_is_known(self) -> None:
-        """The body that arrives now is wanted: no newer connection replaces this one."""
+    def caller_is_identified(self) -> None:
+        """No newer connection replaces this one before its request is answered."""
         self._connections.enter(self._connection, Phase.BUSY)
 
     async def finish_response(
@@ -167,8 +171,11 @@ def _in_turn(
 ) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
     async def handler(request: web.BaseRequest) -> web.StreamResponse:
         protocol = request.protocol
-        if isinstance(protocol, RequestHandler):
-            await protocol.begin(request, turns)
+        if isinstance(protocol, RequestHandler) and not await protocol.begin(request, turns):
+            response = errors.too_busy().response()
+            response.headers.update(errors.ANSWER_HEADERS)
+            response.force_close()
+            return response
         return await handle(request)
 
     return handler

@@ -12,7 +12,8 @@ import pytest
 from aiohttp import web
 
 from shared.clock import SystemClock
-from shared.web import acceptor, body, connections, middleware, request_handler, server
+from shared.settings import Secret
+from shared.web import acceptor, auth, body, connections, middleware, request_handler, server
 from shared.web.connections import Limits, network_of
 from shared.web.turns import Turns
 from tests.support.waiting import PATIENCE_S, eventually
@@ -20,6 +21,8 @@ from tests.support.waiting import PATIENCE_S, eventually
 # Time-outs that end in no test unless it shortens them.
 LIMITS = Limits(head_s=10 * PATIENCE_S, idle_s=10 * PATIENCE_S, body_grace_s=10 * PATIENCE_S)
 HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+TOKEN = "the-right-token"
+WAIT = f"GET /wait HTTP/1.1\r\nHost: x\r\nX-Api-Key: {TOKEN}\r\n\r\n".encode()
 
 
 @dataclass
@@ -56,6 +59,8 @@ async def serving(limits: Limits) -> AsyncIterator[Served]:
         return web.Response(text="ok")
 
     async def wait(request: web.Request) -> web.Response:
+        if request.headers.get("X-Api-Key"):
+            auth.require(request, Secret(TOKEN))
         served.held.append(request)
         await served.hold.wait()
         return web.Response(text="ok")
@@ -124,7 +129,7 @@ async def test_connections_kept_alive_are_closed_for_newer_ones_and_not_kept_whe
 @pytest.mark.parametrize("path", sorted(connections.RESERVED_PATHS))
 async def test_reserved_routes_answer_while_every_other_place_is_taken(path: str) -> None:
     async with serving(replace(LIMITS, in_all=16, reserved=2)) as served:
-        waiting = [await served.open(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n") for _ in range(14)]
+        waiting = [await served.open(WAIT) for _ in range(14)]
         await eventually(lambda: len(served.held) == 14, what="all of them in their handler")
         assert await served.status("/quick") == 503
         assert await served.status(path) in (200, 404)
@@ -134,6 +139,38 @@ async def test_reserved_routes_answer_while_every_other_place_is_taken(path: str
             writer.close()
         await eventually(lambda: served.status("/quick"), what="an answer")
         assert await served.status("/quick") == 200
+
+
+async def test_connections_that_were_kept_do_not_take_the_places_of_reserved_routes() -> None:
+    async with serving(replace(LIMITS, in_all=16, reserved=4)) as served:
+        kept = [await served.open(HEALTH) for _ in range(15)]
+        for reader, _ in kept:
+            await reader.readuntil(b"ok")
+        for _, writer in kept:
+            writer.write(WAIT)
+        await eventually(lambda: len(served.held) == 12, what="as many in their handler as may be")
+        refused = [reader for reader, _ in kept[12:]]
+        assert all([(await reader.readline()).startswith(b"HTTP/1.1 503") for reader in refused])
+        assert await served.status() == 200
+        served.hold.set()
+        for reader, writer in kept:
+            await reader.read(1)
+            writer.close()
+
+
+async def test_a_caller_without_a_key_gives_way_while_served_and_one_with_a_key_does_not() -> None:
+    async with serving(replace(LIMITS, in_all=10, reserved=2)) as served:
+        known = await served.open(WAIT)
+        await eventually(lambda: len(served.held) == 1, what="the known caller in the handler")
+        unknown = [await served.open(WAIT.replace(TOKEN.encode(), b"")) for _ in range(8)]
+        await eventually(lambda: len(served.held) == 9, what="the others too")
+        newer = [await served.open(b"GET /") for _ in range(12)]
+        assert await served.status() == 200
+        assert all([await ended(reader) for reader, _ in unknown])
+        served.hold.set()
+        assert (await known[0].readline()).startswith(b"HTTP/1.1 200")
+        for _, writer in [known, *unknown, *newer]:
+            writer.close()
 
 
 async def test_one_public_address_takes_its_share_only(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,10 @@ class Access:
         if self.public:
             return True
         given = auth.bearer(request) or cookie(request, COOKIE)
-        return given is not None and self.is_reader(given)
+        if given is None or not self.is_reader(given):
+            return False
+        auth.identified(request)
+        return True
 
     def is_reader(self, given: str) -> bool:
         """Whether ``given`` is a token that lets its bearer read."""

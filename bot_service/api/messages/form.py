@@ -14,7 +14,6 @@ async def read(request: web.Request, limit: int) -> tuple[SendMessage, bytes | N
     """The message and the bytes of its file, at most ``limit``. Raises :class:`errors.Problem`."""
     if "boundary=" not in request.headers.get(hdrs.CONTENT_TYPE, ""):
         raise errors.bad_request("a multipart form needs a boundary")
-    body.expect_body(request)
     try:
         form, content = await _form(request, limit)
     except (ValueError, RuntimeError, HttpProcessingError) as error:

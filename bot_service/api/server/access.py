@@ -46,6 +46,7 @@ def gate(scopes: Mapping[tuple[str, str], Scope], tokens: Tokens, by_token: Look
         found = await by_token(given)
         if found is None:
             raise errors.forbidden("this key is not known")
+        auth.identified(request)
         return found
 
     @web.middleware

@@ -1,0 +1,60 @@
+"""Connections that send nothing, more of them than a program may have descriptors."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from collections.abc import Callable
+from pathlib import Path
+
+import aiohttp
+import psutil
+import pytest
+
+from tests.support.processes import Program, bot, watchdog
+from tests.support.waiting import PATIENCE_S
+
+pytestmark = pytest.mark.system
+FORM = b"Content-Type: application/x-www-form-urlencoded\r\nSec-Fetch-Site: same-origin\r\n"
+SENT = [
+    b"",
+    b"GET /health HTTP/1.1\r\nX-Half: ",
+    b"POST /login HTTP/1.1\r\nHost: x\r\n" + FORM + b"Content-Length: 4000\r\n\r\nkey=",
+    b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n",
+]
+
+
+def _watchdog(folder: Path) -> Program:
+    return watchdog(folder, "http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize("hard", [160, 1024])
+@pytest.mark.parametrize("made", [bot, _watchdog])
+async def test_more_connections_than_descriptors_close_no_health_check(
+    made: Callable[[Path], Program], hard: int, tmp_path: Path
+) -> None:
+    program = made(tmp_path)
+    program.start()
+    # Before the program has opened its port: the limits that it finds.
+    resource.prlimit(program.pid, resource.RLIMIT_NOFILE, (128, hard))
+    writers: list[asyncio.StreamWriter] = []
+    try:
+        await program.ready()
+        assert resource.prlimit(program.pid, resource.RLIMIT_NOFILE) == (hard, hard)
+        resident, logged = psutil.Process(program.pid).memory_info().rss, program.log.stat().st_size
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE_S)) as http:
+            for number in range(1200):
+                _, writer = await asyncio.open_connection("127.0.0.1", program.port)
+                writer.write(SENT[number % len(SENT)])
+                writers.append(writer)
+                if number % 50 == 49:
+                    for path in ("/health", "/livez", "/metrics"):
+                        async with http.get(program.url + path, headers={"Connection": "close"}) as response:
+                            assert response.status == 200
+        assert psutil.Process(program.pid).num_fds() < hard
+        assert psutil.Process(program.pid).memory_info().rss - resident < 50 * 2**20
+        assert program.log.stat().st_size - logged < 20_000
+    finally:
+        for writer in writers:
+            writer.transport.abort()
+        program.close()
