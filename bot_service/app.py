@@ -88,7 +88,7 @@ def build_app(
 
 def _service_clock(clock: Clock | None, follow_after_s: float) -> ServiceClock:
     if clock is None:
-        clock = system_service_clock()
+        clock = system_service_clock(follow_after_s)
     elif not isinstance(clock, ServiceClock):
         clock = ServiceClock(clock)
     clock.follow_after_s = follow_after_s

@@ -1,4 +1,4 @@
-"""The clock of the bot service: it never jumps when the wall clock of the machine is set.
+"""The clock of a program: it never jumps when the wall clock of the machine is set.
 
 Moments in the store are wall milliseconds, so the program needs a wall time that it can subtract.
 This one counts with the machine's time since boot. It approaches the wall clock slowly while the
@@ -199,9 +199,9 @@ class ServiceClock:
         self._unsure_until_s = now_s + self.follow_after_s
 
 
-def system_service_clock() -> ServiceClock:
+def system_service_clock(follow_after_s: float = FOLLOW_AFTER_S) -> ServiceClock:
     """The service clock of a program that runs on this machine."""
-    return ServiceClock(SystemClock(), elapsed=seconds_since_boot, machine=machine_run())
+    return ServiceClock(SystemClock(), elapsed=seconds_since_boot, machine=machine_run(), follow_after_s=follow_after_s)
 
 
 def steady(clock: Clock) -> bool:

@@ -11,14 +11,16 @@ from aiohttp import web
 
 from shared import http_client, logs
 from shared.boot import Boot
-from shared.clock import Clock, SystemClock, epoch_ms
+from shared.clock import Clock, epoch_ms
 from shared.loop_guard import LoopGuard
 from shared.secret_files import read_or_create
+from shared.service_clock import ServiceClock, system_service_clock
 from shared.settings import Secret
 from shared.tasks import TaskGroupOfLoops
 from shared.web import livez, metrics, middleware
 from watchdog.base import Base
 from watchdog.domain.ports import Notifier
+from watchdog.flow import clock_watch
 from watchdog.flow.cycle import Cycle
 from watchdog.flow.deadman import Deadman
 from watchdog.flow.dispatcher import Dispatcher
@@ -55,7 +57,7 @@ def build_app(
     sockets: list[socket.socket] | None = None,
 ) -> web.Application:
     """The watchdog, not started. It closes ``ledger``; it will listen on ``sockets``."""
-    clock, sockets = clock or SystemClock(), sockets or []
+    clock, sockets = clock or system_service_clock(settings.clock_steady_after_ms / 1000), sockets or []
     base = Base(
         settings=settings,
         ledger=ledger,
@@ -121,6 +123,8 @@ def _running(base: Base) -> Callable[[web.Application], AsyncIterator[None]]:
     async def run(app: web.Application) -> AsyncIterator[None]:
         try:
             async with http_client.session(http_client.Connector()) as http:
+                if isinstance(base.clock, ServiceClock):
+                    await clock_watch.resume(base.clock, base.ledger)
                 app[PARTS] = parts = _build(base, http)
                 app[SNAPSHOT] = snapshot = StatusSnapshot(parts)
                 parts.pipeline.decided.subscribe(snapshot.on_decided)
@@ -225,6 +229,8 @@ async def _start(parts: Parts) -> None:
     loops.start("ledger", _ledger_watch(parts).run)
     loops.start("upkeep", parts.housekeeping.run)
     loops.start("ledger-lock", lambda: base.ledger.keep_locked(base.clock))
+    if isinstance(base.clock, ServiceClock):
+        loops.start("clock", clock_watch.ClockWatch(base.clock, base.ledger, parts.pipeline).run)
     for watch in parts.watches.values():
         watch.start(loops, pings=settings.enabled)
         _log_start(settings, watch.health_url)

@@ -85,6 +85,12 @@ class WatchdogSettings(CommonSettings):
         default=5000,
         about="Time between pings while the bot is down",
     )
+    clock_steady_after_ms: int = setting(
+        "CLOCK_STEADY_AFTER",
+        duration(1000, _DAY_MS),
+        default=600_000,
+        about="A step of the wall clock is followed when it was steady for this time and no incident is open",
+    )
     stats_every: int = setting(
         "KEEP_ALIVE_STATS_EVERY",
         integer(1, 100_000),

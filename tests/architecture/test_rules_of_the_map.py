@@ -70,7 +70,6 @@ def test_only_the_clock_asks_for_the_wall_time() -> None:
 WALL_CLOCK = {
     "shared/clock.py",  # the class itself
     "shared/service_clock.py",
-    "watchdog/app.py",  # decides with steady time: watchdog/flow/steady_time.py
     "watchdog/ledger/sqlite.py",  # a gap has a wall time; the watchdog gives its own clock
     "bot_service/engines/neonize/client.py",  # compares with times of the library's database
     "bot_service/engines/neonize/engine.py",  # without a worker, in tests

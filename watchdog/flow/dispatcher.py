@@ -150,7 +150,8 @@ class Dispatcher:
             log.error(settled.reported.text, event_name="channel.failing", channel=label)
 
     async def _keep(self) -> None:
-        steps = StepWatch(self._clock)
+        # Less than that is a clock that approaches the wall clock slowly: no wait changes by much.
+        steps = StepWatch(self._clock, least_ms=5000)
         while True:
             step_ms = steps.take_ms()
             busy = await self.keep(step_ms)

@@ -67,11 +67,11 @@ class Housekeeping:
         await self._ledger.write(lambda c: runs.seen(c, self._boot_id, now_ms, ran_ms, ended=ended))
 
     async def _clock_was_set(self, before_ms: int, after_ms: int) -> None:
-        """The wall clock jumped: the history ends before the jump and goes on after it."""
+        """The time jumped: the history ends before the jump and goes on after it."""
         log.warning(
-            f"The wall clock was set by {(after_ms - before_ms) / 1000:.0f} s",
-            event_name="clock.step",
-            step_ms=after_ms - before_ms,
+            f"The time follows the wall clock, which was set by {(after_ms - before_ms) / 1000:.0f} s",
+            event_name="clock.followed",
+            by_ms=after_ms - before_ms,
         )
         for target in self._pipeline.states:
             await self._ledger.write(lambda c, name=target: decisions.cut_stretch(c, name, before_ms, after_ms))  # type: ignore[misc]

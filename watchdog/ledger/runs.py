@@ -71,3 +71,16 @@ def prune(connection: sqlite3.Connection, now_ms: int) -> int:
             (now_ms - KEEP_MS,),
         ).rowcount
     return gone
+
+
+def clock(connection: sqlite3.Connection) -> str | None:
+    """Where the clock of the last run stood, as JSON."""
+    row = connection.execute("SELECT value FROM meta WHERE key = 'clock'").fetchone()
+    return None if row is None else str(row["value"])
+
+
+def keep_clock(connection: sqlite3.Connection, saved: str) -> None:
+    """Keep where the clock stands, for :func:`clock` of the next run."""
+    connection.execute(
+        "INSERT INTO meta VALUES ('clock', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (saved,)
+    )
