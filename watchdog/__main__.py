@@ -7,6 +7,7 @@ import os
 import sys
 
 from shared import gc_tuning, logs
+from shared.service_clock import system_service_clock
 from shared.settings import exit_for, load_or_exit
 from shared.web.server import bind_or_exit, serve
 from watchdog.app import build_app
@@ -24,8 +25,9 @@ def main() -> int:
         exit_for(faults)
     sockets = bind_or_exit(settings.host, settings.port)
     try:
-        ledger = open_ledger(settings.database_path)
-        app = build_app(settings, ledger, sockets=sockets)
+        clock = system_service_clock(settings.clock_steady_after_ms / 1000)
+        ledger = open_ledger(settings.database_path, clock)
+        app = build_app(settings, ledger, clock=clock, sockets=sockets)
         gc_tuning.settle()
         asyncio.run(serve(app, sockets))
     except LedgerRefused as error:

@@ -64,6 +64,10 @@ def steps(dog: Program) -> int:
     return sum(line.get("event") == "clock.step" for line in dog.events())
 
 
+async def stepped(dog: Program, count: int) -> None:
+    await eventually(lambda: steps(dog) == count, what=f"{count} steps in the log")
+
+
 def notices(hook: Receiver) -> list[str]:
     return [got.raw.decode() for got in hook.requests]
 
@@ -81,20 +85,20 @@ async def test_an_incident_lasts_as_long_as_it_does_when_the_clock_is_set_in_it(
         died = time.monotonic()
         await state(dog, "DOWN")
         step_clock.set(step_s)
-        await eventually(lambda: steps(dog) == 1, what="the step in the log")
+        await stepped(dog, 1)
         async with bot.running():
             await state(dog, "UP")
             lasted_s = time.monotonic() - died
             (incident,) = await incidents(dog)
             assert incident["kind"] == "down"
-            assert incident["lastedMs"] / 1000 == pytest.approx(lasted_s, abs=5)
+            assert incident["lastedMs"] / 1000 == pytest.approx(lasted_s, abs=30)
             # Now that nothing is wrong, the time follows the wall clock.
             await eventually(
                 lambda: any(line.get("event") == "clock.followed" for line in dog.events()), what="the clock followed"
             )
             async with Client(dog.url) as client:
                 shown_s = (await client.get("/api/status"))["generatedAtMs"] / 1000
-            assert shown_s - time.time() == pytest.approx(step_s, abs=5)
+            assert shown_s - time.time() == pytest.approx(step_s, abs=30)
             assert len(await incidents(dog)) == 1
             await eventually(lambda: len(hook.requests) == 2, what="DOWN and UP")
             assert "again after 0" not in notices(hook)[1]
@@ -119,7 +123,7 @@ async def test_an_incident_lasts_as_long_as_it_does_when_the_clock_is_set_while_
     async with dog.running(), bot.running():
         await state(dog, "UP")
         (incident,) = await incidents(dog)
-        assert incident["lastedMs"] / 1000 == pytest.approx(time.monotonic() - died, abs=5)
+        assert incident["lastedMs"] / 1000 == pytest.approx(time.monotonic() - died, abs=30)
 
 
 async def test_a_clock_that_steps_to_and_fro_tells_nothing(
@@ -130,7 +134,7 @@ async def test_a_clock_that_steps_to_and_fro_tells_nothing(
         await state(dog, "UP")
         for turn, offset_s in enumerate((-300, 2 * 24 * HOUR, 0, -HOUR, 0)):
             step_clock.set(offset_s)
-            await eventually(lambda turn=turn: steps(dog) == turn + 1, what=f"step {turn}")
+            await stepped(dog, turn + 1)
         await state(dog, "UP")
         assert await incidents(dog) == []
         assert notices(hook) == []
