@@ -16,14 +16,15 @@ from bot_service.dashboard.context import DASHBOARD
 from bot_service.dashboard.welcome import welcome
 from bot_service.engines.pool.policy import DEFAULT_COMMAND, PoolPolicy
 from bot_service.engines.pool.pool import WorkerPool
+from bot_service.engines.pool.worker_environment import worker_environment
 from bot_service.operations.collectors import WorkerMemory
 from bot_service.sessions.leases import FolderTaken
 from bot_service.settings import BotSettings
 from bot_service.store.database import StoreRefused
-from shared import gc_tuning, logs
+from shared import gc_tuning, logs, private_folders
 from shared.loop_metrics import LoopMeter, LoopTurnCollector
 from shared.service_clock import system_service_clock
-from shared.settings import environment_without_secrets, load_or_exit
+from shared.settings import SettingsError, environment, exit_for, load_or_exit
 from shared.web.livez import StallResponder
 from shared.web.server import bind_or_exit, serve
 
@@ -67,7 +68,7 @@ def _pool_policy(settings: BotSettings) -> PoolPolicy:
         sessions_per_worker=settings.engine_sessions_per_worker,
         command=settings.engine_worker_command or DEFAULT_COMMAND,
         options=(settings.simulator_options or {}) if settings.engine == "simulator" else {},
-        environment=environment_without_secrets(BotSettings),
+        environment=worker_environment(environment()),
         orphan_grace_s=settings.worker_orphan_grace_ms / 1000,
         max_rss_mb=settings.worker_max_rss_mb,
         max_descriptors=settings.worker_max_descriptors,
@@ -85,10 +86,13 @@ def main() -> int:
     logs.configure(settings.log_format, settings.log_level)
     sockets = bind_or_exit(settings.host, settings.port)
     try:
+        private_folders.close(settings)
         turns = LoopMeter()
         app = _built(settings, sockets[0].getsockname()[1], turns)
         with asyncio.Runner(loop_factory=turns.new_loop) as runner:
             runner.run(_run(app, sockets))
+    except SettingsError as error:
+        exit_for(error.faults)
     except (StoreRefused, FolderTaken, OSError) as error:
         print(f"The bot service cannot start: {error}", file=sys.stderr)  # noqa: T201
         return 1

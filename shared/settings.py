@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 from urllib.parse import urlsplit
 
-from shared import alert_addresses
+from shared import alert_addresses, secret_text
 
 S = TypeVar("S")
 N = TypeVar("N", int, float)
@@ -138,12 +138,18 @@ def path() -> Kind:
 
 
 def secret(min_length: int = 16) -> Kind:
+    """One line of printable ASCII, because it travels in headers."""
+
     def parse(raw: str) -> Secret:
-        if len(raw) < min_length or raw.lower() in EXAMPLE_SECRETS or raw.lower().startswith(("change", "your-")):
+        if len(raw) < min_length or not (raw.isascii() and raw.isprintable()):
+            raise ValueError
+        if raw != raw.strip() or raw.lower() in EXAMPLE_SECRETS or raw.lower().startswith(("change", "your-")):
             raise ValueError
         return Secret(raw)
 
-    return Kind(parse, f"at least {min_length} characters, and not an example value", secret=True)
+    return Kind(
+        parse, f"at least {min_length} characters, one line of printable ASCII, and not an example value", secret=True
+    )
 
 
 def _checked_url(raw: str, schemes: tuple[str, ...], *, userinfo: bool) -> str:
@@ -246,7 +252,7 @@ def load(cls: type[S], environ: Mapping[str, str] | None = None) -> S:
     values: dict[str, Any] = {}
     for field in dataclasses.fields(cast(Any, cls)):
         name, kind = field.metadata["name"], cast(Kind, field.metadata["kind"])
-        raw, fault = _raw(source, name, kind)
+        raw, file, fault = _raw(source, name, kind)
         if fault is not None:
             faults.append(fault)
         elif raw is not None:
@@ -256,7 +262,8 @@ def load(cls: type[S], environ: Mapping[str, str] | None = None) -> S:
                 # What stands before an @ in an address may be a password.
                 hidden = kind.secret or "@" in raw
                 why = str(error) if isinstance(error, Unusable) else ""
-                faults.append(Fault(name, None if hidden else raw, kind.accepts, why))
+                shown = None if hidden else raw
+                faults.append(Fault(f"{name}_FILE" if file else name, file or shown, kind.accepts, why))
         elif field.default is dataclasses.MISSING:
             faults.append(Fault(name, None, kind.accepts + " (required)"))
     if faults:
@@ -268,23 +275,20 @@ def load(cls: type[S], environ: Mapping[str, str] | None = None) -> S:
     return loaded
 
 
-def _raw(source: Mapping[str, str], name: str, kind: Kind) -> tuple[str | None, Fault | None]:
+def _raw(source: Mapping[str, str], name: str, kind: Kind) -> tuple[str | None, str | None, Fault | None]:
+    """The text, the file that it came from, and why it cannot be used."""
     value = source.get(name) or None
     file = source.get(f"{name}_FILE") if kind.secret else None
     if not file:
-        return value, None
+        return value, None, None
+    # A value without a slash may be the secret itself, given to the wrong variable.
+    shown = file if "/" in file else None
     if value is not None:
-        return None, Fault(f"{name}_FILE", file, f"either {name} or {name}_FILE, not both")
+        return None, file, Fault(f"{name}_FILE", shown, f"either {name} or {name}_FILE, not both")
     try:
-        read = Path(file).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        return None, Fault(f"{name}_FILE", file, f"a readable file ({error.strerror})")
-    except ValueError:  # not UTF-8, or a NUL in the path
-        return None, Fault(f"{name}_FILE", file, "a readable file of UTF-8 text")
-    if not read:
-        # The operator meant to set a secret: without it, access could stay open.
-        return None, Fault(f"{name}_FILE", file, "a file that is not empty")
-    return read, None
+        return secret_text.read(Path(file)), shown, None
+    except secret_text.NotASecret as refused:
+        return None, file, Fault(f"{name}_FILE", shown, str(refused))
 
 
 def environment() -> dict[str, str]:
@@ -305,13 +309,6 @@ def exit_for(faults: list[Fault]) -> NoReturn:
     lines = [f"Configuration error: {len(faults)} variable(s) cannot be used", *map(str, faults)]
     print("\n  ".join(lines), file=sys.stderr)  # noqa: T201
     raise SystemExit(2) from None
-
-
-def environment_without_secrets(cls: type[Any], environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment for child processes that need none of the secrets of ``cls``."""
-    secrets = {field.metadata["name"] for field in dataclasses.fields(cls) if field.metadata["kind"].secret}
-    hidden = secrets | {f"{name}_FILE" for name in secrets}
-    return {name: value for name, value in (os.environ if environ is None else environ).items() if name not in hidden}
 
 
 @dataclass(frozen=True, slots=True)

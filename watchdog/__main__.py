@@ -6,9 +6,9 @@ import asyncio
 import os
 import sys
 
-from shared import gc_tuning, logs
+from shared import gc_tuning, logs, private_folders
 from shared.service_clock import system_service_clock
-from shared.settings import exit_for, load_or_exit
+from shared.settings import SettingsError, exit_for, load_or_exit
 from shared.web.server import bind_or_exit, serve
 from watchdog.app import build_app
 from watchdog.ledger.sqlite import LedgerRefused, open_ledger
@@ -25,11 +25,14 @@ def main() -> int:
         exit_for(faults)
     sockets = bind_or_exit(settings.host, settings.port)
     try:
+        private_folders.close(settings)
         clock = system_service_clock(settings.clock_steady_after_ms / 1000)
         ledger = open_ledger(settings.database_path, clock)
         app = build_app(settings, ledger, clock=clock, sockets=sockets)
         gc_tuning.settle()
         asyncio.run(serve(app, sockets))
+    except SettingsError as error:
+        exit_for(error.faults)
     except LedgerRefused as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from bot_service.domain.message import OutgoingMessage
+from bot_service.engines.pool.worker_environment import worker_environment
 from bot_service.engines.port import EngineError
-from bot_service.settings import BotSettings
-from shared.settings import environment_without_secrets
 from tests.bot_service.engines.conftest import Bench
 from tests.support.waiting import eventually
 
@@ -269,10 +268,19 @@ async def test_figures_of_workers_and_replacements_are_told(bench: Bench) -> Non
 
 
 async def test_workers_do_not_inherit_secrets(bench: Bench) -> None:
-    given = {"PATH": os.environ["PATH"], "BOT_API_KEY": "k" * 20, "WATCHDOG_TOKEN_FILE": "/x", "TZ": "UTC"}
-    environment = environment_without_secrets(BotSettings, given)
-    assert environment == {"PATH": os.environ["PATH"], "TZ": "UTC"}
+    needed = {"PATH": os.environ["PATH"], "TZ": "UTC", "LC_ALL": "C.UTF-8", "https_proxy": "http://127.0.0.1:9"}
+    secrets = {
+        "BOT_API_KEY": "k" * 20,
+        "WATCHDOG_TOKEN_FILE": "/x",
+        "RAILWAY_API_TOKEN": "of-the-watchdog",
+        "DATABASE_URL": "postgresql://user:pass@db/x",
+        "AWS_SECRET_ACCESS_KEY": "of-something-else",
+        "ALERT_URLS": "tgram://token/chat",
+    }
+    environment = worker_environment(needed | secrets)
+    assert environment == needed
     await bench.open(environment=environment)
     await bench.pair("s1")
     (pid,) = bench.workers().values()
-    assert b"BOT_API_KEY" not in Path(f"/proc/{pid}/environ").read_bytes()
+    seen = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    assert {entry.partition(b"=")[0].decode() for entry in seen if entry} <= {*needed, "PYTHONPATH"}
