@@ -8,6 +8,8 @@ SCHEMA_VERSION = 1
 PATH = "/api/heartbeat"
 BEAT = "beat"
 STOPPING = "stopping"
+# No announcement excuses a bot for longer: it could be dead.
+LONGEST_STOP_MS = 300_000
 
 
 class SessionShares(msgspec.Struct, frozen=True, rename="camel"):
@@ -46,9 +48,17 @@ class Beat(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Stopping(msgspec.Struct, frozen=True, rename="camel"):
-    """A planned stop: no alert within ``deadline_ms`` from the receipt of this event."""
+    """A planned stop: no alert within ``deadline_ms`` from the receipt of this event.
+
+    Only the first announcement of a boot counts, for :data:`LONGEST_STOP_MS` at most.
+    """
 
     boot_id: str
     deadline_ms: int
     reason: str = "shutdown"
     schema_version: int = SCHEMA_VERSION
+
+    @property
+    def excused_ms(self) -> int:
+        """``deadline_ms`` within its bounds."""
+        return min(max(self.deadline_ms, 0), LONGEST_STOP_MS)

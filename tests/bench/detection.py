@@ -133,7 +133,7 @@ async def one_fault(pair: Pair, kind: str, phase_s: float) -> tuple[float, float
     else:
         assert pair.proxy is not None
         pair.proxy.fault = "500" if kind == "error" else "slow"
-    alerted, _ = await pair.wait_for({"down"}, began, 60)
+    alerted, _ = await pair.wait_for({"down", "unanswered"}, began, 60)
     if kind == "crash":
         pair.bot.start()
         await pair.bot.ready("/livez")
@@ -145,7 +145,7 @@ async def one_fault(pair: Pair, kind: str, phase_s: float) -> tuple[float, float
         else:
             assert pair.proxy is not None
             pair.proxy.fault = ""
-    resolved, _ = await pair.wait_for({"up"}, back - 1, 60)
+    resolved, _ = await pair.wait_for({"up", "unanswered_over"}, back - 1, 60)
     return alerted - began, max(0.0, resolved - back)
 
 

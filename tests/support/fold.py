@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from watchdog.domain.facts import BeatSeen, Fact, StopAnnounced, Tick, WatchdogStarted
+from watchdog.domain.facts import BeatSeen, BeatsLost, Fact, StopAnnounced, Tick, WatchdogStarted
 from watchdog.domain.health import fold
 from watchdog.domain.outcome import Cause, Outcome, ProbeResult
 from watchdog.domain.policy import Now, Policy
@@ -51,6 +51,7 @@ class Folded:
         boot: str | None = None,
         took_s: float = 0.01,
         since_ms: int | None = None,
+        by_bot: bool = False,
     ) -> Step:
         took_ms = int(took_s * 1000)
         return self.take(
@@ -64,6 +65,7 @@ class Folded:
                 latency_ms=float(took_ms),
                 refused=refused,
                 boot_id=boot,
+                by_bot=by_bot,
                 duration_ms=took_ms,
                 since_ms=since_ms,
             )
@@ -95,6 +97,15 @@ class Folded:
         self, *, boot: str = "b1", wanted: int = 0, ready: int = 0, needs_person: int = 0, starting: bool = False
     ) -> Step:
         return self.take(BeatSeen(boot, wanted, ready, needs_person, starting))
+
+    def beats_lost(self) -> Step:
+        return self.take(BeatsLost())
+
+    def failing_while_it_beats(self, seconds: int, reason: str, *, by_bot: bool = False) -> None:
+        """A beat and a failed ping every two seconds."""
+        for _ in range(seconds // 2):
+            self.wait(1).beat()
+            self.wait(1).ping(Outcome.TARGET_FAIL, reason=reason, by_bot=by_bot)
 
     def stop_announced(self, seconds: float, boot: str = "b1") -> Step:
         return self.take(StopAnnounced(boot, int(seconds * 1000)))

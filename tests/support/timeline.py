@@ -86,6 +86,7 @@ class PlayedBot:
             latency_ms=took_ms if outcome is Outcome.OK else None,
             attempts=(Attempt(1, began_ms, took_ms, outcome, reason),),
             boot_id=f"boot-{self.boot}" if outcome is Outcome.OK else None,
+            by_bot=self.mode.isdigit(),
             duration_ms=int(took_ms),
         )
 
@@ -111,7 +112,7 @@ class PlayedBot:
                 silent_for += 0.25
                 if self.mode == "dead" or silent_for >= 2.5 * BEAT_S:
                     self.linked = False
-                    self.listener.trouble("stream_end", self.last_beat_ms)
+                    await self.listener.trouble("stream_end", self.last_beat_ms)
 
     last_beat_ms: int = 0
 

@@ -205,6 +205,22 @@ async def test_an_imitation_of_a_dead_bot_is_told_and_is_no_restart(
         assert not any("restarted" in message for message in run.messages)
 
 
+@pytest.mark.parametrize("health", ["hang", "drop", "html"])
+async def test_pings_that_fail_while_the_heartbeat_goes_on_are_no_down_until_it_stops(
+    tmp_path: Path, bot: FakeBot, health: str
+) -> None:
+    async with running(tmp_path, bot, KEEP_ALIVE_TIMEOUT="500") as run:
+        await run.says("Heartbeat link is up")
+        await run.says("Keep-alive ping #1 successful (")
+        bot.health = health
+        await run.says("ALERT: unanswered (")
+        failed = bot.pings
+        await eventually(lambda: bot.pings > failed + 5, what="more failed pings")
+        assert not any("consecutive" in message for message in run.messages)
+        bot.beats = "silent"
+        await run.says("ALERT: 3 consecutive keep-alive failures!")
+
+
 async def test_a_refusal_is_told_as_one_and_a_restart_as_one(tmp_path: Path, bot: FakeBot) -> None:
     # The bot is back before three pings so far apart have missed it.
     async with running(tmp_path, bot, KEEP_ALIVE_RETRY_INTERVAL="1000") as run:

@@ -87,6 +87,7 @@ _NEVER_MUTED = frozenset({NoticeKind.DOWN, NoticeKind.WAS_DOWN, NoticeKind.TEST,
 _INHIBITED = {
     NoticeKind.DEGRADED: (IncidentKind.DOWN, IncidentKind.BLIND, IncidentKind.FLAPPING),
     NoticeKind.REFUSED: (IncidentKind.DOWN, IncidentKind.BLIND),
+    NoticeKind.UNANSWERED: (IncidentKind.DOWN, IncidentKind.BLIND),
     NoticeKind.RESTARTED: (IncidentKind.DOWN, IncidentKind.FLAPPING),
 }
 _INHIBITORS = {

@@ -11,6 +11,8 @@ def undecided(state: TargetState, policy: Policy) -> bool:
     """Whether more pings are needed soon to decide."""
     if state.reach is State.DOWN:
         return 0 < state.successes < policy.recovery
+    if state.unanswered:
+        return 0 < state.successes < policy.recovery
     if state.reach is State.SUSPECT:
         return True
     waiting_to_see = 0 < state.blind_run < policy.threshold and not state.blind
@@ -24,7 +26,7 @@ def next_ping_ms(state: TargetState, policy: Policy, now: Now) -> int:
         if state.planned(now.steady_ms):
             return min(policy.interval_ms, max(policy.retry_ms, 1000))
         return min(policy.interval_ms, policy.retry_ms)
-    trouble = state.reach is State.DOWN or state.blind or state.refused
+    trouble = state.reach is State.DOWN or state.blind or state.refused or state.unanswered
     if trouble:
         return min(policy.interval_ms, max(policy.retry_ms, policy.down_interval_ms))
     return policy.interval_ms

@@ -17,6 +17,11 @@ class BeatSeen(msgspec.Struct, frozen=True):
     starting: bool = False
     draining: bool = False
     upstream_outage: bool = False
+    interval_ms: int = 2000
+
+
+class BeatsLost(msgspec.Struct, frozen=True):
+    """The heartbeat has ended or is silent: no sign of life any more."""
 
 
 class StopAnnounced(msgspec.Struct, frozen=True):
@@ -43,4 +48,4 @@ class WatchdogStarted(msgspec.Struct, frozen=True):
     last_seen_ms: int | None = None
 
 
-Fact = ProbeResult | BeatSeen | StopAnnounced | PersonNeeded | Tick | WatchdogStarted
+Fact = ProbeResult | BeatSeen | BeatsLost | StopAnnounced | PersonNeeded | Tick | WatchdogStarted

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from watchdog.domain import flapping, incidents
 from watchdog.domain.facts import Fact, WatchdogStarted
-from watchdog.domain.observe import observe
+from watchdog.domain.observe import UNREACHED, observe
 from watchdog.domain.policy import Now, Policy
 from watchdog.domain.states import Flip, IncidentKind, State
 from watchdog.domain.target import Step, Stretch, TargetState
@@ -42,13 +42,29 @@ def fold(before: TargetState, fact: Fact, policy: Policy, now: Now) -> Step:
 
 
 def _threshold(state: TargetState, policy: Policy, now: Now) -> TargetState:
-    """Enough failures in a row are DOWN, except before the deadline of an announced stop."""
-    if state.reach is not State.SUSPECT or state.failures < policy.threshold or state.planned(now.steady_ms):
+    """Enough failures in a row are DOWN, except before the deadline of an announced stop.
+
+    While the heartbeat goes on they are not: the bot lives, and the pings get lost on the way.
+    """
+    if state.reach is not State.SUSPECT or state.planned(now.steady_ms):
+        return state
+    if state.alive(now.steady_ms):
+        return _unanswered(state, policy, now)
+    if state.failures < policy.threshold:
         return state
     state = replace(
         state, reach=State.DOWN, down_steady=now.steady_ms, recent=(), successes=0, planned_until_steady=None
     )
     return state if policy.paused(state.target, now) else flapping.with_change(state, now)
+
+
+def _unanswered(state: TargetState, policy: Policy, now: Now) -> TargetState:
+    lasted = now.steady_ms - state.failed_run_since_steady
+    if state.unanswered or state.failed_run < policy.threshold:
+        return state
+    if state.last_reason in UNREACHED and lasted < policy.degraded_after_ms:
+        return state
+    return replace(state, unanswered=True, recent=())
 
 
 _KIND_OF = {
@@ -70,6 +86,8 @@ def _shown(state: TargetState, policy: Policy, now: Now) -> tuple[State, str, in
         return State.FLAPPING, state.flapping_reason, now.wall_ms
     if state.reach is State.DOWN:
         return State.DOWN, f"{policy.threshold}_failures:{state.last_reason}", state.failing_since_ms
+    if state.unanswered:
+        return State.DEGRADED, f"unanswered:{state.last_reason}", state.failed_run_since_ms
     if state.reach is State.SUSPECT:
         return State.SUSPECT, f"ping_failed:{state.last_reason}", state.failing_since_ms
     if state.refused:

@@ -16,6 +16,7 @@ CLOSE_REASONS = {
     IncidentKind.DEGRADED: "sessions_ready",
     IncidentKind.BLIND: "can_see_again",
     IncidentKind.REFUSED: "accepted_again",
+    IncidentKind.UNANSWERED: "answered_again",
 }
 
 
@@ -26,7 +27,8 @@ def reconcile(
 
     During a pause nothing opens or closes; the difference shows after it.
     """
-    calm = not (state.blind or state.flapping or state.refused or state.degraded or state.reach is State.DOWN)
+    wrong = state.blind or state.flapping or state.refused or state.degraded or state.unanswered
+    calm = not (wrong or state.reach is State.DOWN)
     if (calm and not state.incidents) or policy.paused(state.target, now) is not None:
         return state, (), ()
     opened: list[Incident] = []
@@ -58,6 +60,8 @@ def _wanted(state: TargetState, kind: IncidentKind, policy: Policy, now: Now) ->
             return state.blind
         case IncidentKind.REFUSED:
             return state.refused
+        case IncidentKind.UNANSWERED:
+            return state.unanswered
         case IncidentKind.DEGRADED:
             return state.degraded and state.reach is State.UP
 
@@ -72,6 +76,8 @@ def _over(state: TargetState, kind: IncidentKind) -> bool:
             return not state.blind
         case IncidentKind.REFUSED:
             return not state.refused
+        case IncidentKind.UNANSWERED:
+            return not state.unanswered
         case IncidentKind.DEGRADED:
             return not state.degraded
 
@@ -82,6 +88,7 @@ def _new(state: TargetState, kind: IncidentKind, now: Now) -> Incident:
         IncidentKind.BLIND: state.blind_since_ms,
         IncidentKind.DEGRADED: state.degraded_since_ms,
         IncidentKind.REFUSED: state.refused_since_ms,
+        IncidentKind.UNANSWERED: state.failed_run_since_ms,
     }.get(kind, now.wall_ms)
     reason = {
         IncidentKind.DOWN: state.last_reason,
@@ -89,6 +96,7 @@ def _new(state: TargetState, kind: IncidentKind, now: Now) -> Incident:
         IncidentKind.BLIND: state.blind_reason,
         IncidentKind.DEGRADED: "sessions_not_ready",
         IncidentKind.REFUSED: state.refused_reason,
+        IncidentKind.UNANSWERED: state.last_reason,
     }[kind]
     # Time and number: unique even after a lost ledger or a wall clock set back.
     stamp = datetime.fromtimestamp(now.wall_ms / 1000, UTC).strftime("%Y%m%dT%H%M%S")

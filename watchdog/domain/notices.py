@@ -16,6 +16,7 @@ OPENS = {
     IncidentKind.DEGRADED: NoticeKind.DEGRADED,
     IncidentKind.BLIND: NoticeKind.BLIND,
     IncidentKind.REFUSED: NoticeKind.REFUSED,
+    IncidentKind.UNANSWERED: NoticeKind.UNANSWERED,
 }
 _CLOSES = {
     IncidentKind.DOWN: NoticeKind.UP,
@@ -23,6 +24,7 @@ _CLOSES = {
     IncidentKind.DEGRADED: NoticeKind.DEGRADED_OVER,
     IncidentKind.BLIND: NoticeKind.BLIND_OVER,
     IncidentKind.REFUSED: NoticeKind.REFUSED_OVER,
+    IncidentKind.UNANSWERED: NoticeKind.UNANSWERED_OVER,
 }
 OPENER_OF = {_CLOSES[kind]: OPENS[kind] for kind in IncidentKind}
 
@@ -32,6 +34,7 @@ _WRONG = {
     IncidentKind.DEGRADED: "is degraded",
     IncidentKind.BLIND: "cannot be seen: the watchdog is blind",
     IncidentKind.REFUSED: "is alive but refuses the watchdog",
+    IncidentKind.UNANSWERED: "answers no pings, but its heartbeat goes on",
 }
 _RIGHT = {
     IncidentKind.DOWN: "is UP again",
@@ -39,6 +42,7 @@ _RIGHT = {
     IncidentKind.DEGRADED: "is whole again",
     IncidentKind.BLIND: "can be seen again",
     IncidentKind.REFUSED: "accepts the watchdog again",
+    IncidentKind.UNANSWERED: "answers pings again",
 }
 
 

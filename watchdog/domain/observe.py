@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from watchdog.domain import flapping
-from watchdog.domain.facts import BeatSeen, Fact, PersonNeeded, StopAnnounced, WatchdogStarted
+from watchdog.domain.facts import BeatSeen, BeatsLost, Fact, PersonNeeded, StopAnnounced, WatchdogStarted
 from watchdog.domain.outcome import Outcome, ProbeResult
 from watchdog.domain.policy import Now, Policy
 from watchdog.domain.states import IncidentKind, State
@@ -13,6 +13,11 @@ from watchdog.domain.target import Event, EventKind, TargetState
 
 Observed = tuple[TargetState, tuple[Event, ...]]
 REMEMBERED_BOOTS = 8  # replicas behind one address answer in turn
+# As in the heartbeat link, with some time for the link to find out first.
+FRESH_INTERVALS = 2.5
+FRESH_MORE_MS = 2000
+# No connection was made: while the heartbeat goes on, the fault is most likely on our side.
+UNREACHED = frozenset({"dns_unavailable", "dns_no_such_name", "no_route", "unreachable", "connect_refused"})
 
 
 def observe(state: TargetState, fact: Fact, policy: Policy, now: Now) -> Observed:
@@ -24,15 +29,15 @@ def observe(state: TargetState, fact: Fact, policy: Policy, now: Now) -> Observe
         return _pinged(state, fact, policy, now), events
     if isinstance(fact, BeatSeen):
         state, events = _boot(state, fact.boot_id, policy, now)
-        return _shares(state, fact, policy, now), events
+        return _shares(_beat(state, fact, policy, now), fact, policy, now), events
+    if isinstance(fact, BeatsLost):
+        return replace(state, beats_until_steady=None), ()
     if isinstance(fact, StopAnnounced):
-        until = now.steady_ms + fact.deadline_ms
-        event = Event(state.target, EventKind.STOP_ANNOUNCED, now.wall_ms, fact.reason)
-        return replace(state, planned_until_steady=until, planned_boot=fact.boot_id), (event,)
+        return _stop_announced(state, fact, policy, now)
     if isinstance(fact, PersonNeeded):
         return replace(state, needs_person=fact.sessions), ()
     if isinstance(fact, WatchdogStarted):
-        return _restored(state, fact, now)
+        return _restored(state, fact, policy, now)
     return state, ()
 
 
@@ -48,12 +53,38 @@ def _boot(state: TargetState, boot_id: str | None, policy: Policy, now: Now) -> 
     since = state.failing_since_ms if state.failures else now.wall_ms
     # The failures belong to the old boot; the answers of the new one count from zero.
     failures = state.failures if state.reach is State.DOWN else 0
-    state = replace(flapping.without_last_run(state), planned_until_steady=None, failures=failures)
+    state = replace(flapping.without_last_run(state), planned_until_steady=None, failures=failures, failed_run=0)
     if state.reach is not State.DOWN and not planned and not paused:
         state = flapping.with_restart(state, now)
     quiet = planned or paused or state.flapping or state.incident_of(IncidentKind.DOWN) is not None
     event = Event(state.target, EventKind.RESTARTED, now.wall_ms, boot_id, planned, quiet, since)
     return state, (event,)
+
+
+def _stop_announced(state: TargetState, fact: StopAnnounced, policy: Policy, now: Now) -> Observed:
+    """Once for each boot, and for a limited time: a bot that dies in that time must not stay unnoticed."""
+    if fact.boot_id in state.announced_boots or (state.boots and fact.boot_id not in state.boots):
+        return state, ()
+    state = replace(
+        state,
+        planned_until_steady=now.steady_ms + min(max(fact.deadline_ms, 0), policy.longest_stop_ms),
+        planned_boot=fact.boot_id,
+        announced_boots=(*state.announced_boots, fact.boot_id)[-REMEMBERED_BOOTS:],
+    )
+    return state, (Event(state.target, EventKind.STOP_ANNOUNCED, now.wall_ms, fact.reason),)
+
+
+def _beat(state: TargetState, beat: BeatSeen, policy: Policy, now: Now) -> TargetState:
+    if beat.draining:
+        # The announcement itself may have been missed.
+        state, _ = _stop_announced(state, StopAnnounced(beat.boot_id, policy.longest_stop_ms), policy, now)
+    if beat.starting and beat.boot_id != state.starting_boot:
+        until = now.steady_ms + policy.longest_start_ms
+        state = replace(state, starting_boot=beat.boot_id, starting_until_steady=until)
+    fresh_ms = int(FRESH_INTERVALS * min(beat.interval_ms, 60_000)) + FRESH_MORE_MS
+    state = replace(state, beats_until_steady=now.steady_ms + fresh_ms)
+    # Pings that failed before this beat prove nothing about the bot.
+    return replace(state, failures=0) if state.reach is State.SUSPECT and not state.unwell else state
 
 
 def _pinged(state: TargetState, result: ProbeResult, policy: Policy, now: Now) -> TargetState:
@@ -99,6 +130,9 @@ def _answered(state: TargetState, result: ProbeResult, started: int, policy: Pol
     state = replace(
         _sees(state),
         failures=0,
+        failed_run=0,
+        unwell=False,
+        unanswered=state.unanswered and successes < policy.recovery,
         successes=successes,
         ok_since_ms=result.at_ms if successes == 1 else state.ok_since_ms,
         last_ok_start_steady=max(started, state.last_ok_start_steady),
@@ -115,11 +149,15 @@ def _answered(state: TargetState, result: ProbeResult, started: int, policy: Pol
 
 
 def _failed(state: TargetState, result: ProbeResult, policy: Policy, now: Now) -> TargetState:
-    failures = state.failures + 1
+    failures, run = state.failures + 1, state.failed_run + 1
     since = min(result.since_ms or result.started_at_ms, result.started_at_ms)
     state = replace(
         state,
         failures=failures,
+        failed_run=run,
+        failed_run_since_ms=result.started_at_ms if run == 1 else state.failed_run_since_ms,
+        failed_run_since_steady=now.steady_ms if run == 1 else state.failed_run_since_steady,
+        unwell=result.by_bot,
         successes=0,
         failing_since_ms=since if failures == 1 and state.reach is not State.DOWN else state.failing_since_ms,
         last_reason=result.reason,
@@ -129,6 +167,8 @@ def _failed(state: TargetState, result: ProbeResult, policy: Policy, now: Now) -
     state = replace(state, reach=State.SUSPECT)
     if state.planned(now.steady_ms) or policy.paused(state.target, now):
         return state
+    if state.alive(now.steady_ms) and (state.unanswered or result.reason in UNREACHED):
+        return state
     return flapping.with_ping(state, True, policy, now)
 
 
@@ -137,7 +177,9 @@ def _shares(state: TargetState, beat: BeatSeen, policy: Policy, now: Now) -> Tar
     # Sessions that wait for a person (logged out, pairing) concern their owner, not the operator.
     expected = max(0, beat.wanted - beat.needs_person)
     not_ready = max(0, expected - beat.ready)
-    beyond = bool(expected) and not_ready / expected > policy.degraded_share and not (beat.starting or beat.draining)
+    starting = beat.starting and now.steady_ms < state.starting_until_steady
+    excused = starting or (beat.draining and state.planned(now.steady_ms))
+    beyond = bool(expected) and not_ready / expected > policy.degraded_share and not excused
     state = replace(state, not_ready=not_ready, wanted=expected)
     if beyond == state.degraded:
         return replace(state, degraded_pending_steady=None)
@@ -150,7 +192,7 @@ def _shares(state: TargetState, beat: BeatSeen, policy: Policy, now: Now) -> Tar
     return replace(state, degraded=beyond, degraded_pending_steady=None)
 
 
-def _restored(state: TargetState, fact: WatchdogStarted, now: Now) -> Observed:
+def _restored(state: TargetState, fact: WatchdogStarted, policy: Policy, now: Now) -> Observed:
     """Open incidents stay; runs of failures and successes start at zero after the gap."""
     limit = now.steady_ms
 
@@ -162,6 +204,9 @@ def _restored(state: TargetState, fact: WatchdogStarted, now: Now) -> Observed:
         state,
         reach=State.DOWN if state.reach is State.DOWN else State.UNKNOWN,
         failures=0,
+        failed_run=0,
+        beats_until_steady=None,
+        starting_until_steady=past(state.starting_until_steady - policy.longest_start_ms) + policy.longest_start_ms,
         successes=0,
         blind_run=0,
         refused_run=0,
@@ -172,7 +217,9 @@ def _restored(state: TargetState, fact: WatchdogStarted, now: Now) -> Observed:
         self_fail_steady=0,
         last_ok_start_steady=0,
         degraded_pending_steady=None,
-        planned_until_steady=min(state.planned_until_steady, limit + 3_600_000) if state.planned_until_steady else None,
+        planned_until_steady=min(state.planned_until_steady, limit + policy.longest_stop_ms)
+        if state.planned_until_steady
+        else None,
     )
     if fact.last_seen_ms is None:
         return state, ()

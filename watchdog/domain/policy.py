@@ -47,6 +47,9 @@ class Policy(msgspec.Struct, frozen=True):
     degraded_share: float = 0.5
     degraded_after_ms: int = 60_000
     degraded_recovery_ms: int = 30_000
+    # What the bot says of itself excuses it for so long, once for each boot.
+    longest_stop_ms: int = 300_000
+    longest_start_ms: int = 1_800_000
     pauses: tuple[Pause, ...] = ()
 
     def paused(self, target: str, now: Now) -> Pause | None:

@@ -57,6 +57,7 @@ class Refusal(StrEnum):
     NOTHING_WRONG = "nothing_wrong"
     NOT_REPAIRABLE = "not_repairable"
     BLIND = "blind"
+    HEARTBEAT_LIVES = "heartbeat_lives"
     REFUSED_BY_BOT = "refused_by_bot"
     MAINTENANCE = "maintenance"
     PLANNED_STOP = "planned_stop"
@@ -75,7 +76,7 @@ class RepairFacts(msgspec.Struct, frozen=True):
     """The input of a repair decision. ``incident`` is the most severe open one.
 
     ``known_since_ms`` (steady) is when it was noticed. ``answers``: the bot answers requests, even
-    with errors. ``only_persons``: every session that is not ready waits for a person (logged out,
+    with errors. ``alive``: its heartbeat goes on. ``only_persons``: every session that is not ready waits for a person (logged out,
     banned, pairing). ``healthy_since_ms`` (steady) is None while anything is wrong.
     """
 
@@ -83,6 +84,7 @@ class RepairFacts(msgspec.Struct, frozen=True):
     known_since_ms: int = 0
     answers: bool = False
     blind: bool = False
+    alive: bool = False
     refused: bool = False
     paused: bool = False
     planned: bool = False
@@ -165,6 +167,7 @@ def _refusal(facts: RepairFacts, incident: Incident) -> Refusal | None:
     reasons = (
         (incident.kind not in (IncidentKind.DOWN, IncidentKind.DEGRADED), Refusal.NOT_REPAIRABLE),
         (facts.blind, Refusal.BLIND),
+        (incident.kind is IncidentKind.DOWN and facts.alive, Refusal.HEARTBEAT_LIVES),
         (facts.refused, Refusal.REFUSED_BY_BOT),
         (facts.paused, Refusal.MAINTENANCE),
         (facts.planned, Refusal.PLANNED_STOP),

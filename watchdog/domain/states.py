@@ -25,6 +25,7 @@ class IncidentKind(StrEnum):
     DEGRADED = "degraded"
     BLIND = "blind"
     REFUSED = "refused"
+    UNANSWERED = "unanswered"  # pings fail while the heartbeat goes on
 
 
 class NoticeKind(StrEnum):
@@ -40,6 +41,8 @@ class NoticeKind(StrEnum):
     BLIND_OVER = "blind_over"
     REFUSED = "refused"
     REFUSED_OVER = "refused_over"
+    UNANSWERED = "unanswered"
+    UNANSWERED_OVER = "unanswered_over"
     REMINDER = "reminder"
     CHANNEL_FAILING = "channel_failing"
     ATTENTION = "attention"  # sessions need a person

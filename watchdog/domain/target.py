@@ -32,6 +32,15 @@ class TargetState(msgspec.Struct, frozen=True):
     failing_since_ms: int = 0
     ok_since_ms: int = 0
     last_reason: str = ""
+    # failed pings in a row, whether or not the heartbeat went on
+    failed_run: int = 0
+    failed_run_since_ms: int = 0
+    failed_run_since_steady: int = 0
+    # the bot itself said that it is not well
+    unwell: bool = False
+    # pings fail while the heartbeat goes on
+    unanswered: bool = False
+    beats_until_steady: int | None = None
     down_steady: int = 0  # when the threshold was reached last
     last_ok_start_steady: int = 0
     # (when, whether it failed) of the last pings while the target counted as up
@@ -61,6 +70,9 @@ class TargetState(msgspec.Struct, frozen=True):
     proved_boots: tuple[str, ...] = ()
     planned_until_steady: int | None = None
     planned_boot: str = ""
+    announced_boots: tuple[str, ...] = ()
+    starting_boot: str = ""
+    starting_until_steady: int = 0
     incidents: tuple[OpenRef, ...] = ()
     incident_count: int = 0
 
@@ -75,6 +87,11 @@ class TargetState(msgspec.Struct, frozen=True):
     def planned(self, steady_ms: int) -> bool:
         """Whether an announced stop still excuses the target."""
         return self.planned_until_steady is not None and steady_ms < self.planned_until_steady
+
+    def alive(self, steady_ms: int) -> bool:
+        """Whether fresh beats say that the bot lives, and it has not said that it is unwell."""
+        fresh = self.beats_until_steady is not None and steady_ms < self.beats_until_steady
+        return fresh and not self.unwell
 
 
 class EventKind(StrEnum):

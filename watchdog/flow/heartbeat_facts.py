@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shared.contract import heartbeat
 from shared.hooks import Hook
-from watchdog.domain.facts import BeatSeen, StopAnnounced
+from watchdog.domain.facts import BeatSeen, BeatsLost, StopAnnounced
 from watchdog.flow.pipeline import Pipeline
 from watchdog.flow.schedule import Schedule
 
@@ -27,16 +27,18 @@ class HeartbeatFacts:
             starting=beat.starting,
             draining=beat.draining,
             upstream_outage=beat.upstream_outage,
+            interval_ms=beat.interval_ms,
         )
         await self._pipeline.process(self._target, self.last)
         self.attention(beat.attention)
 
     async def stopping(self, stopping: heartbeat.Stopping) -> None:
-        fact = StopAnnounced(stopping.boot_id, stopping.deadline_ms, stopping.reason)
+        fact = StopAnnounced(stopping.boot_id, stopping.excused_ms, stopping.reason)
         await self._pipeline.process(self._target, fact)
 
-    def trouble(self, reason: str, since_ms: int) -> None:
+    async def trouble(self, reason: str, since_ms: int) -> None:
         self.last = None
+        await self._pipeline.process(self._target, BeatsLost())
         self._schedule.suspect(since_ms)
 
     def connected(self) -> None:

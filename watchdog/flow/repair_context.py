@@ -20,6 +20,7 @@ _BY_SEVERITY = (
     IncidentKind.DEGRADED,
     IncidentKind.FLAPPING,
     IncidentKind.REFUSED,
+    IncidentKind.UNANSWERED,
     IncidentKind.BLIND,
 )
 
@@ -55,8 +56,9 @@ class RepairContext:
         facts = RepairFacts(
             incident=incident,
             known_since_ms=self._known_since[target][1],
-            answers=state.reach is not State.DOWN or state.last_reason.startswith("http_"),
+            answers=state.reach is not State.DOWN or state.unwell or state.last_reason.startswith("http_"),
             blind=state.blind or state.blind_run > 0,
+            alive=state.alive(now.steady_ms),
             refused=state.refused or state.refused_run > 0,
             paused=self._pipeline.policy.paused(target, now) is not None,
             planned=state.planned(now.steady_ms),
@@ -68,8 +70,7 @@ class RepairContext:
             return facts
         return replace(
             facts,
-            planned=facts.planned or beat.draining,
-            starting=beat.starting,
+            starting=beat.starting and now.steady_ms < state.starting_until_steady,
             upstream_outage=beat.upstream_outage,
         )
 

@@ -53,7 +53,7 @@ class Schedule:
         """Ping now if the target was in trouble."""
         self._silent_since_ms = None
         state = self._pipeline.state(self._target)
-        if state.reach in (State.DOWN, State.SUSPECT) or state.blind or state.refused:
+        if state.reach in (State.DOWN, State.SUSPECT) or state.blind or state.refused or state.unanswered:
             self._ask(Cause.RECOVERY)
 
     def ping_now(self) -> None:

@@ -26,6 +26,7 @@ _GOOD = frozenset(
         NoticeKind.LEDGER_OVER,
         NoticeKind.LOOP_OVER,
         NoticeKind.ATTENTION_OVER,
+        NoticeKind.UNANSWERED_OVER,
     }
 )
 _CALM = frozenset({NoticeKind.TEST, NoticeKind.RESTARTED, NoticeKind.BLIND_OVER})

@@ -20,6 +20,8 @@ A_WATCHDOG = Failure("a_watchdog", Proof.TARGET, False)
 UNPROVEN = Failure("unproven", Proof.TARGET, True)
 UNWELL = Failure("unwell", Proof.TARGET, True)
 LONGEST_BOOT_ID = 100
+# Errors of a proxy in front of the bot; others come from the program behind it.
+GATEWAY_ERRORS = frozenset({502, 503, 504, *range(520, 531)})
 
 
 class KnownBoots(msgspec.Struct, frozen=True):
@@ -70,6 +72,7 @@ def examine(answer: Answer, challenge: str, identity: Identity | None, known: Kn
     proved = body is not None and identity is not None and identity.proves(body.proof, BOT, boot_id, challenge)
     if not 200 <= status < 300:
         by_bot = proved or (boot_id is not None and boot_id in known.boots and boot_id not in known.proved)
+        by_bot = by_bot or (status >= 500 and status not in GATEWAY_ERRORS)
         return Examined(Failure(f"http_{status}", Proof.TARGET, status >= 500), status, by_bot=by_bot)
     if body is None or (boot_id is None and known.boots):
         return Examined(NOT_THE_BOT, status)

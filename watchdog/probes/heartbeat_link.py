@@ -54,7 +54,7 @@ class LinkListener(Protocol):
 
     async def beat(self, beat: heartbeat.Beat) -> None: ...
     async def stopping(self, stopping: heartbeat.Stopping) -> None: ...
-    def trouble(self, reason: str, since_ms: int) -> None: ...
+    async def trouble(self, reason: str, since_ms: int) -> None: ...
     def connected(self) -> None: ...
 
 
@@ -140,7 +140,7 @@ class HeartbeatLink:
                 except _BROKEN as error:
                     reason = _reason_of(error)
                 failures = 0 if self.up else failures + 1
-                self._report_loss(reason)
+                await self._report_loss(reason)
                 await self._clock.sleep(
                     pause_s or full_jitter(min(failures, 6), first_s=RECONNECT_FIRST_S, cap_s=RECONNECT_CAP_S)
                 )
@@ -219,11 +219,11 @@ class HeartbeatLink:
             if self._clock.monotonic() - due > self._interval_s / 2:
                 grace_from = self._clock.monotonic()
 
-    def _report_loss(self, reason: str) -> None:
+    async def _report_loss(self, reason: str) -> None:
         if self.up:
             self.up = False
             self._set_state(reason)
-            self._listener.trouble(reason, self._last_beat_ms)
+            await self._listener.trouble(reason, self._last_beat_ms)
 
     def _set_state(self, state: str) -> None:
         if state == self.state:

@@ -38,15 +38,16 @@ class _Request(msgspec.Struct, frozen=True):
     raw: bytes
 
 
-async def get(url: str, *, headers: str = "") -> Answer:
-    """The answer of ``url`` after redirects. Has no time limit.
+async def get(url: str, *, headers: str = "", resolve_s: float | None = None) -> Answer:
+    """The answer of ``url`` after redirects. Has no time limit of its own.
 
-    ``headers`` are more header lines, each with its end of line.
+    ``headers`` are more header lines, each with its end of line. A name that is not resolved within
+    ``resolve_s`` is a fault of the resolver (``EAI_AGAIN``), not of the target.
     Raises :class:`BadHttp`, :class:`CutShort`, :class:`RedirectLoop`, ``socket.gaierror``,
     ``ssl.SSLError`` or ``OSError``.
     """
     for _ in range(MAX_REDIRECTS + 1):
-        answer = await _exchange(_request(url), headers)
+        answer = await _exchange(_request(url), headers, resolve_s)
         if answer.status not in _REDIRECTS or not answer.location:
             return answer
         url = _onward(url, answer.location)
@@ -65,9 +66,9 @@ def _ending(headers: str, *, close: bool) -> bytes:
     return f"Connection: {'close' if close else 'keep-alive'}\r\n{headers}\r\n".encode()
 
 
-async def _exchange(request: _Request, headers: str) -> Answer:
+async def _exchange(request: _Request, headers: str, resolve_s: float | None) -> Answer:
     loop = asyncio.get_running_loop()
-    connection = await _connected(await _addresses(request.host, request.port))
+    connection = await _connected(await _addresses(request.host, request.port, resolve_s))
     try:
         transport, exchange = await loop.create_connection(
             lambda: _Exchange(request.raw + _ending(headers, close=True), loop.create_future()),
@@ -100,11 +101,15 @@ async def _connected(addresses: Sequence[aiohappyeyeballs.AddrInfoType]) -> sock
     return connection
 
 
-async def _addresses(host: str, port: int) -> Sequence[aiohappyeyeballs.AddrInfoType]:
+async def _addresses(host: str, port: int, resolve_s: float | None) -> Sequence[aiohappyeyeballs.AddrInfoType]:
     try:
         family = socket.AF_INET6 if ip_address(host).version == 6 else socket.AF_INET
     except ValueError:
-        return await fresh_addresses(host, port)
+        try:
+            async with asyncio.timeout(resolve_s):
+                return await fresh_addresses(host, port)
+        except TimeoutError:
+            raise socket.gaierror(socket.EAI_AGAIN, "the resolver does not answer in time") from None
     address = (host, port, 0, 0) if family is socket.AF_INET6 else (host, port)
     return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", address)]
 

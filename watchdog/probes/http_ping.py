@@ -20,6 +20,8 @@ from watchdog.probes.reasons import Proof
 from watchdog.probes.self_check import SelfCheck
 
 ATTEMPTS = 3
+# Of the time limit: a name that takes longer to resolve is no time-out of the target.
+RESOLVER_SHARE = 0.8
 
 
 class _AttemptFailed(Exception):
@@ -116,8 +118,13 @@ class HttpPinger:
         begun, begun_ms = self._clock.monotonic(), epoch_ms(self._clock)
         challenge = new_challenge()
         try:
-            async with asyncio.timeout(max(0.05, self._timeout_s - (begun - ping_started))):
-                answer = await http_get.get(self._url, headers=f"{CHALLENGE_HEADER}: {challenge}\r\n")
+            limit_s = max(0.05, self._timeout_s - (begun - ping_started))
+            async with asyncio.timeout(limit_s):
+                answer = await http_get.get(
+                    self._url,
+                    headers=f"{CHALLENGE_HEADER}: {challenge}\r\n",
+                    resolve_s=RESOLVER_SHARE * limit_s,
+                )
             examined = examine(answer, challenge, self._identity, self._known())
         except Exception as error:  # any fault of a target is a result
             examined = Examined(reasons.of(error))

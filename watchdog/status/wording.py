@@ -48,6 +48,7 @@ INCIDENT: Mapping[str, str] = {
     "degraded": N_("Degraded"),
     "blind": N_("Not seen"),
     "refused": N_("Refuses the watchdog"),
+    "unanswered": N_("Answers no pings"),
 }
 
 REASON: Mapping[str, str] = {
@@ -92,6 +93,8 @@ REASON: Mapping[str, str] = {
     "history_gap": N_("the watchdog had no history"),
     "heartbeat_silent": N_("the heartbeat is silent"),
     "ping_failed": N_("a ping failed"),
+    "unanswered": N_("pings fail while the heartbeat goes on"),
+    "heartbeat_lives": N_("its heartbeat goes on"),
     "connect_failed": N_("no connection"),
 }
 
@@ -108,6 +111,8 @@ NOTICE: Mapping[str, str] = {
     "blind_over": N_("can be seen again"),
     "refused": N_("refuses the watchdog"),
     "refused_over": N_("accepts the watchdog"),
+    "unanswered": N_("answers no pings"),
+    "unanswered_over": N_("answers pings again"),
     "reminder": N_("reminder"),
     "channel_failing": N_("a channel fails"),
     "attention": N_("sessions need a person"),

@@ -37,7 +37,7 @@ class Heard:
     async def stopping(self, stopping: Stopping) -> None:
         self.stops.append(stopping)
 
-    def trouble(self, reason: str, since_ms: int) -> None:
+    async def trouble(self, reason: str, since_ms: int) -> None:
         assert abs(since_ms / 1000 - time.time()) < 30
         self.troubles.append((reason, time.monotonic()))
 

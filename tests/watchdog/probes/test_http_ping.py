@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import threading
 import time
 from collections.abc import AsyncIterator
 
@@ -10,6 +13,7 @@ import pytest
 from shared.clock import SystemClock
 from tests.support.fake_bot import FakeBot
 from tests.support.processes import free_port
+from tests.support.waiting import eventually
 from watchdog.domain.outcome import Attempt, Cause, Outcome
 from watchdog.probes.http_ping import HttpPinger
 from watchdog.probes.self_check import SelfCheck
@@ -86,6 +90,21 @@ async def test_a_hang_ends_at_the_time_limit_for_all_attempts_together(bot: Fake
     assert time.monotonic() - began > 0.25
     assert len(result.attempts) == 1, "the first attempt had all of the time, and no other was begun"
     assert bot.pings <= 1
+
+
+@pytest.mark.parametrize("host", ["bot", "bot.internal", "bot.example"])
+async def test_a_name_that_is_not_resolved_in_time_is_a_fault_of_the_resolver(
+    monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    over = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: over.wait(30) and [])
+    try:
+        result = await pinger(f"http://{host}:3000", timeout_s=0.5).ping(Cause.SCHEDULE)
+    finally:
+        over.set()
+        await eventually(lambda: len(asyncio.all_tasks()) == 1, what="the end of the look-ups")
+    assert {attempt.reason for attempt in result.attempts} == {"dns_unavailable"}
+    assert result.reason == "dns_unavailable"
 
 
 async def test_a_time_out_during_a_stall_of_our_own_is_our_own_fault(bot: FakeBot) -> None:
