@@ -1,7 +1,8 @@
 """An hour of faults: both programs as processes on loopback, messages both ways all the while, random faults, one account.
 
-``python -m tests.bench.soak [--minutes 60] [--seed 1] [--sessions 5]`` prints memory at start and end, missed and false alerts,
-lost messages and messages that came twice, and ends with exit code 1 when an alert was missed or false or a message lost.
+``python -m tests.bench.soak [--minutes 60] [--seed 1] [--sessions 5] [--only WORD,WORD]`` prints memory at start and end, missed and false alerts,
+lost messages and messages that came twice, and ends with exit code 1 when an alert was missed or false or a message lost
+without being named. ``--only`` takes faults by words in their names.
 Variables are the defaults (ten-minute ping) but for the rule against flapping, which so many faults would trip.
 """
 
@@ -24,6 +25,8 @@ from typing import Any
 
 import aiohttp
 
+from tests.bench.soak_files import DISK_BYTES, FileFaults, PipedProgram
+from tests.support.disks import small_disk
 from tests.support.processes import Client, Program, bot, watchdog
 from tests.support.receiver import Received, Receiver
 from tests.support.waiting import eventually
@@ -58,6 +61,8 @@ class Soak:
     hooks: Receiver
     sessions: list[str]
     chance: random.Random
+    files: FileFaults
+    only: tuple[str, ...] = ()
     outages: list[Fault] = field(default_factory=list)
     done: Counter[str] = field(default_factory=Counter)
     inbound: set[str] = field(default_factory=set)
@@ -112,7 +117,11 @@ class Soak:
             ("session dropped", lambda: self._simulated({"action": "drop"})),
             ("server unavailable", lambda: self._simulated({"action": "serverUnavailable"})),
             ("receivers of webhooks failing", self._receivers_failing),
+            ("disk full", self._disk_full),
+            ("journal damaged", self._journal_damaged),
+            ("log blocked", self.files.log_blocked),
         ]
+        table = [row for row in table if not self.only or any(word in row[0] for word in self.only)]
         order: list[tuple[str, Callable[[], Awaitable[None]]]] = []
         while self.now() < until - 60:
             order = order or self.chance.sample(table, len(table))
@@ -158,6 +167,26 @@ class Soak:
         self.hooks.answer = self.alerts.answer = lambda _: (500, {}, {})
         await asyncio.sleep(self.chance.uniform(3, 10))
         self.hooks.answer = self.alerts.answer = None
+
+    async def _disk_full(self) -> None:
+        outage = self._outage("full disk")
+        await self.files.disk_full()
+        outage.ended = self.now()
+
+    async def _journal_damaged(self) -> None:
+        """While no API process reads: a worker goes on writing, and its journal is harmed before it is read."""
+        async with Client(self.service.url) as client:
+            command = {"action": "message", "count": 60, "rate": 20, "text": "before the harm"}
+            told = await client.post(f"/api/sessions/{self.chance.choice(self.sessions)}/simulate", command)
+            self.inbound.update(told["result"]["messageIds"])
+        outage = self._outage("kill")
+        self.service.kill()
+        await asyncio.sleep(1.5)
+        print(f"         {self.files.damage_a_journal() or 'nothing was there to harm'}", flush=True)
+        await asyncio.sleep(self.chance.uniform(0, 4))
+        self.service.start()
+        await self.service.ready(within_s=60)
+        outage.ended = self.now()
 
     def _outage(self, kind: str) -> Fault:
         self.outages.append(Fault(kind, self.now()))
@@ -225,11 +254,17 @@ class Soak:
             return {key for key, message in found.items() if message["state"] not in ("sent", "delivered", "read")}
 
         async def nothing() -> bool:
-            return not missing_in() and not await missing_out()
+            return not self.unnamed(missing_in()) and not await missing_out()
 
         with contextlib.suppress(AssertionError):
             await eventually(nothing, within_s=120, every_s=1, what="every message")
         return missing_in(), await missing_out()
+
+    def unnamed(self, lost: set[str]) -> set[str]:
+        """Those that are neither named nor counted as lost by the service."""
+        ids, more = self.files.named()
+        left = lost - ids
+        return left if len(left) > more else set()
 
 
 def _kind(got: Received) -> str:
@@ -252,13 +287,41 @@ def _memory(soak: Soak) -> str:
     )
 
 
-async def run(minutes: float, seed: int, sessions: int, folder: Path) -> int:
+async def run(minutes: float, seed: int, sessions: int, folder: Path, only: tuple[str, ...] = ()) -> int:
+    disk, chance = folder / "disk", random.Random(seed)
+    with small_disk(disk, DISK_BYTES) as mounted:
+        return await _run(minutes, chance, sessions, folder, disk, only, mounted=mounted)
+
+
+async def _run(
+    minutes: float,
+    chance: random.Random,
+    sessions: int,
+    folder: Path,
+    disk: Path,
+    only: tuple[str, ...],
+    *,
+    mounted: bool,
+) -> int:
     async with Receiver() as alerts, Receiver() as hooks:
-        service = bot(folder, WEBHOOK_ALLOW_PRIVATE="true", SEND_PER_MINUTE="0", SEND_NEW_CHATS_PER_HOUR="0")
-        guard = watchdog(
-            folder, service.url, ALERT_URLS=f"webhook://{alerts.url.removeprefix('http://')}", FLAP_CHANGES="1000"
+        made = bot(
+            folder,
+            DATA_DIR=str(disk / "bot-data"),
+            WEBHOOK_ALLOW_PRIVATE="true",
+            SEND_PER_MINUTE="0",
+            SEND_NEW_CHATS_PER_HOUR="0",
         )
-        soak = Soak(service, guard, alerts, hooks, [f"s{n}" for n in range(sessions)], random.Random(seed))
+        service = PipedProgram.of(made)
+        made = watchdog(
+            folder,
+            service.url,
+            DATA_DIR=str(disk / "watchdog-data"),
+            ALERT_URLS=f"webhook://{alerts.url.removeprefix('http://')}",
+            FLAP_CHANGES="1000",
+        )
+        guard = PipedProgram.of(made)
+        files = FileFaults(service, guard, disk, mounted=mounted, chance=chance)
+        soak = Soak(service, guard, alerts, hooks, [f"s{n}" for n in range(sessions)], chance, files, only)
         try:
             for program in (service, guard):
                 program.start()
@@ -300,11 +363,12 @@ def _tell(soak: Soak, before: str, minutes: float, lost_in: set[str], lost_out: 
     print(
         f"outages that needed an alert: {must}; missed alerts: {len(missed)} {missed}; false alerts: {len(false)} {false}"
     )
+    unnamed = soak.unnamed(lost_in)
     print(
-        f"messages in: {len(soak.inbound)}, lost: {len(lost_in)}; deliveries repeated: {sum(ids.values()) - len(ids)}"
+        f"messages in: {len(soak.inbound)}, lost: {len(lost_in)}, without a name: {len(unnamed)}; deliveries repeated: {sum(ids.values()) - len(ids)}"
     )
     print(f"messages out: {len(soak.outbound)}, lost: {len(lost_out)}")
-    return 1 if missed or false or lost_in or lost_out else 0
+    return 1 if missed or false or unnamed or lost_out else 0
 
 
 def main() -> int:
@@ -312,9 +376,12 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--sessions", type=int, default=5)
+    parser.add_argument("--only", default="", help="faults by words in their names, separated by commas")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="veilleur-soak-") as folder:
-        code = asyncio.run(run(given.minutes, given.seed, given.sessions, Path(folder)))
+        code = asyncio.run(
+            run(given.minutes, given.seed, given.sessions, Path(folder), tuple(filter(None, given.only.split(","))))
+        )
     sys.stdout.flush()
     return code
 

@@ -2,61 +2,15 @@
 
 from __future__ import annotations
 
-import resource
 import sqlite3
-import subprocess
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.faults.scene import Fault, Row, Scene, service
-from tests.support.processes import Program
+from tests.support.disks import fill, forbid_growth, small_disk
 from tests.support.waiting import eventually
 
 DISK_BYTES = 24 * 2**20
-
-
-@asynccontextmanager
-async def _small_disk(folder: Path) -> AsyncIterator[bool]:
-    """``folder`` as a disk of its own, where the system lets us mount one; False where it does not."""
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES},mode=0700", "none", str(folder)]
-    try:
-        mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
-    except OSError:
-        mounted = False
-    try:
-        yield mounted
-    finally:
-        if mounted:
-            subprocess.run(["umount", "--lazy", str(folder)], capture_output=True, check=False)
-
-
-def _fill(folder: Path) -> Callable[[], None]:
-    """Takes all the space that is left; the answer gives it back."""
-    filler = folder / "filler"
-    with filler.open("wb", buffering=0) as file:
-        try:
-            while file.write(b"\0" * 4096):
-                pass
-        except OSError:
-            pass
-    return filler.unlink
-
-
-def _forbid_growth(program: Program) -> Callable[[], None]:
-    """The kernel refuses every write of the service's processes that makes a file longer; the answer allows them again."""
-    pids = [program.pid, *program.worker_pids()]
-    before = {pid: resource.prlimit(pid, resource.RLIMIT_FSIZE) for pid in pids}
-    for pid, (_, hard) in before.items():
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, hard))
-
-    def allow() -> None:
-        for pid, limits in before.items():
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
-
-    return allow
 
 
 async def _unhealthy(scene: Scene, *, reasons: set[str]) -> None:
@@ -70,15 +24,19 @@ async def _unhealthy(scene: Scene, *, reasons: set[str]) -> None:
 async def full(folder: Path) -> Row:
     """Nothing is acknowledged that cannot be kept; health names the reason, writes are refused with 503, reads go on."""
     disk = folder / "disk"
+    with small_disk(disk, DISK_BYTES) as mounted:
+        return await _full(folder, disk, mounted=mounted)
+
+
+async def _full(folder: Path, disk: Path, *, mounted: bool) -> Row:
     async with (
-        _small_disk(disk) as mounted,
         service(folder, DATA_DIR=str(disk / "data")) as scene,
         scene.watched() as asked,
     ):
         told = await scene.simulate("message", count=60, rate=6, text="x" * 3000)
         await eventually(scene.stored, what="the first messages")
         began = time.monotonic()
-        restore = _fill(disk) if mounted else _forbid_growth(scene.program)
+        restore = fill(disk) if mounted else forbid_growth(scene.program)
         try:
             await _unhealthy(scene, reasons={"journal"})
             noticed_s = time.monotonic() - began
