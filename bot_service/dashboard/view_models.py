@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,6 +19,7 @@ from shared.clock import from_ms
 from shared.web.ui.words import Words
 
 _LONGEST_TEXT = 300
+_MOST_NEEDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,38 @@ def reason(record: SessionRecord, t: Words) -> str:
     if record.suspicion:
         parts.append(t(wording.reason(record.suspicion)))
     return ", ".join(part for part in dict.fromkeys(parts) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class NeedRow:
+    """A session that needs a person: what happened and what to do."""
+
+    id: str
+    name: str
+    what: str
+    todo: str
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """The first sessions that need a person, and how many there are in sentences."""
+
+    sentence: str
+    rows: list[NeedRow]
+    more: str
+
+
+def needs(found: Sequence[tuple[SessionRecord, str]], t: Words) -> Needs:
+    """``found`` are sessions with an open need, and the addresses of their pages."""
+    rows = []
+    for record, _ in found[:_MOST_NEEDS]:
+        need = open_need(record)
+        if need is not None:
+            advice = ADVICE[need.code]
+            rows.append(NeedRow(record.id, record.name, t(advice.what), t(advice.todo)))
+    left = len(found) - _MOST_NEEDS
+    more = t.many(left, "and {n} more", "and {n} more") if left > 0 else ""
+    return Needs(t.many(len(found), "{n} session needs a person", "{n} sessions need a person"), rows, more)
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,3 +137,47 @@ async def test_check_loads_neither_typer_nor_rich_nor_aiohttp() -> None:
     )  # fmt: skip
     out, _ = await process.communicate()
     assert out.decode().strip() == "[]"
+
+
+NEEDS = {"status": "ok", "uptime": 1, "sessions": {"total": 4, "ready": 2, "needPerson": 2}}
+ATTENTION = {
+    "sessions": [
+        {"session": "s1", "name": "Shop | \x1b[31m", "need": "banned", "what": "WhatsApp banned the account.",
+         "todo": "Ask for a review.", "link": "http://bot/sessions/s1"},
+        {"session": "s2", "name": "s2", "need": "closed", "what": "Closed.", "todo": "Start it.", "link": "http://bot/x"},
+    ]
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "named"), [("key-of-the-tests-0123456789", True), (None, False)])
+async def test_sessions_that_need_a_person_are_a_warning_with_names_for_those_with_a_key(
+    key: str | None, named: bool
+) -> None:
+    asked: list[str | None] = []
+
+    async def health(_request: web.Request) -> web.Response:
+        return web.json_response(NEEDS)
+
+    async def attention(request: web.Request) -> web.Response:
+        asked.append(request.headers.get("Authorization"))
+        return web.json_response(ATTENTION)
+
+    app = web.Application()
+    app.router.add_get("/health", health)
+    app.router.add_get("/api/attention", attention)
+    async with TestServer(app) as server:
+        url = str(server.make_url("")).rstrip("/")
+        environ = {"BOT_URL": url} | ({"BOT_API_KEY": key} if key else {})
+        code, out, _ = await veilleur("check", **environ)
+        assert (code, out[:16]) == (1, "VEILLEUR WARNING")
+        assert "2 sessions need a person" in out
+        assert ("Ask for a review." in out, "(and 1 more: veilleur status)" in out) == (named, named)
+        assert "\x1b" not in out
+        assert out.count("|") == 1, "a name begins no figures"
+        assert asked == ([f"Bearer {key}"] if key else [])
+        # What is asked for by another address gets no key.
+        code, out, _ = await veilleur("check", "--url", url + "/", **environ)
+        assert (code, "Ask for a review." in out) == (1, False)
+        # A restart of the container would help no session.
+        code, out, _ = await veilleur("check", "--self", PORT=url.rpartition(":")[2])
+        assert (code, "2 sessions need a person" in out) == (0, True)

@@ -14,11 +14,12 @@ from bot_service import keys
 from bot_service.dashboard.context import DASHBOARD
 from bot_service.domain.client_version import Source
 from bot_service.domain.session_record import SessionRecord
+from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import Actor, State, Wanted
 from bot_service.sessions.client_version import VersionFacts
 from bot_service.store import deliveries
 from shared.clock import iso
-from tests.support.bot_app import Bot, running
+from tests.support.bot_app import Bot, paired, running
 from tests.support.processes import API_KEY, WATCHDOG_TOKEN
 from tests.support.waiting import eventually
 
@@ -411,3 +412,19 @@ async def test_pages_answer_in_50_ms_with_1000_sessions(bot: Bot, browser: Brows
         median = sorted(took)[4]
         print(f"{path}: {median:.1f} ms (median of 9), {max(took):.1f} ms at most")
         assert median < 50, path
+
+
+async def test_the_list_names_the_sessions_that_need_a_person_and_what_to_do(bot: Bot, browser: Browser) -> None:
+    await paired(bot, *(f"s{number}" for number in range(7)))
+    assert "needs a person" not in (await browser.get("/"))[1]
+    await bot.call("PATCH", "/api/sessions/s0", {"name": "Ann <i>"})
+    for number in range(7):
+        bot.pool.emit(f"s{number}", SignalKind.LOGGED_OUT)
+    _, page = await browser.get("/")
+    assert "7 sessions need a person" in page
+    assert '<a href="/sessions/s0">Ann &lt;i&gt;</a>: The phone unlinked the session. Start the session' in page
+    assert "and 2 more" in page
+    _, french = await browser.get("/", **FRENCH)
+    assert "7 sessions ont besoin d’une personne" in french
+    assert "Le téléphone a dissocié la session." in french
+    assert "Start the session and scan the code with the phone." in (await browser.get("/sessions/s0"))[1]

@@ -23,14 +23,18 @@ class Both:
 
     def __init__(self) -> None:
         self.url = ""
-        self.status = 200
+        self.status, self.state = 200, "UP"
+        self.attention: list[dict[str, str]] = []
         self.health: dict[str, Any] = {"status": "ok", "uptime": 1000, "sessions": {"total": 2, "ready": 2}}
 
     async def answer_health(self, _request: web.Request) -> web.Response:
         return web.json_response(self.health, status=self.status)
 
     async def answer_status(self, _request: web.Request) -> web.Response:
-        return web.json_response({"state": "UP", "targets": [{"name": "bot", "state": "UP"}]})
+        return web.json_response({"state": self.state, "targets": [{"name": "bot", "state": self.state}]})
+
+    async def answer_attention(self, _request: web.Request) -> web.Response:
+        return web.json_response({"sessions": self.attention})
 
     async def run(self, *arguments: str) -> tuple[int, str]:
         process = await asyncio.create_subprocess_exec(
@@ -52,6 +56,7 @@ async def both() -> AsyncIterator[Both]:
     app = web.Application()
     app.router.add_get("/health", made.answer_health)
     app.router.add_get("/api/status", made.answer_status)
+    app.router.add_get("/api/attention", made.answer_attention)
     async with TestServer(app) as server:
         made.url = str(server.make_url("")).rstrip("/")
         yield made
@@ -91,3 +96,31 @@ async def test_an_unhealthy_bot_shows_no_version(both: Both) -> None:
     both.status, both.health = 503, {"status": "unhealthy", "reasons": ["store"]}
     code, out = await both.run()
     assert (code, "WhatsApp" in out) == (1, False)
+
+
+async def test_sessions_that_need_a_person_are_named_with_what_to_do_and_make_the_exit_code_1(both: Both) -> None:
+    both.health["sessions"] = {"total": 14, "ready": 2, "needPerson": 12}
+    both.attention = [
+        {
+            "session": f"s{number}", "name": f"Shop [red]{number}", "what": "WhatsApp banned the account.",
+            "todo": "Ask for a review.", "link": f"http://bot/sessions/s{number}",
+        }
+        for number in range(12)
+    ]  # fmt: skip
+    code, out = await both.run()
+    assert code == 1
+    assert "2 of 14 sessions ready, 12 sessions need a person" in out
+    lines = [line for line in out.splitlines() if line.startswith("person")]
+    assert len(lines) == 11
+    assert (
+        "Shop ［red］0 (s0): WhatsApp banned the account. What to do: Ask for a review. http://bot/sessions/s0" in out
+    )
+    assert lines[-1].endswith("and 2 more")
+    assert (await both.run("--json"))[0] == 1
+
+
+@pytest.mark.parametrize("state", ["DOWN", "DEGRADED", "FLAPPING", "BLIND"])
+async def test_a_state_that_is_not_well_makes_the_exit_code_1(both: Both, state: str) -> None:
+    both.state = state
+    code, out = await both.run()
+    assert (code, f"bot is {state}" in out) == (1, True)

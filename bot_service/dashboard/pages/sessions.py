@@ -28,6 +28,7 @@ async def show(request: web.Request, login: Login) -> web.StreamResponse:
         "sessions.html",
         summary=view_models.summary(sessions.queries.by_state(who), t),
         watchdog=strip(request.app[keys.OPERATIONS].watchdog_reports.view(), t),
+        needs=view_models.needs(request.app[keys.OPERATIONS].attention.of_owner(who.owner), t),
         client=view_models.client_version(sessions.client_version.facts(), t),
         rows=[view_models.session_row(record, sessions.queries.last_frame_ms(record), t) for record in records],
         shown=_shown(number, len(records), total, t),

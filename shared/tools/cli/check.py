@@ -1,6 +1,8 @@
 """``veilleur check``: one ping with the exit codes of a Nagios plugin, for a HEALTHCHECK.
 
-Exit codes: 0 OK, 1 WARNING (slower than ``--warn``), 2 CRITICAL, 3 UNKNOWN (the check failed).
+Exit codes: 0 OK, 1 WARNING (slower than ``--warn``, or sessions need a person), 2 CRITICAL, 3 UNKNOWN
+(the check failed). ``--self`` asks for the program only: sessions do not change its exit code, because
+a restart of the container helps none of them.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from shared.settings import Secret
+from shared.tools.cli import needs
 from shared.tools.cli.client import Client, CliError
 from shared.tools.cli.settings import read
 
@@ -48,8 +52,10 @@ class CheckOutcome:
         )
 
 
-def ping(url: str, *, timeout_s: float, warn_ms: float | None) -> CheckOutcome:
-    """Ask ``url``'s ``/health`` once."""
+def ping(
+    url: str, *, timeout_s: float, warn_ms: float | None, program_only: bool = False, key: Secret | None = None
+) -> CheckOutcome:
+    """Ask ``url``'s ``/health`` once; with ``key`` also for the sessions that need a person."""
     started = time.perf_counter()
     try:
         answer = Client(url, None, name="the program", timeout_s=timeout_s).request("GET", "/health")
@@ -64,9 +70,22 @@ def ping(url: str, *, timeout_s: float, warn_ms: float | None) -> CheckOutcome:
     sessions = health.get("sessions")
     if isinstance(sessions, dict):
         sentence += f", {sessions.get('ready', 0)} of {sessions.get('total', 0)} sessions ready"
+    number = needs.count(health)
+    if number:
+        sentence += f", {needs.sentence(number)}"
     if warn_ms is not None and took_ms > warn_ms:
         return CheckOutcome(1, f"{sentence}, slower than {warn_ms:g} ms", took_ms, health)
+    if number and not program_only:
+        named = [] if key is None else needs.lines(Client(url, key, name="the bot service", timeout_s=timeout_s))
+        # One line for Nagios: a bar would begin the figures.
+        return CheckOutcome(
+            1, ": ".join([sentence, *named[:1]]).replace("|", "/") + _more(number, named), took_ms, health
+        )
     return CheckOutcome(0, sentence, took_ms, health)
+
+
+def _more(number: int, named: list[str]) -> str:
+    return f" (and {number - 1} more: veilleur status)" if named and number > 1 else ""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -91,6 +110,8 @@ def main(arguments: Sequence[str]) -> int:
     if "@" in urlsplit(url).netloc:
         print("VEILLEUR UNKNOWN - the address must hold no user and password")
         return 3
-    outcome = ping(url, timeout_s=options.timeout, warn_ms=options.warn)
+    # The key goes to the bot service's own address only.
+    key = settings.bot_key() if url == settings.bot else None
+    outcome = ping(url, timeout_s=options.timeout, warn_ms=options.warn, program_only=options.own, key=key)
     print(outcome.as_json() if options.json else outcome.line())
     return outcome.code

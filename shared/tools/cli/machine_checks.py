@@ -12,6 +12,7 @@ from typing import Any
 
 from shared.clock import SystemClock
 from shared.doctor import Check, CheckStatus, Context
+from shared.tools.cli import needs
 
 MACHINE, REACH = "This machine", "Both programs"
 FREE_BYTES = 500 * 1024 * 1024
@@ -78,6 +79,10 @@ def _programs(context: Context) -> Iterator[Check]:
             yield Check(REACH, name, CheckStatus.FAILED, f"{url} does not answer: {error}", todo)
             continue
         yield _health(name, url, status, health)
+        number = needs.count(health) if isinstance(health, dict) else 0
+        if number:
+            todo = "veilleur status says which ones and what to do"
+            yield Check(REACH, "sessions", CheckStatus.WARNING, needs.sentence(number), todo)
         if date:
             yield _clock(name, date)
     yield from _keepalive(context)

@@ -10,9 +10,11 @@ import typer
 
 from shared.clock import days_old
 from shared.settings import duration
-from shared.tools.cli import settings, show
+from shared.tools.cli import needs, settings, show
 from shared.tools.cli.client import CliError
 
+# States of a bot service that make the exit code 1.
+_WRONG = {"DOWN", "FLAPPING", "DEGRADED", "BLIND"}
 MAX_PAUSE = duration(1000, 7 * 86_400_000)
 
 
@@ -26,7 +28,12 @@ def status(json: show.Json = False) -> None:
             for name, value in found.items():
                 show.console().print(f"{name:9} {_status_sentence(name, value)}")
             _print_version(found["bot"].get("clientVersion"))
-        if any("error" in value for value in found.values()) or found["bot"].get("status") != "ok":
+            if needs.count(found["bot"]):
+                for line in needs.lines(settings.bot()):
+                    show.console().print(f"{'person':9} {line}", markup=False)
+        wrong = any("error" in value for value in found.values()) or found["bot"].get("status") != "ok"
+        states = {each.get("state") for each in found["watchdog"].get("targets", [])}
+        if wrong or needs.count(found["bot"]) or states & _WRONG:
             raise typer.Exit(1)
 
 
@@ -48,6 +55,7 @@ def _status_sentence(name: str, value: dict[str, Any]) -> str:
         return (
             f"[green]running[/] for {show.span(value['uptime'])}, "
             f"{sessions.get('ready')} of {sessions.get('total')} sessions ready"
+            + (f", [red]{needs.sentence(number)}[/]" if (number := needs.count(value)) else "")
         )
     return "; ".join(f"{each['name']} is {show.coloured(each['state'])}" for each in value.get("targets", []))
 
