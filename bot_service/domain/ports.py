@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from bot_service.domain.directory import Question
 from bot_service.domain.message import OutgoingMessage, Sent
 from bot_service.domain.session_record import Signal
 
@@ -80,6 +81,12 @@ class MessageSending(Protocol):
     async def typing(self, session: str, chat: str, state: str) -> None: ...
 
 
+class DirectoryPool(Protocol):
+    async def ask(self, session: str, question: Question) -> Any:
+        """The answer of WhatsApp, of ``domain.directory.answer_type(question)``."""
+        ...
+
+
 class FrameAges(Protocol):
     def frame_ages_ms(self, session: str) -> tuple[int | None, int | None]:
         """Milliseconds since the last frame and the last inbound; None when unknown."""
@@ -143,7 +150,9 @@ class ClientVersionPool(Protocol):
         ...
 
 
-class EnginePool(SessionLifecycle, SessionAccounts, ProbePool, JournalSource, PoolHealth, ClientVersionPool, Protocol):
+class EnginePool(
+    SessionLifecycle, SessionAccounts, ProbePool, DirectoryPool, JournalSource, PoolHealth, ClientVersionPool, Protocol
+):
     """All workers of this service, for the program that opens and closes them."""
 
     @property

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Protocol
 
+from bot_service.domain.directory import Question
 from bot_service.domain.message import InboundMessage, OutgoingMessage, Receipt, Sent
 from bot_service.domain.signals import SignalKind
 
@@ -76,6 +77,10 @@ class Engine(Protocol):
 
     async def typing(self, session: str, chat: str, state: str) -> None:
         """``state`` is ``composing``, ``recording`` or ``paused``."""
+        ...
+
+    async def ask(self, session: str, question: Question) -> Any:
+        """The answer of WhatsApp to a question about numbers or groups."""
         ...
 
     async def simulate(self, session: str | None, action: str, args: dict[str, Any]) -> Any:

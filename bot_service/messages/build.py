@@ -10,6 +10,7 @@ from bot_service.domain.states import LINKED
 from bot_service.events.build import Events
 from bot_service.messages.changes import MessageChanges
 from bot_service.messages.commands import MessageCommands
+from bot_service.messages.directory import ChatDirectory
 from bot_service.messages.inbound import Batch
 from bot_service.messages.journal_losses import JournalAlerts
 from bot_service.messages.journal_reader import JournalReader
@@ -33,6 +34,7 @@ class Messages:
 
     commands: MessageCommands
     changes: MessageChanges
+    directory: ChatDirectory
     journal: JournalReader
     media: MediaStore
     outbox: Outbox
@@ -105,4 +107,4 @@ def build(
     now_ms, touch = sessions.supervisor.now_ms, activity.touch
     commands = MessageCommands(database, outbox, media, pool, now_ms=now_ms, touch=touch)
     changes = MessageChanges(outbox, media, now_ms=now_ms, touch=touch)
-    return Messages(commands, changes, journal, media, outbox, sender, journal_alerts)
+    return Messages(commands, changes, ChatDirectory(pool, touch=touch), journal, media, outbox, sender, journal_alerts)

@@ -16,6 +16,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from bot_service.api.server.openapi import TAGS
 from bot_service.api.server.routes import ROUTES
+from bot_service.domain import directory as ask
 from bot_service.domain.states import State
 from bot_service.events.subscriptions import EVENT_TYPES
 from tests.support.bot_app import Bot, is_in, running
@@ -117,11 +118,22 @@ async def test_what_webhooks_get_is_described_with_every_type_of_event(document:
 BEFORE_PAIRING = {"post_api_sessions_id_pairing_code", "post_api_sessions"}
 
 
+GROUP = ask.Group("120363041234567890@g.us", "Orders", "", "1@s.whatsapp.net", 0, False, False, ())
+ANSWERS: dict[type, Any] = {
+    ask.CheckNumbers: [ask.NumberCheck("33612345678", True, "33612345678@s.whatsapp.net")],
+    ask.CreateGroup: GROUP,
+    ask.ChangeGroup: GROUP,
+    ask.ChangeMembers: [ask.GroupMember("33612345678@s.whatsapp.net")],
+    ask.JoinGroup: GROUP.id,
+}
+
+
 @pytest.mark.parametrize(
     "operation", [each for each in ROUTES if each.body is not None], ids=lambda operation: operation.id
 )
 async def test_the_example_of_every_body_is_run_and_answered_as_described(bot: Bot, operation: Any) -> None:
-    names = {"id": "boutique"}
+    names = {"id": "boutique", "groupId": GROUP.id}
+    bot.pool.answers = ANSWERS
     if operation.id != "post_api_sessions":
         await bot.call("POST", "/api/sessions", {"id": "boutique"})
     if operation.id not in BEFORE_PAIRING:

@@ -87,6 +87,13 @@ class Group:
     subject: str
     members: list[str]
     created: int = field(default_factory=lambda: int(time.time()))
+    description: str = ""
+    invite: str = ""
+    admins: set[str] = field(default_factory=set)
+    settings: dict[str, bool] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.invite = self.invite or f"{self.id}x0"
 
 
 class Directory:

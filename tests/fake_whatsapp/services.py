@@ -17,6 +17,15 @@ from tests.fake_whatsapp.world import World
 Answer = list[Node] | None
 
 
+# What a query calls a setting of a group, and what it makes of it.
+SETTINGS = {
+    "announcement": ("announcement", True),
+    "not_announcement": ("announcement", False),
+    "locked": ("locked", True),
+    "unlocked": ("locked", False),
+}
+
+
 class NoAnswer(Exception):
     """The server says nothing at all."""
 
@@ -35,6 +44,7 @@ class Services:
             "w:g2": self._groups,
             "md": self._devices,
             "privacy": self._privacy,
+            "w:profile:picture": self._picture,
         }
 
     async def handle(self, connection: Connection, node: Node) -> None:
@@ -66,6 +76,9 @@ class Services:
 
     async def _privacy(self, _: Connection, __: Node) -> Answer:
         return [Node("privacy")]
+
+    async def _picture(self, _: Connection, __: Node) -> Answer:
+        raise LookupError("picture")
 
     async def _media(self, _: Connection, __: Node) -> Answer:
         attrs: dict[str, Attr] = {"auth": "test", "ttl": 3600, "auth_ttl": 3600, "max_buckets": 12}
@@ -134,7 +147,9 @@ class Services:
         account = self._world.directory.find(jid)
         children = []
         if query.child("contact"):
-            children.append(Node("contact", {"type": "in" if account else "out"}))
+            asked = user.child("contact")
+            kind = {"type": "in" if account else "out"}
+            children.append(Node("contact", {**kind}, asked.data() if asked is not None else None))
         if account is not None and query.child("lid"):
             children.append(Node("lid", {"val": lid_jid(account.number)}))
         if account is not None and query.child("devices"):
@@ -155,7 +170,63 @@ class Services:
         if node.child("participating"):
             mine = [_group_node(group) for group in groups.values() if connection.number in group.members]
             return [Node("groups", {}, mine)]
-        return [_group_node(groups[node.jid("to").user])]
+        if (
+            (invitation := node.child("invite")) is not None
+            and node.jid("to").server == "g.us"
+            and not node.jid("to").user
+        ):
+            return [self._join(connection, invitation.text("code"))]
+        if (leaving := node.child("leave")) is not None:
+            for child in leaving.children():
+                groups[child.jid("id").user].members.remove(connection.number)
+            return [Node("leave", {}, [Node("group", {"id": child.attrs["id"]}) for child in leaving.children()])]
+        group = groups[node.jid("to").user]
+        for action in ("add", "remove", "promote", "demote"):
+            if (change := node.child(action)) is not None:
+                return [
+                    Node(action, {}, [self._member(group, action, child.jid("jid")) for child in change.children()])
+                ]
+        return self._group_setting(group, node) or [_group_node(group)]
+
+    def _join(self, connection: Connection, code: str) -> Node:
+        for group in self._world.directory.groups.values():
+            if group.invite == code:
+                if connection.number not in group.members:
+                    group.members.append(connection.number)
+                return Node("group", {"jid": JID(group.id, "g.us")})
+        raise LookupError(code)
+
+    def _member(self, group: Group, action: str, jid: JID) -> Node:
+        account = self._world.directory.find(jid)
+        attrs: dict[str, Attr] = {"jid": jid}
+        if account is None or (account.number in group.members) is (action == "add"):
+            return Node("participant", {**attrs, "error": "409" if account else "404"})
+        if action == "add":
+            group.members.append(account.number)
+        elif action == "remove":
+            group.members.remove(account.number)
+        elif action == "promote":
+            group.admins.add(account.number)
+        else:
+            group.admins.discard(account.number)
+        return Node("participant", {**attrs, "type": "admin"} if account.number in group.admins else attrs)
+
+    def _group_setting(self, group: Group, node: Node) -> Answer:
+        if (subject := node.child("subject")) is not None:
+            group.subject = subject.data().decode()
+        elif (description := node.child("description")) is not None:
+            body = description.child("body")
+            group.description = body.data().decode() if body is not None else ""
+        elif (named := next((name for name in SETTINGS if node.child(name) is not None), None)) is not None:
+            setting, value = SETTINGS[named]
+            group.settings[setting] = value
+        elif node.child("invite") is not None:
+            if node.text("type") == "set":
+                group.invite = f"{group.id}x{self._world.new_id('i')}"
+            return [Node("invite", {"code": group.invite})]
+        else:
+            return None
+        return []
 
 
 def _group_node(group: Group) -> Node:
@@ -174,7 +245,12 @@ def _group_node(group: Group) -> Node:
         member: dict[str, Attr] = {"jid": phone_jid(number), "lid": lid_jid(number), "phone_number": phone_jid(number)}
         if index == 0:
             member["type"] = "superadmin"
+        elif number in group.admins:
+            member["type"] = "admin"
         members.append(Node("participant", member))
+    members += [Node(name) for name, is_set in group.settings.items() if is_set]
+    if group.description:
+        members.append(Node("description", {"id": "d1"}, [Node("body", {}, group.description.encode())]))
     return Node("group", attrs, members)
 
 

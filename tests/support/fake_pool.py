@@ -23,6 +23,9 @@ class FakePool:
         self.may_recycle = True
         self.calls: list[tuple[str, str]] = []
         self.sent: list[tuple[str, OutgoingMessage]] = []
+        self.asked: list[tuple[str, Any]] = []
+        self.answers: dict[type, Any] = {}
+        """What WhatsApp answers, by the type of the question."""
         self.running: dict[str, int] = {}
         self.fail: dict[str, EngineError] = {}
         self.hang: set[str] = set()
@@ -154,6 +157,13 @@ class FakePool:
 
     async def typing(self, session: str, chat: str, state: str) -> None:
         await self._call("typing", session)
+
+    async def ask(self, session: str, question: Any) -> Any:
+        await self._call("ask", session)
+        self.asked.append((session, question))
+        if type(question) not in self.answers:
+            raise EngineError("not_connected", "no answer is prepared", retryable=True)
+        return self.answers[type(question)]
 
     async def simulate(self, session: str, action: str, args: dict[str, Any]) -> Any:
         await self._call("simulate", session)

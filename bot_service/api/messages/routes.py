@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from bot_service.access.principals import Scope
-from bot_service.api.messages import handlers
+from bot_service.api.messages import directory, handlers
+from bot_service.api.messages.directory import GroupsView, GroupView, InviteView, JoinedView, MembersView, NumbersView
 from bot_service.api.messages.views import MessagePage, MessageView
 from bot_service.api.server.route import LIMIT, TEXT, Parameter, Response, Route
+from bot_service.domain.directory import Picture
+from bot_service.messages.directory import ChangeGroup, ChangeMembers, CheckNumbers, JoinGroup, NewGroup
 from bot_service.messages.requests import EditMessage, ForwardMessage, MarkRead, SendMessage, ShowTyping
 
 ONE = "/api/sessions/{id}"
@@ -97,5 +100,71 @@ ROUTES = [
         "Messages", "Show typing", "Until `paused`, or for a few seconds.",
         {204: Response("Done.")}, body=ShowTyping, problems=(409, 502, 504),
         example={"chat": "33612345678", "state": "composing"},
+    ),
+    Route(
+        "POST", f"{ONE}/numbers", directory.check_numbers, Scope.SEND,
+        "Contacts", "Check whether numbers have an account",
+        "At most 50 at once. WhatsApp limits accounts that ask for many numbers.",
+        {200: Response("In the order asked for.", NumbersView)}, body=CheckNumbers, problems=(409, 502, 504),
+        example={"numbers": ["33612345678"]},
+    ),
+    Route(
+        "GET", f"{ONE}/picture", directory.picture, Scope.SEND,
+        "Contacts", "Find the picture of a person or a group", "404 without one, or when it may not be seen.",
+        {200: Response("Where to fetch it.", Picture)},
+        parameters=(
+            Parameter("chat", "A JID or a number.", TEXT),
+            Parameter("preview", "The small picture.", {"type": "boolean", "default": False}),
+        ),
+        problems=(409, 422, 502, 504),
+    ),
+    Route(
+        "GET", f"{ONE}/groups", directory.groups, Scope.READ,
+        "Groups", "List groups", "Those that the account belongs to, asked from WhatsApp.",
+        {200: Response("All groups.", GroupsView)}, problems=(409, 502, 504),
+    ),
+    Route(
+        "POST", f"{ONE}/groups", directory.create_group, Scope.SEND,
+        "Groups", "Create a group", "The account becomes its administrator.",
+        {201: Response("The group.", GroupView)}, body=NewGroup, problems=(409, 502, 504),
+        example={"subject": "Orders", "members": ["33612345678"]},
+    ),
+    Route(
+        "GET", f"{ONE}/groups/{{groupId}}", directory.group, Scope.READ,
+        "Groups", "Look at a group", "Its settings and members.",
+        {200: Response("The group.", GroupView)}, problems=(409, 422, 502, 504),
+    ),
+    Route(
+        "PATCH", f"{ONE}/groups/{{groupId}}", directory.change_group, Scope.SEND,
+        "Groups", "Change a group", "Subject, description, who may write and who may change it.",
+        {200: Response("The group.", GroupView)}, body=ChangeGroup, problems=(409, 502, 504),
+        example={"subject": "Orders 2027", "announce": True},
+    ),
+    Route(
+        "DELETE", f"{ONE}/groups/{{groupId}}", directory.leave_group, Scope.SEND,
+        "Groups", "Leave a group", "The group stays for the others.",
+        {204: Response("Done.")}, problems=(409, 422, 502, 504),
+    ),
+    Route(
+        "POST", f"{ONE}/groups/{{groupId}}/members", directory.change_members, Scope.SEND,
+        "Groups", "Add, remove, promote or demote members", "An administrator's right. `error` names what was refused.",
+        {200: Response("The members that were asked for.", MembersView)}, body=ChangeMembers, problems=(409, 502, 504),
+        example={"action": "add", "members": ["33612345678"]},
+    ),
+    Route(
+        "GET", f"{ONE}/groups/{{groupId}}/invite", directory.invite_link, Scope.SEND,
+        "Groups", "Get the invitation link", "Whoever has it can join.",
+        {200: Response("The link.", InviteView)}, problems=(409, 422, 502, 504),
+    ),
+    Route(
+        "DELETE", f"{ONE}/groups/{{groupId}}/invite", directory.reset_invite_link, Scope.SEND,
+        "Groups", "Reset the invitation link", "The old link is invalid from now on.",
+        {200: Response("The new link.", InviteView)}, problems=(409, 422, 502, 504),
+    ),
+    Route(
+        "POST", f"{ONE}/groups/join", directory.join_group, Scope.SEND,
+        "Groups", "Join a group", "With an invitation link.",
+        {200: Response("The group.", JoinedView)}, body=JoinGroup, problems=(409, 502, 504),
+        example={"code": "https://chat.whatsapp.com/AbCdEf"},
     ),
 ]  # fmt: skip

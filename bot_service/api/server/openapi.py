@@ -103,6 +103,8 @@ def document(routes: Sequence[Route], *, version: str, webhook_event: WebhookEve
 TAGS = {
     "Sessions": "WhatsApp accounts linked to this service: make, pair, start, stop, remove, and how they are.",
     "Messages": "Sending, and the state of what was sent.",
+    "Contacts": "What WhatsApp knows of numbers and people.",
+    "Groups": "Group chats of an account.",
     "Events": "What happens, as a stream and as webhooks.",
     "Keys": "Who may call what.",
     "Watchdog": "What the watchdog and the bot service exchange, and what the public may read of it.",
@@ -199,6 +201,7 @@ _PATH_PARAMETERS: dict[str, dict[str, Any]] = {
     for name, about in {
         "id": "The session's id.",
         "messageId": "The message's id.",
+        "groupId": "The JID of a group, with or without `@g.us`.",
         "webhookId": "The webhook's id.",
         "eventId": "The event's id.",
         "keyId": "The key's id.",

@@ -16,9 +16,10 @@ from concurrent.futures import TimeoutError as FetchTimeout
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bot_service.domain.directory import Question
 from bot_service.domain.message import Media, OutgoingMessage, PollVote, Sent
 from bot_service.domain.signals import SignalKind
-from bot_service.engines.neonize import jids, lost_messages, media_files, outgoing
+from bot_service.engines.neonize import directory, jids, lost_messages, media_files, outgoing
 from bot_service.engines.neonize.client import GATE_POLL_S, ClientContext, SessionClient
 from bot_service.engines.neonize.client_table_lock import ClientTableLock
 from bot_service.engines.neonize.decrypt_marks import DecryptMarks
@@ -192,7 +193,7 @@ class NeonizeEngine:
             await self.start(client.session, jid="known", proxy=client.proxy, pairing=False)
 
     async def logout(self, session: str) -> None:
-        client = self._client(session)
+        client = self._linked(session)
         await self._call(session, self._library.logout)
         self._clients.pop(session, None)
         await self._shut_down(client)
@@ -274,12 +275,18 @@ class NeonizeEngine:
     async def mark_read(self, session: str, chat: str, sender: str, message_ids: list[str]) -> None:
         where, who = _address(chat), _address(sender) if sender else jids.empty()
         at_s = int(self._clock.now().timestamp())
+        self._linked(session)
         await self._call(session, self._library.mark_read, message_ids, at_s, where, who)
 
     async def typing(self, session: str, chat: str, state: str) -> None:
         if state not in TYPING:
             raise EngineError("invalid", f"typing is one of {', '.join(TYPING)}")
+        self._linked(session)
         await self._call(session, self._library.typing, _address(chat), state)
+
+    async def ask(self, session: str, question: Question) -> Any:
+        self._linked(session)
+        return await self._call(session, directory.answer, question)
 
     async def simulate(self, session: str | None, action: str, args: dict[str, Any]) -> Any:
         raise EngineError("not_supported", "only the simulator knows actions")
@@ -311,6 +318,13 @@ class NeonizeEngine:
         client = self._clients.get(session)
         if client is None or client.over:
             raise EngineError("not_started", "the session is not started", retryable=True)
+        return client
+
+    def _linked(self, session: str) -> SessionClient:
+        """Some calls for a client without an account end the process."""
+        client = self._client(session)
+        if not client.connection.was_online:
+            raise EngineError("not_connected", "the session has not connected yet", retryable=True)
         return client
 
     async def _call(self, session: str, function: Callable[..., Result], *args: Any) -> Result:

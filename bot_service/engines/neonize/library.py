@@ -93,7 +93,7 @@ class Library:
             0,
             ctypes.byref(settings) if settings is not None else None,
         )
-        _raise(error)
+        raise_error(error)
 
     def stop(self, client: bytes) -> None:
         """Removes the client; its :meth:`run` returns. Harmless for an unknown client."""
@@ -107,7 +107,7 @@ class Library:
         self._go.Disconnect(client)
 
     def logout(self, client: bytes) -> None:
-        _raise(self._go.Logout(client))
+        raise_error(self._go.Logout(client))
 
     def show_as_active(self, client: bytes) -> None:
         """Delivery receipts count as delivered, although no chat is open."""
@@ -118,38 +118,38 @@ class Library:
         request = pb.PairPhoneParams(
             phone=phone, showPushNotification=True, clientType=1, clientDisplayName="Chrome (Linux)"
         ).SerializeToString()
-        answer = _read(pb.PairPhoneReturnFunction, self._go.PairPhone(client, request, len(request)))
+        answer = read_answer(pb.PairPhoneReturnFunction, self._go.PairPhone(client, request, len(request)))
         return str(answer.Code)
 
     def send(self, client: bytes, to: Any, message: Any) -> int:
         """The server's time in seconds once it took the message."""
         target, body = to.SerializeToString(), message.SerializeToString()
         raw = self._go.SendMessage(client, target, len(target), body, len(body))
-        return int(_read(pb.SendMessageReturnFunction, raw).SendResponse.Timestamp)
+        return int(read_answer(pb.SendMessageReturnFunction, raw).SendResponse.Timestamp)
 
     def upload(self, client: bytes, data: bytes, kind: str) -> Any:
         """Uploads a file to the media host; returns the `UploadResponse`."""
         raw = self._go.Upload(client, data, len(data), UPLOAD_KINDS[kind])
-        return _read(pb.UploadReturnFunction, raw).UploadResponse
+        return read_answer(pb.UploadReturnFunction, raw).UploadResponse
 
     def download(self, client: bytes, message: Any) -> bytes:
         body = message.SerializeToString()
-        return bytes(_read(pb.DownloadReturnFunction, self._go.DownloadAny(client, body, len(body))).Binary)
+        return bytes(read_answer(pb.DownloadReturnFunction, self._go.DownloadAny(client, body, len(body))).Binary)
 
     def poll_vote(self, client: bytes, event: Any) -> list[bytes]:
         """The SHA-256 of each option that the vote in a message event chooses."""
         body = event.SerializeToString()
-        answer = _read(pb.ReturnFunctionWithError, self._go.DecryptPollVote(client, body, len(body)))
+        answer = read_answer(pb.ReturnFunctionWithError, self._go.DecryptPollVote(client, body, len(body)))
         return list(answer.PollVoteMessage.selectedOptions)
 
     def mark_read(self, client: bytes, ids: list[str], at_s: int, chat: Any, sender: Any) -> None:
         where, who = chat.SerializeToString(), sender.SerializeToString()
         names = " ".join(ids).encode()
-        _raise(self._go.MarkRead(client, names, at_s, where, len(where), who, len(who), READ))
+        raise_error(self._go.MarkRead(client, names, at_s, where, len(where), who, len(who), READ))
 
     def typing(self, client: bytes, chat: Any, state: str) -> None:
         where = chat.SerializeToString()
-        _raise(self._go.SendChatPresence(client, where, len(where), *TYPING[state]))
+        raise_error(self._go.SendChatPresence(client, where, len(where), *TYPING[state]))
 
 
 class _Relay:
@@ -185,13 +185,15 @@ class _Relay:
             self.target.line(entry.Name, entry.Level, entry.Message)
 
 
-def _read(kind: Any, raw: bytes) -> Any:
+def read_answer(kind: Any, raw: bytes) -> Any:
+    """An answer of the library; raises :class:`LibraryError`."""
     answer = kind.FromString(raw)
     if answer.Error:
         raise LibraryError(answer.Error)
     return answer
 
 
-def _raise(error: bytes | None) -> None:
+def raise_error(error: bytes | None) -> None:
+    """For calls that answer with an error or nothing."""
     if error:
         raise LibraryError(error.decode(errors="replace"))

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from bot_service.domain.directory import Question, answer_type
 from bot_service.domain.message import OutgoingMessage, Sent
 from bot_service.domain.session_record import Signal
 from bot_service.domain.signals import SignalKind
@@ -122,6 +123,10 @@ class WorkerPool:
 
     async def typing(self, session: str, chat: str, state: str) -> None:
         await self._command(session, "typing", {"chat": chat, "state": state})
+
+    async def ask(self, session: str, question: Question) -> Any:
+        answer = await self._command(session, "ask", {"question": msgspec.to_builtins(question)})
+        return msgspec.convert(answer, answer_type(question))
 
     async def simulate(self, session: str, action: str, args: dict[str, Any]) -> Any:
         return await self._command(session, "simulate", {**args, "action": action})

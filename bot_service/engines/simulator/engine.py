@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 
+from bot_service.domain.directory import Question
 from bot_service.domain.message import OutgoingMessage, Sent
 from bot_service.engines.port import EngineError, EngineSink
-from bot_service.engines.simulator import actions, handover, sending
+from bot_service.engines.simulator import actions, directory, handover, sending
 from bot_service.engines.simulator.options import SimulatorOptions
 from bot_service.engines.simulator.pairing import begin as begin_pairing
 from bot_service.engines.simulator.pairing import pairing_code as show_pairing_code
@@ -97,6 +98,9 @@ class SimulatorEngine:
         simulated = self._session(session)
         simulated.require_online()
         simulated.typing_state = state
+
+    async def ask(self, session: str, question: Question) -> Any:
+        return directory.answer(self._session(session), question)
 
     async def simulate(self, session: str | None, action: str, args: dict[str, Any]) -> Any:
         return actions.run(self.world, self.sessions.get(session) if session else None, action, args)

@@ -67,7 +67,7 @@ def _unframed(data: bytes, at: int, kind: type[M]) -> Iterator[tuple[int, M]]:
         at = stop
 
 
-def _replace(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes) -> None:
     part = path.with_suffix(".part")
     part.write_bytes(data)
     os.replace(part, path)
@@ -91,7 +91,7 @@ class Files:
             return Phone()
 
     def save_phone(self, session: str, phone: Phone) -> None:
-        _replace(self._phone(session), msgspec.json.encode(phone))
+        replace_file(self._phone(session), msgspec.json.encode(phone))
 
     def load_sent(self, session: str, keep: int) -> deque[OutgoingMessage]:
         """The last ``keep`` sent messages, oldest first; older ones are deleted from disk."""
@@ -103,7 +103,7 @@ class Files:
             sent.append(message)
         if end != len(data) or end > LONG_SENT_BYTES:
             self.release(path)
-            _replace(path, b"".join(map(_framed, sent)))
+            replace_file(path, b"".join(map(_framed, sent)))
         return sent
 
     def remember_sent(self, session: str, message: OutgoingMessage) -> None:
@@ -127,7 +127,7 @@ class Files:
 
     def put_letter(self, session: str, message_id: str, body: bytes) -> None:
         """Leaves a message for a session of another worker."""
-        _replace(self.post / f"{safe_name(session)}.{safe_name(message_id)}.letter", body)
+        replace_file(self.post / f"{safe_name(session)}.{safe_name(message_id)}.letter", body)
 
     def letters(self) -> list[tuple[str, Path]]:
         """Messages left for sessions of any worker: (session, file)."""

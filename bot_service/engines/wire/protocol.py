@@ -31,6 +31,7 @@ TIME_LIMITS_S = {
     "send": 45.0,
     "mark_read": 20.0,
     "typing": 20.0,
+    "ask": 25.0,
     "simulate": 30.0,
 }
 DEFAULT_LIMIT_S = 10.0
@@ -68,7 +69,7 @@ class CommandFrame(Frame, frozen=True, tag="cmd"):
 
     start {jid: str | None, proxy: str | None, pairing: bool, incarnation: int, creation: str, canary: bool}, stop
     {}, logout {}, pairing_code {phone}, send {message: OutgoingMessage as dict}, mark_read {chat,
-    sender, messageIds}, typing {chat, state}, simulate {action, ...}; for the whole worker (session
+    sender, messageIds}, typing {chat, state}, ask {question}, simulate {action, ...}; for the whole worker (session
     None): snapshot {}, shutdown {}.
     """
 

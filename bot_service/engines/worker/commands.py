@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from bot_service.domain.directory import QUESTIONS
 from bot_service.domain.message import OutgoingMessage
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.port import Engine, EngineError
@@ -36,6 +37,7 @@ class Commands:
                 session, str(args["chat"]), str(args["sender"]), list(args["messageIds"])
             ),
             "typing": lambda session, args: engine.typing(session, str(args["chat"]), str(args["state"])),
+            "ask": self._ask,
             "simulate": self._simulate,
         }
 
@@ -118,6 +120,10 @@ class Commands:
     async def _send(self, session: str, args: dict[str, Any]) -> Any:
         message = msgspec.convert(args["message"], OutgoingMessage)
         return msgspec.to_builtins(await self._engine.send(session, message))
+
+    async def _ask(self, session: str, args: dict[str, Any]) -> Any:
+        question = msgspec.convert(args["question"], QUESTIONS)
+        return msgspec.to_builtins(await self._engine.ask(session, question))
 
     async def _simulate(self, session: str | None, args: dict[str, Any]) -> Any:
         rest = {name: value for name, value in args.items() if name != "action"}

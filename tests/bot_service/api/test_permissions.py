@@ -60,6 +60,17 @@ API: dict[tuple[str, str], tuple[Scope, int, Any]] = {
     ("DELETE", "/api/sessions/{id}/messages/{messageId}"): (SEND, 404, None),
     ("POST", "/api/sessions/{id}/messages/{messageId}/forward"): (SEND, 404, {"to": "33612345678"}),
     ("GET", "/api/sessions/{id}/messages/{messageId}/media"): (READ, 404, None),
+    ("POST", "/api/sessions/{id}/numbers"): (SEND, 409, {"numbers": ["33612345678"]}),
+    ("GET", "/api/sessions/{id}/picture"): (SEND, 422, None),
+    ("GET", "/api/sessions/{id}/groups"): (READ, 409, None),
+    ("POST", "/api/sessions/{id}/groups"): (SEND, 409, {"subject": "x", "members": ["33612345678"]}),
+    ("GET", "/api/sessions/{id}/groups/{groupId}"): (READ, 422, None),
+    ("PATCH", "/api/sessions/{id}/groups/{groupId}"): (SEND, 422, {"subject": "x"}),
+    ("DELETE", "/api/sessions/{id}/groups/{groupId}"): (SEND, 422, None),
+    ("POST", "/api/sessions/{id}/groups/{groupId}/members"): (SEND, 422, {"action": "add", "members": ["33612345678"]}),
+    ("GET", "/api/sessions/{id}/groups/{groupId}/invite"): (SEND, 422, None),
+    ("DELETE", "/api/sessions/{id}/groups/{groupId}/invite"): (SEND, 422, None),
+    ("POST", "/api/sessions/{id}/groups/join"): (SEND, 409, {"code": "abc"}),
     ("POST", "/api/sessions/{id}/read"): (SEND, 422, {}),
     ("POST", "/api/sessions/{id}/typing"): (SEND, 422, {}),
     ("GET", "/api/events"): (READ, 200, None),
@@ -152,7 +163,14 @@ class World:
         if not found:
             _, hook = await self.bot.call("POST", "/api/webhooks", {"url": "http://127.0.0.1:9", "session": "of-ann"})
             found = [hook["id"]]
-        return {"id": "of-ann", "webhookId": found[0], "messageId": "none", "eventId": "none", "keyId": "none"}
+        return {
+            "id": "of-ann",
+            "webhookId": found[0],
+            "messageId": "none",
+            "groupId": "none",
+            "eventId": "none",
+            "keyId": "none",
+        }
 
     async def call(self, method: str, path: str, caller: str) -> int:
         """The status of one call of the API with the caller's key."""

@@ -1,0 +1,130 @@
+"""The use cases that ask WhatsApp: whether numbers exist, pictures, groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from bot_service.domain import directory as ask
+from bot_service.domain.addresses import address, telephone_number
+from bot_service.domain.directory import Group, GroupMember, MemberAction, NumberCheck, Picture
+from bot_service.domain.ports import DirectoryPool
+from bot_service.domain.refused import invalid
+from bot_service.domain.session_record import SessionRecord
+from bot_service.messages.requests import Chat
+from bot_service.sessions.commands import engine_call
+
+ENGINE_TIMEOUT_S = 30.0
+Subject = Annotated[str, Meta(min_length=1, max_length=100)]
+Members = Annotated[list[Chat], Meta(min_length=1, max_length=256)]
+
+
+class CheckNumbers(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """Numbers with country code."""
+
+    numbers: Annotated[list[Annotated[str, Meta(min_length=1, max_length=40)]], Meta(min_length=1, max_length=50)]
+
+
+class NewGroup(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """``members``: numbers or JIDs, without the session's own account."""
+
+    subject: Subject
+    members: Members
+
+
+class ChangeGroup(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """What is left out stays. ``announce``: only administrators write. ``locked``: only they change
+    the group."""
+
+    subject: Subject | None = None
+    description: Annotated[str, Meta(max_length=2048)] | None = None
+    announce: bool | None = None
+    locked: bool | None = None
+
+
+class ChangeMembers(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    action: MemberAction
+    members: Members
+
+
+class JoinGroup(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """``code``: an invitation link or the code at its end."""
+
+    code: Annotated[str, Meta(pattern=r"^(?:https://chat\.whatsapp\.com/)?[A-Za-z0-9_-]{1,64}(?!\n)$")]
+
+
+class ChatDirectory:
+    """Every method raises :class:`EngineError`, and :class:`Refused` ``invalid``.
+
+    ``touch(session)`` notes that a person or program uses the session.
+    """
+
+    def __init__(self, pool: DirectoryPool, *, touch: Callable[[str], None]) -> None:
+        self._pool, self._touch = pool, touch
+
+    async def check_numbers(self, record: SessionRecord, wanted: CheckNumbers) -> list[NumberCheck]:
+        """In the order asked for."""
+        numbers = [telephone_number(number, "numbers") for number in wanted.numbers]
+        found: list[NumberCheck] = await self._ask(record, ask.CheckNumbers(numbers))
+        return found
+
+    async def picture(self, record: SessionRecord, chat: str, *, preview: bool) -> Picture | None:
+        """None without one or without the right to see it."""
+        found: Picture | None = await self._ask(record, ask.GetPicture(address(chat, "chat"), preview))
+        return found
+
+    async def groups(self, record: SessionRecord) -> list[Group]:
+        """The groups that the account belongs to."""
+        found: list[Group] = await self._ask(record, ask.ListGroups())
+        return found
+
+    async def group(self, record: SessionRecord, group: str) -> Group:
+        found: Group = await self._ask(record, ask.GetGroup(_group(group)))
+        return found
+
+    async def create_group(self, record: SessionRecord, wanted: NewGroup) -> Group:
+        members = [address(member, "members") for member in wanted.members]
+        made: Group = await self._ask(record, ask.CreateGroup(wanted.subject, members))
+        return made
+
+    async def change_group(self, record: SessionRecord, group: str, wanted: ChangeGroup) -> Group:
+        changes = {name: value for name, value in msgspec.structs.asdict(wanted).items() if value is not None}
+        if not changes:
+            raise invalid("subject", "or description, announce or locked is needed")
+        changed: Group = await self._ask(record, ask.ChangeGroup(_group(group), **changes))
+        return changed
+
+    async def change_members(self, record: SessionRecord, group: str, wanted: ChangeMembers) -> list[GroupMember]:
+        """Those that were asked for; ``error`` says what the server refused."""
+        members = [address(member, "members") for member in wanted.members]
+        changed: list[GroupMember] = await self._ask(record, ask.ChangeMembers(_group(group), wanted.action, members))
+        return changed
+
+    async def invite_link(self, record: SessionRecord, group: str, *, reset: bool = False) -> str:
+        """``reset`` makes a new one and the old one invalid."""
+        link: str = await self._ask(record, ask.InviteLink(_group(group), reset))
+        return link
+
+    async def join_group(self, record: SessionRecord, wanted: JoinGroup) -> str:
+        """The JID of the group."""
+        group: str = await self._ask(record, ask.JoinGroup(wanted.code.rpartition("/")[2]))
+        return group
+
+    async def leave_group(self, record: SessionRecord, group: str) -> None:
+        await self._ask(record, ask.LeaveGroup(_group(group)))
+
+    async def _ask(self, record: SessionRecord, question: ask.Question) -> Any:
+        async with engine_call(ENGINE_TIMEOUT_S):
+            answer = await self._pool.ask(record.id, question)
+        self._touch(record.id)
+        return answer
+
+
+def _group(text: str) -> str:
+    jid = address(text if "@" in text else f"{text}@g.us", "group")
+    if not jid.endswith("@g.us"):
+        raise invalid("group", "must be a group, for example 120363041234567890@g.us")
+    return jid

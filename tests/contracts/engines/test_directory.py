@@ -1,0 +1,111 @@
+"""Numbers, pictures and groups: every engine answers alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from bot_service.domain import directory as ask
+from tests.contracts.engines.conftest import Bench
+from tests.contracts.engines.outside import ANN, SESSION
+from tests.wire.worker_driver import CommandError
+
+ANN_JID = f"{ANN}@s.whatsapp.net"
+NOBODY = "15559990000"
+
+
+async def answer(bench: Bench, question: ask.Question) -> Any:
+    found = await bench.worker.command("ask", SESSION, question=msgspec.to_builtins(question))
+    return msgspec.convert(found, ask.answer_type(question))
+
+
+async def test_numbers_are_checked_in_their_order(bench: Bench) -> None:
+    await bench.pair()
+    found = await answer(bench, ask.CheckNumbers([NOBODY, ANN]))
+    assert found[0] == ask.NumberCheck(NOBODY, exists=False)
+    # The hidden address is given once it is known.
+    assert found[1] in (ask.NumberCheck(ANN, True, ANN_JID, lid) for lid in (None, f"9{ANN}@lid"))
+
+
+async def test_a_person_without_a_picture_has_none(bench: Bench) -> None:
+    await bench.pair()
+    assert await answer(bench, ask.GetPicture(f"{NOBODY}@s.whatsapp.net")) is None
+
+
+async def test_the_life_of_a_group(bench: Bench) -> None:
+    await bench.pair()
+    own = bench.jid.partition(":")[0].partition("@")[0] + "@s.whatsapp.net"
+    assert await answer(bench, ask.ListGroups()) == []
+    made = await answer(bench, ask.CreateGroup("Orders", [ANN_JID]))
+    assert (made.subject, made.owner, made.announce, made.locked) == ("Orders", own, False, False)
+    assert set(made.members) == {ask.GroupMember(own, admin=True), ask.GroupMember(ANN_JID)}
+    assert made.created_ms > 1_600_000_000_000
+    for change, expected in (
+        ({"subject": "Orders & Co. 🎉"}, ("Orders & Co. 🎉", "", False, False)),
+        ({"description": "é\nsecond line"}, ("Orders & Co. 🎉", "é\nsecond line", False, False)),
+        ({"announce": True, "locked": True}, ("Orders & Co. 🎉", "é\nsecond line", True, True)),
+        ({"announce": False, "subject": "Orders"}, ("Orders", "é\nsecond line", False, True)),
+    ):
+        group = await answer(bench, ask.ChangeGroup(made.id, **change))
+        assert (group.subject, group.description, group.announce, group.locked) == expected
+    assert (await answer(bench, ask.ListGroups()))[0] == await answer(bench, ask.GetGroup(made.id))
+    members: list[tuple[ask.MemberAction, list[ask.GroupMember]]] = [
+        ("promote", [ask.GroupMember(ANN_JID, admin=True)]),
+        ("demote", [ask.GroupMember(ANN_JID)]),
+        ("add", [ask.GroupMember(ANN_JID, error=409)]),
+        ("remove", [ask.GroupMember(ANN_JID)]),
+        ("remove", [ask.GroupMember(ANN_JID, error=404)]),
+        ("add", [ask.GroupMember(ANN_JID)]),
+    ]
+    for action, changed in members:
+        found = await answer(bench, ask.ChangeMembers(made.id, action, [ANN_JID]))
+        assert [(member.jid, bool(member.error)) for member in found] == [(one.jid, bool(one.error)) for one in changed]
+        group = await answer(bench, ask.GetGroup(made.id))
+        assert (ask.GroupMember(ANN_JID, admin=True) in group.members) is (action == "promote")
+    first = await answer(bench, ask.InviteLink(made.id))
+    assert first.startswith("https://chat.whatsapp.com/")
+    assert await answer(bench, ask.InviteLink(made.id)) == first
+    second = await answer(bench, ask.InviteLink(made.id, reset=True))
+    assert second != first
+    await answer(bench, ask.LeaveGroup(made.id))
+    assert await answer(bench, ask.ListGroups()) == []
+    with pytest.raises(CommandError):
+        await answer(bench, ask.JoinGroup(first))
+    assert await answer(bench, ask.JoinGroup(second)) == made.id
+    assert [group.id for group in await answer(bench, ask.ListGroups())] == [made.id]
+
+
+async def test_a_group_that_does_not_exist_is_refused_by_the_server(bench: Bench) -> None:
+    await bench.pair()
+    for question in (ask.GetGroup("120399@g.us"), ask.InviteLink("120399@g.us"), ask.JoinGroup("nothing")):
+        with pytest.raises(CommandError) as refused:
+            await answer(bench, question)
+        assert refused.value.code == "rejected"
+
+
+async def test_a_session_that_is_not_connected_cannot_ask(bench: Bench) -> None:
+    await bench.worker.begin(SESSION)
+    await bench.worker.heard(SESSION, "qr")
+    for question in (ask.ListGroups(), ask.CheckNumbers([ANN]), ask.GetPicture(ANN_JID), ask.LeaveGroup("1203@g.us")):
+        with pytest.raises(CommandError) as refused:
+            await answer(bench, question)
+        assert refused.value.code == "not_connected"
+
+
+async def test_nothing_that_is_asked_while_a_code_is_shown_ends_the_worker(bench: Bench) -> None:
+    await bench.worker.begin(SESSION)
+    await bench.worker.heard(SESSION, "qr")
+    commands: list[tuple[str, dict[str, Any]]] = [
+        ("mark_read", {"chat": ANN_JID, "sender": ANN_JID, "messageIds": ["M1"]}),
+        ("typing", {"chat": ANN_JID, "state": "composing"}),
+        ("logout", {}),
+        ("send", {"message": {"id": "m", "to": ANN_JID, "type": "text", "text": "x"}}),
+    ]
+    for op, args in commands:
+        with pytest.raises(CommandError) as refused:
+            await bench.worker.command(op, SESSION, **args)
+        assert refused.value.code in ("not_connected", "rejected"), op
+    await bench.outside.scan((await bench.worker.heard(SESSION, "qr")).data["code"])
+    await bench.worker.heard(SESSION, "offline_sync_completed")
