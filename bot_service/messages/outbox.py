@@ -113,7 +113,9 @@ class Outbox:
         if await messages.get(connection, to.session, message.id) is not None:
             return
         if frozen(record, to_ms(self._clock.now()), known_chat=True) is not None:
-            log.info("An answer was not sent: the session may not send", event_name="reply.frozen", session=to.session)
+            log.warning(
+                "An answer was not sent: the session may not send", event_name="reply.frozen", session=to.session
+            )
             return
         history = await messages.chat_history(connection, to.session, to.chat)
         await self._queue(connection, to.session, message, history)

@@ -84,7 +84,7 @@ class Retention:
             async with self._database.write() as connection:
                 count = await deliveries.give_up(connection, webhook, now_ms - self._policy.retry_for_ms, now_ms)
             if count:
-                log.warning("Deliveries were given up", event_name="webhook.dead", webhook=webhook, count=count)
+                log.error("Deliveries were given up", event_name="webhook.dead", webhook=webhook, count=count)
 
     async def _slice(self) -> int:
         clock, policy = self._clock, self._policy

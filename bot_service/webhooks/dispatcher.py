@@ -256,7 +256,7 @@ class WebhookDispatcher:
         self._observe("dead" if state is AfterFailure.DEAD else "retried")
         fields = {"webhook": receiver.webhook, "error": attempt.error}
         if state is AfterFailure.DEAD:
-            log.warning("A delivery was given up", event_name="webhook.dead", **fields)
+            log.error("A delivery was given up", event_name="webhook.dead", **fields)
         if receiver.failures == self._policy.pause_after:
             log.warning("A webhook's receiver takes no deliveries; they wait", event_name="webhook.down", **fields)
 

@@ -9,11 +9,15 @@ from shared.contract.keepalive import hours, success_rate
 from watchdog.domain.decision import Decided
 from watchdog.domain.notices import keep_alive_sentence, length
 from watchdog.domain.outcome import Outcome, ProbeResult, counts
-from watchdog.domain.states import Incident, IncidentKind
+from watchdog.domain.states import Incident, IncidentKind, State
 from watchdog.domain.target import EventKind
 from watchdog.flow.counts import Counts
 
 log = logs.get(__name__)
+
+LONG_GAP_MS = 60_000  # shorter ones are restarts
+_BAD = frozenset({State.DOWN, State.FLAPPING})
+_DOUBTFUL = frozenset({State.SUSPECT, State.DEGRADED, State.BLIND})
 
 
 class DecisionLog:
@@ -39,17 +43,20 @@ class DecisionLog:
         for event in decided.step.events:
             if event.kind is EventKind.RESTARTED:
                 how = "as announced" if event.planned else "on its own"
-                log.warning(f"Bot restarted {how}{self._suffix}", event_name="target.restarted", target=self._target)
+                write = log.info if event.planned else log.warning
+                write(f"Bot restarted {how}{self._suffix}", event_name="target.restarted", target=self._target)
             elif event.kind is EventKind.STOP_ANNOUNCED:
                 log.info(
                     f"Bot announces a planned stop{self._suffix}", event_name="target.stopping", target=self._target
                 )
             elif event.kind is EventKind.WATCHDOG_GAP:
                 gap = length(event.at_ms - event.since_ms)
-                log.info(f"The watchdog did not run for {gap}", event_name="watchdog.gap", target=self._target)
+                write = log.warning if event.at_ms - event.since_ms >= LONG_GAP_MS else log.info
+                write(f"The watchdog did not run for {gap}", event_name="watchdog.gap", target=self._target)
         if decided.step.flip is not None:
             flip = decided.step.flip
-            log.info(
+            write = log.error if flip.new in _BAD else log.warning if flip.new in _DOUBTFUL else log.info
+            write(
                 f"State {flip.old} -> {flip.new}: {flip.reason}{self._suffix}",
                 event_name="target.flip",
                 target=self._target,

@@ -17,18 +17,7 @@ from watchdog.domain.ports import Delivered
 from watchdog.domain.states import Notice, NoticeKind
 from watchdog.notifiers.channel import digest
 
-_GOOD = frozenset(
-    {
-        NoticeKind.UP,
-        NoticeKind.DEGRADED_OVER,
-        NoticeKind.FLAPPING_OVER,
-        NoticeKind.REFUSED_OVER,
-        NoticeKind.LEDGER_OVER,
-        NoticeKind.LOOP_OVER,
-        NoticeKind.ATTENTION_OVER,
-        NoticeKind.UNANSWERED_OVER,
-    }
-)
+_GOOD = frozenset(kind for kind in NoticeKind if kind.endswith("_over")) - {NoticeKind.BLIND_OVER} | {NoticeKind.UP}
 _CALM = frozenset({NoticeKind.TEST, NoticeKind.RESTARTED, NoticeKind.BLIND_OVER})
 _GRAVE = frozenset({NoticeKind.DOWN, NoticeKind.REPAIR_BUDGET_SPENT, NoticeKind.ATTENTION})
 

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from shared import logs
 from watchdog.domain.ports import Delivered
 from watchdog.domain.states import Notice, NoticeKind
 
 log = logs.get(__name__)
 
-_CALM = frozenset(
-    {
-        NoticeKind.UP,
-        NoticeKind.FLAPPING_OVER,
-        NoticeKind.DEGRADED_OVER,
-        NoticeKind.BLIND_OVER,
-        NoticeKind.REFUSED_OVER,
-        NoticeKind.ATTENTION_OVER,
-        NoticeKind.TEST,
-        NoticeKind.LEDGER_OVER,
-        NoticeKind.LOOP_OVER,
-    }
-)
+# Ends of trouble, and a test.
+_CALM = frozenset(kind for kind in NoticeKind if kind.endswith("_over")) | {NoticeKind.UP, NoticeKind.TEST}
 _WARN = frozenset({NoticeKind.RESTARTED, NoticeKind.DEGRADED, NoticeKind.FLAPPING, NoticeKind.WAS_DOWN})
+_GRAVE = frozenset({NoticeKind.ATTENTION})  # the service itself is well
 
 
 class LogNotifier:
@@ -31,10 +23,7 @@ class LogNotifier:
     label = "log"
 
     async def send(self, notice: Notice) -> Delivered:
-        write = log.info if notice.kind in _CALM else log.warning if notice.kind in _WARN else log.critical
-        if notice.kind is NoticeKind.ATTENTION:
-            write = log.error
-        write(
+        _writer(notice.kind)(
             notice.text,
             event_name=f"alert.{notice.kind}",
             notice=notice.id,
@@ -42,3 +31,11 @@ class LogNotifier:
             incident=notice.incident_id,
         )
         return Delivered(True, "ok")
+
+
+def _writer(kind: NoticeKind) -> Callable[..., object]:
+    if kind in _CALM:
+        return log.info
+    if kind in _WARN:
+        return log.warning
+    return log.error if kind in _GRAVE else log.critical

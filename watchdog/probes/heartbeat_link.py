@@ -110,6 +110,7 @@ class HeartbeatLink:
         self._last_beat_s: float | None = None
         self._last_beat_ms = 0
         self.up = False
+        self._announced = False
         self._interval_changed = asyncio.Event()
         self.state = "connecting"
 
@@ -192,6 +193,7 @@ class HeartbeatLink:
             await self._listener.beat(beat)
         elif name == heartbeat.STOPPING:
             self._record_beat()
+            self._announced = True
             await self._listener.stopping(msgspec.json.decode(data, type=heartbeat.Stopping))
 
     def _set_interval(self, interval_s: float) -> None:
@@ -230,6 +232,7 @@ class HeartbeatLink:
             return
         self.state = state
         if state == "up":
+            self._announced = False
             log.info("Heartbeat link is up", event_name="heartbeat.up")
         elif state == "http_404":
             log.info("This bot has no heartbeat: it is watched by pings alone", event_name="heartbeat.unsupported")
@@ -239,4 +242,6 @@ class HeartbeatLink:
                 event_name="heartbeat.unproven",
             )
         else:
-            log.warning(f"Heartbeat link lost: {state}", event_name="heartbeat.lost", reason=state)
+            # The end of the stream belongs to an announced stop.
+            write = log.info if self._announced else log.warning
+            write(f"Heartbeat link lost: {state}", event_name="heartbeat.lost", reason=state)

@@ -308,7 +308,7 @@ class NeonizeEngine:
             chosen = self._fetches.submit(client.call, self._library.poll_vote, event).result(VOTE_S)
         except (LibraryError, EngineError, FetchTimeout, RuntimeError) as error:
             # A poll that was made before this device was linked has a key that it never got.
-            log.info("A vote cannot be read", event_name="engine.vote", reason=type(error).__name__)
+            log.warning("A vote cannot be read", event_name="engine.vote", reason=type(error).__name__)
             return vote
         return PollVote(vote.poll, hashes=tuple(option.hex() for option in chosen))
 

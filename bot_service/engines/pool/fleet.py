@@ -121,7 +121,7 @@ class Fleet:
         if await worker.greeted_within(ADOPT_TIMEOUT_S):
             log.info("Engine worker adopted", event_name="worker.adopted", worker=worker.id)
             return worker
-        log.warning("A left worker does not answer, killing it", event_name="worker.wedged", worker=worker.id)
+        log.error("A left worker does not answer, killing it", event_name="worker.wedged", worker=worker.id)
         worker.kill()
         await worker.gone(ADOPT_TIMEOUT_S)
         return None
