@@ -22,6 +22,7 @@ from bot_service.sessions.leases import FolderTaken
 from bot_service.settings import BotSettings
 from bot_service.store.database import StoreRefused
 from shared import gc_tuning, logs, private_folders
+from shared.log_writer import unblock_standard_streams
 from shared.loop_metrics import LoopMeter, LoopTurnCollector
 from shared.service_clock import system_service_clock
 from shared.settings import SettingsError, environment, exit_for, load_or_exit
@@ -82,6 +83,7 @@ def main() -> int:
     # that reads a journal.
     sys.setswitchinterval(0.001)
     os.umask(0o077)  # keys, pairings and messages are readable by this user only
+    unblock_standard_streams()
     settings = load_or_exit(BotSettings)
     logs.configure(settings.log_format, settings.log_level)
     sockets = bind_or_exit(settings.host, settings.port)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from collections.abc import MutableMapping
 from typing import Any, TextIO
 
+from shared.log_budget import LogBudget
+from shared.log_writer import LogStream
 from shared.redact import redact_text, redact_value
 
 # structlog loads rich where it is installed, for tracebacks in colour. Exceptions are formatted before they get there,
@@ -19,6 +22,7 @@ finally:
         del sys.modules["rich"]
 
 Event = MutableMapping[str, Any]
+_stamp = structlog.processors.TimeStamper(fmt="iso", utc=True, key="time")
 
 # By level, the symbols that users of the original program know.
 _SYMBOLS = {"debug": "·", "info": "✅", "warning": "⚠️ ", "error": "❌", "critical": "🚨"}
@@ -47,23 +51,28 @@ class TolerantStream:
         return self._stream.isatty()
 
 
-def configure(log_format: str = "auto", level: str = "info", stream: TextIO | None = None) -> None:
+def configure(log_format: str = "auto", level: str = "info", stream: TextIO | LogStream | None = None) -> None:
     """Set up structlog and the standard library's logging once per process.
 
     ``log_format`` is ``auto`` (console on a terminal, JSON otherwise), ``console`` or ``json``.
     Everything goes to standard output: platforms read standard error as errors.
     """
-    out: Any = TolerantStream(stream or sys.stdout)
+    out: Any = _unblocked(stream or sys.stdout)
+    budget = LogBudget()
     console = log_format == "console" or (log_format == "auto" and out.isatty())
+    render = _console(out) if console else _to_json
+    if isinstance(out, LogStream):
+        out.writer.lost_note = lambda lost: _lost_note(lost, console=console)
     processors: list[Any] = [
+        _allowed_by(budget),
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        _stamp,
         _redact,
     ]
-    processors += [_symbol, _console(out)] if console else [_to_json]
+    processors += [_charged_to(budget, _symbol if console else None, render, out)]
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
@@ -71,12 +80,85 @@ def configure(log_format: str = "auto", level: str = "info", stream: TextIO | No
         cache_logger_on_first_use=False,
     )
     _route_standard_logging(level)
+    threading.excepthook = _log_thread_exception
+    sys.unraisablehook = _log_unraisable
 
 
 def get(name: str) -> structlog.typing.FilteringBoundLogger:
     """A logger. Call it as ``log.info("A sentence", event_name="dotted.noun", field=…)``."""
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(source=name)
     return logger
+
+
+def _unblocked(stream: TextIO | LogStream) -> Any:
+    """A stream that never makes a caller wait, where ``stream`` is a file of the system."""
+    if isinstance(stream, LogStream):
+        return stream
+    try:
+        stream.fileno()
+    except (OSError, ValueError, AttributeError):
+        return TolerantStream(stream)
+    return LogStream(stream)
+
+
+def _cause(event: Event) -> str:
+    return str(event.get("event_name") or event.get("source") or str(event.get("event"))[:40])
+
+
+def _allowed_by(budget: LogBudget) -> Any:
+    def allowed(_logger: Any, method: str, event: Event) -> Event:
+        # First, so that a flood costs little more than this.
+        if event.get("event_name") == "library.log":
+            event["event_name"] = f"library.log:{event.get('source')}"[:60]
+        if not budget.allows(_cause(event), calm=method in ("debug", "info")):
+            raise structlog.DropEvent
+        return event
+
+    return allowed
+
+
+def _charged_to(budget: LogBudget, symbol: Any, render: Any, out: Any) -> Any:
+    def one(event: Event) -> str:
+        return str(render(None, "", symbol(None, "", event) if symbol else event))
+
+    def charged(_logger: Any, _method: str, event: Event) -> str:
+        cause = _cause(event)
+        if str(event.get("event_name", "")).startswith("library.log:"):
+            event["event_name"] = "library.log"
+        text = one(event)
+        budget.spend(cause, len(text))
+        for name, number in budget.take_left_out().items():
+            out.write(one(_note(f"{number} more lines of {name} were left out", "log.left_out", lines=number)) + "\n")
+        return text
+
+    return charged
+
+
+def _note(sentence: str, name: str, **fields: Any) -> Event:
+    note: Event = {"event": sentence, "level": "warning", "event_name": name, **fields}
+    return _stamp(None, "", note)
+
+
+def _lost_note(lost: int, *, console: bool) -> str:
+    note = _note(f"{lost} lines of the log were lost: nothing took them", "log.lost", lines=lost)
+    return f"{note['time']} {note['event']}" if console else _to_json(None, "", note)
+
+
+def _log_thread_exception(args: Any) -> None:
+    if args.exc_type is not SystemExit:
+        get(__name__).error(
+            "A thread ended with an error",
+            event_name="thread.failed",
+            exc_info=(args.exc_type, args.exc_value, args.exc_traceback),
+        )
+
+
+def _log_unraisable(args: Any) -> None:
+    get(__name__).error(
+        f"An error could not be raised: {args.err_msg or type(args.exc_value).__name__}",
+        event_name="error.unraisable",
+        exc_info=(args.exc_type, args.exc_value, args.exc_traceback),
+    )
 
 
 def _redact(_logger: Any, _method: str, event: Event) -> Event:

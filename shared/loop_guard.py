@@ -8,14 +8,31 @@ from __future__ import annotations
 import asyncio
 import faulthandler
 import os
-import sys
+import tempfile
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import NoReturn
 
+from shared.log_writer import write_bounded
+
 EXIT_STALLED = 70
+
+
+def _stacks() -> str:
+    """The stacks of all threads. To a file first: faulthandler would write to a full pipe for ever."""
+    try:
+        with (
+            tempfile.TemporaryFile()
+            if not hasattr(os, "memfd_create")
+            else open(os.memfd_create("stacks"), "w+b") as file
+        ):
+            faulthandler.dump_traceback(file=file, all_threads=True)
+            file.seek(0)
+            return file.read().decode(errors="replace")
+    except OSError as error:
+        return f"no stacks: {error.strerror}\n"
 
 
 def _end_process(code: int) -> NoReturn:
@@ -106,12 +123,12 @@ class LoopGuard:
                 dumped = False
             elif not dumped:
                 dumped = True
-                sys.stdout.write(
+                # Bounded: the log may have no reader, and the process must end all the same.
+                write_bounded(
                     f'{{"message":"Event loop has not turned for {age:.0f} s, stacks follow",'
-                    '"level":"critical","event":"loop.stalled"}\n'
+                    f'"level":"critical","event":"loop.stalled"}}\n{_stacks()}'
                 )
-                sys.stdout.flush()
-                faulthandler.dump_traceback(file=sys.stdout, all_threads=True)
+                last_look = time.monotonic()
             if age >= self._kill_s:
                 self._end(EXIT_STALLED)
                 return

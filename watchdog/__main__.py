@@ -7,6 +7,7 @@ import os
 import sys
 
 from shared import gc_tuning, logs, private_folders
+from shared.log_writer import unblock_standard_streams
 from shared.service_clock import system_service_clock
 from shared.settings import SettingsError, exit_for, load_or_exit
 from shared.web.server import bind_or_exit, serve
@@ -18,6 +19,7 @@ from watchdog.settings import WatchdogSettings
 
 def main() -> int:
     os.umask(0o077)  # files hold keys, pairings and messages: readable by this user only
+    unblock_standard_streams()
     settings = load_or_exit(WatchdogSettings)
     logs.configure(settings.log_format, settings.log_level)
     faults = table.faults(ALERT_URLS=settings.alert_urls, ALERT_FALLBACK_URLS=settings.alert_fallback_urls)

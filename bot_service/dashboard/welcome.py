@@ -22,7 +22,7 @@ def welcome(address: str) -> Callable[[web.Application], AsyncIterator[None]]:
             print(  # noqa: T201
                 f"\n    Dashboard: {address}/login?code={app[keys.ACCESS].login_links.make(None)}\n"
                 "    The link signs you in once, within an hour. For another one: veilleur login-link\n",
-                flush=True,
+                flush=True,  # standard output is a LogStream in the program: this does not wait
             )
         yield
 

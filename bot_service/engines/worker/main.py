@@ -12,13 +12,13 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from typing import TextIO
 
 import msgspec
 
 from bot_service.engines.wire import worker_options
 from bot_service.engines.worker.host import Worker
 from shared import logs
+from shared.log_writer import LogStream
 from shared.service_clock import system_service_clock
 
 
@@ -32,7 +32,7 @@ def main(argv: list[str]) -> None:
 
     async def run() -> None:
         await Worker(options, system_service_clock()).run()
-        logs.TolerantStream(out).flush()
+        out.writer.drain()
         # Everything is closed and flushed. A native thread that hangs must not keep the process,
         # and the end of asyncio.run would wait for it.
         os._exit(0)
@@ -40,14 +40,14 @@ def main(argv: list[str]) -> None:
     asyncio.run(run())
 
 
-def _own_standard_output() -> TextIO:
+def _own_standard_output() -> LogStream:
     # Engines print, also numbers and codes, which must not reach the log. The log keeps the real
     # output.
     kept = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8", errors="replace")
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 1)
     os.close(nothing)
-    return kept
+    return LogStream(kept, buffer_bytes=256 * 1024)
 
 
 if __name__ == "__main__":
