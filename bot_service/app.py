@@ -25,6 +25,7 @@ from bot_service.messages.media import MediaStore
 from bot_service.operations import clock_watch
 from bot_service.operations.build import build as build_operations
 from bot_service.operations.metrics import BotMetrics
+from bot_service.operations.run_history import RunHistory
 from bot_service.sessions.build import build as build_sessions
 from bot_service.sessions.leases import FolderLease
 from bot_service.settings import BotSettings
@@ -69,11 +70,15 @@ def build_app(
     boot = Boot.of(clock)
     guard = guard or LoopGuard(dump_s=settings.stall_dump_ms / 1000, kill_s=settings.stall_exit_ms / 1000)
     app[keys.SETTINGS], app[keys.CLOCK], app[keys.ACCESS] = settings, clock, access
-    app[keys.RUN] = keys.Run(boot, Identity(tokens.watchdog), guard, TaskGroupOfLoops(clock))
+    app[keys.RUN] = keys.Run(
+        boot, Identity(tokens.watchdog), RunHistory(settings.data_dir, boot.boot_id), guard, TaskGroupOfLoops(clock)
+    )
     app[keys.METRICS] = BotMetrics(registry, boot.version)
     lease = FolderLease(settings.data_dir)
     # Started from the first to the last, taken down from the last to the first.
-    app.cleanup_ctx.extend([_loop_guard, _lease(lease), _database, _parts(pool, lease), _engines, _restore, _loops])
+    app.cleanup_ctx.extend(
+        [_loop_guard, _lease(lease), _history, _database, _parts(pool, lease), _engines, _restore, _loops]
+    )
     app[DASHBOARD] = new_dashboard(tokens.administrator, clock, settings.data_dir)
     app.on_response_prepare.append(middleware.add_headers)
     app.on_shutdown.append(end_streams)
@@ -98,6 +103,7 @@ def _service_clock(clock: Clock | None, follow_after_s: float) -> ServiceClock:
 async def announce_stop(app: web.Application) -> None:
     """Before connections are closed: the watchdog learns that this stop is planned."""
     app[keys.OPERATIONS].heartbeat.announce_stop()
+    await asyncio.to_thread(app[keys.RUN].history.end)
 
 
 async def end_events(app: web.Application) -> None:
@@ -131,6 +137,12 @@ def _lease(lease: FolderLease) -> Callable[[web.Application], AsyncIterator[None
         lease.release()
 
     return hold
+
+
+async def _history(app: web.Application) -> AsyncIterator[None]:
+    # Under the lease: a second service on this folder, which is refused, records nothing.
+    await asyncio.to_thread(app[keys.RUN].history.begin)
+    yield
 
 
 async def _database(app: web.Application) -> AsyncIterator[None]:
@@ -174,7 +186,17 @@ def _parts(pool: EnginePool, lease: FolderLease) -> Callable[[web.Application], 
                 app[keys.SESSIONS], app[keys.EVENTS], app[keys.MESSAGES] = sessions, events, messages
                 app[keys.WEBHOOKS] = webhooks
                 app[keys.OPERATIONS] = await build_operations(
-                    settings, clock, run.boot, run.guard, metrics, database, sessions, events, messages, webhooks
+                    settings,
+                    clock,
+                    run.boot,
+                    run.history,
+                    run.guard,
+                    metrics,
+                    database,
+                    sessions,
+                    events,
+                    messages,
+                    webhooks,
                 )
                 yield
                 # The loops have ended: what lanes still know is stored once.

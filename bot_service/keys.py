@@ -11,6 +11,7 @@ from bot_service.events.build import Events
 from bot_service.messages.build import Messages
 from bot_service.operations.build import Operations
 from bot_service.operations.metrics import BotMetrics
+from bot_service.operations.run_history import RunHistory
 from bot_service.sessions.build import Sessions
 from bot_service.settings import BotSettings
 from bot_service.store.database import Database
@@ -26,11 +27,12 @@ from shared.tasks import TaskGroupOfLoops
 class Run:
     """This run of the program: its boot, the guard of its event loop and its background loops.
 
-    ``identity`` proves to the watchdog that this is the bot.
+    ``identity`` proves to the watchdog that this is the bot; ``history`` is how earlier runs ended.
     """
 
     boot: Boot
     identity: Identity
+    history: RunHistory
     guard: LoopGuard
     loops: TaskGroupOfLoops
 

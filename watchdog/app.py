@@ -213,12 +213,13 @@ def _dispatcher(base: Base, http: aiohttp.ClientSession, delivery: DeliveryMetri
 async def _start(parts: Parts) -> None:
     base = parts.base
     settings, boot, loops, now_ms = base.settings, base.boot, parts.loops, epoch_ms(base.clock)
+    in_order = await base.ledger.read(lambda c: runs.stopped_in_order(c, now_ms))
     last_seen_ms = await base.ledger.write(
         lambda c: runs.begin_run(c, boot.boot_id, boot.version, tuple(settings.targets), now_ms)
     )
     for target, watch in parts.watches.items():
         watch.counts.earlier = await base.ledger.read(lambda c, name=target: runs.totals(c, name))  # type: ignore[misc]
-    await parts.pipeline.start(last_seen_ms)
+    await parts.pipeline.start(last_seen_ms, in_order=in_order)
     await parts.dispatcher.recover()
     parts.dispatcher.start(loops)
     if settings.deadman_url is not None:

@@ -18,6 +18,7 @@ from bot_service.operations.health import unhealthy_reasons
 from bot_service.operations.heartbeat import HeartbeatPublisher
 from bot_service.operations.metrics import BotMetrics
 from bot_service.operations.retention import Retention, RetentionPolicy
+from bot_service.operations.run_history import RunHistory
 from bot_service.operations.watchdog_reports import WatchdogReports
 from bot_service.operations.watchdog_silence import WatchdogSilence
 from bot_service.sessions.build import Sessions
@@ -65,6 +66,7 @@ async def build(
     settings: BotSettings,
     clock: ServiceClock,
     boot: Boot,
+    history: RunHistory,
     guard: LoopGuard,
     metrics: BotMetrics,
     database: Database,
@@ -109,6 +111,7 @@ async def build(
             upstream_outage=sessions.registry.upstream_outage,
             attention=lambda: attention.revision,
             listening=attention.listening,
+            orderly_stops=lambda: history.orderly_stops,
         ),
         queues=QueueReader(clock, database),
         rates=MessageRates(),

@@ -13,7 +13,8 @@ from shared.contract.heartbeat import BEAT, STOPPING, Beat, SessionShares, Stopp
 from shared.loop_guard import LoopGuard
 from shared.sse import EventStream, event
 
-STOP_DEADLINE_MS = 10_000
+# A container needs up to ten seconds to stop, and some more to start.
+STOP_DEADLINE_MS = 30_000
 
 
 class HeartbeatPublisher:
@@ -31,10 +32,12 @@ class HeartbeatPublisher:
         upstream_outage: Callable[[], bool],
         attention: Callable[[], str],
         listening: Callable[[int], None],
+        orderly_stops: Callable[[], tuple[str, ...]],
     ) -> None:
         self._clock, self._boot, self._guard, self._registry = clock, boot, guard, registry
         self.interval_ms, self._starting, self._upstream_outage = interval_ms, starting, upstream_outage
         self._attention, self._listening = attention, listening
+        self._orderly_stops = orderly_stops
         self._streams: set[EventStream] = set()
         self._sequence = 0
         self.draining = False
@@ -64,6 +67,7 @@ class HeartbeatPublisher:
             starting=self._starting(),
             upstream_outage=self._upstream_outage(),
             attention=self._attention(),
+            orderly_stops=self._orderly_stops(),
         )
 
     @property

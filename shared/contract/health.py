@@ -32,6 +32,8 @@ class Healthy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Status 200. ``uptime`` in ms. No ``client_version`` for an engine that announces none.
 
     ``proof`` answers the challenge of the request (:mod:`shared.contract.identity`).
+    ``orderly_stops``: boot ids of earlier runs, newest first, up to the first one that was not
+    stopped in order. Both are for callers that send a challenge.
     """
 
     status: str = "ok"
@@ -40,6 +42,7 @@ class Healthy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     boot_id: str
     sessions: SessionCounts
     client_version: ClientVersion | msgspec.UnsetType = msgspec.UNSET
+    orderly_stops: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
     proof: str | msgspec.UnsetType = msgspec.UNSET
 
 

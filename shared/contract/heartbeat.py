@@ -32,6 +32,8 @@ class Beat(msgspec.Struct, frozen=True, rename="camel"):
     ``monotonic_ms`` is the age of this boot, ``loop_lag_ms`` the worst lag of the event loop since
     the last beat. ``starting``: some wanted session has not had its first try. ``attention`` changes
     with the sessions that need a person; the answer to the next report holds them.
+    ``orderly_stops``: boot ids of earlier runs, newest first, up to the first one that was not
+    stopped in order.
     """
 
     boot_id: str
@@ -44,6 +46,7 @@ class Beat(msgspec.Struct, frozen=True, rename="camel"):
     starting: bool = False
     upstream_outage: bool = False
     attention: str = ""
+    orderly_stops: tuple[str, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
 

@@ -18,6 +18,7 @@ class BeatSeen(msgspec.Struct, frozen=True):
     draining: bool = False
     upstream_outage: bool = False
     interval_ms: int = 2000
+    orderly_stops: tuple[str, ...] = ()
 
 
 class BeatsLost(msgspec.Struct, frozen=True):
@@ -43,9 +44,13 @@ class Tick(msgspec.Struct, frozen=True):
 
 
 class WatchdogStarted(msgspec.Struct, frozen=True):
-    """The watchdog started with the state of the last run, written at ``last_seen_ms``."""
+    """The watchdog started with the state of the last run, written at ``last_seen_ms``.
+
+    ``in_order``: that run was stopped in order.
+    """
 
     last_seen_ms: int | None = None
+    in_order: bool = False
 
 
 Fact = ProbeResult | BeatSeen | BeatsLost | StopAnnounced | PersonNeeded | Tick | WatchdogStarted

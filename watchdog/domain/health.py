@@ -50,7 +50,7 @@ def _threshold(state: TargetState, policy: Policy, now: Now) -> TargetState:
         return state
     if state.alive(now.steady_ms):
         return _unanswered(state, policy, now)
-    if state.failures < policy.threshold:
+    if state.failures < policy.threshold or now.steady_ms < state.grace_until_steady:
         return state
     state = replace(
         state, reach=State.DOWN, down_steady=now.steady_ms, recent=(), successes=0, planned_until_steady=None

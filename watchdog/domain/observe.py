@@ -23,12 +23,12 @@ UNREACHED = frozenset({"dns_unavailable", "dns_no_such_name", "no_route", "unrea
 def observe(state: TargetState, fact: Fact, policy: Policy, now: Now) -> Observed:
     """The conditions after ``fact``, and the events in it."""
     if isinstance(fact, ProbeResult):
-        state, events = _boot(state, fact.boot_id, policy, now)
+        state, events = _boot(state, fact.boot_id, fact.orderly_stops, policy, now)
         if fact.proved and fact.boot_id is not None and fact.boot_id not in state.proved_boots:
             state = replace(state, proved_boots=(*state.proved_boots, fact.boot_id)[-REMEMBERED_BOOTS:])
         return _pinged(state, fact, policy, now), events
     if isinstance(fact, BeatSeen):
-        state, events = _boot(state, fact.boot_id, policy, now)
+        state, events = _boot(state, fact.boot_id, fact.orderly_stops, policy, now)
         return _shares(_beat(state, fact, policy, now), fact, policy, now), events
     if isinstance(fact, BeatsLost):
         return replace(state, beats_until_steady=None), ()
@@ -41,14 +41,18 @@ def observe(state: TargetState, fact: Fact, policy: Policy, now: Now) -> Observe
     return state, ()
 
 
-def _boot(state: TargetState, boot_id: str | None, policy: Policy, now: Now) -> Observed:
+def _boot(
+    state: TargetState, boot_id: str | None, orderly_stops: tuple[str, ...], policy: Policy, now: Now
+) -> Observed:
     if not boot_id or boot_id in state.boots:
         return state, ()
+    # The bot knows of a stop that was asked for while the watchdog was away.
+    asked_for = any(boot in orderly_stops for boot in state.boots)
     first = not state.boots
     state = replace(state, boots=(*state.boots, boot_id)[-REMEMBERED_BOOTS:])
     if first:
         return state, ()
-    planned = state.planned(now.steady_ms)
+    planned = asked_for or state.planned(now.steady_ms)
     paused = policy.paused(state.target, now) is not None
     since = state.failing_since_ms if state.failures else now.wall_ms
     # The failures belong to the old boot; the answers of the new one count from zero.
@@ -131,6 +135,7 @@ def _answered(state: TargetState, result: ProbeResult, started: int, policy: Pol
         _sees(state),
         failures=0,
         failed_run=0,
+        grace_until_steady=0,
         unwell=False,
         unanswered=state.unanswered and successes < policy.recovery,
         successes=successes,
@@ -206,6 +211,7 @@ def _restored(state: TargetState, fact: WatchdogStarted, policy: Policy, now: No
         failures=0,
         failed_run=0,
         beats_until_steady=None,
+        grace_until_steady=limit + policy.start_grace_ms if fact.in_order else 0,
         starting_until_steady=past(state.starting_until_steady - policy.longest_start_ms) + policy.longest_start_ms,
         successes=0,
         blind_run=0,

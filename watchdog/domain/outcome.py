@@ -43,6 +43,7 @@ class ProbeResult(msgspec.Struct, frozen=True):
     """One decided ping of one target.
 
     ``at_ms`` (wall) is its end, ``latency_ms`` that of the last attempt, ``duration_ms`` monotonic.
+    ``orderly_stops`` are boots before ``boot_id`` that were stopped in order.
     ``refused`` is the HTTP status of an answer that refuses the watchdog or does not prove that it
     comes from the bot. ``proved``: the answer came with the proof of ``boot_id``. ``by_bot``: the
     bot itself answered, well or not. ``since_ms`` (wall) is an earlier begin of the trouble, known
@@ -59,6 +60,7 @@ class ProbeResult(msgspec.Struct, frozen=True):
     attempts: tuple[Attempt, ...] = ()
     refused: int | None = None
     boot_id: str | None = None
+    orderly_stops: tuple[str, ...] = ()
     proved: bool = False
     by_bot: bool = False
     detail: str = ""

@@ -50,6 +50,8 @@ class Policy(msgspec.Struct, frozen=True):
     # What the bot says of itself excuses it for so long, once for each boot.
     longest_stop_ms: int = 300_000
     longest_start_ms: int = 1_800_000
+    # A watchdog that was stopped in order waits so long for a bot that was restarted with it.
+    start_grace_ms: int = 15_000
     pauses: tuple[Pause, ...] = ()
 
     def paused(self, target: str, now: Now) -> Pause | None:

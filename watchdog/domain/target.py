@@ -70,6 +70,7 @@ class TargetState(msgspec.Struct, frozen=True):
     proved_boots: tuple[str, ...] = ()
     planned_until_steady: int | None = None
     planned_boot: str = ""
+    grace_until_steady: int = 0  # both programs may have been restarted together
     announced_boots: tuple[str, ...] = ()
     starting_boot: str = ""
     starting_until_steady: int = 0

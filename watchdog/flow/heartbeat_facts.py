@@ -28,6 +28,7 @@ class HeartbeatFacts:
             draining=beat.draining,
             upstream_outage=beat.upstream_outage,
             interval_ms=beat.interval_ms,
+            orderly_stops=beat.orderly_stops,
         )
         await self._pipeline.process(self._target, self.last)
         self.attention(beat.attention)

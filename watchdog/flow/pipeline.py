@@ -54,8 +54,11 @@ class Pipeline:
     def states(self) -> dict[str, TargetState]:
         return dict(self._states)
 
-    async def start(self, last_seen_ms: int | None) -> None:
-        """Load the states of the last run, which wrote last at ``last_seen_ms``."""
+    async def start(self, last_seen_ms: int | None, *, in_order: bool = False) -> None:
+        """Load the states of the last run, which wrote last at ``last_seen_ms``.
+
+        ``in_order``: it was stopped in order.
+        """
         await self.load_pauses()
         for target in self._states:
             self._states[target] = await self._ledger.read(lambda c, name=target: decisions.load_state(c, name))  # type: ignore[misc]
@@ -65,7 +68,7 @@ class Pipeline:
                         c, name, Stretch.UNKNOWN, last_seen_ms, self._steady_time.now().wall_ms
                     )
                 )
-            await self.process(target, WatchdogStarted(last_seen_ms))
+            await self.process(target, WatchdogStarted(last_seen_ms, in_order))
 
     async def load_pauses(self) -> None:
         """Read the maintenance windows again; call it after each change of them."""

@@ -19,6 +19,12 @@ class Totals(msgspec.Struct, frozen=True):
     failed_pings: int
 
 
+def stopped_in_order(connection: sqlite3.Connection, now_ms: int) -> bool:
+    """Whether the last run was stopped in order within the last minute; ask before the next begins."""
+    row = connection.execute("SELECT ended_at FROM run ORDER BY rowid DESC LIMIT 1").fetchone()
+    return row is not None and row["ended_at"] is not None and abs(now_ms - row["ended_at"]) < 60_000
+
+
 def begin_run(
     connection: sqlite3.Connection, boot_id: str, version: str, targets: tuple[str, ...], now_ms: int
 ) -> int | None:

@@ -42,6 +42,7 @@ class Examined(msgspec.Struct, frozen=True):
     status: int | None = None
     refused: int | None = None
     boot_id: str | None = None
+    orderly_stops: tuple[str, ...] = ()
     proved: bool = False
     by_bot: bool = False
     watchdog: str | None = None
@@ -51,6 +52,7 @@ class _Body(msgspec.Struct, rename="camel"):
     status: str | None = None
     boot_id: str | None = None
     proof: str | None = None
+    orderly_stops: tuple[str, ...] = ()
     last_cycle_age: Any = msgspec.UNSET  # only a watchdog has cycles
 
 
@@ -80,7 +82,14 @@ def examine(answer: Answer, challenge: str, identity: Identity | None, known: Kn
         return Examined(UNPROVEN, status, refused=status)
     if boot_id is not None and body.status not in (None, "ok"):
         return Examined(UNWELL, status, by_bot=True)
-    return Examined(None, status, boot_id=boot_id, proved=proved, by_bot=boot_id is not None)
+    return Examined(
+        None,
+        status,
+        boot_id=boot_id,
+        orderly_stops=body.orderly_stops,
+        proved=proved,
+        by_bot=boot_id is not None,
+    )
 
 
 def _body(raw: bytes) -> _Body | None:

@@ -81,6 +81,7 @@ class HttpPinger:
             attempts=tuple(attempts),
             refused=examined.refused,
             boot_id=examined.boot_id,
+            orderly_stops=examined.orderly_stops,
             proved=examined.proved,
             by_bot=examined.by_bot,
             detail=failure.detail if failure is not None else "",

@@ -49,6 +49,7 @@ async def health(request: web.Request) -> web.Response:
             boot_id=boot.boot_id,
             sessions=counts,
             client_version=_client_version(app[keys.SESSIONS].client_version.facts()),
+            orderly_stops=msgspec.UNSET if proof is msgspec.UNSET else app[keys.RUN].history.orderly_stops,
             proof=proof,
         )
     )

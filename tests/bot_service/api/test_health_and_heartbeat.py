@@ -152,7 +152,7 @@ async def test_a_planned_stop_is_announced_and_ends_the_stream(tmp_path: Path) -
         await announce_stop(bot.app)
         found = await asyncio.wait_for(listening, 60)
         assert found[-1][0] == "stopping"
-        assert found[-1][1]["deadlineMs"] == 10_000
+        assert found[-1][1]["deadlineMs"] == 30_000
 
 
 async def test_the_heartbeat_needs_the_watchdogs_token(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from shared.contract.heartbeat import LONGEST_STOP_MS, Stopping
 from tests.support.fold import EPOCH_MS, Folded
-from watchdog.domain.facts import BeatSeen, StopAnnounced
-from watchdog.domain.outcome import Outcome
+from watchdog.domain.facts import BeatSeen, StopAnnounced, WatchdogStarted
+from watchdog.domain.outcome import Cause, Outcome, ProbeResult
 from watchdog.domain.policy import Policy
 from watchdog.domain.states import IncidentKind, State
 
@@ -193,6 +193,43 @@ def test_starting_or_stopping_for_ever_does_not_hide_sessions_that_are_not_ready
 def test_the_contract_bounds_the_deadline(asked: int, excused: int) -> None:
     raw = b'{"bootId":"b1","deadlineMs":%d}' % asked
     assert msgspec.json.decode(raw, type=Stopping).excused_ms == excused
+
+
+@pytest.mark.parametrize(
+    ("stops", "quiet"), [(("b1",), True), (("b3", "b2", "b1"), True), ((), False), (("b3", "b2"), False)]
+)
+@pytest.mark.parametrize("by", ["ping", "beat"])
+def test_a_restart_is_planned_when_the_bot_knows_that_the_last_run_it_showed_was_stopped_in_order(
+    bot: Folded, by: str, stops: tuple[str, ...], quiet: bool
+) -> None:
+    bot.restart_watchdog(100)
+    if by == "beat":
+        step = bot.take(BeatSeen("b9", orderly_stops=stops))
+    else:
+        now = bot.now.wall_ms
+        step = bot.take(
+            ProbeResult("bot", Cause.SCHEDULE, now, now, Outcome.OK, "ok", boot_id="b9", orderly_stops=stops)
+        )
+    assert [(event.planned, event.quiet) for event in step.events] == [(quiet, quiet)]
+
+
+@pytest.mark.parametrize(("in_order", "seconds"), [(True, 15), (False, 5)])
+def test_a_watchdog_that_was_stopped_in_order_waits_for_a_bot_that_starts_with_it(
+    bot: Folded, in_order: bool, seconds: int
+) -> None:
+    bot.take(WatchdogStarted(bot.now.wall_ms, in_order))
+    for _ in range(seconds - 1):
+        bot.wait(1).fail() if bot.state.failures < 3 or in_order else bot.wait(1)
+    assert ("down" in bot.kinds) != in_order
+    bot.wait(2).fail()
+    assert bot.kinds == ["down"]
+
+
+def test_the_wait_after_a_start_ends_with_the_first_answer(bot: Folded) -> None:
+    bot.take(WatchdogStarted(bot.now.wall_ms, in_order=True))
+    bot.wait(1).ok(boot="b1")
+    bot.go_down()
+    assert bot.kinds == ["down"]
 
 
 def test_pings_without_a_heartbeat_decide_as_ever(bot: Folded) -> None:
