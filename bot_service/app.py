@@ -41,6 +41,7 @@ from shared.service_clock import ServiceClock, system_service_clock
 from shared.tasks import TaskGroupOfLoops
 from shared.web import middleware
 from shared.web.metrics import http_measure, new_registry
+from shared.web.wrong_keys import WRONG_KEYS, WrongKeys
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 
@@ -74,6 +75,7 @@ def build_app(
         boot, Identity(tokens.watchdog), RunHistory(settings.data_dir, boot.boot_id), guard, TaskGroupOfLoops(clock)
     )
     app[keys.METRICS] = BotMetrics(registry, boot.version)
+    app[WRONG_KEYS] = WrongKeys(clock, registry, "veilleur_bot")
     lease = FolderLease(settings.data_dir)
     # Started from the first to the last, taken down from the last to the first.
     app.cleanup_ctx.extend(

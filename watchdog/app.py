@@ -18,6 +18,7 @@ from shared.service_clock import ServiceClock, system_service_clock
 from shared.settings import Secret
 from shared.tasks import TaskGroupOfLoops
 from shared.web import livez, metrics, middleware
+from shared.web.wrong_keys import WRONG_KEYS, WrongKeys
 from watchdog.base import Base
 from watchdog.domain.ports import Notifier
 from watchdog.flow import clock_watch
@@ -82,7 +83,8 @@ def build_app(
     app.router.add_get(
         "/metrics", metrics.handler(base.registry, settings.metrics_token, lambda: _update_gauges(app[PARTS]))
     )
-    access = Access(settings.status_page_public, settings.status_page_token, base.token)
+    app[WRONG_KEYS] = WrongKeys(clock, base.registry, PREFIX)
+    access = Access(settings.status_page_public, settings.status_page_token, base.token, clock)
     api.add_routes(app, access)
     pages.add_routes(app, access, clock)
     return app

@@ -30,7 +30,7 @@ def require(request: web.Request, expected: Secret) -> None:
     if given is None:
         raise errors.unauthorized()
     if not same(given, expected):
-        raise errors.forbidden("this token is not the right one")
+        raise errors.wrong_key("this token is not the right one")
     identified(request)
 
 

@@ -78,6 +78,14 @@ def forbidden(detail: str = "this key may not do that") -> Problem:
     return Problem(403, "forbidden", detail)
 
 
+class WrongKey(Problem):
+    """A key, token or code that is not good; its answer is slowed."""
+
+
+def wrong_key(detail: str = "this key is not known") -> WrongKey:
+    return WrongKey(403, "forbidden", detail)
+
+
 def not_found(what: str) -> Problem:
     return Problem(404, "not_found", f"{what} does not exist")
 

@@ -14,6 +14,7 @@ from aiohttp.typedefs import Middleware
 from shared import logs
 from shared.clock import Clock
 from shared.web import errors
+from shared.web.wrong_keys import WRONG_KEYS
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Measure = Callable[[str, str, int, float], None]
@@ -32,6 +33,10 @@ def problems(clock: Clock, measure: Measure | None = None) -> Middleware:
             _refuse_encoded(request)
             response = await handler(request)
         except errors.Problem as problem:
+            if isinstance(problem, errors.WrongKey) and WRONG_KEYS in request.app:
+                arrived = clock.monotonic()
+                await request.app[WRONG_KEYS].refuse(request)
+                started += clock.monotonic() - arrived  # the wait is no slowness of this program
             response = problem.response()
         except web.HTTPException as error:
             if error.status < 400:

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.fake_bot import FakeBot
+from tests.support.fake_clock import FakeClock
 from tests.support.processes import ROOT, WATCHDOG_TOKEN, free_port
 from tests.support.waiting import eventually
 from tests.support.watchdog_app import RunningWatchdog, running_watchdog
+from watchdog.status.access import LOGIN_LASTS_S, StatusLogins
 
 
 @pytest.fixture
@@ -91,9 +93,49 @@ async def test_a_page_that_is_not_public_asks_for_a_token_and_keeps_it_in_a_stri
             cookie = answer.headers["Set-Cookie"]
         assert "HttpOnly" in cookie
         assert "SameSite=Strict" in cookie
+        assert 0 < int(re.findall(r"Max-Age=(\d+)", cookie)[0]) <= 86_400
+        assert WATCHDOG_TOKEN not in cookie
         bare = cookie.partition(";")[0]
         async with running.http.get(running.url + "/", headers={"Cookie": bare}) as answer:
             assert answer.status == 200
+            assert 'action="/logout"' in await answer.text()
+        for method, path in (("POST", "/api/ping"), ("POST", "/api/test-alert"), ("DELETE", "/api/pause")):
+            assert (await running.call(method, path, token=None, Cookie=bare))[0] == 401, "a cookie only reads"
+        value = bare.partition("=")[2]
+        assert (await running.call("POST", "/api/ping", token=value))[0] == 403, "a cookie's value is no token"
+
+
+async def test_signing_out_of_the_status_page_ends_the_login_on_the_server(tmp_path: Path) -> None:
+    async with running_watchdog(tmp_path, f"http://127.0.0.1:{free_port()}", STATUS_PAGE_PUBLIC="false") as running:
+        here, cookies = {"Origin": running.url}, []
+        for _ in range(2):
+            async with running.http.post(
+                running.url + "/login", data={"token": WATCHDOG_TOKEN}, headers=here, allow_redirects=False
+            ) as answer:
+                cookies.append(answer.headers["Set-Cookie"].partition(";")[0])
+        elsewhere = {"Origin": "http://evil.example", "Cookie": cookies[0]}
+        async with running.http.post(running.url + "/logout", headers=elsewhere) as answer:
+            assert answer.status == 403
+        async with running.http.post(
+            running.url + "/logout", headers=here | {"Cookie": cookies[0]}, allow_redirects=False
+        ) as answer:
+            assert answer.status == 303
+        for cookie, status in zip(cookies, (401, 200), strict=True):
+            async with running.http.get(running.url + "/api/status", headers={"Cookie": cookie}) as answer:
+                assert answer.status == status
+
+
+async def test_a_login_of_the_status_page_ends_by_itself_and_the_oldest_ones_make_room() -> None:
+    clock = FakeClock()
+    logins = StatusLogins(clock)
+    first = logins.begin()
+    assert logins.includes(first)
+    await clock.advance(LOGIN_LASTS_S)
+    assert not logins.includes(first)
+    many = [logins.begin() for _ in range(1001)]
+    assert not logins.includes(many[0])
+    assert logins.includes(many[1])
+    assert not logins.includes("")
 
 
 async def test_templates_are_loaded_only_when_somebody_looks() -> None:

@@ -28,7 +28,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("security")
     service = bot(folder, LOG_LEVEL="debug")
     guard = watchdog(
-        folder, service.url, ALERT_URLS=f"json+http://127.0.0.1:9/{ALERT_SECRET}", LOG_LEVEL="debug", BOT_API_KEY=""
+        folder, service.url, ALERT_URLS=f"json://127.0.0.1:9/{ALERT_SECRET}", LOG_LEVEL="debug", BOT_API_KEY=""
     )
     service.start()
     guard.start()

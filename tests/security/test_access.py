@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from pathlib import Path
 from typing import cast
@@ -18,6 +19,8 @@ from tests.security.conftest import Running
 from tests.support.processes import API_KEY, ROOT, WATCHDOG_TOKEN, Program
 
 pytestmark = pytest.mark.system
+
+_SOURCES = itertools.count()
 
 # Open to everybody, and why nothing of a person is in them.
 PUBLIC = {
@@ -49,8 +52,10 @@ def _routes(tmp_path: Path) -> list[tuple[str, str]]:
 
 async def _status(program: Program, method: str, path: str, **headers: str) -> int:
     """The status alone: the body of a stream has no end."""
+    # From another address of loopback each time, because many wrong keys of one address are slowed.
+    source = f"127.0.{next(_SOURCES) // 250 % 250 + 1}.{next(_SOURCES) % 250 + 1}"
     async with (
-        aiohttp.ClientSession() as http,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(local_addr=(source, 0))) as http,
         http.request(method, program.url + path, headers=headers, allow_redirects=False) as response,
     ):
         return response.status

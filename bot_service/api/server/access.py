@@ -45,7 +45,7 @@ def gate(scopes: Mapping[tuple[str, str], Scope], tokens: Tokens, by_token: Look
             raise errors.unauthorized()
         found = await by_token(given)
         if found is None:
-            raise errors.forbidden("this key is not known")
+            raise errors.wrong_key()
         auth.identified(request)
         return found
 

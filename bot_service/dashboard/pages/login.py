@@ -12,6 +12,7 @@ from bot_service.dashboard.login import COOKIE, LOGIN_LASTS_S, inside
 from shared.web import errors
 from shared.web.body import LOGIN_BYTES, read_form
 from shared.web.browser import is_same_origin, set_login_cookie
+from shared.web.wrong_keys import WRONG_KEYS
 
 
 async def show(request: web.Request) -> web.StreamResponse:
@@ -39,11 +40,13 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
         try:
             key_id = access.login_links.take(code)
         except KeyError:
+            await request.app[WRONG_KEYS].refuse(request)
             problem = t("This link was used already or is too old. Ask for a new one, or sign in with a key.")
             return _page(request, code="", next_page=next_page, problem=problem, status=403)
     else:
         holder = await access.keyring.by_token(str(form.get("key", "")))
         if holder is None:
+            await request.app[WRONG_KEYS].refuse(request)
             return _page(request, code="", next_page=next_page, problem=t("This key is not known."), status=403)
         key_id = holder.key_id
     await asyncio.to_thread(dashboard.signed_in_once.touch)

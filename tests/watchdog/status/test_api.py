@@ -228,7 +228,7 @@ async def test_a_private_status_needs_a_token_for_every_read(tmp_path: Path, bot
             assert (await watchdog.call("GET", path, token="reader-token-of-tests"))[0] == allowed, path
             assert (await watchdog.call("GET", path))[0] == allowed, path
         cookie = "veilleur_status=reader-token-of-tests"
-        assert (await watchdog.call("GET", "/api/status", token=None, Cookie=cookie))[0] == 200
+        assert (await watchdog.call("GET", "/api/status", token=None, Cookie=cookie))[0] == 401, "a token is no cookie"
 
 
 @pytest.mark.parametrize("query", ["", "?show=30d", "?show=24h&target=bot", "?label=%3Cscript%3E%26"])
