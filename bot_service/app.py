@@ -63,7 +63,7 @@ def build_app(
     app = web.Application(
         middlewares=[
             middleware.problems(clock, http_measure(registry, "veilleur_bot")),
-            refusals(UNAVAILABLE),
+            refusals(UNAVAILABLE, lambda: app[keys.DATABASE].damaged is not None),
             gate(scopes, tokens, access.keyring.by_token),
         ],
         client_max_size=MAX_BODY_BYTES,

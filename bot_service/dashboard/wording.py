@@ -154,6 +154,7 @@ DONE = {
 _WRONG_STATE = N_("The session is in a state in which this cannot be done.")
 # By the code of the refusal; "engine" and "other" are for codes that are not named here.
 PROBLEM = {
+    "store_damaged": N_("The database is damaged: restart the service with a backup of it."),
     "wrong_state": _WRONG_STATE,
     "not_pairing": _WRONG_STATE,
     "not_started": _WRONG_STATE,

@@ -19,6 +19,7 @@ from bot_service.operations.heartbeat import HeartbeatPublisher
 from bot_service.operations.metrics import BotMetrics
 from bot_service.operations.retention import Retention, RetentionPolicy
 from bot_service.operations.run_history import RunHistory
+from bot_service.operations.store_damage import StoreDamage
 from bot_service.operations.watchdog_reports import WatchdogReports
 from bot_service.operations.watchdog_silence import WatchdogSilence
 from bot_service.sessions.build import Sessions
@@ -45,6 +46,7 @@ class Operations:
     queues: QueueReader
     rates: MessageRates
     retention: Retention
+    store_damage: StoreDamage
     # Given the loops that have ended, by name.
     unhealthy_reasons: Callable[[Iterable[str]], list[str]]
     watchdog_reports: WatchdogReports
@@ -59,6 +61,7 @@ class Operations:
         yield "queues", self.queues.run
         yield "ages", self.ages.run
         yield "retention", self.retention.run
+        yield "store-damage", self.store_damage.run
         yield "watchdog-silence", self.watchdog_silence.run
 
 
@@ -116,6 +119,7 @@ async def build(
         queues=QueueReader(clock, database),
         rates=MessageRates(),
         retention=Retention(clock, database, messages.media, retention, receivers_down=webhooks.dispatcher.paused),
+        store_damage=StoreDamage(clock, database, events.subscriptions, events.ids, webhooks.call),
         unhealthy_reasons=lambda dead_loops: unhealthy_reasons(dead_loops, sessions, messages, database),
         watchdog_reports=reports,
         watchdog_silence=WatchdogSilence(clock, reports, events.service_alerts),

@@ -14,7 +14,9 @@ def unhealthy_reasons(
 ) -> list[str]:
     """Why this process is unhealthy; empty when it is well. A session is never a reason."""
     found = [f"loop:{name}" for name in sorted(dead_loops)]
-    if sessions.store.failing is not None or database.failing is not None:
+    if database.damaged is not None:
+        found.append("store_damaged")
+    elif sessions.store.failing is not None or database.failing is not None:
         found.append("store")
     if not sessions.pool.journalling() or messages.journal.unreadable:
         found.append("journal")

@@ -6,7 +6,6 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,11 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError, SQLAlch
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from bot_service.store import schema, sqlite_thread
+from bot_service.store.damage import StoreDamaged, look, reason_of, report_damage
+from shared import logs
 from shared.sqlite_readonly import open_readonly
+
+log = logs.get(__name__)
 
 _MAGIC = b"SQLite format 3\0"
 # A full check reads the whole file; above this size it is left out, so that a start stays short.
@@ -30,10 +33,18 @@ class StoreRefused(Exception):
 
 
 class Database:
-    """A pool of connections. Writers take turns, because SQLite allows only one."""
+    """A pool of connections. Writers take turns, because SQLite allows only one.
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    ``file`` is None unless the store is SQLite.
+    """
+
+    def __init__(self, engine: AsyncEngine, file: SqliteFile | None = None) -> None:
         self.engine = engine
+        self._file = file
+        # Why the store is damaged: final until a restart.
+        self.damaged: str | None = None
+        if file is not None:
+            report_damage(engine.sync_engine, self._is_damaged)
         self._turn = asyncio.Lock()
         self._after_commit: list[Callable[[], None]] = []
         # Why the store refused a write; StoreWriteCheck clears it after a successful one.
@@ -41,8 +52,14 @@ class Database:
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction: committed at the end of the block, rolled back on any error."""
+        """A transaction: committed at the end of the block, rolled back on any error.
+
+        Raises :class:`StoreDamaged` once the store is known to be damaged.
+        """
         async with self._turn:
+            if self.damaged is not None:
+                # A write could spread the damage, and what it stores could not be trusted.
+                raise StoreDamaged(f"the database is damaged: {self.damaged}")
             self._after_commit = []
             try:
                 async with self.engine.begin() as connection:
@@ -64,21 +81,54 @@ class Database:
         """A connection for queries; it waits for no writer."""
         return self.engine.connect()
 
+    async def look_for_damage(self) -> None:
+        """Read the whole file once, unless it is large."""
+        if self._file is not None and self.damaged is None:
+            found = await asyncio.to_thread(self._file.look)
+            if found is not None:
+                self._is_damaged(found)
+
+    def _is_damaged(self, reason: str) -> None:
+        self.damaged = self.damaged or reason[:200]
+
+    async def works_again(self) -> None:
+        """After a refused write that succeeded now: let other programs read the file again."""
+        self.failing = None
+        if self._file is not None and self._file.alone:
+            async with self._turn:
+                self._file.alone = False
+                await self.engine.dispose()
+
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+class SqliteFile:
+    """The file of a store. ``alone``: opened without shared memory, because the disk is full."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.alone = path, False
+
+    async def connect(self) -> sqlite_thread.SqliteThread:
+        return await sqlite_thread.connect(self.path, alone=self.alone)
+
+    def look(self) -> str | None:
+        """Blocks. What is wrong with the file, or None."""
+        return look(self.path) if self.path.stat().st_size < _CHECK_WHOLE_BELOW_BYTES and not self.alone else None
 
 
 async def open_database(url: str) -> Database:
     """The store at ``url`` with the newest schema. Raises :class:`StoreRefused`."""
     parsed = make_url(url)
+    file: SqliteFile | None = None
     if parsed.get_backend_name() == "sqlite":
-        file = Path(parsed.database or "")
-        await asyncio.to_thread(_check_file, file)
+        file = SqliteFile(Path(parsed.database or ""))
+        await asyncio.to_thread(_check_file, file.path)
         engine = create_async_engine(
             parsed.set(drivername="sqlite+aiosqlite"),
             pool_size=4,
             max_overflow=0,
-            async_creator=partial(sqlite_thread.connect, file),
+            async_creator=file.connect,
         )
         event.listen(engine.sync_engine, "connect", _sqlite_pragmas)
     else:
@@ -87,9 +137,7 @@ async def open_database(url: str) -> Database:
         except ModuleNotFoundError as error:
             raise StoreRefused(f"DATABASE_URL names PostgreSQL, and the driver {error.name} is not installed") from None
     try:
-        async with engine.connect() as connection:
-            await connection.run_sync(schema.upgrade)
-            await connection.commit()
+        await _upgraded(engine, file)
     except schema.UnknownRevision as error:
         await engine.dispose()
         raise StoreRefused(f"The database is newer than this program: {error}") from None
@@ -100,7 +148,26 @@ async def open_database(url: str) -> Database:
     except BaseException:
         await engine.dispose()
         raise
-    return Database(engine)
+    database = Database(engine, file)
+    if file is not None and file.alone:
+        database.failing = "the disk is full"
+    return database
+
+
+async def _upgraded(engine: AsyncEngine, file: SqliteFile | None) -> None:
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(schema.upgrade)
+            await connection.commit()
+    except DBAPIError:
+        # A full disk has no room for the shared memory of several programs. An existing store can
+        # still be read by this one: sessions connect, and writes are tried until they succeed.
+        if file is None or file.alone or not file.path.exists() or file.path.stat().st_size == 0:
+            raise
+        file.alone = True
+        await engine.dispose()
+        await _upgraded(engine, file)
+        log.error("The database cannot be written: the service starts all the same", event_name="store.alone")
 
 
 def _sqlite_pragmas(connection: Any, _record: Any) -> None:
@@ -135,6 +202,8 @@ def _check_file(file: Path) -> None:
                 row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
                 version = row[0] if row else None
     except sqlite3.DatabaseError as error:
+        if reason_of(error) is None:
+            return  # a full disk, a lock: opening it says more
         raise StoreRefused(f"The database {file} is corrupt ({error}): {advice}") from None
     if version is None and tables - {"alembic_version"}:
         raise StoreRefused(f"The database {file} has tables of an unknown program: {advice}")

@@ -15,17 +15,22 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
+from urllib.parse import quote
 
 T = TypeVar("T")
 
 _Work = tuple[asyncio.Future[Any], Callable[[], Any]]
 
 
-async def connect(file: Path, *, busy_timeout_s: float = 5.0) -> SqliteThread:
-    """A connection to ``file``, created if missing. Raises ``sqlite3.Error``."""
+async def connect(file: Path, *, busy_timeout_s: float = 5.0, alone: bool = False) -> SqliteThread:
+    """A connection to ``file``, created if missing. Raises ``sqlite3.Error``.
+
+    ``alone``: without the shared memory file, which needs space on the disk; no other process can
+    read the database then.
+    """
     made = SqliteThread()
     try:
-        await made.open(file, busy_timeout_s)
+        await made.open(file, busy_timeout_s, alone=alone)
     except BaseException:
         made.stop()
         raise
@@ -42,10 +47,11 @@ class SqliteThread:
         self._thread = threading.Thread(target=_run, args=(self._work,), name="sqlite", daemon=True)
         self._thread.start()
 
-    async def open(self, file: Path, busy_timeout_s: float) -> None:
+    async def open(self, file: Path, busy_timeout_s: float, *, alone: bool = False) -> None:
         """Once, before anything else."""
+        name = f"file:{quote(str(file))}?vfs=unix-excl" if alone else file
         # Statements of one connection never overlap, so it may be touched from both threads.
-        open_file = partial(sqlite3.connect, file, timeout=busy_timeout_s, check_same_thread=False)
+        open_file = partial(sqlite3.connect, name, timeout=busy_timeout_s, check_same_thread=False, uri=alone)
         self._connection = await self.do(open_file)
 
     async def do(self, work: Callable[[], T]) -> T:

@@ -40,4 +40,4 @@ class StoreWriteCheck:
                 await upsert(connection, store_checks, [{"id": 1, "at_ms": to_ms(self._clock.now())}], key="id")
         except STORE_ERRORS:
             return
-        self._database.failing = None
+        await self._database.works_again()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -31,7 +31,12 @@ from shared.tasks import Loop
 
 @dataclass(frozen=True, slots=True)
 class Webhooks:
-    """``commands`` and ``deliveries`` are use cases; ``dispatcher`` sends, ``results`` stores."""
+    """``commands`` and ``deliveries`` are use cases; ``dispatcher`` sends, ``results`` stores.
+
+    ``call`` sends one event once.
+    """
+
+    call: Callable[[Target, str, bytes], Awaitable[Attempt]]
 
     commands: WebhookCommands
     deliveries: DeliveryCommands
@@ -85,4 +90,4 @@ async def build(
             allow_private=settings.webhook_allow_private,
         )
         deliveries = DeliveryCommands(clock, database, events.subscriptions, retry=dispatcher.retry_asides)
-        yield Webhooks(commands, deliveries, dispatcher, results)
+        yield Webhooks(one_call, commands, deliveries, dispatcher, results)

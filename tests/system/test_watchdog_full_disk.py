@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import resource
-import signal
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.support import processes
+from tests.support import full_disk, processes
 from tests.support.fake_bot import FakeBot
 from tests.support.processes import QUICK, Program
 from tests.support.receiver import Receiver
@@ -31,25 +29,6 @@ async def hook() -> AsyncIterator[Receiver]:
 
 def of_kind(kind: str) -> Callable[[Any], bool]:
     return lambda body: bool(body["data"]["kind"] == kind)
-
-
-def forbid_writes(pid: int, most: int) -> None:
-    """No file of the process grows beyond ``most`` bytes, as on a full disk; its output is a file and so is affected too."""
-    _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, hard))
-
-
-@contextlib.contextmanager
-def started_without_room(most: int) -> Iterator[None]:
-    """A process started inside inherits the limit."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, before)
 
 
 async def state(dog: Program) -> str:
@@ -71,7 +50,7 @@ async def test_a_full_disk_a_dead_bot_and_kill_9_are_alerted_and_the_history_cat
     dog = processes.watchdog(tmp_path, bot.url, ALERT_URLS=hook.url, **QUICK)
     async with dog.running():
         await is_state(dog, "UP")
-        forbid_writes(dog.pid, 512)
+        full_disk.fill(dog.pid)
         await bot.stop()
         down = (await hook.wait_for(of_kind("down"))).json["data"]
         assert down["historyKept"] is False
@@ -79,12 +58,12 @@ async def test_a_full_disk_a_dead_bot_and_kill_9_are_alerted_and_the_history_cat
         dog.kill()
         hook.requests.clear()
         # It starts again although nothing can be written, finds the bot still dead and says so.
-        with started_without_room(512):
+        with full_disk.filled_at_start():
             dog.start()
         again = (await hook.wait_for(of_kind("down"))).json["data"]
         assert again["historyKept"] is False
         await is_state(dog, "DOWN")
-        forbid_writes(dog.pid, resource.RLIM_INFINITY)
+        full_disk.free(dog.pid)
         await bot.start()
         up = (await hook.wait_for(of_kind("up"))).json["data"]
         assert up["incidentId"] == again["incidentId"]

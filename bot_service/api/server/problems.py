@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -30,6 +31,7 @@ STATUS = {
     "unknown_action": 422,
     "queue_full": 429,
     "rejected": 502,
+    "store_damaged": 503,
     "store_unavailable": 503,
     "too_many_readers": 503,
     "timeout": 504,
@@ -38,10 +40,11 @@ STATUS = {
 _RETRY_AFTER_S = {"queue_full": "30", "store_unavailable": "5"}
 
 
-def refusals(store_errors: tuple[type[Exception], ...]) -> Middleware:
+def refusals(store_errors: tuple[type[Exception], ...], damaged: Callable[[], bool]) -> Middleware:
     """The middleware between the one that writes problem documents and all that call use cases.
 
-    ``store_errors`` are what the store raises while it does not answer.
+    ``store_errors`` are what the store raises while it does not answer; ``damaged()`` says whether it
+    never will.
     """
 
     @web.middleware
@@ -49,7 +52,7 @@ def refusals(store_errors: tuple[type[Exception], ...]) -> Middleware:
         try:
             return await handler(request)
         except Refused as refused:
-            raise _of_refusal(refused) from None
+            raise _of_refusal(_final(refused, damaged())) from None
         except EngineError as error:
             raise _of_engine(request, error) from None
         except (ConnectionResetError, TimeoutError):
@@ -57,9 +60,17 @@ def refusals(store_errors: tuple[type[Exception], ...]) -> Middleware:
         except store_errors as error:
             why = str(getattr(error, "orig", None) or type(error).__name__)[:200]
             log.error("The store failed in a request", event_name="store.request_failed", why=why)
-            raise _of_refusal(Refused("store_unavailable", f"the store does not answer: {why}")) from error
+            unavailable = Refused("store_unavailable", f"the store does not answer: {why}")
+            raise _of_refusal(_final(unavailable, damaged())) from error
 
     return middleware
+
+
+def _final(refused: Refused, damaged: bool) -> Refused:
+    """A store that is damaged does not come back: no caller should try again."""
+    if damaged and refused.code == "store_unavailable":
+        return Refused("store_damaged", "the database is damaged: the service needs a restart with a backup of it")
+    return refused
 
 
 def _of_refusal(refused: Refused) -> errors.Problem:

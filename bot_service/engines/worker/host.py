@@ -50,6 +50,7 @@ class Worker:
         self._grown: dict[str, int] = {}
         self._grown_lock = threading.Lock()
         self._ending = asyncio.Event()
+        self._unrecorded = False
         self._loop = asyncio.get_running_loop()
         self._journal = JournalWriter(
             options.journal_dir, options.id, clock, grew=self._journal_grew, rotate_bytes=options.journal_rotate_bytes
@@ -93,6 +94,17 @@ class Worker:
         await self._close()
 
     def _write_record(self) -> None:
+        """On a full disk the worker goes on without its record: it is written as soon as it can be."""
+        try:
+            self._record()
+        except OSError as error:
+            if not self._unrecorded:
+                log.error(f"The record of the worker cannot be written: {error.strerror}", event_name="worker.record")
+            self._unrecorded = True
+        else:
+            self._unrecorded = False
+
+    def _record(self) -> None:
         worker_records.write(
             self._options.run_dir,
             worker_records.WorkerRecord(
@@ -187,6 +199,8 @@ class Worker:
 
     def _pulse(self, *, everything: bool) -> WorkerPulse:
         self._journal.try_again()
+        if self._unrecorded:
+            self._write_record()
         return WorkerPulse(
             rss_bytes=procfs.rss_bytes(),
             descriptors=procfs.descriptors(),

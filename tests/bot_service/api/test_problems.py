@@ -68,7 +68,7 @@ async def test_the_status_of(tmp_path: Path, error: Exception, status: int, code
     async with running(tmp_path) as bot:
         request = make_mocked_request("GET", "/", app=bot.app)
         with pytest.raises(Problem) as raised:
-            await refusals(UNAVAILABLE)(request, handler)
+            await refusals(UNAVAILABLE, lambda: False)(request, handler)
     assert (raised.value.status, raised.value.code) == (status, code)
     assert raised.value.headers.get("Retry-After") == header
 
@@ -79,4 +79,4 @@ async def test_a_client_that_left_is_no_fault_of_the_store(error: Exception) -> 
         raise error
 
     with pytest.raises(type(error)):
-        await refusals(UNAVAILABLE)(make_mocked_request("GET", "/"), handler)
+        await refusals(UNAVAILABLE, lambda: False)(make_mocked_request("GET", "/"), handler)
