@@ -141,7 +141,7 @@ class BotSettings(CommonSettings):
         "WEBHOOK_ALLOW_PRIVATE",
         boolean(),
         default=False,
-        about="Webhooks may go to private addresses (this machine, the local network)",
+        about="Webhooks may go to, and files to send come from, private addresses (this machine, the local network)",
     )
     webhook_timeout_ms: int = setting(
         "WEBHOOK_TIMEOUT",

@@ -15,6 +15,7 @@ from bot_service.messages.inbound import Batch
 from bot_service.messages.journal_losses import JournalAlerts
 from bot_service.messages.journal_reader import JournalReader
 from bot_service.messages.media import MediaStore
+from bot_service.messages.media_fetch import MediaFetcher
 from bot_service.messages.outbox import Outbox
 from bot_service.messages.rate_limits import Rate
 from bot_service.messages.sender import Sender, SenderPolicy
@@ -104,7 +105,8 @@ def build(
     pool.journals.subscribe(journal.notice)
     sessions.supervisor.transitioned.subscribe(changed)
     events.session_events.deleted.subscribe(sender.forget)
+    fetcher = MediaFetcher(allow_private=settings.webhook_allow_private, limit_bytes=settings.media_max_bytes)
     now_ms, touch = sessions.supervisor.now_ms, activity.touch
-    commands = MessageCommands(database, outbox, media, pool, now_ms=now_ms, touch=touch)
+    commands = MessageCommands(database, outbox, media, fetcher, pool, now_ms=now_ms, touch=touch)
     changes = MessageChanges(outbox, media, now_ms=now_ms, touch=touch)
     return Messages(commands, changes, ChatDirectory(pool, touch=touch), journal, media, outbox, sender, journal_alerts)

@@ -18,6 +18,7 @@ from bot_service.domain.states import LINKED
 from bot_service.messages import rendering
 from bot_service.messages.authors import with_author
 from bot_service.messages.media import MediaStore
+from bot_service.messages.media_fetch import MediaFetcher
 from bot_service.messages.outbox import Accepted, Outbox, fingerprint
 from bot_service.messages.rate_limits import frozen
 from bot_service.messages.requests import MarkRead, SendMedia, SendMessage, ShowTyping, composed
@@ -58,12 +59,14 @@ class MessageCommands:
         database: Database,
         outbox: Outbox,
         media: MediaStore,
+        fetcher: MediaFetcher,
         pool: MessageSending,
         *,
         now_ms: Callable[[], int],
         touch: Callable[[str], None],
     ) -> None:
         self._database, self._outbox, self._media, self._pool = database, outbox, media, pool
+        self._fetcher = fetcher
         self._now_ms, self._touch = now_ms, touch
         self.media_limit_bytes = media.limit_bytes
 
@@ -72,11 +75,11 @@ class MessageCommands:
     ) -> Accepted:
         """Queue a message, once per ``key``. ``content``: the bytes of a file not in ``wanted``.
 
-        Refused: ``invalid``, ``too_large``, ``no_space`` and as :meth:`Outbox.accept` is.
+        Refused: ``invalid``, ``too_large``, ``media_not_fetched``, ``no_space`` and as :meth:`Outbox.accept` is.
         """
         message, digest = composed(wanted), None
         if key is not None:
-            digest = fingerprint(message, content or (wanted.media.data.encode() if wanted.media else b""))
+            digest = fingerprint(message, content or _given(wanted.media))
             earlier = await self._outbox.earlier(record.id, key, digest)
             if earlier is not None:
                 return Accepted(earlier, repeated=True)
@@ -103,6 +106,12 @@ class MessageCommands:
     async def _stored(
         self, session: str, message_id: str, media: Media, wanted: SendMedia, content: bytes | None
     ) -> Media:
+        if wanted.url is not None:
+            found = await self._fetcher.fetch(wanted.url)
+            content = found.content
+            media = msgspec.structs.replace(
+                media, mime_type=media.mime_type or found.mime_type, file_name=media.file_name or found.file_name
+            )
         if content is not None:
             return await self._media.from_bytes(session, message_id, media, content)
         whole = msgspec.structs.replace(media, data_base64=wanted.data)
@@ -171,6 +180,11 @@ class MessageCommands:
         async with engine_call(ENGINE_TIMEOUT_S):
             await self._pool.typing(record.id, chat, wanted.state)
         self._touch(record.id)
+
+
+def _given(media: SendMedia | None) -> bytes:
+    """What stands for the file in the comparison of two calls with the same key."""
+    return (media.data or media.url or "").encode() if media is not None else b""
 
 
 def _visible_from_ms(who: Principal, record: SessionRecord) -> int:

@@ -22,10 +22,13 @@ SendType = Literal["text", "image", "document", "audio", "video", "location", "c
 
 
 class SendMedia(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """A file, its bytes in base64. In a multipart form the bytes are the part ``file`` instead."""
+    """A file: its bytes in base64 with their type, or ``url``, where to fetch it. Then type and name
+    are those of the server unless they are given. In a multipart form the bytes are the part
+    ``file`` instead."""
 
-    mime_type: Annotated[str, Meta(min_length=1, max_length=LONGEST_TYPE)]
-    data: str
+    mime_type: Annotated[str, Meta(min_length=1, max_length=LONGEST_TYPE)] | None = None
+    data: str | None = None
+    url: Annotated[str, Meta(min_length=1, max_length=2000)] | None = None
     file_name: Annotated[str, Meta(max_length=200)] | None = None
     seconds: Annotated[int, Meta(ge=0, le=86_400)] | None = None
     voice: bool = False
@@ -89,14 +92,16 @@ def composed(wanted: SendMessage) -> OutgoingMessage:
     if lacking is not None:
         raise invalid(lacking, f"is needed for a message of type {wanted.type}")
     media = wanted.media
-    if media is not None and not is_mime_type(media.mime_type):
-        raise invalid("media.mimeType", "must be a MIME type, for example image/png or audio/ogg; codecs=opus")
+    if media is not None:
+        _check(media)
     return OutgoingMessage(
         id=new_message_id(),
         to=address(wanted.to, "to"),
         type=wanted.type,
         text=wanted.text,
-        media=Media(media.mime_type, media.file_name, seconds=media.seconds, voice=media.voice) if media else None,
+        media=Media(media.mime_type or "", media.file_name, seconds=media.seconds, voice=media.voice)
+        if media
+        else None,
         latitude=wanted.latitude,
         longitude=wanted.longitude,
         name=wanted.name,
@@ -106,6 +111,15 @@ def composed(wanted: SendMessage) -> OutgoingMessage:
         poll=_poll(wanted.poll) if wanted.poll is not None else None,
         mentions=tuple(address(person, "mentions") for person in wanted.mentions),
     )
+
+
+def _check(media: SendMedia) -> None:
+    if (media.data is None) is (media.url is None):
+        raise invalid("media", "needs either data or url")
+    if media.mime_type is None and media.url is not None:
+        return
+    if media.mime_type is None or not is_mime_type(media.mime_type):
+        raise invalid("media.mimeType", "must be a MIME type, for example image/png or audio/ogg; codecs=opus")
 
 
 def _poll(wanted: SendPoll) -> Poll:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from bot_service.access import public_addresses
 from bot_service.access.principals import Principal
 from bot_service.domain.session_record import SessionRecord
 from bot_service.events.build import Events
@@ -15,7 +16,7 @@ from bot_service.events.subscriptions import Target
 from bot_service.messages.outbox import Outbox
 from bot_service.settings import BotSettings
 from bot_service.store.database import Database
-from bot_service.webhooks import addresses, call
+from bot_service.webhooks import call
 from bot_service.webhooks.call import Attempt
 from bot_service.webhooks.commands import WebhookCommands
 from bot_service.webhooks.deliveries import DeliveryCommands
@@ -63,8 +64,8 @@ async def build(
     """The parts, with HTTP clients that end with the block. ``attempted`` gets each result."""
     timeout = aiohttp.ClientTimeout(total=None)
     resolver = NameResolver(keep_s=10.0)
-    guarded = addresses.connector(allow_private=settings.webhook_allow_private, limit=0, resolver=resolver)
-    trusted = addresses.connector(allow_private=True, limit=0, resolver=resolver)
+    guarded = public_addresses.connector(allow_private=settings.webhook_allow_private, limit=0, resolver=resolver)
+    trusted = public_addresses.connector(allow_private=True, limit=0, resolver=resolver)
     async with (
         http_client.session(guarded, timeout=timeout) as http,
         http_client.session(trusted, timeout=timeout) as trusted_http,

@@ -9,8 +9,8 @@ from datetime import datetime
 import aiohttp
 import msgspec
 
+from bot_service.access.public_addresses import RefusedAddress
 from bot_service.events.subscriptions import Target
-from bot_service.webhooks.addresses import RefusedAddress
 from shared import http_client, webhook_signing
 from shared.network_errors import reason_of
 from shared.retry import retry_after_s

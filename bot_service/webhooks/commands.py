@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from bot_service.access.principals import Principal
+from bot_service.access.public_addresses import is_reachable_url, refusal_of_url
 from bot_service.domain.inputs import Owner, SessionId
 from bot_service.domain.refused import invalid, not_found
 from bot_service.domain.session_record import SessionRecord
@@ -18,7 +19,6 @@ from bot_service.events.subscriptions import Subscriptions, unknown_patterns
 from bot_service.store import deliveries
 from bot_service.store.database import Database
 from bot_service.store.deliveries import Webhook as Webhook
-from bot_service.webhooks.addresses import is_reachable_url, refusal_of_url
 from bot_service.webhooks.test_call import TestCallResult, WebhookTestCall
 from shared import webhook_signing
 from shared.clock import Clock, to_ms

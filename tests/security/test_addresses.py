@@ -11,7 +11,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot_service.webhooks.addresses import connector, is_public, is_reachable_url, refusal_of_url, shown_host
+from bot_service.access.public_addresses import connector, is_public, is_reachable_url, refusal_of_url, shown_host
 from tests.support.receiver import Receiver
 
 PRIVATE = [

@@ -41,11 +41,11 @@ ROUTES = [
         "POST", f"{ONE}/messages", handlers.send, Scope.SEND,
         "Messages", "Send a message",
         "Queued and stored before the answer. The same Idempotency-Key sends nothing twice. A file comes as base64 in "
-        "`media.data`, or as the part `file` of a multipart form. 409 `sending_frozen` says why nothing may be sent now.",
+        "`media.data`, from the address `media.url`, or as the part `file` of a multipart form. 409 `sending_frozen` says why nothing may be sent now.",
         _QUEUED,
         body=SendMessage, example={"to": "33612345678", "text": "Your order is ready."},
         parameters=(_KEY,),
-        problems=(409, 429, 507),
+        problems=(409, 429, 502, 507),
     ),
     Route(
         "GET", f"{ONE}/messages", handlers.index, Scope.READ,

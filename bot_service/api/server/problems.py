@@ -30,6 +30,7 @@ STATUS = {
     "invalid": 422,
     "unknown_action": 422,
     "queue_full": 429,
+    "media_not_fetched": 502,
     "rejected": 502,
     "store_damaged": 503,
     "store_unavailable": 503,

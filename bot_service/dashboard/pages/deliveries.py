@@ -8,12 +8,12 @@ from datetime import datetime
 from aiohttp import web
 
 from bot_service import keys
+from bot_service.access.public_addresses import shown_host
 from bot_service.dashboard.context import render, words
 from bot_service.dashboard.guard import Form, done
 from bot_service.dashboard.login import Login
 from bot_service.dashboard.view_models import Choice, moment
 from bot_service.domain.refused import not_found
-from bot_service.webhooks.addresses import shown_host
 from bot_service.webhooks.deliveries import STATES, Delivery
 from shared.web.ui.words import Words
 

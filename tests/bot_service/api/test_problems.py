@@ -25,7 +25,7 @@ CONFLICTS = {"exists", "idempotency_key_reused", "no_qr", "sending_frozen"}
 # Reasons why phones would ignore a change of a message.
 CHANGES = {"not_editable", "not_forwardable", "not_revocable", "not_sent", "too_late"}
 # No form of the dashboard meets them with words of their own.
-ONLY_API = CHANGES | {"no_qr", "no_space", "too_large", "too_many_readers", "store_unavailable"}
+ONLY_API = CHANGES | {"media_not_fetched", "no_qr", "no_space", "too_large", "too_many_readers", "store_unavailable"}
 
 
 def _codes() -> set[str]:

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import aiohttp
 
+from bot_service.access import public_addresses
 from bot_service.events.ids import EventIds
 from bot_service.events.publisher import Draft, EventPublisher
 from bot_service.events.subscriptions import Subscriptions, Target
 from bot_service.store import deliveries, events
 from bot_service.store.database import Database, open_database
 from bot_service.store.deliveries import Delivery, Webhook
-from bot_service.webhooks import addresses, call
+from bot_service.webhooks import call
 from bot_service.webhooks.call import Attempt
 from bot_service.webhooks.dispatcher import WebhookDispatcher
 from bot_service.webhooks.policy import WebhookPolicy
@@ -103,7 +104,7 @@ async def bench(
     async with database.read() as connection:
         newest = await events.newest_id(connection)
     publisher = EventPublisher(clock, database, EventIds(clock, after=newest), subscriptions)
-    connector = addresses.connector(allow_private=allow_private, limit=0)
+    connector = public_addresses.connector(allow_private=allow_private, limit=0)
     async with aiohttp.ClientSession(connector=connector) as http:
 
         async def one_call(target: Target, event: str, body: bytes) -> Attempt:

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from bot_service.access import public_addresses
 from bot_service.events.subscriptions import Target
-from bot_service.webhooks import addresses
 from bot_service.webhooks.call import Attempt, attempt
 from shared import http_client
 from tests.support.hostile_server import Call, answers, hostile
@@ -20,7 +20,7 @@ NOW = datetime(2026, 11, 29, 12, 0, 0, tzinfo=UTC)
 
 
 async def _attempt(script: Callable[[Call], Awaitable[None]], timeout_s: float = 3.0) -> Attempt:
-    pool = addresses.connector(allow_private=True, limit=0)
+    pool = public_addresses.connector(allow_private=True, limit=0)
     async with hostile(script) as server, http_client.session(pool) as http:
         return await attempt(http, Target("w", server.url, None), "e1", b"{}", now=NOW, timeout_s=timeout_s)
 

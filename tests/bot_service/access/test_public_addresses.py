@@ -6,7 +6,7 @@ import ipaddress
 
 import pytest
 
-from bot_service.webhooks.addresses import (
+from bot_service.access.public_addresses import (
     RefusedAddress,
     is_public,
     is_reachable_url,
