@@ -122,7 +122,11 @@ def _text(losses: Sequence[JournalLoss]) -> str:
     files = sorted({loss.file for loss in losses})
     how = ", ".join(sorted({loss.what for loss in losses}))
     more = f" and {len(files) - 3} more" if len(files) > 3 else ""
-    cost = "no message is lost" if lost == 0 else f"{lost} received message{'s are' if lost > 1 else ' is'} lost"
+    cost = (
+        "no message is known to be lost"
+        if lost == 0
+        else f"{lost} received message{'s are' if lost > 1 else ' is'} lost"
+    )
     return (
         f"A journal was damaged ({how}): {cost}. Files: {', '.join(files[:3])}{more}, kept in journal/{ASIDE}. "
         "Check the disk; the log names each message that is still legible (event message.lost)"

@@ -65,6 +65,8 @@ class JournalReader:
         self._numbers: dict[str, int | None] = {}  # of the record before the position
         self._expected: dict[str, int] = {}  # records that the writer put into a finished file
         self._missing: dict[str, tuple[float, str]] = {}  # since when announced records are not there, and why
+        self._ended: dict[str, int] = {}  # size of the file when nothing more was readable
+        self._cut: set[str] = set()  # shorter than what was stored of them
         self._tails: dict[str, int] = {}  # size of the file when its end was found damaged
         self._wake = Wake(clock)
         self.committed: Hook[[Batch]] = Hook()
@@ -138,6 +140,7 @@ class JournalReader:
 
     async def _at_end(self, file: str, piece: JournalSlice) -> None:
         """Bytes without a complete record: being written, torn, damaged, or cut off."""
+        self._ended[file] = piece.size
         if piece.size < self._announced.get(file, 0):
             self._note_missing(file, "truncated")
         if piece.tail is None:
@@ -225,11 +228,17 @@ class JournalReader:
             in_use = self._in_use()
             found = dict(await asyncio.to_thread(journal_files, self._folder))
             for file, size in found.items():
-                if self._positions.get(file, 0) < size:
+                position = self._positions.get(file, 0)
+                if position < size:
                     self._targets[file] = max(size, self._targets.get(file, 0))
                     self._wake.set()
+                elif size < position and file not in self._cut:
+                    # Its writer reports this itself while it lives; what else was there is unknown.
+                    self._cut.add(file)
+                    if _worker(file) not in {_worker(each) for each in in_use}:
+                        await self._lose(JournalLoss(file, "truncated", size, position, 0))
             await self._settle_missing({_worker(file) for file in in_use})
-            await self._settle_expected()
+            await self._settle_expected(found)
             for file in found:
                 if file not in in_use and self._orphaned_for_s(file) >= ORPHAN_S and await self._is_stored(file):
                     await self._forget(file)
@@ -251,16 +260,19 @@ class JournalReader:
             if waited_s < LOOK_EVERY_S or not (answered or waited_s >= ORPHAN_S):
                 continue
             del self._missing[file]
+            self._cut.add(file)
             start, end = self._positions.get(file, 0), self._announced.pop(file, 0)
             number, expected = self._numbers.get(file), self._expected.pop(file, None)
             lost = 1 if expected is None or number is None else max(0, expected - number)
             await self._lose(JournalLoss(file, what, start, end, lost))
             await self._pass_over(file, end, lost)
 
-    async def _settle_expected(self) -> None:
+    async def _settle_expected(self, sizes: dict[str, int]) -> None:
         """A finished file that was read to its end has as many records as its writer says."""
         for file, expected in list(self._expected.items()):
-            if self._has_more(file) or file in self._missing or file in self._tails:
+            size = sizes.get(file, 0)
+            is_read = self._positions.get(file, 0) >= size or self._ended.get(file) == size
+            if not is_read or file in self._missing or file in self._tails:
                 continue
             del self._expected[file]
             number, end = self._numbers.get(file), self._positions.get(file, 0)
@@ -292,9 +304,18 @@ class JournalReader:
         async with self._database.write() as connection:
             await messages.forget_position(connection, file)
         await asyncio.to_thread((self._folder / file).unlink, missing_ok=True)
-        for known in (self._positions, self._announced, self._targets, self._numbers, self._expected, self._tails):
+        for known in (
+            self._positions,
+            self._announced,
+            self._targets,
+            self._numbers,
+            self._expected,
+            self._tails,
+            self._ended,
+        ):
             known.pop(file, None)
         self.unreadable.discard(file)
+        self._cut.discard(file)
 
 
 def _damage(file: str, gap: Gap) -> JournalLoss:

@@ -144,6 +144,21 @@ async def test_announced_records_that_are_gone_are_lost_by_name(tmp_path: Path, 
         await at.holds(readable)
 
 
+async def test_a_file_cut_behind_what_is_stored_is_reported_once_by_the_next_run(tmp_path: Path) -> None:
+    path, ends = written(tmp_path / "journal", 40)
+    async with road(tmp_path) as at:
+        at.in_use.add(path.name)
+        await at.holds(40)
+    os.truncate(path, ends[30])
+    async with road(tmp_path) as at:
+        found = losses_of(at)
+        await eventually(lambda: not path.exists(), what="the journal being removed")
+        assert [(loss.what, loss.start, loss.end, loss.records) for loss in found] == [
+            ("truncated", ends[30], ends[40], 0)
+        ]
+        assert (tmp_path / "journal" / "damaged" / path.name).exists()
+
+
 async def test_a_file_removed_from_a_living_worker_loses_nothing(tmp_path: Path) -> None:
     async with road(tmp_path) as at:
         found = losses_of(at)
