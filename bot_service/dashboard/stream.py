@@ -47,7 +47,7 @@ async def _follow(request: web.Request, login: Login, response: web.StreamRespon
 
     streams.add(stream)
     unsubscribe = request.app[keys.SESSIONS].bus.subscribe(enqueue)
-    messages = asyncio.create_task(_follow_messages(request.app, enqueue), name="dashboard.messages")
+    messages = asyncio.create_task(_follow_messages(request.app, login, enqueue), name="dashboard.messages")
     try:
         await stream.write_to(response, keep_alive_s=PING_S)
     finally:
@@ -67,10 +67,12 @@ class _Stored(msgspec.Struct):
     data: _Data
 
 
-async def _follow_messages(app: web.Application, enqueue: Callable[[Event], None]) -> None:
+async def _follow_messages(app: web.Application, login: Login, enqueue: Callable[[Event], None]) -> None:
     """Messages and receipts are not published on the bus: they are read once they are stored."""
     events, clock = app[keys.EVENTS].stream, app[keys.CLOCK]
-    async with aclosing(events.after(await events.newest_id())) as pages:
+    who = login.principal
+    newest = await events.newest_id()
+    async with aclosing(events.after(newest, owner=who.owner, key=who.key_id or "")) as pages:
         async for page in pages:
             for stored in page:
                 if stored.type.startswith("message"):

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator
 
+from bot_service.events.replay_turns import ReplayTurns
 from bot_service.store import events
 from bot_service.store.batch_writer import STORE_ERRORS
 from bot_service.store.database import Database
@@ -32,6 +33,7 @@ class EventStream:
         self.readers = 0
         self._closed = False
         self._committed = asyncio.Event()
+        self._turns = ReplayTurns(clock)
         self._grown = asyncio.Condition()
 
     def wake(self, _committed: object) -> None:
@@ -70,19 +72,26 @@ class EventStream:
         async with self._database.read() as connection:
             return await events.oldest_id(connection) or ""
 
-    async def after(self, event_id: str, *, idle_s: float | None = None) -> AsyncGenerator[list[StoredEvent], None]:
-        """Endless pages of events after ``event_id``; an empty page after ``idle_s`` without one."""
+    async def after(
+        self, event_id: str, *, owner: str | None = None, key: str = "", idle_s: float | None = None
+    ) -> AsyncGenerator[list[StoredEvent], None]:
+        """Endless pages of events after ``event_id``; an empty page after ``idle_s`` without one.
+
+        ``owner``: only their events. Streams of one ``key`` take turns while they read the store.
+        """
         self.readers += 1
         try:
-            cursor = event_id
+            cursor, told_at = event_id, self._clock.monotonic()
             while not self._closed:
-                page = await self._page(cursor)
-                if page:
-                    cursor = page[-1].id
+                page, cursor = await self._page(cursor, owner, key)
+                now = self._clock.monotonic()
+                if page or (idle_s is not None and now - told_at >= idle_s):
+                    told_at = now
                     yield page
+                if page:
                     continue
-                while not await self._grew(cursor, idle_s):
-                    yield []
+                left_s = None if idle_s is None else max(0.0, told_at + idle_s - self._clock.monotonic())
+                await self._grew(cursor, left_s)
         finally:
             self.readers -= 1
 
@@ -96,11 +105,23 @@ class EventStream:
         except TimeoutError:
             return False
 
-    async def _page(self, cursor: str) -> list[StoredEvent]:
+    async def _page(self, cursor: str, owner: str | None, key: str) -> tuple[list[StoredEvent], str]:
+        """The next events of ``owner`` and the id up to which nothing else is theirs."""
         if self._tail and cursor >= self._base:
-            return [event for event in self._tail if event.id > cursor][:_PAGE]
-        async with self._database.read() as connection:
-            return await events.after(connection, cursor, _PAGE)
+            page = []
+            for event in reversed(self._tail):
+                if event.id <= cursor:
+                    break
+                page.append(event)
+            page.reverse()
+            page = page[:_PAGE]
+            newest = page[-1].id if page else cursor
+            return [event for event in page if owner is None or event.owner == owner], newest
+        async with self._turns.turn(key), self._database.read() as connection:
+            newest = await events.newest_id(connection) or ""
+            page = await events.after(connection, cursor, _PAGE, owner=owner)
+        # Without the newest one, a reader that owns few events would read the same rows again.
+        return page, page[-1].id if len(page) == _PAGE else max(cursor, newest, page[-1].id if page else "")
 
     async def _read_tail(self) -> None:
         if not self._tail:

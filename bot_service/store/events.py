@@ -16,6 +16,7 @@ events = sa.Table(
     sa.Column("session", sa.String(64)),
     sa.Column("type", sa.String(40), nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Index("events_by_owner", "owner", "id"),
 )
 
 
@@ -34,9 +35,14 @@ async def insert(connection: AsyncConnection, rows: list[StoredEvent]) -> None:
         await connection.execute(events.insert(), [msgspec.structs.asdict(row) for row in rows])
 
 
-async def after(connection: AsyncConnection, event_id: str, limit: int) -> list[StoredEvent]:
-    found = await connection.execute(sa.select(events).where(events.c.id > event_id).order_by("id").limit(limit))
-    return [StoredEvent(*row) for row in found]
+async def after(
+    connection: AsyncConnection, event_id: str, limit: int, *, owner: str | None = None
+) -> list[StoredEvent]:
+    """The oldest events after ``event_id``; with ``owner`` only theirs."""
+    query = sa.select(events).where(events.c.id > event_id).order_by("id").limit(limit)
+    if owner is not None:
+        query = query.where(events.c.owner == owner)
+    return [StoredEvent(*row) for row in await connection.execute(query)]
 
 
 async def newest_id(connection: AsyncConnection) -> str | None:

@@ -36,7 +36,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
         response = await sse.open_response(request, sse.retry(2000))
         if last and last != FROM_THE_BEGINNING and last < await events.oldest_id():
             await response.write(sse.event("gap", b'{"reason":"older events are no longer stored"}'))
-        async with aclosing(events.after(begin, idle_s=KEEP_ALIVE_S)) as pages:
+        async with aclosing(events.after(begin, owner=who.owner, key=who.key_id or "", idle_s=KEEP_ALIVE_S)) as pages:
             async for page in pages:
                 wanted = [event for event in page if _is_for(event, who, session, patterns)]
                 if wanted:
