@@ -87,6 +87,7 @@ class Watch:
             clock=clock,
             channels=dispatcher.channels,
             log_channel=LogNotifier.channel,
+            url=url,
             on_notice=dispatcher.wake,
             confirm=lambda: self.pusher.soon(urgent=True),
         )

@@ -77,6 +77,12 @@ async def degraded(dog: Program, count: int) -> None:
         return (target["state"], target["sessionsNeedingPerson"]) == ("DEGRADED" if count else "UP", count)
 
     await eventually(look, every_s=0.1, what=f"{count} sessions that need a person")
+    async with aiohttp.ClientSession() as http:
+        async with http.get(dog.url + "/badge.svg") as answer:
+            badge = await answer.text()
+        async with http.get(dog.url + "/") as answer:
+            page = await answer.text()
+    assert ("bot: degraded" in badge, "is running, but sessions need a person" in page) == (count > 0, count > 0)
 
 
 async def listening(dog: Program) -> None:
@@ -234,3 +240,20 @@ async def test_codes_that_no_phone_scans_are_reported_when_the_last_one_has_expi
         assert ((await state_of(dog))["state"], notices(people)) == ("UP", []), "a new code is no need"
         await reaches(client, "unscanned", "FAILED")
         await eventually(lambda: notices(people) == [("watchdog", "opened", {"not_paired": 1})], what="the notice")
+
+
+@pytest.mark.deep
+async def test_a_link_that_two_programs_use_is_reported_when_the_second_take_over_ends_it(
+    tmp_path: Path, people: Receiver
+) -> None:
+    bot = processes.bot(tmp_path, HEARTBEAT_INTERVAL="500", SIMULATOR_OPTIONS=SIMULATOR, ALERT_URLS=people.url)
+    dog = processes.watchdog(tmp_path, bot.url, ALERT_URLS=people.url, **QUICK)
+    async with bot.running(), dog.running(), Client(bot.url) as client:
+        await listening(dog)
+        await make(client, "shared")
+        await simulate(client, "shared", "replaced")
+        await reaches(client, "shared", "RECONNECTING")
+        await reaches(client, "shared", "READY", within_s=120)
+        assert notices(people) == [], "the first take-over is answered by one try"
+        await simulate(client, "shared", "replaced")
+        await eventually(lambda: notices(people) == [("watchdog", "opened", {"fenced": 1})], what="the notice")

@@ -131,6 +131,9 @@ def _not_suspect(state: TargetState) -> TargetState:
 
 def _answered(state: TargetState, result: ProbeResult, started: int, policy: Policy, now: Now) -> TargetState:
     successes = state.successes + 1
+    if result.needs_person is not None:
+        # Also without the token, with which the bot says which sessions these are.
+        state = replace(state, needs_person=result.needs_person)
     state = replace(
         _sees(state),
         failures=0,

@@ -47,7 +47,7 @@ class ProbeResult(msgspec.Struct, frozen=True):
     ``refused`` is the HTTP status of an answer that refuses the watchdog or does not prove that it
     comes from the bot. ``proved``: the answer came with the proof of ``boot_id``. ``by_bot``: the
     bot itself answered, well or not. ``since_ms`` (wall) is an earlier begin of the trouble, known
-    from the last heartbeat.
+    from the last heartbeat. ``needs_person``: how many sessions do, None when unknown.
     """
 
     target: str
@@ -66,6 +66,7 @@ class ProbeResult(msgspec.Struct, frozen=True):
     detail: str = ""
     duration_ms: int = 0
     since_ms: int | None = None
+    needs_person: int | None = None
 
 
 def counts(result: ProbeResult) -> bool:

@@ -11,6 +11,8 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from shared import logs
 from shared.clock import Clock, epoch_ms
 from shared.contract import attention as contract
@@ -31,13 +33,14 @@ log = logs.get(__name__)
 LOOK_EVERY_S = 1.0  # while something waits for its notice
 IDLE_S = 60.0
 ASK_AGAIN_S = 5.0
+UNSET_PAGE = "http://localhost:"
 
 
 class SessionAttention:
     """``known`` is the newest state received, ``taken`` the newest one covered by notices.
 
     Without a channel beside the log nothing is reported or confirmed: the bot does it. ``on_notice``
-    delivers at once, ``confirm`` sends the next report at once.
+    delivers at once, ``confirm`` sends the next report at once. ``url`` is the target's base address.
     """
 
     def __init__(
@@ -49,11 +52,12 @@ class SessionAttention:
         clock: Clock,
         channels: Channels,
         log_channel: str,
+        url: str,
         on_notice: Callable[[], None],
         confirm: Callable[[], None],
     ) -> None:
         self._target, self._ledger, self._pipeline, self._clock = target, ledger, pipeline, clock
-        self._to, self._on_notice, self._confirm = channels, on_notice, confirm
+        self._to, self._url, self._on_notice, self._confirm = channels, url, on_notice, confirm
         self.channels = sum(channel != log_channel for channel in channels.all)
         self.known = self.taken = ""
         self._found: Attention | None = None
@@ -75,6 +79,9 @@ class SessionAttention:
     def answered(self, found: Attention | None) -> None:
         """What a report was answered with; None when the state is known, or the bot knows no needs."""
         if found is not None:
+            if found.page.startswith(UNSET_PAGE) and self._url.startswith("https://"):
+                # The bot does not know its address for people, and this one is public.
+                found = msgspec.structs.replace(found, page=f"{self._url}/")
             self._found, self.known = found, found.revision
             self._news.set()
 

@@ -36,6 +36,7 @@ class Examined(msgspec.Struct, frozen=True):
 
     ``refused`` is the HTTP status of an answer that is no failure of the bot and no sign of its
     health. ``by_bot``: the bot itself answered. ``watchdog``: boot id of a watchdog that answered.
+    ``needs_person``: how many sessions do, None when the answer does not say.
     """
 
     failure: Failure | None
@@ -46,6 +47,7 @@ class Examined(msgspec.Struct, frozen=True):
     proved: bool = False
     by_bot: bool = False
     watchdog: str | None = None
+    needs_person: int | None = None
 
 
 class _Body(msgspec.Struct, rename="camel"):
@@ -53,6 +55,7 @@ class _Body(msgspec.Struct, rename="camel"):
     boot_id: str | None = None
     proof: str | None = None
     orderly_stops: tuple[str, ...] = ()
+    sessions: Any = None
     last_cycle_age: Any = msgspec.UNSET  # only a watchdog has cycles
 
 
@@ -89,7 +92,13 @@ def examine(answer: Answer, challenge: str, identity: Identity | None, known: Kn
         orderly_stops=body.orderly_stops,
         proved=proved,
         by_bot=boot_id is not None,
+        needs_person=_needs_person(body.sessions),
     )
+
+
+def _needs_person(sessions: object) -> int | None:
+    found = sessions.get("needPerson") if isinstance(sessions, dict) else None
+    return found if isinstance(found, int) and not isinstance(found, bool) and found >= 0 else None
 
 
 def _body(raw: bytes) -> _Body | None:

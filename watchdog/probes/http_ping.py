@@ -82,6 +82,7 @@ class HttpPinger:
             refused=examined.refused,
             boot_id=examined.boot_id,
             orderly_stops=examined.orderly_stops,
+            needs_person=examined.needs_person,
             proved=examined.proved,
             by_bot=examined.by_bot,
             detail=failure.detail if failure is not None else "",

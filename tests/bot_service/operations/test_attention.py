@@ -35,6 +35,19 @@ def told(people: Receiver) -> list[tuple[str, int]]:
     return [(kind, data["count"]) for kind, data in found if data["kind"] == "sessions_need_person"]
 
 
+@pytest.mark.deep
+async def test_a_ban_wave_of_500_is_one_notice(tmp_path: Path, people: Receiver) -> None:
+    async with running(tmp_path, clock=FastClock(FAST), ALERT_URLS=people.url) as bot:
+        names = [f"s{number:03}" for number in range(500)]
+        await paired(bot, *names)
+        for name in names:
+            bot.pool.emit(name, SignalKind.BANNED)
+        await eventually(lambda: told(people) == [("service.alert", 500)], what="one notice")
+        await past_the_grace(bot)
+        assert len(told(people)) == 1
+        assert len(people.requests[0].raw) < 20_000
+
+
 class Reports:
     """A watchdog that reports to ``bot``; ``sees`` is the revision that the last beat named."""
 

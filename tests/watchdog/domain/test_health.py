@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.fold import Folded
+from watchdog.domain.facts import PersonNeeded
 from watchdog.domain.outcome import Outcome
 from watchdog.domain.policy import Pause, Policy
 from watchdog.domain.states import IncidentKind, State
@@ -320,3 +321,19 @@ def test_the_first_beat_of_a_new_boot_does_not_turn_an_announced_stop_into_down(
     assert bot.kinds == []
     bot.wait(1).ok(boot="b2")
     assert (bot.kinds, bot.state.state) == ([], State.UP)
+
+
+@pytest.mark.parametrize("count", [1, 500])
+def test_sessions_that_need_a_person_are_degraded_without_an_incident_until_none_does(count: int) -> None:
+    target = Folded()
+    target.ok(boot="b1")
+    step = target.take(PersonNeeded(count))
+    assert (target.state.state, step.flip and step.flip.reason) == (State.DEGRADED, "sessions_need_person")
+    assert target.wait(10).ok().flip is None, "an answer that says nothing of it changes nothing"
+    # What is worse is shown instead, and it is DEGRADED again afterwards.
+    assert target.go_down().state.state is State.DOWN
+    assert target.recover().state.state is State.DEGRADED
+    target.restart_watchdog(30)
+    assert target.ok().state.state is State.DEGRADED
+    assert target.take(PersonNeeded(0)).flip is not None
+    assert (target.state.state, target.kinds) == (State.UP, ["down", "-down"])

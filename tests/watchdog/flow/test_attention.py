@@ -29,6 +29,8 @@ class Scene:
     ledger: Ledger = field(default_factory=open_in_memory)
     entries: dict[str, NeedEntry] = field(default_factory=dict)
     confirmed: int = 0
+    url: str = "http://bot:3000"
+    page: str = "http://x/"
     needs_person: int = 0
     revision: int = 0
 
@@ -53,6 +55,7 @@ class Scene:
             clock=self.clock,
             channels=Channels(self.channels),
             log_channel="log",
+            url=self.url,
             on_notice=lambda: None,
             confirm=confirm,
         )
@@ -68,7 +71,7 @@ class Scene:
     async def look(self, *, wait_s: float = 4.0) -> None:
         """The bot answers a report, and time passes."""
         self.revision += 1
-        self.attention.answered(Attention(f"b-{self.revision}", "http://x/", ADVICE, list(self.entries.values())))
+        self.attention.answered(Attention(f"b-{self.revision}", self.page, ADVICE, list(self.entries.values())))
         await self.attention.once()
         await self.clock.advance(wait_s)
         await self.attention.once()
@@ -187,3 +190,19 @@ async def test_a_bot_of_another_version_ends_the_state_and_a_beat_asks_once() ->
     scene.attention.beat("")
     await scene.attention.once()
     assert scene.needs_person == 0
+
+
+@pytest.mark.parametrize(
+    ("page", "url", "shown"),
+    [
+        ("http://localhost:3000/", "https://bot.up.railway.app", "https://bot.up.railway.app/sessions/a"),
+        ("http://localhost:3000/", "http://bot:3000", "http://localhost:3000/sessions/a"),
+        ("https://bot.example.org/", "https://10.0.0.1", "https://bot.example.org/sessions/a"),
+    ],
+)
+async def test_a_link_leads_where_people_reach_the_dashboard(page: str, url: str, shown: str) -> None:
+    scene = Scene(page=page, url=url)
+    scene.ban("a")
+    await scene.look()
+    (payload,) = await scene.ledger.read(lambda c: c.execute("SELECT payload FROM notice").fetchone())
+    assert msgspec.json.decode(payload)["text"].endswith(shown)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from shared.clock import SystemClock
@@ -12,7 +13,8 @@ from shared.settings import Secret
 from tests.support.fake_bot import FakeBot
 from tests.support.processes import WATCHDOG_TOKEN
 from watchdog.domain.outcome import Cause, Outcome, ProbeResult
-from watchdog.probes.health_answer import KnownBoots
+from watchdog.probes.health_answer import KnownBoots, examine
+from watchdog.probes.http1 import Answer
 from watchdog.probes.http_ping import HttpPinger
 from watchdog.probes.self_check import SelfCheck
 
@@ -120,3 +122,22 @@ def test_a_proof_holds_for_one_challenge_program_boot_and_token() -> None:
 @pytest.mark.parametrize("challenge", [None, "", "short", "x" * 32, "0" * 65, "0" * 31 + "\n"])
 def test_no_proof_without_a_challenge_of_the_right_form(challenge: str | None) -> None:
     assert Identity(Secret("t" * 20)).proof(BOT, "b1", challenge) is None
+
+
+@pytest.mark.parametrize(
+    ("sessions", "count"),
+    [
+        ({"total": 3, "ready": 1, "needPerson": 2}, 2),
+        ({"total": 3, "ready": 1, "needPerson": 0}, 0),
+        ({"total": 3, "ready": 1}, None),
+        ({"needPerson": "2"}, None),
+        ({"needPerson": True}, None),
+        ({"needPerson": -1}, None),
+        ([1, 2], None),
+        (None, None),
+    ],
+)
+def test_an_answer_says_how_many_sessions_need_a_person_or_nothing(sessions: object, count: int | None) -> None:
+    body = msgspec.json.encode({"status": "ok", "bootId": "b1", "sessions": sessions})
+    examined = examine(Answer(200, None, body), "challenge", None, KnownBoots())
+    assert (examined.failure, examined.needs_person) == (None, count)
