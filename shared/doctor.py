@@ -36,13 +36,15 @@ class Check:
 class Context:
     """``environ`` holds the variables of both programs.
 
-    ``fetch(url)`` gives (status, JSON, Date header) or raises ``OSError``.
+    ``fetch(url)`` gives (status, JSON, Date header) or raises ``OSError``. ``proves(url, program)``
+    is whether that program proves at ``url`` to hold WATCHDOG_TOKEN; None while no token is known.
     """
 
     environ: Mapping[str, str]
     bot_url: str
     watchdog_url: str
     fetch: Callable[[str], tuple[int, Any, str | None]]
+    proves: Callable[[str, str], bool | None] = lambda _url, _program: None
 
 
 def settings_checks(group: str, cls: type[Any], environ: Mapping[str, str]) -> tuple[list[Check], Any]:

@@ -11,10 +11,16 @@ from shared.log_writer import unblock_standard_streams
 from shared.service_clock import system_service_clock
 from shared.settings import SettingsError, exit_for, load_or_exit
 from shared.web.server import bind_or_exit, serve
-from watchdog.app import build_app
+from watchdog import own_address
+from watchdog.app import OWN_ADDRESS, build_app
 from watchdog.ledger.sqlite import LedgerRefused, open_ledger
 from watchdog.notifiers import table
 from watchdog.settings import WatchdogSettings
+
+
+def _refused(why: str | None) -> int:
+    print(f"Configuration error: {why}", file=sys.stderr)  # noqa: T201
+    return 2
 
 
 def main() -> int:
@@ -27,12 +33,17 @@ def main() -> int:
         exit_for(faults)
     sockets = bind_or_exit(settings.host, settings.port)
     try:
+        itself = own_address.on_this_machine(settings, sockets)
+        if itself is not None:
+            return _refused(itself)
         private_folders.close(settings)
         clock = system_service_clock(settings.clock_steady_after_ms / 1000)
         ledger = open_ledger(settings.database_path, clock)
         app = build_app(settings, ledger, clock=clock, sockets=sockets)
         gc_tuning.settle()
-        asyncio.run(serve(app, sockets))
+        asyncio.run(serve(app, sockets, stop=app[OWN_ADDRESS].stop))
+        if app[OWN_ADDRESS].refused is not None:
+            return _refused(app[OWN_ADDRESS].refused)
     except SettingsError as error:
         exit_for(error.faults)
     except LedgerRefused as error:

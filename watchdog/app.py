@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -16,7 +17,7 @@ from shared.loop_guard import LoopGuard
 from shared.secret_files import read_or_create
 from shared.service_clock import ServiceClock, system_service_clock
 from shared.settings import Secret
-from shared.tasks import TaskGroupOfLoops
+from shared.tasks import TaskGroupOfLoops, spawn
 from shared.web import livez, metrics, middleware
 from shared.web.wrong_keys import WRONG_KEYS, WrongKeys
 from watchdog.base import Base
@@ -38,6 +39,7 @@ from watchdog.metrics.pings import PREFIX, PingMetrics
 from watchdog.metrics.repairs import RepairMetrics
 from watchdog.notifiers import table
 from watchdog.notifiers.log import LogNotifier
+from watchdog.own_address import OwnAddress
 from watchdog.parts import PARTS, Parts
 from watchdog.remediators import table as remediators
 from watchdog.settings import WatchdogSettings
@@ -48,6 +50,8 @@ from watchdog.watch import Watch
 
 log = logs.get(__name__)
 
+OWN_ADDRESS: web.AppKey[OwnAddress] = web.AppKey("own_address", OwnAddress)
+
 
 def build_app(
     settings: WatchdogSettings,
@@ -57,13 +61,17 @@ def build_app(
     guard: LoopGuard | None = None,
     sockets: list[socket.socket] | None = None,
 ) -> web.Application:
-    """The watchdog, not started. It closes ``ledger``; it will listen on ``sockets``."""
+    """The watchdog, not started. It closes ``ledger``; it will listen on ``sockets``.
+
+    ``app[OWN_ADDRESS]`` says when it has to end because it watches itself.
+    """
     clock, sockets = clock or system_service_clock(settings.clock_steady_after_ms / 1000), sockets or []
+    boot = Boot.of(clock)
     base = Base(
         settings=settings,
         ledger=ledger,
         clock=clock,
-        boot=Boot.of(clock),
+        boot=boot,
         guard=guard
         or LoopGuard(
             stamp_s=_stamp_s(settings), dump_s=settings.stall_dump_ms / 1000, kill_s=settings.stall_exit_ms / 1000
@@ -71,12 +79,14 @@ def build_app(
         token=settings.watchdog_token or _kept_token(settings),
         registry=metrics.new_registry(),
         own_port=sockets[0].getsockname()[1] if sockets else None,
+        own_address=OwnAddress(settings, boot, clock),
     )
     app = web.Application(
         middlewares=[middleware.problems(clock, metrics.http_measure(base.registry, PREFIX))],
         client_max_size=1024 * 1024,
     )
     app.on_response_prepare.append(middleware.add_headers)
+    app[OWN_ADDRESS] = base.own_address
     app.cleanup_ctx.extend([_guarded(base.guard, sockets), _running(base)])
     app.router.add_get("/health", own_health.handle)
     app.router.add_get("/livez", livez.handler(base.guard))
@@ -132,7 +142,10 @@ def _running(base: Base) -> Callable[[web.Application], AsyncIterator[None]]:
                 parts.pipeline.decided.subscribe(snapshot.on_decided)
                 base.ledger.changed.subscribe(snapshot.invalidate)
                 await _start(parts)
+                look = spawn(base.own_address.look(), name="own-address")
                 yield
+                look.cancel()
+                await asyncio.gather(look, return_exceptions=True)
                 await parts.loops.stop()
                 await parts.housekeeping.end()
         finally:

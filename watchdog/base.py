@@ -11,6 +11,7 @@ from shared.clock import Clock
 from shared.loop_guard import LoopGuard
 from shared.settings import Secret
 from watchdog.ledger.sqlite import Ledger
+from watchdog.own_address import OwnAddress
 from watchdog.settings import WatchdogSettings
 
 
@@ -26,3 +27,4 @@ class Base:
     token: Secret
     registry: CollectorRegistry
     own_port: int | None
+    own_address: OwnAddress

@@ -212,6 +212,13 @@ class WatchdogSettings(CommonSettings):
         return {("bot" if at == 0 else f"bot-{at + 1}"): address for at, address in enumerate(addresses)}
 
     @property
+    def targets_from(self) -> str:
+        """The variable that :attr:`targets` come from."""
+        if self.bot_urls:
+            return "BOT_URLS"
+        return "RAILWAY_PUBLIC_DOMAIN" if self.railway_public_domain and not self.bot_url else "BOT_URL"
+
+    @property
     def docker_containers(self) -> dict[str, str]:
         """The container of each target, in the order of the addresses."""
         return dict(zip(self.targets, _listed(self.docker_container), strict=False))

@@ -63,6 +63,7 @@ class Watch:
             identity=Identity(base.token),
             known=lambda: KnownBoots(pipeline.state(target).boots, pipeline.state(target).proved_boots),
             on_attempt=metrics.attempt_counter(target),
+            on_watchdog=base.own_address.listener(url),
         )
         self.schedule = Schedule(
             target=target,

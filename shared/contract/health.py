@@ -4,6 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
+from shared.contract.identity import BOT, WATCHDOG
+
+
+def program_of(body: object) -> str | None:
+    """``bot`` or ``watchdog``, whichever gave ``body`` as JSON of its ``/health``; None for others."""
+    if not isinstance(body, dict) or not body.get("bootId"):
+        return None
+    return WATCHDOG if "lastCycleAge" in body else BOT
+
 
 class SessionCounts(msgspec.Struct, frozen=True, rename="camel"):
     """Counts of sessions; no personal data. ``need_person`` cannot go on without a person."""

@@ -80,10 +80,14 @@ async def serve(
     sockets: list[socket.socket],
     *,
     before_stop: Callable[[], Awaitable[None]] | None = None,
+    stop: asyncio.Event | None = None,
     shutdown_timeout_s: float = 3.0,
 ) -> None:
-    """Serve until SIGTERM, SIGINT or SIGHUP. ``before_stop`` runs while connections are still open."""
-    stop = asyncio.Event()
+    """Serve until SIGTERM, SIGINT, SIGHUP or ``stop``.
+
+    ``before_stop`` runs while connections are still open.
+    """
+    stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in stop_signals():
         loop.add_signal_handler(name, stop.set)

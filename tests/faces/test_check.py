@@ -56,7 +56,7 @@ async def veilleur(*arguments: str, **environ: str) -> tuple[int, str, str]:
     return process.returncode, out.decode(), err.decode()
 
 
-WELL = {"status": "ok", "uptime": 1, "sessions": {"total": 4, "ready": 3}}
+WELL = {"status": "ok", "uptime": 1, "bootId": "b1", "sessions": {"total": 4, "ready": 3}}
 
 
 async def test_an_address_with_a_password_is_not_asked_and_not_printed() -> None:
@@ -84,6 +84,44 @@ async def test_veilleur_sends_no_token_to_what_is_not_the_watchdog(proof: str | 
             assert code != 0
             assert "does not prove that it is the watchdog" in out + err
     assert seen == [("/health", False)] * 3
+
+
+WATCHDOG_WELL = {"status": "ok", "uptime": 1, "bootId": "w1", "enabled": True, "lastCycleAge": None}
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({}, "neither the bot service nor a watchdog"),
+        ({"status": "ok"}, "neither the bot service nor a watchdog"),
+        (WATCHDOG_WELL, "a watchdog answers"),
+        (WELL | {"status": "unhealthy"}, "unhealthy"),
+    ],
+)
+async def test_what_is_not_a_healthy_bot_is_critical(
+    health_server: Healths, body: dict[str, object], says: str
+) -> None:
+    code, out, _ = await veilleur("check", BOT_URL=await health_server(200, body, 0.0))
+    assert (code, says in out) == (2, True), out
+
+
+@pytest.mark.parametrize("body", [WELL, WATCHDOG_WELL, WATCHDOG_WELL | {"status": "disabled"}])
+async def test_the_own_program_may_be_either(health_server: Healths, body: dict[str, object]) -> None:
+    port = (await health_server(200, body, 0.0)).rpartition(":")[2]
+    code, out, _ = await veilleur("check", "--self", PORT=port)
+    assert code == 0, out
+
+
+async def test_doctor_names_what_answers_in_place_of_a_program(health_server: Healths) -> None:
+    bot, page = await health_server(200, WATCHDOG_WELL, 0.0), await health_server(200, {}, 0.0)
+    code, out, _ = await veilleur(
+        "doctor", "--json", BOT_URL=bot, WATCHDOG_URL=page, WATCHDOG_TOKEN="token-of-the-tests-0123456789"
+    )
+    checks = {check["name"]: check for check in json.loads(out)["checks"]}
+    assert code == 1
+    assert "it is the watchdog" in checks["bot service"]["found"]
+    assert "it is another program" in checks["watchdog"]["found"]
+    assert checks["identity of the bot service"]["verdict"] == "failed"
 
 
 async def test_a_healthy_program_is_ok_with_exit_code_0(health_server: Healths) -> None:
@@ -139,7 +177,7 @@ async def test_check_loads_neither_typer_nor_rich_nor_aiohttp() -> None:
     assert out.decode().strip() == "[]"
 
 
-NEEDS = {"status": "ok", "uptime": 1, "sessions": {"total": 4, "ready": 2, "needPerson": 2}}
+NEEDS = {"bootId": "b1", "status": "ok", "uptime": 1, "sessions": {"total": 4, "ready": 2, "needPerson": 2}}
 ATTENTION = {
     "sessions": [
         {"session": "s1", "name": "Shop | \x1b[31m", "need": "banned", "what": "WhatsApp banned the account.",

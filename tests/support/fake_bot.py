@@ -96,7 +96,7 @@ class FakeBot:
             await stream.write(b"event: stopping\ndata: " + msgspec.json.encode(stopping) + b"\n\n")
 
     async def _health(self, request: web.Request) -> web.StreamResponse:
-        ping = request.headers.get("Connection") == "close"  # else a proof for a connection that goes on
+        ping = request.headers.get("Connection") == "close" and CHALLENGE_HEADER in request.headers
         self.pings += ping
         how = self.script.pop(0) if self.script and ping else self.health
         if not ping and how.isdigit() and how != "404":

@@ -33,6 +33,7 @@ class HttpPinger:
 
     ``timeout_s`` limits all attempts together; the waits between them follow ``retry_s``.
     ``identity`` checks the bot's proofs, ``known`` gives the boots that the target has shown.
+    ``on_watchdog`` is called with the boot id of a watchdog that answers.
     """
 
     def __init__(
@@ -47,10 +48,11 @@ class HttpPinger:
         identity: Identity | None = None,
         known: Callable[[], KnownBoots] = KnownBoots,
         on_attempt: Callable[[Attempt], None] = lambda _attempt: None,
+        on_watchdog: Callable[[str], None] = lambda _boot_id: None,
     ) -> None:
         self._target, self._url, self._timeout_s, self._retry_s = target, url, timeout_s, retry_s
         self._clock, self._self_check, self._on_attempt = clock, self_check, on_attempt
-        self._identity, self._known = identity, known
+        self._identity, self._known, self._on_watchdog = identity, known, on_watchdog
 
     async def ping(self, cause: Cause) -> ProbeResult:
         started, started_at_ms = self._clock.monotonic(), epoch_ms(self._clock)
@@ -58,6 +60,8 @@ class HttpPinger:
         examined = await self._attempt(attempts, started)
         if examined.failure is not None and examined.failure.retry:
             examined = await self._retry(attempts, started, cause, examined)
+        if examined.watchdog:
+            self._on_watchdog(examined.watchdog)
         failure = examined.failure
         if failure is None:
             outcome, reason = Outcome.OK, "ok"

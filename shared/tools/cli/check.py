@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from shared.contract.health import program_of
+from shared.contract.identity import WATCHDOG
 from shared.settings import Secret
 from shared.tools.cli import needs
 from shared.tools.cli.client import Client, CliError
@@ -53,9 +55,18 @@ class CheckOutcome:
 
 
 def ping(
-    url: str, *, timeout_s: float, warn_ms: float | None, program_only: bool = False, key: Secret | None = None
+    url: str,
+    *,
+    timeout_s: float,
+    warn_ms: float | None,
+    bot: bool = False,
+    program_only: bool = False,
+    key: Secret | None = None,
 ) -> CheckOutcome:
-    """Ask ``url``'s ``/health`` once; with ``key`` also for the sessions that need a person."""
+    """Ask ``url``'s ``/health`` once; with ``key`` also for the sessions that need a person.
+
+    ``bot``: a watchdog there is not what is meant.
+    """
     started = time.perf_counter()
     try:
         answer = Client(url, None, name="the program", timeout_s=timeout_s).request("GET", "/health")
@@ -66,6 +77,12 @@ def ping(
     if answer.status != 200:
         reasons = ", ".join(map(str, health.get("reasons", []))) or f"status {answer.status}"
         return CheckOutcome(2, f"unhealthy: {reasons}", took_ms, health)
+    program = program_of(answer.value)
+    if program is None or (bot and program == WATCHDOG):
+        what = "a watchdog" if program else "something that is neither the bot service nor a watchdog"
+        return CheckOutcome(2, f"{what} answers at {url}", took_ms, health)
+    if health.get("status") not in ("ok", "disabled"):
+        return CheckOutcome(2, f"unhealthy: status {health.get('status')}", took_ms, health)
     sentence = f"answered in {took_ms:.0f} ms"
     sessions = health.get("sessions")
     if isinstance(sessions, dict):
@@ -112,6 +129,13 @@ def main(arguments: Sequence[str]) -> int:
         return 3
     # The key goes to the bot service's own address only.
     key = settings.bot_key() if url == settings.bot else None
-    outcome = ping(url, timeout_s=options.timeout, warn_ms=options.warn, program_only=options.own, key=key)
+    outcome = ping(
+        url,
+        timeout_s=options.timeout,
+        warn_ms=options.warn,
+        bot=not (options.url or options.own),
+        program_only=options.own,
+        key=key,
+    )
     print(outcome.as_json() if options.json else outcome.line())
     return outcome.code

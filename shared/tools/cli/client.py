@@ -107,6 +107,19 @@ class Client:
             connection.close()
             raise CliError("unreachable", f"{self.name} does not answer at {self.base}: {_why(error)}") from error
 
+    def proves(self, program: str) -> bool:
+        """Whether ``program`` answers at ``base`` and holds the key, which is not sent."""
+        if self._key is None:
+            return False
+        connection = self._connection(self._timeout_s)
+        try:
+            self._prove(connection, self._key, program)
+        except (CliError, OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+        return True
+
     def _prove(self, connection: http.client.HTTPConnection, key: Secret, program: str) -> None:
         from shared.contract.identity import CHALLENGE_HEADER, Identity, new_challenge
 

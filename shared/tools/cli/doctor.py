@@ -48,7 +48,12 @@ def _context() -> Context:
         # The parts of the programs name each fault; here only the addresses are needed.
         wrong = {fault.name for fault in error.faults}
         found = load(CliSettings, {name: value for name, value in environ.items() if name not in wrong})
-    return Context(environ=environ, bot_url=found.bot, watchdog_url=found.watchdog, fetch=_fetch)
+    token = found.watchdog_key()
+
+    def proves(url: str, program: str) -> bool | None:
+        return None if token is None else Client(url, token, name=program, timeout_s=5.0).proves(program)
+
+    return Context(environ=environ, bot_url=found.bot, watchdog_url=found.watchdog, fetch=_fetch, proves=proves)
 
 
 def _fetch(url: str) -> tuple[int, Any, str | None]:

@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from shared.clock import SystemClock
+from shared.contract.health import program_of
+from shared.contract.identity import BOT, WATCHDOG
 from shared.doctor import Check, CheckStatus, Context
 from shared.tools.cli import needs
 
+_PROGRAMS = {"bot service": BOT, "watchdog": WATCHDOG}
 MACHINE, REACH = "This machine", "Both programs"
 FREE_BYTES = 500 * 1024 * 1024
 CLOCK_APART_S = 5.0
@@ -79,6 +82,9 @@ def _programs(context: Context) -> Iterator[Check]:
             yield Check(REACH, name, CheckStatus.FAILED, f"{url} does not answer: {error}", todo)
             continue
         yield _health(name, url, status, health)
+        proved = context.proves(url, _PROGRAMS[name])
+        if proved is not None:
+            yield _identity(name, proved)
         number = needs.count(health) if isinstance(health, dict) else 0
         if number:
             todo = "veilleur status says which ones and what to do"
@@ -89,11 +95,26 @@ def _programs(context: Context) -> Iterator[Check]:
 
 
 def _health(name: str, url: str, status: int, health: Any) -> Check:
+    program = program_of(health)
+    if status == 200 and program != _PROGRAMS[name]:
+        variable = "BOT_URL" if name == "bot service" else "WATCHDOG_URL"
+        found = (
+            f"{url} answers, but not as the {name}: {f'it is the {program}' if program else 'it is another program'}"
+        )
+        return Check(REACH, name, CheckStatus.FAILED, found, f"set {variable} to the address of the {name}")
     if status == 200:
         return Check(REACH, name, CheckStatus.OK, f"{url} answers and is healthy")
     reasons = health.get("reasons", []) if isinstance(health, dict) else []
     found = f"{url} answers {status}: {', '.join(reasons) or 'no reason given'}"
     return Check(REACH, name, CheckStatus.FAILED, found, "look for the reason in its log, then in docs/operations.md")
+
+
+def _identity(name: str, proved: bool) -> Check:
+    if proved:
+        return Check(REACH, f"identity of the {name}", CheckStatus.OK, "it proves that it holds this WATCHDOG_TOKEN")
+    todo = "give both programs the same WATCHDOG_TOKEN (or the same SECRETS_DIR) and the same version"
+    found = "it does not prove that it holds this WATCHDOG_TOKEN: no heartbeat, no statistics"
+    return Check(REACH, f"identity of the {name}", CheckStatus.FAILED, found, todo)
 
 
 def _clock(name: str, date: str) -> Check:
