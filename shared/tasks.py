@@ -8,6 +8,7 @@ from typing import Any
 
 from shared import logs
 from shared.clock import Clock
+from shared.hooks import Hook
 
 log = logs.get(__name__)
 
@@ -16,13 +17,21 @@ Loop = tuple[str, Callable[[], Awaitable[None]]]
 
 
 class TaskGroupOfLoops:
-    """The endless loops of one program. ``dead()`` names those that have not recovered."""
+    """The endless loops of one program. ``dead()`` names those that have not recovered.
+
+    ``crashed`` notifies of every crash: name of the loop, type of the error.
+    """
 
     def __init__(self, clock: Clock, *, restart_delay_s: float = 1.0) -> None:
         self._clock = clock
         self._restart_delay_s = restart_delay_s
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._crashed: dict[str, str] = {}
+        self._running: set[str] = set()
+        # Tasks that end with the loops.
+        self.helpers = TaskSet()
+        self._runs: dict[str, int] = {}
+        self.crashed: Hook[[str, str]] = Hook()
 
     def start(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
         """Run ``loop`` until :meth:`stop`; restart it after a delay when it raises."""
@@ -40,19 +49,23 @@ class TaskGroupOfLoops:
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         self._tasks.clear()
+        await self.helpers.close()
 
     async def _keep(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
         delay = self._restart_delay_s
         while True:
             started = self._clock.monotonic()
+            self._running.add(name)
             try:
                 await loop()
                 return
             except asyncio.CancelledError:
                 raise
             except Exception as error:
+                self._running.discard(name)
                 self._crashed[name] = type(error).__name__
                 log.exception(f"Background loop {name} crashed", event_name="loop.crashed", loop=name)
+                self.crashed(name, type(error).__name__)
             if self._clock.monotonic() - started > 60:
                 delay = self._restart_delay_s
             await self._clock.sleep(delay)
@@ -61,11 +74,14 @@ class TaskGroupOfLoops:
 
     def _forget_when_it_runs(self, name: str) -> None:
         # A restarted loop counts as alive when it runs for ten restart delays without an error.
+        run = self._runs[name] = self._runs.get(name, 0) + 1
+
         async def forget() -> None:
             await self._clock.sleep(self._restart_delay_s * 10)
-            self._crashed.pop(name, None)
+            if self._runs[name] == run and name in self._running:
+                self._crashed.pop(name, None)
 
-        spawn(forget(), name=f"{name}.recovery")
+        self.helpers.start(forget(), name=f"{name}.recovery")
 
 
 class TaskSet:

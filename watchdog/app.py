@@ -28,6 +28,7 @@ from watchdog.flow.deadman import Deadman
 from watchdog.flow.dispatcher import Dispatcher
 from watchdog.flow.housekeeping import Housekeeping
 from watchdog.flow.ledger_watch import LedgerWatch
+from watchdog.flow.loop_watch import LoopWatch
 from watchdog.flow.pipeline import Pipeline
 from watchdog.flow.remediator import RepairLoop
 from watchdog.flow.repair_context import RepairContext
@@ -228,6 +229,8 @@ def _dispatcher(base: Base, http: aiohttp.ClientSession, delivery: DeliveryMetri
 async def _start(parts: Parts) -> None:
     base = parts.base
     settings, boot, loops, now_ms = base.settings, base.boot, parts.loops, epoch_ms(base.clock)
+    LoopWatch(loops=loops, ledger=base.ledger, dispatcher=parts.dispatcher, clock=base.clock)
+    loops.crashed.subscribe(lambda name, _error: parts.pings.loop_crashed(name))
     in_order = await base.ledger.read(lambda c: runs.stopped_in_order(c, now_ms))
     last_seen_ms = await base.ledger.write(
         lambda c: runs.begin_run(c, boot.boot_id, boot.version, tuple(settings.targets), now_ms)
@@ -302,4 +305,5 @@ def _update_gauges(parts: Parts) -> None:
         links_up={name: watch.link.up for name, watch in parts.watches.items()},
         lag_s=base.guard.take_worst_lag_s(),
         ledger_ok=base.ledger.gap is None,
+        dead_loops=len(parts.loops.dead()),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from shared import logs
 from shared.clock import Clock, epoch_ms
@@ -16,6 +16,7 @@ from shared.tasks import TaskGroupOfLoops
 from shared.timing import StepWatch, either, until, within
 from watchdog.domain.alert import AlertPolicy
 from watchdog.domain.ports import Delivered, Notifier
+from watchdog.domain.states import Notice
 from watchdog.ledger import claiming, outbox, settling
 from watchdog.ledger.claiming import Claim
 from watchdog.ledger.outbox import Channels, Depth
@@ -24,6 +25,7 @@ from watchdog.metrics.delivery import DeliveryMetrics
 
 log = logs.get(__name__)
 
+DELIVER = "deliver-"  # and the number of the channel: the name of its loop
 SEND_LIMIT_S = 15.0
 _LEASE_MS = 60_000  # longer than a send may take
 _IDLE_S = 60.0  # check of an empty outbox without a wake-up
@@ -78,8 +80,18 @@ class Dispatcher:
     def start(self, loops: TaskGroupOfLoops) -> None:
         """Start one loop per channel and the keeper."""
         for number, channel in enumerate(self.channels.all, 1):
-            loops.start(f"deliver-{number}", lambda channel=channel: self._deliver(channel))  # type: ignore[misc]
+            loops.start(f"{DELIVER}{number}", lambda channel=channel: self._deliver(channel))  # type: ignore[misc]
         loops.start("outbox-keeper", self._keep)
+
+    async def send_past_dead_loops(self, notice: Notice, dead: Collection[str]) -> None:
+        """Send ``notice`` once, without its row, on each channel with a loop that is ``dead``."""
+        for number, channel in enumerate(self.channels.all, 1):
+            if f"{DELIVER}{number}" in dead:
+                notifier = self._notifiers[channel]
+                try:
+                    await within(self._clock, notifier.send(notice), self._send_limit_s)
+                except Exception:
+                    log.exception("Notifier failed", event_name="notifier.crashed", channel=notifier.label)
 
     async def _deliver(self, channel: str) -> None:
         while True:

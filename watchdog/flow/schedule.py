@@ -42,6 +42,7 @@ class Schedule:
         self._sleeps_until_ms = 0.0
         self._silent_since_ms: int | None = None
         self._pings: set[asyncio.Task[None]] = set()
+        self._defect: BaseException | None = None
 
     def suspect(self, since_ms: int) -> None:
         """The heartbeat is gone since ``since_ms`` (wall): ping now, and go on until decided."""
@@ -72,6 +73,10 @@ class Schedule:
 
     async def _run(self) -> None:
         while True:
+            if self._defect is not None:
+                # A ping that cannot be decided is no matter of its task alone: the loop counts as crashed.
+                error, self._defect = self._defect, None
+                raise error
             now, policy = self._steady_time.now(), self._pipeline.policy
             due_ms, cause = self._pace.due(self._pipeline.state(self._target), policy, now)
             left_s = (due_ms - now.steady_ms) / 1000
@@ -82,7 +87,13 @@ class Schedule:
             number = self._pace.started(cause, policy, now.steady_ms)
             ping = spawn(self._one(number, cause), name=f"ping.{self._target}.{number}")
             self._pings.add(ping)
-            ping.add_done_callback(self._pings.discard)
+            ping.add_done_callback(self._ended)
+
+    def _ended(self, ping: asyncio.Task[None]) -> None:
+        self._pings.discard(ping)
+        if not ping.cancelled() and (error := ping.exception()) is not None:
+            self._defect = error
+            self._wake.set()
 
     def _ask(self, cause: Cause) -> None:
         self._pace.ask(cause)

@@ -9,11 +9,14 @@ import sqlite3
 
 import msgspec
 
+from shared import logs
 from watchdog.domain import notices
-from watchdog.domain.alert import AlertContext, AlertDecision, AlertPolicy, AlertRuling, decide
+from watchdog.domain.alert import SEND, AlertContext, AlertDecision, AlertPolicy, AlertRuling, decide
 from watchdog.domain.states import Notice, NoticeKind
 from watchdog.ledger import incidents, outbox
 from watchdog.ledger.outbox import HELD, in_maintenance
+
+log = logs.get(__name__)
 
 _OPEN = "state IN ('waiting', 'leased')"
 _JUDGED_AT_ONCE = 100  # bound of one transaction
@@ -51,8 +54,20 @@ def claim(connection: sqlite3.Connection, channel: str, now_ms: int, policy: Ale
         found = _next(connection, channel, now_ms, newer_than)
         if found is None:
             return Claimed(None, tuple(decided), _look_again(connection, channel, now_ms, retry_at))
-        notice = incidents.notice(found)
-        judged = decide(notice, _context(connection, notice, channel, found["row_id"], now_ms, policy), policy)
+        try:
+            notice = incidents.notice(found)
+        except (msgspec.DecodeError, ValueError, KeyError):
+            # A row that cannot be read must not stop its channel for ever.
+            log.error("A notice cannot be read and is not sent", event_name="notice.unreadable", notice=found["id"])
+            connection.execute(
+                "UPDATE outbox SET state = 'expired', reason = 'unreadable', done_at = ? WHERE id = ?",
+                (now_ms, found["row_id"]),
+            )
+            continue
+        context = _context(connection, notice, channel, found["row_id"], now_ms, policy)
+        judged = decide(notice, context, policy)
+        if judged.decision is AlertDecision.MERGE and context.incident is None:
+            judged = SEND  # nothing is known of the incident any more: the text of the notice is enough
         if judged.decision is AlertDecision.SEND:
             taken = _lease(connection, found["row_id"], now_ms, lease_ms)
             if taken:

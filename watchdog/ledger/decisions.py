@@ -7,10 +7,13 @@ import sqlite3
 import msgspec
 from msgspec.structs import asdict
 
+from shared import logs
 from watchdog.domain.outcome import Outcome, ProbeResult, counts
 from watchdog.domain.states import Incident
 from watchdog.domain.target import Step, Stretch, TargetState
 from watchdog.ledger import incidents
+
+log = logs.get(__name__)
 
 _encode = msgspec.json.Encoder().encode
 _decode_state = msgspec.json.Decoder(TargetState).decode
@@ -19,7 +22,14 @@ _decode_state = msgspec.json.Decoder(TargetState).decode
 def load_state(connection: sqlite3.Connection, target: str) -> TargetState:
     """The stored state of ``target``, or a blank one."""
     row = connection.execute("SELECT state FROM target_state WHERE target = ?", (target,)).fetchone()
-    return _decode_state(row["state"]) if row is not None else TargetState(target)
+    if row is None:
+        return TargetState(target)
+    try:
+        return _decode_state(row["state"])
+    except (msgspec.DecodeError, ValueError):
+        # Watching goes on: the next pings decide again.
+        log.exception("The stored state cannot be read and begins again", event_name="state.unreadable", target=target)
+        return TargetState(target)
 
 
 def insert_result(connection: sqlite3.Connection, result: ProbeResult, boot_id: str) -> None:

@@ -37,6 +37,10 @@ class PingMetrics:
         self._beat_age = gauge("heartbeat_age_seconds", "Time since the last beat of the heartbeat link", "target")
         self._link_up = gauge("heartbeat_up", "1 while the heartbeat link is up", "target")
         self._lag = gauge("loop_lag_seconds", "Worst lag of the event loop since the last scrape")
+        self._dead_loops = gauge("loops_dead", "Loops of the watchdog that crashed and have not recovered")
+        self._crashes = Counter(
+            f"{PREFIX}_loop_crashes_total", "Crashes of the watchdog's own loops", ["loop"], registry=registry
+        )
         self._in_database = gauge("ledger_ok", "1 while the ledger keeps what is decided")
         self._pings = Counter(f"{PREFIX}_pings_total", "Pings by outcome", ["target", "outcome"], registry=registry)
         self._attempts = Counter(
@@ -71,6 +75,9 @@ class PingMetrics:
         by_outcome = {outcome: self._attempts.labels(target, outcome) for outcome in Outcome}
         return lambda attempt: by_outcome[attempt.outcome].inc()
 
+    def loop_crashed(self, loop: str) -> None:
+        self._crashes.labels(loop).inc()
+
     def pushed(self, result: str) -> None:
         """``result`` is ok or failed."""
         self._pushes.labels(result).inc()
@@ -98,6 +105,7 @@ class PingMetrics:
         links_up: Mapping[str, bool],
         lag_s: float,
         ledger_ok: bool,
+        dead_loops: int,
     ) -> None:
         """Set the gauges before a scrape."""
         open_now = dict.fromkeys(IncidentKind, 0)
@@ -116,3 +124,4 @@ class PingMetrics:
             self._link_up.labels(target).set(int(links_up.get(target, False)))
         self._lag.set(lag_s)
         self._in_database.set(int(ledger_ok))
+        self._dead_loops.set(dead_loops)
