@@ -29,12 +29,16 @@ from tests.bench.soak_files import DISK_BYTES, FileFaults, PipedProgram
 from tests.support.disks import small_disk
 from tests.support.processes import Client, Program, bot, watchdog
 from tests.support.receiver import Received, Receiver
+from tests.support.step_clock import StepClock
 from tests.support.waiting import eventually
 
 # An outage that lasts so long must be told; a hang is decided within 20 s (the bar of bench-detection).
 MUST_ALERT_S = 22.0
 # A notice may still leave so long after its fault ended, and a fault be noticed so long after it began.
 SLACK_S = 20.0
+# Both programs follow a clock that was steady for so long; the steps are those of broken time services.
+CLOCK_STEADY_S = 10.0
+CLOCK_STEPS_S = (-3600.0, -300.0, -45.0, 45.0, 300.0, 2 * 86_400.0, 60 * 86_400.0)
 UNREACHABLE = (aiohttp.ClientError, TimeoutError, OSError, AssertionError)
 
 
@@ -62,6 +66,7 @@ class Soak:
     sessions: list[str]
     chance: random.Random
     files: FileFaults
+    clock: StepClock
     only: tuple[str, ...] = ()
     outages: list[Fault] = field(default_factory=list)
     done: Counter[str] = field(default_factory=Counter)
@@ -120,6 +125,8 @@ class Soak:
             ("disk full", self._disk_full),
             ("journal damaged", self._journal_damaged),
             ("log blocked", self.files.log_blocked),
+            ("clock set and set back", self._clock_set_and_set_back),
+            ("clock set for good", self._clock_set),
         ]
         table = [row for row in table if not self.only or any(word in row[0] for word in self.only)]
         order: list[tuple[str, Callable[[], Awaitable[None]]]] = []
@@ -167,6 +174,18 @@ class Soak:
         self.hooks.answer = self.alerts.answer = lambda _: (500, {}, {})
         await asyncio.sleep(self.chance.uniform(3, 10))
         self.hooks.answer = self.alerts.answer = None
+
+    async def _clock_set_and_set_back(self) -> None:
+        before = self.clock.offset_s
+        self.clock.set(before + self.chance.choice(CLOCK_STEPS_S))
+        await self._simulated({"action": "pumpDied"})  # a wait that begins under the wrong clock
+        await asyncio.sleep(self.chance.uniform(1, 15))
+        self.clock.set(before)
+
+    async def _clock_set(self) -> None:
+        self.clock.set(self.clock.offset_s + self.chance.choice(CLOCK_STEPS_S))
+        await self._simulated({"action": "pumpDied"})
+        await asyncio.sleep(1.5 * CLOCK_STEADY_S)
 
     async def _disk_full(self) -> None:
         outage = self._outage("full disk")
@@ -303,6 +322,7 @@ async def _run(
     *,
     mounted: bool,
 ) -> int:
+    clock = StepClock(folder / "clock")
     async with Receiver() as alerts, Receiver() as hooks:
         made = bot(
             folder,
@@ -310,6 +330,9 @@ async def _run(
             WEBHOOK_ALLOW_PRIVATE="true",
             SEND_PER_MINUTE="0",
             SEND_NEW_CHATS_PER_HOUR="0",
+            CLOCK_STEADY_AFTER=f"{CLOCK_STEADY_S:.0f}s",
+            **clock.env,
+            **clock.worker_env,
         )
         service = PipedProgram.of(made)
         made = watchdog(
@@ -318,10 +341,12 @@ async def _run(
             DATA_DIR=str(disk / "watchdog-data"),
             ALERT_URLS=f"webhook://{alerts.url.removeprefix('http://')}",
             FLAP_CHANGES="1000",
+            CLOCK_STEADY_AFTER=f"{CLOCK_STEADY_S:.0f}s",
+            **clock.env,
         )
         guard = PipedProgram.of(made)
         files = FileFaults(service, guard, disk, mounted=mounted, chance=chance)
-        soak = Soak(service, guard, alerts, hooks, [f"s{n}" for n in range(sessions)], chance, files, only)
+        soak = Soak(service, guard, alerts, hooks, [f"s{n}" for n in range(sessions)], chance, files, clock, only)
         try:
             for program in (service, guard):
                 program.start()

@@ -33,7 +33,7 @@ def step_clock(tmp_path: Path) -> StepClock:
 
 @pytest.fixture
 async def program(tmp_path: Path, step_clock: StepClock) -> AsyncIterator[Program]:
-    program = bot(tmp_path, **SETTINGS | step_clock.env)
+    program = bot(tmp_path, **SETTINGS | step_clock.env | step_clock.worker_env)
     yield program
     program.close()
 
@@ -123,7 +123,7 @@ async def test_while_the_clock_is_wrong_everything_goes_on_and_nothing_expires(
 async def test_a_step_for_good_is_followed_with_all_that_is_stored(
     tmp_path: Path, step_clock: StepClock, step_s: float
 ) -> None:
-    program = bot(tmp_path, CLOCK_STEADY_AFTER="3000", **SETTINGS | step_clock.env)
+    program = bot(tmp_path, CLOCK_STEADY_AFTER="3000", **SETTINGS | step_clock.env | step_clock.worker_env)
     async with Receiver() as receiver, program.running(), Client(program.url) as client:
         flaky = receiver.answer = Flaky()
         await client.post("/api/webhooks", {"url": receiver.url, "events": ["message"]})

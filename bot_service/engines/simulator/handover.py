@@ -33,7 +33,7 @@ def pump(session: SimulatedSession) -> None:
     slow = session.condition("slow")
     for _ in range(1 if slow else DELIVERIES_PER_TURN):
         first = session.queue.first
-        wait_ms = 0 if first is None else first.due_ms - session.world.now_ms()
+        wait_ms = 0 if first is None else first.wait_ms(session.world.now_ms())
         if first is None or wait_ms > 0:
             if session.syncing is not None:
                 count, session.syncing = session.syncing, None

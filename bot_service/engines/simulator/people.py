@@ -72,7 +72,7 @@ def message(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
     args.end()
     now_ms = session.world.now_ms()
     step_ms = 1000 / rate if rate else 0.0
-    held = [Held(due := now_ms + int(index * step_ms), make(index, count, due)) for index in range(count)]
+    held = [Held(due := now_ms + int(index * step_ms), make(index, count, due), now_ms) for index in range(count)]
     handover.hold(session, held)
     return {"accepted": count, "messageIds": [item.message.id for item in held]}
 

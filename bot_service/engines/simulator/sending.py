@@ -117,7 +117,7 @@ def _deliver(session: SimulatedSession, chat: str, message: OutgoingMessage, at_
     receiver = near.name if near is not None else world.files.session_of(digits)
     if receiver is None:
         return
-    held = Held(at_ms, _inbound_from(session, message, receiver, at_ms))
+    held = Held(at_ms, _inbound_from(session, message, receiver, at_ms), at_ms)
     if near is not None:
         handover.hold(near, [held])
     else:

@@ -91,7 +91,7 @@ class SimulatedSession:
         return self.phone.condition(name, self.world.now_ms())
 
     def set_condition(self, name: str, **data: Any) -> None:
-        self.phone.conditions[name] = data
+        self.phone.conditions[name] = {"madeMs": self.world.now_ms(), **data}
         self.world.files.save_phone(self.name, self.phone)
 
     def clear_condition(self, name: str) -> None:
@@ -184,7 +184,7 @@ class SimulatedSession:
         if poison := self.condition("poison"):
             self.later(poison["everyMs"], self.poisoned)
         first = self.queue.first
-        if first is not None and first.due_ms <= self.world.now_ms() and not self.condition("silence"):
+        if first is not None and first.wait_ms(self.world.now_ms()) == 0 and not self.condition("silence"):
             self.syncing = 0
             self.report(SignalKind.OFFLINE_SYNC_PREVIEW, messages=len(self.queue))
         else:

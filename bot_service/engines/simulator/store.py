@@ -36,18 +36,27 @@ class Phone(msgspec.Struct, rename="camel"):
     conditions: dict[str, dict[str, Any]] = {}
 
     def condition(self, name: str, now_ms: int) -> dict[str, Any] | None:
-        """The condition while it holds; its ``untilMs`` is the end, if any."""
+        """The condition while it holds; its ``untilMs`` is the end, if any.
+
+        One with an end is over when the time was moved back since it was made: it would last for
+        longer than was asked.
+        """
         found = self.conditions.get(name)
-        if found is None or ("untilMs" in found and found["untilMs"] is not None and found["untilMs"] <= now_ms):
-            return None
-        return found
+        if found is None or found.get("untilMs") is None:
+            return found
+        return found if found.get("madeMs", 0) <= now_ms < found["untilMs"] else None
 
 
 class Held(msgspec.Struct, frozen=True):
-    """One message at the server, sent at ``due_ms`` since the epoch."""
+    """One message at the server, made at ``made_ms`` and sent at ``due_ms`` since the epoch."""
 
     due_ms: int
     message: InboundMessage
+    made_ms: int = 0
+
+    def wait_ms(self, now_ms: int) -> int:
+        """Until it is sent; none when the time was moved back since it was made."""
+        return 0 if now_ms < self.made_ms else max(0, self.due_ms - now_ms)
 
 
 def _framed(message: msgspec.Struct) -> bytes:
