@@ -23,7 +23,8 @@ from bot_service.messages.outbox import Accepted, Outbox, fingerprint
 from bot_service.messages.rate_limits import frozen
 from bot_service.messages.requests import MarkRead, SendMedia, SendMessage, ShowTyping, composed
 from bot_service.sessions.commands import engine_call
-from bot_service.store import messages, send_queue
+from bot_service.store import chats, messages, send_queue
+from bot_service.store.chats import StoredChat as StoredChat
 from bot_service.store.database import Database
 from bot_service.store.messages import StoredMessage as StoredMessage
 
@@ -136,6 +137,12 @@ class MessageCommands:
                 state=search.state,
             )
 
+    async def chats(self, who: Principal, record: SessionRecord, *, before: int, limit: int) -> list[StoredChat]:
+        """The chat with the newest message first; ``before`` is a ``seq`` or 0."""
+        from_ms = _visible_from_ms(who, record)
+        async with self._database.read() as connection:
+            return await chats.page(connection, record.id, limit=limit, from_ms=from_ms, before=before or None)
+
     async def get(self, who: Principal, record: SessionRecord, message_id: str) -> StoredMessage:
         """Refused: ``not_found``."""
         async with self._database.read() as connection:
@@ -172,6 +179,8 @@ class MessageCommands:
         sender = address(wanted.sender, "sender") if wanted.sender is not None else chat
         async with engine_call(ENGINE_TIMEOUT_S):
             await self._pool.mark_read(record.id, chat, sender, wanted.message_ids)
+        async with self._database.write() as connection:
+            await chats.mark_read(connection, record.id, chat, wanted.message_ids)
         self._touch(record.id)
 
     async def show_typing(self, record: SessionRecord, wanted: ShowTyping) -> None:

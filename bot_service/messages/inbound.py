@@ -134,7 +134,8 @@ async def _store_messages(
             continue
         known.add(key)
         body = _ENCODER.encode(message)
-        rows.append(NewMessage(*key, "in", message.type, message.at_ms, stored_ms, "received", now_ms, body))
+        row = NewMessage(*key, "in", message.type, message.at_ms, stored_ms, "received", now_ms, body)
+        rows.append(msgspec.structs.replace(row, from_me=True) if message.from_me else row)
         batch.messages.append(message)
         batch.drafts.append(_draft(message, body, now, owner, creation))
     await messages.insert(connection, rows)

@@ -161,6 +161,7 @@ class Outbox:
             idempotency_key=key,
             fingerprint=digest,
             body=_ENCODER.encode(message),
+            from_me=True,
         )
         await messages.insert(connection, [row])
         entry = QueueEntry(

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot_service.store.metadata import metadata
 
 # The event stream and the deliveries are not here: their rows name their owner.
-_TABLES = ("messages", "send_outbox", "transitions", "patterns")
+_TABLES = ("messages", "send_outbox", "transitions", "patterns", "chat_reads")
 
 
 async def find(connection: AsyncConnection) -> set[str]:

@@ -42,6 +42,7 @@ messages = sa.Table(
     sa.Column("idempotency_key", sa.String(200)),
     sa.Column("fingerprint", sa.String(64)),
     sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("from_me", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Index("messages_once", "session", "message_id", "chat", unique=True),
     sa.Index("messages_by_session", "session", "seq"),
     sa.Index("messages_by_chat", "session", "chat", "seq"),
@@ -74,6 +75,7 @@ class NewMessage(msgspec.Struct, frozen=True):
     duplicates: int = 0
     idempotency_key: str | None = None
     fingerprint: str | None = None
+    from_me: bool = False
 
 
 class StoredMessage(NewMessage, frozen=True):
@@ -82,7 +84,7 @@ class StoredMessage(NewMessage, frozen=True):
     seq: int = 0
 
 
-_STORED = sa.select(*columns(messages, StoredMessage))
+STORED = sa.select(*columns(messages, StoredMessage))
 
 
 async def known_keys(connection: AsyncConnection, keys: Sequence[Key]) -> set[Key]:
@@ -140,7 +142,7 @@ async def get(
     connection: AsyncConnection, session: str, message_id: str, *, chat: str | None = None, from_ms: int = 0
 ) -> StoredMessage | None:
     """The oldest message with this id stored since ``from_ms``, of ``chat`` if given: two chats may use the same."""
-    query = _STORED.where(
+    query = STORED.where(
         messages.c.session == session, messages.c.message_id == message_id, messages.c.stored_ms >= from_ms
     )
     if chat is not None:
@@ -150,7 +152,7 @@ async def get(
 
 
 async def by_idempotency_key(connection: AsyncConnection, session: str, key: str) -> StoredMessage | None:
-    query = _STORED.where(messages.c.session == session, messages.c.idempotency_key == key)
+    query = STORED.where(messages.c.session == session, messages.c.idempotency_key == key)
     row = (await connection.execute(query)).first()
     return StoredMessage(*row) if row else None
 
@@ -173,7 +175,7 @@ async def page(
     state: str | None = None,
 ) -> list[StoredMessage]:
     """Newest first, stored since ``from_ms``; ``before`` is the ``seq`` to continue from."""
-    query = _STORED.where(messages.c.session == session)
+    query = STORED.where(messages.c.session == session)
     if from_ms:
         query = query.where(messages.c.stored_ms >= from_ms)
     if before is not None:

@@ -11,7 +11,7 @@ from bot_service import keys
 from bot_service.access.open_requests import OpenRequests
 from bot_service.access.principals import Principal
 from bot_service.api.messages import form
-from bot_service.api.messages.views import MessagePage, message_view
+from bot_service.api.messages.views import ChatPage, MessagePage, chat_view, message_view
 from bot_service.api.server.access import principal
 from bot_service.api.server.request import integer, page_limit, session_of
 from bot_service.domain.file_labels import as_attachment, safe_mime_type
@@ -81,6 +81,15 @@ async def index(request: web.Request) -> web.Response:
     rows = await request.app[keys.MESSAGES].commands.page(principal(request), record, search, limit=limit)
     following = rows[-1].seq if len(rows) == limit else None
     return json_response(MessagePage([message_view(row) for row in rows], following))
+
+
+async def chats(request: web.Request) -> web.Response:
+    """The chat with the newest message first."""
+    record, limit = session_of(request), page_limit(request)
+    before = integer(request, "before", 0, 0, 10**18)
+    found = await request.app[keys.MESSAGES].commands.chats(principal(request), record, before=before, limit=limit)
+    following = found[-1].last.seq if len(found) == limit else None
+    return json_response(ChatPage([chat_view(chat) for chat in found], following))
 
 
 async def read(request: web.Request) -> web.Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot_service.access.principals import Scope
 from bot_service.api.messages import directory, handlers
 from bot_service.api.messages.directory import GroupsView, GroupView, InviteView, JoinedView, MembersView, NumbersView
-from bot_service.api.messages.views import MessagePage, MessageView
+from bot_service.api.messages.views import ChatPage, MessagePage, MessageView
 from bot_service.api.server.route import LIMIT, TEXT, Parameter, Response, Route
 from bot_service.domain.directory import Picture
 from bot_service.messages.directory import ChangeGroup, ChangeMembers, CheckNumbers, JoinGroup, NewGroup
@@ -58,6 +58,12 @@ ROUTES = [
             Parameter("before", "The `next` of the page before.", {"type": "integer", "minimum": 0}),
             LIMIT,
         ),
+    ),
+    Route(
+        "GET", f"{ONE}/chats", handlers.chats, Scope.READ,
+        "Messages", "List chats", "The chat with the newest message first, with that message and the number of unread ones.",
+        {200: Response("A page of chats.", ChatPage)},
+        parameters=(Parameter("before", "The `next` of the page before.", {"type": "integer", "minimum": 0}), LIMIT),
     ),
     Route(
         "GET", f"{ONE}/messages/{{messageId}}", handlers.read, Scope.READ,

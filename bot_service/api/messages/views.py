@@ -9,7 +9,7 @@ import msgspec
 from bot_service.api.server.request import iso_time
 from bot_service.domain.message import InboundMessage, Media, MessageDetails, MessageType, OutgoingMessage
 from bot_service.messages import rendering
-from bot_service.messages.commands import StoredMessage, WaitsFor
+from bot_service.messages.commands import StoredChat, StoredMessage, WaitsFor
 from shared.clock import from_ms, iso
 
 MessageState = Literal["queued", "sent", "delivered", "read", "failed", "received", "handled", "unhandled"]
@@ -68,6 +68,31 @@ class MessagePage(msgspec.Struct, frozen=True):
 
     messages: list[MessageView]
     next: int | None
+
+
+class ChatView(msgspec.Struct, frozen=True, rename="camel"):
+    """``unread``: messages of others since the last own message and the last one marked as read.
+    ``name`` is what the person calls himself, where it is known."""
+
+    chat: str
+    name: str | None
+    is_group: bool
+    unread: int
+    last: MessageView
+
+
+class ChatPage(msgspec.Struct, frozen=True):
+    """``next`` is the ``before`` of the page that follows."""
+
+    chats: list[ChatView]
+    next: int | None
+
+
+def chat_view(found: StoredChat) -> ChatView:
+    last = message_view(found.last)
+    is_group = last.chat.endswith("@g.us")
+    own = last.direction == "out" or last.from_me
+    return ChatView(last.chat, None if is_group or own else last.push_name, is_group, found.unread, last)
 
 
 def message_view(row: StoredMessage, waits_for: WaitsFor | None = None) -> MessageView:

@@ -55,6 +55,7 @@ API: dict[tuple[str, str], tuple[Scope, int, Any]] = {
     ("POST", "/api/sessions/{id}/simulate"): (SESSION, 422, {}),
     ("POST", "/api/sessions/{id}/messages"): (SEND, 409, {"to": "33612345678", "text": "x"}),
     ("GET", "/api/sessions/{id}/messages"): (READ, 200, None),
+    ("GET", "/api/sessions/{id}/chats"): (READ, 200, None),
     ("GET", "/api/sessions/{id}/messages/{messageId}"): (READ, 404, None),
     ("PUT", "/api/sessions/{id}/messages/{messageId}"): (SEND, 404, {"text": "x"}),
     ("DELETE", "/api/sessions/{id}/messages/{messageId}"): (SEND, 404, None),

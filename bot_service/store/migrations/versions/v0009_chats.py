@@ -1,0 +1,18 @@
+"""How far each chat is read, and which messages the account itself wrote."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0009"
+down_revision = "0008"
+
+
+def upgrade() -> None:
+    op.add_column("messages", sa.Column("from_me", sa.Boolean, nullable=False, server_default=sa.false()))
+    op.execute("UPDATE messages SET from_me = TRUE WHERE direction = 'out'")
+    op.create_table(
+        "chat_reads",
+        sa.Column("session", sa.String(64), primary_key=True),
+        sa.Column("chat", sa.String(128), primary_key=True),
+        sa.Column("seq", sa.BigInteger, nullable=False),
+    )
