@@ -88,6 +88,7 @@ class Watch:
             clock=clock,
             channels=dispatcher.channels,
             log_channel=LogNotifier.channel,
+            several=len(settings.targets) > 1,
             url=url,
             on_notice=dispatcher.wake,
             confirm=lambda: self.pusher.soon(urgent=True),

@@ -16,12 +16,12 @@ import msgspec
 from shared import logs
 from shared.clock import Clock, epoch_ms
 from shared.contract import attention as contract
-from shared.contract.attention import Attention, NeedEntry
+from shared.contract.attention import Attention, NeedEntry, NoticeWords
 from shared.gathering import Gathering
 from shared.timing import either
 from watchdog.domain import notices
 from watchdog.domain.facts import PersonNeeded
-from watchdog.domain.states import NoticeKind
+from watchdog.domain.states import Notice, NoticeKind
 from watchdog.flow.pipeline import Pipeline
 from watchdog.ledger import attention
 from watchdog.ledger.attention import Unreported
@@ -40,7 +40,8 @@ class SessionAttention:
     """``known`` is the newest state received, ``taken`` the newest one covered by notices.
 
     Without a channel beside the log nothing is reported or confirmed: the bot does it. ``on_notice``
-    delivers at once, ``confirm`` sends the next report at once. ``url`` is the target's base address.
+    delivers at once, ``confirm`` sends the next report at once. ``url`` is the target's base address;
+    ``several`` names the target in the notices.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class SessionAttention:
         clock: Clock,
         channels: Channels,
         log_channel: str,
+        several: bool = False,
         url: str,
         on_notice: Callable[[], None],
         confirm: Callable[[], None],
@@ -59,6 +61,7 @@ class SessionAttention:
         self._target, self._ledger, self._pipeline, self._clock = target, ledger, pipeline, clock
         self._to, self._url, self._on_notice, self._confirm = channels, url, on_notice, confirm
         self.channels = sum(channel != log_channel for channel in channels.all)
+        self._prefix = f"{target}: " if several else ""
         self.known = self.taken = ""
         self._found: Attention | None = None
         self._news = asyncio.Event()
@@ -132,22 +135,20 @@ class SessionAttention:
         return self._found is not found
 
     async def _report_opened(self, found: Attention, entries: Sequence[NeedEntry]) -> None:
-        words = contract.opened(entries, found.advice, found.page)
-        notice = notices.attention(NoticeKind.ATTENTION, self._target, words, epoch_ms(self._clock), _number())
+        notice = self._notice(NoticeKind.ATTENTION, contract.opened(entries, found.advice, found.page))
         await self._ledger.write(lambda c: attention.report_opened(c, self._target, entries, notice, self._to))
         self._on_notice()
 
     async def _report_over(self, found: Attention, entries: Sequence[NeedEntry]) -> None:
-        words = contract.over(entries, found.page)
-        notice = notices.attention(NoticeKind.ATTENTION_OVER, self._target, words, epoch_ms(self._clock), _number())
+        notice = self._notice(NoticeKind.ATTENTION_OVER, contract.over(entries, found.page))
         await self._ledger.write(lambda c: attention.report_over(c, self._target, entries, notice, self._to))
         self._on_notice()
+
+    def _notice(self, kind: NoticeKind, words: NoticeWords) -> Notice:
+        named = msgspec.structs.replace(words, title=self._prefix + words.title, text=self._prefix + words.text)
+        return notices.attention(kind, self._target, named, epoch_ms(self._clock), secrets.token_hex(4))
 
     def _ages_s(self, unreported: Unreported, now_s: float) -> list[float]:
         keys = [(entry.session, entry.since_ms, entry.over) for entry in (*unreported.opened, *unreported.over)]
         self._first_seen_s = {key: self._first_seen_s.get(key, now_s) for key in keys}
         return [now_s - self._first_seen_s[key] for key in keys]
-
-
-def _number() -> str:
-    return secrets.token_hex(4)

@@ -31,6 +31,7 @@ class Scene:
     confirmed: int = 0
     url: str = "http://bot:3000"
     page: str = "http://x/"
+    several: bool = False
     needs_person: int = 0
     revision: int = 0
 
@@ -56,6 +57,7 @@ class Scene:
             channels=Channels(self.channels),
             log_channel="log",
             url=self.url,
+            several=self.several,
             on_notice=lambda: None,
             confirm=confirm,
         )
@@ -206,3 +208,12 @@ async def test_a_link_leads_where_people_reach_the_dashboard(page: str, url: str
     await scene.look()
     (payload,) = await scene.ledger.read(lambda c: c.execute("SELECT payload FROM notice").fetchone())
     assert msgspec.json.decode(payload)["text"].endswith(shown)
+
+
+@pytest.mark.parametrize(("several", "begins"), [(True, "bot: Session a needs"), (False, "Session a needs")])
+async def test_one_of_several_bots_is_named(several: bool, begins: str) -> None:
+    scene = Scene(several=several)
+    scene.ban("a")
+    await scene.look()
+    (payload,) = await scene.ledger.read(lambda c: c.execute("SELECT payload FROM notice").fetchone())
+    assert [msgspec.json.decode(payload)[part].startswith(begins) for part in ("title", "text")] == [True, True]

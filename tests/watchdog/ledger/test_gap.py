@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from shared.contract.attention import Attention, NeedEntry
 from tests.support.waiting import eventually
+from watchdog.domain.states import Notice, NoticeKind
+from watchdog.ledger import attention
 from watchdog.ledger.outbox import Channels
 from watchdog.ledger.sqlite import Ledger, LedgerRefused, open_ledger
 
@@ -248,3 +251,34 @@ def test_a_newer_file_and_one_of_another_program_are_still_refused(path: Path) -
         connection.execute("PRAGMA user_version = 99")
     with pytest.raises(LedgerRefused, match="newer version"):
         open_ledger(path)
+
+
+@pytest.mark.parametrize("break_it", [full, read_only, locked, damaged, removed, cut])
+async def test_sessions_that_need_a_person_are_reported_once_over_a_gap(
+    ledger: Ledger, path: Path, break_it: Callable[[Ledger, Path], Mend]
+) -> None:
+    """Reported before it, during it, and ended during it: each once, and the file knows it afterwards."""
+
+    def seen(*sessions: str) -> Attention:
+        return Attention("b-1", "http://x/", {}, [NeedEntry(session, session, "banned", 7) for session in sessions])
+
+    async def report(found: Attention) -> list[str]:
+        unreported = await ledger.write(lambda c: attention.compare(c, "bot", found))
+        notice = Notice(f"n-{len(found.sessions)}", "bot", NoticeKind.ATTENTION, 1, "title", "text")
+        await ledger.write(lambda c: attention.report_opened(c, "bot", unreported.opened, notice, CHANNELS))
+        return [entry.session for entry in unreported.opened]
+
+    assert await report(seen("before", "ended")) == ["before", "ended"]
+    await _copied(ledger)
+    ledger._copy_now()
+    mend = break_it(ledger, path)
+    await ledger.look()
+    await ledger.write(put("large"))  # more than the full disk of this test still takes
+    assert await report(seen("before", "during", "x")) == ["during", "x"]
+    assert ledger.gap is not None
+    mend()
+    assert await ledger.resume(CHANNELS)
+    assert await report(seen("before", "during", "x")) == []
+    with closing(sqlite3.connect(path)) as connection:
+        kept = [session for (session,) in connection.execute("SELECT session FROM attention ORDER BY session")]
+    assert kept == ["before", "during", "x"], "one that ended in memory does not come back"
