@@ -214,6 +214,14 @@ def ago_ms(clock: Clock, age_ms: int) -> int:
     return clock.ago_ms(age_ms) if isinstance(clock, ServiceClock) else epoch_ms(clock) - age_ms
 
 
+def other_time(clock: Clock) -> datetime | None:
+    """The wall time while it is far from that of ``clock``, so that one of the two is wrong."""
+    if not isinstance(clock, ServiceClock):
+        return None
+    ahead_ms = clock.ahead_ms()
+    return from_ms(clock.now_ms() + ahead_ms) if abs(ahead_ms) > SLEWED_MS else None
+
+
 def seconds_since_boot() -> float:
     """Seconds that also count while the machine is suspended, where the system has such a clock."""
     kind = getattr(time, "CLOCK_BOOTTIME", None)

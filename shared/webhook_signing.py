@@ -12,6 +12,9 @@ PREFIX = "whsec_"
 # How the operator writes the address of a receiver in ALERT_URLS, and the scheme that is called.
 SCHEMES = {"webhook": "http", "webhooks": "https", "http": "http", "https": "https"}
 
+# What receivers answer to a signature with a time that is far from theirs.
+REFUSALS = (400, 401, 403)
+
 
 def new_secret() -> str:
     """A fresh signing secret of 32 random bytes, in the form that the receivers' libraries take."""

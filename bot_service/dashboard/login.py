@@ -19,6 +19,7 @@ from shared.web.browser import cookie
 
 COOKIE = "veilleur"
 LOGIN_LASTS_S = 14 * 86_400
+CLOCK_SLACK_S = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,9 @@ class Logins:
             found = _Cookie(*self._cookies.loads(cookie(request, COOKIE) or ""))
         except (BadData, ValueError, TypeError):
             return None
-        return found if found.until_s > self._clock.now().timestamp() else None
+        # One that lasts longer was made while the clock was ahead.
+        left_s = found.until_s - self._clock.now().timestamp()
+        return found if 0 < left_s <= LOGIN_LASTS_S + CLOCK_SLACK_S else None
 
 
 def same_token(given: str, login: Login) -> bool:

@@ -30,6 +30,9 @@ async def resume(clock: ServiceClock, database: Database, run_dir: Path) -> None
     """At the start: go on with the time of the last run."""
     async with database.read() as connection:
         clock.resume(await clock_store.load(connection))
+    with contextlib.suppress(*STORE_ERRORS):  # a full disk must not prevent the start
+        async with database.write() as connection:
+            await clock_store.cut_waits(connection, clock.now_ms())
     ahead_ms = clock.ahead_ms()
     if abs(ahead_ms) > SLEWED_MS:
         _log_step(ahead_ms, clock)

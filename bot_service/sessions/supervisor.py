@@ -195,7 +195,10 @@ class Supervisor:
 
     def take_over(self, record: SessionRecord) -> SessionRecord:
         """A session from the store, perhaps written by a version that knew no needs."""
-        after = attention.follow(record, self.now_ms())
+        now_ms = self.now_ms()
+        # Written under a clock that was ahead: nothing has been in the future or waits for long.
+        cut = moved_record(record, Move(0, now_ms, shifts=False))
+        after = attention.follow(record if cut == record else cut, now_ms)
         self.add(after)
         if after is not record:
             self._store.mark(after)

@@ -34,6 +34,13 @@ async def save(connection: AsyncConnection, saved: SavedClock) -> None:
     await upsert(connection, service_clock, [{"id": 1, "saved": msgspec.json.encode(saved)}], key="id")
 
 
+async def cut_waits(connection: AsyncConnection, now_ms: int) -> None:
+    """Make due what would wait longer than anything may: its time is of another clock."""
+    c = webhook_outbox.c
+    waiting = c.state.in_(("pending", "aside")) & (c.next_ms > now_ms + LONGEST_WAIT_MS)
+    await connection.execute(webhook_outbox.update().where(waiting).values(next_ms=now_ms))
+
+
 async def move(connection: AsyncConnection, change: Move) -> None:
     """Move what waits: deliveries to webhooks and messages to send.
 

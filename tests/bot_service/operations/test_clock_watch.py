@@ -11,6 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 from bot_service import keys
+from bot_service.dashboard.context import DASHBOARD
+from bot_service.dashboard.login import COOKIE
 from bot_service.domain.readiness import Evidence
 from bot_service.domain.session_record import DueKind, SessionRecord, Signal, StreamError
 from bot_service.domain.signals import SignalKind
@@ -22,6 +24,7 @@ from bot_service.store.send_queue import send_outbox
 from shared.service_clock import LONGEST_WAIT_MS, Move, SavedClock
 from tests.support.bot_app import Bot, paired, running
 from tests.support.fake_clock import FakeClock
+from tests.support.receiver import Received, Receiver
 
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 # What people chose or what identifies something.
@@ -195,6 +198,63 @@ async def test_what_was_stored_before_a_start_that_was_ahead_stays_and_what_came
             ("e1", right - HOUR_MS, right + MINUTE_MS),
             ("e2", pytest.approx(now, abs=10), pytest.approx(now + LONGEST_WAIT_MS, abs=10)),
         ]
+
+
+async def test_a_store_of_a_clock_that_was_ahead_is_cut_at_the_start(tmp_path: Path, fake: FakeClock) -> None:
+    """An older version stored these: it had no service clock, and its wall clock was ahead."""
+    async with running(tmp_path / "data", clock=fake) as bot:
+        await paired(bot, "one")
+        at = now_ms(bot)
+        record = bot.app[keys.SESSIONS].registry.get("one")
+        assert record is not None
+        ahead = msgspec.structs.replace(record, active_ms=at + 60 * DAY_MS, inbound_ms=at + 60 * DAY_MS)
+        bot.app[keys.SESSIONS].supervisor.change(ahead)
+        await insert(bot, webhook_outbox, delivery("e1", "pending", at, at + 60 * DAY_MS))
+        await insert(bot, webhook_outbox, delivery("e2", "aside", at, at + MINUTE_MS))
+    async with running(tmp_path / "data", clock=fake) as bot:
+        record = bot.app[keys.SESSIONS].registry.get("one")
+        assert record is not None
+        assert max(record.active_ms, record.inbound_ms or 0) <= now_ms(bot)
+        c = webhook_outbox.c
+        (first, second) = await rows(bot, c.event, c.next_ms)
+        assert first[1] <= now_ms(bot)
+        assert second[1] == at + MINUTE_MS
+
+
+@pytest.mark.parametrize("right", ["before the step", "after the step"])
+async def test_a_receiver_decides_which_time_a_signature_must_have(
+    tmp_path: Path, fake: FakeClock, receiver: Receiver, right: str
+) -> None:
+    async with running(tmp_path / "data", clock=fake, WEBHOOK_ALLOW_PRIVATE="true") as bot:
+        _, made = await bot.call("POST", "/api/webhooks", {"url": receiver.url, "events": ["message"]})
+        if right == "before the step":
+            wanted = fake.now()
+            fake.step(2 * 86_400)
+        else:
+            fake.step(2 * 86_400)
+            wanted = fake.now()
+
+        def answer(got: Received) -> tuple[int, Any, dict[str, str]]:
+            at_s = int(got.headers["webhook-timestamp"])
+            return (200 if abs(at_s - wanted.timestamp()) < 300 else 401), None, {}
+
+        receiver.answer = answer
+        _, result = await bot.call("POST", f"/api/webhooks/{made['id']}/test")
+        assert result["status"] == 200, result
+        assert len(receiver.requests) == (1 if right == "before the step" else 2)
+
+
+async def test_a_login_that_was_made_under_a_clock_that_was_ahead_lasts_no_longer(bot: Bot, fake: FakeClock) -> None:
+    logins = bot.app[DASHBOARD].logins
+    cookie = logins.cookie(None)
+
+    async def status() -> int:
+        async with bot.client.get("/", headers={"Cookie": f"{COOKIE}={cookie}"}, allow_redirects=False) as answer:
+            return answer.status
+
+    assert await status() == 200
+    await follow(bot, fake, -2 * 86_400)
+    assert await status() == 303
 
 
 async def test_the_time_is_stored_and_workers_read_it(bot: Bot, fake: FakeClock, tmp_path: Path) -> None:

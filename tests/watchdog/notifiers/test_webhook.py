@@ -15,7 +15,9 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from shared.clock import SystemClock
 from shared.retry import retry_after_s
+from shared.service_clock import ServiceClock
 from shared.settings import Secret
+from tests.support.fake_clock import FakeClock
 from tests.support.receiver import Received, Receiver
 from watchdog.domain.states import Notice, NoticeKind
 from watchdog.notifiers.webhook import WebhookNotifier, payload
@@ -157,3 +159,23 @@ def test_retry_after_is_read_as_seconds_or_as_a_date() -> None:
 
 def test_a_body_holds_the_fields_for_programs_and_a_text_for_chats() -> None:
     assert b'"text":"bot is DOWN since' in payload(NOTICE)
+
+
+async def test_a_receiver_that_refuses_the_time_of_before_a_step_gets_the_one_of_after_it(
+    receiver: Receiver, http: aiohttp.ClientSession
+) -> None:
+    fake = FakeClock()
+    clock = ServiceClock(fake)
+    fake.step(60 * 86_400)
+    right_s = fake.now().timestamp()
+
+    def answer(got: Received) -> tuple[int, Any, dict[str, str]]:
+        return (200 if abs(int(got.headers["webhook-timestamp"]) - right_s) < 300 else 403), None, {}
+
+    receiver.answer = answer
+    sent = await WebhookNotifier(Secret(_as_webhook(receiver.url)), http, clock, secret=Secret(SECRET)).send(NOTICE)
+    assert sent.ok
+    assert len(receiver.requests) == 2
+    unsigned = await WebhookNotifier(Secret(_as_webhook(receiver.url)), http, clock).send(NOTICE)
+    assert not unsigned.ok
+    assert len(receiver.requests) == 3, "without a signature no time is refused"
