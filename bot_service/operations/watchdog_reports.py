@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from bot_service.store import watchdog_reports
+from bot_service.store.batch_writer import UNAVAILABLE
 from bot_service.store.database import Database
 from bot_service.store.watchdog_reports import StoredReport
 from shared import logs
@@ -48,7 +49,11 @@ class WatchdogReports:
             self._started_ms, self._received_at = newest.started_ms, from_ms(newest.received_ms)
 
     async def accept(self, push: Push) -> bool:
-        """Store ``push``; False when the same or a newer one of its run is stored already."""
+        """Store ``push``; False when the same or a newer one of its run is stored already.
+
+        False also when the store takes nothing: the watchdog gets the sessions that need a person all
+        the same. For another watchdog, which does not ask for them, the error of the store is raised.
+        """
         if self._sequences.get(push.boot_id, -1) >= push.sequence:
             if self._push is not None and push.boot_id == self._push.boot_id:
                 self._heard_s = self._clock.monotonic()
@@ -61,11 +66,15 @@ class WatchdogReports:
         try:
             async with self._database.write() as connection:
                 await watchdog_reports.save(connection, row)
-        except BaseException:
+        except BaseException as error:
             if before is None:
                 del self._sequences[push.boot_id]
             else:
                 self._sequences[push.boot_id] = before
+            if self._push is not None and push.boot_id == self._push.boot_id:
+                self._heard_s = self._clock.monotonic()  # it is not silent: the store is at fault
+            if isinstance(error, UNAVAILABLE) and push.attention_known is not None:
+                return False
             raise
         if self._replaces(push, started_ms):
             self._push, self._started_ms = push, started_ms

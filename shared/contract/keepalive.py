@@ -92,7 +92,8 @@ class Push(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class PushAccepted(msgspec.Struct, frozen=True, rename="camel"):
-    """``accepted`` is false when a newer report of the same boot was stored before.
+    """``accepted`` is false when this report or a newer one of the same boot was stored before, or when
+    the store takes nothing.
 
     ``attention``: the sessions that need a person, unless the report says that they are known.
     """

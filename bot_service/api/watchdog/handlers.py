@@ -54,7 +54,7 @@ async def accept_report(request: web.Request) -> web.Response:
         raise invalid("schemaVersion", f"this service speaks version {SCHEMA_VERSION}")
     operations = request.app[keys.OPERATIONS]
     accepted = await operations.watchdog_reports.accept(pushed)
-    attention = operations.attention.exchange(pushed) if accepted else None
+    attention = operations.attention.exchange(pushed)
     return json_response(PushAccepted(accepted, pushed.sequence, msgspec.UNSET if attention is None else attention))
 
 

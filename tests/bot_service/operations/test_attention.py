@@ -54,6 +54,7 @@ class Reports:
     def __init__(self, bot: Bot, channels: int) -> None:
         self._bot, self._channels, self._sequence = bot, channels, 0
         self.known = self.taken = ""
+        self.accepted = True
 
     async def push(self) -> dict[str, Any] | None:
         """The sessions of the answer, if it holds any."""
@@ -65,6 +66,7 @@ class Reports:
         }  # fmt: skip
         status, answer = await self._bot.call("POST", "/api/keepalive", body, key=WATCHDOG_TOKEN)
         assert status == 200
+        self.accepted = answer["accepted"]
         found: dict[str, Any] | None = answer.get("attention")
         if found is not None:
             self.known = found["revision"]
@@ -266,3 +268,29 @@ async def test_owners_see_the_needs_of_their_own_sessions_only(tmp_path: Path) -
             bot.pool.emit(name, SignalKind.BANNED)
         _, listed = await bot.call("GET", "/api/attention", key=made["key"])
         assert [each["session"] for each in listed["sessions"]] == ["two"]
+
+
+async def test_a_watchdog_learns_of_a_ban_while_the_store_takes_nothing(tmp_path: Path, people: Receiver) -> None:
+    async with running(tmp_path, clock=FastClock(FAST), ALERT_URLS=people.url) as bot:
+        await paired(bot, "one")
+        reports = Reports(bot, channels=1)
+        await reports.push()
+        await read_only(bot, "ON")
+        bot.pool.emit("one", SignalKind.BANNED)
+        found = await reports.push()
+        assert found is not None
+        assert ([each["session"] for each in found["sessions"]], reports.accepted) == (["one"], False)
+        # A repeated report, because its answer was lost, gets the sessions too.
+        reports.known, reports._sequence = "", reports._sequence - 1
+        assert (await reports.push()) is not None
+        assert bot.app[keys.OPERATIONS].watchdog_reports.stale() is False
+        await read_only(bot, "OFF")
+
+
+async def read_only(bot: Bot, switch: str) -> None:
+    """Set it on every connection of the pool."""
+    held = [await bot.app[keys.DATABASE].engine.connect() for _ in range(4)]
+    for connection in held:
+        await connection.exec_driver_sql(f"PRAGMA query_only = {switch}")
+    for connection in held:
+        await connection.close()
