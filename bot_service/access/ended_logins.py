@@ -10,6 +10,8 @@ from shared.clock import Clock, to_ms
 from shared.hooks import Hook
 
 KEPT = 5000
+# Longer than a login lasts: the clock may be ahead now, and right again later.
+REMEMBERED_S = 90 * 86_400
 # This row stands for all logins that were made no later than one that is no longer listed.
 _OLDER = "older"
 
@@ -36,7 +38,7 @@ class EndedLogins:
         now_s = to_ms(self._clock.now()) // 1000
         self._until_s[login] = until_s
         self.ended(login)
-        kept = {name: ends_s for name, ends_s in self._until_s.items() if ends_s > now_s}
+        kept = {name: ends_s for name, ends_s in self._until_s.items() if ends_s > now_s - REMEMBERED_S}
         if len(kept) > KEPT:
             oldest = sorted(kept.items(), key=lambda item: item[1])[: KEPT // 10]
             for name, _ in oldest:

@@ -175,6 +175,26 @@ async def test_a_start_with_a_wrong_clock_deletes_nothing(
         await nothing_expired(client, program, "one")
 
 
+async def test_workers_that_outlive_a_step_back_have_sessions_that_start_again(
+    program: Program, step_clock: StepClock
+) -> None:
+    program.start()
+    await program.ready()
+    async with Client(program.url) as client:
+        await paired(client, "one")
+    workers = program.worker_pids()
+    program.kill()
+    step_clock.set(-5 * MINUTE)
+    program.start()
+    await program.ready()
+    async with Client(program.url) as client:
+        await reaches(client, "one", "READY")
+        assert program.worker_pids() == workers
+        await client.post("/api/sessions/one/simulate", {"action": "pumpDied"})
+        await reaches(client, "one", "RECONNECTING", "STARTING", "CONNECTING")
+        await reaches(client, "one", "READY", within_s=30)
+
+
 async def test_a_machine_that_was_started_again_with_a_wrong_clock_deletes_nothing(
     program: Program, step_clock: StepClock
 ) -> None:

@@ -66,7 +66,8 @@ class Placement:
         # Placed before the first wait, so that the room is taken and a dying worker finds it here.
         entry.place(worker)
         self.entries[entry.session] = entry
-        self._incarnation += 1
+        # One that an earlier process started may be higher, when the clock was set back since then.
+        self._incarnation = max(self._incarnation, entry.incarnation) + 1
         entry.incarnation, entry.last_seq = self._incarnation, 0
         entry.wanted, entry.finished, entry.unclaimed = True, False, None
         args = {

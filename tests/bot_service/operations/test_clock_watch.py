@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from bot_service import keys
 from bot_service.dashboard.context import DASHBOARD
-from bot_service.dashboard.login import COOKIE
+from bot_service.dashboard.login import COOKIE, LOGIN_LASTS_S
 from bot_service.domain.readiness import Evidence
 from bot_service.domain.session_record import DueKind, SessionRecord, Signal, StreamError
 from bot_service.domain.signals import SignalKind
@@ -254,6 +254,24 @@ async def test_a_login_that_was_made_under_a_clock_that_was_ahead_lasts_no_longe
 
     assert await status() == 200
     await follow(bot, fake, -2 * 86_400)
+    assert await status() == 303
+
+
+async def test_a_login_that_was_ended_stays_ended_when_the_clock_goes_ahead_and_back(bot: Bot, fake: FakeClock) -> None:
+    logins, ended = bot.app[DASHBOARD].logins, bot.app[keys.ACCESS].ended_logins
+    cookie = logins.cookie(None)
+
+    async def status() -> int:
+        async with bot.client.get("/", headers={"Cookie": f"{COOKIE}={cookie}"}, allow_redirects=False) as answer:
+            return answer.status
+
+    made_s = now_ms(bot) // 1000
+    (name,) = [logins._cookies.loads(cookie)[2]]
+    await ended.end(name, made_s + LOGIN_LASTS_S)
+    assert await status() == 303
+    await follow(bot, fake, 60 * 86_400)
+    await ended.end("another", now_ms(bot) // 1000 + LOGIN_LASTS_S)
+    await follow(bot, fake, -60 * 86_400)
     assert await status() == 303
 
 
