@@ -11,6 +11,7 @@ from typing import Any, TextIO
 from shared.log_budget import LogBudget
 from shared.log_writer import LogStream
 from shared.redact import redact_text, redact_value
+from shared.visible import shown
 
 # structlog loads rich where it is installed, for tracebacks in colour. Exceptions are formatted before they get there,
 # so rich would only cost every process 5 MB and 0.1 s.
@@ -26,6 +27,8 @@ _stamp = structlog.processors.TimeStamper(fmt="iso", utc=True, key="time")
 
 # By level, the symbols that users of the original program know.
 _SYMBOLS = {"debug": "·", "info": "✅", "warning": "⚠️ ", "error": "❌", "critical": "🚨"}
+# JSON escapes these.
+_BREAKS = "\n\r\t"
 _KEPT = frozenset({"level", "time", "event"})
 
 
@@ -164,10 +167,18 @@ def _log_unraisable(args: Any) -> None:
 def _redact(_logger: Any, _method: str, event: Event) -> Event:
     for key, value in list(event.items()):
         if key == "event":
-            event[key] = redact_text(str(value))
+            event[key] = shown(redact_text(str(value)), keep=_BREAKS)
         elif key not in _KEPT and key != "event_name":
-            event[key] = redact_value(key, value)
+            event[key] = _visible(redact_value(key, value))
     return event
+
+
+def _visible(value: Any, keep: str = _BREAKS) -> Any:
+    if isinstance(value, str):
+        return shown(value, keep=keep)
+    if isinstance(value, dict):
+        return {shown(str(name), keep=keep): _visible(each, keep) for name, each in value.items()}
+    return [_visible(each, keep) for each in value] if isinstance(value, list) else value
 
 
 def _to_json(_logger: Any, _method: str, event: Event) -> str:
@@ -182,6 +193,9 @@ def _to_json(_logger: Any, _method: str, event: Event) -> str:
 
 
 def _symbol(_logger: Any, _method: str, event: Event) -> Event:
+    for key in event.keys() - {"exception", "stack"}:
+        # A terminal has no other lines than those of the log: a line break would forge one.
+        event[key] = _visible(event[key], keep="")
     event["event"] = f"{_SYMBOLS.get(event.get('level', ''), '')} {event['event']}"
     event.pop("event_name", None)
     event.pop("source", None)

@@ -37,11 +37,32 @@ def is_plain_name(text: str) -> bool:
     return all(_accepted(bare, at) for at in range(len(bare)))
 
 
-def shown(text: str) -> str:
-    """``text`` with every character that must not act replaced by a symbol, such as ``\\u202e``."""
+def shown(text: str, *, keep: str = "") -> str:
+    """``text`` with every character that must not act as a symbol, such as ``\\u202e``.
+
+    The characters in ``keep`` stay: line breaks, where they are harmless.
+    """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(character if _harmless(text, at) else _escape(character) for at, character in enumerate(text))
+    return "".join(
+        character if character in keep or not is_hidden(text, at) else _escape(character)
+        for at, character in enumerate(text)
+    )
+
+
+def shown_json(text: str) -> str:
+    """JSON ``text`` for a terminal: hidden characters as JSON escapes; it means the same."""
+    if text.isascii():
+        return text
+    return "".join(
+        character if character in "\n\t" or not is_hidden(text, at) else _json_escape(character)
+        for at, character in enumerate(text)
+    )
+
+
+def is_hidden(text: str, at: int) -> bool:
+    """Whether the character at ``at`` controls, formats or has no meaning, and so is not shown."""
+    return not _harmless(text, at)
 
 
 def _accepted(text: str, at: int) -> bool:
@@ -71,3 +92,8 @@ def _escape(character: str) -> str:
     if code == 0x7F:
         return "\u2421"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _json_escape(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot_service.access.names import check_name
 from bot_service.access.principals import ADMINISTRATOR, Principal, Scope
 from bot_service.domain.inputs import Name, Owner
 from bot_service.domain.refused import not_found
@@ -109,7 +110,8 @@ class KeyRing:
                 return key
 
     async def make(self, wanted: CreateKey) -> MadeKey:
-        """A new key, stored as a hash."""
+        """A new key, stored as a hash. Refused: ``invalid``."""
+        check_name(wanted.name)
         token, now_ms, scopes = api_keys.new_token(), self._now_ms(), tuple(dict.fromkeys(wanted.scopes))
         expires_ms = None if wanted.expires_in is None else now_ms + wanted.expires_in
         key = StoredKey(f"key-{secrets.token_hex(8)}", wanted.name, wanted.owner, scopes, now_ms, expires_ms)

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from bot_service.access.names import check_name
 from bot_service.access.principals import Principal
 from bot_service.domain.addresses import telephone_number
 from bot_service.domain.inputs import DEFAULT_OWNER, Metadata, Name, Owner, SessionId
@@ -62,6 +63,12 @@ async def engine_call(timeout_s: float = ENGINE_TIMEOUT_S) -> AsyncIterator[None
         raise EngineError("timeout", "the engine did not answer in time", retryable=True) from None
 
 
+def _check_words(name: str | None, metadata: dict[str, str] | None) -> None:
+    check_name(name)
+    for key in metadata or {}:
+        check_name(key, "metadata")
+
+
 class SessionCommands:
     """Every method raises :class:`Refused`, those that need the engine :class:`EngineError`."""
 
@@ -75,6 +82,7 @@ class SessionCommands:
     async def create(self, who: Principal, wanted: CreateSession) -> SessionRecord:
         """A new session, stored. Refused: ``forbidden``, ``exists``."""
         who.require_owner(wanted.owner, "makes sessions for another owner")
+        _check_words(wanted.name, wanted.metadata)
         session = wanted.id or f"s-{secrets.token_hex(6)}"
         if session in self._registry or session in self._creating or session in self._deleting:
             raise Refused("exists", "a session with this id exists already")
@@ -148,6 +156,7 @@ class SessionCommands:
     async def change(self, who: Principal, session: str, wanted: ChangeSession) -> SessionRecord:
         """What is not given stays. Refused: ``forbidden``."""
         who.require_owner(wanted.owner, "gives a session to another owner")
+        _check_words(wanted.name, wanted.metadata)
         given = {name: value for name, value in msgspec.structs.asdict(wanted).items() if value is not None}
         record = self._known(session)
         if wanted.owner is not None and wanted.owner != record.owner:

@@ -6,11 +6,12 @@ the sessions. The program that has taken over a session's need sends its notices
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+
+from shared.visible import is_hidden
 
 NAMES = 10  # in the text of one notice; the number says how many there are
 _LONGEST_NAME = 60
@@ -64,7 +65,8 @@ def session_page(page: str, session: str) -> str:
 def printable(name: str) -> str:
     """A name that people chose, safe in any channel: one line, without control characters,
     and without what chat programs take for a mention, a link or markup."""
-    shown = "".join("�" if unicodedata.category(char)[0] == "C" else char for char in name.strip())
+    bare = name.strip()
+    shown = "".join("�" if is_hidden(bare, at) else char for at, char in enumerate(bare))
     for mark in ("@", "<", ">", "`", "*", "[", "]", "|", "~"):
         shown = shown.replace(mark, chr(ord(mark) + 0xFEE0))  # the full-width form
     shown = " ".join(shown.split()) or "?"

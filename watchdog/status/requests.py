@@ -7,6 +7,7 @@ import secrets
 import msgspec
 
 from shared.clock import parse_iso, to_ms
+from shared.visible import RULE, is_plain_name
 from shared.web import errors
 from watchdog.domain.policy import Pause
 
@@ -68,6 +69,8 @@ def _until(request: PauseRequest, now_ms: int) -> int:
 def plain(text: str, field: str, longest: int = 100) -> str:
     """``text`` stripped. Raises a 422 when too long or with control characters."""
     kept = text.strip()
-    if len(kept) > longest or not kept.isprintable():
-        raise errors.invalid(field, f"at most {longest} printable characters")
+    if len(kept) > longest:
+        raise errors.invalid(field, f"at most {longest} characters")
+    if kept and not is_plain_name(kept):
+        raise errors.invalid(field, RULE)
     return kept

@@ -81,16 +81,15 @@ def run_checks(context: Context) -> Iterator[Check]:
 
 
 def _print(found: list[Check], failed: int) -> None:
-    from rich.markup import escape
 
     out = show.console()
     group = ""
     for check in found:
         if check.group != group:
             group = check.group
-            out.print(f"\n[bold]{escape(group)}[/]")
-        out.print(f"  {_MARKS[check.verdict]} {escape(check.name)}: {escape(check.found)}")
+            out.print(f"\n[bold]{show.plain(group)}[/]")
+        out.print(f"  {_MARKS[check.verdict]} {show.plain(check.name)}: {show.plain(check.found)}")
         if check.todo:
-            out.print(f"      → {escape(check.todo)}")
+            out.print(f"      → {show.plain(check.todo)}")
     warnings = sum(check.verdict is CheckStatus.WARNING for check in found)
     out.print(f"\n{len(found)} checks, {failed} failed, {warnings} to look at.")

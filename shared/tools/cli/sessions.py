@@ -13,6 +13,7 @@ import typer
 
 from shared.tools.cli import settings, show
 from shared.tools.cli.client import Client, CliError
+from shared.visible import shown_json
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -178,7 +179,7 @@ def watch(
             if not isinstance(value, dict) or (session is not None and value.get("session") != session):
                 continue
             if json:
-                print(encoder.dumps(value, ensure_ascii=False), flush=True)
+                print(shown_json(encoder.dumps(value, ensure_ascii=False)), flush=True)
             else:
                 show.console().print(_sentence(name, value))
             seen += 1
@@ -188,5 +189,6 @@ def watch(
 
 def _sentence(name: str, value: dict[str, Any]) -> str:
     data = value.get("data") or {}
-    what = show.coloured(str(data["state"])) if "state" in data else str(data.get("reason", ""))
-    return f"[dim]{str(value.get('timestamp', ''))[11:19]}[/]  {value.get('session') or '–'}  {name}  {what}"
+    what = show.coloured(str(data["state"])) if "state" in data else show.plain(data.get("reason", ""))
+    at, session = show.plain(str(value.get("timestamp", ""))[11:19]), show.plain(value.get("session") or "–")
+    return f"[dim]{at}[/]  {session}  {show.plain(name)}  {what}"

@@ -13,6 +13,7 @@ import typer
 from shared.clock import SystemClock, from_ms, parse_iso
 from shared.tools.cli.client import CliError
 from shared.translation import ENGLISH
+from shared.visible import shown, shown_json
 from shared.web.ui.words import Words
 
 if TYPE_CHECKING:
@@ -36,22 +37,34 @@ _COLOURS = {
 def console() -> Console:
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True)
+    return Console(highlight=False, soft_wrap=True, emoji=False)
 
 
-def coloured(word: str) -> str:
-    """``word`` in the markup of rich, in the colour of its meaning."""
+class Markup(str):
+    """A text in the markup of rich, written by this program. Any other text in a table is shown as it is."""
+
+
+def plain(text: object) -> str:
+    """A text of people or of a server, safe inside markup and on a terminal."""
+    from rich.markup import escape
+
+    return escape(shown(str(text)))
+
+
+def coloured(word: str) -> Markup:
+    """``word`` in the colour of its meaning."""
     colour = _COLOURS.get(word)
-    return f"[{colour}]{word}[/]" if colour else word
+    return Markup(f"[{colour}]{plain(word)}[/]" if colour else plain(word))
 
 
 def as_json(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+    print(shown_json(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None)))
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> None:
     """A plain table, or the sentence ``empty``."""
     from rich.table import Table
+    from rich.text import Text
 
     out = console()
     if not rows:
@@ -61,7 +74,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) 
     for column in columns:
         made.add_column(column, overflow="fold")
     for row in rows:
-        made.add_row(*row)
+        made.add_row(*(Text.from_markup(c, emoji=False) if isinstance(c, Markup) else Text(shown(c)) for c in row))
     out.print(made)
 
 
@@ -70,7 +83,7 @@ def done(sentence: str, value: Any, *, json_wanted: bool) -> None:
     if json_wanted:
         as_json(value)
     else:
-        console().print(sentence, markup=False)
+        console().print(shown(sentence, keep="\n"), markup=False)
 
 
 @contextmanager
@@ -82,7 +95,7 @@ def errors(json_wanted: bool) -> Iterator[None]:
         if json_wanted:
             as_json({"error": {"code": error.code, "detail": error.detail, "status": error.status}})
         else:
-            print(f"{error.detail} ({error.code})", file=sys.stderr)
+            print(shown(f"{error.detail} ({error.code})", keep="\n"), file=sys.stderr)
         raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None

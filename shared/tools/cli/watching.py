@@ -12,6 +12,7 @@ from shared.clock import days_old
 from shared.settings import duration
 from shared.tools.cli import needs, settings, show
 from shared.tools.cli.client import CliError
+from shared.visible import shown
 
 # States of a bot service that make the exit code 1.
 _WRONG = {"DOWN", "FLAPPING", "DEGRADED", "BLIND"}
@@ -30,7 +31,7 @@ def status(json: show.Json = False) -> None:
             _print_version(found["bot"].get("clientVersion"))
             if needs.count(found["bot"]):
                 for line in needs.lines(settings.bot()):
-                    show.console().print(f"{'person':9} {line}", markup=False)
+                    show.console().print(f"{'person':9} {shown(line)}", markup=False)
         wrong = any("error" in value for value in found.values()) or found["bot"].get("status") != "ok"
         states = {each.get("state") for each in found["watchdog"].get("targets", [])}
         if wrong or needs.count(found["bot"]) or states & _WRONG:
@@ -47,17 +48,19 @@ def _try(path: str, *, bot: bool) -> dict[str, Any]:
 
 def _status_sentence(name: str, value: dict[str, Any]) -> str:
     if "error" in value:
-        return f"[red]{value.get('detail', value['error'])}[/]"
+        return f"[red]{show.plain(value.get('detail', value['error']))}[/]"
     if name == "bot":
         sessions = value.get("sessions", {})
         if value.get("status") != "ok":
-            return f"[red]unhealthy: {', '.join(value.get('reasons', []))}[/]"
+            return f"[red]unhealthy: {show.plain(', '.join(value.get('reasons', [])))}[/]"
         return (
             f"[green]running[/] for {show.span(value['uptime'])}, "
-            f"{sessions.get('ready')} of {sessions.get('total')} sessions ready"
+            f"{show.plain(sessions.get('ready'))} of {show.plain(sessions.get('total'))} sessions ready"
             + (f", [red]{needs.sentence(number)}[/]" if (number := needs.count(value)) else "")
         )
-    return "; ".join(f"{each['name']} is {show.coloured(each['state'])}" for each in value.get("targets", []))
+    return "; ".join(
+        f"{show.plain(each['name'])} is {show.coloured(each['state'])}" for each in value.get("targets", [])
+    )
 
 
 def _print_version(found: Any) -> None:
@@ -66,11 +69,11 @@ def _print_version(found: Any) -> None:
         return
     lines = []
     if "version" in found:
-        lines.append(f"version {found['version']} ({found['source']}, {days_old(found['ageDays'])})")
+        lines.append(show.plain(f"version {found['version']} ({found['source']}, {days_old(found['ageDays'])})"))
     if found.get("outdated"):
         lines.append("[red]refuses this client version: all logins wait until another one is accepted[/]")
     if "problem" in found:
-        lines.append(f"[yellow]{found['problem']}[/]")
+        lines.append(f"[yellow]{show.plain(found['problem'])}[/]")
     for line in lines:
         show.console().print(f"{'WhatsApp':9} {line}")
 
@@ -87,7 +90,7 @@ def incidents(
             return
         rows = [
             (each["id"], each["target"], each["kind"], each["reason"], show.ago_ms(each["openedAtMs"]),
-             "[red]open[/]" if each["closedAtMs"] is None else show.span(each["lastedMs"]))
+             show.Markup("[red]open[/]") if each["closedAtMs"] is None else show.span(each["lastedMs"]))
             for each in value["incidents"]
         ]  # fmt: skip
         show.table(("Incident", "Target", "Kind", "Reason", "Began", "Lasted"), rows, empty="No incident so far.")
@@ -146,5 +149,7 @@ def _undecided(receipt: dict[str, Any]) -> bool:
 
 def _arrived(receipt: dict[str, Any]) -> str:
     if receipt["state"] == "done":
-        return "[green]arrived[/]"
-    return f"[red]failed: {receipt['reason']}[/]" if receipt["reason"] else "[yellow]no answer yet[/]"
+        return show.Markup("[green]arrived[/]")
+    if receipt["reason"]:
+        return show.Markup(f"[red]failed: {show.plain(receipt['reason'])}[/]")
+    return show.Markup("[yellow]no answer yet[/]")

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from shared.clock import Clock, iso
 from shared.translation import ENGLISH, french
+from shared.visible import shown
 from shared.web.browser import cookie
 from shared.web.ui.assets import Assets
 from shared.web.ui.words import LANGUAGES, Words, language_of
@@ -50,6 +51,14 @@ class Figure:
 
     label: str
     value: str
+
+
+def _visible(value: object) -> object:
+    """Every text that a template writes: what could change the reading of the page is a symbol."""
+    if type(value) is str:
+        return shown(value, keep="\n\r\t")
+    # Markup comes from our own macros and filters, which were given visible texts.
+    return value
 
 
 class Pages:
@@ -107,6 +116,7 @@ class Pages:
         return jinja2.Environment(
             loader=jinja2.FileSystemLoader([self._folder / "templates", HERE / "templates"]),
             autoescape=True,
+            finalize=_visible,
             trim_blocks=True,
             lstrip_blocks=True,
             undefined=jinja2.StrictUndefined,
