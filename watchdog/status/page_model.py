@@ -124,6 +124,10 @@ def _target(target: TargetView, view: StatusView, t: Words, *, several: bool) ->
     sentence = t(wording.SENTENCE.get(target.state, "{name}"), name=name)
     if target.reason == "sessions_need_person" and target.state == "DEGRADED":
         sentence = t("{name} is running, but sessions need a person.", name=name)
+    elif target.reason.startswith("unanswered") and target.state == "DEGRADED":
+        sentence = t("{name} does not answer pings, but its heartbeat goes on.", name=name)
+    elif target.reason == "unproven" and target.state == "DEGRADED":
+        sentence = t("What answers does not prove that it is {name}.", name=name)
     if not view.watchdog.enabled:
         sentence = t("The watchdog is switched off.")
     curve_svg, curve_y, curve_x = _curve(target.curve, view.generated_at_ms, t)
