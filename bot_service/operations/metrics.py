@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from bot_service.domain.signals import SignalKind
 from bot_service.messages.inbound import Batch
 from shared.clock import to_ms
+from shared.web.metrics import Scrapes
 
 PREFIX = "veilleur_bot_"
 LOST_REASONS = ("sent_between", "too_much", "doubtful", "store", "journal", "other")
@@ -19,7 +20,7 @@ class BotMetrics:
     """Counters grow with each event; gauges are set at a scrape."""
 
     def __init__(self, registry: CollectorRegistry, version: str) -> None:
-        self.registry = registry
+        self.registry, self.scrapes = registry, Scrapes(registry)
         self._reasons: set[str] = set()
         self.received_total = self.duplicates_total = self.sent_total = self.failed_total = 0
 

@@ -15,7 +15,7 @@ from enum import Enum
 from functools import lru_cache
 
 # Probes of platforms, the watchdog's pings and its heartbeat, Prometheus.
-RESERVED_PATHS = frozenset({"/health", "/livez", "/metrics", "/api/heartbeat"})
+RESERVED_PATHS = frozenset({"/health", "/livez", "/readyz", "/metrics", "/api/heartbeat"})
 SWEEP_S = 1.0
 
 

@@ -72,13 +72,11 @@ class HeadReader(asyncio.BufferedProtocol):
         line = _REQUEST_LINE.match(self._head)
         if line is None:
             self._refuse(errors.bad_request("the request is not valid: its first line is not that of HTTP/1.1"))
-        elif is_reserved(line[1].partition(b"?")[0].decode("latin-1")):
-            self._begin()
-        elif self._connections.has_room:
+        elif (reserved := is_reserved(line[1].partition(b"?")[0].decode("latin-1"))) or self._connections.has_room:
             # Nothing more is read from it before its turn.
             self._transport.pause_reading()
             self._connections.enter(self._connection, Phase.UNKNOWN)
-            self._turns.add(self._begin)
+            self._turns.add(self._begin, first=reserved)
         else:
             self._refuse(errors.too_busy())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 
@@ -14,7 +15,7 @@ from shared.web import auth
 from shared.web.middleware import Handler, Measure
 
 _VERSIONS = re.compile(r"version\s*=([^;,]*)", re.IGNORECASE)
-_VERSION = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){2}")
+_VERSION = re.compile(r"0\.0\.[14]|[12]\.0\.0")
 LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -28,19 +29,59 @@ def new_registry() -> CollectorRegistry:
 def handler(registry: CollectorRegistry, token: Secret | None, refresh: Callable[[], None] | None = None) -> Handler:
     """Serves ``registry``. ``refresh`` sets the gauges that are computed at a scrape only."""
 
+    scrapes = Scrapes(registry)
+
     async def metrics(request: web.Request) -> web.StreamResponse:
         if token is not None:
             auth.require(request, token)
-        if refresh is not None:
-            refresh()
-        encode, content_type = choose_encoder(_readable(request.headers.get("Accept", "")))
-        return web.Response(body=encode(registry), headers={"Content-Type": content_type})
+        return await scrapes.answer(request, refresh)
 
     return metrics
 
 
+class Scrapes:
+    """Renders a registry for all who wait, at most a fifth of the time: without a token anybody may ask.
+
+    Everybody gets what was rendered after they asked.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self._waiting: dict[str, asyncio.Future[bytes]] = {}
+        self._rest_until = 0.0
+
+    async def answer(self, request: web.Request, refresh: Callable[[], None] | None = None) -> web.Response:
+        """The registry in the format that ``request`` accepts; ``refresh`` is called just before."""
+        encode, content_type = choose_encoder(_readable(request.headers.get("Accept", "")))
+        rendered = self._waiting.get(content_type)
+        if rendered is None:
+            loop = asyncio.get_running_loop()
+            rendered = self._waiting[content_type] = loop.create_future()
+            loop.call_at(self._rest_until, self._render, encode, content_type, refresh)
+        return web.Response(body=await asyncio.shield(rendered), headers={"Content-Type": content_type})
+
+    def _render(
+        self, encode: Callable[[CollectorRegistry], bytes], content_type: str, refresh: Callable[[], None] | None
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        if began < self._rest_until:  # another format was rendered first
+            loop.call_at(self._rest_until, self._render, encode, content_type, refresh)
+            return
+        rendered = self._waiting.pop(content_type)
+        try:
+            if refresh is not None:
+                refresh()
+            rendered.set_result(encode(self._registry))
+        except Exception as error:
+            rendered.set_exception(error)
+            rendered.exception()  # the client that asked may be gone
+        ended = loop.time()
+        self._rest_until = ended + 4 * (ended - began)
+
+
 def _readable(accept: str) -> str:
-    """``accept``, or nothing when it names a version that the library cannot compare."""
+    """``accept``, or nothing when it names a version that no format has: the library fails on some."""
     return accept if all(_VERSION.fullmatch(found) for found in _VERSIONS.findall(accept)) else ""
 
 

@@ -11,6 +11,8 @@ import socket
 from collections.abc import Awaitable, Callable
 
 from aiohttp import StreamReader, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.payload import Payload
 
 from shared import logs
 from shared.web import errors
@@ -25,6 +27,7 @@ BACKLOG = 1024
 # connection is closed.
 DROPPED_BYTES = 8 * 1024 * 1024
 DROPPED_S = 2.0
+PIECE_BYTES = 16 * 1024
 _DROPPED = memoryview(bytearray(256 * 1024))
 
 log = logs.get(__name__)
@@ -82,10 +85,11 @@ class RequestHandler(web.RequestHandler, asyncio.BufferedProtocol):
         self._request, self._began, self._received = request, self._loop.time(), 0
         self._connections.enter(self._connection, Phase.UNKNOWN)
         self._served += 1
-        if self._served > 1 and not is_reserved(request.path):
-            await turns.wait()
-            return self._connections.has_room
-        return True
+        if self._served == 1:
+            return True
+        reserved = is_reserved(request.path)
+        await turns.wait(first=reserved)
+        return reserved or self._connections.has_room
 
     def caller_is_identified(self) -> None:
         """No newer connection replaces this one before its request is answered."""
@@ -101,6 +105,7 @@ class RequestHandler(web.RequestHandler, asyncio.BufferedProtocol):
             resp.force_close()
         elif self._connections.is_crowded and not is_reserved(request.path):
             resp.force_close()
+        _write_in_pieces(resp)
         written = await super().finish_response(request, resp, start_time)
         if self._unread is not None and self.transport is not None:
             self.transport.write_eof()
@@ -145,6 +150,33 @@ class RequestHandler(web.RequestHandler, asyncio.BufferedProtocol):
         return False
 
 
+class _Pieces(Payload):
+    """A body in memory, written piece by piece. aiohttp's own payload of this kind copies it."""
+
+    _value: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self._value)
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        return self._value.decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        whole = memoryview(self._value)
+        for start in range(0, len(whole), PIECE_BYTES):
+            await writer.write(whole[start : start + PIECE_BYTES])
+            await writer.drain()
+
+
+def _write_in_pieces(response: web.StreamResponse) -> None:
+    """Write a large body as its client takes it: the transport copies what it cannot send at once."""
+    if isinstance(response, web.Response) and not response.prepared:
+        body = response.body
+        if isinstance(body, bytes) and len(body) > PIECE_BYTES:
+            response.body = _Pieces(body)
+
+
 async def listen(runner: web.AppRunner, sockets: list[socket.socket], limits: Limits | None = None) -> list[Acceptor]:
     """Accept connections on ``sockets`` for the application of ``runner``, which is set up."""
     server, loop, turns = runner.server, asyncio.get_running_loop(), Turns()
@@ -156,6 +188,7 @@ async def listen(runner: web.AppRunner, sockets: list[socket.socket], limits: Li
 
     def take_over(connection: Connection, transport: asyncio.Transport, head: bytes) -> None:
         handler = RequestHandler(server, connection, connections, loop=loop)
+        transport.set_write_buffer_limits(high=PIECE_BYTES)
         transport.set_protocol(handler)
         handler.connection_made(transport)
         handler.data_received(head)

@@ -200,6 +200,25 @@ async def broken_off(target: Target) -> None:
             await asyncio.sleep(0)
 
 
+async def reserved_routes(target: Target) -> None:
+    """The routes that are served first, over and over."""
+    await ask(target, request("GET", "/metrics", "Accept: text/plain;version=0.0.4") * 3, answers=3)
+    async with opened(target) as (reader, writer), asyncio.timeout(ANSWER_S):
+        for path in ("/health", "/livez", "/api/heartbeat", "/metrics"):
+            writer.write(request("GET", path))
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            await reader.readexactly(int(head.partition(b"content-length:")[2].partition(b"\r\n")[0]))
+
+
+async def large_files(target: Target) -> None:
+    """Ask for the largest answers that need no key, and read nothing of them."""
+    for path in ("/docs/files/swagger-ui-bundle.js", "/api/openapi.json", "/metrics"):
+        async with opened(target) as (reader, writer):
+            reader._transport.pause_reading()  # type: ignore[attr-defined]
+            writer.write(request("GET", path) * 4)
+            await asyncio.sleep(3)
+
+
 async def nothing(_target: Target) -> None:
     """For comparison."""
 
@@ -219,6 +238,8 @@ ATTACKS: dict[str, Attack] = {
     "big-cookies": Attack(big_cookies, 20, 0.05, "cookies of 8 to 24 kB"),
     "streams": Attack(streams, 50, 0.05, "event streams and websockets without a key"),
     "public-pages": Attack(public_pages, 10, 0.02, "every public page, again and again"),
+    "reserved-routes": Attack(reserved_routes, 20, 0.02, "/health, /livez, /metrics and the heartbeat"),
+    "large-files": Attack(large_files, 300, 0.1, "large answers asked for and not read"),
     "no-http": Attack(no_http, 50, 0.05, "TLS, SSH and zeros"),
     "unread-answers": Attack(unread_answers, 200, 0.1, "200 pages asked for and not read"),
     "broken-off": Attack(broken_off, 20, 0.01, "connections that are left at once"),

@@ -318,19 +318,19 @@ async def test_many_requests_of_one_connection_wait_for_their_turns() -> None:
         writer.close()
 
 
-async def test_turns_begin_a_few_at_a_time_and_in_order() -> None:
-    turns, begun, seen = Turns(per_turn=4), [], []
+async def test_one_request_of_each_queue_begins_at_a_turn_in_order() -> None:
+    turns, seen = Turns(), []
+    begun: list[int] = []
 
     def begin(number: int) -> Callable[[], None]:
         return lambda: begun.append(number)
 
-    for number in range(10):
-        turns.add(begin(number))
-    for _ in range(4):
+    for number in range(6):
+        turns.add(begin(number), first=number % 3 == 2)
+    for _ in range(5):
         await asyncio.sleep(0)
-        seen.append(len(begun))
-    assert begun == list(range(10))
-    assert seen == [4, 8, 10, 10]
+        seen.append(list(begun))
+    assert seen == [[2, 0], [2, 0, 5, 1], [2, 0, 5, 1, 3], [2, 0, 5, 1, 3, 4], [2, 0, 5, 1, 3, 4]]
 
 
 async def test_refused_connections_are_one_line_of_the_log(

@@ -35,7 +35,14 @@ class Served:
     async def take(self, request: web.Request) -> web.Response:
         self.seen.append(request)
         auth.require(request, Secret(TOKEN))
-        return web.Response(body=await request.read())
+        body = await request.read()
+        return web.Response(body=b"x" * int(request.headers.get("X-Size", 0)) or body)
+
+    def unsent(self) -> int:
+        """Bytes in the buffers of all transports."""
+        assert self.runner.server is not None
+        transports = [each.transport for each in self.runner.server.connections]
+        return sum(each.get_write_buffer_size() for each in transports if each is not None)
 
     def open_connections(self) -> int:
         assert self.runner.server is not None
@@ -252,3 +259,28 @@ async def test_a_client_that_sends_nothing_more_is_not_waited_for(
     assert (await answer(reader)).status == 401
     await eventually(lambda: served.open_connections() == 0, what="the end of the connection")
     writer.close()
+
+
+@pytest.mark.parametrize("size", [200, 65_536, 65_537, 3_000_000])
+async def test_an_answer_is_complete_whatever_its_size(size: int) -> None:
+    async with serving() as bare:
+        found = await only_answer(bare, head("GET", f"X-Size: {size}", KEY))
+        assert found.headers["content-length"] == str(size)
+        assert found.body == b"x" * size
+
+
+async def test_a_large_answer_that_is_not_read_is_not_held_in_memory() -> None:
+    async with serving() as bare:
+        clients = [socket.create_connection(bare.address) for _ in range(10)]
+        for client in clients:
+            client.sendall(head("GET", "X-Size: 30000000", KEY))
+        await eventually(lambda: len(bare.seen) == 10, what="all requests in the handler")
+        for _ in range(50):
+            await asyncio.sleep(0.01)
+            assert bare.unsent() < 10 * 300_000
+        [*_, last] = clients
+        last.settimeout(PATIENCE_S)
+        received = await asyncio.to_thread(last.recv, 100)
+        assert received.startswith(b"HTTP/1.1 200")
+        for client in clients:
+            client.close()

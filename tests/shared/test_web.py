@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from typing import Annotated
 
 import aiohttp
@@ -17,6 +18,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, make_mocked_request
 from multidict import CIMultiDict
 from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 from pytest_aiohttp.plugin import AiohttpClient
 
 from shared.clock import SystemClock
@@ -24,7 +27,10 @@ from shared.settings import Secret
 from shared.web import auth, body, errors, metrics, middleware, server
 from shared.web.browser import cookie
 from shared.web.request_handler import listen
+from shared.web.ui.assets import StaticFile
 from tests.support.processes import ROOT, free_port
+
+REGISTRY: web.AppKey[CollectorRegistry] = web.AppKey("registry", CollectorRegistry)
 
 
 class Order(msgspec.Struct, forbid_unknown_fields=True):
@@ -57,6 +63,7 @@ async def client(aiohttp_client: AiohttpClient) -> TestClient[web.Request, web.A
     app.router.add_get("/crash", _crash)
     app.router.add_get("/guarded", _guarded)
     app.router.add_get("/metrics", metrics.handler(registry, None))
+    app[REGISTRY] = registry
     return await aiohttp_client(app)
 
 
@@ -172,6 +179,34 @@ async def test_metrics_answer_whatever_is_accepted(
     assert "test_http_requests_total" in await answer.text()
     for kind in ("text/plain; version=0.0.4", "application/openmetrics-text; version=1.0.0; charset=utf-8"):
         assert (await client.get("/metrics", headers={"Accept": kind})).content_type == kind.partition(";")[0]
+
+
+async def test_metrics_are_rendered_once_for_all_who_wait(client: TestClient[web.Request, web.Application]) -> None:
+    registry = client.app[REGISTRY]
+    rendered: list[int] = []
+
+    class Slow(Collector):
+        def collect(self) -> Iterator[Metric]:
+            rendered.append(len(rendered))
+            time.sleep(0.02)
+            yield GaugeMetricFamily("rendered", "How often", value=len(rendered))
+
+    registry.register(Slow())
+    rendered.clear()
+
+    async def scrape(accept: str) -> str:
+        async with client.get("/metrics", headers={"Accept": accept}) as answer:
+            assert answer.status == 200
+            return await answer.text()
+
+    kinds = ["text/plain; version=0.0.4", "application/openmetrics-text; version=1.0.0"]
+    answers = await asyncio.gather(*(scrape(kinds[number % 2]) for number in range(60)))
+    assert len(rendered) < 12
+    assert all("rendered" in answer for answer in answers)
+    # A scrape shows what was counted before it.
+    for _ in range(3):
+        count = len(rendered)
+        assert f"rendered {count + 1}.0" in await scrape(kinds[0])
 
 
 async def test_every_answer_carries_the_safe_headers(client: TestClient[web.Request, web.Application]) -> None:
@@ -290,3 +325,31 @@ def test_a_cookie_is_read_without_reading_all_of_them(header: str) -> None:
     ours = time.process_time() - began
     # All of them take ten milliseconds of a fast core for the first of these headers.
     assert ours < 20 * 0.005
+
+
+@pytest.mark.parametrize(
+    ("accepted", "packed"),
+    [
+        ("gzip", True),
+        ("gzip, deflate, br", True),
+        ("br;q=1.0, gzip;q=0.8", True),
+        ("*", True),
+        ("GZIP", True),
+        ("", False),
+        ("identity", False),
+        ("gzip;q=0", False),
+        ("gzip; q=0.0, br", False),
+        ("gzipped", False),
+        ("br", False),
+    ],
+)
+def test_a_static_file_is_packed_once_for_those_who_accept_it(accepted: str, packed: bool) -> None:
+    file = StaticFile.of(b"body { }" * 1000, "text/css")
+    request = make_mocked_request("GET", "/", CIMultiDict([("Accept-Encoding", accepted)]))
+    answers = [file.response(request, "no-cache") for _ in range(2)]
+    assert (answers[0].headers.get("Content-Encoding") == "gzip") is packed
+    assert answers[0].body is answers[1].body
+    body = answers[0].body
+    assert isinstance(body, bytes)
+    assert (gzip.decompress(body) if packed else body) == file.plain
+    assert answers[0].headers["Vary"] == "Accept-Encoding"

@@ -12,7 +12,6 @@ from bot_service.sessions.client_version import VersionFacts
 from shared.contract.health import ClientVersion, Healthy, SessionCounts, Unhealthy
 from shared.contract.identity import BOT, CHALLENGE_HEADER
 from shared.web import livez as shared_livez
-from shared.web import metrics
 from shared.web.body import json_response
 
 
@@ -79,4 +78,4 @@ async def livez(request: web.Request) -> web.StreamResponse:
 
 async def prometheus(request: web.Request) -> web.StreamResponse:
     app = request.app
-    return await metrics.handler(app[keys.METRICS].registry, None, lambda: statistics.refresh(app))(request)
+    return await app[keys.METRICS].scrapes.answer(request, lambda: statistics.refresh(app))

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import threading
+from functools import cache
 from pathlib import Path
 
 from aiohttp import web
 
 from bot_service.dashboard.context import DASHBOARD
 from bot_service.domain.refused import not_found
+from shared.web.ui.assets import StaticFile
 
+_READING = threading.Lock()
 _FILES = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}
 
 
@@ -20,15 +24,22 @@ async def show(request: web.Request) -> web.StreamResponse:
 
 async def file(request: web.Request) -> web.StreamResponse:
     """One of the two files of Swagger UI; 404 for everything else that the package holds."""
-    kind = _FILES.get(request.match_info["name"])
-    folder = _folder()
-    if kind is None or folder is None:
+    name = request.match_info["name"]
+    found = await asyncio.to_thread(_found, name) if name in _FILES else None
+    if found is None:
         raise not_found("this file")
-    body = await asyncio.to_thread((folder / request.match_info["name"]).read_bytes)
-    response = web.Response(body=body, content_type=kind, charset="utf-8")
-    response.headers["Cache-Control"] = "public, max-age=86400"
-    response.enable_compression()
-    return response
+    return found.response(request, "public, max-age=86400")
+
+
+def _found(name: str) -> StaticFile | None:
+    with _READING:  # the first callers wait for one reading instead of all reading and packing it
+        return _file(name)
+
+
+@cache
+def _file(name: str) -> StaticFile | None:
+    folder = _folder()
+    return None if folder is None else StaticFile.of((folder / name).read_bytes(), _FILES[name])
 
 
 def _folder() -> Path | None:
