@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from shared import logs
 from shared.clock import Clock
+from shared.service_clock import ago_ms, steady
 from shared.timing import StepWatch, until
 from watchdog.domain.cadence import waits_for_time
 from watchdog.domain.facts import Tick
@@ -77,7 +78,9 @@ class Housekeeping:
             await self._ledger.write(lambda c, name=target: decisions.cut_stretch(c, name, before_ms, after_ms))  # type: ignore[misc]
 
     async def _prune(self) -> None:
+        if not steady(self._clock):
+            return  # after a step of the wall clock no age is certain for a while
+        now_ms = ago_ms(self._clock, runs.KEEP_MS) + runs.KEEP_MS
         for _ in range(100):  # bounded: the rest goes at the next turn
-            now_ms = self._steady_time.now().wall_ms
-            if not await self._ledger.write(lambda c, at=now_ms: runs.prune(c, at)):  # type: ignore[misc]
+            if not await self._ledger.write(lambda c: runs.prune(c, now_ms)):
                 return
