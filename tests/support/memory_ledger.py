@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from watchdog.ledger import schema
+from watchdog.ledger.shared_memory import SharedMemory
 from watchdog.ledger.sqlite import Ledger
 from watchdog.ledger.storage import connect
 
@@ -19,6 +20,8 @@ class MemoryLedger(Ledger):
     def __init__(self) -> None:
         self._writer = self._reader = connect(":memory:")
         self._durable = True
+        self._shared = SharedMemory(None)
+        self._began_s = 0.0
         schema.bring_up_to_date(self._writer)
 
     async def write(self, fn: Callable[[sqlite3.Connection], T], *, durable: bool = True) -> T:

@@ -14,6 +14,7 @@ from watchdog.ledger.sqlite import Ledger
 
 LOOK_S = 1.0
 IN_PLACE_EVERY_S = 5.0
+CHECK_EVERY_S = 3600.0
 # A lock of a moment is no news; a file that fails again within a minute never worked.
 NOTIFY_AFTER_S = 10.0
 STEADY_S = 60.0
@@ -38,7 +39,7 @@ class LedgerWatch:
         self._works_since_ms = 0
         self._notified = False
         self._files = 0
-        self._looked_s = clock.monotonic()
+        self._looked_s = self._checked_s = clock.monotonic()
 
     async def run(self) -> None:
         """Look endlessly; a ledger that works costs a look at its file every few seconds."""
@@ -55,6 +56,9 @@ class LedgerWatch:
     async def look(self) -> None:
         """One look, with one try to use the file again."""
         await self._ledger.look()
+        if self._clock.monotonic() - self._checked_s >= CHECK_EVERY_S:
+            self._checked_s = self._clock.monotonic()
+            await self._ledger.look_for_damage()
         now_ms, now_s, gap = epoch_ms(self._clock), self._clock.monotonic(), self._ledger.gap
         if gap is not None:
             self._works_since_s = None

@@ -26,6 +26,7 @@ from watchdog.ledger import essentials, storage
 from watchdog.ledger.catch_up import Gap, catch_up
 from watchdog.ledger.essentials import Essentials
 from watchdog.ledger.outbox import Channels
+from watchdog.ledger.shared_memory import SharedMemory
 from watchdog.ledger.stand_in import Moved, StandIn
 from watchdog.ledger.storage import Connections, LedgerRefused
 
@@ -67,11 +68,13 @@ class Ledger:
         self._latest: Essentials = {}
         self._copied_s: float | None = None
         self._copy: asyncio.TimerHandle | None = None
+        self._shared = SharedMemory(None)
         if opened is not None:
             self._use(opened)
 
     def _use(self, opened: Connections) -> None:
         self._writer, self._reader, self._inode, _ = opened
+        self._shared = SharedMemory(self._path)
         self._durable = True
 
     async def write(self, fn: Callable[[sqlite3.Connection], T], *, durable: bool = True) -> T:
@@ -105,9 +108,10 @@ class Ledger:
             running = asyncio.get_running_loop().run_in_executor(self._reader_thread, self._snapshot, fn)
             try:
                 return await running
-            except sqlite3.DatabaseError as error:
+            except (sqlite3.DatabaseError, OSError) as error:
                 # The plain code is that of a statement that writes, which is a defect of the caller.
-                if not storage.refuses(error) or error.sqlite_errorcode == sqlite3.SQLITE_READONLY:
+                writes = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_READONLY
+                if writes or not storage.refuses(error):
                     raise
                 await self._fail(error)
 
@@ -134,6 +138,7 @@ class Ledger:
     def _transact(self, fn: Callable[[sqlite3.Connection], T], durable: bool) -> T:
         self._began_s = time.monotonic()
         try:
+            self._shared.check()
             if durable is not self._durable:
                 self._writer.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
                 self._durable = durable
@@ -149,6 +154,7 @@ class Ledger:
         return value
 
     def _snapshot(self, fn: Callable[[sqlite3.Connection], T]) -> T:
+        self._shared.check()
         self._reader.execute("BEGIN")
         try:
             return fn(self._reader)
@@ -223,6 +229,16 @@ class Ledger:
         if self._stand_in is None and not await asyncio.to_thread(self._is_in_place):
             await self._fail(FileNotFoundError(2, "removed"))
 
+    async def look_for_damage(self) -> None:
+        """Read the whole file once; call it every hour. Damage is found before a decision meets it."""
+        if self._stand_in is None:
+            try:
+                await asyncio.to_thread(storage.check, self._path)
+            except storage.Damaged as error:
+                await self._fail(error)
+            except (LedgerRefused, sqlite3.Error) as error:
+                log.warning(f"The ledger could not be checked: {error}", event_name="ledger.unchecked")
+
     def _is_in_place(self) -> bool:
         try:
             return self._path.stat().st_ino == self._inode
@@ -264,6 +280,7 @@ class Ledger:
     def _open_again(self) -> Connections:
         self._began_s = time.monotonic()
         try:
+            self._shared.check()  # closing touches it too
             self._let_go()
             if self._is_damaged:
                 self._keep_aside()
@@ -275,6 +292,7 @@ class Ledger:
         for name in ("_writer", "_reader"):
             with contextlib.suppress(AttributeError, sqlite3.Error):
                 getattr(self, name).close()
+        self._shared.close()
 
     def _keep_aside(self) -> None:
         stamp = from_ms(epoch_ms(self._clock)).strftime("%Y%m%dT%H%M%SZ")
@@ -308,8 +326,9 @@ class Ledger:
             if wait:
                 self._keep_at_the_end(stand_in)
         elif wait:
-            self._reader.close()
-            self._writer.close()
+            with contextlib.suppress(PermissionError):
+                self._shared.check()
+                self._let_go()
         if self._lock is not None:
             self._lock.release()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -66,6 +68,19 @@ def cut(ledger: Ledger, path: Path) -> Mend:
     return _nothing
 
 
+def immutable(ledger: Ledger, path: Path) -> Mend:
+    """Touching the shared memory of an immutable file would end this process by SIGBUS."""
+    files = [str(file) for file in path.parent.glob("watchdog.db*")]
+    chattr = shutil.which("chattr")
+    if chattr is None or subprocess.run([chattr, "+i", *files], capture_output=True, check=False).returncode != 0:
+        pytest.skip("needs root and a file system with immutable files")
+
+    def mend() -> None:
+        subprocess.run([chattr, "-i", *files], check=True)
+
+    return mend
+
+
 def put(key: str) -> Callable[[sqlite3.Connection], object]:
     return lambda c: c.execute("INSERT INTO meta VALUES (?, ?)", (key, "x" * 9000))
 
@@ -87,16 +102,22 @@ def ledger(path: Path) -> Iterator[Ledger]:
     opened.close()
 
 
-@pytest.mark.parametrize("break_it", [full, read_only, locked, damaged, removed, cut])
+@pytest.mark.parametrize("break_it", [full, read_only, locked, damaged, removed, cut, immutable])
 async def test_every_write_is_taken_and_ends_in_the_file(
     ledger: Ledger, path: Path, break_it: Callable[[Ledger, Path], Mend]
 ) -> None:
     await ledger.write(put("before"))
     await _copied(ledger)
     mend = break_it(ledger, path)
-    await ledger.look()
-    for number in range(20):
-        await ledger.write(put(f"during-{number}"))
+    try:
+        await ledger.look()
+        for number in range(20):
+            await ledger.write(put(f"during-{number}"))
+    except BaseException:
+        mend()
+        raise
+    if break_it is immutable:
+        assert not await ledger.resume(CHANNELS)
     assert ledger.gap is not None
     assert (
         await ledger.read(lambda c: c.execute("SELECT count(*) FROM meta WHERE key LIKE 'during%'").fetchone()[0]) == 20
@@ -139,6 +160,17 @@ async def test_a_damaged_page_found_by_a_read_is_answered_from_memory(ledger: Le
 
 async def _copied(ledger: Ledger) -> None:
     await eventually(lambda: ledger._latest, what="the copy in memory")
+
+
+async def test_damage_that_no_decision_has_met_is_found_by_the_hourly_check(ledger: Ledger, path: Path) -> None:
+    await ledger.write(put("before"))
+    await ledger.look_for_damage()
+    assert ledger.gap is None
+    damaged(ledger, path)
+    await ledger.look_for_damage()
+    assert ledger.gap is not None
+    assert await ledger.resume(CHANNELS)
+    assert len(ledger.kept_aside) == 1
 
 
 async def test_a_disk_that_does_not_answer_is_left_alone_until_it_does(
