@@ -54,7 +54,7 @@ EVENTS = {
     "push.failed": "warning",
     "reply.frozen": "warning",
     "send.refused": "warning",
-    "service.alert": "error",
+    "service.alert": "error or critical",
     "store.failing": "error",
     "store.lost": "error",
     "store.lost_at_stop": "error",
@@ -121,7 +121,9 @@ CALLS = list(_calls())
 
 @pytest.mark.parametrize(("event", "level"), sorted(EVENTS.items()))
 def test_an_event_has_its_level_wherever_it_is_logged(event: str, level: str) -> None:
-    assert {(call.level, call.place) for call in CALLS if call.event == event and call.level != level} == set()
+    assert {
+        (call.level, call.place) for call in CALLS if call.event == event and call.level not in level.split(" or ")
+    } == set()
     assert any(call.event == event for call in CALLS), "the table names only events that exist"
 
 
