@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import threading
-from functools import cache
 from pathlib import Path
 
 from aiohttp import web
@@ -15,6 +14,7 @@ from bot_service.domain.refused import not_found
 from shared.web.ui.assets import StaticFile
 
 _READING = threading.Lock()
+_PACKED: dict[str, StaticFile] = {}
 _FILES = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}
 
 
@@ -25,7 +25,7 @@ async def show(request: web.Request) -> web.StreamResponse:
 async def file(request: web.Request) -> web.StreamResponse:
     """One of the two files of Swagger UI; 404 for everything else that the package holds."""
     name = request.match_info["name"]
-    found = await asyncio.to_thread(_found, name) if name in _FILES else None
+    found = _PACKED.get(name) or (await asyncio.to_thread(_found, name) if name in _FILES else None)
     if found is None:
         raise not_found("this file")
     return found.response(request, "public, max-age=86400")
@@ -33,13 +33,10 @@ async def file(request: web.Request) -> web.StreamResponse:
 
 def _found(name: str) -> StaticFile | None:
     with _READING:  # the first callers wait for one reading instead of all reading and packing it
-        return _file(name)
-
-
-@cache
-def _file(name: str) -> StaticFile | None:
-    folder = _folder()
-    return None if folder is None else StaticFile.of((folder / name).read_bytes(), _FILES[name])
+        folder = _folder()
+        if name not in _PACKED and folder is not None:
+            _PACKED[name] = StaticFile.of((folder / name).read_bytes(), _FILES[name])
+        return _PACKED.get(name)
 
 
 def _folder() -> Path | None:
