@@ -53,7 +53,7 @@ class StoreDamage:
 
     async def _report(self, reason: str) -> None:
         text, since = TEXT.format(reason=reason), iso(self._clock.now())
-        log.critical(f"ALERT: {text}", event_name="service.alert", kind=KIND)
+        log.error(f"ALERT: {text}", event_name="service.alert", kind=KIND)
         event_id = self._ids.next()
         data = {"kind": KIND, "text": text, "since": since}
         body = msgspec.json.encode(Envelope(event_id, "service.alert", since, None, data))
