@@ -40,7 +40,7 @@ def _built(settings: BotSettings, port: int, turns: LoopMeter) -> web.Applicatio
     )
     app[keys.METRICS].registry.register(LoopTurnCollector(turns, "veilleur_bot_loop_turn_seconds"))
     pool.fleet.worker_replaced.subscribe(app[keys.METRICS].worker_restarted)
-    app.cleanup_ctx.append(welcome(settings.public_url or f"http://localhost:{port}"))
+    app.cleanup_ctx.append(welcome(settings.reached_at or f"http://localhost:{port}"))
     app.cleanup_ctx.append(_settled)
     app[DASHBOARD].pages.warm()
     gc_tuning.settle()

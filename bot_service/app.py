@@ -41,6 +41,7 @@ from shared.service_clock import ServiceClock, system_service_clock
 from shared.tasks import TaskGroupOfLoops
 from shared.web import middleware
 from shared.web.metrics import http_measure, new_registry
+from shared.web.own_hosts import OWN_HOSTS, OwnHosts
 from shared.web.wrong_keys import WRONG_KEYS, WrongKeys
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
@@ -59,10 +60,12 @@ def build_app(
     scopes = dict(routes.SCOPES)
     tokens = _tokens(settings)
     # The store is opened when the application starts, the gate is built now.
+    own_hosts, pages_of = OwnHosts(urls=[settings.reached_at], names=[settings.own_hosts]), set[str]()
     access = build_access(clock, lambda: app[keys.DATABASE], tokens.administrator)
     app = web.Application(
         middlewares=[
             middleware.problems(clock, http_measure(registry, "veilleur_bot")),
+            own_hosts.only(lambda request: _is_page(request, pages_of)),
             refusals(UNAVAILABLE, lambda: app[keys.DATABASE].damaged is not None),
             gate(scopes, tokens, access.keyring.by_token),
         ],
@@ -75,6 +78,7 @@ def build_app(
         boot, Identity(tokens.watchdog), RunHistory(settings.data_dir, boot.boot_id), guard, TaskGroupOfLoops(clock)
     )
     app[keys.METRICS] = BotMetrics(registry, boot.version)
+    app[OWN_HOSTS] = own_hosts
     app[WRONG_KEYS] = WrongKeys(clock, registry, "veilleur_bot")
     lease = FolderLease(settings.data_dir)
     # Started from the first to the last, taken down from the last to the first.
@@ -89,8 +93,14 @@ def build_app(
     pages = dashboard.table(app)
     app.router.add_routes(pages)
     # Each page checks the cookie itself.
+    pages_of.update(page.path for page in pages)
     scopes.update({(page.method, page.path): Scope.PUBLIC for page in pages})
     return app
+
+
+def _is_page(request: web.Request, pages: set[str]) -> bool:
+    resource = request.match_info.route.resource
+    return resource is not None and resource.canonical in pages
 
 
 def _service_clock(clock: Clock | None, follow_after_s: float) -> ServiceClock:

@@ -21,6 +21,7 @@ from shared.settings import (
     secret,
     secret_urls,
     setting,
+    text,
     url,
 )
 
@@ -85,7 +86,13 @@ class BotSettings(CommonSettings):
         url(),
         default=None,
         shown_default="http://localhost:PORT",
-        about="Address at which people reach the dashboard, for login links",
+        about="Address at which people reach the dashboard, for login links and to know its own pages",
+    )
+    railway_public_domain: str | None = setting(
+        "RAILWAY_PUBLIC_DOMAIN",
+        text(r"[A-Za-z0-9.-]+(:\d+)?", "a domain name"),
+        default=None,
+        about="https://<domain> is the default of PUBLIC_URL; Railway sets it",
     )
     database_url: Secret | None = setting(
         "DATABASE_URL",
@@ -334,6 +341,11 @@ class BotSettings(CommonSettings):
         default=45_000,
         about="A probe that does not come back within this time raises suspicion",
     )
+
+    @property
+    def reached_at(self) -> str | None:
+        """The address at which people reach the dashboard, where it is known."""
+        return self.public_url or (f"https://{self.railway_public_domain}" if self.railway_public_domain else None)
 
     @property
     def store_url(self) -> str:

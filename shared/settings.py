@@ -366,6 +366,12 @@ class CommonSettings:
     metrics_token: Secret | None = setting(
         "METRICS_TOKEN", secret(), default=None, about="When set, /metrics of both programs requires it as bearer token"
     )
+    own_hosts: str | None = setting(
+        "OWN_HOSTS",
+        text(r"[\w.*,\s-]+", "host names without ports, separated by commas, or *"),
+        default=None,
+        about="Further host names by which browsers reach the pages; addresses and local names always work; * allows any",
+    )
     heartbeat_interval_ms: int = setting(
         "HEARTBEAT_INTERVAL", duration(100, 60_000), default=2000, about="Time between two beats of /api/heartbeat"
     )

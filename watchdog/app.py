@@ -18,7 +18,8 @@ from shared.secret_files import read_or_create
 from shared.service_clock import ServiceClock, system_service_clock
 from shared.settings import Secret
 from shared.tasks import TaskGroupOfLoops, spawn
-from shared.web import livez, metrics, middleware
+from shared.web import auth, livez, metrics, middleware
+from shared.web.own_hosts import OWN_HOSTS, OwnHosts
 from shared.web.wrong_keys import WRONG_KEYS, WrongKeys
 from watchdog.base import Base
 from watchdog.domain.ports import Notifier
@@ -82,8 +83,12 @@ def build_app(
         own_port=sockets[0].getsockname()[1] if sockets else None,
         own_address=OwnAddress(settings, boot, clock),
     )
+    own_hosts = OwnHosts(names=[settings.railway_public_domain, settings.own_hosts])
     app = web.Application(
-        middlewares=[middleware.problems(clock, metrics.http_measure(base.registry, PREFIX))],
+        middlewares=[
+            middleware.problems(clock, metrics.http_measure(base.registry, PREFIX)),
+            own_hosts.only(_is_for_browsers),
+        ],
         client_max_size=1024 * 1024,
     )
     app.on_response_prepare.append(middleware.add_headers)
@@ -94,11 +99,17 @@ def build_app(
     app.router.add_get(
         "/metrics", metrics.handler(base.registry, settings.metrics_token, lambda: _update_gauges(app[PARTS]))
     )
+    app[OWN_HOSTS] = own_hosts
     app[WRONG_KEYS] = WrongKeys(clock, base.registry, PREFIX)
     access = Access(settings.status_page_public, settings.status_page_token, base.token, clock)
     api.add_routes(app, access)
     pages.add_routes(app, access, clock)
     return app
+
+
+def _is_for_browsers(request: web.Request) -> bool:
+    """Machines ask for the rest, by any name, or send a token, which a foreign page has not."""
+    return request.path not in ("/health", "/livez", "/metrics") and auth.bearer(request) is None
 
 
 def _kept_token(settings: WatchdogSettings) -> Secret:

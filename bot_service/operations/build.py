@@ -97,7 +97,7 @@ async def build(
         sessions.store,
         events.publisher,
         events.subscriptions,
-        page=settings.public_url or f"http://localhost:{settings.port}",
+        page=settings.reached_at or f"http://localhost:{settings.port}",
     )
     return Operations(
         ages=ages,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
+
+from shared.web.own_hosts import OWN_HOSTS
 
 
 def is_same_origin(request: web.Request) -> bool:
@@ -15,10 +16,7 @@ def is_same_origin(request: web.Request) -> bool:
     if site is not None:
         return site == "same-origin"
     origin = request.headers.get("Origin")
-    try:
-        return origin is not None and urlsplit(origin).netloc == request.host
-    except ValueError:
-        return False
+    return origin is not None and request.app[OWN_HOSTS].sent(request, origin)
 
 
 def cookie(request: web.Request, name: str) -> str | None:

@@ -78,6 +78,11 @@ def forbidden(detail: str = "this key may not do that") -> Problem:
     return Problem(403, "forbidden", detail)
 
 
+def unknown_host() -> Problem:
+    detail = "this program has no such host name: set PUBLIC_URL or OWN_HOSTS to the one that people use"
+    return Problem(421, "unknown_host", detail)
+
+
 class WrongKey(Problem):
     """A key, token or code that is not good; its answer is slowed."""
 

@@ -18,6 +18,7 @@ from bot_service.api.server.route import Response, Route
 from shared.clock import from_ms, iso
 from shared.web import body
 from shared.web.body import json_response
+from shared.web.own_hosts import OWN_HOSTS
 
 
 class KeyView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
@@ -67,8 +68,10 @@ async def revoke(request: web.Request) -> web.Response:
 async def make_login_link(request: web.Request) -> web.Response:
     code = request.app[keys.ACCESS].login_links.make(principal(request).key_id)
     until = request.app[keys.CLOCK].now() + timedelta(seconds=LINK_LASTS_S)
-    # Asked from inside a container, the request's own address is not the one that people open.
-    base = request.app[keys.SETTINGS].public_url or f"{request.scheme}://{request.host}"
+    # The request's own address is not the one that people open, and its sender chooses it.
+    settings, own = request.app[keys.SETTINGS], f"{request.scheme}://{request.host}"
+    local = own if request.app[OWN_HOSTS].include(request.host) else f"http://localhost:{settings.port}"
+    base = settings.reached_at or local
     return json_response(LoginLink(f"{base}/login?code={code}", iso(until)), status=201)
 
 
