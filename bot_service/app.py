@@ -16,6 +16,7 @@ from bot_service.api.server.problems import refusals
 from bot_service.dashboard import routes as dashboard
 from bot_service.dashboard.context import DASHBOARD, new_dashboard
 from bot_service.dashboard.stream import end_streams
+from bot_service.dialects.waha import routes as waha
 from bot_service.domain.ports import EnginePool
 from bot_service.domain.recovery import gave_up
 from bot_service.events.build import build as build_events
@@ -65,6 +66,7 @@ def build_app(
     app = web.Application(
         middlewares=[
             middleware.problems(clock, http_measure(registry, "veilleur_bot")),
+            *([waha.problems] if "waha" in settings.dialects else []),
             own_hosts.only(lambda request: _is_page(request, pages_of)),
             refusals(UNAVAILABLE, lambda: app[keys.DATABASE].damaged is not None),
             gate(scopes, tokens, access.keyring.by_token),
@@ -90,6 +92,8 @@ def build_app(
     app.on_shutdown.append(end_streams)
     app.on_shutdown.append(end_events)
     routes.mount(app)
+    if "waha" in settings.dialects:
+        waha.mount(app, scopes)
     pages = dashboard.table(app)
     app.router.add_routes(pages)
     # Each page checks the cookie itself.

@@ -16,6 +16,7 @@ from shared.settings import (
     Secret,
     boolean,
     choice,
+    choices,
     duration,
     integer,
     secret,
@@ -144,6 +145,13 @@ class BotSettings(CommonSettings):
     )
 
     # Messages and webhooks
+    dialects: tuple[str, ...] = setting(
+        "DIALECTS",
+        choices("none", "waha"),
+        default=("waha",),
+        shown_default="waha",
+        about="Other projects with clients that can use this service unchanged: waha, under /waha; none turns it off",
+    )
     webhook_allow_private: bool = setting(
         "WEBHOOK_ALLOW_PRIVATE",
         boolean(),

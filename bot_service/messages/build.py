@@ -73,7 +73,6 @@ def build(
         ),
         record_of=registry.get,
         on_sent=activity.sent,
-        on_end=ended,
     )
     outbox = Outbox(
         clock, database, events.ids, record_of=registry.get, wake=sender.wake, queue_limit=settings.send_queue_limit
@@ -99,6 +98,7 @@ def build(
         if record.state in LINKED:
             sender.session_changed(record.id)
 
+    sender.ended.subscribe(lambda _session, _message_id, state: ended(state))
     journal_alerts = JournalAlerts(clock, events.service_alerts)
     journal.lost.subscribe(journal_alerts.add)
     journal.committed.subscribe(committed)
@@ -108,5 +108,6 @@ def build(
     fetcher = MediaFetcher(allow_private=settings.webhook_allow_private, limit_bytes=settings.media_max_bytes)
     now_ms, touch = sessions.supervisor.now_ms, activity.touch
     commands = MessageCommands(database, outbox, media, fetcher, pool, now_ms=now_ms, touch=touch)
+    sender.ended.subscribe(commands.ended)
     changes = MessageChanges(outbox, media, now_ms=now_ms, touch=touch)
     return Messages(commands, changes, ChatDirectory(pool, touch=touch), journal, media, outbox, sender, journal_alerts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +31,7 @@ from bot_service.store.database import Database
 from bot_service.store.messages import StoredMessage as StoredMessage
 
 ENGINE_TIMEOUT_S = 30.0
+_LOOK_AGAIN_S, _STORED_SOON_S = 0.5, 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ class MessageCommands:
         self._fetcher = fetcher
         self._now_ms, self._touch = now_ms, touch
         self.media_limit_bytes = media.limit_bytes
+        self._awaited: dict[tuple[str, str], asyncio.Event] = {}
 
     async def send(
         self, record: SessionRecord, wanted: SendMessage, *, content: bytes | None = None, key: str | None = None
@@ -99,6 +103,31 @@ class MessageCommands:
             await self._delete_file(message)
         self._touch(record.id)
         return accepted
+
+    def ended(self, session: str, message_id: str, _state: str) -> None:
+        """A message was sent or has failed."""
+        if (event := self._awaited.get((session, message_id))) is not None:
+            event.set()
+
+    async def until_ended(self, message: StoredMessage, within_s: float) -> StoredMessage:
+        """The message as it is once it was sent or has failed, or after ``within_s`` seconds."""
+        key = (message.session, message.message_id)
+        event = self._awaited.setdefault(key, asyncio.Event())
+        try:
+            async with asyncio.timeout(within_s):
+                while message.state == "queued":
+                    # The hook comes a moment before the store has it, and may have come before this call.
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(event.wait(), _LOOK_AGAIN_S)
+                    if event.is_set():
+                        await asyncio.sleep(_STORED_SOON_S)
+                    async with self._database.read() as connection:
+                        message = await messages.get(connection, *key) or message
+        except TimeoutError:
+            pass
+        finally:
+            self._awaited.pop(key, None)
+        return message
 
     async def _delete_file(self, message: OutgoingMessage) -> None:
         if message.media is not None:

@@ -27,6 +27,7 @@ from bot_service.store.database import Database
 from bot_service.store.send_queue import Postponement, QueuedMessage
 from shared import logs
 from shared.clock import Clock, from_ms, to_ms
+from shared.hooks import Hook
 from shared.retry import full_jitter
 from shared.service_clock import steady
 from shared.tasks import TaskSet
@@ -87,7 +88,7 @@ class _Ended:
 class Sender:
     """One task per session that has messages to send; it ends when none is left.
 
-    ``on_sent(session, chat)`` and ``on_end(state)`` are called after each message.
+    ``on_sent(session, chat)`` is called after each message.
     """
 
     def __init__(
@@ -100,12 +101,13 @@ class Sender:
         *,
         record_of: Callable[[str], SessionRecord | None],
         on_sent: Callable[[str, str], None] = lambda _session, _chat: None,
-        on_end: Callable[[str], None] = lambda _state: None,
         pick: Callable[[], float] = random.random,
     ) -> None:
         self._clock, self._database, self._publisher, self._pool = clock, database, publisher, pool
         self._policy, self._record_of, self._pick = policy, record_of, pick
-        self._on_sent, self._on_end = on_sent, on_end
+        self._on_sent = on_sent
+        self.ended: Hook[[str, str, str]] = Hook()
+        """(session, message id, ``sent`` or ``failed``) of each message, before it is stored."""
         self._tasks = TaskSet()
         self._lanes: dict[str, _Lane] = {}
         self._buckets: dict[str, tuple[Bucket, Bucket]] = {}
@@ -241,7 +243,7 @@ class Sender:
         return None
 
     async def _end(self, row: QueuedMessage, state: str, error: str | None, at_ms: int) -> None:
-        self._on_end(state)
+        self.ended(row.session, row.message_id, state)
         self._unsaved.add(row.position)
         await self.writer.put(_Ended(row, state, error, at_ms))
 

@@ -34,7 +34,7 @@ async def qr(request: web.Request) -> web.Response:
     if kind == "json":
         return json_response(QrView(shown.code, expires, shown.round))
     return web.Response(
-        body=_picture(shown, kind),
+        body=picture(shown, kind),
         content_type=FORMATS[kind],
         charset="utf-8" if kind == "text" else None,
         headers={"X-Expires-At": expires},
@@ -69,7 +69,8 @@ def _wanted(accept: str) -> list[str]:
     return [kind for _, _, kind in sorted(found, key=lambda each: each[:2])]
 
 
-def _picture(shown: PairingCode, kind: str) -> bytes:
+def picture(shown: PairingCode, kind: str) -> bytes:
+    """The code as ``png``, ``svg`` or ``text``."""
     code = segno.make(shown.code, error="l", micro=False)
     if kind == "text":
         text = io.StringIO()

@@ -151,9 +151,9 @@ async def post(
         pool,
         policy,
         record_of=records.get,
-        on_end=ended.append,
         pick=lambda: 0.5,
     )
+    sender.ended.subscribe(lambda _session, _message_id, state: ended.append(state))
 
     def wake(session: str) -> None:
         woken.append(session)

@@ -1,0 +1,196 @@
+"""WAHA's operations on messages and chats. Every send is this service's queued, durable message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from bot_service import keys
+from bot_service.api.server.access import principal
+from bot_service.api.server.request import integer
+from bot_service.dialects.waha import names, requests, views
+from bot_service.dialects.waha.sessions import find, named
+from bot_service.domain.refused import invalid
+from bot_service.domain.session_record import SessionRecord
+from bot_service.messages import requests as ours
+from bot_service.messages.commands import MessageSearch, StoredMessage
+from bot_service.messages.directory import CheckNumbers
+from bot_service.messages.outbox import Accepted
+from shared.web import body
+from shared.web.body import json_response
+
+# The call waits so long for "sent"; the message is sent later in any case.
+SENT_WITHIN_S = 15.0
+# A file in base64, and what is around it.
+FILE_FACTOR, AROUND_FILE = 4 / 3, 64 * 1024
+
+
+async def send_text(request: web.Request) -> web.Response:
+    wanted = await body.read(request, requests.SendText)
+    parts = {"type": "text", "text": wanted.text, "mentions": wanted.mentions}
+    return await _send(request, wanted, parts, wanted.reply_to)
+
+
+async def send_image(request: web.Request) -> web.Response:
+    return await _send_file(request, "image")
+
+
+async def send_file(request: web.Request) -> web.Response:
+    return await _send_file(request, "document")
+
+
+async def send_voice(request: web.Request) -> web.Response:
+    return await _send_file(request, "audio")
+
+
+async def send_video(request: web.Request) -> web.Response:
+    return await _send_file(request, "video")
+
+
+async def _send_file(request: web.Request, kind: str) -> web.Response:
+    limit = request.app[keys.MESSAGES].commands.media_limit_bytes
+    wanted = await body.read(request, requests.SendFile, limit=int(limit * FILE_FACTOR) + AROUND_FILE)
+    file = wanted.file
+    media = {"mimeType": file.mimetype, "fileName": file.filename, "url": file.url, "data": file.data}
+    given = {name: value for name, value in media.items() if value is not None}
+    parts = {"type": kind, "text": wanted.caption, "media": given | ({"voice": True} if kind == "audio" else {})}
+    return await _send(request, wanted, parts, wanted.reply_to)
+
+
+async def send_location(request: web.Request) -> web.Response:
+    wanted = await body.read(request, requests.SendLocation)
+    place = {"latitude": wanted.latitude, "longitude": wanted.longitude, "name": wanted.title or None}
+    return await _send(request, wanted, {"type": "location", **place}, wanted.reply_to)
+
+
+async def send_contacts(request: web.Request) -> web.Response:
+    """One message for each card; answered with the last."""
+    wanted = await body.read(request, requests.SendContacts)
+    answer: web.Response | None = None
+    for card in wanted.contacts:
+        phone = card.phoneNumber or card.whatsappId
+        if not card.fullName or not phone:
+            raise invalid("contacts", "need fullName and phoneNumber")
+        parts = {"type": "contact", "name": card.fullName, "contactPhone": phone}
+        answer = await _send(request, wanted, parts, wanted.reply_to)
+    assert answer is not None, "at least one contact is required"  # noqa: S101  held by the type
+    return answer
+
+
+async def send_poll(request: web.Request) -> web.Response:
+    wanted = await body.read(request, requests.SendPoll)
+    selectable = 0 if wanted.poll.multipleAnswers else 1
+    poll = {"question": wanted.poll.name, "options": wanted.poll.options, "selectable": selectable}
+    return await _send(request, wanted, {"type": "poll", "poll": poll}, wanted.reply_to)
+
+
+async def react(request: web.Request) -> web.Response:
+    wanted = await body.read(request, requests.Reaction)
+    record = find(request, wanted.session)
+    target = await _target(request, record, wanted.messageId)
+    given = {"to": target.chat, "type": "reaction", "text": wanted.reaction, "reactionTo": target.message_id}
+    commands = request.app[keys.MESSAGES].commands
+    accepted = await commands.send(record, body.convert(given, ours.SendMessage))
+    return await _answer(request, record, accepted, status=200)
+
+
+async def forward(request: web.Request) -> web.Response:
+    wanted = await body.read(request, requests.Forward)
+    record = find(request, wanted.session)
+    target = await _target(request, record, wanted.messageId)
+    to = ours.ForwardMessage(wanted.chatId)
+    return await _answer(request, record, await request.app[keys.MESSAGES].changes.forward(record, target, to))
+
+
+async def edit(request: web.Request) -> web.Response:
+    record, wanted = named(request), await body.read(request, requests.Edit)
+    target = await _target(request, record, request.match_info["messageId"])
+    changes = body.convert({"text": wanted.text}, ours.EditMessage)
+    return await _answer(
+        request, record, await request.app[keys.MESSAGES].changes.edit(record, target, changes), status=200
+    )
+
+
+async def revoke(request: web.Request) -> web.Response:
+    record = named(request)
+    target = await _target(request, record, request.match_info["messageId"])
+    return await _answer(request, record, await request.app[keys.MESSAGES].changes.revoke(record, target), status=200)
+
+
+async def _send(
+    request: web.Request, wanted: requests.Chat, parts: dict[str, Any], reply_to: str | None
+) -> web.Response:
+    record = find(request, wanted.session)
+    given = {name: value for name, value in parts.items() if value is not None} | {"to": wanted.chatId}
+    if reply_to:
+        given["replyTo"] = names.plain_id(reply_to)
+    commands = request.app[keys.MESSAGES].commands
+    return await _answer(request, record, await commands.send(record, body.convert(given, ours.SendMessage)))
+
+
+async def _answer(request: web.Request, record: SessionRecord, accepted: Accepted, status: int = 201) -> web.Response:
+    found = await request.app[keys.MESSAGES].commands.until_ended(accepted.message, SENT_WITHIN_S)
+    return json_response(views.message(record, found), status=status)
+
+
+async def _target(request: web.Request, record: SessionRecord, message_id: str) -> StoredMessage:
+    commands = request.app[keys.MESSAGES].commands
+    return await commands.get(principal(request), record, names.plain_id(message_id))
+
+
+async def seen(request: web.Request) -> web.Response:
+    """Without ids: the unread messages of the chat."""
+    wanted = await body.read(request, requests.Seen)
+    record, commands = find(request, wanted.session), request.app[keys.MESSAGES].commands
+    ids = wanted.messageIds or ([wanted.messageId] if wanted.messageId else [])
+    if not ids:
+        search = MessageSearch(chat=wanted.chatId, direction="in")
+        ids = [row.message_id for row in await commands.page(principal(request), record, search, limit=20)]
+    if ids:
+        given: dict[str, Any] = {"chat": wanted.chatId, "messageIds": [names.plain_id(one) for one in ids]}
+        if wanted.participant:
+            given["sender"] = wanted.participant
+        await commands.mark_read(record, body.convert(given, ours.MarkRead))
+    return json_response({}, status=201)
+
+
+async def start_typing(request: web.Request) -> web.Response:
+    return await _typing(request, "composing")
+
+
+async def stop_typing(request: web.Request) -> web.Response:
+    return await _typing(request, "paused")
+
+
+async def _typing(request: web.Request, state: str) -> web.Response:
+    wanted = await body.read(request, requests.Chat)
+    shown = body.convert({"chat": wanted.chatId, "state": state}, ours.ShowTyping)
+    await request.app[keys.MESSAGES].commands.show_typing(find(request, wanted.session), shown)
+    return json_response({"result": True}, status=201)
+
+
+async def check_exists(request: web.Request) -> web.Response:
+    record = find(request, request.query.get("session", "default"))
+    wanted = body.convert({"numbers": [request.query.get("phone", "")]}, CheckNumbers)
+    (found,) = await request.app[keys.MESSAGES].directory.check_numbers(record, wanted)
+    if not found.exists or found.jid is None:
+        return json_response({"numberExists": False})
+    return json_response({"numberExists": True, "chatId": names.chat_out(found.jid)})
+
+
+async def chats(request: web.Request) -> web.Response:
+    """The newest first. ``offset`` counts chats."""
+    limit, offset = integer(request, "limit", 50, 1, 500), integer(request, "offset", 0, 0, 10**6)
+    commands, record = request.app[keys.MESSAGES].commands, named(request)
+    found = await commands.chats(principal(request), record, before=0, limit=limit + offset)
+    return json_response([views.chat(record, chat) for chat in found[offset:]])
+
+
+async def history(request: web.Request) -> web.Response:
+    """The newest first. ``offset`` counts messages."""
+    limit, offset = integer(request, "limit", 10, 1, 500), integer(request, "offset", 0, 0, 10**6)
+    record, commands = named(request), request.app[keys.MESSAGES].commands
+    search = MessageSearch(chat=request.match_info["chatId"])
+    rows = await commands.page(principal(request), record, search, limit=limit + offset)
+    return json_response([views.message(record, row) for row in rows[offset:]])

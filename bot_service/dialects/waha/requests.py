@@ -1,0 +1,111 @@
+"""Bodies of WAHA's operations. Fields that this service has no use for are accepted and ignored."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+Text = Annotated[str, Meta(max_length=65_536)]
+
+
+class _Body(msgspec.Struct, kw_only=True):
+    session: str = "default"
+
+
+class Config(msgspec.Struct):
+    metadata: dict[str, str] | None = None
+
+
+class NewSession(msgspec.Struct):
+    name: str | None = None
+    start: bool = True
+    config: Config | None = None
+
+
+class ChangedSession(msgspec.Struct):
+    config: Config | None = None
+
+
+class NamedSession(msgspec.Struct):
+    """Of the old operations that have the name in the body."""
+
+    name: str = "default"
+
+
+class Chat(_Body):
+    chatId: str
+
+
+class SendText(Chat):
+    text: Text
+    reply_to: str | None = None
+    mentions: list[str] = []
+
+
+class File(msgspec.Struct):
+    mimetype: str | None = None
+    filename: str | None = None
+    url: str | None = None
+    data: str | None = None
+
+
+class SendFile(Chat):
+    file: File
+    caption: Text | None = None
+    reply_to: str | None = None
+
+
+class SendLocation(Chat):
+    latitude: float
+    longitude: float
+    title: str | None = None
+    reply_to: str | None = None
+
+
+class Card(msgspec.Struct):
+    fullName: str | None = None
+    phoneNumber: str | None = None
+    whatsappId: str | None = None
+    vcard: str | None = None
+
+
+class SendContacts(Chat):
+    contacts: Annotated[list[Card], Meta(min_length=1, max_length=10)]
+    reply_to: str | None = None
+
+
+class Poll(msgspec.Struct):
+    name: str
+    options: list[str]
+    multipleAnswers: bool = False
+
+
+class SendPoll(Chat):
+    poll: Poll
+    reply_to: str | None = None
+
+
+class Forward(Chat):
+    messageId: str
+
+
+class Seen(Chat):
+    messageId: str | None = None
+    messageIds: list[str] | None = None
+    participant: str | None = None
+
+
+class Reaction(_Body):
+    messageId: str
+    reaction: str
+
+
+class Edit(msgspec.Struct):
+    text: Text
+
+
+class RequestCode(msgspec.Struct):
+    phoneNumber: str
+    method: Any = None

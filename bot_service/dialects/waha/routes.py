@@ -1,0 +1,84 @@
+"""The routes of the WAHA dialect: a client sets its base URL to ``http://host:3000/waha``."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from aiohttp import web
+
+from bot_service.access.principals import Scope
+from bot_service.dialects.waha import messages, sessions
+from shared.web import errors
+from shared.web.body import json_response
+from shared.web.middleware import Handler
+
+PREFIX = "/waha"
+READ, SEND, MANAGE = Scope.READ, Scope.SEND, Scope.SESSION
+
+ROUTES: list[tuple[str, str, Handler, Scope]] = [
+    ("GET", "/ping", sessions.ping, Scope.PUBLIC),
+    ("GET", "/health", sessions.health, READ),
+    ("GET", "/api/version", sessions.version, READ),
+    ("GET", "/api/server/version", sessions.version, READ),
+    ("GET", "/api/server/status", sessions.server_status, READ),
+    ("GET", "/api/sessions", sessions.index, READ),
+    ("POST", "/api/sessions", sessions.create, MANAGE),
+    ("POST", "/api/sessions/start", sessions.old_start, MANAGE),
+    ("POST", "/api/sessions/stop", sessions.old_stop, MANAGE),
+    ("POST", "/api/sessions/logout", sessions.old_logout, MANAGE),
+    ("GET", "/api/sessions/{session}", sessions.read, READ),
+    ("PUT", "/api/sessions/{session}", sessions.change, MANAGE),
+    ("DELETE", "/api/sessions/{session}", sessions.delete, MANAGE),
+    ("GET", "/api/sessions/{session}/me", sessions.me, READ),
+    ("POST", "/api/sessions/{session}/start", sessions.start, MANAGE),
+    ("POST", "/api/sessions/{session}/stop", sessions.stop, MANAGE),
+    ("POST", "/api/sessions/{session}/restart", sessions.restart, MANAGE),
+    ("POST", "/api/sessions/{session}/logout", sessions.logout, MANAGE),
+    ("GET", "/api/{session}/auth/qr", sessions.qr, MANAGE),
+    ("POST", "/api/{session}/auth/request-code", sessions.request_code, MANAGE),
+    ("POST", "/api/sendText", messages.send_text, SEND),
+    ("POST", "/api/sendImage", messages.send_image, SEND),
+    ("POST", "/api/sendFile", messages.send_file, SEND),
+    ("POST", "/api/sendVoice", messages.send_voice, SEND),
+    ("POST", "/api/sendVideo", messages.send_video, SEND),
+    ("POST", "/api/sendLocation", messages.send_location, SEND),
+    ("POST", "/api/sendContactVcard", messages.send_contacts, SEND),
+    ("POST", "/api/sendPoll", messages.send_poll, SEND),
+    ("POST", "/api/forwardMessage", messages.forward, SEND),
+    ("PUT", "/api/reaction", messages.react, SEND),
+    ("POST", "/api/sendSeen", messages.seen, SEND),
+    ("POST", "/api/startTyping", messages.start_typing, SEND),
+    ("POST", "/api/stopTyping", messages.stop_typing, SEND),
+    ("GET", "/api/contacts/check-exists", messages.check_exists, SEND),
+    ("GET", "/api/{session}/chats", messages.chats, READ),
+    ("GET", "/api/{session}/chats/overview", messages.chats, READ),
+    ("GET", "/api/{session}/chats/{chatId}/messages", messages.history, READ),
+    ("PUT", "/api/{session}/chats/{chatId}/messages/{messageId}", messages.edit, SEND),
+    ("DELETE", "/api/{session}/chats/{chatId}/messages/{messageId}", messages.revoke, SEND),
+]
+
+
+def mount(app: web.Application, scopes: dict[tuple[str, str], Scope]) -> None:
+    """Add the routes to ``app``, and their scopes to the table of its gate."""
+    for method, path, handler, scope in ROUTES:
+        app.router.add_route(method, PREFIX + path, handler)
+        scopes[method, PREFIX + path] = scope
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refusals of this dialect in the shape of WAHA: ``statusCode``, ``message``, ``error``."""
+    if not request.path.startswith(f"{PREFIX}/"):
+        return await handler(request)
+    try:
+        return await handler(request)
+    except errors.Problem as error:
+        problem = error
+    reasons = "; ".join(f"{name}: {message}" for name, message in problem.fields.items())
+    answer = {
+        "statusCode": problem.status,
+        "message": reasons or problem.detail,
+        "error": HTTPStatus(problem.status).phrase,
+        "code": problem.code,
+    }
+    return json_response(answer, status=problem.status, headers=problem.headers)

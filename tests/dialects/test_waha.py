@@ -1,0 +1,287 @@
+"""WAHA's operations over the running application: each answer fits WAHA's own specification, and each send is a queued message."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
+
+from bot_service import keys
+from bot_service.access.principals import Scope
+from bot_service.dialects.waha import names, routes
+from bot_service.domain import directory as ask
+from bot_service.domain.message import InboundMessage, JournalRecord, Poll
+from bot_service.domain.states import State
+from bot_service.messages.inbound import ingest
+from tests.support.bot_app import Bot, is_in, running
+from tests.support.processes import ROOT
+
+SPECIFICATION = ROOT.parent / "shared" / "data" / "waha-openapi-2026.7.1.json"
+CHAT, JID, GROUP = "33612345678@c.us", "33612345678@s.whatsapp.net", "120363041234567890@g.us"
+PNG = base64.b64encode(b"\x89PNG").decode()
+
+
+@pytest.fixture(scope="module")
+def specification() -> dict[str, Any]:
+    """WAHA's document; it is not part of this project."""
+    if not SPECIFICATION.exists():
+        pytest.skip("the reference specification of WAHA is not on this machine")
+    return dict(_with_null(json.loads(SPECIFICATION.read_text())))
+
+
+def _with_null(schema: Any) -> Any:
+    """``nullable`` is a word of OpenAPI 3.0; validators know it as a type."""
+    if isinstance(schema, list):
+        return [_with_null(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {name: _with_null(each) for name, each in schema.items()}
+    if found.pop("nullable", False) and isinstance(found.get("type"), str):
+        found["type"] = [found["type"], "null"]
+    return found
+
+
+@pytest.fixture
+async def bot(tmp_path: Path) -> AsyncIterator[Bot]:
+    async with running(tmp_path, SEND_PER_MINUTE="0", SEND_NEW_CHATS_PER_HOUR="0") as started:
+        yield started
+
+
+async def call(bot: Bot, method: str, path: str, body: Any = None, **kwargs: Any) -> tuple[int, Any]:
+    return await bot.call(method, routes.PREFIX + path, body, **kwargs)
+
+
+async def working(bot: Bot, name: str = "default") -> None:
+    assert (await call(bot, "POST", "/api/sessions", {"name": name}))[0] == 201
+    await is_in(bot, name, State.PAIRING)
+    bot.pool.pair(name)
+    await is_in(bot, name, State.READY)
+
+
+async def received(bot: Bot, message_id: str, chat: str = JID, **parts: Any) -> None:
+    now, known = bot.app[keys.CLOCK].now(), bot.app[keys.SESSIONS].registry.get
+    record = known("default")
+    assert record is not None
+    content = {"type": "text", "text": "hello", **parts}
+    message = InboundMessage("default", chat, message_id, JID, record.created_ms, is_group=chat == GROUP, **content)
+    async with bot.app[keys.DATABASE].write() as connection:
+        await ingest(connection, [JournalRecord(message=message, creation=record.creation)], now, known)
+
+
+def pattern(path: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\\\{[^/]+?\\\}", "[^/]+", re.escape(path)))
+
+
+def misfit(specification: dict[str, Any], method: str, path: str, status: int, answer: Any) -> str | None:
+    """How an answer differs from the specification; None when it fits."""
+    plain = path.partition("?")[0]
+    known = [
+        operations[method.lower()]
+        for template, operations in specification["paths"].items()
+        if method.lower() in operations and pattern(template).fullmatch(plain)
+    ]
+    # The operation without a parameter at this place comes first in WAHA too.
+    operation = min(known, key=lambda each: len(each.get("parameters", [])), default=None)
+    if operation is None:
+        return f"{method} {path} is no operation of WAHA"
+    described = operation["responses"].get(str(status))
+    if described is None:
+        return f"{method} {path}: {status} is not described"
+    content = described.get("content", {}).get("application/json")
+    if content is None:
+        return None
+    registry = Registry().with_resource("urn:waha", DRAFT202012.create_resource(specification))
+    schema = json.loads(json.dumps(content["schema"]).replace('"#/', '"urn:waha#/'))
+    found = sorted(Draft202012Validator(schema, registry=registry).iter_errors(answer), key=str)
+    return f"{method} {path}: {found[0].json_path} {found[0].message}" if found else None
+
+
+async def test_every_operation_is_one_of_waha_and_answers_as_its_specification_says(
+    bot: Bot, specification: dict[str, Any]
+) -> None:
+    await working(bot)
+    await received(bot, "AAA")
+    await received(bot, "BBB", GROUP, type="poll", text="q", poll=Poll("q", ("a", "b"), 1))
+    bot.pool.answers[ask.CheckNumbers] = [ask.NumberCheck("33612345678", True, JID)]
+    chat = {"session": "default", "chatId": CHAT}
+    file = {"mimetype": "image/png", "filename": "a.png", "data": PNG}
+    own = (await call(bot, "POST", "/api/sendText", {**chat, "text": "own"}))[1]["id"]
+    calls: list[tuple[str, str, Any]] = [
+        ("GET", "/ping", None),
+        ("GET", "/health", None),
+        ("GET", "/api/version", None),
+        ("GET", "/api/server/version", None),
+        ("GET", "/api/server/status", None),
+        ("GET", "/api/sessions?all=true", None),
+        ("POST", "/api/sessions", {"name": "other", "start": False, "config": {"metadata": {"a": "b"}}}),
+        ("GET", "/api/sessions/default", None),
+        ("PUT", "/api/sessions/other", {"config": {"metadata": {"a": "c"}}}),
+        ("GET", "/api/sessions/default/me", None),
+        ("POST", "/api/sessions/other/start", None),
+        ("POST", "/api/sessions/other/restart", None),
+        ("POST", "/api/sessions/other/stop", None),
+        ("POST", "/api/sessions/start", {"name": "third"}),
+        ("POST", "/api/sessions/stop", {"name": "third"}),
+        ("DELETE", "/api/sessions/other", None),
+        ("POST", "/api/sendText", {**chat, "text": "hi", "reply_to": f"false_{CHAT}_AAA", "linkPreview": True}),
+        ("POST", "/api/sendImage", {**chat, "file": file, "caption": "see"}),
+        ("POST", "/api/sendFile", {**chat, "file": file}),
+        ("POST", "/api/sendVoice", {**chat, "file": {**file, "mimetype": "audio/ogg; codecs=opus"}, "convert": False}),
+        ("POST", "/api/sendVideo", {**chat, "file": {**file, "mimetype": "video/mp4"}, "convert": False}),
+        ("POST", "/api/sendLocation", {**chat, "latitude": 1.5, "longitude": 2.5, "title": "Office"}),
+        ("POST", "/api/sendContactVcard", {**chat, "contacts": [{"fullName": "Ann", "phoneNumber": "+33 612345678"}]}),
+        ("POST", "/api/sendPoll", {**chat, "poll": {"name": "q", "options": ["a", "b"], "multipleAnswers": False}}),
+        ("POST", "/api/forwardMessage", {**chat, "messageId": f"false_{GROUP}_BBB_{CHAT}"}),
+        ("PUT", "/api/reaction", {"session": "default", "messageId": f"false_{CHAT}_AAA", "reaction": "👍"}),
+        ("POST", "/api/sendSeen", chat),
+        ("POST", "/api/sendSeen", {**chat, "messageIds": [f"false_{CHAT}_AAA"]}),
+        ("POST", "/api/startTyping", chat),
+        ("POST", "/api/stopTyping", chat),
+        ("GET", "/api/contacts/check-exists?phone=33612345678&session=default", None),
+        ("GET", "/api/default/chats", None),
+        ("GET", "/api/default/chats/overview?limit=1", None),
+        ("GET", f"/api/default/chats/{CHAT}/messages?limit=10", None),
+        ("PUT", f"/api/default/chats/{CHAT}/messages/{own}", {"text": "edited"}),
+        ("DELETE", f"/api/default/chats/{CHAT}/messages/{own}", None),
+        ("POST", "/api/sessions/default/logout", None),
+    ]
+    wrong: list[str] = []
+    covered: set[tuple[str, str]] = set()
+    for method, path, body in calls:
+        status, answer = await call(bot, method, path, body)
+        if status >= 300:
+            wrong.append(f"{method} {path} gave {status}: {answer}")
+        elif (why := misfit(specification, method, path, status, answer)) is not None:
+            wrong.append(why)
+        covered.update(
+            (each[0], each[1])
+            for each in routes.ROUTES
+            if each[0] == method and pattern(each[1]).fullmatch(path.partition("?")[0])
+        )
+    assert not wrong, "\n".join(wrong)
+    apart = {
+        ("POST", "/api/sessions/logout"),
+        ("GET", "/api/{session}/auth/qr"),
+        ("POST", "/api/{session}/auth/request-code"),
+    }
+    assert {(each[0], each[1]) for each in routes.ROUTES} - covered == apart
+
+
+async def test_pairing_shows_a_code_in_every_form(bot: Bot) -> None:
+    await call(bot, "POST", "/api/sessions", {"name": "default"})
+    await is_in(bot, "default", State.PAIRING)
+    status, found = await call(bot, "GET", "/api/sessions/default")
+    assert (status, found["status"]) == (200, "SCAN_QR_CODE")
+    assert (await call(bot, "GET", "/api/default/auth/qr?format=raw"))[1]["value"]
+    _, picture = await call(bot, "GET", "/api/default/auth/qr", headers={"Accept": "application/json"})
+    assert base64.b64decode(picture["data"]).startswith(b"\x89PNG")
+    assert (await call(bot, "POST", "/api/default/auth/request-code", {"phoneNumber": "33612345678"}))[0] == 201
+    assert (await call(bot, "GET", "/api/sessions/default/me"))[1] is None
+    bot.pool.pair("default")
+    await is_in(bot, "default", State.READY)
+    assert (await call(bot, "GET", "/api/default/auth/qr"))[0] == 404
+    assert (await call(bot, "GET", "/api/sessions/default"))[1]["status"] == "WORKING"
+    assert (await call(bot, "POST", "/api/sessions/logout", {"name": "default"}))[0] == 201
+
+
+async def test_a_send_waits_for_the_server_and_is_the_same_message_here(bot: Bot) -> None:
+    await working(bot)
+    body = {"session": "default", "chatId": CHAT, "text": "hi", "reply_to": f"true_{CHAT}_AAA"}
+    status, answer = await call(bot, "POST", "/api/sendText", body)
+    assert (status, answer["ackName"], answer["to"], answer["fromMe"]) == (201, "SERVER", CHAT, True)
+    ((_, sent),) = bot.pool.sent
+    assert (sent.to, sent.text, sent.reply_to) == (JID, "hi", "AAA")
+    assert names.plain_id(answer["id"]) == sent.id
+    _, ours = await bot.call("GET", f"/api/sessions/default/messages/{sent.id}")
+    assert ours["state"] == "sent"
+    _, history = await call(bot, "GET", f"/api/default/chats/{CHAT}/messages?limit=5")
+    assert [message["id"] for message in history] == [answer["id"]]
+
+
+async def test_a_session_that_cannot_send_says_so_at_once(bot: Bot) -> None:
+    await call(bot, "POST", "/api/sessions", {"name": "default", "start": False})
+    status, problem = await call(bot, "POST", "/api/sendText", {"session": "default", "chatId": CHAT, "text": "x"})
+    assert (status, problem["statusCode"], problem["code"]) == (409, 409, "sending_frozen")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "/api/sendText", {"session": "default", "chatId": "0612345678", "text": "x"}, 422),
+        ("POST", "/api/sendText", {"session": "default", "text": "x"}, 422),
+        ("POST", "/api/sendText", {"session": "nobody", "chatId": CHAT, "text": "x"}, 404),
+        ("POST", "/api/sendText", None, 400),
+        ("POST", "/api/sendImage", {"session": "default", "chatId": CHAT, "file": {}}, 422),
+        ("PUT", "/api/reaction", {"messageId": f"false_{CHAT}_NONE", "reaction": "x"}, 404),
+        ("GET", "/api/sessions/nobody", None, 404),
+        ("GET", "/api/contacts/check-exists", None, 422),
+        ("GET", "/api/default/chats?limit=0", None, 422),
+        ("POST", "/api/sessions", {"name": "../x"}, 422),
+    ],
+)
+async def test_wrong_input_is_answered_in_the_shape_of_waha(
+    bot: Bot, method: str, path: str, body: Any, status: int
+) -> None:
+    await call(bot, "POST", "/api/sessions", {"name": "default", "start": False})
+    found, problem = await call(bot, method, path, body)
+    assert (found, problem["statusCode"]) == (status, status), problem
+    assert problem["message"]
+    assert bot.pool.sent == []
+
+
+async def test_keys_have_the_same_scopes_and_owners(bot: Bot) -> None:
+    await working(bot)
+    keys_of: dict[str, str] = {}
+    for name, owner, scopes in (("ann", "ann", ["read", "send", "session"]), ("reader", "main", ["read"])):
+        _, made = await bot.call("POST", "/api/keys", {"name": name, "owner": owner, "scopes": scopes})
+        keys_of[name] = made["key"]
+    for method, path, _, scope in routes.ROUTES:
+        filled = path.replace("{session}", "default").replace("{chatId}", CHAT).replace("{messageId}", "AAA")
+        status = (await call(bot, method, filled, key=None))[0]
+        assert status == (200 if scope is Scope.PUBLIC else 401), (method, path)
+        if scope in (Scope.SEND, Scope.SESSION):
+            assert (await call(bot, method, filled, key=keys_of["reader"]))[0] == 403, (method, path)
+        if "{session}" in path:
+            body = {"text": "x", "phoneNumber": "33612345678"} if method in ("PUT", "POST") else None
+            assert (await call(bot, method, filled, body, key=keys_of["ann"]))[0] == 404, (method, path)
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [(State.READY, "WORKING"), (State.BANNED, "FAILED"), (State.CLOSED, "STOPPED"), (State.RECONNECTING, "STARTING")],
+)
+def test_states_have_wahas_names(state: State, status: str) -> None:
+    assert names.status(state) == status
+
+
+@pytest.mark.parametrize(
+    ("given", "plain"),
+    [
+        (f"true_{CHAT}_AAA", "AAA"),
+        (f"false_{GROUP}_AAA_{CHAT}", "AAA"),
+        (f"false_{GROUP}_AA_BB_{CHAT}", "AA_BB"),
+        ("AAA", "AAA"),
+        ("true_story", "true_story"),
+    ],
+)
+def test_ids_are_read_in_every_form(given: str, plain: str) -> None:
+    assert names.plain_id(given) == plain
+
+
+async def test_the_dialect_can_be_turned_off(tmp_path: Path) -> None:
+    async with running(tmp_path, DIALECTS="none") as bot:
+        assert (await call(bot, "GET", "/ping"))[0] == 404
+
+
+def test_the_page_names_every_operation() -> None:
+    page = (ROOT / "docs" / "api-coverage.md").read_text()
+    assert re.findall(r"^\| `(\w+) (\S+)` \|$", page, re.M) == [(each[0], each[1]) for each in routes.ROUTES]
+    assert f"{len(routes.ROUTES)} of the operations" in page
