@@ -13,9 +13,13 @@ from urllib.parse import urlencode, urlsplit
 
 from shared.settings import Secret
 
+# The largest whole answer; pages of the API are far below it.
+LONGEST_BYTES = 32 * 1024 * 1024
+LONGEST_LINE_BYTES = 1024 * 1024
+
 
 class CliError(Exception):
-    """A failed command. ``code`` is that of the problem, or ``unreachable``."""
+    """A failed command. ``code`` is that of the problem, or ``unreachable``, ``unproven``, ``too_large``."""
 
     def __init__(self, code: str, detail: str, *, status: int | None = None, exit_code: int = 1) -> None:
         super().__init__(detail)
@@ -58,7 +62,7 @@ class Client:
     def request(self, method: str, path: str, body: Any = None, **options: Any) -> Answer:
         """The response, whatever its status. Options: ``query``, ``headers``.
 
-        Raises :class:`CliError` ``unreachable`` when none came.
+        Raises :class:`CliError` ``unreachable`` when none came, ``too_large`` when it exceeds ``LONGEST_BYTES``.
         """
         with self._open(method, path, body, **options) as response:
             try:
@@ -74,9 +78,12 @@ class Client:
         with self._open("GET", path, headers=headers, timeout_s=silence_s) as response:
             if response.status != 200:
                 raise self._error(_answer(response))
-            reader = EventReader()
-            for line in response:
-                event = reader.feed(line)
+            reader = EventReader(LONGEST_LINE_BYTES)
+            while line := response.readline(LONGEST_LINE_BYTES + 1):
+                try:
+                    event = reader.feed(line)
+                except ValueError as error:
+                    raise CliError("too_large", f"{self.name} sent {error}") from error
                 if event is not None:
                     yield event[0], _parsed(event[1].encode(), "application/json")
 
@@ -102,10 +109,16 @@ class Client:
             if self._key is not None and self._prove_as is not None:
                 self._prove(connection, self._key, self._prove_as)
             connection.request(method, target, None if body is None else json.dumps(body), sent)
-            return connection.getresponse()
+            response = connection.getresponse()
+        except CliError:
+            connection.close()
+            raise
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise CliError("unreachable", f"{self.name} does not answer at {self.base}: {_why(error)}") from error
+        if connection.sock is not None:
+            connection.sock.close()  # its end comes with that of the response
+        return response
 
     def proves(self, program: str) -> bool:
         """Whether ``program`` answers at ``base`` and holds the key, which is not sent."""
@@ -128,7 +141,6 @@ class Client:
         answer = _answer(connection.getresponse())
         health = answer.value if isinstance(answer.value, dict) else {}
         if not Identity(key).proves(health.get("proof"), program, str(health.get("bootId")), challenge):
-            connection.close()
             detail = f"what answers at {self.base} does not prove that it is {self.name}: the token was not sent"
             raise CliError("unproven", detail)
         connection.auto_open = 0  # the key goes over this connection or not at all
@@ -154,8 +166,19 @@ class Client:
 
 
 def _answer(response: http.client.HTTPResponse) -> Answer:
-    value = _parsed(response.read(), response.headers.get_content_type())
+    with response:
+        value = _parsed(_body(response), response.headers.get_content_type())
     return Answer(response.status, value, response.headers.get("Date"))
+
+
+def _body(response: http.client.HTTPResponse) -> bytes:
+    """The whole body. A declared length is refused before any of it is read."""
+    if (response.length or 0) <= LONGEST_BYTES:
+        # Only a read of everything notices that a body of a declared length was cut off.
+        raw = response.read(LONGEST_BYTES + 1) if response.length is None else response.read()
+        if len(raw) <= LONGEST_BYTES:
+            return raw
+    raise CliError("too_large", f"the answer has more than {LONGEST_BYTES // 2**20} MB", status=response.status)
 
 
 def _parsed(raw: bytes, kind: str) -> Any:
