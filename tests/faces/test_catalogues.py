@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import os
 import re
@@ -18,8 +19,12 @@ from bot_service.domain.client_version import Source
 from bot_service.domain.readiness import Suspicion
 from bot_service.domain.reasons import Reason
 from bot_service.domain.states import State
+from shared import network_errors
 from shared.translation import french
+from shared.web.ui.words import Words
 from tests.support.processes import ROOT
+from watchdog.domain import health, incidents
+from watchdog.domain.alert import Why
 from watchdog.domain.states import IncidentKind, NoticeKind
 from watchdog.domain.states import State as TargetState
 from watchdog.status import wording as status_wording
@@ -90,3 +95,55 @@ def test_every_state_incident_and_notice_of_the_watchdog_has_words() -> None:
     assert set(status_wording.STATE) == set(status_wording.KIND) == set(status_wording.SENTENCE) == set(TargetState)
     assert set(status_wording.INCIDENT) == set(IncidentKind)
     assert set(status_wording.NOTICE) == set(NoticeKind)
+
+
+def reasons_in_code() -> set[str]:
+    """The reason codes that the watchdog's code names: results of probes and deliveries, what ends, what is not sent."""
+    found = {*health._UP_REASONS.values(), *incidents.CLOSE_REASONS.values(), *Why, "network"}
+    found |= {code for _, code in network_errors._CODES}
+    for file in (ROOT / "watchdog").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            values: list[ast.expr] = []
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                made = node.func.id in ("Failure", "SelfCheckResult", "Delivered")
+                values = node.args if made else []
+            elif isinstance(node, ast.Assign):
+                pairs = [
+                    (target.elts, node.value.elts)
+                    for target in node.targets
+                    if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple)
+                ] or [(node.targets, [node.value])]
+                values = [
+                    value
+                    for names, given in pairs
+                    for name, value in zip(names, given, strict=False)
+                    if isinstance(name, ast.Name) and name.id == "reason"
+                ]
+            found |= {v.value for v in values if isinstance(v, ast.Constant) and isinstance(v.value, str)}
+    return found
+
+
+def test_every_reason_of_the_watchdog_has_words_in_both_languages() -> None:
+    found, french_texts = reasons_in_code(), catalogue("watchdog/status")
+    assert {"too_much", "silent", "unproven", "own_port", "recovered", "apprise_still_busy"} <= found
+    assert found - set(status_wording.REASON) == set()
+    for code in found:
+        message = french_texts.get(status_wording.REASON[code])
+        assert message is not None, code
+        assert message.string, code
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("7_changes", "7 changements"),
+        ("4_of_9_pings_failed", "4 pings sur 9 ont échoué"),
+        ("own_emfile", "erreur emfile"),
+        ("error_OddError", "erreur OddError"),
+        ("cannot_see:own_port", "le veilleur ne voit pas: le port du veilleur est mort"),
+        ("3_failures:too_much", "3 échecs de suite: envoie plus que ne le fait un bot"),
+    ],
+)
+def test_reasons_with_numbers_and_names_have_french_words(code: str, expected: str) -> None:
+    t = Words("fr", french(ROOT / "watchdog/status", ROOT / "shared/web/ui"))
+    assert status_wording.reason(code, t) == expected

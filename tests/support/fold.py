@@ -30,6 +30,12 @@ class Folded:
     def now(self) -> Now:
         return Now(EPOCH_MS + self.elapsed_ms + self.wall_step_ms, EPOCH_MS + self.elapsed_ms)
 
+    @property
+    def last_flip(self) -> tuple[State, State, str]:
+        """The last change of the displayed state: from, to, reason."""
+        flip = next(step.flip for step in reversed(self.steps) if step.flip is not None)
+        return flip.old, flip.new, flip.reason
+
     def wait(self, seconds: float) -> Folded:
         self.elapsed_ms += int(seconds * 1000)
         return self

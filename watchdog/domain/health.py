@@ -26,6 +26,8 @@ def fold(before: TargetState, fact: Fact, policy: Policy, now: Now) -> Step:
         state = replace(state, changes=(), recent=())
     state, opened, closed = incidents.reconcile(state, policy, now)
     shown, reason, since = _shown(state, policy, now)
+    if shown is State.UP and before.state is State.DEGRADED:
+        reason = _end_of_degraded(before)
     flip = None
     if shown is not before.state:
         if isinstance(fact, WatchdogStarted):
@@ -107,9 +109,17 @@ _UP_REASONS = {
     State.DOWN: "recovered",
     State.FLAPPING: "stable_again",
     State.BLIND: "can_see_again",
-    State.DEGRADED: "sessions_ready",
     State.PAUSED: "maintenance_over",
 }
+
+
+def _end_of_degraded(before: TargetState) -> str:
+    """What ended: the cause that was shown last."""
+    if before.unanswered:
+        return incidents.CLOSE_REASONS[IncidentKind.UNANSWERED]
+    if before.refused:
+        return incidents.CLOSE_REASONS[IncidentKind.REFUSED]
+    return incidents.CLOSE_REASONS[IncidentKind.DEGRADED]
 
 
 def _up_since(state: TargetState, now: Now) -> int:

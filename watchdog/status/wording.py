@@ -53,6 +53,7 @@ INCIDENT: Mapping[str, str] = {
 
 REASON: Mapping[str, str] = {
     "ok": N_("answered"),
+    "answered": N_("answered"),
     "connect_refused": N_("connection refused"),
     "connect_reset": N_("connection reset"),
     "disconnected": N_("connection broken off"),
@@ -69,6 +70,10 @@ REASON: Mapping[str, str] = {
     "a_watchdog": N_("a watchdog answers in place of the bot"),
     "unproven": N_("the answer does not prove that it comes from the bot"),
     "unwell": N_("it says that it is not well"),
+    "cannot_see": N_("the watchdog cannot see"),
+    "silent": N_("no beat in time"),
+    "stream_end": N_("the stream ended"),
+    "too_much": N_("it sends more than a bot does"),
     "loop_stall": N_("the watchdog itself hung"),
     "own_port": N_("the watchdog’s own port is dead"),
     "no_canary": N_("no other address answers either"),
@@ -76,6 +81,7 @@ REASON: Mapping[str, str] = {
     "first_answer": N_("the first answer"),
     "sessions_not_ready": N_("too many sessions are not ready"),
     "sessions_need_person": N_("sessions need a person"),
+    "recovered": N_("it runs again"),
     "sessions_ready": N_("sessions are ready again"),
     "accepted_again": N_("it accepts the watchdog again"),
     "can_see_again": N_("it can be seen again"),
@@ -96,6 +102,28 @@ REASON: Mapping[str, str] = {
     "unanswered": N_("pings fail while the heartbeat goes on"),
     "heartbeat_lives": N_("its heartbeat goes on"),
     "connect_failed": N_("no connection"),
+    "connection_lost": N_("connection broken off"),
+    "dns": N_("its name cannot be resolved"),
+    "invalid_url": N_("not a usable address"),
+    "network": N_("a fault of the network"),
+    "apprise_still_busy": N_("the delivery before it still runs"),
+    "maintenance": N_("maintenance"),
+    "unreadable": N_("it cannot be read"),
+    "channel_removed": N_("the channel is no longer set"),
+    "news": N_("news"),
+    "both_waited": N_("beginning and end waited together"),
+    "opener_never_meant": N_("its beginning was not for this channel"),
+    "opener_in_flight": N_("its beginning is being sent"),
+    "opener_muted": N_("its beginning was not sent either"),
+    "opener_still_waits": N_("its beginning still waits"),
+    "inhibited_by_down": N_("the outage was reported already"),
+    "inhibited_by_blind": N_("the watchdog could not see"),
+    "inhibited_by_flapping": N_("the instability was reported already"),
+    "acknowledged": N_("somebody has taken it on"),
+    "incident_over": N_("it is over"),
+    "superseded": N_("a later notice says more"),
+    "too_many_restarts": N_("too many restarts"),
+    "channel_works_again": N_("the channel works again"),
 }
 
 NOTICE: Mapping[str, str] = {
@@ -166,6 +194,10 @@ LINE: Mapping[str, tuple[str, str]] = {
 
 _STATUS = re.compile(r"(?:http|refused)_(\d{3})")
 _FAILURES = re.compile(r"(\d+)_failures")
+_CHANGES = re.compile(r"(\d+)_changes")
+_PINGS = re.compile(r"(\d+)_of_(\d+)_pings_failed")
+# An error of the operating system on the watchdog's side, or an unexpected one.
+_ERROR = re.compile(r"own_(e\w+)|error_(\w+)")
 
 
 def reason(code: str, t: Words) -> str:
@@ -175,8 +207,15 @@ def reason(code: str, t: Words) -> str:
 
 def _part(code: str, t: Words) -> str:
     status, failures = _STATUS.fullmatch(code), _FAILURES.fullmatch(code)
+    changes, pings, error = _CHANGES.fullmatch(code), _PINGS.fullmatch(code), _ERROR.fullmatch(code)
     if status:
         return t("answered with status {status}", status=status[1])
     if failures:
         return t("{n} failures in a row", n=failures[1])
+    if changes:
+        return t("{n} changes", n=changes[1])
+    if pings:
+        return t("{n} of {all} pings failed", n=pings[1], all=pings[2])
+    if error:
+        return t("error {name}", name=error[1] or error[2])
     return t(REASON.get(code, code.replace("_", " ")))

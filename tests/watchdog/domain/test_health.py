@@ -128,6 +128,7 @@ def test_refusals_are_their_own_incident_and_never_down(bot: Folded) -> None:
     assert bot.state.reach is State.UP
     bot.wait(2).ok()
     assert bot.kinds == ["refused", "-refused"]
+    assert bot.last_flip == (State.DEGRADED, State.UP, "accepted_again")
 
 
 def test_a_new_boot_is_told_once_as_a_restart_and_not_as_down(bot: Folded) -> None:

@@ -43,6 +43,7 @@ def test_what_lasts_longer_is_an_incident_of_its_own_and_never_down(bot: Folded,
     assert bot.is_open(IncidentKind.UNANSWERED), "one answer may be luck"
     bot.wait(2).ok(boot="b1")
     assert (bot.kinds, bot.state.state) == (["unanswered", "-unanswered"], State.UP)
+    assert bot.last_flip == (State.DEGRADED, State.UP, "answered_again")
 
 
 @pytest.mark.parametrize("reason", SLOW)
