@@ -38,7 +38,9 @@ class WorkerProcess:
 
     @classmethod
     def _spawn(cls, policy: PoolPolicy, worker_id: str, pairing: bool, client: ClientChoice | None) -> WorkerProcess:
-        with worker_records.stderr_path(policy.run_dir, worker_id).open("wb") as errors:
+        path = worker_records.stderr_path(policy.run_dir, worker_id)
+        path.unlink(missing_ok=True)
+        with path.open("ab") as errors:  # for appending: the worker cuts it
             child = subprocess.Popen(
                 [*policy.command, worker_options.encode(policy.worker(worker_id, pairing=pairing, client=client))],
                 stdin=subprocess.DEVNULL,

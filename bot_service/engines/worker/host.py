@@ -26,6 +26,7 @@ from bot_service.engines.wire.protocol import (
     WorkerPulse,
 )
 from bot_service.engines.wire.worker_options import WorkerOptions
+from bot_service.engines.worker import error_output
 from bot_service.engines.worker.commands import Commands
 from bot_service.engines.worker.sink import WorkerSink
 from shared import logs
@@ -43,6 +44,7 @@ class Worker:
 
     def __init__(self, options: WorkerOptions, clock: ServiceClock) -> None:
         self._options, self._clock = options, clock
+        self._errors = worker_records.stderr_path(options.run_dir, options.id)
         self._read_time()
         self._link: Link[Down] | None = None
         self._last_frame_at = clock.monotonic()
@@ -196,6 +198,8 @@ class Worker:
             self._lag_ms = max(0, int((self._loop.time() - due) * 1000))
             if self._link is not None:
                 self._link.offer_latest("pulse", self._pulse(everything=False))
+            if error_output.shorten(self._errors):
+                log.warning("Standard error was cut to its newest part", event_name="worker.stderr_cut")
 
     def _pulse(self, *, everything: bool) -> WorkerPulse:
         self._journal.try_again()

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +15,8 @@ from bot_service.domain.message import OutgoingMessage
 from bot_service.engines.port import EngineError
 from bot_service.engines.wire.link import connect
 from bot_service.engines.wire.protocol import CommandFrame, Hello, Reply, Snapshot
-from bot_service.engines.wire.worker_records import socket_path
+from bot_service.engines.wire.worker_records import socket_path, stderr_path
+from bot_service.engines.worker.error_output import KEPT_BYTES, LIMIT_BYTES, shorten
 from tests.bot_service.engines.conftest import Bench
 from tests.support.waiting import eventually
 
@@ -114,3 +118,56 @@ async def test_a_command_to_a_session_that_does_not_run_is_refused_by_name(bench
     )
     with pytest.raises(EngineError, match="takes no argument colour"):
         await pool.simulate("s1", "drop", {"colour": "red"})
+
+
+async def test_the_file_of_its_standard_error_stays_short_and_keeps_the_newest(bench: Bench) -> None:
+    pool = await bench.open()
+    await bench.pair("s1")
+    ((worker_id, pid),) = bench.workers().items()
+    path = stderr_path(bench.data_dir / "run", worker_id)
+    flags = next(line for line in Path(f"/proc/{pid}/fdinfo/2").read_text().splitlines() if line.startswith("flags"))
+    assert int(flags.split()[1], 8) & os.O_APPEND, "or a cut would leave a hole up to the old end"
+    for number in range(3):
+        with path.open("ab") as file:  # as a native thread of the worker would
+            file.write(b"y" * LIMIT_BYTES + b"\nlast words %d\n" % number)
+        await bench.until(lambda: path.stat().st_size <= 2 * KEPT_BYTES, "the cut")
+        await bench.until(
+            lambda: path.read_bytes().endswith(b"\nlast words %d\n" % number),  # noqa: B023
+            "the newest part",
+        )
+    assert bench.workers() == {worker_id: pid}
+    os.kill(pid, signal.SIGKILL)
+    await bench.until(lambda: not path.exists(), "the end of the worker")
+    await bench.until_reported("s1", "offline_sync_completed", times=2)
+    assert pool.fleet.replaced["crash"] == 1
+
+
+@pytest.mark.parametrize("size", [0, 1, KEPT_BYTES, LIMIT_BYTES])
+def test_a_file_within_the_limit_is_left_alone(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "worker-1.stderr"
+    assert not shorten(path), "nor is there any file yet"
+    path.write_bytes(b"z" * size)
+    assert not shorten(path)
+    assert path.stat().st_size == size
+
+
+def test_a_writer_of_native_code_goes_on_at_the_new_end(tmp_path: Path) -> None:
+    path = tmp_path / "worker-1.stderr"
+    program = "import os, sys\nfor _ in sys.stdin: os.write(2, b'n' * 6_000_000 + b' end\\n'); print(flush=True)"
+    with path.open("ab") as errors:
+        command = [sys.executable, "-c", program]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=errors, text=True) as child:
+            assert child.stdin is not None
+            assert child.stdout is not None
+            sizes = []
+            for _ in range(6):
+                child.stdin.write("\n")
+                child.stdin.flush()
+                child.stdout.readline()
+                shorten(path)
+                sizes.append(path.stat().st_size)
+            child.stdin.close()
+    assert max(sizes) <= LIMIT_BYTES
+    assert path.read_bytes().endswith(b"n end\n")
+    assert b"\0" not in path.read_bytes()
