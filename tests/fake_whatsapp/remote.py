@@ -72,8 +72,13 @@ class Remote:
             "SSL_CERT_FILE": self.ca_file,
             "FAKE_WHATSAPP_ROOT_KEY": self.root_hex,
             "WHATSAPP_PROXY": self.proxy,
-            "ENGINE_WORKER_COMMAND": f"{sys.executable} -m tests.fake_whatsapp.worker",
+            "ENGINE_WORKER_COMMAND": self.worker_command,
         }
+
+    @property
+    def worker_command(self) -> str:
+        """Sets the key itself, because a worker gets only the variables that the product needs."""
+        return f"env FAKE_WHATSAPP_ROOT_KEY={self.root_hex} {sys.executable} -m tests.fake_whatsapp.worker"
 
     async def __call__(self, op: str, **body: Any) -> Any:
         """Do one deed; raises `ControlError` with the server's words."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,8 @@ def bot(tmp_path: Path, server: Remote, **env: str) -> Program:
     """The bot service with neonize, whose workers know no other server than the fake one."""
     settings = {
         "ENGINE": "neonize",
-        "ENGINE_WORKER_COMMAND": f"{sys.executable} -m tests.fake_whatsapp.worker",
+        "ENGINE_WORKER_COMMAND": server.worker_command,
         "SSL_CERT_FILE": server.ca_file,
-        "FAKE_WHATSAPP_ROOT_KEY": server.root_hex,
         "WHATSAPP_PROXY": server.proxy,
         "WHATSAPP_VERSION": "auto",
         "RECONNECT_FIRST_DELAY": "200",
