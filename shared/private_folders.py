@@ -5,6 +5,7 @@ Whoever may write to such a folder can put a secret, a database or a socket of t
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -58,7 +59,10 @@ def _others_may_write(path: Path, found: os.stat_result) -> bool:
     if not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         return False
     if found.st_uid == os.geteuid():
-        path.chmod(stat.S_IMODE(found.st_mode) & ~(stat.S_IWGRP | stat.S_IWOTH))
+        try:
+            path.chmod(stat.S_IMODE(found.st_mode) & ~(stat.S_IWGRP | stat.S_IWOTH))
+        except OSError as error:
+            return error.errno != errno.EROFS  # no one writes to a read-only file system
         return False
     if not found.st_mode & stat.S_IWOTH:
         return False  # a group that its owner chose

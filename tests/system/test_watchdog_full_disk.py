@@ -85,6 +85,7 @@ async def test_it_starts_watches_and_alerts_whatever_its_ledger_is(tmp_path: Pat
     with contextlib.ExitStack() as held:
         if kind == "no folder":
             folder.write_text("a file")
+            dog.env["DATA_DIR"] = str(folder / "data")
         else:
             folder.mkdir()
             if kind == "damaged":
