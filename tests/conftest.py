@@ -7,6 +7,7 @@ import gc
 import inspect
 import os
 import shutil
+import signal
 import warnings
 from collections.abc import AsyncIterator, Generator
 
@@ -23,8 +24,13 @@ settings.load_profile("patient")
 # What a marker needs, as a program that must be found.
 _NEEDS = {"prometheus": ("prometheus", "promtool"), "browser": ("chromium",)}
 
-# Set where everything is installed that a test may need: only tests with this marker may still be skipped, all others then fail.
+# Set where everything is installed that a test may need: only tests with this marker may still be skipped, and
+# those of other projects' specifications; all others then fail.
 _SKIPS_NOTHING_BUT = os.environ.get("SKIPS_NOTHING_BUT")
+
+
+# Under nohup hang-ups are ignored, also by the programs that tests start: they must end them.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -32,7 +38,8 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    expected = _SKIPS_NOTHING_BUT is None or any(mark.name == _SKIPS_NOTHING_BUT for mark in item.iter_markers())
+    may_be_skipped = (_SKIPS_NOTHING_BUT, "reference")
+    expected = _SKIPS_NOTHING_BUT is None or any(mark.name in may_be_skipped for mark in item.iter_markers())
     if report.skipped and not expected and not hasattr(report, "wasxfail"):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome, report.longrepr = "failed", f"must not be skipped here. {reason}"

@@ -24,7 +24,7 @@ from tests.support.processes import API_KEY, ROOT, WATCHDOG_TOKEN
 
 # Pages for people, not part of the API.
 PAGES = {"/", "/new", "/login", "/logout", "/live", "/events", "/docs", "/deliveries", "/webhooks", "/keys"}
-UNDER_PAGES = ("/docs/", "/sessions/", "/deliveries/", "/webhooks/", "/keys/", "/static/")
+UNDER_PAGES = ("/docs/", "/sessions/", "/deliveries/", "/webhooks/", "/keys/", "/static/", "/waha/")
 
 
 @pytest.fixture

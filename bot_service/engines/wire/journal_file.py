@@ -19,10 +19,13 @@ from bot_service.domain.message import JournalRecord
 from bot_service.engines.wire.journal_format import (
     FILE_HEADER,
     HEADER,
+    HEADER_1,
     MAGIC,
     MAX_RECORD_BYTES,
+    decode,
     encode_body,
     frame,
+    header_1_at,
 )
 from bot_service.engines.wire.journal_scan import JournalSlice, number_before, scan
 from shared import logs
@@ -287,9 +290,14 @@ def read_journal(
 
 def _version(file: BinaryIO) -> int:
     first = file.read(len(FILE_HEADER))
-    if not first.startswith(b"\0") or MAGIC in file.read():
+    if not first.startswith(b"\0"):
         return 2
-    return 1
+    data = first + file.read()
+    # A good first record decides; behind damage there may be the bytes of the other version.
+    header = header_1_at(data, 0)
+    if header is not None and decode(data[HEADER_1.size : HEADER_1.size + header[1]], header[2]) is not None:
+        return 1
+    return 2 if MAGIC in data else 1
 
 
 def _number_before(file: BinaryIO, offset: int) -> int | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bot_service.domain.message import InboundMessage, JournalRecord
@@ -189,6 +189,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 @given(st.binary(max_size=200), st.integers(0, 60), st.booleans())
+@example(b"\xfe\xc1VR", 0, False)
 @settings(max_examples=examples(50))
 def test_rubbish_never_raises_and_never_makes_a_record(
     tmp_path_factory: pytest.TempPathFactory, rubbish: bytes, cut: int, new: bool

@@ -11,7 +11,6 @@ import sqlite3
 import subprocess
 import sys
 import tarfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -79,25 +78,25 @@ def test_rows_that_stand_only_in_the_write_ahead_log_are_saved(data: Path, tmp_p
 
 
 def test_a_database_that_is_being_written_to_is_saved_whole(data: Path, tmp_path: Path) -> None:
-    stop = threading.Event()
-
-    def write() -> None:
-        with contextlib.closing(sqlite3.connect(data / "bot.db", timeout=30)) as database:
-            number = 2
-            while not stop.is_set():
-                # Both rows or none.
-                database.execute("INSERT INTO t VALUES (?)", (number,))
-                database.execute("INSERT INTO t VALUES (?)", (-number,))
-                database.commit()
-                number += 1
-
-    writer = threading.Thread(target=write)
-    writer.start()
+    # In a process of its own, as the service is: to close a file ends all locks of its process on it.
+    write = (
+        "import sqlite3, sys\n"
+        "database, number = sqlite3.connect(sys.argv[1], timeout=30), 2\n"
+        "while True:\n"
+        "    with database:  # both rows or none\n"
+        "        database.executemany('INSERT INTO t VALUES (?)', [(number,), (-number,)])\n"
+        "    number += 1\n"
+    )
+    writer = subprocess.Popen([sys.executable, "-c", write, str(data / "bot.db")])
     try:
+        eventually_written = time.monotonic() + 60
+        while len(_rows(data / "bot.db")) < 10:
+            assert time.monotonic() < eventually_written
         archives = [_saved(data) for _ in range(5)]
+        assert writer.poll() is None
     finally:
-        stop.set()
-        writer.join(timeout=120)
+        writer.kill()
+        writer.wait()
     for number, archive in enumerate(archives):
         restored = tmp_path / f"restored-{number}"
         restore(archive, restored)
