@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+_UNLOCKED = ".making-"
+
 
 @contextlib.contextmanager
 def temporary_folder(parent: Path, prefix: str) -> Iterator[Path]:
@@ -19,11 +21,13 @@ def temporary_folder(parent: Path, prefix: str) -> Iterator[Path]:
     Its name begins with ``prefix``. It is locked, so that :func:`remove_left` knows that it is in
     use. Raises ``OSError``.
     """
-    made = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    made = Path(tempfile.mkdtemp(prefix=_UNLOCKED, dir=parent))
     try:
         lock = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # It gets its name with the lock: without it another process would take it for a left one.
+            made = made.rename(parent / f"{prefix}{made.name.removeprefix(_UNLOCKED)}")
             yield made
         finally:
             os.close(lock)
