@@ -12,8 +12,9 @@ from bot_service.domain import directory as ask
 from bot_service.domain.addresses import address, telephone_number
 from bot_service.domain.directory import Group, GroupMember, MemberAction, NumberCheck, Picture
 from bot_service.domain.ports import DirectoryPool
-from bot_service.domain.refused import invalid
+from bot_service.domain.refused import Refused, invalid
 from bot_service.domain.session_record import SessionRecord
+from bot_service.engines.port import EngineError
 from bot_service.messages.requests import Chat
 from bot_service.sessions.commands import engine_call
 
@@ -57,7 +58,8 @@ class JoinGroup(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class ChatDirectory:
-    """Every method raises :class:`EngineError`, and :class:`Refused` ``invalid``.
+    """Every method raises :class:`EngineError`, and :class:`Refused` ``invalid`` and
+    ``refused_by_whatsapp``.
 
     ``touch(session)`` notes that a person or program uses the session.
     """
@@ -117,8 +119,14 @@ class ChatDirectory:
         await self._ask(record, ask.LeaveGroup(_group(group)))
 
     async def _ask(self, record: SessionRecord, question: ask.Question) -> Any:
-        async with engine_call(ENGINE_TIMEOUT_S):
-            answer = await self._pool.ask(record.id, question)
+        try:
+            async with engine_call(ENGINE_TIMEOUT_S):
+                answer = await self._pool.ask(record.id, question)
+        except EngineError as error:
+            if error.code == "rejected":
+                # WhatsApp works and said no: an unknown group, a wrong code, a missing right.
+                raise Refused("refused_by_whatsapp", error.detail) from None
+            raise
         self._touch(record.id)
         return answer
 

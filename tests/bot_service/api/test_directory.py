@@ -153,7 +153,7 @@ async def test_wrong_input_is_422_and_names_its_field(bot: Bot, method: str, pat
     assert bot.pool.asked == []
 
 
-@pytest.mark.parametrize(("code", "status"), [("not_connected", 409), ("rejected", 502), ("timeout", 504)])
+@pytest.mark.parametrize(("code", "status"), [("not_connected", 409), ("rejected", 409), ("timeout", 504)])
 async def test_what_the_engine_refuses_has_a_status(bot: Bot, code: str, status: int) -> None:
     bot.pool.fail["ask"] = EngineError(code, "no")
     assert (await bot.call("GET", f"{ONE}/groups"))[0] == status

@@ -22,8 +22,8 @@ from tests.support.processes import ROOT
 
 # Refusals that conflict with the present state: 409, without a row in the table.
 CONFLICTS = {"exists", "idempotency_key_reused", "no_qr", "sending_frozen"}
-# Reasons why phones would ignore a change of a message.
-CHANGES = {"not_editable", "not_forwardable", "not_revocable", "not_sent", "too_late"}
+# Reasons why phones or WhatsApp would ignore what is asked.
+CHANGES = {"refused_by_whatsapp", "not_editable", "not_forwardable", "not_revocable", "not_sent", "too_late"}
 # No form of the dashboard meets them with words of their own.
 ONLY_API = CHANGES | {"media_not_fetched", "no_qr", "no_space", "too_large", "too_many_readers", "store_unavailable"}
 
