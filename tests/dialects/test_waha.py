@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -24,7 +25,9 @@ from bot_service.messages.inbound import ingest
 from tests.support.bot_app import Bot, is_in, running
 from tests.support.processes import ROOT
 
-SPECIFICATION = ROOT.parent / "shared" / "data" / "waha-openapi-2026.7.1.json"
+# The specification of another project: beside this folder, or where the variable says.
+REFERENCES = Path(os.environ.get("REFERENCE_DATA") or ROOT.parent / "shared" / "data")
+SPECIFICATION = REFERENCES / "waha-openapi-2026.7.1.json"
 CHAT, JID, GROUP = "33612345678@c.us", "33612345678@s.whatsapp.net", "120363041234567890@g.us"
 PNG = base64.b64encode(b"\x89PNG").decode()
 
@@ -33,7 +36,7 @@ PNG = base64.b64encode(b"\x89PNG").decode()
 def specification() -> dict[str, Any]:
     """WAHA's document; it is not part of this project."""
     if not SPECIFICATION.exists():
-        pytest.skip("the reference specification of WAHA is not on this machine")
+        pytest.skip(f"needs WAHA's specification, {SPECIFICATION.name}, in REFERENCE_DATA (.ci/run passes it on)")
     return dict(_with_null(json.loads(SPECIFICATION.read_text())))
 
 

@@ -66,7 +66,7 @@ def test_a_file_that_all_may_write_to_is_refused(tmp_path: Path) -> None:
         private_folders.close(settings(tmp_path))
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to others")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give files to others (.ci/run has it)")
 def test_a_file_of_a_third_user_is_refused(tmp_path: Path) -> None:
     (tmp_path / "secrets").mkdir()
     os.chown(tmp_path / "secrets", 12345, 12345)

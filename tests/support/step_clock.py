@@ -25,7 +25,7 @@ class StepClock:
     def __init__(self, folder: Path) -> None:
         compiler = shutil.which("cc")
         if compiler is None:
-            pytest.skip("no C compiler for the clock of the program")
+            pytest.skip("needs cc, for the clock of the program (.ci/run installs gcc)")
         folder.mkdir(parents=True, exist_ok=True)
         library, self._file = folder / "step_clock.so", folder / "step_clock.offset"
         subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, _SOURCE, "-ldl"], check=True, timeout=60)

@@ -20,6 +20,7 @@ from bot_service.store import ended_logins as stored_logins
 from tests.support.bot_app import Bot, paired, running
 from tests.support.fake_clock import FakeClock
 from tests.support.processes import API_KEY
+from tests.support.waiting import eventually
 
 HERE = {"Sec-Fetch-Site": "same-origin"}
 ADMIN, READ = ["admin"], ["read"]
@@ -124,7 +125,11 @@ async def test_a_login_link_carries_the_key_that_it_was_made_with(bot: Bot) -> N
 async def test_a_login_link_is_no_longer_good_than_its_key(bot: Bot) -> None:
     _, key = await make(bot, ADMIN, expiresIn=1500)
     code = (await bot.call("POST", "/api/login-links", key=key))[1]["url"].partition("code=")[2]
-    await asyncio.sleep(1.6)
+
+    async def expired() -> bool:
+        return (await bot.call("GET", "/api/keys", key=key))[0] == 403
+
+    await eventually(expired, what="the end of the key")
     _, cookie = await sign_in(bot, code=code)
     assert await page(bot, cookie) == 303
 

@@ -24,7 +24,7 @@ LIMIT = 1000
 async def _file(request: web.Request) -> web.StreamResponse:
     name = request.match_info["name"]
     if name == "slow":
-        await asyncio.sleep(600)
+        await asyncio.Event().wait()
     if name == "endless":
         answer = web.StreamResponse()
         await answer.prepare(request)

@@ -95,7 +95,7 @@ async def _endless_interim(call: Call) -> None:
 
 
 async def _nothing(call: Call) -> None:
-    await asyncio.sleep(60)
+    await asyncio.Event().wait()
 
 
 @pytest.mark.parametrize("script", [_slow_status, _endless_interim, _nothing])

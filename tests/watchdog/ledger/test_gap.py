@@ -73,7 +73,7 @@ def immutable(ledger: Ledger, path: Path) -> Mend:
     files = [str(file) for file in path.parent.glob("watchdog.db*")]
     chattr = shutil.which("chattr")
     if chattr is None or subprocess.run([chattr, "+i", *files], capture_output=True, check=False).returncode != 0:
-        pytest.skip("needs root and a file system with immutable files")
+        pytest.skip("needs root, chattr and a file system with immutable files (.ci/run has them)")
 
     def mend() -> None:
         subprocess.run([chattr, "-i", *files], check=True)
