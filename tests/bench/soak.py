@@ -32,7 +32,7 @@ from tests.support.receiver import Received, Receiver
 from tests.support.step_clock import StepClock
 from tests.support.waiting import eventually
 
-# An outage that lasts so long must be told; a hang is decided within 20 s (the bar of bench-detection).
+# An outage that lasts so long must be reported; a hang is decided within 20 s (the bar of bench-detection).
 MUST_ALERT_S = 22.0
 # A notice may still leave so long after its fault ended, and a fault be noticed so long after it began.
 SLACK_S = 20.0
@@ -86,11 +86,11 @@ class Soak:
             while self.now() < until:
                 session, number = self.chance.choice(self.sessions), number + 1
                 with contextlib.suppress(*UNREACHABLE):
-                    told = await asyncio.wait_for(
+                    reported = await asyncio.wait_for(
                         client.post(f"/api/sessions/{session}/simulate", {"action": "message", "text": f"in {number}"}),
                         5,
                     )
-                    self.inbound.update(told["result"]["messageIds"])
+                    self.inbound.update(reported["result"]["messageIds"])
                 await asyncio.sleep(0.5)
 
     async def we_write(self, until: float) -> None:
@@ -196,8 +196,8 @@ class Soak:
         """While no API process reads: a worker goes on writing, and its journal is harmed before it is read."""
         async with Client(self.service.url) as client:
             command = {"action": "message", "count": 60, "rate": 20, "text": "before the harm"}
-            told = await client.post(f"/api/sessions/{self.chance.choice(self.sessions)}/simulate", command)
-            self.inbound.update(told["result"]["messageIds"])
+            reported = await client.post(f"/api/sessions/{self.chance.choice(self.sessions)}/simulate", command)
+            self.inbound.update(reported["result"]["messageIds"])
         outage = self._outage("kill")
         self.service.kill()
         await asyncio.sleep(1.5)
@@ -240,12 +240,12 @@ class Soak:
         ]
 
     def missed_alerts(self) -> list[str]:
-        """Outages long enough to be told, and not told."""
-        told = [got.at for got in self._notices("down", "was_down")]
+        """Outages long enough to be reported, and not reported."""
+        reported = [got.at for got in self._notices("down", "was_down")]
         return [
             f"{fault.kind} of {(fault.ended or 0) - fault.begun:.1f} s"
             for fault in self.outages
-            if fault.must_alert and not any(fault.begun <= at <= (fault.ended or at) + SLACK_S for at in told)
+            if fault.must_alert and not any(fault.begun <= at <= (fault.ended or at) + SLACK_S for at in reported)
         ]
 
     def _notices(self, *kinds: str) -> list[Received]:
@@ -259,7 +259,7 @@ class Soak:
         return first
 
     async def lost(self) -> tuple[set[str], set[str]]:
-        """(inbound that no webhook was told of, outbound that never left), after two minutes of patience."""
+        """(inbound that no webhook was reported of, outbound that never left), after two minutes of patience."""
 
         def missing_in() -> set[str]:
             return self.inbound - {got.json["data"]["id"] for got in self.hooks.requests}

@@ -1,4 +1,4 @@
-"""Faults of files for the soak: full disks, damaged journals, and a log that nobody reads."""
+"""Faults of files for the soak: full disks, damaged journals, and a log that no one reads."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class FileFaults:
         self._chance = chance
 
     async def disk_full(self) -> None:
-        """For less time than must be told; the programs' own data is all that is there."""
+        """For less time than must be reported; the programs' own data is all that is there."""
         give_back = fill(self._disk) if self._mounted else forbid_growth(self._service, self._guard)
         try:
             await asyncio.sleep(self._chance.uniform(5, 15))
@@ -70,7 +70,7 @@ class FileFaults:
             give_back()
 
     async def log_blocked(self) -> None:
-        """Nobody reads what both programs and the workers print."""
+        """No one reads what both programs and the workers print."""
         for program in (self._service, self._guard):
             program.reading.clear()
         await asyncio.sleep(self._chance.uniform(15, 40))

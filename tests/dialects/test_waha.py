@@ -225,7 +225,7 @@ async def test_a_session_that_cannot_send_says_so_at_once(bot: Bot) -> None:
         ("POST", "/api/sendText", None, 400),
         ("POST", "/api/sendImage", {"session": "default", "chatId": CHAT, "file": {}}, 422),
         ("PUT", "/api/reaction", {"messageId": f"false_{CHAT}_NONE", "reaction": "x"}, 404),
-        ("GET", "/api/sessions/nobody", None, 404),
+        ("GET", "/api/sessions/unknown", None, 404),
         ("GET", "/api/contacts/check-exists", None, 422),
         ("GET", "/api/default/chats?limit=0", None, 422),
         ("POST", "/api/sessions", {"name": "../x"}, 422),

@@ -76,7 +76,7 @@ async def test_connections_that_send_nothing_do_not_delay_the_answer_of_the_thre
         await eventually(lambda: _look(port)[0] == 503, what="/livez 503 in the stall")
         for _ in range(3):
             silent += [socket.create_connection(("127.0.0.1", port)) for _ in range(50)]
-            silent[-1].sendall(b"GET /livez")  # half a request gets an answer too, and delays nobody
+            silent[-1].sendall(b"GET /livez")  # half a request gets an answer too, and delays no one
             began = time.monotonic()
             assert _look(port)[0] == 503
             # One after the other they would take fifty seconds.

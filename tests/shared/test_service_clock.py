@@ -169,7 +169,7 @@ async def test_a_machine_that_starts_far_ahead_lets_nothing_expire_until_that_wa
     clock.check()
     (move,) = await pass_time(clock, fake, 602)
     assert not move.shifts, "what was stored before is right"
-    # What was stored meanwhile is not in the future, and nothing waits longer than it may.
+    # What was stored in between is not in the future, and nothing waits longer than it may.
     assert move.past(move.now_ms + 60 * DAY_MS) == move.now_ms
     assert move.past(move.now_ms - 5) == move.now_ms - 5
     assert move.due(move.now_ms + 60 * DAY_MS) == move.now_ms + LONGEST_WAIT_MS

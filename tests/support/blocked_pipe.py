@@ -1,4 +1,4 @@
-"""Pipes whose other end takes nothing, and a program that writes its output into one."""
+"""Pipes with another end that takes nothing, and a program that writes its output into one."""
 
 from __future__ import annotations
 

@@ -184,7 +184,7 @@ async def test_a_bot_with_channels_reports_when_the_watchdog_has_none_and_when_i
 
 
 async def test_a_watchdog_with_channels_reports_what_a_bot_without_any_cannot(tmp_path: Path, people: Receiver) -> None:
-    """Codes that nobody scans, a session that is closed, a refused client version, and one that is used elsewhere."""
+    """Codes that no one scans, a session that is closed, a refused client version, and one that is used elsewhere."""
     bot = processes.bot(
         tmp_path,
         HEARTBEAT_INTERVAL="500",

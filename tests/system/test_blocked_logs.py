@@ -1,4 +1,4 @@
-"""Nobody reads the log: both programs and their workers go on working, and end when they must."""
+"""No one reads the log: both programs and their workers go on working, and end when they must."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A watchdog that is told to watch itself ends at the start with exit code 2 and one sentence."""
+"""A watchdog that is set to watch itself ends at the start with exit code 2 and one sentence."""
 
 from __future__ import annotations
 

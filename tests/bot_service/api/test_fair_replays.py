@@ -1,4 +1,4 @@
-"""A key that replays the event stream again and again slows nobody else, and a reader sees all that is theirs and no more."""
+"""A key that replays the event stream again and again slows no one else, and a reader sees all that is theirs and no more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Telephone numbers and JIDs as people write them, and chats where nobody can be answered."""
+"""Telephone numbers and JIDs as people write them, and chats where no one can be answered."""
 
 from __future__ import annotations
 

@@ -44,11 +44,11 @@ def at(state: State, reason: str, **fields: Any) -> SessionRecord:
 
 @pytest.mark.parametrize(("state", "reason", "code"), NEEDS)
 def test_every_end_needs_a_person_until_the_session_is_ready_again(state: State, reason: str, code: NeedCode) -> None:
-    told = follow(at(state, reason), NOW)
-    assert told.need == Need(code, NOW)
-    told = spoken(told, Voice.BOT)
+    reported = follow(at(state, reason), NOW)
+    assert reported.need == Need(code, NOW)
+    reported = spoken(reported, Voice.BOT)
     # The person starts it: while it is on its way, the need lasts.
-    started, _ = advance(told, Command(CommandKind.START), POLICY, NOW + 1)
+    started, _ = advance(reported, Command(CommandKind.START), POLICY, NOW + 1)
     assert follow(started, NOW + 1).need == Need(code, NOW, Voice.BOT)
     ready = follow(msgspec.structs.replace(started, state=State.READY), NOW + 2)
     assert ready.need == Need(code, NOW, Voice.BOT, over_ms=NOW + 2)
@@ -63,18 +63,18 @@ def test_a_session_on_its_way_needs_nobody(state: State) -> None:
 
 def test_a_session_that_receives_nothing_needs_a_person_until_receiving_is_proven() -> None:
     deaf = session(State.DEGRADED, recovery_step=LAST_STEP, actor=Actor.OPERATOR, reason=Reason.RECEIVE_SUSPECTED)
-    told = follow(deaf, NOW)
-    assert told.need == Need(NeedCode.NOT_RECEIVING, NOW)
+    reported = follow(deaf, NOW)
+    assert reported.need == Need(NeedCode.NOT_RECEIVING, NOW)
     # READY alone proves nothing: the same link was READY before.
-    assert follow(msgspec.structs.replace(told, state=State.READY), NOW + 1).need == told.need
-    proven = msgspec.structs.replace(told, state=State.READY, recovery_step=0)
+    assert follow(msgspec.structs.replace(reported, state=State.READY), NOW + 1).need == reported.need
+    proven = msgspec.structs.replace(reported, state=State.READY, recovery_step=0)
     assert follow(proven, NOW + 2).need == Need(NeedCode.NOT_RECEIVING, NOW, over_ms=NOW + 2)
 
 
 @pytest.mark.parametrize(("state", "reason", "code"), NEEDS)
 def test_what_a_person_does_himself_is_never_told(state: State, reason: str, code: NeedCode) -> None:
-    told = spoken(follow(at(state, reason), NOW), Voice.WATCHDOG)
-    stopped, _ = advance(told, Command(CommandKind.STOP), POLICY, NOW + 1)
+    reported = spoken(follow(at(state, reason), NOW), Voice.WATCHDOG)
+    stopped, _ = advance(reported, Command(CommandKind.STOP), POLICY, NOW + 1)
     after = follow(stopped, NOW + 1)
     assert after.need is None, "a stop ends it without a word"
     assert follow(after, NOW + 2).need is None
@@ -90,9 +90,9 @@ def test_a_command_of_a_person_makes_no_need(kind: CommandKind, state: State) ->
 
 
 def test_another_reason_is_another_need_and_the_same_one_is_told_once() -> None:
-    told = spoken(follow(at(State.TEMP_BANNED, "temp_banned"), NOW), Voice.BOT)
-    assert follow(told, NOW + 5) is told
-    again = follow(msgspec.structs.replace(told, reason="temp_banned_again"), NOW + 9)
+    reported = spoken(follow(at(State.TEMP_BANNED, "temp_banned"), NOW), Voice.BOT)
+    assert follow(reported, NOW + 5) is reported
+    again = follow(msgspec.structs.replace(reported, reason="temp_banned_again"), NOW + 9)
     assert again.need == Need(NeedCode.TEMP_BANNED_AGAIN, NOW + 9)
     banned = follow(msgspec.structs.replace(again, state=State.BANNED, reason="banned"), NOW + 10)
     assert banned.need == Need(NeedCode.BANNED, NOW + 10)
@@ -124,8 +124,8 @@ def test_the_severity_fits_what_happened(record: SessionRecord, expected: Severi
 
 
 def test_a_need_survives_the_store_and_an_old_record_has_none() -> None:
-    told = spoken(follow(at(State.BANNED, "banned"), NOW), Voice.BOT)
-    assert msgspec.json.decode(msgspec.json.encode(told), type=SessionRecord) == told
+    reported = spoken(follow(at(State.BANNED, "banned"), NOW), Voice.BOT)
+    assert msgspec.json.decode(msgspec.json.encode(reported), type=SessionRecord) == reported
     old = msgspec.to_builtins(session(State.BANNED))
     del old["need"]
     assert msgspec.convert(old, SessionRecord).need is None

@@ -1,4 +1,4 @@
-"""What a deleted session leaves belongs to nobody, and what came for an earlier owner is not the next one's."""
+"""What a deleted session leaves belongs to no one, and what came for an earlier owner is not the next one's."""
 
 from __future__ import annotations
 

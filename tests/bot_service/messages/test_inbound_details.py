@@ -52,8 +52,8 @@ async def test_a_vote_is_told_with_the_texts_of_its_poll(tmp_path: Path, *, toge
     chosen = PollVote("P1", hashes=(hashed("Émilie 🎉"), hashed("Monday"), hashed("of an edited poll")))
     vote = message("V1", type="poll_vote", vote=chosen)
     done = await stored(tmp_path, *([[poll, vote]] if together else [[poll], [vote]]))
-    told = done[-1].messages[-1].vote
-    assert told == PollVote("P1", options=("Émilie 🎉", "Monday"), hashes=(hashed("of an edited poll"),))
+    reported = done[-1].messages[-1].vote
+    assert reported == PollVote("P1", options=("Émilie 🎉", "Monday"), hashes=(hashed("of an edited poll"),))
 
 
 async def test_a_vote_without_its_poll_or_without_options_stays_as_it_is(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The real service with real workers: journals harmed while nobody reads them, and while they are in use."""
+"""The real service with real workers: journals harmed while no one reads them, and while they are in use."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class Scene:
             found = [got.json for got in self.alerts.requests if got.json["type"] == "service.alert"]
             return next((one["data"] for one in found if one["data"]["kind"] == "journal_damaged"), None)
 
-        told: dict[str, Any] = await eventually(alert, what="the alert")
-        return told
+        reported: dict[str, Any] = await eventually(alert, what="the alert")
+        return reported
 
 
 @asynccontextmanager
@@ -131,8 +131,8 @@ async def test_what_a_worker_wrote_alone_and_was_harmed_is_lost_by_name_and_the_
         assert gone
         await eventually(lambda: _holds(at, left | set(more)), what="everything readable")
         await eventually(lambda: _lost(at, len(gone)), what=f"{len(gone)} lost messages being counted")
-        told = await at.is_told()
-        assert "damaged" in told["text"] or "truncated" in told["text"]
+        reported = await at.is_told()
+        assert "damaged" in reported["text"] or "truncated" in reported["text"]
         assert not gone & set(await at.stored())
         assert list((at.journals / "damaged").iterdir())
         assert (await at.client.call("GET", "/health"))[0] == 200

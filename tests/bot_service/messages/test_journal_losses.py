@@ -177,7 +177,7 @@ async def test_a_file_removed_from_a_living_worker_loses_nothing(tmp_path: Path)
 
 
 async def test_a_file_cut_under_a_living_worker_loses_exactly_what_was_not_read(tmp_path: Path) -> None:
-    path, ends = written(tmp_path / "journal", 60, worker="w1")  # read by nobody yet
+    path, ends = written(tmp_path / "journal", 60, worker="w1")  # read by no one yet
     path.unlink()
     writer = JournalWriter(tmp_path / "journal", "w1", SystemClock(), grew=lambda _file, _end: None)
     writer.open()

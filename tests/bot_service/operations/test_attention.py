@@ -1,4 +1,4 @@
-"""The bot service alone, or with a watchdog that has channels: exactly one of them tells people, once, in groups."""
+"""The bot service alone, or with a watchdog that has channels: exactly one of them notifies people, once, in groups."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def people() -> AsyncIterator[Receiver]:
         yield receiver
 
 
-def told(people: Receiver) -> list[tuple[str, int]]:
+def reported(people: Receiver) -> list[tuple[str, int]]:
     """Type and number of sessions of every notice about sessions."""
     found = [(got.json["type"], got.json["data"]) for got in people.requests]
     return [(kind, data["count"]) for kind, data in found if data["kind"] == "sessions_need_person"]
@@ -42,9 +42,9 @@ async def test_a_ban_wave_of_500_is_one_notice(tmp_path: Path, people: Receiver)
         await paired(bot, *names)
         for name in names:
             bot.pool.emit(name, SignalKind.BANNED)
-        await eventually(lambda: told(people) == [("service.alert", 500)], what="one notice")
+        await eventually(lambda: reported(people) == [("service.alert", 500)], what="one notice")
         await past_the_grace(bot)
-        assert len(told(people)) == 1
+        assert len(reported(people)) == 1
         assert len(people.requests[0].raw) < 20_000
 
 
@@ -80,7 +80,7 @@ async def need_of(bot: Bot, session: str) -> Any:
 
 
 async def past_the_grace(bot: Bot, seconds: float = 70.0) -> None:
-    """Let so much of the service's time pass that it would have told by now."""
+    """Let so much of the service's time pass that it would have reported by now."""
     clock = bot.app[keys.CLOCK]
     until = clock.monotonic() + seconds
     await eventually(lambda: clock.monotonic() >= until, what="the grace to pass")
@@ -94,7 +94,7 @@ async def test_alone_it_tells_a_wave_once_and_its_end_once_over_restarts(tmp_pat
         await bot.call("PATCH", "/api/sessions/s000", {"name": "Ann <b>@everyone"})
         for name in names:
             bot.pool.emit(name, SignalKind.BANNED)
-        await eventually(lambda: told(people) == [("service.alert", 30)], what="one notice")
+        await eventually(lambda: reported(people) == [("service.alert", 30)], what="one notice")
         data = people.requests[0].json["data"]
         assert data["kind"] == "sessions_need_person"
         assert data["needs"] == {"banned": 30}
@@ -116,7 +116,7 @@ async def test_alone_it_tells_a_wave_once_and_its_end_once_over_restarts(tmp_pat
     async with running(tmp_path, clock=FastClock(FAST), **env) as bot:
         await is_in(bot, "spared", State.READY)
         await past_the_grace(bot)
-        assert told(people) == [("service.alert", 30)], "a restart tells nothing again"
+        assert reported(people) == [("service.alert", 30)], "a restart reports nothing again"
         for name in names[:3]:
             await bot.call("POST", f"/api/sessions/{name}/start")
             await is_in(bot, name, State.PAIRING)
@@ -124,9 +124,9 @@ async def test_alone_it_tells_a_wave_once_and_its_end_once_over_restarts(tmp_pat
             await is_in(bot, name, State.READY)
         await bot.call("DELETE", "/api/sessions/s010")
         await bot.call("POST", "/api/sessions/s011/stop")
-        await eventually(lambda: told(people)[1:] == [("service.recovered", 3)], what="one notice of the end")
+        await eventually(lambda: reported(people)[1:] == [("service.recovered", 3)], what="one notice of the end")
         await past_the_grace(bot)
-        assert len(told(people)) == 2, "nor is told what a person did"
+        assert len(reported(people)) == 2, "nor is reported what a person did"
         assert (await bot.call("GET", "/health", key=None))[1]["sessions"]["needPerson"] == 25
 
 
@@ -146,7 +146,7 @@ async def test_one_session_is_told_by_its_name_with_what_to_do_and_a_link(
         await paired(bot, "one")
         await bot.call("PATCH", "/api/sessions/one", {"name": "Boutique"})
         bot.pool.emit("one", kind)
-        await eventually(lambda: told(people) == [("service.alert", 1)], what="the notice")
+        await eventually(lambda: reported(people) == [("service.alert", 1)], what="the notice")
         data = people.requests[0].json["data"]
         assert data["title"] == "Session Boutique (one) needs a person"
         assert data["needs"] == {need: 1}
@@ -163,10 +163,10 @@ async def test_a_session_that_was_closed_is_told_and_a_stop_is_not(tmp_path: Pat
         await bot.call("POST", "/api/sessions/stopped/stop")
         await bot.call("DELETE", "/api/sessions/deleted")
         await bot.call("POST", "/api/sessions/unlinked/logout")
-        await eventually(lambda: told(people) == [("service.alert", 1)], what="the notice")
+        await eventually(lambda: reported(people) == [("service.alert", 1)], what="the notice")
         assert people.requests[0].json["data"]["needs"] == {"closed": 1}
         await past_the_grace(bot)
-        assert len(told(people)) == 1
+        assert len(reported(people)) == 1
 
 
 async def test_a_watchdog_with_channels_tells_instead_and_its_absence_is_noticed(
@@ -185,15 +185,15 @@ async def test_a_watchdog_with_channels_tells_instead_and_its_absence_is_noticed
         await reports.push()
         assert (await need_of(bot, "one")).voice is Voice.WATCHDOG
         await past_the_grace(bot)
-        assert told(people) == [], "the watchdog told it"
-        # It works again while no watchdog is there: the one that told it tells its end, when it is back.
+        assert reported(people) == [], "the watchdog reported it"
+        # It works again while no watchdog is there: the one that reported it reports its end, when it is back.
         await bot.call("POST", "/api/sessions/one/start")
         await is_in(bot, "one", State.PAIRING)
         bot.pool.pair("one")
         await is_in(bot, "one", State.READY)
-        # And a need that no watchdog takes over is told here.
+        # And a need that no watchdog takes over is reported here.
         bot.pool.emit("two", SignalKind.LOGGED_OUT)
-        await eventually(lambda: told(people) == [("service.alert", 1)], what="the notice")
+        await eventually(lambda: reported(people) == [("service.alert", 1)], what="the notice")
         await past_the_grace(bot)
         found = await reports.push()
         assert found is not None
@@ -206,7 +206,7 @@ async def test_a_watchdog_with_channels_tells_instead_and_its_absence_is_noticed
         assert await need_of(bot, "one") is None
         assert (await need_of(bot, "two")).voice is Voice.BOT
         assert await reports.push() is None, "what is known is not sent again"
-        assert told(people) == [("service.alert", 1)]
+        assert reported(people) == [("service.alert", 1)]
 
 
 async def test_a_watchdog_without_channels_tells_nobody_so_the_bot_does(tmp_path: Path, people: Receiver) -> None:
@@ -217,7 +217,7 @@ async def test_a_watchdog_without_channels_tells_nobody_so_the_bot_does(tmp_path
         await reports.push()
         reports.taken = reports.known
         await reports.push()
-        await eventually(lambda: told(people) == [("service.alert", 1)], what="the notice")
+        await eventually(lambda: reported(people) == [("service.alert", 1)], what="the notice")
 
 
 async def test_a_watchdog_that_is_there_and_takes_nothing_over_is_not_waited_for_for_ever(
@@ -237,7 +237,7 @@ async def test_a_watchdog_that_is_there_and_takes_nothing_over_is_not_waited_for
 
         pushing = asyncio.create_task(pushes())
         try:
-            await eventually(lambda: told(people) == [("service.alert", 1)], what="the notice")
+            await eventually(lambda: reported(people) == [("service.alert", 1)], what="the notice")
         finally:
             pushing.cancel()
             await asyncio.gather(pushing, return_exceptions=True)

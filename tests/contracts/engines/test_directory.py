@@ -13,7 +13,7 @@ from tests.contracts.engines.outside import ANN, SESSION
 from tests.wire.worker_driver import CommandError
 
 ANN_JID = f"{ANN}@s.whatsapp.net"
-NOBODY = "15559990000"
+UNUSED = "15559990000"
 
 
 async def answer(bench: Bench, question: ask.Question) -> Any:
@@ -23,15 +23,15 @@ async def answer(bench: Bench, question: ask.Question) -> Any:
 
 async def test_numbers_are_checked_in_their_order(bench: Bench) -> None:
     await bench.pair()
-    found = await answer(bench, ask.CheckNumbers([NOBODY, ANN]))
-    assert found[0] == ask.NumberCheck(NOBODY, exists=False)
+    found = await answer(bench, ask.CheckNumbers([UNUSED, ANN]))
+    assert found[0] == ask.NumberCheck(UNUSED, exists=False)
     # The hidden address is given once it is known.
     assert found[1] in (ask.NumberCheck(ANN, True, ANN_JID, lid) for lid in (None, f"9{ANN}@lid"))
 
 
 async def test_a_person_without_a_picture_has_none(bench: Bench) -> None:
     await bench.pair()
-    assert await answer(bench, ask.GetPicture(f"{NOBODY}@s.whatsapp.net")) is None
+    assert await answer(bench, ask.GetPicture(f"{UNUSED}@s.whatsapp.net")) is None
 
 
 async def test_the_life_of_a_group(bench: Bench) -> None:

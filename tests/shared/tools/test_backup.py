@@ -264,7 +264,7 @@ def test_a_save_that_is_ended_early_leaves_no_copy_of_a_pairing(
     data: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     grow(data / "devices" / "a.db", 30)
-    saving = command("save", str(data), "-")  # nobody reads its output, so it waits in the middle
+    saving = command("save", str(data), "-")  # no one reads its output, so it waits in the middle
     wait_until(lambda: any((folder / "copy.db").exists() for folder in data.glob(".backup-*")))
     saving.send_signal(number)
     saving.communicate(timeout=120)

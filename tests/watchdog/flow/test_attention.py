@@ -22,7 +22,7 @@ ADVICE = {"banned": NeedAdvice("critical", "WhatsApp banned the account.", "Ask 
 
 @dataclass
 class Scene:
-    """A watchdog whose bot says ``entries``; ``restart`` keeps the ledger."""
+    """A watchdog of a bot that says ``entries``; ``restart`` keeps the ledger."""
 
     channels: tuple[str, ...] = ("log", "hook")
     clock: FakeClock = field(default_factory=FakeClock)
