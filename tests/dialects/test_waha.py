@@ -19,10 +19,9 @@ from bot_service import keys
 from bot_service.access.principals import Scope
 from bot_service.dialects.waha import names, routes
 from bot_service.domain import directory as ask
-from bot_service.domain.message import InboundMessage, JournalRecord, Poll
+from bot_service.domain.message import InboundMessage, Poll
 from bot_service.domain.states import State
-from bot_service.messages.inbound import ingest
-from tests.support.bot_app import Bot, is_in, running
+from tests.support.bot_app import Bot, is_in, received, running
 from tests.support.processes import ROOT
 
 # The specification of another project: beside this folder, or where the variable says.
@@ -69,14 +68,12 @@ async def working(bot: Bot, name: str = "default") -> None:
     await is_in(bot, name, State.READY)
 
 
-async def received(bot: Bot, message_id: str, chat: str = JID, **parts: Any) -> None:
-    now, known = bot.app[keys.CLOCK].now(), bot.app[keys.SESSIONS].registry.get
-    record = known("default")
+async def came(bot: Bot, message_id: str, chat: str = JID, **parts: Any) -> None:
+    record = bot.app[keys.SESSIONS].registry.get("default")
     assert record is not None
     content = {"type": "text", "text": "hello", **parts}
     message = InboundMessage("default", chat, message_id, JID, record.created_ms, is_group=chat == GROUP, **content)
-    async with bot.app[keys.DATABASE].write() as connection:
-        await ingest(connection, [JournalRecord(message=message, creation=record.creation)], now, known)
+    await received(bot, message)
 
 
 def pattern(path: str) -> re.Pattern[str]:
@@ -112,8 +109,8 @@ async def test_every_operation_is_one_of_waha_and_answers_as_its_specification_s
     bot: Bot, specification: dict[str, Any]
 ) -> None:
     await working(bot)
-    await received(bot, "AAA")
-    await received(bot, "BBB", GROUP, type="poll", text="q", poll=Poll("q", ("a", "b"), 1))
+    await came(bot, "AAA")
+    await came(bot, "BBB", GROUP, type="poll", text="q", poll=Poll("q", ("a", "b"), 1))
     bot.pool.answers[ask.CheckNumbers] = [ask.NumberCheck("33612345678", True, JID)]
     chat = {"session": "default", "chatId": CHAT}
     file = {"mimetype": "image/png", "filename": "a.png", "data": PNG}

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +17,7 @@ from shared.contract.attention import printable
 from shared.visible import is_blank, is_plain_name, shown, shown_json
 from tests.faces.test_cli import Terminal
 from tests.security.conftest import Running
-from tests.support import processes
+from tests.support import log_setup, processes
 from tests.support.bot_app import running as running_app
 from tests.support.processes import API_KEY, WATCHDOG_TOKEN, Client
 
@@ -172,12 +170,8 @@ async def _page(bot: object, path: str) -> str:
 
 @pytest.fixture
 def _restored() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    structlog.reset_defaults()
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    with log_setup.restored():
+        yield
 
 
 @pytest.mark.usefixtures("_restored")

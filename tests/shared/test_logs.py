@@ -8,19 +8,15 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-import structlog
 
 from shared import logs
+from tests.support import log_setup
 
 
 @pytest.fixture(autouse=True)
 def _restore() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    structlog.reset_defaults()
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    with log_setup.restored():
+        yield
 
 
 def test_json_lines_carry_message_level_event_and_fields() -> None:

@@ -13,7 +13,9 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from bot_service import keys
 from bot_service.app import build_app
+from bot_service.domain.message import InboundMessage, JournalRecord
 from bot_service.domain.states import State
+from bot_service.messages.inbound import ingest
 from bot_service.settings import BotSettings
 from shared.clock import Clock
 from shared.settings import load
@@ -82,3 +84,14 @@ async def is_in(bot: Bot, session: str, state: State) -> None:
     """Wait until the session is in ``state``."""
     registry = bot.app[keys.SESSIONS].registry
     await eventually(lambda: (r := registry.get(session)) and r.state is state, what=f"{session} being {state}")
+
+
+async def received(bot: Bot, *messages: InboundMessage) -> None:
+    """Store messages as if they had just come through a journal, for the sessions that they name."""
+    known = bot.app[keys.SESSIONS].registry.get
+    records = [
+        JournalRecord(message=message, creation=record.creation if (record := known(message.session)) else "")
+        for message in messages
+    ]
+    async with bot.app[keys.DATABASE].write() as connection:
+        await ingest(connection, records, bot.app[keys.CLOCK].now(), known)

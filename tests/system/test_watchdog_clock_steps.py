@@ -22,12 +22,6 @@ HOUR = 3600.0
 
 
 @pytest.fixture
-async def hook() -> AsyncIterator[Receiver]:
-    async with Receiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture
 async def bot(tmp_path: Path) -> AsyncIterator[Program]:
     program = processes.bot(tmp_path, HEARTBEAT_INTERVAL="500")
     yield program

@@ -114,15 +114,12 @@ async def _addresses(host: str, port: int, resolve_s: float | None) -> Sequence[
     return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", address)]
 
 
-class _Exchange(asyncio.Protocol):
-    """Writes the request once connected, and sets ``answer``."""
+class AnswerReader(asyncio.Protocol):
+    """Reads one answer from a connection, and sets ``answer``."""
 
-    def __init__(self, raw: bytes, answer: asyncio.Future[Answer]) -> None:
+    def __init__(self, answer: asyncio.Future[Answer]) -> None:
         self.answer = answer
-        self._raw, self._reader = raw, Reader()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.write(self._raw)  # type: ignore[attr-defined]  # a stream's transport, always
+        self._reader = Reader()
 
     def data_received(self, data: bytes) -> None:
         if self.answer.done():
@@ -133,7 +130,26 @@ class _Exchange(asyncio.Protocol):
             self._fail(error)
             return
         if answer is not None:
-            self.answer.set_result(answer)
+            self._complete(answer)
+
+    def _complete(self, answer: Answer) -> None:
+        self.answer.set_result(answer)
+
+    def _fail(self, error: Exception) -> None:
+        self.answer.set_exception(error)
+        # After a failed TLS handshake no one waits for the answer; asyncio would report this error too.
+        self.answer.exception()
+
+
+class _Exchange(AnswerReader):
+    """Writes the request once connected."""
+
+    def __init__(self, raw: bytes, answer: asyncio.Future[Answer]) -> None:
+        super().__init__(answer)
+        self._raw = raw
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.write(self._raw)  # type: ignore[attr-defined]  # a stream's transport, always
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.answer.done():
@@ -145,11 +161,6 @@ class _Exchange(asyncio.Protocol):
             self.answer.set_result(self._reader.end())
         except CutShort as error:
             self._fail(error)
-
-    def _fail(self, error: Exception) -> None:
-        self.answer.set_exception(error)
-        # After a failed TLS handshake no one waits for the answer; asyncio would report this error too.
-        self.answer.exception()
 
 
 def _onward(url: str, location: str) -> str:

@@ -16,7 +16,7 @@ from shared.contract.identity import BOT, CHALLENGE_HEADER, Identity, new_challe
 from shared.settings import Secret
 from watchdog.probes import http_get
 from watchdog.probes.health_answer import KnownBoots, examine
-from watchdog.probes.http1 import Answer, BadHttp, CutShort, Reader
+from watchdog.probes.http1 import Answer, CutShort
 from watchdog.probes.reasons import NotProven
 
 PROOF_TIMEOUT_S = 10.0
@@ -55,24 +55,19 @@ class ProvingConnector(http_client.Connector):
             raise NotProven(f"no proof that the {BOT} answers")
 
 
-class _Exchange(asyncio.Protocol):
-    """Reads one answer, and passes the transport to ``handler`` in the moment that it is complete."""
+class _Exchange(http_get.AnswerReader):
+    """Passes the transport to ``handler`` in the moment that the answer is complete."""
 
     def __init__(self, handler: ResponseHandler, transport: asyncio.Transport, answer: asyncio.Future[Answer]) -> None:
-        self.answer = answer
-        self._handler, self._transport, self._reader = handler, transport, Reader()
+        super().__init__(answer)
+        self._handler, self._transport = handler, transport
 
-    def data_received(self, data: bytes) -> None:
-        if self.answer.done():
-            return
-        try:
-            answer = self._reader.feed(data)
-        except BadHttp as error:
-            self.answer.set_exception(NotProven(f"no HTTP: {error}"))
-            return
-        if answer is not None:
-            self._transport.set_protocol(self._handler)
-            self.answer.set_result(answer)
+    def _complete(self, answer: Answer) -> None:
+        self._transport.set_protocol(self._handler)
+        super()._complete(answer)
+
+    def _fail(self, error: Exception) -> None:
+        super()._fail(NotProven(f"no HTTP: {error}"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._handler.connection_lost(exc)

@@ -8,10 +8,8 @@ from typing import Any
 
 import pytest
 
-from bot_service import keys
-from bot_service.domain.message import InboundMessage, JournalRecord
-from bot_service.messages.inbound import ingest
-from tests.support.bot_app import Bot, paired, running
+from bot_service.domain.message import InboundMessage
+from tests.support.bot_app import Bot, paired, received, running
 
 ANN, BEN, GROUP = "33612345678@s.whatsapp.net", "49151000000@s.whatsapp.net", "120363041234567890@g.us"
 
@@ -23,12 +21,8 @@ async def bot(tmp_path: Path) -> AsyncIterator[Bot]:
         yield started
 
 
-async def received(bot: Bot, message_id: str, chat: str, session: str = "one", **parts: Any) -> None:
-    now, known = bot.app[keys.CLOCK].now(), bot.app[keys.SESSIONS].registry.get
-    message = InboundMessage(session, chat, message_id, chat, 0, "text", message_id, **parts)
-    creation = record.creation if (record := known(session)) is not None else ""
-    async with bot.app[keys.DATABASE].write() as connection:
-        await ingest(connection, [JournalRecord(message=message, creation=creation)], now, known)
+async def came(bot: Bot, message_id: str, chat: str, session: str = "one", **parts: Any) -> None:
+    await received(bot, InboundMessage(session, chat, message_id, chat, 0, "text", message_id, **parts))
 
 
 async def chats(bot: Bot, query: str = "", session: str = "one") -> list[tuple[str, int, str]]:
@@ -41,8 +35,8 @@ async def chats(bot: Bot, query: str = "", session: str = "one") -> list[tuple[s
 async def test_chats_come_newest_first_with_what_is_unread(bot: Bot) -> None:
     assert await chats(bot) == []
     for message_id, chat in (("A1", ANN), ("B1", BEN), ("A2", ANN), ("G1", GROUP)):
-        await received(bot, message_id, chat, push_name="Ann")
-    await received(bot, "X1", BEN, "two")
+        await came(bot, message_id, chat, push_name="Ann")
+    await came(bot, "X1", BEN, "two")
     assert await chats(bot) == [(GROUP, 1, "G1"), (ANN, 2, "A2"), (BEN, 1, "B1")]
     _, found = await bot.call("GET", "/api/sessions/one/chats")
     assert [(chat["name"], chat["isGroup"]) for chat in found["chats"]] == [
@@ -54,15 +48,15 @@ async def test_chats_come_newest_first_with_what_is_unread(bot: Bot) -> None:
 
 async def test_an_own_message_and_a_read_mark_make_a_chat_read(bot: Bot) -> None:
     for message_id in ("A1", "A2", "A3"):
-        await received(bot, message_id, ANN)
+        await came(bot, message_id, ANN)
     mark = {"chat": ANN, "messageIds": ["A2"]}
     assert (await bot.call("POST", "/api/sessions/one/read", mark))[0] == 204
     assert await chats(bot) == [(ANN, 1, "A3")]
     assert (await bot.call("POST", "/api/sessions/one/read", {**mark, "messageIds": ["A1", "UNKNOWN"]}))[0] == 204
     assert await chats(bot) == [(ANN, 1, "A3")]
-    await received(bot, "PHONE", ANN, from_me=True)
+    await came(bot, "PHONE", ANN, from_me=True)
     assert await chats(bot) == [(ANN, 0, "PHONE")]
-    await received(bot, "A4", ANN)
+    await came(bot, "A4", ANN)
     assert await chats(bot) == [(ANN, 1, "A4")]
     assert (await bot.call("POST", "/api/sessions/one/messages", {"to": ANN, "text": "answer"}))[0] == 202
     assert await chats(bot) == [(ANN, 0, "answer")]
@@ -70,7 +64,7 @@ async def test_an_own_message_and_a_read_mark_make_a_chat_read(bot: Bot) -> None
 
 async def test_pages_follow_each_other_and_leave_nothing_out(bot: Bot) -> None:
     for number in range(7):
-        await received(bot, f"M{number}", f"4915100000{number}@s.whatsapp.net")
+        await came(bot, f"M{number}", f"4915100000{number}@s.whatsapp.net")
     seen: list[str] = []
     query = "?limit=3"
     while True:
@@ -83,9 +77,9 @@ async def test_pages_follow_each_other_and_leave_nothing_out(bot: Bot) -> None:
 
 
 async def test_a_deleted_session_leaves_no_read_marks(bot: Bot) -> None:
-    await received(bot, "A1", ANN)
+    await came(bot, "A1", ANN)
     assert (await bot.call("POST", "/api/sessions/one/read", {"chat": ANN, "messageIds": ["A1"]}))[0] == 204
     assert (await bot.call("DELETE", "/api/sessions/one"))[0] in (200, 204)
     await paired(bot, "one")
-    await received(bot, "A1", ANN)
+    await came(bot, "A1", ANN)
     assert await chats(bot) == [(ANN, 1, "A1")]

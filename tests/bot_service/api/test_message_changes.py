@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 
 from bot_service import keys
-from bot_service.domain.message import InboundMessage, JournalRecord, Media, Poll
+from bot_service.domain.message import InboundMessage, Media, Poll
 from bot_service.messages.changes import EDIT_WITHIN_MS, REVOKE_WITHIN_MS
-from bot_service.messages.inbound import ingest
 from shared.clock import to_ms
-from tests.support.bot_app import Bot, paired, running
+from tests.support.bot_app import Bot, paired, received, running
 from tests.support.waiting import eventually
 
 TO = "33612345678"
@@ -30,14 +29,9 @@ async def bot(tmp_path: Path) -> AsyncIterator[Bot]:
         yield started
 
 
-async def received(bot: Bot, message_id: str, chat: str = CHAT, *, ago_ms: int = 0, **parts: Any) -> None:
+async def came(bot: Bot, message_id: str, chat: str = CHAT, *, ago_ms: int = 0, **parts: Any) -> None:
     at_ms = to_ms(bot.app[keys.CLOCK].now()) - ago_ms
-    message = InboundMessage("one", chat, message_id, CHAT, at_ms, **{"type": "text", "text": "x", **parts})
-    async with bot.app[keys.DATABASE].write() as connection:
-        now = bot.app[keys.CLOCK].now()
-        known = bot.app[keys.SESSIONS].registry.get
-        creation = record.creation if (record := known("one")) is not None else ""
-        await ingest(connection, [JournalRecord(message=message, creation=creation)], now, known)
+    await received(bot, InboundMessage("one", chat, message_id, CHAT, at_ms, **{"type": "text", "text": "x", **parts}))
 
 
 async def queued(bot: Bot, method: str, path: str, body: Any = None, **kwargs: Any) -> Any:
@@ -85,13 +79,13 @@ async def test_a_caption_can_be_edited_and_the_file_stays(bot: Bot) -> None:
 
 
 async def test_what_phones_would_ignore_is_refused_with_the_reason(bot: Bot) -> None:
-    await received(bot, "THEIRS")
-    await received(bot, "GROUP", GROUP)
-    await received(bot, "OLD", from_me=True, ago_ms=EDIT_WITHIN_MS + 60_000)
-    await received(bot, "OLDER", from_me=True, ago_ms=REVOKE_WITHIN_MS + 60_000)
-    await received(bot, "PLACE", from_me=True, type="location", text=None)
-    await received(bot, "LIKE", type="reaction", reaction_to="THEIRS")
-    await received(bot, "GONE", type="image", media=Media("image/png"))
+    await came(bot, "THEIRS")
+    await came(bot, "GROUP", GROUP)
+    await came(bot, "OLD", from_me=True, ago_ms=EDIT_WITHIN_MS + 60_000)
+    await came(bot, "OLDER", from_me=True, ago_ms=REVOKE_WITHIN_MS + 60_000)
+    await came(bot, "PLACE", from_me=True, type="location", text=None)
+    await came(bot, "LIKE", type="reaction", reaction_to="THEIRS")
+    await came(bot, "GONE", type="image", media=Media("image/png"))
     refused = [
         ("PUT", "THEIRS", {"text": "x"}, 409, "not_editable"),
         ("PUT", "PLACE", {"text": "x"}, 409, "not_editable"),
@@ -117,9 +111,9 @@ async def test_forwards_copy_content_and_file(bot: Bot, tmp_path: Path) -> None:
     file = tmp_path / "media" / "one" / "in.png"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(b"png")
-    await received(bot, "PIC", type="image", media=Media("image/png", "in.png", str(file), size=3))
-    await received(bot, "POLL", type="poll", poll=Poll("When?", ("a", "b"), 1))
-    await received(bot, "PLACE", type="location", latitude=1.0, longitude=2.0)
+    await came(bot, "PIC", type="image", media=Media("image/png", "in.png", str(file), size=3))
+    await came(bot, "POLL", type="poll", poll=Poll("When?", ("a", "b"), 1))
+    await came(bot, "PLACE", type="location", latitude=1.0, longitude=2.0)
     picture = await queued(bot, "POST", f"{SEND}/PIC/forward", {"to": GROUP})
     assert (picture.type, picture.to, picture.forwarded, picture.media.file_name) == ("image", GROUP, True, "in.png")
     file.unlink()

@@ -10,11 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from bot_service import keys
-from bot_service.domain.message import Album, Choice, Contact, InboundMessage, JournalRecord, Media, Poll, PollVote
-from bot_service.domain.session_record import SessionRecord
-from bot_service.messages.inbound import ingest
-from tests.support.bot_app import Bot, paired, running
+from bot_service.domain.message import Album, Choice, Contact, InboundMessage, Media, Poll, PollVote
+from tests.support.bot_app import Bot, paired, received, running
 from tests.support.processes import API_KEY
 from tests.support.waiting import eventually
 
@@ -29,17 +26,6 @@ async def bot(tmp_path: Path) -> AsyncIterator[Bot]:
     async with running(tmp_path, SEND_PER_MINUTE="0", SEND_NEW_CHATS_PER_HOUR="0") as started:
         await paired(started, "one")
         yield started
-
-
-async def received(bot: Bot, *messages: InboundMessage) -> None:
-    async with bot.app[keys.DATABASE].write() as connection:
-        records = [JournalRecord(message=message) for message in messages]
-        await ingest(
-            connection,
-            records,
-            bot.app[keys.CLOCK].now(),
-            lambda name: SessionRecord(id=name, owner="main", name=name, created_ms=0),
-        )
 
 
 async def sent(bot: Bot, body: dict[str, Any]) -> Any:
