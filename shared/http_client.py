@@ -136,7 +136,14 @@ class Connector(aiohttp.TCPConnector):
 
     def __init__(self, resolver: NameResolver | None = None, **options: Any) -> None:
         super().__init__(resolver=resolver or NameResolver(), use_dns_cache=False, **options)
+        self._own_resolver = resolver is None
         bounded(self)
+
+    async def close(self, *, abort_ssl: bool = False) -> None:
+        """Close the connections, and the resolver unless it was given."""
+        await super().close(abort_ssl=abort_ssl)
+        if self._own_resolver:
+            await self._resolver.close()
 
     async def _get(self, key: Any, traces: Any) -> Any:
         return None if _fresh.get() else await super()._get(key, traces)

@@ -75,7 +75,11 @@ class NameResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Nothing to close: the threads end with their look-ups and never keep the process."""
+        """Ends the waits. The threads end with their look-ups and never keep the process."""
+        running = list(self._running.values())
+        for each in running:
+            each.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
     def _finished(self, key: tuple[str, int], done: asyncio.Future[list[AddressInfo]]) -> None:
         self._running.pop(key, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import aiohttp
@@ -65,13 +65,13 @@ async def build(
 ) -> AsyncIterator[Webhooks]:
     """The parts, with HTTP clients that end with the block. ``attempted`` gets each result."""
     timeout = aiohttp.ClientTimeout(total=None)
-    resolver = NameResolver(keep_s=10.0)
-    guarded = public_addresses.connector(allow_private=settings.webhook_allow_private, limit=0, resolver=resolver)
-    trusted = public_addresses.connector(allow_private=True, limit=0, resolver=resolver)
-    async with (
-        http_client.session(guarded, timeout=timeout) as http,
-        http_client.session(trusted, timeout=timeout) as trusted_http,
-    ):
+    async with AsyncExitStack() as stack:
+        resolver = NameResolver(keep_s=10.0)
+        stack.push_async_callback(resolver.close)
+        guarded = public_addresses.connector(allow_private=settings.webhook_allow_private, limit=0, resolver=resolver)
+        trusted = public_addresses.connector(allow_private=True, limit=0, resolver=resolver)
+        http = await stack.enter_async_context(http_client.session(guarded, timeout=timeout))
+        trusted_http = await stack.enter_async_context(http_client.session(trusted, timeout=timeout))
 
         async def one_call(target: Target, event: str, body: bytes) -> Attempt:
             client = trusted_http if target.trusted else http

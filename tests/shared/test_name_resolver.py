@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from shared import http_client
 from shared.name_resolver import THREADS, AddressInfo, NameResolver, fresh_addresses
 
 FOUND: list[AddressInfo] = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 0))]
@@ -117,3 +118,23 @@ async def test_the_systems_resolver_is_asked() -> None:
     assert {address[1] for *_, address in found} == {4711}
     resolved = await NameResolver().resolve("localhost", 80)
     assert {each["host"] for each in resolved} == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize("by", ["resolver", "connector"])
+async def test_a_closed_resolver_leaves_no_wait_behind(by: str) -> None:
+    names = Names()
+    resolver = NameResolver(timeout_s=30.0, look_up=names.look_up)
+    pool = http_client.Connector()
+    pool._resolver = resolver
+    hung = [asyncio.create_task(resolver.addresses(f"hung-{number}.example")) for number in range(3)]
+    hung[0].cancel()  # its caller is gone, the look-up goes on
+    try:
+        await asyncio.sleep(0)
+        await (resolver.close() if by == "resolver" else pool.close())
+        assert all(
+            isinstance(each, asyncio.CancelledError) for each in await asyncio.gather(*hung, return_exceptions=True)
+        )
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+    finally:
+        names.let_go()
+        await pool.close()
