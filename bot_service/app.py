@@ -17,6 +17,7 @@ from bot_service.dashboard import routes as dashboard
 from bot_service.dashboard.context import DASHBOARD, new_dashboard
 from bot_service.dashboard.stream import end_streams
 from bot_service.dialects.waha import routes as waha
+from bot_service.dialects.webhooks import webhook_dialects
 from bot_service.domain.ports import EnginePool
 from bot_service.domain.recovery import gave_up
 from bot_service.events.build import build as build_events
@@ -186,7 +187,14 @@ def _parts(pool: EnginePool, lease: FolderLease) -> Callable[[web.Application], 
             round_trip=metrics.probe_round_trip.observe,
             version_checked=metrics.client_version_checked,
         ) as sessions:
-            events = await build_events(settings, clock, database, sessions, forget_files=media.forget_session)
+            events = await build_events(
+                settings,
+                clock,
+                database,
+                sessions,
+                forget_files=media.forget_session,
+                dialects=webhook_dialects(sessions),
+            )
             messages = build_messages(settings, clock, database, sessions, events, media, ended=metrics.message_ended)
             async with build_webhooks(
                 settings,

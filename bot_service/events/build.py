@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from bot_service.events.dialects import WebhookDialect
 from bot_service.events.ids import EventIds
 from bot_service.events.publisher import EventPublisher
 from bot_service.events.service_alerts import ServiceAlerts, targets
@@ -43,13 +44,17 @@ async def build(
     sessions: Sessions,
     *,
     forget_files: Callable[[str], Awaitable[None]],
+    dialects: Mapping[str, WebhookDialect],
 ) -> Events:
-    """The parts, subscribed to ``sessions``. ``forget_files`` deletes the files of a session."""
+    """The parts, subscribed to ``sessions``. ``forget_files`` deletes the files of a session.
+
+    ``dialects`` by name: the shapes in which webhooks may get events.
+    """
     async with database.read() as connection:
         newest = [await events.newest_id(connection), await send_queue.newest(connection)]
         webhooks = await deliveries.all_webhooks(connection)
     ids = EventIds(clock, after=max((each for each in newest if each is not None), default=None))
-    subscriptions = Subscriptions(targets(settings.alert_urls, settings.alert_webhook_secret))
+    subscriptions = Subscriptions(targets(settings.alert_urls, settings.alert_webhook_secret), dialects)
     subscriptions.load(webhooks)
     publisher = EventPublisher(clock, database, ids, subscriptions)
     service_alerts = ServiceAlerts(clock, publisher)

@@ -6,7 +6,7 @@ itself. Listeners of ``committed`` send them after the commit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -15,14 +15,18 @@ from typing import Any
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot_service.events.dialects import Envelope, Spoken
 from bot_service.events.ids import EventIds
 from bot_service.events.subscriptions import Subscriptions
 from bot_service.store import deliveries, events
 from bot_service.store.database import Database
 from bot_service.store.deliveries import Delivery
 from bot_service.store.events import StoredEvent
+from shared import logs
 from shared.clock import Clock, iso, to_ms
 from shared.hooks import Hook
+
+log = logs.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +46,6 @@ class Draft:
     alert_urls: bool = True
 
 
-class Envelope(msgspec.Struct, frozen=True):
-    """An event as webhooks and readers of the event stream receive it."""
-
-    id: str
-    type: str
-    timestamp: str
-    session: str | None
-    data: Any
-
-
 class EventPublisher:
     """One per process. ``committed`` notifies of the deliveries of every commit."""
 
@@ -69,16 +63,38 @@ class EventPublisher:
         outbox: list[Delivery] = []
         for draft in drafts:
             event_id = self._ids.next()
-            body = self._encode(Envelope(event_id, draft.type, iso(draft.at), draft.session, draft.data))
+            event = Envelope(event_id, draft.type, iso(draft.at), draft.session, draft.data)
+            body = self._encode(event)
             rows.append(StoredEvent(event_id, draft.owner, draft.session, draft.type, body))
-            outbox.extend(
-                Delivery(webhook, event_id, draft.session or "", draft.type, draft.reply_to, now_ms, now_ms, body)
-                for webhook in self._subscriptions.wanting(draft.type, draft.session, draft.owner)
-                if draft.alert_urls or not self._subscriptions.is_fixed(webhook)
-            )
+            for webhook in self._subscriptions.wanting(draft.type, draft.session, draft.owner):
+                plain = Delivery(
+                    webhook, event_id, draft.session or "", draft.type, draft.reply_to, now_ms, now_ms, body
+                )
+                if (spoken := self._subscriptions.spoken(webhook)) is not None:
+                    outbox.extend(self._translated(spoken, event, plain))
+                elif draft.alert_urls or not self._subscriptions.is_fixed(webhook):
+                    outbox.append(plain)
         await events.insert(connection, rows)
         await deliveries.insert(connection, outbox)
-        self._database.after_commit(partial(self.committed, outbox))
+        pending = [delivery for delivery in outbox if delivery.state == "pending"]
+        self._database.after_commit(partial(self.committed, pending))
+
+    def _translated(self, spoken: Spoken, event: Envelope, plain: Delivery) -> Iterator[Delivery]:
+        """What a webhook with a dialect gets. Each delivery after the first needs an id of its own.
+
+        Other APIs have no reply in the answer of a webhook.
+        """
+        data = msgspec.json.decode(event.data) if isinstance(event.data, msgspec.Raw) else event.data
+        try:
+            found = spoken.dialect.bodies(spoken.webhook, msgspec.structs.replace(event, data=data))
+        except Exception:
+            # An event that a dialect cannot show must not hold up what is stored with it.
+            log.exception("A dialect failed", event_name="webhook.dialect", webhook=plain.webhook, type=event.type)
+            yield msgspec.structs.replace(plain, state="dead", last_error="dialect", finished_ms=plain.created_ms)
+            return
+        for number, each in enumerate(found):
+            delivery = self._ids.next() if number else event.id
+            yield msgspec.structs.replace(plain, event=delivery, type=each.type, reply_to=None, body=each.body)
 
     async def publish(self, drafts: Sequence[Draft]) -> None:
         """:meth:`stage` in its own transaction, for events without a change of the store."""

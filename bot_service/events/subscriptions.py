@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from fnmatch import fnmatchcase
+from functools import partial
 
+from bot_service.events.dialects import Spoken, WebhookDialect
 from bot_service.store.deliveries import Webhook
 from shared.hooks import Hook
 from shared.translation import N_
@@ -32,12 +35,16 @@ def unknown_patterns(patterns: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a webhook goes. ``key`` None: unsigned; ``trusted``: may have a private address."""
+    """Where a webhook goes. ``key`` None: unsigned; ``trusted``: may have a private address.
+
+    ``headers(delivery, body, time of the attempt)`` are further headers of its dialect.
+    """
 
     id: str
     url: str
     key: bytes | None
     trusted: bool = False
+    headers: Callable[[str, bytes, datetime], dict[str, str]] | None = None
 
     def __repr__(self) -> str:
         return f"Target(id={self.id!r})"
@@ -46,11 +53,13 @@ class Target:
 class Subscriptions:
     """Webhooks made by the API, and fixed targets of ALERT_URLS for events about the service.
 
-    ``changed`` notifies of the id of a webhook that was added, changed or removed.
+    ``changed`` notifies of the id of a webhook that was added, changed or removed. ``dialects`` by
+    name: the shapes of other APIs.
     """
 
-    def __init__(self, fixed: Iterable[Target] = ()) -> None:
+    def __init__(self, fixed: Iterable[Target] = (), dialects: Mapping[str, WebhookDialect] | None = None) -> None:
         self._fixed = {target.id: target for target in fixed}
+        self._dialects = dialects or {}
         self._webhooks: dict[str, Webhook] = {}
         # Messages of one session want the same webhooks again and again.
         self._wanting_cache: dict[tuple[str, str | None, str | None], list[str]] = {}
@@ -78,9 +87,9 @@ class Subscriptions:
     def all(self) -> list[Webhook]:
         return list(self._webhooks.values())
 
-    def fixed_ids(self) -> list[str]:
-        """Ids of the targets of ALERT_URLS in the store."""
-        return list(self._fixed)
+    def fixed(self) -> list[Target]:
+        """The targets of ALERT_URLS."""
+        return list(self._fixed.values())
 
     def is_fixed(self, webhook_id: str) -> bool:
         """Whether it is a target of ALERT_URLS."""
@@ -89,12 +98,26 @@ class Subscriptions:
     def get(self, webhook_id: str) -> Webhook | None:
         return self._webhooks.get(webhook_id)
 
-    def target(self, webhook_id: str) -> Target | None:
-        """The receiver, or None when the webhook is deleted or inactive."""
+    def spoken(self, webhook_id: str) -> Spoken | None:
+        """The webhook with its dialect; None when it gets the events as they are."""
+        webhook = self._webhooks.get(webhook_id)
+        dialect = self._dialects.get(webhook.dialect) if webhook is not None and webhook.dialect is not None else None
+        return None if webhook is None or dialect is None else Spoken(webhook, dialect)
+
+    def target(self, webhook_id: str, event_type: str) -> Target | None:
+        """Where an event of this type goes, or None when the webhook is deleted or inactive."""
         webhook = self._webhooks.get(webhook_id)
         if webhook is not None:
-            return Target(webhook.id, webhook.url, key_of(webhook.secret)) if webhook.active else None
+            return self.target_of(webhook, event_type) if webhook.active else None
         return self._fixed.get(webhook_id)
+
+    def target_of(self, webhook: Webhook, event_type: str) -> Target:
+        """Where an event of this type goes, also while the webhook is inactive."""
+        key, spoken = key_of(webhook.secret), self.spoken(webhook.id)
+        if spoken is None:
+            return Target(webhook.id, webhook.url, key)
+        url = spoken.dialect.url(webhook, event_type)
+        return Target(webhook.id, url, key, headers=partial(spoken.dialect.headers, webhook))
 
     def wanting(self, event_type: str, session: str | None, owner: str | None) -> list[str]:
         """Ids of the webhooks that want an event of ``owner``'s ``session``."""

@@ -123,7 +123,7 @@ class AttentionNotices:
         now_s, records = self._clock.monotonic(), [record for record, _ in self._registry.needs()]
         keys = {_key(record) for record in records}
         self._known_s = {key: self._known_s.get(key, now_s) for key in keys}
-        speaks, reaches = self.watchdog_speaks(), bool(self._subscriptions.fixed_ids())
+        speaks, reaches = self.watchdog_speaks(), bool(self._subscriptions.fixed())
         fresh, ended = [], []
         for record in records:
             need = record.need

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from bot_service.events.dialects import Envelope
 from bot_service.events.ids import EventIds
-from bot_service.events.publisher import Envelope
 from bot_service.events.subscriptions import Subscriptions, Target
 from bot_service.store.database import Database
 from bot_service.webhooks.call import Attempt
@@ -57,8 +57,7 @@ class StoreDamage:
         event_id = self._ids.next()
         data = {"kind": KIND, "text": text, "since": since}
         body = msgspec.json.encode(Envelope(event_id, "service.alert", since, None, data))
-        targets = [target for name in self._subscriptions.fixed_ids() if (target := self._subscriptions.target(name))]
-        await asyncio.gather(*(self._send(target, event_id, body) for target in targets))
+        await asyncio.gather(*(self._send(target, event_id, body) for target in self._subscriptions.fixed()))
         await asyncio.Event().wait()
 
     async def _send(self, target: Target, event_id: str, body: bytes) -> None:

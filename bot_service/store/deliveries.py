@@ -29,6 +29,8 @@ webhooks = sa.Table(
     sa.Column("active", sa.Boolean, nullable=False),
     sa.Column("created_ms", sa.BigInteger, nullable=False),
     sa.Column("updated_ms", sa.BigInteger, nullable=False),
+    sa.Column("dialect", sa.String(20)),  # none: events as they are
+    sa.Column("options", sa.LargeBinary),  # JSON of the dialect
 )
 
 webhook_outbox = sa.Table(
@@ -54,7 +56,11 @@ webhook_outbox = sa.Table(
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """``owner`` None: every owner; ``session`` None: every session of the owner."""
+    """``owner`` None: every owner; ``session`` None: every session of the owner.
+
+    ``dialect``: the API in which shape it gets events, None for this service's own; ``options`` is
+    JSON that the dialect alone reads.
+    """
 
     id: str
     owner: str | None
@@ -65,6 +71,8 @@ class Webhook:
     active: bool
     created_ms: int
     updated_ms: int
+    dialect: str | None = None
+    options: bytes | None = None
 
     def __repr__(self) -> str:
         return f"Webhook(id={self.id!r})"

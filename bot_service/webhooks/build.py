@@ -92,7 +92,7 @@ async def build(
             clock,
             database,
             events.subscriptions,
-            WebhookTestCall(clock, events.ids, one_call),
+            WebhookTestCall(clock, events.ids, events.subscriptions, one_call),
             find_session=find_session,
             allow_private=settings.webhook_allow_private,
         )

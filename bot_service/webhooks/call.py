@@ -45,6 +45,8 @@ async def attempt(
         headers |= webhook_signing.headers(target.key, event_id, int(now.timestamp()), body)
     else:
         headers["webhook-id"] = event_id
+    if target.headers is not None:
+        headers |= target.headers(event_id, body, now)
     limits = aiohttp.ClientTimeout(total=timeout_s, connect=min(timeout_s, 5.0))
     try:
         async with (

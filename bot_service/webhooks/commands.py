@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
@@ -44,6 +45,19 @@ class ChangeWebhook(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     url: Url | None = None
     events: EventPatterns | None = None
     active: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DialectWebhook:
+    """A webhook that the face of another API makes. ``events`` are types or patterns of this API.
+
+    ``options`` is JSON that the dialect reads.
+    """
+
+    url: str
+    events: tuple[str, ...]
+    options: bytes
+    active: bool = True
 
 
 class WebhookCommands:
@@ -87,25 +101,43 @@ class WebhookCommands:
         else:
             who.require_owner(wanted.owner, "makes webhooks for another owner")
             owner = who.owner or wanted.owner
-        self._check(wanted.url, wanted.events)
+        self.check(wanted.url, wanted.events)
         secret = wanted.secret or webhook_signing.new_secret()
         try:
             webhook_signing.key_of(secret)
         except ValueError as error:
             raise invalid("secret", f"{error}: whsec_ and base64") from None
-        now_ms = to_ms(self._clock.now())
-        webhook = Webhook(
-            id=f"wh-{secrets.token_hex(8)}",
-            owner=owner,
-            session=wanted.session,
-            url=wanted.url,
-            secret=secret,
-            events=tuple(wanted.events),
-            active=wanted.active,
-            created_ms=now_ms,
-            updated_ms=now_ms,
-        )
-        return await self._save(webhook)
+        new = self._new(owner, wanted.session, wanted.url, secret)
+        webhook = dataclasses.replace(new, events=tuple(wanted.events), active=wanted.active)
+        await self._save([webhook])
+        return webhook
+
+    async def set_dialect(
+        self, who: Principal, session: str, dialect: str, wanted: Sequence[DialectWebhook]
+    ) -> list[Webhook]:
+        """Make ``wanted`` the webhooks that ``session`` has in ``dialect``, all in one transaction.
+
+        One with a known address stays the same webhook, with what waits for it; other webhooks of
+        the session stay as they are. Refused: ``not_found``, ``invalid``.
+        """
+        record, now_ms = self._find_session(who, session), to_ms(self._clock.now())
+        for each in wanted:
+            self.check(each.url, each.events)
+        known = {each.url: each for each in self.visible(who, session) if each.dialect == dialect}
+        kept = {each.url for each in wanted}
+        saved = [
+            dataclasses.replace(
+                known.get(each.url) or self._new(record.owner, session, each.url, webhook_signing.new_secret()),
+                events=each.events,
+                active=each.active,
+                updated_ms=now_ms,
+                dialect=dialect,
+                options=each.options,
+            )
+            for each in wanted
+        ]
+        await self._save(saved, without=[each.id for url, each in known.items() if url not in kept])
+        return saved
 
     async def change(self, who: Principal, webhook_id: str, wanted: ChangeWebhook) -> Webhook:
         """What is not given stays. Refused: ``not_found``, ``invalid``."""
@@ -114,15 +146,13 @@ class WebhookCommands:
         if wanted.events is not None:
             given["events"] = tuple(wanted.events)
         changed = dataclasses.replace(webhook, **given, updated_ms=to_ms(self._clock.now()))
-        self._check(changed.url, changed.events)
-        return await self._save(changed)
+        self.check(changed.url, changed.events)
+        await self._save([changed])
+        return changed
 
     async def delete(self, who: Principal, webhook_id: str) -> None:
         """Drops what is still to be delivered to it. Refused: ``not_found``."""
-        webhook = self.get(who, webhook_id)
-        async with self._database.write() as connection:
-            await deliveries.delete_webhook(connection, webhook.id)
-        self._subscriptions.remove(webhook.id)
+        await self._save([], without=[self.get(who, webhook_id).id])
 
     async def test(self, who: Principal, webhook_id: str) -> TestCallResult:
         """One call now, whether the webhook is active or not. Refused: ``not_found``."""
@@ -131,9 +161,12 @@ class WebhookCommands:
     async def rotate_secret(self, who: Principal, webhook_id: str) -> Webhook:
         """A new signing secret, in force at once. Refused: ``not_found``."""
         webhook, now_ms = self.get(who, webhook_id), to_ms(self._clock.now())
-        return await self._save(dataclasses.replace(webhook, secret=webhook_signing.new_secret(), updated_ms=now_ms))
+        changed = dataclasses.replace(webhook, secret=webhook_signing.new_secret(), updated_ms=now_ms)
+        await self._save([changed])
+        return changed
 
-    def _check(self, url: str, patterns: list[str] | tuple[str, ...]) -> None:
+    def check(self, url: str, patterns: Sequence[str]) -> None:
+        """Refused: ``invalid`` when no webhook can have this address or these events."""
         unknown = unknown_patterns(patterns)
         if unknown:
             raise invalid("events", f"no event is called {unknown[0]}")
@@ -143,8 +176,18 @@ class WebhookCommands:
         if why is not None:
             raise invalid("url", f"{why}; WEBHOOK_ALLOW_PRIVATE=true allows it")
 
-    async def _save(self, webhook: Webhook) -> Webhook:
+    def _new(self, owner: str | None, session: str | None, url: str, secret: str) -> Webhook:
+        now_ms = to_ms(self._clock.now())
+        return Webhook(f"wh-{secrets.token_hex(8)}", owner, session, url, secret, ("*",), True, now_ms, now_ms)
+
+    async def _save(self, webhooks: Sequence[Webhook], *, without: Sequence[str] = ()) -> None:
+        """Store ``webhooks``, and delete those named ``without`` with all their deliveries."""
         async with self._database.write() as connection:
-            await deliveries.save_webhook(connection, webhook)
-        self._subscriptions.put(webhook)
-        return webhook
+            for webhook in webhooks:
+                await deliveries.save_webhook(connection, webhook)
+            for webhook_id in without:
+                await deliveries.delete_webhook(connection, webhook_id)
+        for webhook in webhooks:
+            self._subscriptions.put(webhook)
+        for webhook_id in without:
+            self._subscriptions.remove(webhook_id)

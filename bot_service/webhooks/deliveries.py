@@ -59,7 +59,7 @@ class DeliveryCommands:
 
     def _visible(self, who: Principal) -> list[str]:
         ids = [webhook.id for webhook in self._subscriptions.all() if who.sees(webhook.owner)]
-        return ids if who.owner is not None else ids + self._subscriptions.fixed_ids()
+        return ids if who.owner is not None else ids + [target.id for target in self._subscriptions.fixed()]
 
     def _require(self, who: Principal, webhook: str) -> None:
         if webhook not in self._visible(who):

@@ -187,7 +187,7 @@ class WebhookDispatcher:
                 lane.rows.appendleft(delivery)
                 lane.due_ms = delivery.next_ms
                 return
-            target = self._subscriptions.target(lane.webhook)
+            target = self._subscriptions.target(lane.webhook, delivery.type)
             if target is None:
                 self._park(receiver, lane, delivery)
                 return

@@ -7,16 +7,12 @@ from dataclasses import dataclass
 
 import msgspec
 
+from bot_service.events.dialects import TEST_EVENT, Envelope
 from bot_service.events.ids import EventIds
-from bot_service.events.publisher import Envelope
-from bot_service.events.subscriptions import Target
+from bot_service.events.subscriptions import Subscriptions, Target
 from bot_service.store.deliveries import Webhook
 from bot_service.webhooks.call import Attempt
 from shared.clock import Clock, iso
-from shared.webhook_signing import key_of
-
-# No webhook can subscribe to this type, so no stored event has it.
-TYPE = "webhook.test"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +27,20 @@ class TestCallResult:
 class WebhookTestCall:
     """Also calls inactive webhooks: people test those before they activate them."""
 
-    def __init__(self, clock: Clock, ids: EventIds, call: Callable[[Target, str, bytes], Awaitable[Attempt]]) -> None:
-        self._clock, self._ids, self._call = clock, ids, call
+    def __init__(
+        self,
+        clock: Clock,
+        ids: EventIds,
+        subscriptions: Subscriptions,
+        call: Callable[[Target, str, bytes], Awaitable[Attempt]],
+    ) -> None:
+        self._clock, self._ids, self._subscriptions, self._call = clock, ids, subscriptions, call
 
     async def run(self, webhook: Webhook) -> TestCallResult:
         """Call ``webhook`` within WEBHOOK_TIMEOUT. Never raises for what the receiver does."""
-        event, begun = self._ids.next(), self._clock.monotonic()
-        body = msgspec.json.encode(
-            Envelope(event, TYPE, iso(self._clock.now()), webhook.session, {"webhook": webhook.id})
-        )
-        attempt = await self._call(Target(webhook.id, webhook.url, key_of(webhook.secret)), event, body)
-        return TestCallResult(event, attempt, int((self._clock.monotonic() - begun) * 1000))
+        event_id, begun = self._ids.next(), self._clock.monotonic()
+        event = Envelope(event_id, TEST_EVENT, iso(self._clock.now()), webhook.session, {"webhook": webhook.id})
+        spoken = self._subscriptions.spoken(webhook.id)
+        body = msgspec.json.encode(event) if spoken is None else spoken.dialect.bodies(webhook, event)[0].body
+        attempt = await self._call(self._subscriptions.target_of(webhook, TEST_EVENT), event_id, body)
+        return TestCallResult(event_id, attempt, int((self._clock.monotonic() - begun) * 1000))

@@ -62,7 +62,9 @@ async def test_sessions_are_ready_without_a_new_pairing(upgraded: Upgraded) -> N
 
 
 async def test_webhooks_deliver_what_was_waiting_with_the_old_secret(upgraded: Upgraded) -> None:
-    assert (await upgraded.client.get("/api/webhooks"))["webhooks"] == upgraded.expected["webhooks"]
+    kept = (await upgraded.client.get("/api/webhooks"))["webhooks"]
+    for webhook, expected in zip(kept, upgraded.expected["webhooks"], strict=True):
+        assert webhook == {**expected, "dialect": None}
     async with Receiver() as receiver:
         status, _ = await upgraded.client.call(
             "PATCH", f"/api/webhooks/{upgraded.expected['broken']}", {"url": receiver.url}

@@ -7,7 +7,7 @@ from bot_service.api.server.openapi import WebhookEvent
 from bot_service.api.server.route import TEXT, Parameter, Response, Route
 from bot_service.api.webhooks import handlers
 from bot_service.api.webhooks.views import NewWebhook, WebhookList, WebhookTest, WebhookView
-from bot_service.events.publisher import Envelope
+from bot_service.events.dialects import Envelope
 from bot_service.events.subscriptions import EVENT_TYPES
 from bot_service.webhooks.commands import ChangeWebhook, CreateWebhook
 

@@ -10,7 +10,10 @@ from shared.clock import from_ms, iso
 
 
 class WebhookView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """``owner`` None concerns every owner, ``session`` None every session of the owner."""
+    """``owner`` None concerns every owner, ``session`` None every session of the owner.
+
+    ``dialect`` names the API in which shape it gets events, such as ``waha``; None for this one.
+    """
 
     id: str
     owner: str | None
@@ -18,6 +21,7 @@ class WebhookView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     url: str
     events: tuple[str, ...]
     active: bool
+    dialect: str | None
     created_at: str
     updated_at: str
 
@@ -50,6 +54,7 @@ def webhook_view(webhook: Webhook) -> WebhookView:
         url=webhook.url,
         events=webhook.events,
         active=webhook.active,
+        dialect=webhook.dialect,
         created_at=iso(from_ms(webhook.created_ms)),
         updated_at=iso(from_ms(webhook.updated_ms)),
     )

@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine
 
 import bot_service.store
-from bot_service.store import schema
+from bot_service.store import deliveries, schema
 from bot_service.store.database import StoreRefused, open_database
 from bot_service.store.metadata import metadata
 from tests.support.processes import ROOT
@@ -90,6 +90,22 @@ async def test_a_store_of_an_older_version_is_brought_up_with_its_sessions(tmp_p
         assert connection.execute("SELECT id FROM sessions").fetchone() == ("one",)
         assert connection.execute("SELECT count(*) FROM patterns").fetchone() == (0,)
     connection.close()
+
+
+async def test_webhooks_of_an_older_version_get_events_as_before(tmp_path: Path) -> None:
+    file = tmp_path / "bot.db"
+    upgrade(file, "0009")
+    with sqlite3.connect(file) as connection:
+        connection.execute(
+            "INSERT INTO webhooks (id, owner, url, secret, events, active, created_ms, updated_ms)"
+            " VALUES ('wh-1', 'main', 'https://shop.example.com', 'whsec_', '[\"*\"]', 1, 1, 1)"
+        )
+    connection.close()
+    database = await open_database(f"sqlite:///{file}")
+    async with database.read() as reading:
+        (webhook,) = await deliveries.all_webhooks(reading)
+    await database.close()
+    assert (webhook.id, webhook.dialect, webhook.options) == ("wh-1", None, None)
 
 
 @pytest.mark.parametrize(

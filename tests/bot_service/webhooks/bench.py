@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 import aiohttp
 
 from bot_service.access import public_addresses
+from bot_service.events.dialects import WebhookDialect
 from bot_service.events.ids import EventIds
 from bot_service.events.publisher import Draft, EventPublisher
 from bot_service.events.subscriptions import Subscriptions, Target
@@ -94,12 +95,13 @@ async def bench(
     pick: float = 1.0,
     clock: FakeClock | None = None,
     early: Sequence[str] = (),
+    dialects: Mapping[str, WebhookDialect] | None = None,
     **policy: float,
 ) -> AsyncIterator[Bench]:
     """``pick`` fixes the jitter: 1.0 waits always to the ceiling. ``early`` is published before the dispatcher runs."""
     clock = clock or FakeClock()
     database = await open_database(f"sqlite:///{tmp_path / 'bot.db'}")
-    subscriptions = Subscriptions()
+    subscriptions = Subscriptions(dialects=dialects)
     subscriptions.load(hooks)
     async with database.read() as connection:
         newest = await events.newest_id(connection)
