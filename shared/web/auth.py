@@ -10,13 +10,16 @@ from aiohttp import web
 from shared.settings import Secret
 from shared.web import errors
 
+# A token that a middleware found where a request of another API's client has it.
+TOKEN: web.RequestKey[str] = web.RequestKey("token", str)
+
 
 def bearer(request: web.Request) -> str | None:
-    """The token of ``Authorization: Bearer …`` or ``X-Api-Key``, or None."""
+    """The token of ``Authorization: Bearer …`` or ``X-Api-Key``, or of :data:`TOKEN`, or None."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         return token.strip()
-    return request.headers.get("X-Api-Key") or None
+    return request.headers.get("X-Api-Key") or request.get(TOKEN) or None
 
 
 def same(given: str, expected: Secret) -> bool:

@@ -13,21 +13,18 @@ from bot_service.access.principals import Principal
 from bot_service.api.messages import form
 from bot_service.api.messages.views import ChatPage, MessagePage, chat_view, message_view
 from bot_service.api.server.access import principal
-from bot_service.api.server.request import integer, page_limit, session_of
+from bot_service.api.server.request import idempotency_key, integer, page_limit, session_of
 from bot_service.domain.file_labels import as_attachment, safe_mime_type
-from bot_service.domain.refused import invalid
 from bot_service.messages.commands import MessageSearch, StoredMessage
 from bot_service.messages.outbox import Accepted
 from bot_service.messages.requests import EditMessage, ForwardMessage, MarkRead, SendMessage, ShowTyping
 from shared.web import body
 from shared.web.body import json_response
 
-_LONGEST_KEY = 200
-
 
 async def send(request: web.Request) -> web.Response:
     """202 with the queued message; 200 with the earlier one of the same Idempotency-Key."""
-    record, key = session_of(request), _idempotency_key(request)
+    record, key = session_of(request), idempotency_key(request)
     commands, content = request.app[keys.MESSAGES].commands, None
     if request.content_type == "multipart/form-data":
         wanted, content = await form.read(request, commands.media_limit_bytes)
@@ -37,18 +34,18 @@ async def send(request: web.Request) -> web.Response:
 
 
 async def edit(request: web.Request) -> web.Response:
-    record, key, wanted = session_of(request), _idempotency_key(request), await body.read(request, EditMessage)
+    record, key, wanted = session_of(request), idempotency_key(request), await body.read(request, EditMessage)
     changes = request.app[keys.MESSAGES].changes
     return _answer(await changes.edit(record, await _target(request), wanted, key=key))
 
 
 async def revoke(request: web.Request) -> web.Response:
-    record, key = session_of(request), _idempotency_key(request)
+    record, key = session_of(request), idempotency_key(request)
     return _answer(await request.app[keys.MESSAGES].changes.revoke(record, await _target(request), key=key))
 
 
 async def forward(request: web.Request) -> web.Response:
-    record, key, wanted = session_of(request), _idempotency_key(request), await body.read(request, ForwardMessage)
+    record, key, wanted = session_of(request), idempotency_key(request), await body.read(request, ForwardMessage)
     changes = request.app[keys.MESSAGES].changes
     return _answer(await changes.forward(record, await _target(request), wanted, key=key))
 
@@ -63,13 +60,6 @@ def _answer(accepted: Accepted) -> web.Response:
     location = f"/api/sessions/{message.session}/messages/{message.message_id}"
     status = 200 if accepted.repeated else 202
     return json_response(message_view(message), status=status, headers={"Location": location})
-
-
-def _idempotency_key(request: web.Request) -> str | None:
-    key = request.headers.get("Idempotency-Key")
-    if key is not None and not (1 <= len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable()):
-        raise invalid("Idempotency-Key", f"must have 1 to {_LONGEST_KEY} printable ASCII characters")
-    return key
 
 
 async def index(request: web.Request) -> web.Response:

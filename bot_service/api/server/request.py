@@ -1,4 +1,4 @@
-"""Reads the session in the path and whole numbers in the query."""
+"""Reads what many requests have: the session in the path, whole numbers in the query, the Idempotency-Key."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from bot_service.api.server.route import LONGEST_PAGE, PAGE
 from bot_service.domain.refused import invalid
 from bot_service.domain.session_record import SessionRecord
 from shared.clock import from_ms, iso
+
+_LONGEST_KEY = 200
 
 
 def session_of(request: web.Request) -> SessionRecord:
@@ -37,3 +39,11 @@ def page_limit(request: web.Request) -> int:
 def iso_time(at_ms: int | None) -> str | None:
     """``at_ms`` since the epoch as ISO 8601."""
     return None if at_ms is None else iso(from_ms(at_ms))
+
+
+def idempotency_key(request: web.Request) -> str | None:
+    """None without one. Raises :class:`Refused` ``invalid``."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not (1 <= len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable()):
+        raise invalid("Idempotency-Key", f"must have 1 to {_LONGEST_KEY} printable ASCII characters")
+    return key

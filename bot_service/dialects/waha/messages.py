@@ -9,6 +9,7 @@ from aiohttp import web
 from bot_service import keys
 from bot_service.api.server.access import principal
 from bot_service.api.server.request import integer
+from bot_service.dialects import sending
 from bot_service.dialects.waha import names, requests, views
 from bot_service.dialects.waha.sessions import find, named
 from bot_service.domain.refused import invalid
@@ -22,8 +23,6 @@ from shared.web.body import json_response
 
 # The call waits so long for "sent"; the message is sent later in any case.
 SENT_WITHIN_S = 15.0
-# A file in base64, and what is around it.
-FILE_FACTOR, AROUND_FILE = 4 / 3, 64 * 1024
 
 
 async def send_text(request: web.Request) -> web.Response:
@@ -49,8 +48,7 @@ async def send_video(request: web.Request) -> web.Response:
 
 
 async def _send_file(request: web.Request, kind: str) -> web.Response:
-    limit = request.app[keys.MESSAGES].commands.media_limit_bytes
-    wanted = await body.read(request, requests.SendFile, limit=int(limit * FILE_FACTOR) + AROUND_FILE)
+    wanted = await body.read(request, requests.SendFile, limit=sending.file_body_limit(request))
     file = wanted.file
     media = {"mimeType": file.mimetype, "fileName": file.filename, "url": file.url, "data": file.data}
     given = {name: value for name, value in media.items() if value is not None}
@@ -68,12 +66,12 @@ async def send_contacts(request: web.Request) -> web.Response:
     """One message for each card; answered with the last."""
     wanted = await body.read(request, requests.SendContacts)
     answer: web.Response | None = None
-    for card in wanted.contacts:
+    for number, card in enumerate(wanted.contacts):
         phone = card.phoneNumber or card.whatsappId
         if not card.fullName or not phone:
             raise invalid("contacts", "need fullName and phoneNumber")
         parts = {"type": "contact", "name": card.fullName, "contactPhone": phone}
-        answer = await _send(request, wanted, parts, wanted.reply_to)
+        answer = await _send(request, wanted, parts, wanted.reply_to, number=number)
     assert answer is not None, "at least one contact is required"  # noqa: S101  held by the type
     return answer
 
@@ -89,10 +87,9 @@ async def react(request: web.Request) -> web.Response:
     wanted = await body.read(request, requests.Reaction)
     record = find(request, wanted.session)
     target = await _target(request, record, wanted.messageId)
-    given = {"to": target.chat, "type": "reaction", "text": wanted.reaction, "reactionTo": target.message_id}
-    commands = request.app[keys.MESSAGES].commands
-    accepted = await commands.send(record, body.convert(given, ours.SendMessage))
-    return await _answer(request, record, accepted, status=200)
+    parts = {"to": target.chat, "type": "reaction", "text": wanted.reaction, "reactionTo": target.message_id}
+    sent = await sending.send(request, record, parts, SENT_WITHIN_S)
+    return json_response(views.message(record, sent))
 
 
 async def forward(request: web.Request) -> web.Response:
@@ -119,24 +116,20 @@ async def revoke(request: web.Request) -> web.Response:
 
 
 async def _send(
-    request: web.Request, wanted: requests.Chat, parts: dict[str, Any], reply_to: str | None
+    request: web.Request, wanted: requests.Chat, parts: dict[str, Any], reply_to: str | None, *, number: int = 0
 ) -> web.Response:
     record = find(request, wanted.session)
-    given = {name: value for name, value in parts.items() if value is not None} | {"to": wanted.chatId}
-    if reply_to:
-        given["replyTo"] = names.plain_id(reply_to)
-    commands = request.app[keys.MESSAGES].commands
-    return await _answer(request, record, await commands.send(record, body.convert(given, ours.SendMessage)))
+    parts |= {"to": wanted.chatId, "replyTo": names.plain_id(reply_to) if reply_to else None}
+    sent = await sending.send(request, record, parts, SENT_WITHIN_S, number=number)
+    return json_response(views.message(record, sent), status=201)
 
 
 async def _answer(request: web.Request, record: SessionRecord, accepted: Accepted, status: int = 201) -> web.Response:
-    found = await request.app[keys.MESSAGES].commands.until_ended(accepted.message, SENT_WITHIN_S)
-    return json_response(views.message(record, found), status=status)
+    return json_response(views.message(record, await sending.ended(request, accepted, SENT_WITHIN_S)), status=status)
 
 
 async def _target(request: web.Request, record: SessionRecord, message_id: str) -> StoredMessage:
-    commands = request.app[keys.MESSAGES].commands
-    return await commands.get(principal(request), record, names.plain_id(message_id))
+    return await sending.stored(request, record, names.plain_id(message_id))
 
 
 async def seen(request: web.Request) -> web.Response:

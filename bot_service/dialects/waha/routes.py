@@ -7,6 +7,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from bot_service.access.principals import Scope
+from bot_service.dialects.edge import edge
 from bot_service.dialects.waha import messages, sessions
 from shared.web import errors
 from shared.web.body import json_response
@@ -65,15 +66,8 @@ def mount(app: web.Application, scopes: dict[tuple[str, str], Scope]) -> None:
         scopes[method, PREFIX + path] = scope
 
 
-@web.middleware
-async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refusals of this dialect in the shape of WAHA: ``statusCode``, ``message``, ``error``."""
-    if not request.path.startswith(f"{PREFIX}/"):
-        return await handler(request)
-    try:
-        return await handler(request)
-    except errors.Problem as error:
-        problem = error
+def _refusal(problem: errors.Problem) -> web.Response:
+    """In the shape of WAHA: ``statusCode``, ``message``, ``error``."""
     reasons = "; ".join(f"{name}: {message}" for name, message in problem.fields.items())
     answer = {
         "statusCode": problem.status,
@@ -82,3 +76,6 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         "code": problem.code,
     }
     return json_response(answer, status=problem.status, headers=problem.headers)
+
+
+problems = edge((f"{PREFIX}/",), _refusal)
