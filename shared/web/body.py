@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import web
 from multidict import MultiDict, MultiDictProxy
 
-from shared.web import errors
+from shared.web import errors, expect
 
 T = TypeVar("T")
 
@@ -57,6 +57,7 @@ async def _bytes(request: web.Request, limit: int) -> bytes:
     """The body, at most ``limit`` bytes of it in memory. Raises :class:`errors.Problem` 400, 408, 413."""
     if (request.content_length or 0) > limit:
         raise errors.too_large(limit)
+    await expect.ask_for_body(request)
     pieces, size = [], 0
     try:
         while piece := await request.content.readany():

@@ -15,7 +15,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import Payload
 
 from shared import logs
-from shared.web import errors
+from shared.web import errors, expect
 from shared.web.acceptor import Acceptor, raise_descriptors
 from shared.web.connections import Connection, Connections, Limits, Phase, is_reserved
 from shared.web.head_reader import BUFFER, READ_BYTES, HeadReader
@@ -185,6 +185,7 @@ async def listen(runner: web.AppRunner, sockets: list[socket.socket], limits: Li
     refusals = Refusals(loop)
     connections = Connections((limits or Limits()).within(raise_descriptors()), refused=refusals.count)
     server.request_handler = _in_turn(server.request_handler, turns)
+    server.request_factory = expect.deferred(server.request_factory)
 
     def take_over(connection: Connection, transport: asyncio.Transport, head: bytes) -> None:
         handler = RequestHandler(server, connection, connections, loop=loop)

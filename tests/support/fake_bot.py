@@ -27,7 +27,8 @@ from tests.support.processes import WATCHDOG_TOKEN
 class FakeBot:
     """``health`` is ok, hang, drop or a status as text (``500``); ``slow_s`` delays every answer of /health.
 
-    ``health`` may also be html (a page of a proxy), json (one of another program) or watchdog.
+    ``health`` may also be html (a page of a proxy), json (one of another program), watchdog, or
+    ``proxy-403``: a status of something in front of the bot, without its identity.
     ``beats`` is on, silent or absent (404). ``token`` is WATCHDOG_TOKEN; an old bot has None and
     proves nothing. ``status`` is that of the body of a 200.
     """
@@ -113,6 +114,8 @@ class FakeBot:
             return web.Response(text="<html><h1>We are back soon</h1></html>", content_type="text/html")
         if how == "json":
             return web.json_response({"status": "ok"})
+        if how.startswith("proxy-"):
+            return web.Response(text="<html>no entry</html>", status=int(how[6:]), content_type="text/html")
         if how == "watchdog":
             return web.json_response({"status": "ok", "bootId": "w1", "lastCycleAge": 5})
         proof = None

@@ -180,7 +180,9 @@ async def test_it_is_unhealthy_while_its_ledger_fails_and_alerts_all_the_same(tm
         await eventually(healthy, what="200")
 
 
-@pytest.mark.parametrize("stand_in", ["html", "json", "404", "watchdog"])
+@pytest.mark.parametrize(
+    "stand_in", ["html", "json", "404", "watchdog", "proxy-401", "proxy-403", "proxy-407", "proxy-429"]
+)
 async def test_what_answers_in_place_of_a_dead_bot_is_not_the_bot(tmp_path: Path, bot: FakeBot, stand_in: str) -> None:
     async with running(tmp_path, bot) as run:
         await run.says("Keep-alive ping #1 successful (")
@@ -223,9 +225,8 @@ async def test_pings_that_fail_while_the_heartbeat_goes_on_are_no_down_until_it_
 
 async def test_a_refusal_is_told_as_one_and_a_restart_as_one(tmp_path: Path, bot: FakeBot) -> None:
     # The bot is back before three pings so far apart have missed it.
+    bot.health, bot.beats = "401", "absent"
     async with running(tmp_path, bot, KEEP_ALIVE_RETRY_INTERVAL="1000") as run:
-        await run.says("Keep-alive ping #1")
-        bot.health = "401"
         await run.says("ALERT: refused (refused_401)")
         bot.health = "ok"
         await run.says("Incident over")

@@ -65,8 +65,8 @@ _decode = msgspec.json.Decoder(_Body).decode
 def examine(answer: Answer, challenge: str, identity: Identity | None, known: KnownBoots) -> Examined:
     """What ``answer`` to a ping with ``challenge`` means. Without ``identity`` boot ids count."""
     status = answer.status
-    if status == 404 and known.boots:
-        # The bot has a /health, always: a proxy or a placeholder answers in its place.
+    if 400 <= status < 500 and known.boots:
+        # The bot has a /health, always, and asks for no key there: a proxy or a gate answers in its place.
         return Examined(NOT_THE_BOT, status)
     if status in REFUSALS:
         return Examined(Failure(f"refused_{status}", Proof.TARGET, False), status, refused=status)

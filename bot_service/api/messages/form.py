@@ -7,7 +7,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from bot_service.domain.file_labels import LONGEST_NAME, UNKNOWN_TYPE
 from bot_service.messages.requests import SendMessage
-from shared.web import body, errors
+from shared.web import body, errors, expect
 
 
 async def read(request: web.Request, limit: int) -> tuple[SendMessage, bytes | None]:
@@ -31,6 +31,7 @@ async def _form(request: web.Request, limit: int) -> tuple[dict[str, object], by
     form: dict[str, object] = {}
     content: bytes | None = None
     file: dict[str, object] = {}
+    await expect.ask_for_body(request)
     async for part in await request.multipart():
         if not isinstance(part, BodyPartReader) or part.name is None:
             raise errors.bad_request("a part of the form has no name")

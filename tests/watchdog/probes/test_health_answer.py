@@ -71,6 +71,24 @@ async def test_what_is_not_the_bot_is_a_failure_with_its_own_reason(
     assert not result.by_bot
 
 
+BY_A_PROXY = [b"", b"<html>Sign in</html>", b'{"error": "rate limited"}', b'{"status": "ok", "bootId": "imitation"}']
+
+
+@pytest.mark.parametrize("body", BY_A_PROXY)
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 407, 421, 429, 451])
+@pytest.mark.parametrize("known", [SEEN, PROVED])
+def test_a_refusal_in_place_of_a_known_bot_is_a_failure(status: int, body: bytes, known: KnownBoots) -> None:
+    examined = examine(Answer(status, None, body), new_challenge(), Identity(Secret(WATCHDOG_TOKEN)), known)
+    assert examined.failure is not None
+    assert (examined.failure.reason, examined.refused, examined.by_bot) == ("not_the_bot", None, False)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429])
+def test_before_any_bot_was_seen_a_refusal_is_one(status: int) -> None:
+    examined = examine(Answer(status, None, b"{}"), new_challenge(), Identity(Secret(WATCHDOG_TOKEN)), KnownBoots())
+    assert examined.refused == status
+
+
 @pytest.mark.parametrize("known", [KnownBoots(), SEEN, PROVED])
 async def test_a_watchdog_is_never_the_bot(bot: FakeBot, known: KnownBoots) -> None:
     bot.health = "watchdog"
