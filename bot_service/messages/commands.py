@@ -31,6 +31,9 @@ from bot_service.store.database import Database
 from bot_service.store.messages import StoredMessage as StoredMessage
 
 ENGINE_TIMEOUT_S = 30.0
+LONGEST_SEARCH = 200
+# A search reads at most so many messages for one page: 50,000.
+SEARCH_SLICE, SEARCH_SLICES = 5_000, 10
 _LOOK_AGAIN_S, _STORED_SOON_S = 0.5, 0.02
 
 
@@ -151,20 +154,34 @@ class MessageCommands:
         self, who: Principal, record: SessionRecord, search: MessageSearch, *, limit: int
     ) -> list[StoredMessage]:
         """The newest first. Refused: ``invalid``."""
-        if search.direction not in (None, "in", "out"):
-            raise invalid("direction", "must be in or out")
-        chat = None if search.chat is None else address(search.chat, "chat")
+        narrowed = _narrowed(who, record, search)
         async with self._database.read() as connection:
-            return await messages.page(
-                connection,
-                record.id,
-                limit=limit,
-                from_ms=_visible_from_ms(who, record),
-                before=search.before or None,
-                chat=chat,
-                direction=search.direction,
-                state=search.state,
-            )
+            return await messages.page(connection, record.id, limit=limit, narrowed=narrowed)
+
+    async def search(
+        self, who: Principal, record: SessionRecord, search: MessageSearch, text: str, *, limit: int
+    ) -> tuple[list[StoredMessage], int | None]:
+        """Those with ``text`` in their text, caption, file name, or name of a place, person or poll, newest first;
+        and the ``before`` of the page that follows. Refused: ``invalid``.
+
+        It looks at a bounded number of messages: a page may be short, or empty, and not the last one.
+        """
+        if not 1 <= len(text) <= LONGEST_SEARCH:
+            raise invalid("search", f"must have 1 to {LONGEST_SEARCH} characters")
+        narrowed = _narrowed(who, record, search)
+        found: list[StoredMessage] = []
+        # In slices, so that no query takes the thread of its connection for long.
+        for _ in range(SEARCH_SLICES):
+            async with self._database.read() as connection:
+                rows, following = await messages.search(connection, record.id, narrowed, text=text, rows=SEARCH_SLICE)
+            found.extend(row for row in rows if rendering.holds(row, text))
+            if len(found) >= limit:
+                more = following is not None or len(found) > limit
+                return found[:limit], found[limit - 1].seq if more else None
+            if following is None:
+                return found, None
+            narrowed = msgspec.structs.replace(narrowed, before=following)
+        return found, narrowed.before
 
     async def chats(self, who: Principal, record: SessionRecord, *, before: int, limit: int) -> list[StoredChat]:
         """The chat with the newest message first; ``before`` is a ``seq`` or 0."""
@@ -223,6 +240,13 @@ class MessageCommands:
 def _given(media: SendMedia | None) -> bytes:
     """What stands for the file in the comparison of two calls with the same key."""
     return (media.data or media.url or "").encode() if media is not None else b""
+
+
+def _narrowed(who: Principal, record: SessionRecord, search: MessageSearch) -> messages.Narrowed:
+    if search.direction not in (None, "in", "out"):
+        raise invalid("direction", "must be in or out")
+    chat = None if search.chat is None else address(search.chat, "chat")
+    return messages.Narrowed(_visible_from_ms(who, record), search.before or None, chat, search.direction, search.state)
 
 
 def _visible_from_ms(who: Principal, record: SessionRecord) -> int:

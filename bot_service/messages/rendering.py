@@ -45,3 +45,16 @@ def author_of(row: StoredMessage) -> tuple[str | None, bool]:
         return None, True
     message = _INBOUND.decode(row.body)
     return message.sender, message.from_me
+
+
+def holds(row: StoredMessage, text: str) -> bool:
+    """Whether a person who looks for ``text``, in any case of letters, means this message."""
+    message = message_of(row)
+    parts = (
+        message.text,
+        message.name,
+        message.media.file_name if message.media is not None else None,
+        message.poll.question if message.poll is not None else None,
+    )
+    wanted = text.casefold()
+    return any(wanted in part.casefold() for part in parts if part)

@@ -163,28 +163,69 @@ async def release_key(connection: AsyncConnection, session: str, key: str) -> No
     await connection.execute(messages.update().where(used).values(idempotency_key=None))
 
 
+class Narrowed(msgspec.Struct, frozen=True):
+    """What a list of messages holds: those stored since ``from_ms``, before ``before``, and of one
+    chat, direction and state where they are given."""
+
+    from_ms: int = 0
+    before: int | None = None
+    chat: str | None = None
+    direction: str | None = None
+    state: str | None = None
+
+    def of(self, session: str) -> list[sa.ColumnElement[bool]]:
+        found: list[sa.ColumnElement[bool]] = [messages.c.session == session]
+        if self.from_ms:
+            found.append(messages.c.stored_ms >= self.from_ms)
+        if self.before is not None:
+            found.append(messages.c.seq < self.before)
+        for column, value in (
+            (messages.c.chat, self.chat),
+            (messages.c.direction, self.direction),
+            (messages.c.state, self.state),
+        ):
+            if value is not None:
+                found.append(column == value)
+        return found
+
+
 async def page(
-    connection: AsyncConnection,
-    session: str,
-    *,
-    limit: int,
-    from_ms: int = 0,
-    before: int | None = None,
-    chat: str | None = None,
-    direction: str | None = None,
-    state: str | None = None,
+    connection: AsyncConnection, session: str, *, limit: int, narrowed: Narrowed | None = None
 ) -> list[StoredMessage]:
-    """Newest first, stored since ``from_ms``; ``before`` is the ``seq`` to continue from."""
-    query = STORED.where(messages.c.session == session)
-    if from_ms:
-        query = query.where(messages.c.stored_ms >= from_ms)
-    if before is not None:
-        query = query.where(messages.c.seq < before)
-    for column, value in ((messages.c.chat, chat), (messages.c.direction, direction), (messages.c.state, state)):
-        if value is not None:
-            query = query.where(column == value)
+    """Newest first."""
+    query = STORED.where(*(narrowed or Narrowed()).of(session))
     found = await connection.execute(query.order_by(messages.c.seq.desc()).limit(limit))
     return [StoredMessage(*row) for row in found]
+
+
+async def search(
+    connection: AsyncConnection, session: str, narrowed: Narrowed, *, text: str, rows: int
+) -> tuple[list[StoredMessage], int | None]:
+    """Those of the newest ``rows`` messages that may hold ``text``, newest first, and the ``seq`` to
+    go on from; None when no older ones are left.
+
+    The caller looks at each: letters beyond ASCII match any letter here, in whatever part.
+    """
+    newest = sa.select(messages.c.seq).where(*narrowed.of(session)).order_by(messages.c.seq.desc()).limit(rows)
+    looked_at = newest.subquery()
+    oldest, count = (await connection.execute(sa.select(sa.func.min(looked_at.c.seq), sa.func.count()))).one()
+    if oldest is None:
+        return [], None
+    query = STORED.where(*narrowed.of(session), messages.c.seq >= oldest, _as_text(connection).ilike(_pattern(text)))
+    found = await connection.execute(query.order_by(messages.c.seq.desc()))
+    return [StoredMessage(*row) for row in found], oldest if count == rows else None
+
+
+def _as_text(connection: AsyncConnection) -> sa.ColumnElement[str]:
+    if connection.dialect.name == "postgresql":
+        return sa.func.convert_from(messages.c.body, "UTF8")
+    return sa.cast(messages.c.body, sa.Text)
+
+
+def _pattern(text: str) -> str:
+    """``text`` inside JSON: escaped characters match anything, letters beyond ASCII any one letter."""
+    plain = "".join("%" if letter in '\\"%' or letter < " " else ("_" if letter > "~" else letter) for letter in text)
+    return f"%{plain}%"
 
 
 async def chat_history(connection: AsyncConnection, session: str, chat: str) -> tuple[bool, bool]:

@@ -104,6 +104,10 @@ async def test_a_session_from_its_making_to_its_end(terminal: Terminal, both: tu
     assert (code, row["Session"], row["State"], row["Owner"]) == (0, "alice", "READY", "main")
     sent = await terminal.json("sessions", "send", "alice", "+33612345678", "Hello")
     assert (sent["direction"], sent["text"]) == ("out", "Hello")
+    assert (await terminal.json("chats", "messages", "alice", "--search", "HELL"))["messages"][0]["id"] == sent["id"]
+    code, out = await terminal.run("chats", "messages", "alice", "--chat", "+33612345678")
+    assert (code, rows(out)[0]["Message"]) == (0, "Hello"), out
+    assert (await terminal.json("chats", "list", "alice"))["chats"][0]["unread"] == 0
     for command, state in (("stop", "STOPPED"), ("start", "STARTING"), ("restart", "STARTING")):
         assert (await terminal.json("sessions", command, "alice"))["state"] == state
     await eventually(ready, what="alice being READY again")

@@ -64,12 +64,23 @@ def _answer(accepted: Accepted) -> web.Response:
 
 async def index(request: web.Request) -> web.Response:
     """The newest first; ``next`` is the ``before`` of the page that follows."""
-    record, query, limit = session_of(request), request.query, page_limit(request)
-    search = MessageSearch(
-        query.get("chat"), query.get("direction"), query.get("state"), integer(request, "before", 0, 0, 10**18)
-    )
-    rows = await request.app[keys.MESSAGES].commands.page(principal(request), record, search, limit=limit)
-    following = rows[-1].seq if len(rows) == limit else None
+    return await _page(request, request.query.get("chat"))
+
+
+async def history(request: web.Request) -> web.Response:
+    """The messages of one chat."""
+    return await _page(request, request.match_info["chatId"])
+
+
+async def _page(request: web.Request, chat: str | None) -> web.Response:
+    who, record, query, limit = principal(request), session_of(request), request.query, page_limit(request)
+    before, commands = integer(request, "before", 0, 0, 10**18), request.app[keys.MESSAGES].commands
+    narrowed = MessageSearch(chat, query.get("direction"), query.get("state"), before)
+    if (text := query.get("search")) is not None:
+        rows, following = await commands.search(who, record, narrowed, text, limit=limit)
+    else:
+        rows = await commands.page(who, record, narrowed, limit=limit)
+        following = rows[-1].seq if len(rows) == limit else None
     return json_response(MessagePage([message_view(row) for row in rows], following))
 
 

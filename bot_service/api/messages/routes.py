@@ -8,6 +8,7 @@ from bot_service.api.messages.directory import GroupsView, GroupView, InviteView
 from bot_service.api.messages.views import ChatPage, MessagePage, MessageView
 from bot_service.api.server.route import LIMIT, TEXT, Parameter, Response, Route
 from bot_service.domain.directory import Picture
+from bot_service.messages.commands import LONGEST_SEARCH
 from bot_service.messages.directory import ChangeGroup, ChangeMembers, CheckNumbers, JoinGroup, NewGroup
 from bot_service.messages.requests import EditMessage, ForwardMessage, MarkRead, SendMessage, ShowTyping
 
@@ -36,6 +37,19 @@ _QUEUED = {
     200: Response("The message that an earlier call with this key made.", MessageView),
 }
 
+_BEFORE = Parameter("before", "The `next` of the page before.", {"type": "integer", "minimum": 0})
+_NARROWED = (
+    Parameter("direction", "Only those.", {"type": "string", "enum": ["in", "out"]}),
+    Parameter("state", "Only in this state.", TEXT),
+    Parameter(
+        "search",
+        "Only with this in the text, the caption, the file name, or the name of a place, person or poll.",
+        {"type": "string", "minLength": 1, "maxLength": LONGEST_SEARCH},
+    ),
+    _BEFORE,
+    LIMIT,
+)
+
 ROUTES = [
     Route(
         "POST", f"{ONE}/messages", handlers.send, Scope.SEND,
@@ -49,21 +63,23 @@ ROUTES = [
     ),
     Route(
         "GET", f"{ONE}/messages", handlers.index, Scope.READ,
-        "Messages", "List messages", "Newest first, in and out.",
+        "Messages", "List and search messages",
+        "Newest first, in and out. A search looks at up to 50,000 messages for one page: the page may be short, or empty, "
+        "and the last one only when `next` is null.",
         {200: Response("A page of messages.", MessagePage)},
-        parameters=(
-            Parameter("chat", "Only this chat: a JID or a number.", TEXT),
-            Parameter("direction", "Only those.", {"type": "string", "enum": ["in", "out"]}),
-            Parameter("state", "Only in this state.", TEXT),
-            Parameter("before", "The `next` of the page before.", {"type": "integer", "minimum": 0}),
-            LIMIT,
-        ),
+        parameters=(Parameter("chat", "Only this chat: a JID or a number.", TEXT), *_NARROWED),
+    ),
+    Route(
+        "GET", f"{ONE}/chats/{{chatId}}/messages", handlers.history, Scope.READ,
+        "Messages", "Read the history of a chat", "What was received and sent since the session was made, newest first.",
+        {200: Response("A page of messages.", MessagePage)},
+        parameters=_NARROWED,
     ),
     Route(
         "GET", f"{ONE}/chats", handlers.chats, Scope.READ,
         "Messages", "List chats", "The chat with the newest message first, with that message and the number of unread ones.",
         {200: Response("A page of chats.", ChatPage)},
-        parameters=(Parameter("before", "The `next` of the page before.", {"type": "integer", "minimum": 0}), LIMIT),
+        parameters=(_BEFORE, LIMIT),
     ),
     Route(
         "GET", f"{ONE}/messages/{{messageId}}", handlers.read, Scope.READ,

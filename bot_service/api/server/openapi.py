@@ -201,6 +201,7 @@ _PATH_PARAMETERS: dict[str, dict[str, Any]] = {
     for name, about in {
         "id": "The session's id.",
         "messageId": "The message's id.",
+        "chatId": "A chat: a JID, or a number with country code.",
         "groupId": "The JID of a group, with or without `@g.us`.",
         "webhookId": "The webhook's id.",
         "eventId": "The event's id.",

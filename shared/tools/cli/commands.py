@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from shared.tools.cli import check, doctor, sessions, settings, show, watching
+from shared.tools.cli import chats, check, doctor, sessions, settings, show, watching
 
 app = typer.Typer(
     name="veilleur",
@@ -16,6 +16,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(sessions.app, name="sessions", help="WhatsApp sessions: list, create, pair, send, stop, delete, watch.")
+app.add_typer(chats.app, name="chats", help="What a session has received and sent: chats, messages, search.")
 app.command("status")(watching.status)
 app.command("incidents")(watching.incidents)
 app.command("pause")(watching.pause)

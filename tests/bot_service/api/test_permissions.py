@@ -56,6 +56,7 @@ API: dict[tuple[str, str], tuple[Scope, int, Any]] = {
     ("POST", "/api/sessions/{id}/messages"): (SEND, 409, {"to": "33612345678", "text": "x"}),
     ("GET", "/api/sessions/{id}/messages"): (READ, 200, None),
     ("GET", "/api/sessions/{id}/chats"): (READ, 200, None),
+    ("GET", "/api/sessions/{id}/chats/{chatId}/messages"): (READ, 422, None),
     ("GET", "/api/sessions/{id}/messages/{messageId}"): (READ, 404, None),
     ("PUT", "/api/sessions/{id}/messages/{messageId}"): (SEND, 404, {"text": "x"}),
     ("DELETE", "/api/sessions/{id}/messages/{messageId}"): (SEND, 404, None),
@@ -169,6 +170,7 @@ class World:
             "webhookId": found[0],
             "messageId": "none",
             "groupId": "none",
+            "chatId": "none",
             "eventId": "none",
             "keyId": "none",
         }
