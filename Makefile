@@ -31,9 +31,11 @@ $(VENV)/.runs: bot_service/requirements.lock watchdog/requirements.lock
 	chmod +x $(BIN)/veilleur
 	touch $@
 
-# What tests and checks need in addition.
+# What tests and checks need in addition. One collection compiles what the tests import; otherwise every worker of the first
+# run compiles all of it at the same time.
 $(VENV)/.tests: $(VENV)/.runs tests/requirements.lock
 	$(INSTALL) tests/requirements.lock
+	-$(PYTEST) --collect-only -qq -n0 -p no:cacheprovider >/dev/null
 	touch $@
 
 venv: $(VENV)/.tests ## Create the virtual environment with everything in it

@@ -6,7 +6,7 @@ from __future__ import annotations
 import ast
 import io
 import re
-from collections.abc import Iterator
+from functools import cache
 from typing import Any, NamedTuple
 
 import pytest
@@ -103,8 +103,10 @@ class Call(NamedTuple):
     place: str
 
 
-def _calls() -> Iterator[Call]:
+@cache
+def _calls() -> list[Call]:
     """Every ``log.<level>("sentence", event_name="…")`` of both programs."""
+    calls = []
     for package in ("bot_service", "watchdog", "shared"):
         for path in sorted((ROOT / package).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -113,30 +115,28 @@ def _calls() -> Iterator[Call]:
                 event = next((each.value for each in node.keywords if each.arg == "event_name"), None)
                 if isinstance(event, ast.Constant) and node.args and node.func.attr in (*LEVELS, "exception"):
                     place = f"{path.relative_to(ROOT)}:{node.lineno}"
-                    yield Call(node.func.attr, str(event.value), ast.unparse(node.args[0]), place)
-
-
-CALLS = list(_calls())
+                    calls.append(Call(node.func.attr, str(event.value), ast.unparse(node.args[0]), place))
+    return calls
 
 
 @pytest.mark.parametrize(("event", "level"), sorted(EVENTS.items()))
 def test_an_event_has_its_level_wherever_it_is_logged(event: str, level: str) -> None:
     assert {
-        (call.level, call.place) for call in CALLS if call.event == event and call.level not in level.split(" or ")
+        (call.level, call.place) for call in _calls() if call.event == event and call.level not in level.split(" or ")
     } == set()
-    assert any(call.event == event for call in CALLS), "the table names only events that exist"
+    assert any(call.event == event for call in _calls()), "the table names only events that exist"
 
 
 def test_what_sounds_like_trouble_is_at_least_a_warning() -> None:
     quiet = [
         call
-        for call in CALLS
+        for call in _calls()
         if call.level in ("debug", "info") and _TROUBLE.search(call.sentence) and call.event not in HARMLESS
     ]
     # Libraries and clients cause these; the program itself is well.
     quiet = [call for call in quiet if call.event not in ("http.unreadable", "engine.library", "engine.ended")]
     assert quiet == []
-    assert len(CALLS) > 100
+    assert len(_calls()) > 100
 
 
 def record(state: State, reason: str, *, wanted: Wanted = Wanted.RUN) -> SessionRecord:
