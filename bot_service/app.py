@@ -193,7 +193,7 @@ def _parts(pool: EnginePool, lease: FolderLease) -> Callable[[web.Application], 
                 database,
                 sessions,
                 forget_files=media.forget_session,
-                dialects=webhook_dialects(sessions),
+                dialects=webhook_dialects(settings, sessions),
             )
             messages = build_messages(settings, clock, database, sessions, events, media, ended=metrics.message_ended)
             async with build_webhooks(

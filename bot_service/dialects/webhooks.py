@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from bot_service.dialects.waha.webhooks import NAME as WAHA
+from bot_service.dialects.waha.webhooks import WahaWebhooks
 from bot_service.events.dialects import WebhookDialect
 from bot_service.sessions.build import Sessions
+from bot_service.settings import BotSettings
 
 
-def webhook_dialects(_sessions: Sessions) -> dict[str, WebhookDialect]:
+def webhook_dialects(settings: BotSettings, sessions: Sessions) -> dict[str, WebhookDialect]:
     """All of them, also those with a face that DIALECTS turns off: stored webhooks go on."""
-    return {}
+    base = settings.reached_at or f"http://localhost:{settings.port}"
+    return {WAHA: WahaWebhooks(sessions.registry.get, base)}

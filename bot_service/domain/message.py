@@ -157,6 +157,7 @@ class MessageDetails(msgspec.Struct, frozen=True, rename="camel", omit_defaults=
 
     ``edits`` and ``revokes`` name the changed message by id; an edit's other fields are the new
     content. ``choice`` answers the buttons or the list of ``reply_to``; ``choices`` are offered.
+    ``refers_to_own``: the session's own account wrote the message of a reaction, or the poll of a vote.
     """
 
     mentions: tuple[str, ...] = ()
@@ -172,6 +173,7 @@ class MessageDetails(msgspec.Struct, frozen=True, rename="camel", omit_defaults=
     contacts: tuple[Contact, ...] = ()
     album: Album | None = None
     album_id: str | None = None
+    refers_to_own: bool = False
     invite: GroupInvite | None = None
 
 

@@ -63,15 +63,14 @@ class EventPublisher:
         outbox: list[Delivery] = []
         for draft in drafts:
             event_id = self._ids.next()
-            event = Envelope(event_id, draft.type, iso(draft.at), draft.session, draft.data)
-            body = self._encode(event)
+            body = self._encode(Envelope(event_id, draft.type, iso(draft.at), draft.session, draft.data))
             rows.append(StoredEvent(event_id, draft.owner, draft.session, draft.type, body))
             for webhook in self._subscriptions.wanting(draft.type, draft.session, draft.owner):
                 plain = Delivery(
                     webhook, event_id, draft.session or "", draft.type, draft.reply_to, now_ms, now_ms, body
                 )
                 if (spoken := self._subscriptions.spoken(webhook)) is not None:
-                    outbox.extend(self._translated(spoken, event, plain))
+                    outbox.extend(self._translated(spoken, plain))
                 elif draft.alert_urls or not self._subscriptions.is_fixed(webhook):
                     outbox.append(plain)
         await events.insert(connection, rows)
@@ -79,21 +78,20 @@ class EventPublisher:
         pending = [delivery for delivery in outbox if delivery.state == "pending"]
         self._database.after_commit(partial(self.committed, pending))
 
-    def _translated(self, spoken: Spoken, event: Envelope, plain: Delivery) -> Iterator[Delivery]:
+    def _translated(self, spoken: Spoken, plain: Delivery) -> Iterator[Delivery]:
         """What a webhook with a dialect gets. Each delivery after the first needs an id of its own.
 
         Other APIs have no reply in the answer of a webhook.
         """
-        data = msgspec.json.decode(event.data) if isinstance(event.data, msgspec.Raw) else event.data
         try:
-            found = spoken.dialect.bodies(spoken.webhook, msgspec.structs.replace(event, data=data))
+            found = spoken.dialect.bodies(spoken.webhook, msgspec.json.decode(plain.body, type=Envelope))
         except Exception:
             # An event that a dialect cannot show must not hold up what is stored with it.
-            log.exception("A dialect failed", event_name="webhook.dialect", webhook=plain.webhook, type=event.type)
+            log.exception("A dialect failed", event_name="webhook.dialect", webhook=plain.webhook, type=plain.type)
             yield msgspec.structs.replace(plain, state="dead", last_error="dialect", finished_ms=plain.created_ms)
             return
         for number, each in enumerate(found):
-            delivery = self._ids.next() if number else event.id
+            delivery = self._ids.next() if number else plain.event
             yield msgspec.structs.replace(plain, event=delivery, type=each.type, reply_to=None, body=each.body)
 
     async def publish(self, drafts: Sequence[Draft]) -> None:

@@ -1,4 +1,4 @@
-"""Adds to a message who wrote the one that it refers to."""
+"""Adds to a message, in or out, who wrote the one that it refers to."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot_service.domain.addresses import without_device
-from bot_service.domain.message import OutgoingMessage
+from bot_service.domain.message import InboundMessage, OutgoingMessage
 from bot_service.domain.session_record import SessionRecord
 from bot_service.messages import rendering
 from bot_service.store import messages
@@ -23,6 +23,13 @@ async def with_author(connection: AsyncConnection, record: SessionRecord, messag
         connection, record.id, target
     )
     return message if found is None else written_by(record, message, found)
+
+
+async def referring(connection: AsyncConnection, message: InboundMessage) -> InboundMessage:
+    """A reaction or a vote knows whether it is about a message of the session's own account."""
+    target = message.reaction_to if message.vote is None else message.vote.poll
+    found = await messages.get(connection, message.session, target) if target is not None else None
+    return message if found is None or not found.from_me else msgspec.structs.replace(message, refers_to_own=True)
 
 
 def written_by(record: SessionRecord, message: OutgoingMessage, target: StoredMessage) -> OutgoingMessage:

@@ -15,7 +15,8 @@ from bot_service.domain.message import InboundMessage, JournalRecord, Receipt, i
 from bot_service.domain.session_record import SessionRecord
 from bot_service.events.publisher import Draft
 from bot_service.messages import poll_votes
-from bot_service.messages.rendering import inbound_data
+from bot_service.messages.authors import referring
+from bot_service.messages.rendering import inbound_data, outgoing_data
 from bot_service.store import messages
 from bot_service.store.messages import NewMessage
 from shared.clock import from_ms, iso, to_ms
@@ -125,9 +126,12 @@ async def _store_messages(
     repeated: list[messages.Key] = []
     rows: list[NewMessage] = []
     now_ms = to_ms(now)
-    named = await poll_votes.named(
-        connection, [each.message for each in arrived], [each.owned_from_ms for each in arrived]
-    )
+    named = [
+        await referring(connection, message)
+        for message in await poll_votes.named(
+            connection, [each.message for each in arrived], [each.owned_from_ms for each in arrived]
+        )
+    ]
     for (_, owner, creation, stored_ms, _), message, key in zip(arrived, named, keys, strict=True):
         if key in known:
             repeated.append(key)
@@ -172,10 +176,19 @@ async def _apply_receipt(
 
 
 def status_draft(
-    session: str, owner: str | None, chat: str, message_id: str, state: str, at: datetime, error: str | None
+    session: str,
+    owner: str | None,
+    chat: str,
+    message_id: str,
+    state: str,
+    at: datetime,
+    error: str | None,
+    message: bytes | None = None,
 ) -> Draft:
-    """The event of a sent message that moved to ``state``."""
+    """The event of a sent message that moved to ``state``; ``message`` is what was sent, as JSON."""
     data: dict[str, Any] = {"id": message_id, "session": session, "chat": chat, "state": state, "at": iso(at)}
+    if message is not None:
+        data["message"] = outgoing_data(session, message)
     if error is not None:
         data["error"] = error
     return Draft("message.status", session, owner, at, data)

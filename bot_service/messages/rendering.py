@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from bot_service.domain.message import InboundMessage, Media, OutgoingMessage
@@ -23,11 +25,22 @@ def inbound_data(message: InboundMessage, encoded: bytes) -> msgspec.Raw:
     at = iso(from_ms(message.at_ms))
     if message.media is None:
         return msgspec.Raw(encoded[:-1] + b',"at":"' + at.encode() + b'"}')
+    return msgspec.Raw(_ENCODER.encode({**_with_url(message, message.session), "at": at}))
+
+
+def outgoing_data(session: str, encoded: bytes) -> msgspec.Raw:
+    """A sent message, ``encoded`` as JSON, as ``message.status`` events show it."""
+    message = _OUTGOING.decode(encoded)
+    return msgspec.Raw(encoded if message.media is None else _ENCODER.encode(_with_url(message, session)))
+
+
+def _with_url(message: InboundMessage | OutgoingMessage, session: str) -> dict[str, Any]:
+    """Its file with the address in the API instead of the local path."""
     data = msgspec.to_builtins(message)
     media = {key: value for key, value in data["media"].items() if key not in ("path", "dataBase64")}
-    if message.media.path is not None:
-        media["url"] = media_url(message.session, message.id)
-    return msgspec.Raw(_ENCODER.encode({**data, "media": media, "at": at}))
+    if message.media is not None and message.media.path is not None:
+        media["url"] = media_url(session, message.id)
+    return {**data, "media": media}
 
 
 def message_of(row: StoredMessage) -> InboundMessage | OutgoingMessage:

@@ -264,8 +264,11 @@ class Sender:
                 )
                 record = self._record_of(queued.session)
                 owner = record.owner if record is not None else None
+                body = queued.body if item.state == "sent" else None
                 drafts.extend(
-                    status_draft(queued.session, owner, chat, message_id, item.state, from_ms(item.at_ms), item.error)
+                    status_draft(
+                        queued.session, owner, chat, message_id, item.state, from_ms(item.at_ms), item.error, body
+                    )
                     for chat, message_id in moved
                 )
             await send_queue.remove(connection, [item.queued.position for item in ended])

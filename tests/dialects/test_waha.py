@@ -3,111 +3,28 @@
 from __future__ import annotations
 
 import base64
-import json
-import os
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
-from referencing import Registry
-from referencing.jsonschema import DRAFT202012
 
-from bot_service import keys
 from bot_service.access.principals import Scope
-from bot_service.dialects.waha import names, routes
+from bot_service.dialects.waha import events, names, routes
 from bot_service.domain import directory as ask
-from bot_service.domain.message import InboundMessage, Poll
+from bot_service.domain.message import Poll
 from bot_service.domain.states import State
-from tests.support.bot_app import Bot, is_in, received, running
+from tests.dialects.waha_reference import misfit, needed, pattern
+from tests.dialects.waha_scene import CHAT, GROUP, JID, call, came, working
+from tests.support.bot_app import Bot, is_in, running
 from tests.support.processes import ROOT
 
-# The specification of another project: beside this folder, or where the variable says.
-REFERENCES = Path(os.environ.get("REFERENCE_DATA") or ROOT.parent / "shared" / "data")
-SPECIFICATION = REFERENCES / "waha-openapi-2026.7.1.json"
-CHAT, JID, GROUP = "33612345678@c.us", "33612345678@s.whatsapp.net", "120363041234567890@g.us"
 PNG = base64.b64encode(b"\x89PNG").decode()
 
 
-@pytest.fixture(scope="module")
-def specification() -> dict[str, Any]:
-    """WAHA's document; it is not part of this project."""
-    if not SPECIFICATION.exists():
-        pytest.skip(f"needs WAHA's specification, {SPECIFICATION.name}, in REFERENCE_DATA (.ci/run passes it on)")
-    return dict(_with_null(json.loads(SPECIFICATION.read_text())))
-
-
-def _with_null(schema: Any) -> Any:
-    """``nullable`` is a word of OpenAPI 3.0; validators know it as a type."""
-    if isinstance(schema, list):
-        return [_with_null(each) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    found = {name: _with_null(each) for name, each in schema.items()}
-    if found.pop("nullable", False) and isinstance(found.get("type"), str):
-        found["type"] = [found["type"], "null"]
-    return found
-
-
-@pytest.fixture
-async def bot(tmp_path: Path) -> AsyncIterator[Bot]:
-    async with running(tmp_path, SEND_PER_MINUTE="0", SEND_NEW_CHATS_PER_HOUR="0") as started:
-        yield started
-
-
-async def call(bot: Bot, method: str, path: str, body: Any = None, **kwargs: Any) -> tuple[int, Any]:
-    return await bot.call(method, routes.PREFIX + path, body, **kwargs)
-
-
-async def working(bot: Bot, name: str = "default") -> None:
-    assert (await call(bot, "POST", "/api/sessions", {"name": name}))[0] == 201
-    await is_in(bot, name, State.PAIRING)
-    bot.pool.pair(name)
-    await is_in(bot, name, State.READY)
-
-
-async def came(bot: Bot, message_id: str, chat: str = JID, **parts: Any) -> None:
-    record = bot.app[keys.SESSIONS].registry.get("default")
-    assert record is not None
-    content = {"type": "text", "text": "hello", **parts}
-    message = InboundMessage("default", chat, message_id, JID, record.created_ms, is_group=chat == GROUP, **content)
-    await received(bot, message)
-
-
-def pattern(path: str) -> re.Pattern[str]:
-    return re.compile(re.sub(r"\\\{[^/]+?\\\}", "[^/]+", re.escape(path)))
-
-
-def misfit(specification: dict[str, Any], method: str, path: str, status: int, answer: Any) -> str | None:
-    """How an answer differs from the specification; None when it fits."""
-    plain = path.partition("?")[0]
-    known = [
-        operations[method.lower()]
-        for template, operations in specification["paths"].items()
-        if method.lower() in operations and pattern(template).fullmatch(plain)
-    ]
-    # The operation without a parameter at this place comes first in WAHA too.
-    operation = min(known, key=lambda each: len(each.get("parameters", [])), default=None)
-    if operation is None:
-        return f"{method} {path} is no operation of WAHA"
-    described = operation["responses"].get(str(status))
-    if described is None:
-        return f"{method} {path}: {status} is not described"
-    content = described.get("content", {}).get("application/json")
-    if content is None:
-        return None
-    registry = Registry().with_resource("urn:waha", DRAFT202012.create_resource(specification))
-    schema = json.loads(json.dumps(content["schema"]).replace('"#/', '"urn:waha#/'))
-    found = sorted(Draft202012Validator(schema, registry=registry).iter_errors(answer), key=str)
-    return f"{method} {path}: {found[0].json_path} {found[0].message}" if found else None
-
-
 @pytest.mark.reference
-async def test_every_operation_is_one_of_waha_and_answers_as_its_specification_says(
-    bot: Bot, specification: dict[str, Any]
-) -> None:
+async def test_every_operation_is_one_of_waha_and_answers_as_its_specification_says(bot: Bot) -> None:
+    needed()
     await working(bot)
     await came(bot, "AAA")
     await came(bot, "BBB", GROUP, type="poll", text="q", poll=Poll("q", ("a", "b"), 1))
@@ -160,7 +77,7 @@ async def test_every_operation_is_one_of_waha_and_answers_as_its_specification_s
         status, answer = await call(bot, method, path, body)
         if status >= 300:
             wrong.append(f"{method} {path} gave {status}: {answer}")
-        elif (why := misfit(specification, method, path, status, answer)) is not None:
+        elif (why := misfit(method, path, status, answer)) is not None:
             wrong.append(why)
         covered.update(
             (each[0], each[1])
@@ -288,3 +205,12 @@ def test_the_page_names_every_operation() -> None:
         (each[0], routes.PREFIX + each[1]) for each in routes.ROUTES
     ]
     assert f"{len(routes.ROUTES)} of the operations" in page
+
+
+def test_the_page_names_every_event() -> None:
+    page = (ROOT / "docs" / "api-coverage.md").read_text().partition("### Webhooks of WAHA")[2]
+    come, never = (
+        re.findall(r"`([a-z0-9.]+)`", part) for part in page.partition("These events come")[2].split("never come")
+    )
+    assert come[: len(events.SOURCES)] == list(events.SOURCES)
+    assert never == list(events.NEVER)

@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from bot_service import keys
 from bot_service.app import build_app
-from bot_service.domain.message import InboundMessage, JournalRecord
+from bot_service.domain.message import InboundMessage, JournalRecord, Receipt
 from bot_service.domain.states import State
 from bot_service.messages.inbound import ingest
 from bot_service.settings import BotSettings
@@ -86,12 +86,16 @@ async def is_in(bot: Bot, session: str, state: State) -> None:
     await eventually(lambda: (r := registry.get(session)) and r.state is state, what=f"{session} being {state}")
 
 
-async def received(bot: Bot, *messages: InboundMessage) -> None:
-    """Store messages as if they had just come through a journal, for the sessions that they name."""
+async def received(bot: Bot, *items: InboundMessage | Receipt) -> None:
+    """Store messages and receipts as if they had just come through a journal, for the sessions that they name."""
     known = bot.app[keys.SESSIONS].registry.get
     records = [
-        JournalRecord(message=message, creation=record.creation if (record := known(message.session)) else "")
-        for message in messages
+        JournalRecord(
+            **{"message" if isinstance(item, InboundMessage) else "receipt": item},  # type: ignore[arg-type]
+            creation=record.creation if (record := known(item.session)) else "",
+        )
+        for item in items
     ]
     async with bot.app[keys.DATABASE].write() as connection:
-        await ingest(connection, records, bot.app[keys.CLOCK].now(), known)
+        stored = await ingest(connection, records, bot.app[keys.CLOCK].now(), known)
+        await bot.app[keys.EVENTS].publisher.stage(connection, stored.drafts)

@@ -11,7 +11,7 @@ from bot_service.api.server.access import principal
 from bot_service.api.server.request import integer
 from bot_service.dialects import sending
 from bot_service.dialects.waha import names, requests, views
-from bot_service.dialects.waha.sessions import find, named
+from bot_service.dialects.waha.sessions import base_of, find, named
 from bot_service.domain.refused import invalid
 from bot_service.domain.session_record import SessionRecord
 from bot_service.messages import requests as ours
@@ -125,7 +125,8 @@ async def _send(
 
 
 async def _answer(request: web.Request, record: SessionRecord, accepted: Accepted, status: int = 201) -> web.Response:
-    return json_response(views.message(record, await sending.ended(request, accepted, SENT_WITHIN_S)), status=status)
+    found = await sending.ended(request, accepted, SENT_WITHIN_S)
+    return json_response(views.message(record, found, base_of(request)), status=status)
 
 
 async def _target(request: web.Request, record: SessionRecord, message_id: str) -> StoredMessage:
@@ -177,7 +178,7 @@ async def chats(request: web.Request) -> web.Response:
     limit, offset = integer(request, "limit", 50, 1, 500), integer(request, "offset", 0, 0, 10**6)
     commands, record = request.app[keys.MESSAGES].commands, named(request)
     found = await commands.chats(principal(request), record, before=0, limit=limit + offset)
-    return json_response([views.chat(record, chat) for chat in found[offset:]])
+    return json_response([views.chat(record, chat, base_of(request)) for chat in found[offset:]])
 
 
 async def history(request: web.Request) -> web.Response:
@@ -186,4 +187,4 @@ async def history(request: web.Request) -> web.Response:
     record, commands = named(request), request.app[keys.MESSAGES].commands
     search = MessageSearch(chat=request.match_info["chatId"])
     rows = await commands.page(principal(request), record, search, limit=limit + offset)
-    return json_response([views.message(record, row) for row in rows[offset:]])
+    return json_response([views.message(record, row, base_of(request)) for row in rows[offset:]])

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from bot_service.dialects.waha.webhooks import Hook, Ignore
+
 Text = Annotated[str, Meta(max_length=65_536)]
 
 
@@ -16,6 +18,9 @@ class _Body(msgspec.Struct, kw_only=True):
 
 class Config(msgspec.Struct):
     metadata: dict[str, str] | None = None
+    webhooks: Annotated[list[Hook], Meta(max_length=20)] | None = None
+    ignore: Ignore | None = None
+    proxy: Any = None
 
 
 class NewSession(msgspec.Struct):

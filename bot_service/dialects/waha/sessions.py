@@ -9,12 +9,13 @@ from aiohttp import web
 from bot_service import keys
 from bot_service.api.server.access import principal
 from bot_service.api.sessions import pairing
-from bot_service.dialects.waha import requests, views
+from bot_service.dialects.waha import requests, views, webhooks
 from bot_service.domain.refused import invalid, not_found
 from bot_service.domain.session_record import CommandKind, SessionRecord
 from bot_service.domain.states import LIVE, State
 from bot_service.sessions.commands import ChangeSession, CreateSession
 from bot_service.sessions.registry import Search
+from bot_service.webhooks.commands import Webhook
 from shared.clock import to_ms
 from shared.web import body
 from shared.web.body import json_response
@@ -29,6 +30,11 @@ def find(request: web.Request, name: str) -> SessionRecord:
 
 def named(request: web.Request) -> SessionRecord:
     return find(request, request.match_info["session"])
+
+
+def base_of(request: web.Request) -> str:
+    """Where this client fetches files: PUBLIC_URL, or the address that it called."""
+    return request.app[keys.SETTINGS].reached_at or str(request.url.origin())
 
 
 async def ping(_: web.Request) -> web.Response:
@@ -49,6 +55,11 @@ async def server_status(request: web.Request) -> web.Response:
     return json_response({"startTimestamp": to_ms(boot.started_at), "uptime": age_ms, "worker": {"id": ""}})
 
 
+def _show(request: web.Request, record: SessionRecord, status: int = 200) -> web.Response:
+    hooks = request.app[keys.WEBHOOKS].commands.visible(principal(request), record.id)
+    return json_response(views.session(record, webhooks.shown(hooks)), status=status)
+
+
 async def index(request: web.Request) -> web.Response:
     """With ``all=true`` the stopped ones too."""
     queries, found, after = request.app[keys.SESSIONS].queries, [], None
@@ -58,28 +69,48 @@ async def index(request: web.Request) -> web.Response:
         if after is None:
             break
     everything = request.query.get("all", "").lower() == "true"
+    hooks: dict[str | None, list[Webhook]] = {}
+    for webhook in request.app[keys.WEBHOOKS].commands.visible(principal(request)):
+        hooks.setdefault(webhook.session, []).append(webhook)
     shown = [record for record in found if everything or record.state is not State.STOPPED]
-    return json_response([views.session(record) for record in shown])
+    return json_response([views.session(record, webhooks.shown(hooks.get(record.id, []))) for record in shown])
 
 
 async def create(request: web.Request) -> web.Response:
     wanted = await body.read(request, requests.NewSession, optional=True)
-    metadata = (wanted.config.metadata if wanted.config else None) or {}
-    made = body.convert({"id": wanted.name or None, "metadata": metadata, "start": wanted.start}, CreateSession)
-    record = await request.app[keys.SESSIONS].commands.create(principal(request), made)
-    return json_response(views.session(record), status=201)
+    config, sessions = _config(wanted.config), request.app[keys.SESSIONS].commands
+    commands, who = request.app[keys.WEBHOOKS].commands, principal(request)
+    hooks = webhooks.wanted(commands, config.webhooks or [], config.ignore)
+    # Webhooks get the first event of the session too, so they come before the start.
+    start = wanted.start and not hooks
+    made = body.convert({"id": wanted.name or None, "metadata": config.metadata or {}, "start": start}, CreateSession)
+    record = await sessions.create(who, made)
+    if hooks:
+        await commands.set_dialect(who, record.id, webhooks.NAME, hooks)
+        record = await sessions.command(record.id, CommandKind.START) if wanted.start else record
+    return _show(request, record, 201)
 
 
 async def read(request: web.Request) -> web.Response:
-    return json_response(views.session(named(request)))
+    return _show(request, named(request))
 
 
 async def change(request: web.Request) -> web.Response:
+    """A configuration replaces the one before as a whole, as in WAHA; without one nothing changes."""
     record, wanted = named(request), await body.read(request, requests.ChangedSession, optional=True)
-    if wanted.config is not None and wanted.config.metadata is not None:
-        changes = body.convert({"metadata": wanted.config.metadata}, ChangeSession)
-        record = await request.app[keys.SESSIONS].commands.change(principal(request), record.id, changes)
-    return json_response(views.session(record))
+    if wanted.config is not None:
+        config, commands, who = _config(wanted.config), request.app[keys.WEBHOOKS].commands, principal(request)
+        hooks = webhooks.wanted(commands, config.webhooks or [], config.ignore, commands.visible(who, record.id))
+        changes = body.convert({"metadata": config.metadata or {}}, ChangeSession)
+        record = await request.app[keys.SESSIONS].commands.change(who, record.id, changes)
+        await commands.set_dialect(who, record.id, webhooks.NAME, hooks)
+    return _show(request, record)
+
+
+def _config(given: requests.Config | None) -> requests.Config:
+    if given is not None and given.proxy is not None:
+        raise invalid("config.proxy", "is not there: sessions connect directly")
+    return given or requests.Config()
 
 
 async def delete(request: web.Request) -> web.Response:
@@ -101,7 +132,7 @@ async def restart(request: web.Request) -> web.Response:
 
 async def logout(request: web.Request) -> web.Response:
     record = await request.app[keys.SESSIONS].commands.logout(named(request).id)
-    return json_response(views.session(record), status=201)
+    return _show(request, record, 201)
 
 
 async def _command(request: web.Request, record: SessionRecord, kind: CommandKind) -> web.Response:
@@ -109,7 +140,7 @@ async def _command(request: web.Request, record: SessionRecord, kind: CommandKin
     running = record.state in LIVE
     if not (kind is CommandKind.START and running) and not (kind is CommandKind.STOP and record.state is State.STOPPED):
         record = await request.app[keys.SESSIONS].commands.command(record.id, kind)
-    return json_response(views.session(record), status=201)
+    return _show(request, record, 201)
 
 
 async def old_start(request: web.Request) -> web.Response:
@@ -118,7 +149,7 @@ async def old_start(request: web.Request) -> web.Response:
     sessions = request.app[keys.SESSIONS]
     if sessions.registry.get(wanted.name) is None:
         made = body.convert({"id": wanted.name}, CreateSession)
-        return json_response(views.session(await sessions.commands.create(principal(request), made)), status=201)
+        return _show(request, await sessions.commands.create(principal(request), made), 201)
     return await _command(request, find(request, wanted.name), CommandKind.START)
 
 
@@ -130,7 +161,7 @@ async def old_stop(request: web.Request) -> web.Response:
 async def old_logout(request: web.Request) -> web.Response:
     wanted = await body.read(request, requests.NamedSession, optional=True)
     record = await request.app[keys.SESSIONS].commands.logout(find(request, wanted.name).id)
-    return json_response(views.session(record), status=201)
+    return _show(request, record, 201)
 
 
 async def me(request: web.Request) -> web.Response:

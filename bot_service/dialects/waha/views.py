@@ -6,7 +6,7 @@ from typing import Any
 
 from bot_service.dialects.waha import names
 from bot_service.domain.addresses import without_device
-from bot_service.domain.message import InboundMessage
+from bot_service.domain.message import InboundMessage, OutgoingMessage
 from bot_service.domain.session_record import SessionRecord
 from bot_service.messages import rendering
 from bot_service.messages.commands import StoredChat, StoredMessage
@@ -34,12 +34,17 @@ def me(record: SessionRecord) -> dict[str, Any] | None:
     return found | ({"lid": without_device(record.lid)} if record.lid else {})
 
 
-def session(record: SessionRecord) -> dict[str, Any]:
-    """The session with `config`; `data` says what this service knows better."""
+def account(record: SessionRecord) -> str:
+    """The account's own address; empty without a linked phone."""
+    return names.chat_out(without_device(record.jid)) if record.jid else ""
+
+
+def session(record: SessionRecord, webhooks: list[dict[str, Any]]) -> dict[str, Any]:
+    """The session with its configuration; `data` says what this service knows better."""
     found = {
         "name": record.id,
         "status": names.status(record.state),
-        "config": {"metadata": dict(record.metadata)},
+        "config": {"metadata": dict(record.metadata), "webhooks": webhooks},
         "presence": {},
         "timestamps": {"activity": record.active_ms},
         "data": {"state": record.state.value, "reason": record.reason, "detail": record.detail},
@@ -47,38 +52,83 @@ def session(record: SessionRecord) -> dict[str, Any]:
     return found | ({"me": own} if (own := me(record)) is not None else {})
 
 
-def message(record: SessionRecord, row: StoredMessage) -> dict[str, Any]:
-    """A stored message of the session, in or out. What a message does not have is empty."""
+def message(record: SessionRecord, row: StoredMessage, base: str) -> dict[str, Any]:
+    """A stored message of the session, in or out. ``base``: where its file is fetched."""
     content = rendering.message_of(row)
+    if isinstance(content, OutgoingMessage):
+        return outgoing(record, content, row.chat, row.at_ms, row.state, base)
+    return inbound(record, content, base, row.state)
+
+
+def inbound(record: SessionRecord, content: InboundMessage, base: str, state: str = "received") -> dict[str, Any]:
+    """A message that arrived, also one that the account's own phone sent."""
+    shown = sides(record, content) | _content(record, content, base)
+    author = shown["participant"] or None
+    return {
+        "id": names.message_id(content.from_me, content.chat, content.id, author),
+        "timestamp": content.at_ms // 1000,
+        "source": "app",
+        **shown,
+        **_ack(state),
+    }
+
+
+def outgoing(
+    record: SessionRecord, content: OutgoingMessage, chat: str, at_ms: int, state: str, base: str
+) -> dict[str, Any]:
+    """A message that was sent by this service."""
+    return {
+        "id": names.message_id(True, chat, content.id),
+        "timestamp": at_ms // 1000,
+        "source": "api",
+        "from": account(record),
+        "fromMe": True,
+        "to": names.chat_out(chat),
+        "participant": "",
+        **_content(record, content, base),
+        **_ack(state),
+    }
+
+
+def sides(record: SessionRecord, content: InboundMessage) -> dict[str, Any]:
+    """Who wrote, and to whom; `participant` is the author in a group and empty elsewhere."""
+    own, chat = account(record), names.chat_out(content.chat)
+    author = names.chat_out(content.sender) if content.is_group else ""
+    return {
+        "from": own if content.from_me else chat,
+        "fromMe": content.from_me,
+        "to": chat if content.from_me else own,
+        "participant": author,
+    }
+
+
+def _ack(state: str) -> dict[str, Any]:
+    ack, ack_name = names.ACKS.get(state, (2, "DEVICE"))
+    return {"ack": ack, "ackName": ack_name}
+
+
+def _content(record: SessionRecord, content: InboundMessage | OutgoingMessage, base: str) -> dict[str, Any]:
+    """What was written. What a message does not have is empty."""
     arrived = content if isinstance(content, InboundMessage) else None
-    own = row.from_me or arrived is None
-    ack, ack_name = names.ACKS.get(row.state, (2, "DEVICE"))
-    author = arrived.sender if arrived is not None and arrived.is_group else None
-    account = names.chat_out(without_device(record.jid)) if record.jid else ""
-    url = rendering.media_url(row.session, row.message_id) if content.media and content.media.path else ""
+    has_file = content.media is not None and content.media.path is not None
+    url = base + rendering.media_url(record.id, content.id) if has_file else ""
     found: dict[str, Any] = {
-        "id": names.message_id(own, row.chat, row.message_id, author),
-        "timestamp": row.at_ms // 1000,
-        "from": names.chat_out(row.chat) if not own else account,
-        "fromMe": own,
-        "source": "api" if row.direction == "out" else "app",
-        "to": names.chat_out(row.chat) if own else account,
-        "participant": names.chat_out(author) if author else "",
         "body": content.text or "",
         "hasMedia": content.media is not None,
         "mediaUrl": url,
-        "ack": ack,
-        "ackName": ack_name,
-        "_data": {"type": content.type},
+        "_data": {"type": content.type} | ({"pushName": arrived.push_name} if arrived and arrived.push_name else {}),
     }
     if content.media is not None:
         found["media"] = {
             "url": url,
             "mimetype": content.media.mime_type,
             "filename": content.media.file_name or "",
+            **({} if has_file else {"error": {"message": "the file could not be fetched"}}),
         }
     if content.reply_to is not None:
         found["replyTo"] = {"id": content.reply_to, "hasMedia": False}
+    if content.type == "contact":
+        found["vCards"] = _cards(content)
     if content.latitude is not None and content.longitude is not None:
         found["location"] = {
             "latitude": str(content.latitude),
@@ -92,9 +142,19 @@ def message(record: SessionRecord, row: StoredMessage) -> dict[str, Any]:
     return found
 
 
-def chat(record: SessionRecord, found: StoredChat) -> dict[str, Any]:
+def _cards(content: InboundMessage | OutgoingMessage) -> list[str]:
+    cards = [(each.name, each.phones) for each in getattr(content, "contacts", ())]
+    return [_card(*each) for each in cards or [(content.name, (content.contact_phone or "",))]]
+
+
+def _card(name: str | None, phones: tuple[str, ...]) -> str:
+    numbers = "".join(f"TEL;type=CELL;waid={phone}:+{phone}\n" for phone in phones if phone)
+    plain = " ".join((name or "").split())
+    return f"BEGIN:VCARD\nVERSION:3.0\nFN:{plain}\n{numbers}END:VCARD"
+
+
+def chat(record: SessionRecord, found: StoredChat, base: str) -> dict[str, Any]:
     """One chat of the overview."""
-    last = message(record, found.last)
     content = rendering.message_of(found.last)
     name = content.push_name if isinstance(content, InboundMessage) and not content.is_group else None
     chat_id = names.chat_out(found.last.chat)
@@ -102,6 +162,6 @@ def chat(record: SessionRecord, found: StoredChat) -> dict[str, Any]:
         "id": chat_id,
         "name": name,
         "picture": None,
-        "lastMessage": last,
+        "lastMessage": message(record, found.last, base),
         "_chat": {"id": chat_id, "unreadCount": found.unread},
     }
