@@ -24,7 +24,7 @@ _QR = re.compile(r"\b[12]@[A-Za-z0-9+/=,]{20,}")
 _BEARER = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]+", re.I)
 _PAIRING_CODE = re.compile(r"\b[A-Z0-9]{4}-[A-Z0-9]{4}\b(?!-)")
 _URL_SECRET = re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)")
-_QUERY_SECRET = re.compile(r"([?&](?:token|key|secret|password|sig|signature)=)[^&\s]+", re.I)
+_QUERY_SECRET = re.compile(r"([?&](?:[\w-]{0,30}(?:token|key|secret|password)|sig|signature)=)[^&\s]+", re.I)
 
 
 def redact_text(text: str) -> str:

@@ -172,6 +172,18 @@ async def test_keys_have_the_same_scopes_and_owners(bot: Bot) -> None:
             assert (await call(bot, method, filled, body, key=keys_of["ann"]))[0] == 404, (method, path)
 
 
+async def test_a_key_in_the_query_is_the_same_key_and_appears_in_no_log(
+    bot: Bot, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, made = await bot.call("POST", "/api/keys", {"name": "q", "owner": "main", "scopes": ["read"]})
+    for given, status in ((made["key"], 200), ("vk_wrong", 403), ("", 401)):
+        path = f"/api/sessions?x-api-key={given}"
+        assert (await call(bot, "GET", path, key=None))[0] == status
+        assert (await bot.call("GET", path, key=None))[0] == 401, "only WAHA's clients have it there"
+    assert (await call(bot, "POST", f"/api/sendText?x-api-key={made['key']}", {}, key=None))[0] == 403
+    assert made["key"] not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("state", "status"),
     [(State.READY, "WORKING"), (State.BANNED, "FAILED"), (State.CLOSED, "STOPPED"), (State.RECONNECTING, "STARTING")],

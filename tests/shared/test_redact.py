@@ -68,7 +68,7 @@ def test_numbers_and_containers_are_walked() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "Bearer\tabc.def", "basic\nQWxhZGRpbg==", "x?token=abc", "a&key=1", "https://u:p@host/x", "2@" + "A" * 30,
+        "Bearer\tabc.def", "basic\nQWxhZGRpbg==", "x?token=abc", "a&key=1", "/waha/ws?x-api-key=s3cret&session=a", "https://u:p@host/x", "2@" + "A" * 30,
         "49151000@lid", "ABCD-1234", "12345678", "+4915112345678", "READY", "user_start", "",
     ],
 )  # fmt: skip

@@ -89,7 +89,7 @@ async def react(request: web.Request) -> web.Response:
     target = await _target(request, record, wanted.messageId)
     parts = {"to": target.chat, "type": "reaction", "text": wanted.reaction, "reactionTo": target.message_id}
     sent = await sending.send(request, record, parts, SENT_WITHIN_S)
-    return json_response(views.message(record, sent))
+    return json_response(views.message(record, sent, base_of(request)))
 
 
 async def forward(request: web.Request) -> web.Response:
@@ -121,7 +121,7 @@ async def _send(
     record = find(request, wanted.session)
     parts |= {"to": wanted.chatId, "replyTo": names.plain_id(reply_to) if reply_to else None}
     sent = await sending.send(request, record, parts, SENT_WITHIN_S, number=number)
-    return json_response(views.message(record, sent), status=201)
+    return json_response(views.message(record, sent, base_of(request)), status=201)
 
 
 async def _answer(request: web.Request, record: SessionRecord, accepted: Accepted, status: int = 201) -> web.Response:

@@ -78,4 +78,4 @@ def _refusal(problem: errors.Problem) -> web.Response:
     return json_response(answer, status=problem.status, headers=problem.headers)
 
 
-problems = edge((f"{PREFIX}/",), _refusal)
+problems = edge((f"{PREFIX}/",), _refusal, token=lambda request: request.query.get("x-api-key"))
