@@ -39,6 +39,13 @@ class Group(msgspec.Struct, frozen=True, rename="camel"):
     members: tuple[GroupMember, ...]
 
 
+class JoinRequest(msgspec.Struct, frozen=True, rename="camel"):
+    """A person asks to be let into a group; ``at_ms`` since the epoch."""
+
+    jid: str
+    at_ms: int
+
+
 class Picture(msgspec.Struct, frozen=True, rename="camel"):
     """``url`` is valid for some days."""
 
@@ -115,6 +122,20 @@ class LeaveGroup(Question, frozen=True, tag="leave"):
     group: str
 
 
+class ListJoinRequests(Question, frozen=True, tag="join_requests"):
+    """Answered by a list of :class:`JoinRequest`."""
+
+    group: str
+
+
+class AnswerJoinRequests(Question, frozen=True, tag="answer_join_requests"):
+    """Lets ``members`` in, or not. Answered by a list of :class:`GroupMember`."""
+
+    group: str
+    approve: bool
+    members: list[str]
+
+
 QUESTIONS = (
     CheckNumbers
     | GetPicture
@@ -126,8 +147,10 @@ QUESTIONS = (
     | InviteLink
     | JoinGroup
     | LeaveGroup
+    | ListJoinRequests
+    | AnswerJoinRequests
 )
-_ANSWERS: dict[type, Any] = {
+ANSWERS: dict[type, Any] = {
     CheckNumbers: list[NumberCheck],
     GetPicture: Picture | None,
     ListGroups: list[Group],
@@ -137,9 +160,6 @@ _ANSWERS: dict[type, Any] = {
     ChangeGroup: Group,
     InviteLink: str,
     JoinGroup: str,
+    ListJoinRequests: list[JoinRequest],
+    AnswerJoinRequests: list[GroupMember],
 }
-
-
-def answer_type(question: Question) -> Any:
-    """The type of the answer to ``question``; ``None`` for questions without one."""
-    return _ANSWERS.get(type(question))

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from bot_service.domain.calls import Call
+
 MessageType = Literal[
     "text",
     "image",
@@ -228,7 +230,7 @@ class Sent(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class JournalRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One record of a worker's journal: a message or a receipt; neither in a test of the disk.
+    """One record of a worker's journal: a message, a receipt or a call; none in a test of the disk.
 
     ``creation`` is that of the session when its client was started. ``meta["atMs"]`` is when the
     record was written, in ms since the epoch.
@@ -236,5 +238,6 @@ class JournalRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
     message: InboundMessage | None = None
     receipt: Receipt | None = None
+    call: Call | None = None
     meta: dict[str, Any] = {}
     creation: str = ""

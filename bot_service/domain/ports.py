@@ -83,7 +83,7 @@ class MessageSending(Protocol):
 
 class DirectoryPool(Protocol):
     async def ask(self, session: str, question: Question) -> Any:
-        """The answer of WhatsApp, of ``domain.directory.answer_type(question)``."""
+        """The answer of WhatsApp, of ``domain.questions.answer_type(question)``."""
         ...
 
 

@@ -57,4 +57,6 @@ class SignalKind(StrEnum):
     # {"messageIds": [str], "chat": str, "type": "delivered" | "read" | "played" | "server" |
     # "failed"}
     RECEIPT = "receipt"
-    PRESENCE = "presence"  # the other side is active
+    # {"chat": str, "from": str, "state": "available" | "unavailable" | "composing" | "recording" |
+    # "paused", "lastSeenMs": int | None}
+    PRESENCE = "presence"

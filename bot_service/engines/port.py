@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Protocol
 
+from bot_service.domain.calls import Call
 from bot_service.domain.directory import Question
 from bot_service.domain.message import InboundMessage, OutgoingMessage, Receipt, Sent
 from bot_service.domain.signals import SignalKind
@@ -38,6 +39,8 @@ class EngineSink(Protocol):
         ...
 
     def receipt(self, receipt: Receipt) -> None: ...
+
+    def call(self, call: Call) -> None: ...
 
     def frame_seen(self, session: str) -> None: ...
 
@@ -80,7 +83,7 @@ class Engine(Protocol):
         ...
 
     async def ask(self, session: str, question: Question) -> Any:
-        """The answer of WhatsApp to a question about numbers or groups."""
+        """The answer of WhatsApp to a question about numbers, groups, people or the own account."""
         ...
 
     async def simulate(self, session: str | None, action: str, args: dict[str, Any]) -> Any:

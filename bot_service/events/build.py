@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bot_service.events.dialects import WebhookDialect
 from bot_service.events.ids import EventIds
+from bot_service.events.presence import PresenceEvents
 from bot_service.events.publisher import EventPublisher
 from bot_service.events.service_alerts import ServiceAlerts, targets
 from bot_service.events.session_events import SessionEvents
@@ -28,6 +29,7 @@ class Events:
     publisher: EventPublisher
     service_alerts: ServiceAlerts
     session_events: SessionEvents
+    presence: PresenceEvents
     stream: EventStream
     subscriptions: Subscriptions
 
@@ -35,6 +37,7 @@ class Events:
         """The background loops by name."""
         yield "events", self.stream.run
         yield "session-events", self.session_events.writer.run
+        yield "presence", self.presence.run
 
 
 async def build(
@@ -72,6 +75,8 @@ async def build(
     sessions.bus.subscribe(session_events.on_event)
     sessions.store.transition_sinks.append(session_events.on_transitions)
     sessions.store.delete_sinks.append(session_events.on_delete)
+    presence = PresenceEvents(clock, publisher, record_of=sessions.registry.get)
+    sessions.supervisor.signalled.subscribe(presence.on_signal)
     stream = EventStream(clock, database)
     publisher.committed.subscribe(stream.wake)
-    return Events(ids, publisher, service_alerts, session_events, stream, subscriptions)
+    return Events(ids, publisher, service_alerts, session_events, presence, stream, subscriptions)

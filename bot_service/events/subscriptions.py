@@ -18,6 +18,8 @@ from shared.webhook_signing import key_of
 EVENT_TYPES = {
     "message": N_("a message arrived"),
     "message.status": N_("an outgoing message was sent, delivered, read or failed"),
+    "call.received": N_("somebody calls"),
+    "presence.update": N_("a person comes online, goes offline or types"),
     "session.state": N_("a session changed its state"),
     "session.qr": N_("a new QR or pairing code can be fetched"),
     "session.attention": N_("a session needs a person"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from bot_service.domain.session_record import SessionRecord, Transition
 from bot_service.domain.states import LINKED
 from bot_service.events.build import Events
+from bot_service.messages.asking import Asking
 from bot_service.messages.changes import MessageChanges
 from bot_service.messages.commands import MessageCommands
 from bot_service.messages.directory import ChatDirectory
@@ -17,6 +18,7 @@ from bot_service.messages.journal_reader import JournalReader
 from bot_service.messages.media import MediaStore
 from bot_service.messages.media_fetch import MediaFetcher
 from bot_service.messages.outbox import Outbox
+from bot_service.messages.people import People
 from bot_service.messages.rate_limits import Rate
 from bot_service.messages.sender import Sender, SenderPolicy
 from bot_service.sessions.build import Sessions
@@ -36,6 +38,7 @@ class Messages:
     commands: MessageCommands
     changes: MessageChanges
     directory: ChatDirectory
+    people: People
     journal: JournalReader
     media: MediaStore
     outbox: Outbox
@@ -89,6 +92,8 @@ def build(
     def committed(batch: Batch) -> None:
         for message in batch.messages:
             activity.inbound(message.session, sent_ms=message.at_ms)
+        for call in batch.calls:
+            activity.touch(call.session)
         for receipt in batch.receipts:
             activity.receipt(receipt.session)
         for session in batch.probed:
@@ -110,4 +115,6 @@ def build(
     commands = MessageCommands(database, outbox, media, fetcher, pool, now_ms=now_ms, touch=touch)
     sender.ended.subscribe(commands.ended)
     changes = MessageChanges(outbox, media, now_ms=now_ms, touch=touch)
-    return Messages(commands, changes, ChatDirectory(pool, touch=touch), journal, media, outbox, sender, journal_alerts)
+    asking = Asking(pool, touch=touch)
+    directory, people = ChatDirectory(asking), People(asking, now_ms=now_ms)
+    return Messages(commands, changes, directory, people, journal, media, outbox, sender, journal_alerts)

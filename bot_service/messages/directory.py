@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from bot_service.domain import directory as ask
 from bot_service.domain.addresses import address, telephone_number
-from bot_service.domain.directory import Group, GroupMember, MemberAction, NumberCheck, Picture
-from bot_service.domain.ports import DirectoryPool
-from bot_service.domain.refused import Refused, invalid
+from bot_service.domain.directory import Group, GroupMember, JoinRequest, MemberAction, NumberCheck, Picture
+from bot_service.domain.refused import invalid
 from bot_service.domain.session_record import SessionRecord
-from bot_service.engines.port import EngineError
+from bot_service.messages.asking import Asking
 from bot_service.messages.requests import Chat
-from bot_service.sessions.commands import engine_call
 
-ENGINE_TIMEOUT_S = 30.0
 Subject = Annotated[str, Meta(min_length=1, max_length=100)]
 Members = Annotated[list[Chat], Meta(min_length=1, max_length=256)]
 
@@ -57,15 +53,18 @@ class JoinGroup(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     code: Annotated[str, Meta(pattern=r"^(?:https://chat\.whatsapp\.com/)?[A-Za-z0-9_-]{1,64}(?!\n)$")]
 
 
+class AnswerJoinRequests(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """``members``: those who asked to be let in."""
+
+    action: Literal["approve", "reject"]
+    members: Members
+
+
 class ChatDirectory:
-    """Every method raises :class:`EngineError`, and :class:`Refused` ``invalid`` and
-    ``refused_by_whatsapp``.
+    """Every method raises as :class:`Asking` does, and :class:`Refused` ``invalid``."""
 
-    ``touch(session)`` notes that a person or program uses the session.
-    """
-
-    def __init__(self, pool: DirectoryPool, *, touch: Callable[[str], None]) -> None:
-        self._pool, self._touch = pool, touch
+    def __init__(self, asking: Asking) -> None:
+        self._ask = asking
 
     async def check_numbers(self, record: SessionRecord, wanted: CheckNumbers) -> list[NumberCheck]:
         """In the order asked for."""
@@ -118,17 +117,18 @@ class ChatDirectory:
     async def leave_group(self, record: SessionRecord, group: str) -> None:
         await self._ask(record, ask.LeaveGroup(_group(group)))
 
-    async def _ask(self, record: SessionRecord, question: ask.Question) -> Any:
-        try:
-            async with engine_call(ENGINE_TIMEOUT_S):
-                answer = await self._pool.ask(record.id, question)
-        except EngineError as error:
-            if error.code == "rejected":
-                # WhatsApp works and said no: an unknown group, a wrong code, a missing right.
-                raise Refused("refused_by_whatsapp", error.detail) from None
-            raise
-        self._touch(record.id)
-        return answer
+    async def join_requests(self, record: SessionRecord, group: str) -> list[JoinRequest]:
+        """Who asks to be let in."""
+        found: list[JoinRequest] = await self._ask(record, ask.ListJoinRequests(_group(group)))
+        return found
+
+    async def answer_join_requests(
+        self, record: SessionRecord, group: str, wanted: AnswerJoinRequests
+    ) -> list[GroupMember]:
+        members = [address(member, "members") for member in wanted.members]
+        question = ask.AnswerJoinRequests(_group(group), wanted.action == "approve", members)
+        answered: list[GroupMember] = await self._ask(record, question)
+        return answered
 
 
 def _group(text: str) -> str:

@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot_service.domain.addresses import can_be_answered
+from bot_service.domain.calls import Call
 from bot_service.domain.message import InboundMessage, JournalRecord, Receipt, is_probe
 from bot_service.domain.session_record import SessionRecord
 from bot_service.events.publisher import Draft
@@ -50,6 +51,7 @@ class Batch:
     """
 
     messages: list[InboundMessage] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
     drafts: list[Draft] = field(default_factory=list)
     probed: set[str] = field(default_factory=set)
@@ -81,7 +83,7 @@ async def ingest(
     arrived: list[_Arrived] = []
     receipts: list[tuple[Receipt, str | None]] = []
     for record in records:
-        item = record.message or record.receipt
+        item = record.message or record.receipt or record.call
         if item is None:
             continue
         session = session_of(item.session)
@@ -90,6 +92,9 @@ async def ingest(
             continue
         at_ms = int(record.meta.get("atMs", now_ms))
         owner = session.owner_at(at_ms)
+        if record.call is not None:
+            batch.calls.append(record.call)
+            batch.drafts.append(_call_draft(record.call, owner))
         if record.receipt is not None:
             batch.receipts.append(record.receipt)
             receipts.append((record.receipt, owner))
@@ -154,6 +159,19 @@ def _draft(message: InboundMessage, body: bytes, now: datetime, owner: str | Non
         answer = ReplyTo(message.session, message.chat, message.id, message.sender, owner, creation)
         reply_to = _ENCODER.encode(answer)
     return Draft("message", message.session, owner, now, inbound_data(message, body), reply_to)
+
+
+def _call_draft(call: Call, owner: str | None) -> Draft:
+    at = from_ms(call.at_ms)
+    data = {
+        "id": call.id,
+        "session": call.session,
+        "from": call.caller,
+        "video": call.video,
+        "group": call.group,
+        "at": iso(at),
+    }
+    return Draft("call.received", call.session, owner, at, data)
 
 
 async def _apply_receipt(

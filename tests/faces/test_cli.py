@@ -108,6 +108,17 @@ async def test_a_session_from_its_making_to_its_end(terminal: Terminal, both: tu
     code, out = await terminal.run("chats", "messages", "alice", "--chat", "+33612345678")
     assert (code, rows(out)[0]["Message"]) == (0, "Hello"), out
     assert (await terminal.json("chats", "list", "alice"))["chats"][0]["unread"] == 0
+    code, out = await terminal.run("profile", "set", "alice", "--about", "Open 9-18", "--name", "Alice")
+    assert code == 0, out
+    assert (await terminal.json("profile", "show", "alice"))["about"] == "Open 9-18"
+    code, out = await terminal.run("profile", "presence", "alice", "available")
+    assert (code, out) == (0, "alice is available.\n")
+    assert (await terminal.json("contacts", "block", "alice", "33612345678"))["blocked"] != []
+    code, out = await terminal.run("contacts", "blocked", "alice")
+    assert (code, out) == (0, "33612345678@s.whatsapp.net\n")
+    assert (await terminal.json("contacts", "unblock", "alice", "33612345678"))["blocked"] == []
+    code, out = await terminal.run("contacts", "show", "alice", "33612345678")
+    assert (code, "Simulated" in out) == (0, True), out
     for command, state in (("stop", "STOPPED"), ("start", "STARTING"), ("restart", "STARTING")):
         assert (await terminal.json("sessions", command, "alice"))["state"] == state
     await eventually(ready, what="alice being READY again")

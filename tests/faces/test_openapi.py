@@ -17,6 +17,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from bot_service.api.server.openapi import TAGS
 from bot_service.api.server.routes import ROUTES
 from bot_service.domain import directory as ask
+from bot_service.domain import people
 from bot_service.domain.states import State
 from bot_service.events.subscriptions import EVENT_TYPES
 from tests.support.bot_app import Bot, is_in, running
@@ -125,6 +126,12 @@ ANSWERS: dict[type, Any] = {
     ask.ChangeGroup: GROUP,
     ask.ChangeMembers: [ask.GroupMember("33612345678@s.whatsapp.net")],
     ask.JoinGroup: GROUP.id,
+    ask.AnswerJoinRequests: [ask.GroupMember("33612345678@s.whatsapp.net")],
+    people.ChangeProfile: people.Profile("33612345678@s.whatsapp.net", None, "Boutique", "Open from 9 to 18", None),
+    people.SetPicture: "7",
+    people.SetPresence: None,
+    people.FollowPresence: None,
+    people.RejectCall: None,
 }
 
 
@@ -132,7 +139,7 @@ ANSWERS: dict[type, Any] = {
     "operation", [each for each in ROUTES if each.body is not None], ids=lambda operation: operation.id
 )
 async def test_the_example_of_every_body_is_run_and_answered_as_described(bot: Bot, operation: Any) -> None:
-    names = {"id": "boutique", "groupId": GROUP.id}
+    names = {"id": "boutique", "groupId": GROUP.id, "callId": "3EB0C767"}
     bot.pool.answers = ANSWERS
     if operation.id != "post_api_sessions":
         await bot.call("POST", "/api/sessions", {"id": "boutique"})

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections import deque
+from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,22 @@ class Companion:
 
 
 @dataclass(slots=True)
+class Profile:
+    """What an account shows, whom it blocks, and the state that its devices share (patches by collection)."""
+
+    about: str = "Hey there!"
+    picture: bytes = b""
+    presence: str = ""
+    blocked: set[str] = field(default_factory=set)
+    rejected: list[dict[str, str]] = field(default_factory=list)
+    patches: defaultdict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
+
+    @property
+    def picture_id(self) -> str:
+        return hashlib.sha256(self.picture).hexdigest()[:10]
+
+
+@dataclass(slots=True)
 class Account:
     """One telephone number: the phone that owns it and the devices linked to it."""
 
@@ -63,6 +80,7 @@ class Account:
     next_device: int = 1
     logins: list[float] = field(default_factory=list)
     attempts: list[float] = field(default_factory=list)
+    profile: Profile = field(default_factory=Profile)
     build: int = 0
     """The client build of its last login."""
 
@@ -91,6 +109,7 @@ class Group:
     invite: str = ""
     admins: set[str] = field(default_factory=set)
     settings: dict[str, bool] = field(default_factory=dict)
+    requests: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.invite = self.invite or f"{self.id}x0"

@@ -17,6 +17,7 @@ from tests.fake_whatsapp.faults import Faults
 from tests.fake_whatsapp.jid import GROUP_SERVER, JID, group_jid, phone_jid
 from tests.fake_whatsapp.media import MEDIA_KEYS, MediaError
 from tests.fake_whatsapp.pairing import PairingError
+from tests.fake_whatsapp.people import shared_keys
 from tests.fake_whatsapp.server import FakeWhatsApp
 
 Body = dict[str, Any]
@@ -59,6 +60,7 @@ class Control:
         for task in self._floods:
             task.cancel()
         await self._world.reset()
+        self._server.router.presences.forget()
 
     async def stats(self) -> Body:
         online = self._world.directory.online()
@@ -188,6 +190,35 @@ class Control:
 
     async def types(self, number: str, chat: str, state: str = "composing") -> None:
         await self._server.router.phone_types(number, chat_of(chat), state)
+
+    async def share_keys(self, number: str) -> None:
+        """The phone gives its devices a key for the state that they share, as phones do after a pairing."""
+        await self.send(number, number, "raw", message=shared_keys())
+
+    async def presence(self, number: str, state: str = "available", last_s: int = 0) -> int:
+        """A person goes online or offline; returns how many accounts follow this person."""
+        return await self._server.router.presences.changes(number, state, last_s)
+
+    async def call(self, caller: str, callee: str, id: str, video: bool = False, by_lid: bool = False) -> None:
+        await self._server.router.presences.call(caller, callee, id, video=video, by_lid=by_lid)
+
+    async def profile(self, number: str, about: str | None = None, picture: str | None = None) -> Body:
+        """What an account shows; sets what is given. ``picture`` is base64."""
+        profile = self._world.account(number).profile
+        profile.about = profile.about if about is None else about
+        profile.picture = profile.picture if picture is None else base64.b64decode(picture)
+        return {
+            "about": profile.about,
+            "picture": base64.b64encode(profile.picture).decode(),
+            "presence": profile.presence,
+            "blocked": sorted(profile.blocked),
+            "rejected": profile.rejected,
+            "patches": {name: len(patches) for name, patches in profile.patches.items()},
+        }
+
+    async def join_request(self, group: str, number: str) -> None:
+        """A person asks to be let into a group."""
+        self._world.directory.groups[chat_of(group).user].requests.append(number)
 
     async def mark(self, number: str, chat: str, author: str, id: str, kind: str = "read") -> None:
         """A phone marks a message of `author` as `read` or `played`; `chat` is the number itself or a group."""

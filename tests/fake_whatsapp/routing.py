@@ -12,6 +12,7 @@ from tests.fake_whatsapp.content import Content
 from tests.fake_whatsapp.jid import JID, SERVER, phone_jid
 from tests.fake_whatsapp.nodes import Attr, Node
 from tests.fake_whatsapp.offline_queue import key_of
+from tests.fake_whatsapp.people import Presences
 from tests.fake_whatsapp.phone import Outgoing
 from tests.fake_whatsapp.services import low_on_prekeys
 from tests.fake_whatsapp.world import World
@@ -22,6 +23,7 @@ class Router:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self.presences = Presences(world)
 
     async def deliver(self, companion: Companion, stanza: Node) -> None:
         """Owe a stanza to a device, and send it now if the device is there."""
@@ -89,6 +91,8 @@ class Router:
             await self._receipt(connection, companion, node)
         elif node.tag == "ack":
             companion.queue.settle(key_of(node.text("class"), node))
+        elif node.tag in ("presence", "call"):
+            await self.presences.handle(connection, node)
         elif node.tag == "chatstate":
             state = node.children()[0]
             entry = {"from": companion.number, "state": state.tag, "media": state.text("media")}

@@ -11,6 +11,7 @@ from tests.fake_whatsapp.jid import JID, SERVER, lid_jid, phone_jid
 from tests.fake_whatsapp.media import HOST
 from tests.fake_whatsapp.nodes import Attr, Node
 from tests.fake_whatsapp.pairing import Pairing
+from tests.fake_whatsapp.people import PeopleServices
 from tests.fake_whatsapp.signal_session import Bundle
 from tests.fake_whatsapp.world import World
 
@@ -36,6 +37,7 @@ class Services:
     def __init__(self, world: World, pairing: Pairing) -> None:
         self._world = world
         self._pairing = pairing
+        self._people = people = PeopleServices(world)
         self._by_namespace: dict[str, Callable[[Connection, Node], Awaitable[Answer]]] = {
             "encrypt": self._encrypt,
             "usync": self._usync,
@@ -44,7 +46,11 @@ class Services:
             "w:g2": self._groups,
             "md": self._devices,
             "privacy": self._privacy,
-            "w:profile:picture": self._picture,
+            "w:profile:picture": people.picture,
+            "status": people.status,
+            "w:mex": people.mex,
+            "blocklist": people.blocklist,
+            "w:sync:app:state": people.app_state,
         }
 
     async def handle(self, connection: Connection, node: Node) -> None:
@@ -76,9 +82,6 @@ class Services:
 
     async def _privacy(self, _: Connection, __: Node) -> Answer:
         return [Node("privacy")]
-
-    async def _picture(self, _: Connection, __: Node) -> Answer:
-        raise LookupError("picture")
 
     async def _media(self, _: Connection, __: Node) -> Answer:
         attrs: dict[str, Attr] = {"auth": "test", "ttl": 3600, "auth_ttl": 3600, "max_buckets": 12}
@@ -152,6 +155,8 @@ class Services:
             children.append(Node("contact", {**kind}, asked.data() if asked is not None else None))
         if account is not None and query.child("lid"):
             children.append(Node("lid", {"val": lid_jid(account.number)}))
+        if account is not None:
+            children += self._people.user_parts(query, account.number)
         if account is not None and query.child("devices"):
             devices = [Node("device", {"id": number}) for number in (0, *account.companions)]
             children.append(Node("devices", {}, [Node("device-list", {}, devices)]))
@@ -181,6 +186,12 @@ class Services:
                 groups[child.jid("id").user].members.remove(connection.number)
             return [Node("leave", {}, [Node("group", {"id": child.attrs["id"]}) for child in leaving.children()])]
         group = groups[node.jid("to").user]
+        if node.child("membership_approval_requests") is not None:
+            asked = [
+                Node("membership_approval_request", {"jid": phone_jid(number), "request_time": group.created})
+                for number in group.requests
+            ]
+            return [Node("membership_approval_requests", {}, asked)]
         for action in ("add", "remove", "promote", "demote"):
             if (change := node.child(action)) is not None:
                 return [

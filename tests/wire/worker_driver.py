@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from bot_service.domain.calls import Call
 from bot_service.domain.message import InboundMessage, OutgoingMessage, Receipt, Sent
 from bot_service.engines.wire import journal_file, protocol, worker_options
 from bot_service.engines.wire.worker_options import WorkerOptions
@@ -176,7 +177,7 @@ class WorkerDriver:
 
     # --- the journal ---
 
-    def records(self) -> list[InboundMessage | Receipt]:
+    def records(self) -> list[InboundMessage | Receipt | Call]:
         return journalled(self.data_dir)
 
     def messages(self, session: str | None = None) -> list[InboundMessage]:
@@ -188,6 +189,9 @@ class WorkerDriver:
 
     def receipts(self) -> list[Receipt]:
         return [record for record in self.records() if isinstance(record, Receipt)]
+
+    def calls(self) -> list[Call]:
+        return [record for record in self.records() if isinstance(record, Call)]
 
     async def message(self, within_s: float = WAIT_S, **parts: Any) -> InboundMessage:
         """Wait until a message with these parts is in the journal."""
@@ -232,16 +236,16 @@ class WorkerDriver:
             self.snapshot = frame
 
 
-def journalled(data_dir: Path) -> list[InboundMessage | Receipt]:
+def journalled(data_dir: Path) -> list[InboundMessage | Receipt | Call]:
     """Everything in the journals of this folder, oldest first, repeats included."""
-    found: list[InboundMessage | Receipt] = []
+    found: list[InboundMessage | Receipt | Call] = []
     folder = data_dir / "journal"
     for name, size in journal_file.journal_files(folder):
         at = 0
         while at < size:
             piece = journal_file.read_journal(folder / name, at)
             for _, record in piece.records:
-                entry = record.message or record.receipt
+                entry = record.message or record.receipt or record.call
                 if entry is not None:
                     found.append(entry)
             if piece.end == at:

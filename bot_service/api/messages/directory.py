@@ -10,6 +10,7 @@ from bot_service.api.server.request import iso_time, session_of
 from bot_service.domain.directory import Group, GroupMember, NumberCheck, Picture
 from bot_service.domain.refused import not_found
 from bot_service.messages.directory import (
+    AnswerJoinRequests,
     ChangeGroup,
     ChangeMembers,
     ChatDirectory,
@@ -44,6 +45,15 @@ class GroupsView(msgspec.Struct, frozen=True):
 
 class MembersView(msgspec.Struct, frozen=True):
     members: list[GroupMember]
+
+
+class JoinRequestView(msgspec.Struct, frozen=True):
+    jid: str
+    at: str | None
+
+
+class JoinRequestsView(msgspec.Struct, frozen=True):
+    requests: list[JoinRequestView]
 
 
 class InviteView(msgspec.Struct, frozen=True):
@@ -118,3 +128,14 @@ async def reset_invite_link(request: web.Request) -> web.Response:
 async def join_group(request: web.Request) -> web.Response:
     record, wanted = session_of(request), await body.read(request, JoinGroup)
     return json_response(JoinedView(await _directory(request).join_group(record, wanted)))
+
+
+async def join_requests(request: web.Request) -> web.Response:
+    found = await _directory(request).join_requests(session_of(request), request.match_info["groupId"])
+    return json_response(JoinRequestsView([JoinRequestView(each.jid, iso_time(each.at_ms)) for each in found]))
+
+
+async def answer_join_requests(request: web.Request) -> web.Response:
+    record, wanted = session_of(request), await body.read(request, AnswerJoinRequests)
+    answered = await _directory(request).answer_join_requests(record, request.match_info["groupId"], wanted)
+    return json_response(MembersView(answered))

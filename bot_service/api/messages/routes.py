@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from bot_service.access.principals import Scope
 from bot_service.api.messages import directory, handlers
-from bot_service.api.messages.directory import GroupsView, GroupView, InviteView, JoinedView, MembersView, NumbersView
+from bot_service.api.messages.directory import (
+    GroupsView,
+    GroupView,
+    InviteView,
+    JoinedView,
+    JoinRequestsView,
+    MembersView,
+    NumbersView,
+)
 from bot_service.api.messages.views import ChatPage, MessagePage, MessageView
 from bot_service.api.server.route import LIMIT, TEXT, Parameter, Response, Route
 from bot_service.domain.directory import Picture
 from bot_service.messages.commands import LONGEST_SEARCH
-from bot_service.messages.directory import ChangeGroup, ChangeMembers, CheckNumbers, JoinGroup, NewGroup
+from bot_service.messages.directory import (
+    AnswerJoinRequests,
+    ChangeGroup,
+    ChangeMembers,
+    CheckNumbers,
+    JoinGroup,
+    NewGroup,
+)
 from bot_service.messages.requests import EditMessage, ForwardMessage, MarkRead, SendMessage, ShowTyping
 
 ONE = "/api/sessions/{id}"
@@ -182,6 +197,19 @@ ROUTES = [
         "DELETE", f"{ONE}/groups/{{groupId}}/invite", directory.reset_invite_link, Scope.SEND,
         "Groups", "Reset the invitation link", "The old link is invalid from now on.",
         {200: Response("The new link.", InviteView)}, problems=(409, 422, 502, 504),
+    ),
+    Route(
+        "GET", f"{ONE}/groups/{{groupId}}/requests", directory.join_requests, Scope.SEND,
+        "Groups", "List requests to join", "For groups in which administrators approve new members.",
+        {200: Response("Who asks.", JoinRequestsView)}, problems=(409, 422, 502, 504),
+    ),
+    Route(
+        "POST", f"{ONE}/groups/{{groupId}}/requests", directory.answer_join_requests, Scope.SEND,
+        "Groups", "Answer requests to join",
+        "The library of the present engine has no call for it: 409 `unsupported_by_engine`. Answer on the phone, or add the "
+        "person as a member.",
+        {200: Response("The members that were asked for.", MembersView)}, body=AnswerJoinRequests, problems=(409, 502, 504),
+        example={"action": "approve", "members": ["33612345678"]},
     ),
     Route(
         "POST", f"{ONE}/groups/join", directory.join_group, Scope.SEND,

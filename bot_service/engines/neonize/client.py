@@ -122,6 +122,10 @@ class SessionClient:
         self._context.table_lock.before_call()
         return function(self.name, *args)
 
+    def caller(self, call: str, given: str) -> str:
+        """The address that a call of this client can be rejected with; ``given`` for an unknown call."""
+        return self._intake.callers.get(call, given)
+
     def disconnect(self) -> None:
         """Closes the socket; messages that were decrypted still arrive."""
         self.stopping = True
@@ -279,6 +283,8 @@ class SessionClient:
             self._intake.message(event)
         elif number == library.RECEIPT:
             self._intake.receipt(event)
+        elif number in (library.CALL_OFFER, library.CALL_OFFER_NOTICE):
+            self._intake.call(event)
         elif number == library.ME:
             self._lid = jids.to_text(event.LID, with_device=True) or None
             self._pumping.set()

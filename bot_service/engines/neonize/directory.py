@@ -7,16 +7,17 @@ from collections.abc import Callable
 from typing import Any
 
 from bot_service.domain import directory as ask
-from bot_service.engines.neonize import jids
+from bot_service.engines.neonize import jids, people
 from bot_service.engines.neonize.library import LibraryError, raise_error, read_answer
 from bot_service.engines.neonize.native import binder, pb
+from bot_service.engines.port import EngineError
 
 INVITE = "https://chat.whatsapp.com/"
 _NO_PICTURE = ("not-authorized", "item-not-found", "404", "401", "hidden", "does not have")
 
 
 def answer(client: bytes, question: ask.Question) -> Any:
-    """The answer as :mod:`bot_service.domain.directory` says. Blocks; raises ``LibraryError``."""
+    """The answer as :mod:`bot_service.domain.questions` says. Blocks; raises ``LibraryError``."""
     return _ANSWERS[type(question)](client, question)
 
 
@@ -33,16 +34,7 @@ def _number(client: bytes, number: str, entry: Any) -> ask.NumberCheck:
     jid = f"{number}@{jids.USER_SERVER}"
     if entry.JID.Server == jids.HIDDEN_SERVER:
         return ask.NumberCheck(number, True, jid, jids.to_text(entry.JID))
-    return ask.NumberCheck(number, True, jids.to_text(entry.JID), _lid_of(client, entry.JID))
-
-
-def _lid_of(client: bytes, jid: Any) -> str | None:
-    body = jid.SerializeToString()
-    try:
-        found = read_answer(pb.GetJIDFromStoreReturnFunction, binder.gocode.GetLIDFromPN(client, body, len(body)))
-    except LibraryError:
-        return None
-    return jids.to_text(found.Jid) or None
+    return ask.NumberCheck(number, True, *people.both_addresses(client, entry.JID))
 
 
 def _picture(client: bytes, question: ask.GetPicture) -> ask.Picture | None:
@@ -119,6 +111,23 @@ def _leave(client: bytes, question: ask.LeaveGroup) -> None:
     raise_error(binder.gocode.LeaveGroup(client, group, len(group)))
 
 
+def _join_requests(client: bytes, question: ask.ListJoinRequests) -> list[ask.JoinRequest]:
+    group = jids.to_library(question.group).SerializeToString()
+    raw = binder.gocode.GetGroupRequestParticipants(client, group, len(group))
+    found = read_answer(pb.GetGroupRequestParticipantsReturnFunction, raw).Participants
+    return [
+        ask.JoinRequest(
+            people.both_addresses(client, each.Participant)[0] or jids.to_text(each.Participant),
+            int(each.TimeAt) * 1000,
+        )
+        for each in found
+    ]
+
+
+def _answer_join_requests(_client: bytes, _question: ask.AnswerJoinRequests) -> Any:
+    raise EngineError("not_supported", "the WhatsApp library has no call that answers a request to join a group")
+
+
 def _group_of(found: Any) -> ask.Group:
     owner = jids.known_by_number(found.OwnerJID, found.OwnerPN)
     created = int(found.GroupCreated)
@@ -150,4 +159,7 @@ _ANSWERS: dict[type[ask.Question], Callable[[bytes, Any], Any]] = {
     ask.InviteLink: _invite,
     ask.JoinGroup: _join,
     ask.LeaveGroup: _leave,
+    ask.ListJoinRequests: _join_requests,
+    ask.AnswerJoinRequests: _answer_join_requests,
+    **people.ANSWERS,
 }

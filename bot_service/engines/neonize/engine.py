@@ -16,6 +16,9 @@ from concurrent.futures import TimeoutError as FetchTimeout
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
+from bot_service.domain import people
 from bot_service.domain.directory import Question
 from bot_service.domain.message import Media, OutgoingMessage, PollVote, Sent
 from bot_service.domain.signals import SignalKind
@@ -285,7 +288,12 @@ class NeonizeEngine:
         await self._call(session, self._library.typing, _address(chat), state)
 
     async def ask(self, session: str, question: Question) -> Any:
-        self._linked(session)
+        client = self._linked(session)
+        match question:
+            case people.RejectCall(call, caller):
+                question = people.RejectCall(call, client.caller(call, caller))
+            case people.StarMessage(message=message):
+                question = msgspec.structs.replace(question, message=client.sent.whatsapp_id(message))
         return await self._call(session, directory.answer, question)
 
     async def simulate(self, session: str | None, action: str, args: dict[str, Any]) -> Any:

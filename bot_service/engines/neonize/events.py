@@ -13,6 +13,7 @@ LOGIN_WORDS = {
     "passkey-request": SignalKind.PASSKEY_REQUIRED,
     "err-scanned-without-multidevice": SignalKind.MULTIDEVICE_OFF,
 }
+PAUSED, RECORDING = 2, 2
 
 
 def plain(number: int, event: Any, now_s: float) -> Signal | None:
@@ -29,4 +30,24 @@ def plain(number: int, event: Any, now_s: float) -> Signal | None:
     if number == library.UNDECRYPTABLE:
         chat = jids.to_text(event.Info.MessageSource.Chat)
         return Signal(SignalKind.UNDECRYPTABLE, {"chat": chat, "messageId": event.Info.ID})
-    return Signal(SignalKind.PRESENCE) if number == library.CHAT_PRESENCE else None
+    if number == library.PRESENCE:
+        return _presence(event)
+    return _chat_presence(event) if number == library.CHAT_PRESENCE else None
+
+
+def _presence(event: Any) -> Signal:
+    who = jids.to_text(event.From)
+    state = "unavailable" if event.Unavailable else "available"
+    last_seen_ms = int(event.LastSeen) * 1000 if event.LastSeen > 0 else None
+    return Signal(SignalKind.PRESENCE, {"chat": who, "from": who, "state": state, "lastSeenMs": last_seen_ms})
+
+
+def _chat_presence(event: Any) -> Signal:
+    source = event.MessageSource
+    who = jids.known_by_number(source.Sender, source.SenderAlt)
+    chat = jids.to_text(source.Chat) if source.IsGroup else jids.known_by_number(source.Chat, source.SenderAlt)
+    state = "recording" if event.Media == RECORDING else "composing"
+    return Signal(
+        SignalKind.PRESENCE,
+        {"chat": chat, "from": who, "state": "paused" if event.State == PAUSED else state, "lastSeenMs": None},
+    )

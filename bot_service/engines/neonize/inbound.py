@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from bot_service.domain.calls import Call
 from bot_service.domain.message import PROBE_ID, InboundMessage, Media, PollVote, Receipt
 from bot_service.engines.neonize import content, jids
 from bot_service.engines.neonize.content import OwnId
@@ -112,6 +113,23 @@ def receipt(session: str, event: Any, *, own_id: OwnId, chat_of: Callable[[str],
         type=kind,
         at_ms=_milliseconds(event.Timestamp),
     )
+
+
+def call(session: str, event: Any) -> tuple[Call, str]:
+    """A call that is offered, and its caller as WhatsApp names him: only that address can reject it."""
+    meta = event.basicCallMeta
+    group = getattr(meta, "from")
+    is_group = group.Server == jids.GROUP_SERVER or getattr(event, "type", "") == "group"
+    video = getattr(event, "media", "") == "video" or any(part.Tag == "video" for part in event.data.Nodes)
+    found = Call(
+        session,
+        meta.callID,
+        jids.known_by_number(meta.callCreator, meta.callCreatorAlt),
+        _milliseconds(meta.timestamp),
+        video,
+        jids.to_text(group) if is_group and group.Server == jids.GROUP_SERVER else None,
+    )
+    return found, jids.to_text(meta.callCreator, with_device=True)
 
 
 def _milliseconds(timestamp: int) -> int:

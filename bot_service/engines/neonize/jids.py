@@ -8,6 +8,7 @@ from bot_service.engines.neonize.native import pb
 
 USER_SERVER = "s.whatsapp.net"
 HIDDEN_SERVER = "lid"
+GROUP_SERVER = "g.us"
 
 
 def to_library(text: str, *, keep_device: bool = False) -> Any:

@@ -12,6 +12,7 @@ from bot_service.engines.port import EngineError, EngineSink
 from shared import logs
 
 log = logs.get(__name__)
+KEPT_CALLS = 100
 
 
 class JournalIntake:
@@ -32,6 +33,8 @@ class JournalIntake:
         self._session, self._gate, self._sent, self._sink = session, gate, sent, sink
         self._fetch, self._read_vote, self._broken = fetch, read_vote, broken
         self._is_broken = False
+        # Who called, as WhatsApp names him, by the id of the call.
+        self.callers: dict[str, str] = {}
 
     def message(self, event: Any) -> None:
         """A decrypted message."""
@@ -58,6 +61,16 @@ class JournalIntake:
         found = inbound.receipt(self._session, event, own_id=self._sent.own_id, chat_of=self._chat_of)
         if found is not None:
             self._sink.receipt(found)
+
+    def call(self, event: Any) -> None:
+        """A call that is offered; WhatsApp may say so more than once."""
+        found, caller = inbound.call(self._session, event)
+        if found.id in self.callers:
+            return
+        self.callers[found.id] = caller
+        while len(self.callers) > KEPT_CALLS:
+            del self.callers[next(iter(self.callers))]
+        self._sink.call(found)
 
     def _chat_of(self, whatsapp_id: str) -> str | None:
         known = self._sent.by_whatsapp_id(whatsapp_id)

@@ -16,7 +16,7 @@ from bot_service.engines.neonize.native import binder, pb, registration
 # The numbers are the contract of neonize/events.py.
 ME, PAIR_STATUS, CONNECTED, KEEPALIVE_TIMEOUT, KEEPALIVE_RESTORED = 0, 2, 3, 4, 5
 DISCONNECTED, MESSAGE, RECEIPT, CHAT_PRESENCE, SYNC_PREVIEW, SYNC_COMPLETED, UNDECRYPTABLE = 12, 17, 18, 19, 26, 27, 44
-LOGGED_OUT = 6
+LOGGED_OUT, PRESENCE, CALL_OFFER, CALL_OFFER_NOTICE = 6, 20, 36, 40
 TYPES: dict[int, Any] = {
     ME: pb.Device,
     PAIR_STATUS: pb.PairStatus,
@@ -28,6 +28,9 @@ TYPES: dict[int, Any] = {
     MESSAGE: pb.Message,
     RECEIPT: pb.Receipt,
     CHAT_PRESENCE: pb.ChatPresence,
+    PRESENCE: pb.Presence,
+    CALL_OFFER: pb.CallOffer,
+    CALL_OFFER_NOTICE: pb.CallOfferNotice,
     SYNC_PREVIEW: pb.OfflineSyncPreview,
     SYNC_COMPLETED: pb.OfflineSyncCompleted,
     UNDECRYPTABLE: pb.UndecryptableMessage,

@@ -12,8 +12,9 @@ from typing import Any
 
 import msgspec
 
-from bot_service.domain.directory import Question, answer_type
+from bot_service.domain.directory import Question
 from bot_service.domain.message import OutgoingMessage, Sent
+from bot_service.domain.questions import answer_type
 from bot_service.domain.session_record import Signal
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.pool.fleet import SUPERSEDED, Fleet

@@ -22,6 +22,8 @@ SESSION_ACTIONS: dict[str, Callable[[SimulatedSession, Arguments], Result]] = {
     "receipt": people.receipt,
     "receipts": people.receipts,
     "presence": people.presence,
+    "call": people.call,
+    "joinRequest": people.join_request,
     "inbox": people.inbox,
     # the link
     "drop": faults.drop,

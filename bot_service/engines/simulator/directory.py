@@ -10,22 +10,23 @@ import msgspec
 
 from bot_service.domain import directory as ask
 from bot_service.engines.port import EngineError
+from bot_service.engines.simulator import account_questions
+from bot_service.engines.simulator.account_questions import NO_ACCOUNT, lid_of
 from bot_service.engines.simulator.session import SimulatedSession
 from bot_service.engines.simulator.store import replace_file
 from bot_service.engines.simulator.world import digits_of, jid_of
 
 INVITE = "https://chat.whatsapp.com/"
-# Numbers with this end have no account.
-NO_ACCOUNT = "0000"
 
 
 class StoredGroup(msgspec.Struct):
     group: ask.Group
     invites: int = 0
+    requests: list[ask.JoinRequest] = []
 
 
 def answer(session: SimulatedSession, question: ask.Question) -> Any:
-    """The answer as :mod:`bot_service.domain.directory` says. Raises :class:`EngineError`."""
+    """The answer as :mod:`bot_service.domain.questions` says. Raises :class:`EngineError`."""
     session.require_online()
     return _ANSWERS[type(question)](session, question)
 
@@ -38,7 +39,7 @@ def _numbers(_: SimulatedSession, question: ask.CheckNumbers) -> list[ask.Number
     return [
         ask.NumberCheck(number, exists=False)
         if number.endswith(NO_ACCOUNT)
-        else ask.NumberCheck(number, True, jid_of(number), f"9{number}@lid")
+        else ask.NumberCheck(number, True, jid_of(number), lid_of(number))
         for number in question.numbers
     ]
 
@@ -128,6 +129,22 @@ def _leave(session: SimulatedSession, question: ask.LeaveGroup) -> None:
     _save(session, stored)
 
 
+def _join_requests(session: SimulatedSession, question: ask.ListJoinRequests) -> list[ask.JoinRequest]:
+    return _administered(session, question.group).requests
+
+
+def _answer_join_requests(_: SimulatedSession, __: ask.AnswerJoinRequests) -> Any:
+    # As the real engine.
+    raise EngineError("not_supported", "the WhatsApp library has no call that answers a request to join a group")
+
+
+def request_to_join(session: SimulatedSession, group: str, person: str) -> None:
+    """A person asks the administrators of a group of this account."""
+    stored = _stored(session, group)
+    stored.requests.append(ask.JoinRequest(jid_of(person), session.world.now_ms()))
+    _save(session, stored)
+
+
 def _folder(session: SimulatedSession) -> Path:
     return session.world.files.folder / "groups"
 
@@ -171,4 +188,7 @@ _ANSWERS: dict[type[ask.Question], Callable[[SimulatedSession, Any], Any]] = {
     ask.InviteLink: _invite,
     ask.JoinGroup: _join,
     ask.LeaveGroup: _leave,
+    ask.ListJoinRequests: _join_requests,
+    ask.AnswerJoinRequests: _answer_join_requests,
+    **account_questions.ANSWERS,
 }

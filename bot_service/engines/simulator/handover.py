@@ -74,6 +74,7 @@ def _deliver(session: SimulatedSession, held: Held) -> bool:
         log.warning("A message stays unacknowledged", event_name="simulator.unacknowledged", reason=str(error))
         return False
     session.known_chats.add(held.message.chat)
+    session.people[held.message.sender] = held.message.push_name
     if session.syncing is not None:
         session.syncing += 1
     return True

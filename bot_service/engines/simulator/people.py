@@ -7,11 +7,12 @@ from typing import Any, get_args
 
 import msgspec
 
+from bot_service.domain.calls import Call
 from bot_service.domain.message import InboundMessage, Media, MessageDetails, MessageType
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.port import EngineError
 from bot_service.engines.registry import safe_name
-from bot_service.engines.simulator import handover, pairing, sending
+from bot_service.engines.simulator import directory, handover, pairing, sending
 from bot_service.engines.simulator.arguments import Arguments
 from bot_service.engines.simulator.session import SimulatedSession
 from bot_service.engines.simulator.store import Held
@@ -167,10 +168,34 @@ def presence(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
     """A person comes online or types."""
     sender = jid_of(args.text("from") or DEFAULT_SENDER)
     state = args.choice("state", "available", "available", "unavailable", "composing", "recording", "paused")
+    group = args.text("group")
+    chat = sender if group is None else (group if "@" in group else f"{group}@g.us")
     args.end()
     session.world.sink.frame_seen(session.name)
-    session.report(SignalKind.PRESENCE, **{"from": sender, "state": state})
+    last_seen_ms = session.world.now_ms() if state == "unavailable" else None
+    session.report(SignalKind.PRESENCE, **{"chat": chat, "from": sender, "state": state, "lastSeenMs": last_seen_ms})
     return {"state": state}
+
+
+def call(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
+    """A person calls; it is journaled as the real engine does."""
+    caller = jid_of(args.text("from") or DEFAULT_SENDER)
+    now_ms = session.world.now_ms()
+    chance = session.world.random_for(session.name, "call", session.world.clock.now().timestamp())
+    call_id = args.text("id") or f"{chance.getrandbits(64):016X}"
+    video, group = args.flag("video", False), args.text("group")
+    args.end()
+    session.require_online()
+    session.world.sink.call(Call(session.name, call_id, caller, now_ms, video, group))
+    return {"id": call_id}
+
+
+def join_request(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
+    """A person asks to be let into a group that the account administers."""
+    group, person = args.needed_text("group"), args.text("from") or DEFAULT_SENDER
+    args.end()
+    directory.request_to_join(session, group, person)
+    return {"group": group}
 
 
 def inbox(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
@@ -183,4 +208,8 @@ def inbox(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
         "messages": [msgspec.to_builtins(sent) for sent in session.sent],
         "marks": list(session.marks),
         "typing": session.typing_state,
+        "presence": session.presence,
+        "follows": sorted(session.follows),
+        "rejected": list(session.rejected),
+        "starred": session.phone.starred,
     }

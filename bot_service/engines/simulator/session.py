@@ -54,6 +54,11 @@ class SimulatedSession:
     receipts: dict[str, bool] = field(default_factory=lambda: {"delivered": True, "read": True})
     marks: list[dict[str, Any]] = field(default_factory=list)
     typing_state: str | None = None
+    presence: str = "unavailable"
+    follows: set[str] = field(default_factory=set)
+    rejected: list[dict[str, str]] = field(default_factory=list)
+    people: dict[str, str | None] = field(default_factory=dict)
+    """Who wrote since the start, with what they call themselves."""
     known_chats: set[str] = field(default_factory=set)
     """Chats that wrote since the start; a time lock does not apply to them."""
     _sent: deque[OutgoingMessage] | None = None

@@ -33,6 +33,10 @@ class Phone(msgspec.Struct, rename="camel"):
     lid: str | None = None
     push_name: str | None = None
     linked: bool = False
+    about: str | None = None
+    picture_id: str | None = None
+    starred: list[str] = []
+    blocked: list[str] = []
     conditions: dict[str, dict[str, Any]] = {}
 
     def condition(self, name: str, now_ms: int) -> dict[str, Any] | None:

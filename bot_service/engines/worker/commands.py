@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from bot_service.domain.directory import QUESTIONS
 from bot_service.domain.message import OutgoingMessage
+from bot_service.domain.questions import QUESTIONS
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.port import Engine, EngineError
 from bot_service.engines.wire.protocol import DEFAULT_LIMIT_S, TIME_LIMITS_S, CommandFrame, Reply

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from bot_service.domain.calls import Call
 from bot_service.domain.message import InboundMessage, JournalRecord, Receipt
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.port import EngineError
@@ -82,22 +83,24 @@ class WorkerSink:
                 self._loop.call_soon_threadsafe(self._deliver, frame)
 
     def inbound(self, message: InboundMessage) -> None:
-        creation = self._creations.get(message.session, "")
-        self._keep(JournalRecord(message=message, meta={"atMs": self._now_ms()}, creation=creation))
+        self._keep(message.session, message=message)
         known = self._sessions.get(message.session)
         if known is not None:
             known.inbound_at = known.frame_at = self._clock.monotonic()
             self._fresh.add(message.session)
 
     def receipt(self, receipt: Receipt) -> None:
-        creation = self._creations.get(receipt.session, "")
-        self._keep(JournalRecord(receipt=receipt, meta={"atMs": self._now_ms()}, creation=creation))
+        self._keep(receipt.session, receipt=receipt)
         self.frame_seen(receipt.session)
         self.signal(
             receipt.session,
             SignalKind.RECEIPT,
             {"messageIds": receipt.message_ids, "chat": receipt.chat, "type": receipt.type},
         )
+
+    def call(self, call: Call) -> None:
+        self._keep(call.session, call=call)
+        self.frame_seen(call.session)
 
     def frame_seen(self, session: str) -> None:
         known = self._sessions.get(session)
@@ -132,7 +135,16 @@ class WorkerSink:
                 for session, known in self._sessions.items()
             ]
 
-    def _keep(self, record: JournalRecord) -> None:
+    def _keep(
+        self,
+        session: str,
+        *,
+        message: InboundMessage | None = None,
+        receipt: Receipt | None = None,
+        call: Call | None = None,
+    ) -> None:
+        creation = self._creations.get(session, "")
+        record = JournalRecord(message, receipt, call, {"atMs": self._now_ms()}, creation)
         try:
             self._journal.append(record)
         except JournalError as error:

@@ -56,6 +56,12 @@ class Client:
     def post(self, path: str, body: Any = None, **headers: str) -> Any:
         return self._value(self.request("POST", path, body, headers=headers))
 
+    def put(self, path: str, body: Any = None) -> Any:
+        return self._value(self.request("PUT", path, body))
+
+    def patch(self, path: str, body: Any = None) -> Any:
+        return self._value(self.request("PATCH", path, body))
+
     def delete(self, path: str) -> Any:
         return self._value(self.request("DELETE", path))
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bot_service.domain.calls import Call
 from bot_service.domain.message import InboundMessage, OutgoingMessage, Receipt
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.port import EngineError
@@ -41,6 +42,7 @@ class Sink:
         self.signals: list[tuple[str, str, dict[str, Any]]] = []
         self.messages: list[InboundMessage] = []
         self.receipts: list[Receipt] = []
+        self.calls: list[Call] = []
         self.frames: list[str] = []
         self.full = False
 
@@ -51,6 +53,9 @@ class Sink:
         if self.full:
             raise EngineError("journal", "no space")
         self.messages.append(message)
+
+    def call(self, call: Call) -> None:
+        self.calls.append(call)
 
     def receipt(self, receipt: Receipt) -> None:
         self.receipts.append(receipt)

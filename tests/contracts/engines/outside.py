@@ -56,6 +56,26 @@ class Outside(Protocol):
         """The next send is refused because new chats are locked."""
         ...
 
+    async def share_keys(self) -> None:
+        """The phone of the session gives its devices the key of what they share."""
+        ...
+
+    async def shows_presence(self, state: str) -> None:
+        """Ann goes online or offline."""
+        ...
+
+    async def calls(self, call: str, *, video: bool) -> None:
+        """Ann calls."""
+        ...
+
+    async def rejected(self) -> list[str]:
+        """The ids of Ann's calls that the bot rejected."""
+        ...
+
+    async def asks_to_join(self, group: str) -> None:
+        """Ann asks the administrators of a group to let her in."""
+        ...
+
     async def announced(self) -> int:
         """The client build of the last login, whose hash was right at the pairing; 0 for an engine that announces none."""
         ...
@@ -113,6 +133,24 @@ class FakeServer:
     async def timelock(self) -> None:
         await self._server("account", number=ANN)
         await self._server("faults", reject_sends={BOT: 463})
+
+    async def share_keys(self) -> None:
+        await self._server("share_keys", number=BOT)
+
+    async def shows_presence(self, state: str) -> None:
+        async def followed() -> bool:
+            return bool(await self._server("presence", number=ANN, state=state, last_s=1_800_000_000))
+
+        await self._server.wait(followed)
+
+    async def calls(self, call: str, *, video: bool) -> None:
+        await self._server("call", caller=ANN, callee=BOT, id=call, video=video, by_lid=video)
+
+    async def rejected(self) -> list[str]:
+        return [each["call"] for each in (await self._server("profile", number=BOT))["rejected"]]
+
+    async def asks_to_join(self, group: str) -> None:
+        await self._server("join_request", group=group, number=ANN)
 
     async def announced(self) -> int:
         assert "wrong build hashes" not in await self._server("stats")
@@ -177,6 +215,21 @@ class Simulation:
 
     async def timelock(self) -> None:
         await self._do("timelock")
+
+    async def share_keys(self) -> None:
+        pass
+
+    async def shows_presence(self, state: str) -> None:
+        await self._do("presence", state=state, **{"from": ANN})
+
+    async def calls(self, call: str, *, video: bool) -> None:
+        await self._do("call", id=call, video=video, **{"from": ANN})
+
+    async def rejected(self) -> list[str]:
+        return [each["call"] for each in (await self._do("inbox"))["rejected"]]
+
+    async def asks_to_join(self, group: str) -> None:
+        await self._do("joinRequest", group=group, **{"from": ANN})
 
     async def announced(self) -> int:
         return 0

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from bot_service.domain import directory as ask
+from bot_service.domain.questions import answer_type
 from tests.contracts.engines.conftest import Bench
 from tests.contracts.engines.outside import ANN, SESSION
 from tests.wire.worker_driver import CommandError
@@ -18,7 +19,7 @@ UNUSED = "15559990000"
 
 async def answer(bench: Bench, question: ask.Question) -> Any:
     found = await bench.worker.command("ask", SESSION, question=msgspec.to_builtins(question))
-    return msgspec.convert(found, ask.answer_type(question))
+    return msgspec.convert(found, answer_type(question))
 
 
 async def test_numbers_are_checked_in_their_order(bench: Bench) -> None:
