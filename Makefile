@@ -10,6 +10,9 @@ PYTEST_ARGS ?=
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(3 * (os.cpu_count() or 1))')
 # The tests start hundreds of programs; if this were set, each would compile every module again.
 export PYTHONDONTWRITEBYTECODE :=
+# The store that the tests use. With postgresql, a server that they start, and only those that open a store.
+STORE ?= sqlite
+STORE_TESTS := $(if $(filter postgresql,$(STORE)),$(addprefix tests/bot_service/,access api messages operations sessions store webhooks) tests/dialects tests/upgrade/test_postgresql_schema.py)
 MINUTES ?= 60
 SECONDS ?= 60
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
@@ -50,8 +53,8 @@ up: $(VENV)/.runs ## Start the bot service and the watchdog; Ctrl-C stops both
 
 # --- tests ---
 
-test: $(VENV)/.tests ## Run all tests except the slowest
-	$(PYTEST) -n $(WORKERS) --dist worksteal -m "not deep" $(PYTEST_ARGS)
+test: $(VENV)/.tests ## Run all tests except the slowest; those of the store with STORE=postgresql
+	STORE=$(STORE) $(PYTEST) -n $(WORKERS) --dist worksteal -m "not deep" $(PYTEST_ARGS) $(STORE_TESTS)
 
 test-deep: $(VENV)/.tests ## Run the slowest tests: every fault on the running service, a kill at every line, ten times the examples
 	EXAMPLES=10 $(PYTEST) -n $(WORKERS) --dist worksteal -m "deep or properties" $(PYTEST_ARGS)

@@ -100,7 +100,13 @@ class BotSettings(CommonSettings):
         database_url(),
         default=None,
         shown_default="sqlite:///DATA_DIR/bot.db",
-        about="Database for sessions, messages and deliveries",
+        about="Database for sessions, messages and deliveries; PostgreSQL is refused until several services can share one",
+    )
+    postgresql_preview: bool = setting(
+        "POSTGRESQL_PREVIEW",
+        boolean(),
+        default=False,
+        about="Accepts PostgreSQL in DATABASE_URL all the same, for tests",
     )
     public_stats: bool = setting(
         "PUBLIC_STATS",
@@ -363,6 +369,9 @@ class BotSettings(CommonSettings):
     def faults(self) -> list[Fault]:
         """Variables judged together."""
         found = []
+        if not self.store_url.startswith("sqlite:") and not self.postgresql_preview:
+            why = "PostgreSQL is not ready for production: sessions of WhatsApp and media still live in DATA_DIR"
+            found.append(Fault("DATABASE_URL", None, "sqlite:///<path>", why))
         if self.reconnect_max_delay_ms < self.reconnect_first_delay_ms:
             found.append(
                 Fault("RECONNECT_MAX_DELAY", str(self.reconnect_max_delay_ms), "at least RECONNECT_FIRST_DELAY")

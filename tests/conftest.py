@@ -9,12 +9,12 @@ import os
 import shutil
 import signal
 import warnings
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support import leaks
+from tests.support import leaks, postgresql, template
 from tests.support.receiver import Receiver
 
 # Hypothesis fails what takes longer than 200 ms once, and what is slow to make examples: both are the machine's, not the code's.
@@ -46,8 +46,14 @@ def pytest_runtest_makereport(
     return report
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if template.ON_POSTGRESQL:
+        of_sqlite = [item for item in items if item.get_closest_marker("sqlite")]
+        config.hook.pytest_deselected(items=of_sqlite)
+        items[:] = [item for item in items if item not in of_sqlite]
     for item in items:
+        if item.get_closest_marker("postgresql") and postgresql.programs() is None:
+            item.add_marker(pytest.mark.skip(reason="needs PostgreSQL's server (.ci/run installs it)"))
         if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
             item.add_marker("properties")
         for marker, programs in _NEEDS.items():
@@ -84,6 +90,13 @@ def _long_first(items: list[pytest.Item]) -> None:
         ordered += [*mine, *short[:size]]
         del short[:size]
     items[:] = ordered + short
+
+
+@pytest.fixture(autouse=True)
+def _databases_are_dropped() -> Iterator[None]:
+    """Set up before everything that opens one."""
+    yield
+    template.drop_databases()
 
 
 @pytest.fixture(autouse=True)

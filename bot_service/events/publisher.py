@@ -58,6 +58,7 @@ class EventPublisher:
         """Write the rows of ``drafts``. Ids are made here, so that they commit in order."""
         if not drafts:
             return
+        await events.keep_order(connection)
         now_ms = to_ms(self._clock.now())
         rows: list[StoredEvent] = []
         outbox: list[Delivery] = []

@@ -129,7 +129,7 @@ async def _store_messages(
     keys = [(each.message.session, each.message.chat, each.message.id) for each in arrived]
     known = await messages.known_keys(connection, keys)
     repeated: list[messages.Key] = []
-    rows: list[NewMessage] = []
+    fresh: list[tuple[messages.Key, InboundMessage, NewMessage, Draft]] = []
     now_ms = to_ms(now)
     named = [
         await referring(connection, message)
@@ -144,10 +144,15 @@ async def _store_messages(
         known.add(key)
         body = _ENCODER.encode(message)
         row = NewMessage(*key, "in", message.type, message.at_ms, stored_ms, "received", now_ms, body)
-        rows.append(msgspec.structs.replace(row, from_me=True) if message.from_me else row)
-        batch.messages.append(message)
-        batch.drafts.append(_draft(message, body, now, owner, creation))
-    await messages.insert(connection, rows)
+        row = msgspec.structs.replace(row, from_me=True) if message.from_me else row
+        fresh.append((key, message, row, _draft(message, body, now, owner, creation)))
+    stored = await messages.insert_unknown(connection, [row for _, _, row, _ in fresh])
+    for key, message, _, draft in fresh:
+        if key in stored:
+            batch.messages.append(message)
+            batch.drafts.append(draft)
+        else:
+            repeated.append(key)
     await messages.count_duplicates(connection, repeated)
     batch.duplicates = len(repeated)
     batch.oldest_ms = min((message.at_ms for message in batch.messages), default=None)

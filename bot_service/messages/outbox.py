@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import msgspec
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot_service.domain.message import OutgoingMessage
@@ -82,6 +83,17 @@ class Outbox:
 
         Refused, and nothing stored: ``not_found``, ``sending_frozen``, ``idempotency_key_reused``, ``queue_full``.
         """
+        try:
+            return await self._accept(session, message, key, digest, creation)
+        except IntegrityError:
+            if key is None:
+                raise
+            # PostgreSQL: another call with this key committed first. Now its message is found.
+            return await self._accept(session, message, key, digest, creation)
+
+    async def _accept(
+        self, session: str, message: OutgoingMessage, key: str | None, digest: str | None, creation: str | None
+    ) -> Accepted:
         async with self._database.write() as connection:
             record = self._record_of(session)
             if creation is not None and (record is None or record.creation != creation):

@@ -172,6 +172,8 @@ class Sender:
         waiting_chats: set[str] = set()
         after, next_s = "", math.inf
         while len(waiting_chats) < _WAITING_CHATS:
+            # A result that is stored during the read may be missing in what it finds.
+            before = frozenset(self._unsaved)
             try:
                 async with self._database.read() as connection:
                     rows = await send_queue.waiting(
@@ -183,7 +185,7 @@ class Sender:
                 break
             for row in rows:
                 after = row.position
-                if row.chat in waiting_chats or row.position in self._unsaved:
+                if row.chat in waiting_chats or row.position in before or row.position in self._unsaved:
                     continue
                 wait = await self._send(lane, row)
                 if wait is None:

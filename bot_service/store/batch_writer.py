@@ -8,6 +8,7 @@ from typing import Generic, Never, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from bot_service.store.errors import why
 from shared import logs
 from shared.clock import Clock
 from shared.retry import full_jitter
@@ -58,9 +59,7 @@ class BatchWriter(Generic[T]):
             try:
                 await self._write(self._held)
             except STORE_ERRORS as error:
-                log.error(
-                    "Results could not be stored", event_name="store.lost", loop=self._name, error=str(error)[:200]
-                )
+                log.error("Results could not be stored", event_name="store.lost", loop=self._name, error=why(error))
             self._held = []
 
     async def run(self) -> None:
@@ -92,7 +91,7 @@ async def retried_on_store_errors(name: str, clock: Clock, work: Callable[[], Aw
                     event_name="store.refused",
                     loop=name,
                     error=type(error).__name__,
-                    detail=str(getattr(error, "orig", error))[:200],
+                    detail=why(error),
                 )
             await clock.sleep(0.05 + full_jitter(attempt, first_s=0.1, cap_s=5.0))
             attempt += 1

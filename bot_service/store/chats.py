@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot_service.store.messages import STORED, StoredMessage, messages
 from bot_service.store.metadata import metadata
+from bot_service.store.upsert import upsert
 
 chat_reads = sa.Table(
     "chat_reads",
@@ -79,14 +80,9 @@ async def mark_read(connection: AsyncConnection, session: str, chat: str, messag
             messages.c.session == session, messages.c.chat == chat, messages.c.message_id.in_(message_ids)
         )
     )
-    if newest is None:
-        return
-    mine = (chat_reads.c.session == session) & (chat_reads.c.chat == chat)
-    known = await connection.scalar(sa.select(chat_reads.c.seq).where(mine))
-    if known is None:
-        await connection.execute(chat_reads.insert().values(session=session, chat=chat, seq=newest))
-    elif known < newest:
-        await connection.execute(chat_reads.update().where(mine).values(seq=newest))
+    if newest is not None:
+        row = {"session": session, "chat": chat, "seq": newest}
+        await upsert(connection, chat_reads, [row], key=("session", "chat"), only="seq", growing=True)
 
 
 async def forget_session(connection: AsyncConnection, session: str) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from bot_service.store import schema, sqlite_thread
 from bot_service.store.damage import StoreDamaged, look, reason_of, report_damage
+from bot_service.store.errors import why
 from shared import logs
 from shared.sqlite_readonly import open_readonly
 
@@ -24,8 +26,14 @@ log = logs.get(__name__)
 _MAGIC = b"SQLite format 3\0"
 # A full check reads the whole file; above this size it is left out, so that a start stays short.
 _CHECK_WHOLE_BELOW_BYTES = 256 * 1024 * 1024
+_ADVICE = "move it away to start with an empty one, or put a backup in its place"
 # After a burst, the write-ahead log is cut to this size.
 WAL_LIMIT_BYTES = 4 * 2**20
+# Connections of one service to PostgreSQL. Writers leave some to readers, because a writer may read.
+POSTGRESQL_POOL, POSTGRESQL_WRITERS = 10, 7
+
+# What the transaction of the present task calls after its commit.
+_after_commit: ContextVar[list[Callable[[], None]]] = ContextVar("after_commit")
 
 
 class StoreRefused(Exception):
@@ -33,7 +41,7 @@ class StoreRefused(Exception):
 
 
 class Database:
-    """A pool of connections. Writers take turns, because SQLite allows only one.
+    """A pool of connections. With SQLite writers take turns, because it allows only one.
 
     ``file`` is None unless the store is SQLite.
     """
@@ -45,8 +53,7 @@ class Database:
         self.damaged: str | None = None
         if file is not None:
             report_damage(engine.sync_engine, self._is_damaged)
-        self._turn = asyncio.Lock()
-        self._after_commit: list[Callable[[], None]] = []
+        self._turn = asyncio.Semaphore(1 if file is not None else POSTGRESQL_WRITERS)
         # Why the store refused a write; StoreWriteCheck clears it after a successful one.
         self.failing: str | None = None
 
@@ -60,22 +67,24 @@ class Database:
             if self.damaged is not None:
                 # A write could spread the damage, and what it stores could not be trusted.
                 raise StoreDamaged(f"the database is damaged: {self.damaged}")
-            self._after_commit = []
+            after: list[Callable[[], None]] = []
+            outer = _after_commit.set(after)
             try:
                 async with self.engine.begin() as connection:
                     yield connection
             except (IntegrityError, ProgrammingError):
                 raise  # the statement was wrong, not the store
-            except DBAPIError as error:
-                self.failing = str(error.orig)[:200]
+            except (DBAPIError, ConnectionError) as error:
+                self.failing = why(error)
                 raise
-            after, self._after_commit = self._after_commit, []
+            finally:
+                _after_commit.reset(outer)
         for call in after:
             call()
 
     def after_commit(self, call: Callable[[], None]) -> None:
         """In a block of :meth:`write`: call ``call`` after the commit, never after a rollback."""
-        self._after_commit.append(call)
+        _after_commit.get().append(call)
 
     def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """A connection for queries; it waits for no writer."""
@@ -132,19 +141,21 @@ async def open_database(url: str) -> Database:
         )
         event.listen(engine.sync_engine, "connect", _sqlite_pragmas)
     else:
-        try:
-            engine = create_async_engine(parsed.set(drivername="postgresql+asyncpg"), pool_pre_ping=True)
-        except ModuleNotFoundError as error:
-            raise StoreRefused(f"DATABASE_URL names PostgreSQL, and the driver {error.name} is not installed") from None
+        from bot_service.store import postgresql
+
+        engine = postgresql.pool(url, size=POSTGRESQL_POOL)
     try:
         await _upgraded(engine, file)
     except schema.UnknownRevision as error:
         await engine.dispose()
         raise StoreRefused(f"The database is newer than this program: {error}") from None
+    except schema.UnknownTables:
+        await engine.dispose()
+        raise StoreRefused(f"The database {parsed.database} has tables of an unknown program: {_ADVICE}") from None
     except (SQLAlchemyError, OSError) as error:
         await engine.dispose()
-        cause = getattr(error, "orig", None) or error
-        raise StoreRefused(f"The database {parsed.database or 'of DATABASE_URL'} cannot be opened: {cause}") from error
+        name = parsed.database or "of DATABASE_URL"
+        raise StoreRefused(f"The database {name} cannot be opened: {why(error)}") from error
     except BaseException:
         await engine.dispose()
         raise
@@ -186,16 +197,15 @@ def _check_file(file: Path) -> None:
         raise StoreRefused(f"The folder {file.parent} cannot be made: {error.strerror}") from None
     if not file.exists() or file.stat().st_size == 0:
         return
-    advice = "move it away to start with an empty one, or put a backup in its place"
     with file.open("rb") as stream:
         if stream.read(len(_MAGIC)) != _MAGIC:
-            raise StoreRefused(f"The database {file} is corrupt (not an SQLite file): {advice}")
+            raise StoreRefused(f"The database {file} is corrupt (not an SQLite file): {_ADVICE}")
     try:
         with open_readonly(file, timeout_s=5) as connection:
             if file.stat().st_size < _CHECK_WHOLE_BELOW_BYTES:
                 found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
                 if found != "ok":
-                    raise StoreRefused(f"The database {file} is corrupt ({found}): {advice}")
+                    raise StoreRefused(f"The database {file} is corrupt ({found}): {_ADVICE}")
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             version = None
             if "alembic_version" in tables:
@@ -204,9 +214,9 @@ def _check_file(file: Path) -> None:
     except sqlite3.DatabaseError as error:
         if reason_of(error) is None:
             return  # a full disk, a lock: opening it says more
-        raise StoreRefused(f"The database {file} is corrupt ({error}): {advice}") from None
+        raise StoreRefused(f"The database {file} is corrupt ({error}): {_ADVICE}") from None
     if version is None and tables - {"alembic_version"}:
-        raise StoreRefused(f"The database {file} has tables of an unknown program: {advice}")
+        raise StoreRefused(f"The database {file} has tables of an unknown program: {_ADVICE}")
     if version is not None and not schema.known(version):
         raise StoreRefused(
             f"The database {file} is newer than this program (schema {version}): install the program that wrote it"

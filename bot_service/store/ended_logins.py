@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot_service.store.metadata import metadata
+from bot_service.store.upsert import upsert
 
 ended_logins = sa.Table(
     "ended_logins",
@@ -22,6 +23,5 @@ async def load(connection: AsyncConnection) -> dict[str, int]:
 
 async def replace(connection: AsyncConnection, rows: dict[str, int], *, forget: list[str]) -> None:
     """Store ``rows`` and delete ``forget``."""
-    await connection.execute(ended_logins.delete().where(ended_logins.c.login.in_([*rows, *forget])))
-    if rows:
-        await connection.execute(ended_logins.insert(), [{"login": login, "until_s": s} for login, s in rows.items()])
+    await connection.execute(ended_logins.delete().where(ended_logins.c.login.in_(forget)))
+    await upsert(connection, ended_logins, [{"login": login, "until_s": s} for login, s in rows.items()], key="login")

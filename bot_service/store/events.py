@@ -20,6 +20,19 @@ events = sa.Table(
 )
 
 
+# Of PostgreSQL's advisory lock.
+_ORDER = 7_305_421_931
+
+
+async def keep_order(connection: AsyncConnection) -> None:
+    """Until the transaction ends no other one makes events, so that they become visible in the order of their ids.
+
+    Readers continue after an id: one that became visible later would be missed. SQLite has one writer at a time.
+    """
+    if connection.dialect.name == "postgresql":
+        await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ORDER)))
+
+
 class StoredEvent(msgspec.Struct, frozen=True):
     """``id`` sorts by time; ``body`` is the whole event as JSON."""
 

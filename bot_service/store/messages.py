@@ -8,8 +8,8 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot_service.store import upsert
 from bot_service.store.metadata import columns, metadata
-from bot_service.store.upsert import upsert
 
 Key = tuple[str, str, str]
 
@@ -102,6 +102,19 @@ async def known_keys(connection: AsyncConnection, keys: Sequence[Key]) -> set[Ke
 async def insert(connection: AsyncConnection, rows: Sequence[NewMessage]) -> None:
     if rows:
         await connection.execute(messages.insert(), [msgspec.structs.asdict(row) for row in rows])
+
+
+async def insert_unknown(connection: AsyncConnection, rows: Sequence[NewMessage]) -> set[Key]:
+    """Store ``rows``, which :func:`known_keys` did not find. Returns the keys of those that are new all the same.
+
+    With SQLite that is all of them: no one else writes between the two.
+    """
+    if connection.dialect.name == "sqlite":
+        await insert(connection, rows)
+        return {(row.session, row.chat, row.message_id) for row in rows}
+    values = [msgspec.structs.asdict(row) for row in rows]
+    stored = await upsert.insert_new(connection, messages, values, key=("session", "message_id", "chat"))
+    return {(session, chat, message_id) for session, message_id, chat in stored}
 
 
 async def count_duplicates(connection: AsyncConnection, keys: Sequence[Key]) -> None:
@@ -247,7 +260,7 @@ async def positions(connection: AsyncConnection) -> dict[str, int]:
 
 async def set_position(connection: AsyncConnection, file: str, position: int, now_ms: int) -> None:
     row = {"file": file, "position": position, "updated_ms": now_ms}
-    await upsert(connection, journal_positions, [row], key="file")
+    await upsert.upsert(connection, journal_positions, [row], key="file")
 
 
 async def forget_position(connection: AsyncConnection, file: str) -> None:

@@ -10,16 +10,22 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, func, inspect, select, text
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+# Of PostgreSQL's advisory lock: services that start together migrate one after another.
+_LOCK = 7_305_421_930
 
 
 class UnknownRevision(Exception):
     """The store has a schema that this program does not know."""
+
+
+class UnknownTables(Exception):
+    """The store has tables, and none of them says which schema this is."""
 
 
 @cache
@@ -43,9 +49,14 @@ def known(revision: str) -> bool:
 
 
 def upgrade(connection: Connection) -> None:
-    """Migrate to the newest schema. Raises :class:`UnknownRevision`."""
-    if _revision(connection) == newest():
+    """Migrate to the newest schema, in one transaction. Raises UnknownRevision and UnknownTables."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+    revision = _revision(connection)
+    if revision == newest():
         return
+    if revision is None and set(inspect(connection).get_table_names()) - {"alembic_version"}:
+        raise UnknownTables
     from alembic import command
     from alembic.util.exc import CommandError
 

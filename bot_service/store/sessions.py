@@ -18,6 +18,7 @@ from bot_service.domain.states import Actor, State
 from bot_service.store import leftovers
 from bot_service.store.batch_writer import STORE_ERRORS
 from bot_service.store.database import Database
+from bot_service.store.errors import why
 from bot_service.store.metadata import metadata
 from bot_service.store.upsert import upsert
 from shared import logs
@@ -57,7 +58,7 @@ sessions = sa.Table(
 transitions = sa.Table(
     "transitions",
     metadata,
-    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
     sa.Column("session", sa.String(64), nullable=False),
     sa.Column("at_ms", sa.BigInteger, nullable=False),
     sa.Column("from_state", sa.String(16), nullable=False),
@@ -208,7 +209,7 @@ class SessionStore:
             self._failing = None
 
     def _fail(self, error: Exception) -> None:
-        reason = str(getattr(error, "orig", None) or error)[:200]
+        reason = why(error)
         if self._failing is None:
             log.error(f"The store does not take writes: {reason}", event_name="store.failing")
         self._failing = reason

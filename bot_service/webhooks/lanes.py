@@ -61,11 +61,13 @@ class Lane:
         """
         if not self.rows and self.more:
             self.more = False
+            # A result that is stored during the read may be missing in what it finds.
+            before = frozenset(unsaved)
             async with database.read() as connection:
                 fetch = self._fetch_asides if self.is_aside else self._fetch
                 await fetch(connection, now_ms)
             read = len(self.rows)
-            self.rows = deque(row for row in self.rows if (row.webhook, row.event) not in unsaved)
+            self.rows = deque(row for row in self.rows if (row.webhook, row.event) not in before.union(unsaved))
             if self.is_aside and read and not self.rows:
                 self.due_ms = now_ms + _LOOK_AGAIN_MS
         if not self.rows:

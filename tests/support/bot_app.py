@@ -21,13 +21,14 @@ from shared.clock import Clock
 from shared.settings import load
 from tests.support.fake_pool import FakePool
 from tests.support.processes import API_KEY, WATCHDOG_TOKEN
-from tests.support.template import empty_store
+from tests.support.template import empty_store, store_environment
 from tests.support.waiting import eventually
 
 
 def settings(data_dir: Path, **env: str) -> BotSettings:
     given = {
         "DATA_DIR": str(data_dir),
+        **store_environment(data_dir),
         "ENGINE": "simulator",
         "BOT_API_KEY": API_KEY,
         "WATCHDOG_TOKEN": WATCHDOG_TOKEN,

@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -16,7 +15,8 @@ from typing import Any, Self
 
 import aiohttp
 
-from tests.support.template import empty_store
+from tests.support.ports import free_port as free_port
+from tests.support.template import empty_store, store_environment
 from tests.support.waiting import PATIENCE_S, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,21 +33,6 @@ QUICK: dict[str, Any] = {
 }
 # The programs must see nothing of the machine's own configuration, only what a test gives.
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "SYSTEMROOT", "LD_LIBRARY_PATH")
-
-
-def free_port() -> int:
-    """A port that nothing listens on now, on IPv4 and IPv6 alike."""
-    for _ in range(50):
-        with socket.socket(socket.AF_INET) as four, socket.socket(socket.AF_INET6) as six:
-            four.bind(("127.0.0.1", 0))
-            port: int = four.getsockname()[1]
-            try:
-                six.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                six.bind(("::", port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no port is free on both families")
 
 
 class Program:
@@ -184,10 +169,12 @@ class Program:
 
 def bot(tmp_path: Path, *, port: int | None = None, name: str = "bot", **env: str) -> Program:
     """The bot service with the simulator, JSON logs and a data folder of its own."""
+    data_dir = tmp_path / f"{name}-data"
     settings = {
         "PORT": str(port or free_port()),
         "HOST": "127.0.0.1",
-        "DATA_DIR": str(tmp_path / f"{name}-data"),
+        "DATA_DIR": str(data_dir),
+        **store_environment(data_dir),
         "ENGINE": "simulator",
         "BOT_API_KEY": API_KEY,
         "WATCHDOG_TOKEN": WATCHDOG_TOKEN,

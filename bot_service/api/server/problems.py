@@ -59,7 +59,8 @@ def refusals(store_errors: tuple[type[Exception], ...], damaged: Callable[[], bo
         except (ConnectionResetError, TimeoutError):
             raise  # the client is gone
         except store_errors as error:
-            why = str(getattr(error, "orig", None) or type(error).__name__)[:200]
+            # The first line: what PostgreSQL says then are values of rows.
+            why = str(getattr(error, "orig", None) or type(error).__name__).splitlines()[0][:200]
             log.error("The store failed in a request", event_name="store.request_failed", why=why)
             unavailable = Refused("store_unavailable", f"the store does not answer: {why}")
             raise _of_refusal(_final(unavailable, damaged())) from error

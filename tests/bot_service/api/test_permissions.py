@@ -343,6 +343,7 @@ async def test_one_owner_sees_nothing_of_another_in_lists(bot: Bot) -> None:
         assert (len(sessions["sessions"]), len(webhooks["webhooks"])) == (count, count), caller
 
 
+@pytest.mark.sqlite
 async def test_a_key_is_stored_as_a_hash_and_shown_once(bot: Bot, tmp_path: Path) -> None:
     status, made = await bot.call("POST", "/api/keys", {"name": "k", "owner": "ann", "scopes": ["read"]})
     assert status == 201

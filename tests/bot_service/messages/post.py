@@ -26,7 +26,7 @@ from bot_service.store.send_queue import QueuedMessage
 from shared.tasks import TaskGroupOfLoops
 from tests.support.fake_clock import FakeClock
 from tests.support.fake_pool import FakePool
-from tests.support.template import empty_store
+from tests.support.template import empty_store, store_url
 from tests.support.waiting import eventually
 
 EXPIRE_MS = 3_600_000
@@ -139,7 +139,7 @@ async def post(
     clock = FakeClock()
     pool = TimedPool(clock)
     empty_store(folder)
-    database = await open_database(f"sqlite:///{folder / 'bot.db'}")
+    database = await open_database(store_url(folder))
     ids = EventIds(clock)
     records = {"one": ready()}
     woken: list[str] = []

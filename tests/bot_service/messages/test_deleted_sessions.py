@@ -120,6 +120,7 @@ async def test_a_backlog_of_a_session_that_does_not_exist_any_more_is_dropped(bo
     assert rows == 0
 
 
+@pytest.mark.sqlite
 async def test_rows_that_lie_under_the_id_of_a_new_session_are_deleted(tmp_path: Path) -> None:
     now_ms = to_ms(SystemClock().now())
     async with running(tmp_path / "data") as bot:
@@ -301,6 +302,7 @@ async def test_a_new_session_finds_no_pairing_of_a_deleted_one(bench: Bench) -> 
     assert not list(folder.glob("shop*"))
 
 
+@pytest.mark.sqlite
 async def test_a_backlog_that_is_read_after_a_restart_stays_nobodys(tmp_path: Path) -> None:
     """Real programs: the journal of the first owner's session is read again from its start."""
     program = program_of(tmp_path)

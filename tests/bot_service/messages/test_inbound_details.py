@@ -16,6 +16,7 @@ from bot_service.messages.outbox import LONGEST_TEXT
 from bot_service.store.database import open_database
 from shared.clock import SystemClock
 from tests.bot_service.messages.post import post
+from tests.support.template import store_url
 
 ANN = "33612345678@s.whatsapp.net"
 
@@ -29,7 +30,7 @@ def hashed(option: str) -> str:
 
 
 async def stored(tmp_path: Path, *batches: list[InboundMessage]) -> list[Batch]:
-    database = await open_database(f"sqlite:///{tmp_path / 'bot.db'}")
+    database = await open_database(store_url(tmp_path))
     done = []
     for batch in batches:
         async with database.write() as connection:

@@ -101,6 +101,7 @@ def cut(path: Path, at: int) -> None:
 
 
 @pytest.mark.parametrize("harm", [flip, zero, cut])
+@pytest.mark.sqlite
 async def test_what_a_worker_wrote_alone_and_was_harmed_is_lost_by_name_and_the_rest_arrives(
     tmp_path: Path, harm: Callable[[Path, int], None]
 ) -> None:

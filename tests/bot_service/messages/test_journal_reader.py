@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from bot_service.domain.message import InboundMessage, JournalRecord, Receipt
 from bot_service.domain.session_record import SessionRecord
 from bot_service.engines.wire.journal_file import JournalWriter
@@ -24,6 +26,7 @@ from bot_service.store.messages import NewMessage
 from shared.clock import SystemClock
 from shared.tasks import TaskGroupOfLoops
 from tests.bot_service.webhooks.bench import webhook
+from tests.support.template import store_url
 from tests.support.waiting import PATIENCE_S, eventually
 
 
@@ -60,7 +63,7 @@ class Road:
 @asynccontextmanager
 async def road(tmp_path: Path) -> AsyncIterator[Road]:
     clock = SystemClock()
-    database = await open_database(f"sqlite:///{tmp_path / 'bot.db'}")
+    database = await open_database(store_url(tmp_path))
     subscriptions = Subscriptions()
     subscriptions.load([webhook("http://127.0.0.1:9", owner=None)])
     publisher = EventPublisher(clock, database, EventIds(clock), subscriptions)
@@ -119,6 +122,7 @@ async def test_reading_goes_on_where_the_store_says_after_a_restart(tmp_path: Pa
         writer.close()
 
 
+@pytest.mark.sqlite
 async def test_a_locked_store_delays_and_loses_nothing(tmp_path: Path) -> None:
     async with road(tmp_path) as at:
         writer = at.writer()
@@ -134,6 +138,7 @@ async def test_a_locked_store_delays_and_loses_nothing(tmp_path: Path) -> None:
         writer.close()
 
 
+@pytest.mark.sqlite
 async def test_a_store_on_a_full_disk_delays_and_loses_nothing(tmp_path: Path) -> None:
     async with road(tmp_path) as at:
         # The store itself refuses to grow, as it does when the disk is full.

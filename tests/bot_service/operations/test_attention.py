@@ -270,6 +270,7 @@ async def test_owners_see_the_needs_of_their_own_sessions_only(tmp_path: Path) -
         assert [each["session"] for each in listed["sessions"]] == ["two"]
 
 
+@pytest.mark.sqlite
 async def test_a_watchdog_learns_of_a_ban_while_the_store_takes_nothing(tmp_path: Path, people: Receiver) -> None:
     async with running(tmp_path, clock=FastClock(FAST), ALERT_URLS=people.url) as bot:
         await paired(bot, "one")

@@ -23,7 +23,7 @@ from bot_service.store.messages import messages
 from shared.clock import to_ms
 from shared.tasks import TaskGroupOfLoops
 from tests.support.fake_clock import FakeClock
-from tests.support.template import empty_store
+from tests.support.template import empty_store, store_url
 from tests.support.waiting import eventually
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
@@ -82,7 +82,7 @@ async def kept(tmp_path: Path) -> AsyncIterator[Kept]:
 @asynccontextmanager
 async def _kept(folder: Path) -> AsyncIterator[Kept]:
     empty_store(folder)
-    database = await open_database(f"sqlite:///{folder / 'bot.db'}")
+    database = await open_database(store_url(folder))
     yield Kept(FakeClock(), database, MediaStore(folder / "media", limit_bytes=1000), folder)
     await database.close()
 

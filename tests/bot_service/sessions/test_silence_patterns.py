@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import pytest
+
 from bot_service import keys
 from bot_service.domain.readiness import DoubtPolicy, Suspicion, doubt
 from bot_service.domain.session_record import HOUR_MS
@@ -27,6 +29,7 @@ def rows(folder: Path) -> dict[str, int]:
     return found
 
 
+@pytest.mark.sqlite
 async def test_silence_is_noticed_after_a_restart_by_what_was_learned_before(tmp_path: Path) -> None:
     async with running(tmp_path) as bot:
         await paired(bot, "busy", "quiet")
@@ -43,6 +46,7 @@ async def test_silence_is_noticed_after_a_restart_by_what_was_learned_before(tmp
             assert doubt(record, supervisor.activity.evidence(session), DoubtPolicy(), later) is wanted
 
 
+@pytest.mark.sqlite
 async def test_only_what_was_learned_anew_is_written_and_a_deleted_session_leaves_nothing(tmp_path: Path) -> None:
     async with running(tmp_path) as bot:
         await paired(bot, "one", "two")
@@ -64,6 +68,7 @@ async def test_only_what_was_learned_anew_is_written_and_a_deleted_session_leave
     assert set(rows(tmp_path)) == {"two"}
 
 
+@pytest.mark.sqlite
 async def test_a_row_of_a_session_that_is_gone_is_deleted_at_boot(tmp_path: Path) -> None:
     async with running(tmp_path) as bot:
         await paired(bot, "one")

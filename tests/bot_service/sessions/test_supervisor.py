@@ -81,6 +81,7 @@ async def test_a_connection_that_nobody_wants_is_ended(tmp_path: Path) -> None:
         await eventually(lambda: "one" not in bot.pool.running, what="the stop of what nobody wants")
 
 
+@pytest.mark.sqlite
 async def test_a_locked_store_is_told_by_health_and_nothing_is_lost(tmp_path: Path) -> None:
     async with running(tmp_path) as bot:
         await paired(bot, "one")

@@ -18,6 +18,8 @@ from tests.support.bot_app import Bot, paired, running
 from tests.support.receiver import Receiver
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.sqlite
+
 MESSAGE = {"to": "33612345678", "text": "hello"}
 
 

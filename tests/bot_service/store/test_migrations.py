@@ -23,6 +23,8 @@ from bot_service.store.database import StoreRefused, open_database
 from bot_service.store.metadata import metadata
 from tests.support.processes import ROOT
 
+pytestmark = pytest.mark.sqlite
+
 for module in pkgutil.iter_modules(bot_service.store.__path__):
     importlib.import_module(f"bot_service.store.{module.name}")  # registers its tables
 

@@ -18,6 +18,7 @@ from bot_service.domain.states import Actor, State
 from bot_service.store.database import open_database
 from bot_service.store.sessions import BATCH, PAGE, RecordOf, SessionStore, StoreUnavailable
 from shared.clock import SystemClock
+from tests.support.template import store_url
 
 
 def session(number: int, *, created_ms: int = 1) -> SessionRecord:
@@ -34,7 +35,7 @@ def change(record: SessionRecord) -> Transition:
 @asynccontextmanager
 async def opened(folder: Path) -> AsyncIterator[tuple[SessionStore, list[int]]]:
     """The store, and how many changes each of its transactions held."""
-    database = await open_database(f"sqlite:///{folder / 'bot.db'}")
+    database = await open_database(store_url(folder))
     store = SessionStore(database, SystemClock())
     written: list[int] = []
 

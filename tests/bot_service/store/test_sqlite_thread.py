@@ -14,6 +14,8 @@ import sqlalchemy as sa
 from bot_service.store import sqlite_thread
 from bot_service.store.database import Database, open_database
 
+pytestmark = pytest.mark.sqlite
+
 TABLE = sa.table("journal_positions", sa.column("file"), sa.column("position"), sa.column("updated_ms"))
 
 

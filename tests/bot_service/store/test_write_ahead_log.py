@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from bot_service.store.database import WAL_LIMIT_BYTES, open_database
+
+pytestmark = pytest.mark.sqlite
 
 
 async def test_the_write_ahead_log_is_short_again_after_a_burst(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from bot_service.webhooks.results import WebhookResults
 from shared import webhook_signing
 from shared.tasks import TaskGroupOfLoops
 from tests.support.fake_clock import FakeClock
+from tests.support.template import store_url
 from tests.support.waiting import eventually
 
 HOUR_S = 3600.0
@@ -100,7 +101,7 @@ async def bench(
 ) -> AsyncIterator[Bench]:
     """``pick`` fixes the jitter: 1.0 waits always to the ceiling. ``early`` is published before the dispatcher runs."""
     clock = clock or FakeClock()
-    database = await open_database(f"sqlite:///{tmp_path / 'bot.db'}")
+    database = await open_database(store_url(tmp_path))
     subscriptions = Subscriptions(dialects=dialects)
     subscriptions.load(hooks)
     async with database.read() as connection:

@@ -23,7 +23,7 @@ def upgrade() -> None:
     op.create_index("ix_sessions_owner", "sessions", ["owner"])
     op.create_table(
         "transitions",
-        sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
         sa.Column("session", sa.String(64), nullable=False),
         sa.Column("at_ms", sa.BigInteger, nullable=False),
         sa.Column("from_state", sa.String(16), nullable=False),

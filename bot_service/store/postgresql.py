@@ -1,0 +1,53 @@
+"""A pool of connections to PostgreSQL. Only this module imports the driver: SQLite never loads it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+from sqlalchemy import ExceptionContext, event
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+CONNECT_S = 5.0
+# Of one statement. A server that does not answer must not stop the service's loops for good.
+STATEMENT_S = 30.0
+# A service that hangs inside a transaction gives back its row locks after this time.
+_SETTINGS = {"application_name": "veilleur", "idle_in_transaction_session_timeout": "10s", "jit": "off"}
+
+
+def pool(url: str, *, size: int) -> AsyncEngine:
+    """Up to ``size`` connections, made when they are needed. ``url`` is as libpq understands it, ``sslmode`` too."""
+
+    async def connect() -> asyncpg.Connection[Any]:
+        try:
+            return await asyncpg.connect(url, timeout=CONNECT_S, command_timeout=STATEMENT_S, server_settings=_SETTINGS)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            # SQLAlchemy translates errors of statements, not those of a connect.
+            raise ConnectionError(f"PostgreSQL accepts no connection: {error or 'no answer'}") from error
+
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=connect,
+        pool_size=size,
+        max_overflow=0,
+        # The connection used last knows the most statements already.
+        pool_use_lifo=True,
+        hide_parameters=True,
+    )
+    event.listen(engine.sync_engine, "checkout", _refuse_closed)
+    event.listen(engine.sync_engine, "handle_error", _translate)
+    return engine
+
+
+def _refuse_closed(connection: Any, _record: Any, _proxy: Any) -> None:
+    """After a restart of the server the pool makes new connections. This asks the driver, not the server."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
+
+
+def _translate(context: ExceptionContext) -> None:
+    """A statement that ran out of time, or lost its connection halfway, is an error of the store."""
+    if isinstance(context.original_exception, OSError):  # TimeoutError is one
+        context.is_disconnect = True
+        raise ConnectionError("PostgreSQL does not answer") from context.original_exception
