@@ -18,7 +18,7 @@ SECONDS ?= 60
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help venv up test check static lint types imports security deploy-check audit lock sbom soak test-deep test-wire \
+.PHONY: help venv clients up test check static lint types imports security deploy-check audit lock sbom soak test-deep test-wire \
 	bench-detection bench-sessions bench-wire bench-faults bench-attack docs translations images screenshots containers clean
 
 help: ## Show all targets
@@ -42,6 +42,13 @@ $(VENV)/.tests: $(VENV)/.runs tests/requirements.lock
 	touch $@
 
 venv: $(VENV)/.tests ## Create the virtual environment with everything in it
+
+# Programs of other projects that tests run as they are. Needs npm.
+$(VENV)/.clients: tests/dialects/clients/npm.lock $(VENV)/.tests
+	.ci/npm_clients.sh tests/dialects/clients/npm.lock $(VENV)/clients
+	touch $@
+
+clients: $(VENV)/.clients ## Fetch the clients of other projects with which the tests of the dialects run
 
 clean: ## Remove the virtual environment, caches and build results (never data/)
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -16,6 +16,7 @@ from bot_service.api.server.problems import refusals
 from bot_service.dashboard import routes as dashboard
 from bot_service.dashboard.context import DASHBOARD, new_dashboard
 from bot_service.dashboard.stream import end_streams
+from bot_service.dialects.evolution import routes as evolution
 from bot_service.dialects.waha import routes as waha
 from bot_service.dialects.webhooks import webhook_dialects
 from bot_service.domain.ports import EnginePool
@@ -46,6 +47,7 @@ from shared.web.metrics import http_measure, new_registry
 from shared.web.own_hosts import OWN_HOSTS, OwnHosts
 from shared.web.wrong_keys import WRONG_KEYS, WrongKeys
 
+DIALECTS = {"waha": waha, "evolution": evolution}
 MAX_BODY_BYTES = 32 * 1024 * 1024
 
 
@@ -67,7 +69,7 @@ def build_app(
     app = web.Application(
         middlewares=[
             middleware.problems(clock, http_measure(registry, "veilleur_bot")),
-            *([waha.problems] if "waha" in settings.dialects else []),
+            *(dialect.problems for name, dialect in DIALECTS.items() if name in settings.dialects),
             own_hosts.only(lambda request: _is_page(request, pages_of)),
             refusals(UNAVAILABLE, lambda: app[keys.DATABASE].damaged is not None),
             gate(scopes, tokens, access.keyring.by_token),
@@ -93,8 +95,9 @@ def build_app(
     app.on_shutdown.append(end_streams)
     app.on_shutdown.append(end_events)
     routes.mount(app)
-    if "waha" in settings.dialects:
-        waha.mount(app, scopes)
+    for name, dialect in DIALECTS.items():
+        if name in settings.dialects:
+            dialect.mount(app, scopes)
     pages = dashboard.table(app)
     app.router.add_routes(pages)
     # Each page checks the cookie itself.

@@ -153,10 +153,10 @@ class BotSettings(CommonSettings):
     # Messages and webhooks
     dialects: tuple[str, ...] = setting(
         "DIALECTS",
-        choices("none", "waha"),
-        default=("waha",),
-        shown_default="waha",
-        about="Other projects with clients that can use this service unchanged: waha, under /waha; none turns it off",
+        choices("none", "waha", "evolution"),
+        default=("waha", "evolution"),
+        shown_default="waha,evolution",
+        about="Other APIs with clients that can use this service unchanged: waha under /waha, evolution under /evolution",
     )
     webhook_allow_private: bool = setting(
         "WEBHOOK_ALLOW_PRIVATE",

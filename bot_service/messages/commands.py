@@ -183,11 +183,18 @@ class MessageCommands:
             narrowed = msgspec.structs.replace(narrowed, before=following)
         return found, narrowed.before
 
-    async def chats(self, who: Principal, record: SessionRecord, *, before: int, limit: int) -> list[StoredChat]:
-        """The chat with the newest message first; ``before`` is a ``seq`` or 0."""
-        from_ms = _visible_from_ms(who, record)
+    async def chats(
+        self, who: Principal, record: SessionRecord, *, before: int, limit: int, chat: str | None = None
+    ) -> list[StoredChat]:
+        """The chat with the newest message first, or ``chat`` alone; ``before`` is a ``seq`` or 0.
+
+        Refused: ``invalid``.
+        """
+        from_ms, only = _visible_from_ms(who, record), None if chat is None else address(chat, "chat")
         async with self._database.read() as connection:
-            return await chats.page(connection, record.id, limit=limit, from_ms=from_ms, before=before or None)
+            return await chats.page(
+                connection, record.id, limit=limit, from_ms=from_ms, before=before or None, chat=only
+            )
 
     async def get(self, who: Principal, record: SessionRecord, message_id: str) -> StoredMessage:
         """Refused: ``not_found``."""

@@ -30,13 +30,21 @@ class StoredChat:
 
 
 async def page(
-    connection: AsyncConnection, session: str, *, limit: int, from_ms: int = 0, before: int | None = None
+    connection: AsyncConnection,
+    session: str,
+    *,
+    limit: int,
+    from_ms: int = 0,
+    before: int | None = None,
+    chat: str | None = None,
 ) -> list[StoredChat]:
-    """The chat with the newest message first; ``before`` is the ``seq`` of a last message."""
+    """The chat with the newest message first, or ``chat`` alone; ``before`` is the ``seq`` of a last message."""
     newest = sa.func.max(messages.c.seq)
     query = sa.select(newest).where(messages.c.session == session).group_by(messages.c.chat)
     if from_ms:
         query = query.where(messages.c.stored_ms >= from_ms)
+    if chat is not None:
+        query = query.where(messages.c.chat == chat)
     if before is not None:
         query = query.having(newest < before)
     last_ones = query.order_by(newest.desc()).limit(limit)

@@ -25,7 +25,17 @@ from tests.support.processes import API_KEY, ROOT, WATCHDOG_TOKEN
 
 # Pages for people, not part of the API.
 PAGES = {"/", "/new", "/login", "/logout", "/live", "/events", "/docs", "/deliveries", "/webhooks", "/keys"}
-UNDER_PAGES = ("/docs/", "/sessions/", "/deliveries/", "/webhooks/", "/keys/", "/static/", "/waha/")
+UNDER_PAGES = (
+    "/docs/",
+    "/sessions/",
+    "/deliveries/",
+    "/webhooks/",
+    "/keys/",
+    "/static/",
+    "/waha/",
+    "/evolution",
+    "/message/",
+)
 
 
 @pytest.fixture

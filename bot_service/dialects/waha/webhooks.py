@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from bot_service.dialects.custom_headers import HeaderName, HeaderValue, refuse_own
 from bot_service.dialects.waha import events
 from bot_service.domain.refused import Refused, invalid
 from bot_service.domain.session_record import SessionRecord
@@ -22,12 +23,6 @@ NAME = "waha"
 # What answers show instead of a secret; given back, it keeps the secret.
 HIDDEN = "***"
 # Those of the connection, and those that this service sets.
-_OWN_HEADERS = frozenset(
-    (
-        "host", "connection", "content-length", "content-type", "content-encoding", "transfer-encoding",
-        "accept-encoding", "expect", "trailer", "upgrade", "keep-alive",
-    )
-)  # fmt: skip
 _ENCODE = msgspec.json.Encoder().encode
 
 
@@ -42,8 +37,8 @@ class Retries(msgspec.Struct):
 
 
 class Header(msgspec.Struct):
-    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}(?!\n)$")]
-    value: Annotated[str, Meta(pattern=r"^[\t\x20-\x7e]{0,4000}(?!\n)$")]
+    name: HeaderName
+    value: HeaderValue
 
 
 class Ignore(msgspec.Struct, omit_defaults=True):
@@ -137,8 +132,7 @@ def _headers(hook: Hook, before: _Options | None, where: str) -> list[Header]:
     kept = {each.name: each.value for each in before.headers} if before is not None else {}
     found = []
     for header in hook.customHeaders or ():
-        if header.name.lower() in _OWN_HEADERS or header.name.lower().startswith(("x-webhook-", "webhook-")):
-            raise invalid(f"{where}.customHeaders", f"{header.name} is set by this service")
+        refuse_own(header.name, f"{where}.customHeaders")
         found.append(Header(header.name, kept.get(header.name, HIDDEN) if header.value == HIDDEN else header.value))
     return found
 

@@ -1,0 +1,136 @@
+"""The routes of the Evolution dialect: a client sets its server to ``http://host:3000/evolution``."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from aiohttp import web
+
+from bot_service.access.principals import Scope
+from bot_service.dialects.edge import edge
+from bot_service.dialects.evolution import chats, groups, instances, messages, names, webhooks
+from shared.web import errors
+from shared.web.body import json_response
+from shared.web.middleware import Handler
+
+PREFIX = "/evolution"
+READ, SEND, MANAGE = Scope.READ, Scope.SEND, Scope.SESSION
+
+ROUTES: list[tuple[str, str, Handler, Scope]] = [
+    ("GET", "/", instances.info, READ),
+    ("POST", "/instance/create", instances.create, MANAGE),
+    ("GET", "/instance/fetchInstances", instances.index, READ),
+    ("GET", "/instance/connect/{instance}", instances.connect, MANAGE),
+    ("GET", "/instance/connectionState/{instance}", instances.connection_state, READ),
+    ("PUT", "/instance/restart/{instance}", instances.restart, MANAGE),
+    ("POST", "/instance/restart/{instance}", instances.restart, MANAGE),
+    ("DELETE", "/instance/logout/{instance}", instances.logout, MANAGE),
+    ("DELETE", "/instance/delete/{instance}", instances.delete, MANAGE),
+    ("POST", "/settings/set/{instance}", instances.set_settings, MANAGE),
+    ("GET", "/settings/find/{instance}", instances.find_settings, READ),
+    ("POST", "/webhook/set/{instance}", webhooks.set_webhook, MANAGE),
+    ("GET", "/webhook/find/{instance}", webhooks.find_webhook, READ),
+    ("POST", "/message/sendText/{instance}", messages.send_text, SEND),
+    ("POST", "/message/sendMedia/{instance}", messages.send_media, SEND),
+    ("POST", "/message/sendWhatsAppAudio/{instance}", messages.send_audio, SEND),
+    ("POST", "/message/sendSticker/{instance}", messages.send_sticker, SEND),
+    ("POST", "/message/sendLocation/{instance}", messages.send_location, SEND),
+    ("POST", "/message/sendContact/{instance}", messages.send_contact, SEND),
+    ("POST", "/message/sendReaction/{instance}", messages.send_reaction, SEND),
+    ("POST", "/message/sendPoll/{instance}", messages.send_poll, SEND),
+    ("POST", "/chat/whatsappNumbers/{instance}", chats.check_numbers, SEND),
+    ("POST", "/chat/markMessageAsRead/{instance}", chats.mark_read, SEND),
+    ("POST", "/chat/sendPresence/{instance}", chats.send_presence, SEND),
+    ("POST", "/chat/fetchProfilePictureUrl/{instance}", chats.picture, SEND),
+    ("POST", "/chat/findMessages/{instance}", chats.find_messages, READ),
+    ("POST", "/chat/findChats/{instance}", chats.find_chats, READ),
+    ("POST", "/chat/getBase64FromMediaMessage/{instance}", chats.media, READ),
+    ("POST", "/chat/updateMessage/{instance}", messages.update_message, SEND),
+    ("DELETE", "/chat/deleteMessageForEveryone/{instance}", messages.delete_message, SEND),
+    ("POST", "/group/create/{instance}", groups.create, SEND),
+    ("GET", "/group/fetchAllGroups/{instance}", groups.index, SEND),
+    ("GET", "/group/findGroupInfos/{instance}", groups.read, SEND),
+    ("GET", "/group/participants/{instance}", groups.participants, SEND),
+    ("GET", "/group/inviteCode/{instance}", groups.invite_code, SEND),
+    ("POST", "/group/revokeInviteCode/{instance}", groups.revoke_invite_code, SEND),
+    ("GET", "/group/acceptInviteCode/{instance}", groups.accept_invite, SEND),
+    ("POST", "/group/sendInvite/{instance}", groups.send_invite, SEND),
+    ("POST", "/group/updateGroupSubject/{instance}", groups.set_subject, SEND),
+    ("POST", "/group/updateGroupDescription/{instance}", groups.set_description, SEND),
+    ("POST", "/group/updateSetting/{instance}", groups.set_setting, SEND),
+    ("POST", "/group/updateParticipant/{instance}", groups.update_participants, SEND),
+    ("DELETE", "/group/leaveGroup/{instance}", groups.leave, SEND),
+]
+# Apprise puts no path before this one.
+AT_THE_ROOT = ("POST", "/message/sendText/{instance}", messages.send_text, SEND)
+# Operations of Evolution that are not here, by the first parts of their path, and why.
+NOT_HERE = {
+    "/instance/setPresence": "the presence of an account cannot be set yet",
+    "/message/sendButtons": "WhatsApp shows buttons of business accounts only",
+    "/message/sendList": "WhatsApp shows lists of business accounts only",
+    "/message/sendStatus": "status messages cannot be sent yet",
+    "/chat/markChatUnread": "a chat cannot be marked as unread",
+    "/chat/archiveChat": "chats cannot be archived",
+    "/chat/findContacts": "there is no list of contacts yet: /chat/findChats has the people who wrote",
+    "/chat/findStatusMessage": "status messages are not kept",
+    "/chat/fetchBusinessProfile": "business profiles are not read",
+    "/chat/fetchProfile": "profiles are not read yet: /chat/fetchProfilePictureUrl has the picture",
+    "/chat/updateProfile": "the profile of the account cannot be changed yet",
+    "/chat/removeProfilePicture": "the profile of the account cannot be changed yet",
+    "/chat/fetchPrivacySettings": "privacy settings are kept on the phone",
+    "/chat/updatePrivacySettings": "privacy settings are kept on the phone",
+    "/chat/updateBlockStatus": "contacts cannot be blocked yet",
+    "/message/updateBlockStatus": "contacts cannot be blocked yet",
+    "/group/updateGroupPicture": "the picture of a group cannot be changed",
+    "/group/inviteInfo": "the group of an invitation cannot be read before it is joined",
+    "/group/toggleEphemeral": "disappearing messages cannot be turned on",
+    "/proxy": "a proxy is set for all sessions, by WHATSAPP_PROXY",
+    "/chatwoot": "Chatwoot is reached through a webhook",
+    "/rabbitmq": "events go to webhooks and to the event stream",
+    "/sqs": "events go to webhooks and to the event stream",
+    "/websocket": "events go to webhooks and to the event stream",
+    "/typebot": "bots of other programs get messages through a webhook",
+    "/openai": "bots of other programs get messages through a webhook",
+    "/dify": "bots of other programs get messages through a webhook",
+    "/n8n": "n8n gets messages through a webhook",
+    "/evoai": "bots of other programs get messages through a webhook",
+    "/flowise": "bots of other programs get messages through a webhook",
+    "/evolutionBot": "bots of other programs get messages through a webhook",
+}
+
+
+async def _not_here(request: web.Request) -> web.StreamResponse:
+    """501 for what Evolution has, so that no client takes it for a missing instance."""
+    path = request.path.removeprefix(PREFIX)
+    for known, why in NOT_HERE.items():
+        if path.startswith(known):
+            raise errors.Problem(501, "not_supported", f"{request.method} {known}: {why}")
+    raise web.HTTPNotFound
+
+
+def mount(app: web.Application, scopes: dict[tuple[str, str], Scope]) -> None:
+    """Add the routes to ``app``, and their scopes to the table of its gate."""
+    here = [(method, PREFIX + path, handler, scope) for method, path, handler, scope in ROUTES]
+    rest = [(method, f"{PREFIX}/{{rest:.*}}", _not_here, READ) for method in ("GET", "POST", "PUT", "DELETE")]
+    for method, path, handler, scope in [*here, AT_THE_ROOT, ("GET", PREFIX, instances.info, READ), *rest]:
+        app.router.add_route(method, path, handler)
+        scopes[method, path.replace(":.*", "")] = scope
+
+
+def _refusal(problem: errors.Problem) -> web.Response:
+    """In the shape of Evolution: ``status``, ``error``, ``response.message``."""
+    wrong = [f"{names.FIELDS.get(name, name)}: {message}" for name, message in problem.fields.items()]
+    status = 401 if isinstance(problem, errors.WrongKey) else _STATUS.get(problem.code, problem.status)
+    answer = {
+        "status": status,
+        "error": HTTPStatus(status).phrase,
+        "response": {"message": wrong or [problem.detail]},
+        "code": problem.code,
+    }
+    return json_response(answer, status=status, headers=problem.headers)
+
+
+# Where Evolution has another status for the same refusal.
+_STATUS = {"invalid": 400, "exists": 403}
+
+problems = edge((PREFIX, "/message/sendText/"), _refusal, token=lambda request: request.headers.get("apikey"))

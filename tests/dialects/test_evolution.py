@@ -1,0 +1,433 @@
+"""Evolution's operations over the running application: answers fit Evolution's document, and each send is a queued message."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from bot_service import keys
+from bot_service.access.principals import Scope
+from bot_service.dialects.evolution import names, routes
+from bot_service.domain import directory as ask
+from bot_service.domain.message import InboundMessage, Media, Poll
+from bot_service.domain.states import State
+from bot_service.engines.port import EngineError
+from tests.dialects.reference import EVOLUTION, pattern, specification_of
+from tests.support.bot_app import Bot, is_in, received, running
+from tests.support.processes import ROOT
+from tests.support.waiting import eventually
+
+NUMBER, JID, GROUP = "33612345678", "33612345678@s.whatsapp.net", "120363041234567890@g.us"
+PNG = base64.b64encode(b"\x89PNG").decode()
+OGG = base64.b64encode(b"OggS\x00\x02").decode()
+FOUND_GROUP = ask.Group(
+    GROUP,
+    "Team",
+    "About",
+    JID,
+    1_700_000_000_000,
+    False,
+    True,
+    (ask.GroupMember(JID, True), ask.GroupMember("11111@lid")),
+)
+
+
+@pytest.fixture(scope="module")
+def specification() -> dict[str, Any]:
+    return specification_of(EVOLUTION)
+
+
+async def call(bot: Bot, method: str, path: str, body: Any = None, *, key: str | None = "", **kwargs: Any) -> Any:
+    """With the key where Evolution's clients send it; ``""`` is the administrator's."""
+    from tests.support.processes import API_KEY
+
+    headers = dict(kwargs.pop("headers", {})) | ({} if key is None else {"apikey": key or API_KEY})
+    return await bot.call(method, routes.PREFIX + path, body, key=None, headers=headers, **kwargs)
+
+
+async def opened(bot: Bot, name: str = "shop") -> None:
+    body = {"instanceName": name, "qrcode": True, "integration": "WHATSAPP-BAILEYS"}
+    assert (await call(bot, "POST", "/instance/create", body))[0] == 201
+    bot.pool.pair(name)
+    await is_in(bot, name, State.READY)
+
+
+async def came(bot: Bot, message_id: str, chat: str = JID, **parts: Any) -> None:
+    record = bot.app[keys.SESSIONS].registry.get("shop")
+    assert record is not None
+    content = {"type": "text", "text": "hello", **parts}
+    message = InboundMessage("shop", chat, message_id, JID, record.created_ms, is_group=chat == GROUP, **content)
+    await received(bot, message)
+
+
+def misfit(specification: dict[str, Any], method: str, path: str, status: int, answer: Any) -> str | None:
+    """How an answer differs from the document; None when it fits or the document has no schema for it."""
+    plain = path.partition("?")[0]
+    # The package of n8n restarts with POST; the document, like the program, has both.
+    asked = "put" if plain.startswith("/instance/restart/") else method.lower()
+    operation = next(
+        (
+            operations[asked]
+            for template, operations in specification["paths"].items()
+            if asked in operations and pattern(template).fullmatch(plain)
+        ),
+        None,
+    )
+    if operation is None:
+        return f"{method} {path} is no operation of Evolution"
+    # Its examples say 201 where the document says 200, and the other way round.
+    described = [answers for code, answers in operation["responses"].items() if code.startswith("2")]
+    content = described[0].get("content", {}).get("application/json") if described else None
+    # Of this one the document has the schema of an error; its example is a list of instances.
+    if content is None or plain == "/instance/fetchInstances":
+        return None
+    found = sorted(Draft202012Validator(content["schema"]).iter_errors(answer), key=str)
+    return f"{method} {path} ({status}): {found[0].json_path} {found[0].message}" if found else None
+
+
+@pytest.mark.reference
+async def test_every_operation_is_one_of_evolution_and_answers_as_its_document_says(
+    bot: Bot, specification: dict[str, Any]
+) -> None:
+    await opened(bot)
+    await came(bot, "AAA")
+    await came(bot, "BBB", GROUP)
+    bot.pool.answers |= {
+        ask.CheckNumbers: [ask.NumberCheck(NUMBER, True, JID)],
+        ask.GetPicture: ask.Picture("https://pps.example/1", "1"),
+        ask.ListGroups: [FOUND_GROUP],
+        ask.GetGroup: FOUND_GROUP,
+        ask.CreateGroup: FOUND_GROUP,
+        ask.ChangeGroup: FOUND_GROUP,
+        ask.ChangeMembers: [ask.GroupMember(JID)],
+        ask.InviteLink: "https://chat.whatsapp.com/DgQvyfXz",
+        ask.JoinGroup: GROUP,
+        ask.LeaveGroup: None,
+    }
+    to = {"number": NUMBER}
+    _, own = await call(bot, "POST", "/message/sendText/shop", {**to, "text": "own"})
+    _, image = await call(
+        bot, "POST", "/message/sendMedia/shop", {**to, "mediatype": "image", "mimetype": "image/png", "media": PNG}
+    )
+    group = f"?groupJid={GROUP}"
+    calls: list[tuple[str, str, Any]] = [
+        ("GET", "/", None),
+        ("POST", "/instance/create", {"instanceName": "other", "integration": "WHATSAPP-BAILEYS", "number": NUMBER}),
+        ("GET", "/instance/fetchInstances", None),
+        ("GET", "/instance/fetchInstances?instanceName=shop", None),
+        ("GET", "/instance/connect/other", None),
+        ("GET", f"/instance/connect/other?number={NUMBER}", None),
+        ("GET", "/instance/connect/shop", None),
+        ("GET", "/instance/connectionState/shop", None),
+        ("PUT", "/instance/restart/other", None),
+        ("POST", "/instance/restart/other", None),
+        ("DELETE", "/instance/delete/other", None),
+        ("POST", "/settings/set/shop", {"rejectCall": False, "groupsIgnore": False, "msgCall": ""}),
+        ("GET", "/settings/find/shop", None),
+        ("POST", "/webhook/set/shop", {"webhook": {"enabled": True, "url": "https://example.com", "events": ["CALL"]}}),
+        ("GET", "/webhook/find/shop", None),
+        ("POST", "/message/sendText/shop", {**to, "text": "hi", "linkPreview": True, "delay": 1}),
+        ("POST", "/message/sendMedia/shop", {**to, "mediatype": "image", "mimetype": "image/png", "media": PNG}),
+        ("POST", "/message/sendMedia/shop", {**to, "mediatype": "document", "media": PNG, "fileName": "a.pdf"}),
+        ("POST", "/message/sendWhatsAppAudio/shop", {**to, "audio": OGG}),
+        ("POST", "/message/sendSticker/shop", {**to, "sticker": PNG}),
+        ("POST", "/message/sendLocation/shop", {**to, "latitude": 1.5, "longitude": 2, "name": "A", "address": "B"}),
+        ("POST", "/message/sendContact/shop", {**to, "contact": [{"fullName": "Ann", "phoneNumber": "+33 612345678"}]}),
+        ("POST", "/message/sendPoll/shop", {**to, "name": "q", "selectableCount": 1, "values": ["a", "b"]}),
+        (
+            "POST",
+            "/message/sendReaction/shop",
+            {"key": {"remoteJid": JID, "fromMe": False, "id": "AAA"}, "reaction": "x"},
+        ),
+        ("POST", "/chat/whatsappNumbers/shop", {"numbers": [NUMBER]}),
+        ("POST", "/chat/markMessageAsRead/shop", {"readMessages": [{"remoteJid": JID, "fromMe": False, "id": "AAA"}]}),
+        ("POST", "/chat/sendPresence/shop", {**to, "options": {"delay": 1, "presence": "composing", "number": NUMBER}}),
+        ("POST", "/chat/fetchProfilePictureUrl/shop", to),
+        ("POST", "/chat/findMessages/shop", {"where": {"key": {"remoteJid": JID}}}),
+        ("POST", "/chat/findChats/shop", None),
+        ("POST", "/chat/getBase64FromMediaMessage/shop", {"message": {"key": {"id": image["key"]["id"]}}}),
+        ("POST", "/chat/updateMessage/shop", {"number": 33612345678, "text": "new", "key": own["key"]}),
+        ("DELETE", "/chat/deleteMessageForEveryone/shop", own["key"]),
+        ("POST", "/group/create/shop", {"subject": "Team", "description": "About", "participants": [NUMBER]}),
+        ("GET", "/group/fetchAllGroups/shop?getParticipants=false", None),
+        ("GET", f"/group/findGroupInfos/shop{group}", None),
+        ("GET", f"/group/participants/shop{group}", None),
+        ("GET", f"/group/inviteCode/shop{group}", None),
+        ("POST", f"/group/revokeInviteCode/shop{group}", None),
+        ("GET", "/group/acceptInviteCode/shop?inviteCode=DgQvyfXz", None),
+        ("POST", "/group/sendInvite/shop", {"groupJid": GROUP, "description": "Come", "numbers": [NUMBER]}),
+        ("POST", f"/group/updateGroupSubject/shop{group}", {"subject": "Team 2"}),
+        ("POST", f"/group/updateGroupDescription/shop{group}", {"description": "New"}),
+        ("POST", f"/group/updateSetting/shop{group}", {"action": "announcement"}),
+        ("POST", f"/group/updateParticipant/shop{group}", {"action": "add", "participants": [NUMBER]}),
+        ("DELETE", f"/group/leaveGroup/shop{group}", None),
+        ("DELETE", "/instance/logout/shop", None),
+    ]
+    wrong: list[str] = []
+    covered: set[tuple[str, str]] = set()
+    for method, path, body in calls:
+        status, answer = await call(bot, method, path, body)
+        if status >= 300:
+            wrong.append(f"{method} {path} gave {status}: {answer}")
+        elif (why := misfit(specification, method, path, status, answer)) is not None:
+            wrong.append(why)
+        covered.update(
+            (each[0], each[1])
+            for each in routes.ROUTES
+            if each[0] == method and pattern(each[1]).fullmatch(path.partition("?")[0])
+        )
+    assert not wrong, "\n".join(wrong)
+    assert {(each[0], each[1]) for each in routes.ROUTES} == covered
+
+
+@pytest.mark.reference
+def test_the_page_counts_and_names_every_operation(specification: dict[str, Any]) -> None:
+    page = (ROOT / "docs" / "api-coverage.md").read_text().partition("## Evolution")[2]
+    assert re.findall(r"^\| `(\w+) (\S+)` \|$", page, re.M) == [
+        (each[0], routes.PREFIX + each[1]) for each in routes.ROUTES
+    ]
+    named = dict(re.findall(r"^\| `(/\S+)` \| (.+) \|$", page, re.M))
+    assert named == routes.NOT_HERE
+    of_evolution = [(method.upper(), path) for path, found in specification["paths"].items() for method in found]
+    here = {(each[0], each[1]) for each in routes.ROUTES}
+    assert f"{len(here.intersection(of_evolution))} of {len(of_evolution)} operations" in page
+    silent = [
+        path
+        for method, path in of_evolution
+        if (method, path) not in here and not path.startswith(tuple(routes.NOT_HERE))
+    ]
+    assert silent == [], "neither here nor refused by name"
+
+
+async def test_a_new_instance_shows_its_code_and_links_a_phone(bot: Bot) -> None:
+    body = {"instanceName": "shop", "qrcode": True, "integration": "WHATSAPP-BAILEYS"}
+    status, made = await call(bot, "POST", "/instance/create", body)
+    assert (status, made["instance"]["instanceName"], made["hash"]) == (201, "shop", {"apikey": ""})
+    assert made["qrcode"]["code"]
+    assert base64.b64decode(made["qrcode"]["base64"].removeprefix("data:image/png;base64,")).startswith(b"\x89PNG")
+    assert (await call(bot, "GET", "/instance/connectionState/shop"))[1]["instance"]["state"] == "connecting"
+    _, codes = await call(bot, "GET", f"/instance/connect/shop?number={NUMBER}")
+    assert codes["pairingCode"]
+    bot.pool.pair("shop")
+    await is_in(bot, "shop", State.READY)
+    assert (await call(bot, "GET", "/instance/connect/shop"))[1] == {
+        "instance": {"instanceName": "shop", "state": "open"}
+    }
+    status, problem = await call(bot, "POST", "/instance/create", body)
+    assert (status, problem["status"], problem["error"]) == (403, 403, "Forbidden")
+
+
+async def test_an_instance_waits_for_a_code_that_comes_later(bot: Bot) -> None:
+    bot.pool.hang.add("start")
+    body = {"instanceName": "shop", "integration": "WHATSAPP-BAILEYS"}
+    assert "qrcode" not in (await call(bot, "POST", "/instance/create", body))[1]
+    assert (await call(bot, "GET", "/instance/connectionState/shop"))[1]["instance"]["state"] == "close"
+    import asyncio
+
+    asked = asyncio.create_task(call(bot, "GET", "/instance/connect/shop"))
+    await eventually(lambda: ("start", "shop") in bot.pool.calls, what="the start")
+    assert not asked.done()
+    bot.pool.release()
+    assert (await asked)[1]["count"] == 1
+
+
+async def test_a_delete_unlinks_the_phone_first(bot: Bot) -> None:
+    await opened(bot)
+    assert (await call(bot, "DELETE", "/instance/delete/shop"))[1]["status"] == "SUCCESS"
+    assert ("logout", "shop") in bot.pool.calls
+    assert (await call(bot, "GET", "/instance/connectionState/shop"))[0] == 404
+
+
+async def test_a_send_is_a_message_of_this_service(bot: Bot) -> None:
+    await opened(bot)
+    await came(bot, "AAA")
+    body = {"number": "+33 6 12 34 56 78", "text": "hi @33687654321", "quoted": {"key": {"id": "AAA"}}}
+    status, answer = await call(bot, "POST", "/message/sendText/shop", body | {"mentioned": ["33687654321"]})
+    assert (status, answer["status"]) == (201, "PENDING")
+    assert answer["key"] == {"remoteJid": JID, "fromMe": True, "id": bot.pool.sent[0][1].id}
+    ((_, sent),) = bot.pool.sent
+    assert (sent.to, sent.reply_to, sent.reply_to_sender) == (JID, "AAA", JID)
+    assert sent.mentions == ("33687654321@s.whatsapp.net",)
+    _, ours = await bot.call("GET", f"/api/sessions/shop/messages/{sent.id}")
+    assert ours["state"] == "sent"
+
+
+async def test_everybody_in_a_group_is_mentioned(bot: Bot) -> None:
+    await opened(bot)
+    bot.pool.answers[ask.GetGroup] = FOUND_GROUP
+    body = {"number": GROUP, "text": "all", "mentionsEveryOne": True}
+    assert (await call(bot, "POST", "/message/sendText/shop", body))[0] == 201
+    assert bot.pool.sent[0][1].mentions == (JID, "11111@lid")
+
+
+async def test_a_delay_shows_typing_first(bot: Bot) -> None:
+    await opened(bot)
+    body = {"number": NUMBER, "audio": OGG, "delay": 20}
+    assert (await call(bot, "POST", "/message/sendWhatsAppAudio/shop", body))[0] == 201
+    assert [name for name, _ in bot.pool.calls if name in ("typing", "send")] == ["typing", "typing", "send"]
+    media = bot.pool.sent[0][1].media
+    assert media is not None
+    assert (media.mime_type, media.voice) == ("audio/ogg; codecs=opus", True)
+
+
+async def test_a_send_that_failed_is_an_error(bot: Bot) -> None:
+    await opened(bot)
+    bot.pool.fail["send"] = EngineError("rejected", "the number does not exist")
+    status, problem = await call(bot, "POST", "/message/sendText/shop", {"number": NUMBER, "text": "x"})
+    assert (status, problem["status"]) == (400, 400)
+    assert "does not exist" in problem["response"]["message"][0]
+
+
+async def test_a_send_without_a_connection_waits_here(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot_service.dialects.evolution.messages.SENT_WITHIN_S", 0.05)
+    await opened(bot)
+    bot.pool.unreachable.add("shop")
+    bot.pool.drop("shop")
+    status, answer = await call(bot, "POST", "/message/sendText/shop", {"number": NUMBER, "text": "later"})
+    assert (status, answer["status"], bot.pool.sent) == (201, "PENDING", [])
+    bot.pool.unreachable.clear()
+    bot.pool.connect("shop")
+    await eventually(lambda: bot.pool.sent, what="the message")
+
+
+async def test_history_has_the_content_under_whatsapps_names(bot: Bot) -> None:
+    await opened(bot)
+    await came(bot, "A1", text="plain", push_name="Ann")
+    await came(bot, "A2", reply_to="A1")
+    await came(bot, "A3", type="image", text="see", media=Media("image/png", size=4))
+    await came(bot, "A4", type="location", latitude=1.5, longitude=2.5, name="Office")
+    await came(bot, "A5", type="poll", poll=Poll("q", ("a", "b"), 1))
+    await came(bot, "A6", type="revoke", text=None, revokes="A1")
+    await came(bot, "A7", type="reaction", text="x", reaction_to="A1")
+    _, found = await call(bot, "POST", "/chat/findMessages/shop", {"where": {"key": {"remoteJid": JID}}, "offset": 3})
+    assert [found["messages"][name] for name in ("total", "pages", "currentPage")] == [4, 2, 1]
+    rows = found["messages"]["records"]
+    page = 2
+    while page <= found["messages"]["pages"]:
+        body = {"where": {"key": {"remoteJid": JID}}, "offset": 3, "page": page}
+        _, found = await call(bot, "POST", "/chat/findMessages/shop", body)
+        rows, page = rows + found["messages"]["records"], page + 1
+    kinds = {row["id"]: row["messageType"] for row in rows}
+    assert list(kinds) == ["A7", "A6", "A5", "A4", "A3", "A2", "A1"]
+    assert kinds["A1"] == "conversation"
+    assert kinds["A2"] == "extendedTextMessage"
+    shown = {row["id"]: row["message"][row["messageType"]] for row in rows}
+    assert shown["A2"]["contextInfo"] == {"stanzaId": "A1"}
+    assert (shown["A3"]["caption"], shown["A3"]["mimetype"], shown["A3"]["fileLength"]) == ("see", "image/png", "4")
+    assert shown["A4"] == {"degreesLatitude": 1.5, "degreesLongitude": 2.5, "name": "Office"}
+    assert shown["A5"]["options"] == [{"optionName": "a"}, {"optionName": "b"}]
+    assert (shown["A6"]["type"], shown["A6"]["key"]["id"]) == ("REVOKE", "A1")
+    assert shown["A7"]["key"]["id"] == "A1"
+    _, chats = await call(bot, "POST", "/chat/findChats/shop", {"where": {"remoteJid": JID}})
+    assert [(chat["remoteJid"], chat["unreadCount"]) for chat in chats] == [(JID, 7)]
+    assert (await call(bot, "POST", "/chat/findChats/shop", {"where": {"remoteJid": GROUP}}))[1] == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "named"),
+    [
+        ("POST", "/message/sendText/shop", {"number": "0612345678", "text": "x"}, 400, "number"),
+        ("POST", "/message/sendText/shop", {"number": NUMBER}, 400, "text"),
+        ("POST", "/message/sendText/shop", {"number": NUMBER, "text": "x", "delay": -1}, 400, "delay"),
+        ("POST", "/message/sendText/shop", {"number": NUMBER, "text": "x", "delay": 3_600_000}, 400, "delay"),
+        ("POST", "/message/sendText/shop", {"number": NUMBER, "text": "x", "mentioned": ["nobody"]}, 400, "mentioned"),
+        (
+            "POST",
+            "/message/sendText/shop",
+            {"number": NUMBER, "text": "x", "quoted": {"key": {"id": ""}}},
+            400,
+            "quoted",
+        ),
+        ("POST", "/message/sendText/none", {"number": NUMBER, "text": "x"}, 404, "does not exist"),
+        ("POST", "/message/sendMedia/shop", {"number": NUMBER, "mediatype": "gif", "media": PNG}, 400, "mediatype"),
+        ("POST", "/message/sendMedia/shop", {"number": NUMBER, "mediatype": "image", "media": PNG}, 400, "mimetype"),
+        ("POST", "/message/sendMedia/shop", {"number": NUMBER, "mediatype": "image", "media": ""}, 400, "media"),
+        ("POST", "/message/sendWhatsAppAudio/shop", {"number": NUMBER, "audio": "?"}, 400, "media"),
+        ("POST", "/message/sendPoll/shop", {"number": NUMBER, "name": "q", "values": ["a", "a"]}, 400, "values"),
+        ("POST", "/message/sendContact/shop", {"number": NUMBER, "contact": [{"fullName": "A"}]}, 400, "contact"),
+        ("POST", "/message/sendButtons/shop", {"number": NUMBER}, 501, "business accounts"),
+        ("GET", "/typebot/find/shop", None, 501, "webhook"),
+        ("GET", "/nothing/shop", None, 404, "no such path"),
+        ("POST", "/instance/create", {"instanceName": "a b", "integration": "WHATSAPP-BAILEYS"}, 400, "instanceName"),
+        ("POST", "/instance/create", {"instanceName": "x", "integration": "WHATSAPP-BUSINESS"}, 400, "integration"),
+        ("POST", "/instance/create", {"instanceName": "x", "token": "secret"}, 400, "token"),
+        ("POST", "/instance/create", {"instanceName": "x", "rejectCall": True}, 400, "rejectCall"),
+        ("POST", "/instance/create", {"instanceName": "x", "rabbitmq": {"enabled": True}}, 400, "rabbitmq"),
+        ("POST", "/settings/set/shop", {"alwaysOnline": True}, 400, "alwaysOnline"),
+        ("POST", "/chat/findMessages/shop", {"where": {"key": {"fromMe": True}}}, 400, "fromMe"),
+        ("POST", "/chat/findMessages/shop", {"page": 1_000_000}, 400, "page"),
+        ("POST", "/chat/sendPresence/shop", {"number": NUMBER, "presence": "dancing"}, 400, "presence"),
+        ("GET", "/group/participants/shop", None, 400, "groupJid"),
+        ("GET", "/group/participants/shop?groupJid=33612345678@s.whatsapp.net", None, 400, "groupJid"),
+        ("GET", "/group/fetchAllGroups/shop", None, 400, "getParticipants"),
+        (
+            "POST",
+            "/group/updateParticipant/shop?groupJid=" + GROUP,
+            {"action": "sing", "participants": ["1"]},
+            400,
+            "action",
+        ),
+    ],
+)
+async def test_wrong_input_is_answered_in_the_shape_of_evolution(
+    bot: Bot, method: str, path: str, body: Any, status: int, named: str
+) -> None:
+    await call(bot, "POST", "/instance/create", {"instanceName": "shop"})
+    found, problem = await call(bot, method, path, body)
+    assert (found, problem["status"]) == (status, status), problem
+    assert named in problem["response"]["message"][0]
+    assert bot.pool.sent == []
+    assert [record.id for record in bot.app[keys.SESSIONS].registry] == ["shop"]
+
+
+async def test_keys_have_the_same_scopes_and_owners(bot: Bot) -> None:
+    await opened(bot)
+    keys_of: dict[str, str] = {}
+    for name, owner, scopes in (("ann", "ann", ["read", "send", "session"]), ("reader", "main", ["read"])):
+        _, made = await bot.call("POST", "/api/keys", {"name": name, "owner": owner, "scopes": scopes})
+        keys_of[name] = made["key"]
+    for method, path, _, scope in routes.ROUTES:
+        filled = path.replace("{instance}", "shop")
+        assert (await call(bot, method, filled, key=None))[0] == 401, (method, path)
+        if scope in (Scope.SEND, Scope.SESSION):
+            assert (await call(bot, method, filled, key=keys_of["reader"]))[0] == 403, (method, path)
+    for method, path, body in (
+        ("POST", "/message/sendText/shop", {"number": NUMBER, "text": "x"}),
+        ("GET", "/instance/connectionState/shop", None),
+        ("DELETE", "/instance/delete/shop", None),
+        ("POST", "/chat/findMessages/shop", None),
+        ("GET", "/group/fetchAllGroups/shop?getParticipants=true", None),
+    ):
+        assert (await call(bot, method, path, body, key=keys_of["ann"]))[0] == 404, path
+    assert (await call(bot, "GET", "/instance/fetchInstances", key=keys_of["ann"]))[1] == []
+    status, problem = await call(bot, "GET", "/instance/fetchInstances", key="wrong")
+    assert (status, problem["error"]) == (401, "Unauthorized")
+    assert "shop" not in json.dumps(problem)
+
+
+async def test_the_header_of_the_dialect_is_good_under_its_own_paths_only(bot: Bot) -> None:
+    from tests.support.processes import API_KEY
+
+    assert (await bot.call("GET", "/api/sessions", key=None, headers={"apikey": API_KEY}))[0] == 401
+    assert (await bot.call("GET", "/evolution", key=None, headers={"apikey": API_KEY}))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("state", "name"),
+    [(State.READY, "open"), (State.DEGRADED, "open"), (State.PAIRING, "connecting"), (State.BANNED, "close")],
+)
+def test_states_have_evolutions_names(state: State, name: str) -> None:
+    assert names.state(state) == name
+
+
+@pytest.mark.parametrize(("dialects", "on"), [("none", False), ("waha", False), ("evolution", True)])
+async def test_the_dialect_can_be_turned_off(tmp_path: Path, dialects: str, on: bool) -> None:
+    async with running(tmp_path, DIALECTS=dialects) as bot:
+        assert ((await call(bot, "GET", "/instance/fetchInstances"))[0] == 200) is on
+        assert ((await bot.call("POST", "/message/sendText/x", {}))[0] != 404) is on
