@@ -15,6 +15,7 @@ from bot_service.api.server.access import Tokens, gate
 from bot_service.api.server.problems import refusals
 from bot_service.dashboard import routes as dashboard
 from bot_service.dashboard.context import DASHBOARD, new_dashboard
+from bot_service.dashboard.guard import unknown_pages
 from bot_service.dashboard.stream import end_streams
 from bot_service.dialects.evolution import routes as evolution
 from bot_service.dialects.waha import routes as waha
@@ -71,6 +72,7 @@ def build_app(
             middleware.problems(clock, http_measure(registry, "veilleur_bot")),
             *(dialect.problems for name, dialect in DIALECTS.items() if name in settings.dialects),
             own_hosts.only(lambda request: _is_page(request, pages_of)),
+            unknown_pages,
             refusals(UNAVAILABLE, lambda: app[keys.DATABASE].damaged is not None),
             gate(scopes, tokens, access.keyring.by_token),
         ],

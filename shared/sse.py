@@ -47,15 +47,17 @@ class EventStream:
             self._queue.get_nowait()
         self._queue.put_nowait(data)
 
-    async def write_to(self, response: web.StreamResponse, *, keep_alive_s: float | None = None) -> None:
-        """Write until the end of the stream or until the reader leaves."""
+    async def write_to(
+        self, response: web.StreamResponse, *, keep_alive_s: float | None = None, keep_alive: bytes = KEEP_ALIVE
+    ) -> None:
+        """Write until the end of the stream or until the reader leaves, and ``keep_alive`` in between."""
         with contextlib.suppress(ConnectionResetError):
             while True:
                 try:
                     async with asyncio.timeout(keep_alive_s):
                         data = await self._queue.get()
                 except TimeoutError:
-                    data = KEEP_ALIVE
+                    data = keep_alive
                 if data is None:
                     return
                 await response.write(data)

@@ -74,11 +74,11 @@ def refusal_of_url(url: str) -> str | None:
     return None if is_public(address) else f"{address} is a private address"
 
 
-def shown_host(url: str) -> str:
-    """Host and port of ``url`` for pages: no user, password or path. Older versions stored any URL."""
+def shown_receiver(url: str) -> str:
+    """Host, port and path of ``url`` for pages: no user, password or query. Older versions stored any URL."""
     try:
         parts = urlsplit(url)
-        return f"{parts.hostname or '?'}" + (f":{parts.port}" if parts.port else "")
+        return f"{parts.hostname or '?'}" + (f":{parts.port}" if parts.port else "") + parts.path.rstrip("/")
     except ValueError:
         return "?"
 

@@ -58,12 +58,13 @@ class Notice:
     text: str
 
 
-def render(request: web.Request, login: Login, template: str, **values: Any) -> web.Response:
+def render(request: web.Request, login: Login, template: str, *, status: int = 200, **values: Any) -> web.Response:
     """A page: its ``values``, who is signed in, the form token, and how the last command ended."""
     dashboard, t, who = request.app[DASHBOARD], words(request), login.principal
     return dashboard.pages.render(
         request,
         template,
+        status=status,
         form_token=login.form_token,
         signed_in=who.name if who.owner is not None else t("administrator"),
         administrator=who.may(Scope.ADMIN),

@@ -10,7 +10,7 @@ from multidict import MultiDictProxy
 
 from bot_service.access.principals import Scope
 from bot_service.dashboard import wording
-from bot_service.dashboard.context import DASHBOARD, words
+from bot_service.dashboard.context import DASHBOARD, render, words
 from bot_service.dashboard.login import COOKIE, Login, inside, same_token
 from bot_service.domain.refused import Refused
 from bot_service.engines.port import EngineError
@@ -19,6 +19,7 @@ from shared.web.body import read_form
 from shared.web.browser import cookie, is_same_origin
 from shared.web.middleware import Handler
 
+_FOR_PROGRAMS = ("/api", "/waha")
 Form = MultiDictProxy[str]
 Page = Callable[[web.Request, Login], Awaitable[web.StreamResponse]]
 # Returns the address of the page that follows.
@@ -41,9 +42,18 @@ def page(scope: Scope, handler: Page) -> Handler:
             login.principal.require(scope)
             return await handler(request, login)
         except (errors.Problem, Refused) as problem:
-            return _problem_page(request, problem.code)
+            return _problem_page(request, problem.code, login)
 
     return guarded
+
+
+@web.middleware
+async def unknown_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A page instead of a problem document for browsers that ask for an address without a page."""
+    unknown = request.match_info.route.resource is None and not request.path.startswith(_FOR_PROGRAMS)
+    if unknown and request.method in ("GET", "HEAD") and "text/html" in request.headers.get("Accept", ""):
+        return _problem_page(request, "not_found", await request.app[DASHBOARD].logins.read(request))
+    return await handler(request)
 
 
 def form(scope: Scope, handler: Submit) -> Handler:
@@ -56,7 +66,7 @@ def form(scope: Scope, handler: Submit) -> Handler:
         auth.identified(request)
         fields = await read_form(request)
         if not is_same_origin(request) or not same_token(str(fields.get("token", "")), login):
-            return _problem_page(request, "forbidden")
+            return _problem_page(request, "forbidden", login)
         try:
             login.principal.require(scope)
             target = await handler(request, login, fields)
@@ -102,12 +112,15 @@ def _to_login(request: web.Request) -> web.Response:
     return response
 
 
-def _problem_page(request: web.Request, code: str) -> web.Response:
+def _problem_page(request: web.Request, code: str, login: Login | None) -> web.Response:
+    """With the navigation for readers who are signed in."""
     t, missing = words(request), code == "not_found"
-    return request.app[DASHBOARD].pages.render(
-        request,
-        "problem.html",
-        status=404 if missing else 403 if code == "forbidden" else 422,
-        title=t("Not found") if missing else t("This did not work"),
-        text=t("This page does not exist.") if missing else t(wording.PROBLEM.get(code, wording.PROBLEM["other"])),
-    )
+    status = 404 if missing else 403 if code == "forbidden" else 422
+    values = {
+        "title": t("Not found") if missing else t("Something went wrong"),
+        "text": t("This page does not exist.") if missing else t(wording.PROBLEM.get(code, wording.PROBLEM["other"])),
+        "base": "layout.html" if login is None else "dashboard.html",
+    }
+    if login is not None:
+        return render(request, login, "problem.html", status=status, **values)
+    return request.app[DASHBOARD].pages.render(request, "problem.html", status=status, **values)

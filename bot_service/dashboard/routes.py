@@ -27,6 +27,7 @@ READ, SESSION, SEND = Scope.READ, Scope.SESSION, Scope.SEND
 def table(app: web.Application) -> list[web.RouteDef]:
     return [
         web.get("/", page(READ, sessions.show)),
+        web.post("/sessions", form(SESSION, sessions.command)),
         web.get("/new", page(SESSION, new_session.show)),
         web.post("/new", form(SESSION, new_session.create)),
         web.get("/sessions/{id}", page(READ, session.show)),

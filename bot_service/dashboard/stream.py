@@ -24,7 +24,9 @@ from shared.sse import EventStream
 from shared.web.ui.words import Words
 
 QUEUE = 200
-PING_S = 15.0
+# A page counts the connection as lost within 5 s without an event.
+BEAT_S = 1.5
+BEAT = sse.event("beat", b"{}")
 # The browser renews the stream after this time.
 LASTS_S = 600.0
 
@@ -49,7 +51,7 @@ async def _follow(request: web.Request, login: Login, response: web.StreamRespon
     unsubscribe = request.app[keys.SESSIONS].bus.subscribe(enqueue)
     messages = asyncio.create_task(_follow_messages(request.app, login, enqueue), name="dashboard.messages")
     try:
-        await stream.write_to(response, keep_alive_s=PING_S)
+        await stream.write_to(response, keep_alive_s=BEAT_S, keep_alive=BEAT)
     finally:
         unsubscribe()
         messages.cancel()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,7 +10,7 @@ import msgspec
 from bot_service.dashboard import wording
 from bot_service.domain import version_problems
 from bot_service.domain.attention import ADVICE, open_need
-from bot_service.domain.session_record import SessionRecord, Transition
+from bot_service.domain.session_record import DueKind, SessionRecord, Transition
 from bot_service.domain.states import LINKED, LIVE, Actor, State, Wanted
 from bot_service.messages.commands import StoredMessage
 from bot_service.sessions.client_version import VersionFacts
@@ -19,7 +18,6 @@ from shared.clock import from_ms
 from shared.web.ui.words import Words
 
 _LONGEST_TEXT = 300
-_MOST_NEEDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,40 +32,14 @@ def moment(at_ms: int | None) -> datetime | None:
     return None if at_ms is None else from_ms(at_ms)
 
 
-@dataclass(frozen=True, slots=True)
-class SessionRow:
-    """One line of the list; ``verb`` is the command that is most likely wanted."""
-
-    id: str
-    name: str
-    owner: str
-    state: str
-    kind: str
-    reason: str
-    last_frame: datetime | None
-    verb: str
-    verb_label: str
-
-
-def session_row(record: SessionRecord, last_frame_ms: int | None, t: Words) -> SessionRow:
-    verb = "stop" if record.state in LIVE else "start"
-    return SessionRow(
-        id=record.id,
-        name=record.name,
-        owner=record.owner,
-        state=t(wording.STATE[record.state]),
-        kind=wording.KIND[record.state],
-        reason=reason(record, t),
-        last_frame=moment(last_frame_ms),
-        verb=verb,
-        verb_label=t("Stop") if verb == "stop" else t("Start"),
-    )
-
-
 def reason(record: SessionRecord, t: Words) -> str:
     """The reason in words, with what the engine said; nothing for a session that is well."""
     words = wording.reason(record.reason)
     parts = [t(words)] if words and record.state is not State.READY else []
+    if record.detail and record.state not in (State.READY, State.STOPPED):
+        parts.append(record.detail)
+    if record.attempt and record.state is State.RECONNECTING:
+        parts.append(t("attempt {n}", n=record.attempt))
     if record.state is State.TEMP_BANNED and record.banned_until_ms is not None:
         until = moment(record.banned_until_ms)
         parts.append(t("until {when}", when=t.when(until)) if until else "")
@@ -76,62 +48,18 @@ def reason(record: SessionRecord, t: Words) -> str:
     return ", ".join(part for part in dict.fromkeys(parts) if part)
 
 
-@dataclass(frozen=True, slots=True)
-class NeedRow:
-    """A session that needs a person: what happened and what to do."""
-
-    id: str
-    name: str
-    what: str
-    todo: str
+def account(record: SessionRecord) -> str:
+    """The telephone number with the name that WhatsApp shows; empty without a linked phone."""
+    if record.jid is None:
+        return ""
+    number = "+" + record.jid.partition("@")[0].partition(":")[0]
+    return f"{number} · {record.push_name}" if record.push_name else number
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """The first sessions that need a person, and how many there are in sentences."""
-
-    sentence: str
-    rows: list[NeedRow]
-    more: str
-
-
-def needs(found: Sequence[tuple[SessionRecord, str]], t: Words) -> Needs:
-    """``found`` are sessions with an open need, and the addresses of their pages."""
-    rows = []
-    for record, _ in found[:_MOST_NEEDS]:
-        need = open_need(record)
-        if need is not None:
-            advice = ADVICE[need.code]
-            rows.append(NeedRow(record.id, record.name, t(advice.what), t(advice.todo)))
-    left = len(found) - _MOST_NEEDS
-    more = t.many(left, "and {n} more", "and {n} more") if left > 0 else ""
-    return Needs(t.many(len(found), "{n} session needs a person", "{n} sessions need a person"), rows, more)
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    sentence: str
-    detail: str
-
-
-def summary(by_state: Mapping[State, int], t: Words) -> Summary:
-    """All sessions in one sentence, then the states of those that are not ready."""
-    total = sum(by_state.values())
-    if total == 0:
-        return Summary(t("No session yet"), t("A session is one WhatsApp account linked to this service."))
-    ready = by_state.get(State.READY, 0)
-    if ready == total:
-        sentence = t.many(total, "{n} session, ready", "All {n} sessions are ready")
-    else:
-        sentence = t.many(
-            ready, "{n} of {total} sessions is ready", "{n} of {total} sessions are ready", total=t.number(total)
-        )
-    others = [
-        f"{t.number(count)} {t(wording.STATE[state]).lower()}"
-        for state, count in by_state.items()
-        if count and state is not State.READY
-    ]
-    return Summary(sentence, " · ".join(others))
+def next_try(record: SessionRecord) -> datetime | None:
+    """When a session that waits to connect again does so."""
+    waits = record.due is not None and record.due.kind in (DueKind.RETRY, DueKind.BAN_OVER)
+    return moment(record.due.at_ms) if waits and record.due is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,23 +149,26 @@ def may_logout(record: SessionRecord) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """``moment`` is shown as an age and kept fresh, ``value`` as it is."""
+    """``moment`` is shown as ``5 s ago``, ``since`` as ``5 s``, both kept fresh; ``value`` as it is."""
 
     label: str
     value: str = ""
     moment: datetime | None = None
+    since: datetime | None = None
 
 
 def facts(record: SessionRecord, last_frame_ms: int | None, last_inbound_ms: int | None, t: Words) -> list[Fact]:
-    found = [Fact(t("In this state since"), moment=moment(record.since_ms))]
+    found = [Fact(t("In this state for"), since=moment(record.since_ms))]
     if last_frame_ms is not None:
-        found.append(Fact(t("Last frame"), moment=moment(last_frame_ms)))
+        found.append(Fact(t("Last heard from WhatsApp"), moment=moment(last_frame_ms)))
     if last_inbound_ms is not None:
-        found.append(Fact(t("Last message in"), moment=moment(last_inbound_ms)))
-    if record.due is not None and record.state is State.RECONNECTING:
-        found.append(Fact(t("Next try"), moment=moment(record.due.at_ms)))
+        found.append(Fact(t("Last message received"), moment=moment(last_inbound_ms)))
+    if (at := next_try(record)) is not None:
+        found.append(Fact(t("Next try"), moment=at))
+    if record.attempt:
+        found.append(Fact(t("Attempt"), value=t.number(record.attempt)))
     if record.jid is not None:
-        found.append(Fact(t("Account"), value=record.push_name or record.jid.partition("@")[0].partition(":")[0]))
+        found.append(Fact(t("Account"), value=account(record)))
     found.append(Fact(t("Owner"), value=record.owner))
     found.append(Fact(t("Id"), value=record.id))
     return found

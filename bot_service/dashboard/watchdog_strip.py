@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from shared.contract.keepalive import KeepAlive
 from shared.translation import N_
@@ -17,14 +18,14 @@ _KIND = {
     "BLIND": "warn", "PAUSED": "calm", "UNKNOWN": "idle",
 }  # fmt: skip
 _SENTENCE = {
-    "UP": N_("The watchdog sees this service"),
-    "DEGRADED": N_("Watched; sessions are not ready or need a person"),
-    "SUSPECT": N_("The watchdog doubts this service"),
-    "FLAPPING": N_("Watched; up and down too often of late"),
-    "DOWN": N_("The watchdog could not reach this service"),
-    "BLIND": N_("The watchdog cannot see: the fault is its own"),
+    "UP": N_("Monitored: up"),
+    "DEGRADED": N_("Monitored: degraded, sessions are not ready or need a person"),
+    "SUSPECT": N_("Monitored: checking a missed ping"),
+    "FLAPPING": N_("Monitored: unstable"),
+    "DOWN": N_("Monitored: not reachable"),
+    "BLIND": N_("Monitoring blind: the problem is on the watchdog’s side"),
     "PAUSED": N_("Maintenance: no alert is sent"),
-    "UNKNOWN": N_("The watchdog has not decided yet"),
+    "UNKNOWN": N_("Monitoring has just started"),
 }
 
 
@@ -33,6 +34,7 @@ class Strip:
     kind: str
     sentence: str
     detail: str
+    reported: datetime | None = None
     pings: Svg | None = None
     figures: list[Figure] = field(default_factory=list)
 
@@ -43,11 +45,12 @@ def strip(report: KeepAlive | None, t: Words) -> Strip:
         return Strip("bad", t("No watchdog has reported yet"), t("Start it, with the same WATCHDOG_TOKEN."))
     if report.stale:
         detail = t("Its last report came {when}.", when=t.when(report.last_push_at, seconds=True))
-        return Strip("bad", t("The watchdog is silent"), detail, _bars(report, t), _figures(report, t))
+        return Strip("bad", t("The watchdog is silent"), detail, None, _bars(report, t), _figures(report, t))
     if not report.is_running:
-        return Strip("idle", t("The watchdog is switched off"), "KEEP_ALIVE_ENABLED=false")
+        return Strip("idle", t("Monitoring is switched off"), "KEEP_ALIVE_ENABLED=false", report.last_push_at)
     sentence = t(_SENTENCE.get(report.state, report.state))
-    return Strip(_KIND.get(report.state, "idle"), sentence, _last(report, t), _bars(report, t), _figures(report, t))
+    kind, pings, figures = _KIND.get(report.state, "idle"), _bars(report, t), _figures(report, t)
+    return Strip(kind, sentence, _last(report, t), report.last_push_at, pings, figures)
 
 
 def _last(report: KeepAlive, t: Words) -> str:

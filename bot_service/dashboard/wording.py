@@ -29,16 +29,16 @@ STATE = {
     State.DEGRADED: N_("Degraded"),
     State.RECONNECTING: N_("Reconnecting"),
     State.STARTING: N_("Starting"),
-    State.PAIRING: N_("Waiting for a phone"),
+    State.PAIRING: N_("Not linked: scan the QR code"),
     State.CONNECTING: N_("Connecting"),
     State.SYNCING: N_("Syncing"),
     State.STOPPED: N_("Stopped"),
     State.CLOSED: N_("Closed"),
     State.LOGGED_OUT: N_("Logged out"),
     State.BANNED: N_("Banned"),
-    State.TEMP_BANNED: N_("Banned for a time"),
+    State.TEMP_BANNED: N_("Temporarily banned"),
     State.OUTDATED: N_("Outdated"),
-    State.FENCED: N_("Used elsewhere"),
+    State.FENCED: N_("In use elsewhere"),
     State.FAILED: N_("Failed"),
 }
 
@@ -48,18 +48,18 @@ REASON = {
     "synced": "",
     "connected": N_("connected"),
     "connecting": "",
-    "user_start": N_("started by a person"),
-    "user_stop": N_("stopped by a person"),
-    "user_restart": N_("restarted by a person"),
+    "user_start": N_("started manually"),
+    "user_stop": N_("stopped manually"),
+    "user_restart": N_("restarted manually"),
     "restored": N_("this service started again"),
-    "user_logout": N_("logged out here"),
+    "user_logout": N_("unlinked here"),
     "qr_shown": "",
     "pairing_code_shown": "",
     "qr_exhausted": N_("the code was not scanned"),
     "pairing_timed_out": N_("the code was not scanned"),
     "paired": N_("linked"),
     "pair_error": N_("linking failed"),
-    "pair_restart": N_("linked, connecting again"),
+    "pair_restart": N_("linked, reconnecting"),
     "passkey_required": N_("WhatsApp wants a passkey for this account"),
     "multidevice_off": N_("the phone is too old for linked devices"),
     "disconnected": N_("connection lost"),
@@ -77,7 +77,7 @@ REASON = {
     "logged_out": N_("unlinked on the phone"),
     "primary_gone": N_("the account is gone from the phone"),
     "banned": N_("WhatsApp banned the account"),
-    "temp_banned": N_("WhatsApp banned the account for a time"),
+    "temp_banned": N_("WhatsApp banned the account temporarily"),
     "temp_banned_again": N_("WhatsApp banned the account again"),
     "client_outdated": N_("WhatsApp refuses the client version"),
     "client_refused": N_("WhatsApp refuses this client version for this account"),
@@ -87,12 +87,12 @@ REASON = {
     "replaced": N_("another program took over the connection"),
     "replaced_twice": N_("two programs use the same link"),
     "replaced_by_owner": N_("another service owns this session"),
-    "poison_stanza": N_("the same error again and again"),
+    "poison_stanza": N_("the same error repeatedly"),
     "timelocked": N_("WhatsApp limits messages to new chats"),
     "silence_pattern": N_("unusually silent"),
     "sends_without_receipts": N_("sent messages get no receipt"),
     "probe_not_returned": N_("a test message did not come back"),
-    "repeated_stream_errors": N_("the same error again and again"),
+    "repeated_stream_errors": N_("the same error repeatedly"),
     "inactive": N_("not used for too long"),
     "max_age": N_("older than allowed"),
     "deleted": N_("deleted"),
@@ -119,9 +119,9 @@ REASON = {
 }
 
 ADVICE = {
-    Actor.USER: N_("Whoever holds the phone has to act: look at WhatsApp on it, or link it again."),
-    Actor.OWNER: N_("Whoever answers for the WhatsApp account has to act; trying again by itself would do harm."),
-    Actor.OPERATOR: N_("Whoever runs this service has to act: look at the log, and at the engine’s version."),
+    Actor.USER: N_("Look at WhatsApp on the phone, or press Start and scan a new QR code."),
+    Actor.OWNER: N_("Look at WhatsApp on the phone. Veilleur will not retry: that would make it worse."),
+    Actor.OPERATOR: N_("The operator of this service has to act: look at the log and at the engine’s version."),
 }
 
 # Instead of the advice for the actor: Veilleur acts first.
@@ -144,11 +144,18 @@ DONE = {
     "restart": N_("The session restarts."),
     "logout": N_("The phone is unlinked."),
     "delete": N_("The session is deleted."),
-    "send": N_("The message is on its way."),
+    "send": N_("The message is being sent."),
     "pairing-code": N_("Type the code on the phone."),
-    "replay": N_("The letters are sent again."),
-    "webhook-deleted": N_("The webhook is deleted. What was on its way to it is dropped."),
-    "key-revoked": N_("The key is revoked. Whoever uses it is refused from now on."),
+    "replay": N_("The deliveries are sent again."),
+    "webhook-deleted": N_("The webhook is deleted. Its pending deliveries are dropped."),
+    "key-revoked": N_("The key is revoked. Programs that use it are refused from now on."),
+}
+
+# How many sessions a command for several reached.
+BULK_DONE = {
+    "start": N_("Sessions started: {n}."),
+    "stop": N_("Sessions stopped: {n}."),
+    "restart": N_("Sessions restarted: {n}."),
 }
 
 _WRONG_STATE = N_("The session is in a state in which this cannot be done.")
@@ -162,30 +169,30 @@ PROBLEM = {
     "sending_frozen": _WRONG_STATE,
     "temporarily_banned": _WRONG_STATE,
     "timelocked": _WRONG_STATE,
-    "not_found": N_("It is not there any more."),
+    "not_found": N_("Not found (it may have been deleted)."),
     "forbidden": N_("This key may not do that."),
     "idempotency_key_reused": N_("The page was too old. Please try again."),
     "invalid": N_("Something in the form cannot be used. Please look at it again."),
     "exists": N_("There is one with that id already."),
     "queue_full": N_("Too many messages for now. WhatsApp bans senders that are too fast."),
     "engine": N_("The engine could not do it. The log says why."),
-    "other": N_("It did not work. The log says why."),
+    "other": N_("Something went wrong. The log says why."),
 }
 
 # Why a webhook's receiver gave no answer, by the code of the attempt.
 NO_ANSWER = {
     "timeout": N_("no answer in time"),
     "connect": N_("nothing listens there"),
-    "dns": N_("the name is not known"),
-    "tls": N_("its certificate is not good"),
+    "dns": N_("host name not found"),
+    "tls": N_("its TLS certificate is not valid"),
     "private_address": N_("private addresses are not allowed here"),
 }
 
 # What a key may do, from the least to the most.
 SCOPE = {
-    "read": N_("look at sessions, messages, webhooks"),
+    "read": N_("read sessions, messages and webhooks"),
     "send": N_("send messages"),
-    "session": N_("make, pair, start, stop, delete sessions and webhooks"),
+    "session": N_("create, link, start, stop and delete sessions and webhooks"),
     "admin": N_("everything, for every owner, and keys"),
 }
 

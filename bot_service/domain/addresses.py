@@ -16,6 +16,7 @@ _JID = re.compile(
 )
 _BETWEEN = re.compile(r"[ \t\u00a0\u202f().\-/]")
 _NUMBER = re.compile(r"(?:\+|00)?([1-9][0-9]{5,14})")
+_PART = re.compile(r"(?:\+|00)?([0-9]{3,15})")
 # Where people read what is written to them. WhatsApp's own account, 0, is none of them.
 _ANSWERABLE = re.compile(r"(?:[1-9][0-9]*@(?:s\.whatsapp\.net|c\.us|lid)|[0-9-]+@g\.us)")
 
@@ -26,6 +27,12 @@ def telephone_number(text: str, field: str) -> str:
     if found is None:
         raise invalid(field, INTERNATIONAL)
     return found[1]
+
+
+def part_of_number(text: str) -> str:
+    """The digits of ``text`` if it can be a part of a telephone number, else an empty text."""
+    found = _PART.fullmatch(_BETWEEN.sub("", text))
+    return found[1] if found else ""
 
 
 def address(to: str, field: str) -> str:

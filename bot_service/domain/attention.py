@@ -38,23 +38,23 @@ class Advice:
 ADVICE = {
     NeedCode.BANNED: Advice(
         Severity.CRITICAL,
-        N_("WhatsApp banned the account."),
-        N_("Open WhatsApp on the phone and ask for a review. When the ban is lifted, start the session and link it."),
+        N_("WhatsApp banned this number."),
+        N_("Open WhatsApp on the phone to ask for a review. Veilleur will not retry: that would make it worse."),
     ),
     NeedCode.TEMP_BANNED: Advice(
         Severity.WARNING,
-        N_("WhatsApp banned the account for a time."),
+        N_("WhatsApp banned this number temporarily."),
         N_("Send less and to fewer new chats. The session tries again once when the ban is over."),
     ),
     NeedCode.TEMP_BANNED_AGAIN: Advice(
         Severity.CRITICAL,
-        N_("WhatsApp banned the account for a time once more."),
+        N_("WhatsApp banned this number temporarily again."),
         N_("Look at WhatsApp on the phone. Start the session when the ban is over and the cause is removed."),
     ),
     NeedCode.LOGGED_OUT: Advice(
         Severity.CRITICAL,
-        N_("The phone unlinked the session."),
-        N_("Start the session and scan the code with the phone."),
+        N_("This number was unlinked on the phone."),
+        N_("Press Start and scan a new QR code."),
     ),
     NeedCode.PRIMARY_GONE: Advice(
         Severity.CRITICAL,
@@ -69,7 +69,7 @@ ADVICE = {
     NeedCode.NOT_PAIRED: Advice(
         Severity.WARNING,
         N_("No phone was linked: every code expired or failed."),
-        N_("Start the session and scan the code with the phone."),
+        N_("Press Start and scan a new QR code."),
     ),
     NeedCode.REFUSED: Advice(
         Severity.CRITICAL,

@@ -16,16 +16,16 @@ from shared.webhook_signing import key_of
 
 # Event types and their meaning. A webhook names types, or patterns such as ``session.*``.
 EVENT_TYPES = {
-    "message": N_("a message arrived"),
+    "message": N_("a message was received"),
     "message.status": N_("an outgoing message was sent, delivered, read or failed"),
     "call.received": N_("somebody calls"),
     "presence.update": N_("a person comes online, goes offline or types"),
     "session.state": N_("a session changed its state"),
     "session.qr": N_("a new QR or pairing code can be fetched"),
-    "session.attention": N_("a session needs a person"),
+    "session.attention": N_("a session needs attention"),
     "session.deleted": N_("a session was deleted"),
-    "service.alert": N_("the service itself needs a person"),
-    "service.recovered": N_("what the service needed a person for is over"),
+    "service.alert": N_("the service needs attention"),
+    "service.recovered": N_("the service recovered"),
 }
 _CACHE_SIZE = 50_000
 

@@ -32,7 +32,7 @@ class BotMetrics:
 
         self.sessions = gauge("sessions", "Sessions by state", ("state",))
         self.sessions_wanted = gauge("sessions_wanted", "Sessions that should run")
-        self.sessions_ready = gauge("sessions_ready", "Sessions that are READY")
+        self.sessions_ready = gauge("sessions_ready", "Sessions that should run and are READY")
         self.sessions_needing_person = gauge(
             "sessions_needing_person", "Sessions that cannot go on, or receive, without a person"
         )

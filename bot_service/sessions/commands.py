@@ -119,6 +119,19 @@ class SessionCommands:
         await self._store.flush()
         return record if record is not None else self._known(session)
 
+    async def command_each(self, sessions: Iterable[str], kind: CommandKind) -> list[str]:
+        """:meth:`command` for several sessions; returns those that refused it."""
+        refused = []
+        for session in sessions:
+            try:
+                self._allowed(session, kind)
+            except Refused:
+                refused.append(session)
+            else:
+                self._supervisor.apply(session, Command(kind))
+        await self._store.flush()
+        return refused
+
     async def logout(self, session: str) -> SessionRecord:
         """Unlink the phone; the row stays. The engine does it before this returns."""
         record = self._allowed(session, CommandKind.LOGGED_OUT)

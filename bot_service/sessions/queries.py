@@ -2,17 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
 
 from bot_service.access.principals import Principal
+from bot_service.domain.attention import open_need
 from bot_service.domain.readiness import Evidence, Part, doubt, parts
 from bot_service.domain.refused import not_found
 from bot_service.domain.session_record import SessionRecord, Transition
-from bot_service.domain.states import LINKED, State
+from bot_service.domain.states import LINKED, State, Wanted
 from bot_service.sessions.readiness_check import ReadinessCheck
 from bot_service.sessions.registry import Search, SessionRegistry
 from bot_service.sessions.supervisor import Supervisor
 from bot_service.store.sessions import SessionStore
+
+
+class Order(StrEnum):
+    """How a list of sessions is sorted. PROBLEMS: what needs a person first, what is stopped last."""
+
+    PROBLEMS = "problems"
+    NAME = "name"
+    NEWEST = "newest"
+    CHANGED = "changed"
+
+
+# From the most to the least trouble.
+TROUBLE = (
+    State.BANNED,
+    State.LOGGED_OUT,
+    State.FENCED,
+    State.FAILED,
+    State.OUTDATED,
+    State.TEMP_BANNED,
+    State.DEGRADED,
+    State.RECONNECTING,
+    State.PAIRING,
+    State.STARTING,
+    State.CONNECTING,
+    State.SYNCING,
+    State.READY,
+    State.CLOSED,
+    State.STOPPED,
+)
+_RANK = {state: rank for rank, state in enumerate(TROUBLE)}
+
+
+def _trouble(record: SessionRecord) -> tuple[bool, int, str]:
+    rank = _RANK[State.STOPPED] if record.wanted is Wanted.STOP else _RANK[record.state]
+    if record.suspicion is not None:
+        rank = min(rank, _RANK[State.DEGRADED])
+    return open_need(record) is None, rank, record.name.lower()
+
+
+_KEYS: dict[Order, Callable[[SessionRecord], Any]] = {
+    Order.PROBLEMS: _trouble,
+    Order.NAME: lambda record: (record.name.lower(), record.id),
+    Order.NEWEST: lambda record: -record.created_ms,
+    Order.CHANGED: lambda record: -record.since_ms,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +95,21 @@ class SessionQueries:
         """Sessions after the id ``after``, the id to go on from (None at the end), and how many fit in all."""
         return self._registry.page(_narrowed(search, who), after=after, limit=limit)
 
-    def numbered_page(self, who: Principal, search: Search, number: int, size: int) -> tuple[list[SessionRecord], int]:
+    def numbered_page(
+        self, who: Principal, search: Search, order: Order, number: int, size: int
+    ) -> tuple[list[SessionRecord], int]:
         """Page ``number`` (from 0) of ``size`` sessions, and how many fit in all."""
         search = _narrowed(search, who)
-        fitting = [record for record in self._registry if search.fits(record)]
+        fitting = sorted((record for record in self._registry if search.fits(record)), key=_KEYS[order])
         return fitting[number * size : (number + 1) * size], len(fitting)
+
+    def shares(self, who: Principal) -> tuple[int, int, int]:
+        """How many sessions should run, how many of those are READY, and how many there are."""
+        if who.owner is None:
+            return self._registry.wanted, self._registry.wanted_ready, len(self._registry)
+        own = [record for record in self._registry if record.owner == who.owner]
+        wanted = [record for record in own if record.wanted is Wanted.RUN]
+        return len(wanted), sum(record.state is State.READY for record in wanted), len(own)
 
     def by_state(self, who: Principal) -> dict[State, int]:
         """How many sessions are in each state."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+from bot_service.domain.addresses import part_of_number
 from bot_service.domain.reasons import Reason
 from bot_service.domain.session_record import SessionRecord
 from bot_service.domain.states import ENDS, Actor, State, Wanted
@@ -13,7 +14,7 @@ from bot_service.domain.states import ENDS, Actor, State, Wanted
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Filters of a list; ``text`` is a part of the id or the name."""
+    """Filters of a list; ``text`` is a part of the id, the name or the linked telephone number."""
 
     owner: str | None = None
     state: State | None = None
@@ -24,7 +25,10 @@ class Search:
             return False
         if self.state is not None and record.state is not self.state:
             return False
-        return self.text is None or self.text in record.id.lower() or self.text in record.name.lower()
+        if self.text is None or self.text in record.id.lower() or self.text in record.name.lower():
+            return True
+        number = part_of_number(self.text)
+        return bool(number and record.jid) and number in (record.jid or "").partition("@")[0].partition(":")[0]
 
 
 def needs_person(record: SessionRecord) -> bool:
@@ -117,16 +121,13 @@ class SessionRegistry:
         return dict(self._by_state)
 
     @property
-    def ready(self) -> int:
-        return self._by_state[State.READY]
-
-    @property
     def wanted(self) -> int:
         """Sessions that should run."""
         return self._wanted
 
     @property
     def wanted_ready(self) -> int:
+        """Those of them that are READY: what every face calls ready."""
         return self._wanted_ready
 
     @property

@@ -15,9 +15,13 @@ def program_of(body: object) -> str | None:
 
 
 class SessionCounts(msgspec.Struct, frozen=True, rename="camel"):
-    """Counts of sessions; no personal data. ``need_person`` cannot go on without a person."""
+    """Counts of sessions; no personal data.
+
+    ``wanted`` should run, ``ready`` of them are READY, ``need_person`` cannot go on without a person.
+    """
 
     total: int
+    wanted: int
     ready: int
     need_person: int = 0
 

@@ -11,11 +11,12 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, expect
 
+from tests.faces.signing_in import paired, sign_in
 from tests.support import processes
-from tests.support.browser import TELEPHONE, Tab, chromium, screenshot, tab
+from tests.support.browser import TELEPHONE, chromium, screenshot, tab
 from tests.support.history import seed
-from tests.support.processes import API_KEY, Client, Program, free_port
-from tests.support.sessions import reaches, scanned
+from tests.support.processes import Client, Program, free_port
+from tests.support.sessions import reaches
 
 # One Chromium for all of them: it belongs to the loop of the module.
 pytestmark = [
@@ -67,25 +68,9 @@ def login_link(bot: Program) -> str:
     return bot.url + found[1]
 
 
-async def sign_in(seen: Tab, bot: Program) -> None:
-    await seen.page.goto(bot.url + "/login")
-    await seen.page.get_by_label("API key").or_(seen.page.get_by_label("Clé d’API")).fill(API_KEY)
-    await seen.page.keyboard.press("Enter")
-    await seen.page.wait_for_url(bot.url + "/")
-
-
 async def simulate(bot: Program, session: str, action: str) -> None:
     async with Client(bot.url) as api:
         await api.post(f"/api/sessions/{session}/simulate", {"action": action})
-
-
-async def paired(bot: Program, *names: str) -> None:
-    """Sessions with these names that are READY."""
-    async with Client(bot.url) as api:
-        for name in names:
-            session = name.lower().replace(" ", "-")
-            await api.post("/api/sessions", {"id": session, "name": name})
-            await scanned(api, session)
 
 
 @pytest.mark.long
@@ -140,7 +125,7 @@ async def test_from_the_first_run_to_a_recovered_bot(browser: Browser, both: tup
         assert turned < STATUS_TURNS_WITHIN_S
         # Three pings KEEP_ALIVE_RETRY_INTERVAL apart, at the defaults: decided in 4.5 s, and the page asks 4 times a second.
         assert down < STATUS_SAYS_DOWN_WITHIN_S
-        await expect(status.page.get_by_text("Decided: down").first).to_be_visible()
+        await expect(status.page.get_by_text("Confirmed: down").first).to_be_visible()
         assert await status.axe() == []
         await screenshot(status, "status-incident", full=True)
 
@@ -150,7 +135,7 @@ async def test_from_the_first_run_to_a_recovered_bot(browser: Browser, both: tup
         await expect(status.page.get_by_role("status")).to_have_text("The bot service is running.")
         newest = status.page.locator(".incident").first
         await expect(newest.locator("h3")).to_contain_text("Down for")
-        await expect(newest.get_by_text("Over: ")).to_be_attached()
+        await expect(newest.get_by_text("Ended: ")).to_be_attached()
         await expect(page.locator("[data-live=facts] .state")).to_have_text("Ready")
         assert await page.evaluate("window.__same_page") is True
 
@@ -229,7 +214,7 @@ async def test_a_telephone_and_a_french_reader(browser: Browser, both: tuple[Pro
         await reaches(api, "support", "READY")
     async with tab(browser, size=TELEPHONE, locale="fr-FR") as seen:
         await sign_in(seen, bot)
-        await expect(seen.page.get_by_role("heading", name="Les 2 sessions sont prêtes")).to_be_visible()
+        await expect(seen.page.get_by_role("heading", name="2 sessions prêtes sur 2 en marche")).to_be_visible()
         for address, name in (
             (f"{bot.url}/", "telephone"),
             (f"{bot.url}/sessions/support", "telephone-session"),
@@ -280,16 +265,16 @@ async def test_a_webhook_and_a_key_by_keyboard_their_secrets_shown_once(browser:
         await page.reload()
         await expect(secret).to_have_count(0)
         await page.get_by_label("Delete https://receiver.invalid/hook").press("Enter")
-        await page.get_by_role("button", name="Delete for good").press("Enter")
-        await expect(page.get_by_text("No webhook yet")).to_be_visible()
+        await page.get_by_role("button", name="Delete permanently").press("Enter")
+        await expect(page.get_by_text("No webhooks yet")).to_be_visible()
 
         await page.get_by_role("link", name="Keys").press("Enter")
         await page.get_by_label("Name").fill("Shop")
         await page.get_by_label("send messages").press("Space")
-        await page.get_by_role("button", name="Make and show the key").press("Enter")
+        await page.get_by_role("button", name="Create key").press("Enter")
         await expect(page.get_by_label("Key", exact=True)).to_have_value(re.compile("^vk_"))
         assert await seen.axe() == []
         await page.get_by_label("Revoke Shop").press("Enter")
-        await page.get_by_role("button", name="Revoke for good").press("Enter")
+        await page.get_by_role("button", name="Revoke permanently").press("Enter")
         await expect(page.get_by_role("row").filter(has_text="Shop")).to_contain_text("revoked")
         assert await seen.faults() == []

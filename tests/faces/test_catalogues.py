@@ -140,8 +140,8 @@ def test_every_reason_of_the_watchdog_has_words_in_both_languages() -> None:
         ("4_of_9_pings_failed", "4 pings sur 9 ont échoué"),
         ("own_emfile", "erreur emfile"),
         ("error_OddError", "erreur OddError"),
-        ("cannot_see:own_port", "le veilleur ne voit pas: le port du veilleur est mort"),
-        ("3_failures:too_much", "3 échecs de suite: envoie plus que ne le fait un bot"),
+        ("cannot_see:own_port", "le veilleur ne voit pas\u00a0: le port du veilleur est mort"),
+        ("3_failures:too_much", "3 échecs de suite\u00a0: envoie plus que ne le fait un bot"),
     ],
 )
 def test_reasons_with_numbers_and_names_have_french_words(code: str, expected: str) -> None:

@@ -129,7 +129,7 @@ async def test_a_healthy_program_is_ok_with_exit_code_0(health_server: Healths) 
     code, out, _ = await veilleur("check", "--url", url)
     assert code == 0
     assert out.startswith("VEILLEUR OK - answered in ")
-    assert "3 of 4 sessions ready | time=" in out
+    assert "3 of 4 running sessions ready | time=" in out
     assert out.count("\n") == 1
 
 

@@ -201,6 +201,101 @@ async def test_the_list_is_searched_and_paged_on_the_server(bot: Bot, browser: B
         assert (await browser.get(f"/?page={odd}"))[0] == 200
 
 
+def listed(page: str) -> list[str]:
+    return re.findall(r'<td class="name">.*?<a href="/sessions/([^"]+)"', page)
+
+
+async def test_trouble_stands_first_and_counts_numbers_and_orders_lead_to_sessions(bot: Bot, browser: Browser) -> None:
+    await paired(bot, "alpha", "beta", "gamma")
+    await bot.call("POST", "/api/sessions", {"id": "omega", "name": "Äöü", "start": False})
+    bot.pool.emit("gamma", SignalKind.LOGGED_OUT)
+    bot.pool.emit("beta", SignalKind.CONNECT_ERROR)
+    _, page = await browser.get("/")
+    assert listed(page) == ["gamma", "beta", "alpha", "omega"]
+    assert "1 of 3 running sessions ready, 1 stopped" in page
+    assert "attempt 1, next try" in page
+    assert re.search(r'href="/\?state=LOGGED_OUT"[^>]*><span class="state bad">Logged out</span> <b>1</b>', page)
+    assert listed((await browser.get("/?state=LOGGED_OUT"))[1]) == ["gamma"]
+    assert listed((await browser.get("/?sort=name"))[1]) == ["alpha", "beta", "gamma", "omega"]
+    assert listed((await browser.get("/?sort=newest&size=25"))[1]) == ["omega", "gamma", "beta", "alpha"]
+    assert "1 of 3 running sessions ready, 1 stopped" in page
+    _, french = await browser.get("/", **FRENCH)
+    assert "1 session prête sur 3 en marche, 1 arrêtée" in french
+    number = str(bot.app[keys.SESSIONS].registry.get("alpha").jid).partition("@")[0].partition(":")[0]  # type: ignore[union-attr]
+    assert f"+{number}" in page
+    for typed in (number, f"+{number[:3]} {number[3:]}".replace("+", "%2B"), number[-5:]):
+        assert "alpha" in listed((await browser.get(f"/?search={typed}"))[1]), typed
+    for odd in ("?sort=odd", "?size=7", "?size=-1", "?state=odd", "?search=%2B"):
+        assert (await browser.get("/" + odd))[0] == 200
+
+
+async def test_one_command_reaches_every_ticked_session(bot: Bot, browser: Browser) -> None:
+    await paired(bot, "one", "two", "three")
+    status, target = await browser.post("/sessions", session=["one", "two"], command="stop", next="/?sort=name")
+    assert status == 303
+    assert target.startswith("/?sort=name&once=")
+    assert "Sessions stopped: 2." in (await browser.get(target))[1]
+    assert "Sessions stopped" not in (await browser.get(target))[1], "it is shown once"
+    await state(bot, "one", State.STOPPED)
+    await state(bot, "two", State.STOPPED)
+    await state(bot, "three", State.READY)
+    assert "No session was chosen" in (await browser.get((await browser.post("/sessions", command="start"))[1]))[1]
+    assert (await browser.post("/sessions", session="one", command="delete"))[1].endswith("problem=invalid")
+    assert (await browser.post("/sessions", session=["one", "nobody"], command="start"))[1].endswith(
+        "problem=not_found"
+    )
+    await state(bot, "one", State.STOPPED)
+
+
+async def test_what_a_key_may_not_do_is_not_offered(bot: Bot) -> None:
+    await paired(bot, "one")
+    _, made = await bot.call("POST", "/api/keys", {"name": "Reader", "owner": "main", "scopes": ["read"]})
+    reader = Browser(bot)
+    await reader.sign_in(made["key"])
+    for path in ("/", "/sessions/one", "/webhooks", "/deliveries"):
+        status, page = await reader.get(path)
+        assert status == 200
+        posts = set(re.findall(r'method="post" action="([^"]+)"', page))
+        assert posts == {"/logout"}, path
+        assert 'href="/new"' not in page
+    assert (await reader.post("/sessions", session="one", command="stop"))[1].endswith("problem=forbidden")
+    await state(bot, "one", State.READY)
+
+
+async def test_an_unknown_address_is_a_page_for_browsers_and_a_document_for_programs(
+    bot: Bot, browser: Browser
+) -> None:
+    status, page = await browser.get("/nothing/here", Accept="text/html,*/*")
+    assert status == 404
+    assert "This page does not exist." in page
+    assert '<a href="/webhooks">' in page
+    for path, accept in (("/nothing", "*/*"), ("/api/nothing", "text/html")):
+        async with bot.client.get(path, headers={"Accept": accept, "Authorization": f"Bearer {API_KEY}"}) as answer:
+            assert (answer.status, answer.content_type) == (404, "application/problem+json")
+    bot.client.session.cookie_jar.clear()
+    status, page = await browser.get("/nothing", Accept="text/html")
+    assert status == 404
+    assert "/webhooks" not in page
+
+
+async def test_a_first_page_of_fifty_sessions_travels_in_less_than_60_kb(bot: Bot, browser: Browser) -> None:
+    for number in range(60):
+        await bot.call("POST", "/api/sessions", {"id": f"s-{number}", "name": f"Shop {number}", "start": False})
+    _, page = await browser.get("/")
+    addresses = ["/", *re.findall(r'(?:href|src)="(/static/[^"]+)"', page)]
+    scripts = ("connection.js", "regions.js", "ago.js")
+    folder = re.findall(r'src="(/static/[^"/]+/)', page)[0]
+    travelled = {}
+    for address in dict.fromkeys([*addresses, *(folder + name for name in scripts)]):
+        # Without a decoder the client sees what travels.
+        async with bot.client.get(address, headers={"Accept-Encoding": "gzip"}, auto_decompress=False) as answer:
+            assert answer.status == 200, address
+            assert answer.headers["Content-Encoding"] == "gzip", address
+            travelled[address.rpartition("/")[2] or "/"] = len(await answer.read())
+    print(travelled, sum(travelled.values()))
+    assert sum(travelled.values()) < 60_000
+
+
 async def test_pages_are_french_for_french_readers(bot: Bot, browser: Browser) -> None:
     _, page = await browser.get("/", **{"Accept-Language": "fr-FR"})
     assert "Nouvelle session" in page
@@ -283,9 +378,9 @@ async def test_dead_letters_are_listed_and_sent_again(tmp_path: Path) -> None:
         async with bot.app[keys.DATABASE].write() as connection:
             assert await deliveries.give_up(connection, webhook["id"], 1 << 62, 0) > 0
         _, page = await browser.get("/deliveries")
-        assert "Send all dead letters again" in page
+        assert "Resend all failed deliveries" in page
         assert await browser.post("/deliveries/replay") == (303, "/deliveries?done=replay")
-        assert "There is nothing here." in (await browser.get("/deliveries"))[1]
+        assert "No deliveries here." in (await browser.get("/deliveries"))[1]
         assert (await browser.post("/deliveries/replay", delivery="wh-foreign/e1"))[1].endswith("problem=not_found")
 
 
@@ -300,7 +395,7 @@ async def test_the_watchdogs_last_report_stands_above_the_list(bot: Bot, browser
     }  # fmt: skip
     assert (await bot.call("POST", "/api/keepalive", push, key=WATCHDOG_TOKEN))[0] == 200
     _, page = await browser.get("/")
-    assert "The watchdog sees this service" in page
+    assert "Monitored: up" in page
     assert "Last 3 pings, 1 unanswered" in page
     assert "99.99%" in page
 
@@ -422,9 +517,9 @@ async def test_the_list_names_the_sessions_that_need_a_person_and_what_to_do(bot
         bot.pool.emit(f"s{number}", SignalKind.LOGGED_OUT)
     _, page = await browser.get("/")
     assert "7 sessions need a person" in page
-    assert '<a href="/sessions/s0">Ann &lt;i&gt;</a>: The phone unlinked the session. Start the session' in page
+    assert '<a href="/sessions/s0">Ann &lt;i&gt;</a>: This number was unlinked on the phone. Press Start' in page
     assert "and 2 more" in page
     _, french = await browser.get("/", **FRENCH)
     assert "7 sessions ont besoin d’une personne" in french
-    assert "Le téléphone a dissocié la session." in french
-    assert "Start the session and scan the code with the phone." in (await browser.get("/sessions/s0"))[1]
+    assert "Ce numéro a été déconnecté sur le téléphone." in french
+    assert "Press Start and scan a new QR code." in (await browser.get("/sessions/s0"))[1]

@@ -109,7 +109,7 @@ async def test_sessions_that_need_a_person_are_named_with_what_to_do_and_make_th
     ]  # fmt: skip
     code, out = await both.run()
     assert code == 1
-    assert "2 of 14 sessions ready, 12 sessions need a person" in out
+    assert "2 of 14 running sessions ready, 12 sessions need a person" in out
     lines = [line for line in out.splitlines() if line.startswith("person")]
     assert len(lines) == 11
     assert (

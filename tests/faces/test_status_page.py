@@ -54,10 +54,10 @@ async def test_a_dead_bot_is_shown_with_its_incident_and_every_step(tmp_path: Pa
     async with running_watchdog(tmp_path, f"http://127.0.0.1:{free_port()}") as running:
         page = await shows(running, "The bot service is down.")
         assert "connection refused" in page
-        assert "Decided: down" in page
-        page = await shows(running, "log: arrived")
+        assert "Confirmed: down" in page
+        page = await shows(running, "delivered by log")
         assert "Latest notices" in page
-        assert "The bot service: is down" in page
+        assert "The bot service: down" in page
         await shows(running, "Le service est en panne.", **{"Accept-Language": "fr"})
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.translation import ENGLISH, french
+from shared.web.ui.sessions_ready import of_health, sessions_ready
 from shared.web.ui.words import Words, language_of
 from tests.support.processes import ROOT
 
@@ -61,6 +62,30 @@ def test_a_ratio_is_never_rounded_up_to_a_hundred_per_cent() -> None:
     assert EN.percent(1.0) == "100%"
     assert EN.percent(None) == "–"
     assert FR.percent(0.9995) == "99,95\u202f%"
+
+
+@pytest.mark.parametrize(
+    ("ready", "running", "total", "english", "french_text"),
+    [
+        (0, 0, 0, "No session yet", "Aucune session pour l’instant"),
+        (0, 0, 4, "No session is running, 4 stopped", "Aucune session en marche, 4 arrêtées"),
+        (1, 1, 1, "1 session is ready", "1 session est prête"),
+        (0, 1, 2, "The session is not ready, 1 stopped", "La session n’est pas prête, 1 arrêtée"),
+        (3, 8, 1002, "3 of 8 running sessions ready, 994 stopped", "3 sessions prêtes sur 8 en marche, 994 arrêtées"),
+        (8, 8, 8, "8 of 8 running sessions ready", "8 sessions prêtes sur 8 en marche"),
+    ],
+)
+def test_one_sentence_says_how_many_sessions_are_ready(
+    ready: int, running: int, total: int, english: str, french_text: str
+) -> None:
+    assert sessions_ready(EN, ready=ready, running=running, total=total) == english
+    assert sessions_ready(FR, ready=ready, running=running, total=total) == french_text
+
+
+def test_health_of_an_older_bot_counts_every_session_as_running() -> None:
+    assert of_health({"total": 4, "ready": 3}) == "3 of 4 running sessions ready"
+    assert of_health({"total": 9, "wanted": 4, "ready": 3}) == "3 of 4 running sessions ready, 5 stopped"
+    assert of_health({"total": "x", "ready": None}) == "No session yet"
 
 
 def test_moments_are_relative_to_now() -> None:

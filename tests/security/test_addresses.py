@@ -11,7 +11,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot_service.access.public_addresses import connector, is_public, is_reachable_url, refusal_of_url, shown_host
+from bot_service.access.public_addresses import connector, is_public, is_reachable_url, refusal_of_url, shown_receiver
 from tests.support.receiver import Receiver
 
 PRIVATE = [
@@ -80,15 +80,15 @@ def test_any_text_is_an_address_or_not(text: str) -> None:
     for url in (text, "http://" + text, "https://xn--" + text + "/"):
         if is_reachable_url(url):
             assert refusal_of_url(url) != ""
-        assert shown_host(url)
+        assert shown_receiver(url)
 
 
 @pytest.mark.parametrize(
     ("url", "shown"),
-    [("https://me:word@a.example:8443/p?token=x", "a.example:8443"), ("http://[::1/", "?"), ("https://b.example", "b.example")],
+    [("https://me:word@a.example:8443/p?token=x", "a.example:8443/p"), ("http://[::1/", "?"), ("https://b.example", "b.example")],
 )  # fmt: skip
 def test_a_page_shows_no_password_of_a_webhooks_address(url: str, shown: str) -> None:
-    assert shown_host(url) == shown
+    assert shown_receiver(url) == shown
 
 
 class Rebinding(AbstractResolver):

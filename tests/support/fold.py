@@ -102,7 +102,7 @@ class Folded:
     def beat(
         self, *, boot: str = "b1", wanted: int = 0, ready: int = 0, needs_person: int = 0, starting: bool = False
     ) -> Step:
-        return self.take(BeatSeen(boot, wanted, ready, needs_person, starting))
+        return self.take(BeatSeen(boot, wanted, ready, needs_person, starting=starting))
 
     def beats_lost(self) -> Step:
         return self.take(BeatsLost())

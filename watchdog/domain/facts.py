@@ -14,6 +14,7 @@ class BeatSeen(msgspec.Struct, frozen=True):
     wanted: int = 0
     ready: int = 0
     needs_person: int = 0
+    total: int = 0
     starting: bool = False
     draining: bool = False
     upstream_outage: bool = False

@@ -188,7 +188,7 @@ def _shares(state: TargetState, beat: BeatSeen, policy: Policy, now: Now) -> Tar
     starting = beat.starting and now.steady_ms < state.starting_until_steady
     excused = starting or (beat.draining and state.planned(now.steady_ms))
     beyond = bool(expected) and not_ready / expected > policy.degraded_share and not excused
-    state = replace(state, not_ready=not_ready, wanted=expected)
+    state = replace(state, not_ready=not_ready, total=beat.total, wanted=beat.wanted, ready=beat.ready)
     if beyond == state.degraded:
         return replace(state, degraded_pending_steady=None)
     if state.degraded_pending_steady is None:

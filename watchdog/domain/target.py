@@ -62,8 +62,10 @@ class TargetState(msgspec.Struct, frozen=True):
     degraded: bool = False
     degraded_pending_steady: int | None = None
     degraded_since_ms: int = 0
-    not_ready: int = 0
+    not_ready: int = 0  # of those that wait for no person
+    total: int = 0
     wanted: int = 0
+    ready: int = 0
     needs_person: int = 0
     boots: tuple[str, ...] = ()
     # those of them that proved to be the bot

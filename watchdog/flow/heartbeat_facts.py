@@ -24,6 +24,7 @@ class HeartbeatFacts:
             wanted=shares.wanted,
             ready=shares.ready,
             needs_person=shares.needs_person,
+            total=shares.total,
             starting=beat.starting,
             draining=beat.draining,
             upstream_outage=beat.upstream_outage,

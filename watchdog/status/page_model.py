@@ -10,6 +10,7 @@ from itertools import groupby
 from shared.clock import from_ms
 from shared.translation import N_
 from shared.web.ui.pages import Figure
+from shared.web.ui.sessions_ready import sessions_ready
 from shared.web.ui.svg import Bar, Series, Svg, bars, curve, round_up
 from shared.web.ui.words import Words
 from watchdog.ledger.settling import ChannelState
@@ -91,6 +92,7 @@ class Page:
     pauses: list[Pause]
     channels: list[Channel]
     notices: list[Notice]
+    no_incident: str
     footer: str
     refresh_ms: int
 
@@ -110,9 +112,20 @@ def page(view: StatusView, t: Words) -> Page:
         pauses=[_pause(each, t) for each in view.pauses],
         channels=[_channel(each, t) for each in view.channels],
         notices=[_notice(each, t, several=several) for each in view.notices[:NOTICES]],
+        no_incident=_no_incident(view, t),
         refresh_ms=IN_DOUBT_MS if view.state in ("SUSPECT", "UNKNOWN") else CALM_MS,
         footer=f"{footer} · {pings}",
     )
+
+
+def _no_incident(view: StatusView, t: Words) -> str:
+    """What stands in place of a list of incidents: sessions that need a person open none."""
+    worst = next((each for each in view.targets if each.state == view.state), None)
+    if worst is None or worst.state in ("UP", "PAUSED", "UNKNOWN"):
+        return t("No incident so far.")
+    since = t.when(from_ms(worst.since_ms))
+    why, state = wording.reason(worst.reason, t), wording_of(worst.state, t)
+    return t("No outage so far. {state} since {when}: {reason}.", state=state, when=since, reason=why)
 
 
 def wording_of(state: str, t: Words) -> str:
@@ -164,16 +177,9 @@ def _lines(target: TargetView, now_ms: int, t: Words) -> list[str]:
         if target.heartbeat.up and target.heartbeat.age_ms is not None:
             text += " " + t("Heartbeat {span} ago.", span=t.span(target.heartbeat.age_ms, parts=1))
         found.append(text)
-    if target.sessions_wanted and target.state not in ("DOWN", "BLIND", "UNKNOWN"):
-        ready = target.sessions_wanted - target.sessions_not_ready
-        found.append(
-            t.many(
-                ready,
-                "{n} of {wanted} sessions is ready.",
-                "{n} of {wanted} sessions are ready.",
-                wanted=t.number(target.sessions_wanted),
-            )
-        )
+    if target.sessions_total and target.state not in ("DOWN", "BLIND", "UNKNOWN"):
+        ready, running, total = target.sessions_ready, target.sessions_wanted, target.sessions_total
+        found.append(sessions_ready(t, ready=ready, running=running, total=total) + ".")
     if target.sessions_needing_person:
         found.append(
             t.many(
@@ -258,7 +264,7 @@ def _curve(slots: Sequence[Slot], now_ms: int, t: Words) -> tuple[Svg | None, li
         Series("p50", [(x, slot.p50_ms) for x, slot in middle]),
     ]
     begin = slots[0].from_ms
-    label = t("Time to answer over 24 hours; the slowest took {span}", span=t.span(highest))
+    label = t("Response time over 24 hours; the slowest took {span}", span=t.span(highest))
     drawn = curve(series, x_from=begin, x_until=now_ms, y_max=top, label=label)
     hours = [from_ms(begin + part * (now_ms - begin) // 4).strftime("%H:%M") for part in range(5)]
     return drawn, [_short(top, t), _short(top / 2, t), "0"], hours
@@ -333,23 +339,25 @@ def _pause(pause: PauseView, t: Words) -> Pause:
 def _notice(notice: NoticeLine, t: Words, *, several: bool) -> Notice:
     name = notice.target if several else t("The bot service")
     words = t(wording.NOTICE.get(notice.kind, notice.kind))
-    arrived = [each.state == "done" for each in notice.receipts]
+    delivered = [each.state == "done" for each in notice.receipts]
     return Notice(
-        what=f"{name}: {words}",
+        what=t("{name}: {what}", name=name, what=words),
         at=from_ms(notice.created_at_ms),
-        kind="good" if arrived and all(arrived) else "warn",
-        results=[f"{each.channel}: {_receipt_text(each, t)}" for each in notice.receipts],
+        kind="good" if delivered and all(delivered) else "warn",
+        results=[_receipt_text(each, t) for each in notice.receipts],
     )
 
 
 def _receipt_text(receipt: Receipt, t: Words) -> str:
+    channel = receipt.channel
     if receipt.state == "done":
-        return t("arrived")
+        return t("delivered by {channel}", channel=channel)
     if receipt.state in ("muted", "merged", "expired"):
-        return t("not sent") + f" ({wording.reason(receipt.reason, t)})"
+        return t("not sent by {channel} ({reason})", channel=channel, reason=wording.reason(receipt.reason, t))
     if receipt.tries:
-        return t("tried {n} times", n=receipt.tries) + f" ({wording.reason(receipt.reason, t)})"
-    return t("waiting")
+        why = wording.reason(receipt.reason, t)
+        return t("{n} attempts by {channel} ({reason})", n=receipt.tries, channel=channel, reason=why)
+    return t("waiting for {channel}", channel=channel)
 
 
 def _channel(channel: ChannelState, t: Words) -> Channel:
@@ -364,4 +372,4 @@ def _channel(channel: ChannelState, t: Words) -> Channel:
         return Channel(channel.name, role, "warn", waiting, last)
     if last is None:
         return Channel(channel.name, role, "idle", t("not used yet"), last)
-    return Channel(channel.name, role, "good", t("works"), last)
+    return Channel(channel.name, role, "good", t("OK"), last)

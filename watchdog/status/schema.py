@@ -85,7 +85,7 @@ class PauseView(Pause, frozen=True, rename="camel"):
 class TargetView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """``uptime`` by window (24h, 7d, 30d, 90d); ``days`` has 90, oldest first.
 
-    ``curve`` covers the last 24 hours. ``repair_budget`` is None while repairs are off;
+    ``sessions_wanted`` should run, ``sessions_ready`` of them are READY. ``curve`` covers the last 24 hours. ``repair_budget`` is None while repairs are off;
     ``repair_refusal`` says why nothing is repaired now.
     """
 
@@ -94,7 +94,9 @@ class TargetView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     since_ms: int
     reason: str = "not_seen_yet"
     consecutive_failures: int
+    sessions_total: int
     sessions_wanted: int
+    sessions_ready: int
     sessions_not_ready: int
     sessions_needing_person: int
     heartbeat: HeartbeatView

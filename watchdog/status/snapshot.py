@@ -127,8 +127,10 @@ class StatusSnapshot:
             state=state.state,
             since_ms=state.since_ms,
             consecutive_failures=state.failures,
+            sessions_total=state.total,
             sessions_wanted=state.wanted,
-            sessions_not_ready=state.not_ready,
+            sessions_ready=state.ready,
+            sessions_not_ready=max(0, state.wanted - state.ready),
             sessions_needing_person=state.needs_person,
             heartbeat=schema.HeartbeatView(link.up, int(link.age_s * 1000) if link.age_s is not None else None),
             last_ping=schema.LastPingView(to_ms(last.at), last.outcome, last.reason or "ok", last.latency_ms)

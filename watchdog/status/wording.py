@@ -21,11 +21,11 @@ KIND: Mapping[str, str] = {
 
 STATE: Mapping[str, str] = {
     "UP": N_("Running"),
-    "SUSPECT": N_("In doubt"),
+    "SUSPECT": N_("Checking"),
     "DOWN": N_("Down"),
     "FLAPPING": N_("Unstable"),
     "DEGRADED": N_("Degraded"),
-    "BLIND": N_("Not seen"),
+    "BLIND": N_("Monitoring blind"),
     "PAUSED": N_("Maintenance"),
     "UNKNOWN": N_("Not known yet"),
 }
@@ -37,7 +37,7 @@ SENTENCE: Mapping[str, str] = {
     "DOWN": N_("{name} is down."),
     "FLAPPING": N_("{name} goes up and down."),
     "DEGRADED": N_("{name} is running, but too many sessions are not ready."),
-    "BLIND": N_("{name} cannot be seen: the fault is on the watchdog’s side."),
+    "BLIND": N_("{name} cannot be seen: the problem is on the watchdog’s side."),
     "PAUSED": N_("{name} is under maintenance."),
     "UNKNOWN": N_("{name} has not been pinged yet."),
 }
@@ -46,7 +46,7 @@ INCIDENT: Mapping[str, str] = {
     "down": N_("Down"),
     "flapping": N_("Unstable"),
     "degraded": N_("Degraded"),
-    "blind": N_("Not seen"),
+    "blind": N_("Monitoring blind"),
     "refused": N_("Refuses the watchdog"),
     "unanswered": N_("Answers no pings"),
 }
@@ -127,16 +127,16 @@ REASON: Mapping[str, str] = {
 }
 
 NOTICE: Mapping[str, str] = {
-    "down": N_("is down"),
-    "up": N_("is up again"),
+    "down": N_("down"),
+    "up": N_("up again"),
     "was_down": N_("was down"),
     "restarted": N_("restarted"),
-    "flapping": N_("is unstable"),
-    "flapping_over": N_("is stable again"),
-    "degraded": N_("is degraded"),
-    "degraded_over": N_("is whole again"),
-    "blind": N_("cannot be seen"),
-    "blind_over": N_("can be seen again"),
+    "flapping": N_("unstable"),
+    "flapping_over": N_("stable again"),
+    "degraded": N_("degraded"),
+    "degraded_over": N_("recovered"),
+    "blind": N_("monitoring blind"),
+    "blind_over": N_("monitoring works again"),
     "refused": N_("refuses the watchdog"),
     "refused_over": N_("accepts the watchdog"),
     "unanswered": N_("answers no pings"),
@@ -173,18 +173,18 @@ RESULT: dict[str, str] = {
 
 # An event of a timeline by its kind: sentence and colour.
 LINE: Mapping[str, tuple[str, str]] = {
-    "began": (N_("It began: {reason}"), "bad"),
-    "decided": (N_("Decided: {what}"), "bad"),
+    "began": (N_("Started: {reason}"), "bad"),
+    "decided": (N_("Confirmed: {what}"), "bad"),
     "ping_failed": (N_("Ping failed: {reason}"), "warn"),
-    "delivered": (N_("Sent by {channel}: {notice}"), "calm"),
-    "delivery_failed": (N_("Not delivered by {channel}: {reason}"), "warn"),
-    "muted": (N_("Not sent by {channel}: {notice} ({reason})"), "idle"),
-    "merged": (N_("Not sent by {channel}: {notice} ({reason})"), "idle"),
-    "expired": (N_("Not sent by {channel}: {notice} ({reason})"), "warn"),
+    "delivered": (N_("Alert sent by {channel}: {notice}"), "calm"),
+    "delivery_failed": (N_("Alert not delivered by {channel}: {reason}"), "warn"),
+    "muted": (N_("Alert not sent by {channel}: {notice} ({reason})"), "idle"),
+    "merged": (N_("Alert not sent by {channel}: {notice} ({reason})"), "idle"),
+    "expired": (N_("Alert not sent by {channel}: {notice} ({reason})"), "warn"),
     "repair_started": (N_("Repair begins: {text}"), "calm"),
     "repair_ended": (N_("Repair ended: {text}"), "calm"),
     "acknowledged": (N_("Acknowledged by {author}"), "calm"),
-    "over": (N_("Over: {text}"), "good"),
+    "over": (N_("Ended: {text}"), "good"),
     "restarted": (N_("The bot service restarted"), "warn"),
     "planned_stop": (N_("The bot service announced a stop"), "calm"),
     "stop_announced": (N_("The bot service announced a stop"), "calm"),
@@ -202,7 +202,8 @@ _ERROR = re.compile(r"own_(e\w+)|error_(\w+)")
 
 def reason(code: str, t: Words) -> str:
     """The words for a reason code, with the part behind its colon; unknown codes as they are."""
-    return ": ".join(_part(part, t) for part in code.split(":") if part)
+    first, *others = [_part(part, t) for part in code.split(":") if part] or [""]
+    return t("{reason}: {detail}", reason=first, detail=": ".join(others)) if others else first
 
 
 def _part(code: str, t: Words) -> str:

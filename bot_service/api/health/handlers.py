@@ -40,7 +40,12 @@ async def health(request: web.Request) -> web.Response:
     found = _unhealthy_reasons(request)
     if found:
         return json_response(Unhealthy(reasons=found, boot_id=boot.boot_id, proof=proof), status=503)
-    counts = SessionCounts(total=len(registry), ready=registry.ready, need_person=registry.needing_person)
+    counts = SessionCounts(
+        total=len(registry),
+        wanted=registry.wanted,
+        ready=registry.wanted_ready,
+        need_person=registry.needing_person,
+    )
     return json_response(
         Healthy(
             uptime=boot.age_ms(app[keys.CLOCK]),

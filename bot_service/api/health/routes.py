@@ -14,7 +14,7 @@ _EXAMPLE = {
     "uptime": 962000,
     "version": installed_version(),
     "bootId": "06E9ZQ4WJ0000008K3",
-    "sessions": {"total": 12, "ready": 11, "needPerson": 1},
+    "sessions": {"total": 20, "wanted": 12, "ready": 11, "needPerson": 1},
     "clientVersion": {"version": "2.3000.1047769893", "source": "published", "ageDays": 12.3, "outdated": False},
 }
 

@@ -23,7 +23,7 @@ class Memory(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class SessionStatistics(msgspec.Struct, frozen=True, rename="camel"):
-    """``byState`` names only states that some session is in."""
+    """``wanted`` should run, ``ready`` of them are READY; ``byState`` leaves out states without a session."""
 
     total: int
     wanted: int
@@ -107,7 +107,7 @@ async def read(request: web.Request) -> web.Response:
             sessions=SessionStatistics(
                 total=len(registry),
                 wanted=registry.wanted,
-                ready=registry.ready,
+                ready=registry.wanted_ready,
                 need_person=registry.needing_person,
                 by_state={state: count for state, count in registry.by_state.items() if count},
             ),
@@ -170,7 +170,7 @@ def refresh(app: web.Application) -> None:
     for state in State:
         metrics.sessions.labels(state.value).set(counts.get(state, 0))
     metrics.sessions_wanted.set(registry.wanted)
-    metrics.sessions_ready.set(registry.ready)
+    metrics.sessions_ready.set(registry.wanted_ready)
     metrics.sessions_needing_person.set(registry.needing_person)
     metrics.silence_suspected.set(registry.suspected)
     queues = operations.queues.figures

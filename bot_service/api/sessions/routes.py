@@ -65,7 +65,7 @@ ROUTES = [
         {200: Response("A page of sessions.", SessionPage,
                      example={"sessions": [_EXAMPLE], "total": 1, "next": None})},
         parameters=(
-            Parameter("q", "Text to look for in id and name.", {"type": "string", "maxLength": 200}),
+            Parameter("q", "Text to look for in id, name and linked telephone number.", {"type": "string", "maxLength": 200}),
             Parameter("state", "Only sessions in this state.", {"type": "string", "enum": [each.value for each in State]}),
             Parameter("owner", "Only this owner's sessions; for administrators.", TEXT),
             Parameter("after", "The `next` of the page before.", TEXT),

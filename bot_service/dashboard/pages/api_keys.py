@@ -61,9 +61,9 @@ def _row(key: StoredKey, now_ms: int, t: Words) -> KeyRow:
     elif key.expires_ms is not None and key.expires_ms <= now_ms:
         kind, state = "idle", t("expired")
     elif (until := moment(key.expires_ms)) is not None:
-        kind, state = "good", t("good until {day}", day=t.day(until))
+        kind, state = "good", t("active until {day}", day=t.day(until))
     else:
-        kind, state = "good", t("good")
+        kind, state = "good", t("active")
     return KeyRow(
         id=key.id,
         name=key.name,
@@ -80,7 +80,7 @@ def _row(key: StoredKey, now_ms: int, t: Words) -> KeyRow:
 async def create(request: web.Request, login: Login, form: Form) -> str:
     t, given = words(request), _fields(form)
     made = await request.app[keys.ACCESS].keyring.make(body.convert(given, CreateKey))
-    text = t("The key {name} is made. It is shown now and never again.", name=made.key.name)
+    text = t("Key {name} created. Copy it now: it will not be shown again.", name=made.key.name)
     return request.app[DASHBOARD].flash.add(login, "/keys", FlashMessage("good", text, made.token, t("Key")))
 
 

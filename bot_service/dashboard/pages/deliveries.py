@@ -8,7 +8,8 @@ from datetime import datetime
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.access.public_addresses import shown_host
+from bot_service.access.principals import Scope
+from bot_service.access.public_addresses import shown_receiver
 from bot_service.dashboard.context import render, words
 from bot_service.dashboard.guard import Form, done
 from bot_service.dashboard.login import Login
@@ -38,30 +39,32 @@ async def show(request: web.Request, login: Login) -> web.StreamResponse:
     if state not in STATES:
         raise not_found("this state")
     rows = await webhooks.deliveries.page(login.principal, state=state, limit=LATEST)
-    hosts = {webhook.id: shown_host(webhook.url) for webhook in webhooks.commands.visible(login.principal)}
-    tabs = [("dead", t("Dead letters")), ("pending", t("On their way")), ("delivered", t("Delivered"))]
+    receivers = {webhook.id: shown_receiver(webhook.url) for webhook in webhooks.commands.visible(login.principal)}
+    may_replay = login.principal.may(Scope.SESSION)
+    tabs = [("dead", t("Failed deliveries")), ("pending", t("Pending")), ("delivered", t("Delivered"))]
     return render(
         request,
         login,
         "deliveries.html",
         state=state,
+        may_replay=may_replay,
         tabs=[Choice(value, label) for value, label in tabs],
-        rows=[_row(each, hosts.get(each.webhook, "ALERT_URLS"), t) for each in rows],
+        rows=[_row(each, receivers.get(each.webhook, "ALERT_URLS"), t, may_replay=may_replay) for each in rows],
     )
 
 
-def _row(delivery: Delivery, host: str, t: Words) -> DeliveryRow:
+def _row(delivery: Delivery, receiver: str, t: Words, *, may_replay: bool) -> DeliveryRow:
     kind = {"dead": "bad", "delivered": "good"}.get(delivery.state, "warn" if delivery.attempts else "calm")
     return DeliveryRow(
         id=f"{delivery.webhook}/{delivery.event}",
         type=delivery.type,
         at=moment(delivery.created_ms),
         session=delivery.lane or "–",
-        to=host,
+        to=receiver,
         tries=delivery.attempts,
         kind=kind,
         result=_result(delivery, t),
-        replay=delivery.state == "dead",
+        replay=may_replay and delivery.state == "dead",
     )
 
 

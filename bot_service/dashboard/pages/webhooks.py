@@ -82,7 +82,7 @@ async def create(request: web.Request, login: Login, form: Form) -> str:
     if session:
         given["session"] = session
     webhook = await request.app[keys.WEBHOOKS].commands.create(login.principal, body.convert(given, CreateWebhook))
-    text = t("The webhook is there. Its secret is shown now and never again; the receiver checks signatures with it.")
+    text = t("Webhook created. Copy its secret now: it will not be shown again. Receivers check signatures with it.")
     message = FlashMessage("good", text, webhook.secret, t("Secret"))
     return request.app[DASHBOARD].flash.add(login, _address(session), message)
 
@@ -98,11 +98,11 @@ def _test_message(webhook: Webhook, result: TestCallResult, t: Words) -> FlashMe
     attempt = result.attempt
     values = {"url": webhook.url, "status": attempt.status, "span": t.span(result.duration_ms)}
     if attempt.error is None:
-        return FlashMessage("good", t("{url} took the test event: {status}, after {span}.", **values))
+        return FlashMessage("good", t("{url}: test passed, answered {status} after {span}.", **values))
     if attempt.status is not None:
-        return FlashMessage("bad", t("{url} refused the test event: {status}, after {span}.", **values))
+        return FlashMessage("bad", t("{url}: test failed, answered {status} after {span}.", **values))
     why = wording.NO_ANSWER.get(attempt.error, "no answer")
-    return FlashMessage("bad", t("{url} did not get the test event: {why}.", url=webhook.url, why=t(why)))
+    return FlashMessage("bad", t("{url}: test failed, {why}.", url=webhook.url, why=t(why)))
 
 
 async def delete(request: web.Request, login: Login, form: Form) -> str:

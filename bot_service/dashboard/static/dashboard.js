@@ -1,11 +1,14 @@
 // Keeps the dashboard fresh: events of the stream ask for the page again, at most once a second.
 
 import "./ago.js";
+import { heard, isLost } from "./connection.js";
 import { refresh } from "./regions.js";
 
 const QUIET_MS = 1000;
-const PAIRING_MS = 2000;
+const LOOK_MS = 2000;
+const EVENTS_SHOWN = 200;
 let timer = null;
+let last = 0;
 
 function soon(delay = 150) {
   if (timer !== null || document.hidden) return;
@@ -14,16 +17,19 @@ function soon(delay = 150) {
     refresh().finally(() => { last = Date.now(); });
   }, Math.max(delay, QUIET_MS - (Date.now() - last)));
 }
-let last = 0;
+
+// What a command ended with is shown once: a reload, or a link to this page, does not repeat it.
+const address = new URL(location.href);
+for (const name of ["done", "problem", "once"]) address.searchParams.delete(name);
+if (address.href !== location.href) history.replaceState(null, "", address);
 
 const list = document.getElementById("events");
-const MOST = 200;
 
 function show(event) {
   const line = document.createElement("li");
   const at = document.createElement("time");
   at.dateTime = event.at;
-  at.textContent = event.at.slice(11, 19);
+  at.textContent = new Date(event.at).toLocaleTimeString(document.documentElement.lang, { hour12: false });
   at.className = "at";
   const kind = document.createElement("span");
   kind.className = "code kind";
@@ -32,29 +38,41 @@ function show(event) {
   what.textContent = [event.session, event.text].filter(Boolean).join(" · ");
   line.append(at, kind, what);
   list.prepend(line);
-  while (list.children.length > MOST) list.lastChild.remove();
-}
-
-function state(text) {
-  const place = document.getElementById("live-state");
-  if (place && place.textContent !== text) place.textContent = text;
+  while (list.children.length > EVENTS_SHOWN) list.lastChild.remove();
 }
 
 const shownSession = document.querySelector("[data-session]")?.dataset.session;
 
-const stream = new EventSource("/events");
-stream.addEventListener("open", () => { if (list) state(list.dataset.connected); soon(); });
-stream.addEventListener("error", () => { if (list) state(list.dataset.lost); });
-stream.addEventListener("change", (message) => {
-  const event = JSON.parse(message.data);
-  if (list) show(event);
-  else if (!shownSession || event.session === shownSession || !event.session) soon();
-});
+function listen() {
+  const made = new EventSource("/events");
+  made.addEventListener("open", () => { heard(); soon(); });
+  made.addEventListener("beat", heard);
+  // It ends with the login, with the service and every ten minutes: the page itself says which.
+  made.addEventListener("error", refresh);
+  made.addEventListener("change", (message) => {
+    heard();
+    const event = JSON.parse(message.data);
+    if (list) show(event);
+    else if (!shownSession || event.session === shownSession || !event.session) soon();
+  });
+  return made;
+}
+
+let stream = listen();
+let tries = 0;
 window.addEventListener("pagehide", () => stream.close());
+window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 document.addEventListener("visibilitychange", () => soon());
 
+// Without a stream the page is asked for instead, and the stream is opened again: a hung service closes none.
+setInterval(() => {
+  if (stream.readyState === EventSource.OPEN && !isLost()) { tries = 0; return; }
+  tries += 1;
+  if (stream.readyState === EventSource.CLOSED || tries % 4 === 0) { stream.close(); stream = listen(); }
+  soon(0);
+}, LOOK_MS);
 // A QR code lives for seconds: while one is shown, ask even when no event came. Otherwise look now and then.
-setInterval(() => { if (document.querySelector(".pairing")) soon(0); }, PAIRING_MS);
+setInterval(() => { if (document.querySelector(".pairing")) soon(0); }, LOOK_MS);
 setInterval(() => soon(0), 15000);
 
 // Searching as one types keeps the address in step, so that a link to the result can be shared.
@@ -67,4 +85,16 @@ search?.addEventListener("input", () => {
     history.replaceState(null, "", wanted.size ? `/?${wanted}` : "/");
     refresh();
   }, 250);
+});
+
+// The box that ticks all of the page works by script only, so it is shown by it.
+function showPickAll() {
+  const label = document.querySelector(".pick-all");
+  if (label) label.hidden = false;
+}
+showPickAll();
+document.addEventListener("regions-swapped", showPickAll);
+document.addEventListener("change", (event) => {
+  if (event.target.id !== "pick-all") return;
+  for (const box of document.querySelectorAll("input[form=several]")) box.checked = event.target.checked;
 });

@@ -39,7 +39,7 @@ class CheckOutcome:
         figures = [] if self.took_ms is None else [f"time={self.took_ms / 1000:.3f}s;;;0"]
         sessions = self.health.get("sessions")
         if isinstance(sessions, dict):
-            figures += [f"{name}={sessions[name]}" for name in ("ready", "total") if name in sessions]
+            figures += [f"{name}={sessions[name]}" for name in ("ready", "wanted", "total") if name in sessions]
         return f"VEILLEUR {WORDS[self.code]} - {self.sentence}" + (f" | {' '.join(figures)}" if figures else "")
 
     def as_json(self) -> str:
@@ -86,7 +86,11 @@ def ping(
     sentence = f"answered in {took_ms:.0f} ms"
     sessions = health.get("sessions")
     if isinstance(sessions, dict):
-        sentence += f", {sessions.get('ready', 0)} of {sessions.get('total', 0)} sessions ready"
+        # Imported late: `check` of a watchdog starts faster without it.
+        from shared.web.ui.sessions_ready import of_health
+
+        text = of_health(sessions)
+        sentence += f", {text[:1].lower()}{text[1:]}"
     number = needs.count(health)
     if number:
         sentence += f", {needs.sentence(number)}"

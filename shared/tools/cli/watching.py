@@ -13,6 +13,7 @@ from shared.settings import duration
 from shared.tools.cli import needs, settings, show
 from shared.tools.cli.client import CliError
 from shared.visible import shown
+from shared.web.ui.sessions_ready import of_health
 
 # States of a bot service that make the exit code 1.
 _WRONG = {"DOWN", "FLAPPING", "DEGRADED", "BLIND"}
@@ -53,10 +54,8 @@ def _status_sentence(name: str, value: dict[str, Any]) -> str:
         sessions = value.get("sessions", {})
         if value.get("status") != "ok":
             return f"[red]unhealthy: {show.plain(', '.join(value.get('reasons', [])))}[/]"
-        return (
-            f"[green]running[/] for {show.span(value['uptime'])}, "
-            f"{show.plain(sessions.get('ready'))} of {show.plain(sessions.get('total'))} sessions ready"
-            + (f", [red]{needs.sentence(number)}[/]" if (number := needs.count(value)) else "")
+        return f"[green]running[/] for {show.span(value['uptime'])}, {show.plain(of_health(sessions))}" + (
+            f", [red]{needs.sentence(number)}[/]" if (number := needs.count(value)) else ""
         )
     return "; ".join(
         f"{show.plain(each['name'])} is {show.coloured(each['state'])}" for each in value.get("targets", [])

@@ -23,6 +23,10 @@ _TYPES = {
 }
 
 
+def accepts_gzip(request: web.Request) -> bool:
+    return _GZIP.search(request.headers.get(hdrs.ACCEPT_ENCODING, "")) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class StaticFile:
     """A file that anybody may have, compressed once and not for each request."""
@@ -37,7 +41,7 @@ class StaticFile:
 
     def response(self, request: web.Request, cache_control: str) -> web.Response:
         """With ``Content-Encoding: gzip`` for clients that accept it."""
-        accepts = _GZIP.search(request.headers.get(hdrs.ACCEPT_ENCODING, "")) is not None
+        accepts = accepts_gzip(request)
         headers = {hdrs.CACHE_CONTROL: cache_control, hdrs.VARY: hdrs.ACCEPT_ENCODING}
         if accepts:
             headers[hdrs.CONTENT_ENCODING] = "gzip"

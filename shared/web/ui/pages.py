@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from shared.clock import Clock, iso
 from shared.translation import ENGLISH, french
 from shared.visible import shown
 from shared.web.browser import cookie
-from shared.web.ui.assets import Assets
+from shared.web.ui.assets import Assets, accepts_gzip
 from shared.web.ui.words import LANGUAGES, Words, language_of
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 THEMES = ("auto", "light", "dark")
 _YEAR_S = 365 * 86_400
+# A page is packed for each reader: 44 kB take 0.7 ms and become 6 kB.
+_GZIP_LEVEL = 5
 
 # No inline script, no inline style, no outside host: injected text cannot run or send anything.
 SECURITY_POLICY = "; ".join(
@@ -41,7 +44,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
-    "Vary": "Accept-Language, Cookie",
+    "Vary": "Accept-Encoding, Accept-Language, Cookie",
 }
 
 
@@ -94,7 +97,14 @@ class Pages:
             path=request.path,
             **context,
         )
-        return web.Response(text=text, status=status, content_type="text/html", headers=HEADERS)
+        body, packed = text.encode(), accepts_gzip(request)
+        return web.Response(
+            body=gzip.compress(body, _GZIP_LEVEL) if packed else body,
+            status=status,
+            content_type="text/html",
+            charset="utf-8",
+            headers={**HEADERS, hdrs.CONTENT_ENCODING: "gzip"} if packed else HEADERS,
+        )
 
     def choice(self, request: web.Request) -> web.Response | None:
         """A redirect that stores ``?lang=fr`` or ``?theme=dark`` in a cookie; None without them."""

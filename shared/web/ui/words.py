@@ -93,7 +93,7 @@ class Words:
             return self(N_("never"))
         apart_ms = (now - moment).total_seconds() * 1000
         if abs(apart_ms) < 1000:
-            return self(N_("now"))
+            return self(N_("just now"))
         return self(N_("{text} ago") if apart_ms > 0 else N_("in {text}"), text=self.span(abs(apart_ms), parts=1))
 
     def when(self, moment: datetime, *, seconds: bool = False) -> str:

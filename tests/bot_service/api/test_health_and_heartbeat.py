@@ -42,7 +42,7 @@ async def test_health_counts_sessions_and_begins_with_its_status(tmp_path: Path)
         assert status == 200
         assert next(iter(health)) == "status"
         assert health["status"] == "ok"
-        assert health["sessions"] == {"total": 0, "ready": 0, "needPerson": 0}
+        assert health["sessions"] == {"total": 0, "wanted": 0, "ready": 0, "needPerson": 0}
         assert isinstance(health["uptime"], int)
         assert health["bootId"] == bot.app[keys.RUN].boot.boot_id
         assert (await bot.call("GET", "/readyz", key=None))[0] == 200

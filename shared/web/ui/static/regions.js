@@ -1,5 +1,8 @@
-// Fetches this page again and swaps the parts marked data-live, keeping focus, typing and scrolling where they are.
+// Fetches this page again and swaps the parts marked data-live, keeping focus, typing, ticks and scrolling where they are.
 
+import { heard, heardSince, lost } from "./connection.js";
+
+const PATIENCE_MS = 10000;
 let running = null;
 let wantedAgain = false;
 
@@ -11,7 +14,7 @@ function sameShell(region, next) {
 function busy(region) {
   if (region.dataset.shell !== undefined) return false;
   const focused = document.activeElement;
-  return focused && region.contains(focused) && focused.matches("input, textarea, select");
+  return focused && region.contains(focused) && focused.matches("input:not([type=checkbox]), textarea, select");
 }
 
 function swap(fresh) {
@@ -20,10 +23,13 @@ function swap(fresh) {
     if (!next) { region.remove(); continue; }
     if (!region.isConnected || sameShell(region, next)) continue;
     if (region.innerHTML === next.innerHTML || busy(region)) continue;
-    const open = [...region.querySelectorAll("details[open][id]")].map((each) => each.id);
+    const ids = (selector) => [...region.querySelectorAll(selector)].map((each) => each.id);
+    const open = ids("details[open][id]");
+    const ticked = ids("input[type=checkbox][id]:checked");
     const focusedId = region.contains(document.activeElement) ? document.activeElement.id : "";
     region.replaceWith(next);
     for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+    for (const id of ticked) { const box = document.getElementById(id); if (box) box.checked = true; }
     if (focusedId) document.getElementById(focusedId)?.focus({ preventScroll: true });
   }
   if (fresh.title) document.title = fresh.title;
@@ -31,15 +37,27 @@ function swap(fresh) {
 }
 
 async function load() {
-  const answer = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "manual", cache: "no-store" });
+  const answer = await fetch(location.href, {
+    headers: { Accept: "text/html" }, redirect: "manual", cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS),
+  });
+  // Signed out, or what the page shows is gone: the server has another page for this address.
+  if (answer.type === "opaqueredirect" || [401, 403, 404].includes(answer.status)) { location.reload(); return; }
   if (!answer.ok) return;
-  swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
+  const text = await answer.text();
+  heard();
+  swap(new DOMParser().parseFromString(text, "text/html"));
+}
+
+// A request also fails because the reader leaves the page: then nothing is lost.
+function failed(began) {
+  setTimeout(() => { if (!heardSince(began)) lost(); }, 300);
 }
 
 // One request at a time; a call during a request starts another one after it.
 export function refresh() {
   if (running) { wantedAgain = true; return running; }
-  running = load().catch(() => {}).finally(() => {
+  const began = Date.now();
+  running = load().catch(() => failed(began)).finally(() => {
     running = null;
     if (wantedAgain) { wantedAgain = false; refresh(); }
   });
