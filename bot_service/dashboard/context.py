@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from aiohttp import web
 
 from bot_service.access.principals import Scope
 from bot_service.dashboard import wording
-from bot_service.dashboard.flash import FlashMessages
+from bot_service.dashboard.flash import FlashMessage, FlashMessages
 from bot_service.dashboard.login import Login, Logins
 from bot_service.sessions.pairing_codes import PairingCode
 from shared.clock import Clock
@@ -50,17 +51,13 @@ def words(request: web.Request) -> Words:
     return request.app[DASHBOARD].pages.words(request)
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """One line above a page; ``kind`` is ``good`` or ``bad``."""
-
-    kind: str
-    text: str
-
-
 def render(request: web.Request, login: Login, template: str, *, status: int = 200, **values: Any) -> web.Response:
-    """A page: its ``values``, who is signed in, the form token, and how the last command ended."""
+    """A page: its ``values``, who is signed in, the form token, and how the last command ended.
+
+    A form that was refused shows why, and what was typed.
+    """
     dashboard, t, who = request.app[DASHBOARD], words(request), login.principal
+    flash = dashboard.flash.take(login, request.query.get("once", ""))
     return dashboard.pages.render(
         request,
         template,
@@ -69,16 +66,27 @@ def render(request: web.Request, login: Login, template: str, *, status: int = 2
         signed_in=who.name if who.owner is not None else t("administrator"),
         administrator=who.may(Scope.ADMIN),
         notice=_notice(request, t),
-        flash=dashboard.flash.take(login, request.query.get("once", "")),
+        flash=flash,
+        **_refused(flash),
         **values,
     )
 
 
-def _notice(request: web.Request, t: Words) -> Notice | None:
+def _refused(flash: FlashMessage | None) -> dict[str, Any]:
+    """``wrong`` has the reasons by field, ``typed(field, default)`` and ``ticked(field, another field of the
+    form, default)`` what a refused form held."""
+    wrong, values = (flash.errors, flash.typed) if flash is not None else ({}, {})
+
+    def typed(name: str, default: str = "") -> str:
+        return values[name][0] if name in values else default
+
+    def ticked(name: str, beside: str, default: Sequence[str] | None = None) -> Sequence[str] | None:
+        # Boxes that are not ticked are not sent.
+        return values.get(name, ()) if beside in values else default
+
+    return {"wrong": wrong, "typed": typed, "ticked": ticked}
+
+
+def _notice(request: web.Request, t: Words) -> str:
     """A known text for a code in the address: a link cannot make a page show anything else."""
-    problem, done = request.query.get("problem"), request.query.get("done")
-    if problem in wording.PROBLEM:
-        return Notice("bad", t(wording.PROBLEM[problem]))
-    if done in wording.DONE:
-        return Notice("good", t(wording.DONE[done]))
-    return None
+    return t(wording.DONE.get(request.query.get("done", ""), ""))

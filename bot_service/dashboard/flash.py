@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from bot_service.dashboard.login import Login, same_token
 from shared.clock import Clock
@@ -14,12 +15,17 @@ _KEPT_FOR_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class FlashMessage:
-    """``secret`` is shown in a field of its own, named ``label``."""
+    """``secret`` is shown in a field of its own, named ``label``.
+
+    Of a refused form: ``errors`` are reasons by the field that is wrong, ``typed`` what was typed.
+    """
 
     kind: str
     text: str
     secret: str = ""
     label: str = ""
+    errors: Mapping[str, str] = field(default_factory=dict)
+    typed: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"FlashMessage({self.kind!r})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ from multidict import MultiDictProxy
 from bot_service.access.principals import Scope
 from bot_service.dashboard import wording
 from bot_service.dashboard.context import DASHBOARD, render, words
+from bot_service.dashboard.flash import FlashMessage
 from bot_service.dashboard.login import COOKIE, Login, inside, same_token
 from bot_service.domain.refused import Refused
 from bot_service.engines.port import EngineError
@@ -18,7 +20,9 @@ from shared.web import auth, errors
 from shared.web.body import read_form
 from shared.web.browser import cookie, is_same_origin
 from shared.web.middleware import Handler
+from shared.web.ui.words import Words
 
+_NOT_TYPED = ("token", "next", "idempotency")
 _FOR_PROGRAMS = ("/api", "/waha")
 Form = MultiDictProxy[str]
 Page = Callable[[web.Request, Login], Awaitable[web.StreamResponse]]
@@ -71,7 +75,8 @@ def form(scope: Scope, handler: Submit) -> Handler:
             login.principal.require(scope)
             target = await handler(request, login, fields)
         except (errors.Problem, Refused, EngineError) as problem:
-            target = _with(back(request, fields), "problem", _worded(problem))
+            refused = _refused_form(problem, fields, words(request))
+            target = request.app[DASHBOARD].flash.add(login, back(request, fields), refused)
         return web.Response(status=303, headers={"Location": target})
 
     return guarded
@@ -88,20 +93,24 @@ def back(request: web.Request, fields: Form) -> str:
 
 def done(target: str, what: str) -> str:
     """``target`` with the notice ``what`` of :data:`wording.DONE`."""
-    return _with(target, "done", what)
-
-
-def _with(target: str, name: str, value: str) -> str:
     path, _, query = target.partition("?")
-    kept = [part for part in query.split("&") if part and part.partition("=")[0] not in ("done", "problem")]
-    return f"{path}?{'&'.join([*kept, f'{name}={value}'])}"
+    kept = [part for part in query.split("&") if part and part.partition("=")[0] not in ("done", "once")]
+    return f"{path}?{'&'.join([*kept, f'done={what}'])}"
 
 
-def _worded(problem: errors.Problem | Refused | EngineError) -> str:
-    """The code of ``problem``, or a general one where it has no words."""
-    if problem.code in wording.PROBLEM:
-        return problem.code
-    return "engine" if isinstance(problem, EngineError) else "other"
+def _refused_form(problem: errors.Problem | Refused | EngineError, fields: Form, t: Words) -> FlashMessage:
+    """What the page says of a refused form: the reason, beside its field where there is one, and what was typed."""
+    known = wording.PROBLEM.get(problem.code)
+    text = t(known or wording.PROBLEM["engine" if isinstance(problem, EngineError) else "other"])
+    wrong = problem.fields if isinstance(problem, errors.Problem) else {}
+    if not isinstance(problem, errors.Problem) and problem.field is not None:
+        wrong = {problem.field: problem.detail}
+    if not wrong and problem.code not in ("not_found", "forbidden"):
+        text += f" ({t(problem.detail)})"
+    typed = {name: [str(value) for value in fields.getall(name)] for name in fields if name not in _NOT_TYPED}
+    # ``scopes[0]`` is one of the boxes named ``scopes``.
+    by_field = {re.split(r"[.\[]", name, maxsplit=1)[0]: t(why) for name, why in wrong.items()}
+    return FlashMessage("bad", text, errors=by_field, typed=typed)
 
 
 def _to_login(request: web.Request) -> web.Response:

@@ -10,6 +10,7 @@ from bot_service.dashboard.context import DASHBOARD
 from bot_service.dashboard.guard import form, page
 from bot_service.dashboard.pages import (
     api_keys,
+    chats,
     deliveries,
     docs,
     live,
@@ -17,6 +18,7 @@ from bot_service.dashboard.pages import (
     new_session,
     session,
     sessions,
+    simulator,
     webhooks,
 )
 from bot_service.domain.session_record import CommandKind
@@ -39,6 +41,10 @@ def table(app: web.Application) -> list[web.RouteDef]:
         web.post("/sessions/{id}/delete", form(SESSION, session.delete)),
         web.post("/sessions/{id}/pairing-code", form(SESSION, session.pairing_code)),
         web.post("/sessions/{id}/messages", form(SEND, session.send)),
+        web.post("/sessions/{id}/simulate", form(SESSION, simulator.run)),
+        web.get("/sessions/{id}/chats", page(READ, chats.index)),
+        web.get("/sessions/{id}/chats/{chat}", page(READ, chats.show)),
+        web.get("/sessions/{id}/messages/{messageId}/file", page(READ, chats.file)),
         web.get("/deliveries", page(READ, deliveries.show)),
         web.post("/deliveries/replay", form(SESSION, deliveries.replay)),
         web.get("/webhooks", page(READ, webhooks.show)),

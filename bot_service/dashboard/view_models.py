@@ -5,19 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-import msgspec
-
 from bot_service.dashboard import wording
 from bot_service.domain import version_problems
 from bot_service.domain.attention import ADVICE, open_need
 from bot_service.domain.session_record import DueKind, SessionRecord, Transition
 from bot_service.domain.states import LINKED, LIVE, Actor, State, Wanted
-from bot_service.messages.commands import StoredMessage
 from bot_service.sessions.client_version import VersionFacts
 from shared.clock import from_ms
 from shared.web.ui.words import Words
-
-_LONGEST_TEXT = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +138,16 @@ def buttons(record: SessionRecord, t: Words) -> list[Button]:
     return [Button("start", t("Start"), main=True)]
 
 
-def may_logout(record: SessionRecord) -> bool:
-    return record.state in LINKED or record.jid is None
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What unlinking and deleting can do now. ``linked``: there is a phone to unlink."""
+
+    linked: bool
+    can_unlink: bool
+
+    @classmethod
+    def of(cls, record: SessionRecord) -> Removal:
+        return cls(record.jid is not None, record.jid is not None and record.state in LINKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,27 +190,3 @@ def transition(change: Transition, t: Words) -> TransitionLine:
     words = wording.reason(change.reason)
     text = t(wording.STATE[change.to_state]) + (f" – {t(words)}" if words else "")
     return TransitionLine(moment(change.at_ms), wording.KIND[change.to_state], text)
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class MessageLine:
-    direction: str
-    who: str
-    text: str
-    at: datetime | None
-    state: str
-
-
-class _Body(msgspec.Struct, rename="camel"):
-    text: str | None = None
-    push_name: str | None = None
-
-
-def message(stored: StoredMessage, t: Words) -> MessageLine:
-    body = msgspec.json.decode(stored.body, type=_Body)
-    chat, out = stored.chat.partition("@")[0], stored.direction == "out"
-    who = t("to {name}", name=chat) if out else t("from {name}", name=body.push_name or chat)
-    text = body.text or f"[{stored.type}]"
-    if len(text) > _LONGEST_TEXT:
-        text = text[:_LONGEST_TEXT] + "…"
-    return MessageLine(stored.direction, who, text, moment(stored.at_ms), t(stored.state) if out else "")

@@ -5,8 +5,13 @@ from __future__ import annotations
 import re
 
 from bot_service.domain.refused import invalid
+from shared.translation import N_
 
-INTERNATIONAL = "must be a telephone number in international form, for example 33612345678"
+INTERNATIONAL = N_("must be a telephone number in international form, for example 33612345678")
+_OR_JID = N_(
+    "must be a telephone number in international form, for example 33612345678, "
+    "or a JID such as 33612345678@s.whatsapp.net"
+)
 # Digits are ASCII: \d would take those of every script.
 _JID = re.compile(
     r"(?:[0-9]{5,20}(?::[0-9]{1,3})?@(?:s\.whatsapp\.net|c\.us|lid)"
@@ -41,7 +46,7 @@ def address(to: str, field: str) -> str:
     if "@" not in to:
         return f"{telephone_number(to, field)}@s.whatsapp.net"
     if _JID.fullmatch(to) is None:
-        raise invalid(field, f"{INTERNATIONAL}, or a JID such as 33612345678@s.whatsapp.net")
+        raise invalid(field, _OR_JID)
     user, _, server = to.partition("@")
     return f"{user}@s.whatsapp.net" if server == "c.us" else to
 

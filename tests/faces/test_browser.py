@@ -13,9 +13,9 @@ from playwright.async_api import Browser, expect
 
 from tests.faces.signing_in import paired, sign_in
 from tests.support import processes
-from tests.support.browser import TELEPHONE, chromium, screenshot, tab
+from tests.support.browser import TELEPHONE, Tab, chromium, screenshot, tab
 from tests.support.history import seed
-from tests.support.processes import Client, Program, free_port
+from tests.support.processes import API_KEY, Client, Program, free_port
 from tests.support.sessions import reaches
 
 # One Chromium for all of them: it belongs to the loop of the module.
@@ -157,6 +157,7 @@ async def test_every_page_is_clean_in_light_and_dark_for_every_reader(
         await api.post("/api/keys", {"name": "Shop", "owner": "shop", "scopes": ["read", "send"]})
         await api.post("/api/sessions/newsletter/stop")
         await reaches(api, "garage", "PAIRING")
+        await api.post("/api/sessions/boutique-lyon/simulate", {"action": "message", "text": "Are you open tomorrow?"})
         # Of nothing that still happens: names like these must not be called.
         await api.post("/api/webhooks", {"url": "https://shop.example.com/hook", "session": "newsletter"})
         events = ["message", "session.*"]
@@ -185,6 +186,8 @@ PAGES = {
     "/": "sessions",
     "/sessions/boutique-lyon": "one-session",
     "/sessions/garage": "pairing",
+    "/sessions/boutique-lyon/chats": "chats",
+    "/sessions/boutique-lyon/chats/4915100000001@s.whatsapp.net": "chat",
     "/deliveries": "deliveries",
     "/webhooks": "webhooks",
     "/keys": "keys",
@@ -232,6 +235,54 @@ async def test_a_telephone_and_a_french_reader(browser: Browser, both: tuple[Pro
             assert await seen.faults() == [], address
             await screenshot(seen, name)
         await expect(seen.page.get_by_role("status")).to_have_text("Le service fonctionne.")
+
+
+async def tab_to(seen: Tab, name: str) -> None:
+    """Press Tab until the control with this name has the focus."""
+    for _ in range(60):
+        await seen.page.keyboard.press("Tab")
+        here = seen.page.locator(":focus")
+        if name in (await here.inner_text(), await here.get_attribute("aria-label"), await here.get_attribute("id")):
+            return
+    raise AssertionError(f"{name} cannot be reached by Tab")
+
+
+async def test_a_phone_is_linked_by_keyboard_alone(browser: Browser, bot: Program) -> None:
+    async with tab(browser) as seen:
+        page, keyboard = seen.page, seen.page.keyboard
+        await page.goto(bot.url + "/login")
+        await tab_to(seen, "key")
+        await keyboard.type(API_KEY)
+        await keyboard.press("Enter")
+        await page.wait_for_url(bot.url + "/")
+        await tab_to(seen, "New session")
+        await keyboard.press("Enter")
+        await page.wait_for_url(bot.url + "/new")
+        await keyboard.type("By keyboard")  # the field has the focus
+        await keyboard.press("Enter")
+        await expect(page.get_by_role("img", name="QR code to scan with WhatsApp")).to_be_visible()
+        # A code for a wrong number: the browser asks for another one, and the focus is there.
+        await tab_to(seen, "phone")
+        await keyboard.type("abc")
+        await keyboard.press("Enter")
+        assert await page.locator("#phone").evaluate("field => field.validity.patternMismatch")
+        await expect(page.locator("#phone")).to_be_focused()
+        await page.locator("#phone").press("ControlOrMeta+a")
+        await keyboard.type("+49 (151) 123-4567")
+        await keyboard.press("Enter")
+        await expect(page.locator(".pairing-code")).to_be_visible()
+        await tab_to(seen, "Scan the QR code")
+        await keyboard.press("Enter")
+        await expect(page.locator("[data-live=facts] .state")).to_have_text("Ready")
+        # It was deleted by keyboard too, after a question.
+        await tab_to(seen, "Unlink or delete")
+        await keyboard.press("Enter")
+        await tab_to(seen, "Delete By keyboard")
+        await keyboard.press("Enter")
+        await tab_to(seen, "Yes, delete it")
+        await keyboard.press("Enter")
+        await expect(page.get_by_text("The session is deleted.")).to_be_visible()
+        assert await seen.faults() == []
 
 
 async def test_the_dashboard_works_by_keyboard_and_without_script(browser: Browser, bot: Program) -> None:

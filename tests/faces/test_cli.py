@@ -123,6 +123,8 @@ async def test_a_session_from_its_making_to_its_end(terminal: Terminal, both: tu
         assert (await terminal.json("sessions", command, "alice"))["state"] == state
     await eventually(ready, what="alice being READY again")
     assert (await terminal.json("sessions", "logout", "alice"))["state"] in ("LOGGED_OUT", "STOPPED")
+    code, out = await terminal.run("sessions", "qr", "alice", "--timeout", "1")
+    assert (code, "no QR code: " in out, "veilleur sessions start alice" in out) == (1, True, True)
     assert await terminal.json("sessions", "delete", "alice") == {"id": "alice", "deleted": True}
     code, out = await terminal.run("sessions", "start", "alice")
     assert (code, "not_found" in out) == (1, True)

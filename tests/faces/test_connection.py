@@ -108,7 +108,7 @@ async def test_a_tab_that_is_signed_out_elsewhere_goes_to_the_login_by_itself(br
         await other.goto(bot.url + "/")
         await seen.page.goto(bot.url + "/sessions/boutique")
         await other.get_by_role("button", name="Sign out").click()
-        await seen.page.wait_for_url(bot.url + "/login?next=/sessions/boutique")
+        await expect(seen.page).to_have_url(bot.url + "/login?next=/sessions/boutique")
 
 
 async def test_regions_refresh_without_moving_the_page(browser: Browser, bot: Program) -> None:

@@ -13,13 +13,14 @@ import pytest
 from bot_service import keys
 from bot_service.dashboard.context import DASHBOARD
 from bot_service.domain.client_version import Source
+from bot_service.domain.message import InboundMessage
 from bot_service.domain.session_record import SessionRecord
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import Actor, State, Wanted
 from bot_service.sessions.client_version import VersionFacts
 from bot_service.store import deliveries
 from shared.clock import iso
-from tests.support.bot_app import Bot, paired, running
+from tests.support.bot_app import Bot, paired, received, running
 from tests.support.processes import API_KEY, WATCHDOG_TOKEN
 from tests.support.waiting import eventually
 
@@ -56,6 +57,15 @@ class Browser:
         headers = HERE if headers is None else headers
         async with self.bot.client.post(path, data=data, headers=headers, allow_redirects=False) as answer:
             return answer.status, answer.headers.get("Location", "")
+
+    async def refused(self, path: str, **fields: str | list[str]) -> str:
+        """The page that follows a refused form: it shows the reason once, and not in its address."""
+        status, target = await self.post(path, None, **fields)
+        assert status == 303
+        assert re.fullmatch(r"/[^?]*\?(?:[^&]*&)*once=[\w-]+", target), target
+        _, page = await self.get(target)
+        assert 'class="notice bad once"' in page
+        return page
 
     async def sign_in(self, key: str = API_KEY) -> None:
         assert await self.post("/login", key=key) == (303, "/")
@@ -163,25 +173,26 @@ async def test_a_session_is_made_paired_stopped_started_and_deleted(bot: Bot, br
     assert "The phone stays linked." in page
     assert (await browser.post("/sessions/boutique/start", next="/?search=bou"))[1] == "/?search=bou&done=start"
     await state(bot, "boutique", State.READY)
-    assert await browser.post("/sessions/boutique/delete") == (303, "/?done=delete")
+    assert await browser.post("/sessions/boutique/delete", unlink="yes") == (303, "/?done=delete")
+    assert ("logout", "boutique") in bot.pool.calls
     assert (await bot.call("GET", "/api/sessions/boutique"))[0] == 404
 
 
 async def test_a_pairing_code_stays_on_the_page_beside_the_qr_code(bot: Bot, browser: Browser) -> None:
     await browser.post("/new", name="By code", id="by-code")
     await state(bot, "by-code", State.PAIRING)
-    assert (await browser.post("/sessions/by-code/pairing-code", phone="+49 151 1234567"))[1].endswith(
-        "done=pairing-code"
-    )
+    assert await browser.post("/sessions/by-code/pairing-code", phone="+49 151 1234567") == (303, "/sessions/by-code")
     code = bot.app[DASHBOARD].pairing_codes["by-code"].code
     _, page = await browser.get("/sessions/by-code")
     assert code in page
-    assert (await browser.post("/sessions/by-code/pairing-code", phone="abc"))[1].endswith("problem=invalid")
+    page = await browser.refused("/sessions/by-code/pairing-code", phone="abc")
+    assert 'value="abc"' in page
+    assert '<p class="wrong" id="wrong-phone">must be a telephone number in international form' in page
 
 
 async def test_what_a_page_shows_is_escaped(bot: Bot, browser: Browser) -> None:
     await bot.call("POST", "/api/sessions", {"id": "odd", "name": '<script>alert("x")</script>', "start": False})
-    for path in ("/", "/sessions/odd", '/?search="><script>', "/?done=<script>&problem=<script>"):
+    for path in ("/", "/sessions/odd", '/?search="><script>', "/?done=<script>&once=<script>"):
         _, page = await browser.get(path)
         assert "<script>" not in page, path
 
@@ -221,10 +232,10 @@ async def test_trouble_stands_first_and_counts_numbers_and_orders_lead_to_sessio
     assert "1 of 3 running sessions ready, 1 stopped" in page
     _, french = await browser.get("/", **FRENCH)
     assert "1 session prête sur 3 en marche, 1 arrêtée" in french
-    number = str(bot.app[keys.SESSIONS].registry.get("alpha").jid).partition("@")[0].partition(":")[0]  # type: ignore[union-attr]
-    assert f"+{number}" in page
-    for typed in (number, f"+{number[:3]} {number[3:]}".replace("+", "%2B"), number[-5:]):
-        assert "alpha" in listed((await browser.get(f"/?search={typed}"))[1]), typed
+    bot.pool.emit("alpha", SignalKind.PAIRED, jid="33612345678:3@s.whatsapp.net", lid=None, pushName="Ann <i>")
+    assert "+33612345678 · Ann &lt;i&gt;" in (await browser.get("/"))[1]
+    for typed in ("33612345678", "%2B33 6 12-34", "0033612", "45678", "612 345"):
+        assert listed((await browser.get(f"/?search={typed}"))[1]) == ["alpha"], typed
     for odd in ("?sort=odd", "?size=7", "?size=-1", "?state=odd", "?search=%2B"):
         assert (await browser.get("/" + odd))[0] == 200
 
@@ -240,10 +251,9 @@ async def test_one_command_reaches_every_ticked_session(bot: Bot, browser: Brows
     await state(bot, "two", State.STOPPED)
     await state(bot, "three", State.READY)
     assert "No session was chosen" in (await browser.get((await browser.post("/sessions", command="start"))[1]))[1]
-    assert (await browser.post("/sessions", session="one", command="delete"))[1].endswith("problem=invalid")
-    assert (await browser.post("/sessions", session=["one", "nobody"], command="start"))[1].endswith(
-        "problem=not_found"
-    )
+    assert "must be one of start, stop, restart" in await browser.refused("/sessions", session="one", command="delete")
+    page = await browser.refused("/sessions", session=["one", "nobody"], command="start")
+    assert "Not found" in page
     await state(bot, "one", State.STOPPED)
 
 
@@ -258,7 +268,7 @@ async def test_what_a_key_may_not_do_is_not_offered(bot: Bot) -> None:
         posts = set(re.findall(r'method="post" action="([^"]+)"', page))
         assert posts == {"/logout"}, path
         assert 'href="/new"' not in page
-    assert (await reader.post("/sessions", session="one", command="stop"))[1].endswith("problem=forbidden")
+    assert "This key may not do that." in await reader.refused("/sessions", session="one", command="stop")
     await state(bot, "one", State.READY)
 
 
@@ -361,7 +371,104 @@ async def test_a_test_message_is_sent_once_however_often_the_button_is_pressed(b
     _, page = await browser.get("/sessions/boutique")
     assert page.count('<p class="message-text">Hello</p>') == 1
     for to, text in (("someone", "Hello"), ("+33612345678", " ")):
-        assert (await browser.post("/sessions/boutique/messages", to=to, text=text))[1].endswith("problem=invalid")
+        page = await browser.refused("/sessions/boutique/messages", to=to, text=text)
+        assert f'value="{to}"' in page
+
+
+async def test_messages_say_who_wrote_in_which_group_and_chats_have_pages(bot: Bot, browser: Browser) -> None:
+    await paired(bot, "one")
+    group, person = "120363000000000001@g.us", "4915112345678@s.whatsapp.net"
+    in_group = InboundMessage("one", group, "G1", person, 0, "text", "In the group <b>", push_name="Ann", is_group=True)
+    await received(bot, in_group)
+    await received(
+        bot, InboundMessage("one", person, "P1", person, 0, "text", "Between us\nsecond line", push_name="Ann")
+    )
+    _, page = await browser.get("/sessions/one")
+    assert "from Ann (+4915112345678)" in page
+    assert "in group 120363000000000001" in page
+    assert "In the group &lt;b&gt;" in page
+    _, page = await browser.get("/sessions/one/chats")
+    assert page.index("+4915112345678</strong>") < page.index("group 120363000000000001</strong>")
+    assert page.count("1 unread") == 2
+    _, page = await browser.get(f"/sessions/one/chats/{group}")
+    assert "In the group" in page
+    assert "Between us" not in page
+    fields = {"to": person, "text": "Yes\nindeed", "next": f"/sessions/one/chats/{person}", "idempotency": "i1"}
+    assert await browser.post("/sessions/one/messages", None, **fields) == (
+        303,
+        f"/sessions/one/chats/{person}?done=send",
+    )
+    _, page = await browser.get(f"/sessions/one/chats/{person}")
+    assert page.index("Between us\nsecond line") < page.index("Yes\nindeed")
+    assert "autre" not in (await browser.get("/sessions/one/chats", **FRENCH))[1]
+    for path in ("/sessions/nobody/chats", f"/sessions/nobody/chats/{person}", "/sessions/one/messages/none/file"):
+        assert (await browser.get(path))[0] == 404, path
+    assert (await browser.get("/sessions/one/chats/odd"))[0] == 422
+
+
+async def test_only_the_simulator_has_a_panel_and_it_offers_what_can_happen_now(bot: Bot, browser: Browser) -> None:
+    await browser.post("/new", name="One", id="one")
+    await state(bot, "one", State.PAIRING)
+    _, page = await browser.get("/sessions/one")
+    assert 'value="scan"' in page
+    assert 'value="ban"' not in page
+    bot.pool.pair("one")
+    await state(bot, "one", State.READY)
+    _, page = await browser.get("/sessions/one")
+    assert 'value="scan"' not in page
+    assert 'value="drop"' in page
+    assert (await browser.post("/sessions/one/simulate", action="drop")) == (303, "/sessions/one")
+    assert "must be one of message, scan" in await browser.refused("/sessions/one/simulate", action="leak")
+
+
+async def test_the_simulators_panel_is_not_there_with_a_real_engine(tmp_path: Path) -> None:
+    async with running(tmp_path / "data", ENGINE="neonize", WHATSAPP_VERSION="builtin") as bot:
+        browser = Browser(bot)
+        await browser.sign_in()
+        await browser.post("/new", name="One", id="one")
+        assert "/simulate" not in (await browser.get("/sessions/one"))[1]
+        assert "Not found" in await browser.refused("/sessions/one/simulate", action="scan")
+
+
+async def test_unlinking_is_offered_while_there_is_a_phone_and_possible_while_connected(
+    bot: Bot, browser: Browser
+) -> None:
+    await browser.post("/new", name="One", id="one")
+    await state(bot, "one", State.PAIRING)
+    assert "Unlink the phone" not in (await browser.get("/sessions/one"))[1]
+    bot.pool.pair("one")
+    await state(bot, "one", State.READY)
+    _, page = await browser.get("/sessions/one")
+    assert 'action="/sessions/one/logout"' in page
+    assert 'name="unlink" value="yes" id="unlink-first" checked' in page
+    await browser.post("/sessions/one/stop")
+    await state(bot, "one", State.STOPPED)
+    _, page = await browser.get("/sessions/one")
+    assert 'action="/sessions/one/logout"' not in page
+    assert "start it first" in page
+    assert 'name="unlink"' not in page
+    page = await browser.refused("/sessions/one/delete", unlink="yes")
+    assert "a phone is unlinked while connected" in page
+    assert (await bot.call("GET", "/api/sessions/one"))[0] == 200, "nothing is deleted"
+
+
+async def test_a_refused_form_keeps_what_was_typed_and_shows_the_reason_beside_its_field(
+    bot: Bot, browser: Browser
+) -> None:
+    await browser.get("/new")
+    page = await browser.refused("/new", name="Boutique", id="two words", next="/new")
+    assert 'value="Boutique"' in page
+    assert 'value="two words"' in page
+    assert 'id="wrong-id"' in page
+    assert 'aria-invalid="true" aria-describedby="wrong-id id-hint"' in page
+    await bot.call("POST", "/api/sessions", {"id": "one", "start": False})
+    page = await browser.refused(
+        "/webhooks", url="http://localhost:9000/hook", events=["message"], session="one", next="/webhooks"
+    )
+    assert 'value="http://localhost:9000/hook"' in page
+    assert re.search(r'id="wrong-url">[^<]*WEBHOOK_ALLOW_PRIVATE=true allows it', page)
+    assert page.count(" checked>") == 1
+    assert page.count('value="one"') == 1
 
 
 async def test_dead_letters_are_listed_and_sent_again(tmp_path: Path) -> None:
@@ -381,7 +488,8 @@ async def test_dead_letters_are_listed_and_sent_again(tmp_path: Path) -> None:
         assert "Resend all failed deliveries" in page
         assert await browser.post("/deliveries/replay") == (303, "/deliveries?done=replay")
         assert "No deliveries here." in (await browser.get("/deliveries"))[1]
-        assert (await browser.post("/deliveries/replay", delivery="wh-foreign/e1"))[1].endswith("problem=not_found")
+        page = await browser.refused("/deliveries/replay", delivery="wh-foreign/e1", next="/deliveries")
+        assert "Not found (it may have been deleted)." in page
 
 
 async def test_the_watchdogs_last_report_stands_above_the_list(bot: Bot, browser: Browser) -> None:

@@ -233,7 +233,7 @@ def _day_kind(day: DayView) -> str:
 def _day_title(day: DayView, t: Words) -> str:
     head = t.day(_midnight(day.day))
     if day.gap:
-        return head + ": " + t("not watched")
+        return t("{name}: {what}", name=head, what=t("not watched"))
     parts = [t.percent(day.uptime.ratio)] if day.uptime.ratio is not None else []
     if day.uptime.down_ms:
         parts.append(t("down for {span}", span=t.span(day.uptime.down_ms)))
@@ -241,7 +241,7 @@ def _day_title(day: DayView, t: Words) -> str:
         parts.append(t.many(day.incidents, "{n} incident", "{n} incidents"))
     if day.uptime.maintenance_ms:
         parts.append(t("maintenance for {span}", span=t.span(day.uptime.maintenance_ms)))
-    return f"{head}: {', '.join(parts)}"
+    return t("{name}: {what}", name=head, what=", ".join(parts))
 
 
 def _midnight(day: str) -> datetime:
@@ -286,7 +286,7 @@ def _incident(incident: IncidentView, t: Words, *, several: bool) -> Incident:
     why = wording.reason(incident.reason, t)
     said = N_("{what} for {span} now: {reason}") if open_now else N_("{what} for {span}: {reason}")
     if several:
-        what = f"{incident.target}: {what}"
+        what = t("{name}: {what}", name=incident.target, what=what)
     return Incident(
         id=incident.id,
         kind="bad" if open_now else "idle",
@@ -301,11 +301,13 @@ def _step(line: LineView, incident: IncidentView, t: Words) -> Step:
     said, kind = wording.LINE.get(line.kind, ("{text}", "idle"))
     reason = wording.reason(line.reason, t)
     repair = f"{line.remediator} {t(wording.ACTION.get(line.action, line.action))}"
+    ended = f"{t(wording.RESULT.get(line.result, line.result))} {line.detail}".rstrip()
+    change = f"{wording_of(line.old, t)} → {wording_of(line.new, t)}"
     text = {
         "over": f"{reason}, {t.span(incident.lasted_ms)}",
-        "state": f"{wording_of(line.old, t)} → {wording_of(line.new, t)}: {reason}",
+        "state": t("{name}: {what}", name=change, what=reason),
         "repair_started": repair,
-        "repair_ended": f"{repair}: {t(wording.RESULT.get(line.result, line.result))} {line.detail}".rstrip(),
+        "repair_ended": t("{name}: {what}", name=repair, what=ended),
     }.get(line.kind, line.text)
     filled = t(
         said,
@@ -333,7 +335,7 @@ def _pause(pause: PauseView, t: Words) -> Pause:
     length = t.span(pause.until_ms - pause.from_ms)
     title = t("Maintenance of {span}", span=length) if pause.open else t("Planned: maintenance of {span}", span=length)
     text = t("until {when}, by {author}", when=t.when(from_ms(pause.until_ms)), author=pause.author)
-    return Pause(pause.open, title, f"{text}: {pause.reason}" if pause.reason else text)
+    return Pause(pause.open, title, t("{name}: {what}", name=text, what=pause.reason) if pause.reason else text)
 
 
 def _notice(notice: NoticeLine, t: Words, *, several: bool) -> Notice:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from aiohttp import hdrs, web
-from aiohttp.abc import AbstractStreamWriter
+from aiohttp import web
 
 from bot_service import keys
-from bot_service.access.open_requests import OpenRequests
-from bot_service.access.principals import Principal
+from bot_service.access.downloads import Download
 from bot_service.api.messages import form
 from bot_service.api.messages.views import ChatPage, MessagePage, chat_view, message_view
 from bot_service.api.server.access import principal
 from bot_service.api.server.request import idempotency_key, integer, page_limit, session_of
-from bot_service.domain.file_labels import as_attachment, safe_mime_type
 from bot_service.messages.commands import MessageSearch, StoredMessage
 from bot_service.messages.outbox import Accepted
 from bot_service.messages.requests import EditMessage, ForwardMessage, MarkRead, SendMessage, ShowTyping
@@ -100,30 +95,10 @@ async def read(request: web.Request) -> web.Response:
 
 
 async def media(request: web.Request) -> web.StreamResponse:
-    """The file as a download: a browser must not show it as a page of this service."""
+    """The file as a download."""
     who, record = principal(request), session_of(request)
     found, path = await request.app[keys.MESSAGES].commands.file(who, record, request.match_info["messageId"])
-    headers = {
-        hdrs.CONTENT_TYPE: safe_mime_type(found.mime_type),
-        hdrs.CONTENT_DISPOSITION: as_attachment(found.file_name or ""),
-        "Content-Security-Policy": "sandbox; default-src 'none'",
-    }
-    return _Download(path, request.app[keys.ACCESS].requests, who, headers)
-
-
-class _Download(web.FileResponse):
-    """A file for the holder of a key; the connection is cut when the key ends before the file."""
-
-    def __init__(self, path: Path, requests: OpenRequests, who: Principal, headers: dict[str, str]) -> None:
-        super().__init__(path, headers=headers)
-        self._requests, self._who = requests, who
-
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        async with self._requests.until_ended(self._who):
-            return await super().prepare(request)
-        if request.transport is not None:
-            request.transport.abort()
-        raise ConnectionResetError("the key ended")
+    return Download(found, path, request.app[keys.ACCESS].requests, who)
 
 
 async def mark_read(request: web.Request) -> web.Response:

@@ -14,11 +14,14 @@ from bot_service.dashboard import view_models
 from bot_service.dashboard.context import DASHBOARD, render, words
 from bot_service.dashboard.guard import Form, Submit, back, done
 from bot_service.dashboard.login import Login
+from bot_service.dashboard.message_list import message_line
+from bot_service.dashboard.pages import simulator
 from bot_service.domain.refused import invalid
 from bot_service.domain.session_record import CommandKind, SessionRecord
 from bot_service.domain.states import LINKED, LIVE, State
 from bot_service.messages.commands import MessageSearch
 from bot_service.messages.requests import SendMessage
+from shared.translation import N_
 from shared.web.ui.svg import Svg
 
 HISTORY = 20
@@ -49,10 +52,10 @@ async def show(request: web.Request, login: Login) -> web.StreamResponse:
         facts=view_models.facts(record, sessions.queries.last_frame_ms(record), record.inbound_ms, t),
         pairing=_pairing(request, record) if may_command else None,
         may_send=login.principal.may(Scope.SEND) and record.state in LINKED,
-        may_logout=view_models.may_logout(record),
-        may_command=may_command,
+        removal=view_models.Removal.of(record) if may_command else None,
+        simulator=simulator.panel(record, t) if may_command and simulator.is_used(request) else None,
         idempotency=secrets.token_urlsafe(16),
-        messages=[view_models.message(each, t) for each in messages],
+        messages=[message_line(each, t) for each in messages],
         history=[view_models.transition(change, t) for change in transitions[:HISTORY]],
     )
 
@@ -97,9 +100,12 @@ async def logout(request: web.Request, login: Login, form: Form) -> str:
     return done(back(request, form), "logout")
 
 
-async def delete(request: web.Request, login: Login, _form: Form) -> str:
-    session = _session(request, login).id
-    await request.app[keys.SESSIONS].commands.delete(session)
+async def delete(request: web.Request, login: Login, form: Form) -> str:
+    """With ``unlink`` the phone is unlinked first; when that fails nothing is deleted."""
+    session, commands = _session(request, login).id, request.app[keys.SESSIONS].commands
+    if form.get("unlink"):
+        await commands.logout(session)
+    await commands.delete(session)
     return done("/", "delete")
 
 
@@ -107,14 +113,14 @@ async def pairing_code(request: web.Request, login: Login, form: Form) -> str:
     session = _session(request, login).id
     code = await request.app[keys.SESSIONS].commands.pairing_code(session, str(form.get("phone", "")))
     request.app[DASHBOARD].pairing_codes[session] = code
-    return done(back(request, form), "pairing-code")
+    return back(request, form)
 
 
 async def send(request: web.Request, login: Login, form: Form) -> str:
     """A text, once per form: a second click on the same button sends nothing more."""
     record, text = _session(request, login), str(form.get("text", "")).strip()
     if not 1 <= len(text) <= 4096:
-        raise invalid("text", "must have 1 to 4096 characters")
+        raise invalid("text", N_("must have 1 to 4096 characters"))
     key = f"dashboard-{str(form.get('idempotency', ''))[:100]}"
     wanted = SendMessage(to=str(form.get("to", "")), text=text)
     await request.app[keys.MESSAGES].commands.send(record, wanted, key=key)

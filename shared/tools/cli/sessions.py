@@ -13,7 +13,7 @@ import typer
 
 from shared.tools.cli import settings, show
 from shared.tools.cli.client import Client, CliError
-from shared.visible import shown_json
+from shared.visible import shown, shown_json
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -90,22 +90,38 @@ def qr(
 
 
 def _pair_by_qr(bot: Client, session: str, *, draw: bool, wait: bool, until: float) -> str:
-    shown = ""
+    drawn = said = ""
     while True:
         now = bot.get(_at(session))
         state = str(now["state"])
         if now["paired"]:
             return state
         answer = bot.request("GET", _at(session, "qr"), query={"format": "text"})
-        if answer.status == 200 and answer.value != shown:
-            shown = answer.value
+        if answer.status == 200 and answer.value != drawn:
+            drawn = answer.value
             if draw:
-                print(f"\n{shown}\nWhatsApp > Settings > Linked devices > Link a device", flush=True)
-        if not wait and shown:
+                print(f"\n{drawn}\nWhatsApp > Settings > Linked devices > Link a device", flush=True)
+        elif answer.status != 200 and draw and (why := _no_code(now)) != said:
+            said = why
+            typer.echo(why, err=True)
+        if not wait and drawn:
             return state
         if time.monotonic() > until:
             raise CliError("timeout", f"no phone has scanned in time; {session} is {state}")
         time.sleep(1.0)
+
+
+def _no_code(session: dict[str, Any]) -> str:
+    """Why there is no code to scan now, in one line; it changes only when the session does."""
+    if session["state"] in ("STARTING", "CONNECTING", "PAIRING"):
+        return "waiting for the QR code …"
+    parts = [session["state"], session["reason"].replace("_", " "), session.get("detail")]
+    if session.get("attempt"):
+        parts.append(f"attempt {session['attempt']}")
+    if session.get("nextTryAt"):
+        parts.append(f"next try at {session['nextTryAt']}")
+    todo = "" if session["wanted"] == "run" else f". Start it: veilleur sessions start {session['id']}"
+    return shown("no QR code: " + ", ".join(str(part) for part in parts if part) + todo)
 
 
 @app.command()

@@ -15,6 +15,7 @@ from aiohttp.test_utils import make_mocked_request
 from bot_service.access.principals import Scope
 from bot_service.dashboard.context import DASHBOARD
 from bot_service.dashboard.login import COOKIE
+from bot_service.dashboard.wording import PROBLEM
 from tests.support.bot_app import Bot, running
 from tests.support.processes import API_KEY, WATCHDOG_TOKEN
 
@@ -113,13 +114,18 @@ API: dict[tuple[str, str], tuple[Scope, int, Any]] = {
     ("GET", "/api/openapi.json"): (PUBLIC, 200, None),
 }
 
-# The dashboard's pages look at the cookie of a login. A page answers with a status, a form leads on: ``done=…`` or
-# ``problem=…`` in the address, or the page of what was made. None: open to everybody.
+# The dashboard's pages look at the cookie of a login. A page answers with a status, a form leads on: ``done=…`` in the
+# address, ``problem=…`` for a message with the words of that code, or the page of what was made. None: open to everybody.
 FORMS: dict[tuple[str, str], tuple[Scope | None, int | str, dict[str, str]]] = {
     ("GET", "/"): (READ, 200, {}),
     ("GET", "/new"): (SESSION, 200, {}),
     ("POST", "/new"): (SESSION, "problem=invalid", {"id": "not a valid id"}),
     ("GET", "/sessions/{id}"): (READ, 200, {}),
+    ("GET", "/sessions/{id}/chats"): (READ, 200, {}),
+    ("GET", "/sessions/{id}/chats/{chat}"): (READ, 200, {}),
+    ("GET", "/sessions/{id}/messages/{messageId}/file"): (READ, 404, {}),
+    ("POST", "/sessions"): (SESSION, "problem=invalid", {"command": "none"}),
+    ("POST", "/sessions/{id}/simulate"): (SESSION, "problem=invalid", {"action": "none"}),
     ("POST", "/sessions/{id}/start"): (SESSION, "done=start", {}),
     ("POST", "/sessions/{id}/stop"): (SESSION, "done=stop", {}),
     ("POST", "/sessions/{id}/restart"): (SESSION, "done=restart", {}),
@@ -210,7 +216,7 @@ class World:
         """The status of a page, or where a form led, for a browser in which the caller has signed in if that is possible."""
         fields = dict(FORMS[method, path][2])
         names = await self.names()
-        cookie = await self._signed_in(caller)
+        cookie, login = await self._signed_in(caller), None
         headers = {"Sec-Fetch-Site": "same-origin"} | ({"Cookie": f"{COOKIE}={cookie}"} if cookie else {})
         if cookie:
             request = make_mocked_request("GET", "/", headers=headers, app=self.bot.app)
@@ -220,15 +226,18 @@ class World:
         self.bot.client.session.cookie_jar.clear()
         async with self.bot.client.request(
             method,
-            filled(path, {**names, "name": "none", "digest": "none"}),
+            filled(path, {**names, "name": "none", "digest": "none", "chat": "33612345678"}),
             data=fields if method == "POST" else None,
             headers=headers,
             allow_redirects=False,
         ) as response:
             if response.status != 303:
                 return response.status
-            target = response.headers["Location"]
-            return target.partition("?")[2] if "done=" in target or "problem=" in target else target.partition("?")[0]
+            address, _, query = response.headers["Location"].partition("?")
+            once = query.partition("once=")[2]
+            shown = self.bot.app[DASHBOARD].flash.take(login, once) if login and once else None
+            code = None if shown is None else code_of(shown.text)
+            return query if "done=" in query else address if code is None else f"problem={code}"
 
     async def _signed_in(self, caller: str) -> str | None:
         token = self.tokens[caller]
@@ -243,6 +252,11 @@ def filled(path: str, names: dict[str, str]) -> str:
     for name, value in names.items():
         path = path.replace(f"{{{name}}}", value)
     return path
+
+
+def code_of(text: str) -> str | None:
+    """The first code of a problem with these words."""
+    return next((code for code, words in PROBLEM.items() if text.startswith(words)), None)
 
 
 def expected(method: str, path: str, caller: str) -> int:
@@ -269,6 +283,8 @@ def expected(method: str, path: str, caller: str) -> int:
 def expected_page(method: str, path: str, caller: str) -> int | str:
     """The rules of the house for a page or a form."""
     scope, passes, _ = FORMS[method, path]
+    if isinstance(passes, str) and passes.startswith("problem="):
+        passes = f"problem={code_of(PROBLEM[passes.removeprefix('problem=')])}"
     if scope is None:
         return passes
     if caller in ("nobody", "unknown", "revoked", "watchdog"):

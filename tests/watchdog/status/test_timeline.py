@@ -19,29 +19,29 @@ NOTICE = {"notice": "down", "channel": "https 12ab"}
 REPAIR = {"remediator": "docker", "action": "restart_container"}
 CASES = [
     ({"kind": "began", "reason": "timeout"}, "timeout", "Début : pas de réponse à temps"),
-    ({"kind": "decided", "reason": "timeout"}, "down: timeout", "Décision : en panne"),
+    ({"kind": "decided", "reason": "timeout"}, "down: timeout", "Confirmé : en panne"),
     ({"kind": "ping_failed", "reason": "http_500"}, "http_500", "Ping manqué : a répondu 500"),
     (
         {"kind": "state", "old": "UP", "new": "SUSPECT", "reason": "ping_failed:timeout"},
         "UP to SUSPECT: ping_failed:timeout",
-        "En marche → En doute: un ping a échoué: pas de réponse à temps",
+        "En marche → Vérification : un ping a échoué : pas de réponse à temps",
     ),
-    ({"kind": "delivered", **NOTICE}, "down by https 12ab delivered", "Envoyé par https 12ab : en panne"),
+    ({"kind": "delivered", **NOTICE}, "down by https 12ab delivered", "Alerte envoyée par https 12ab : en panne"),
     (
         {"kind": "delivery_failed", "reason": "timeout", **NOTICE},
         "down by https 12ab failed: timeout",
-        "Envoi impossible par https 12ab : pas de réponse à temps",
+        "Alerte non remise par https 12ab : pas de réponse à temps",
     ),
     (
         {"kind": "muted", "reason": "maintenance", **NOTICE},
         "down by https 12ab muted: maintenance",
-        "Non envoyé par https 12ab : en panne (maintenance)",
+        "Alerte non envoyée par https 12ab : en panne (maintenance)",
     ),
     ({"kind": "repair_started", **REPAIR}, "docker restart_container", "Réparation : docker redémarrer le conteneur"),
     (
         {"kind": "repair_ended", "result": "done", "detail": "container bot", **REPAIR},
         "docker restart_container: done container bot",
-        "Fin de réparation : docker redémarrer le conteneur: fait container bot",
+        "Fin de réparation : docker redémarrer le conteneur : fait container bot",
     ),
     ({"kind": "acknowledged", "author": "ann"}, "by ann", "Pris en charge par ann"),
     ({"kind": "watchdog_gap"}, "watchdog gap", "Le veilleur ne tournait pas"),
@@ -59,7 +59,9 @@ def view(event: TimelineEvent) -> IncidentView:
 def test_an_event_is_whole_in_both_languages(fields: dict[str, str], english: str, french: str) -> None:
     incident = view(TimelineEvent(at_ms=AT, **fields))
     assert incident.timeline[0].text == english
-    assert page_model._incident(incident, Words("fr", FRENCH), several=False).steps[0].text == french
+    assert page_model._incident(incident, Words("fr", FRENCH), several=False).steps[0].text == french.replace(
+        " :", "\u00a0:"
+    )
 
 
 def test_the_api_gives_the_values_of_an_event_beside_its_text() -> None:
