@@ -182,7 +182,8 @@ class MessageDetails(msgspec.Struct, frozen=True, rename="camel", omit_defaults=
 class InboundMessage(MessageDetails, frozen=True, rename="camel", omit_defaults=True):
     """One received message, unique by (session, chat, id).
 
-    ``at_ms``: the sender's time since the epoch.
+    ``at_ms``: the sender's time since the epoch. ``lid``: the hidden address of the chat's person, in
+    a group of the sender, when the message names both.
     """
 
     session: str
@@ -202,6 +203,7 @@ class InboundMessage(MessageDetails, frozen=True, rename="camel", omit_defaults=
     longitude: float | None = None
     name: str | None = None
     contact_phone: str | None = None
+    lid: str | None = None
 
 
 def is_probe(message: InboundMessage) -> bool:

@@ -12,7 +12,7 @@ from bot_service.domain.session_record import SessionRecord, Transition
 from bot_service.events.publisher import Draft, EventPublisher
 from bot_service.events.service_alerts import CLIENT_OUTDATED, NOT_RECEIVING, ServiceAlerts
 from bot_service.sessions.notifications import Event
-from bot_service.store import chats, deliveries, events, messages, send_queue, silence_patterns
+from bot_service.store import chats, deliveries, events, lids, messages, send_queue, silence_patterns
 from bot_service.store.batch_writer import BatchWriter
 from shared.clock import Clock, from_ms, iso
 from shared.hooks import Hook
@@ -61,6 +61,7 @@ class SessionEvents:
         record = self._record_of(session)
         await messages.forget_session(connection, session)
         await chats.forget_session(connection, session)
+        await lids.forget_session(connection, session)
         await send_queue.forget_session(connection, session)
         await deliveries.forget_session(connection, session)
         await events.forget_session(connection, session)

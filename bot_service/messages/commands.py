@@ -17,7 +17,7 @@ from bot_service.domain.ports import MessageSending
 from bot_service.domain.refused import Refused, invalid, not_found
 from bot_service.domain.session_record import SessionRecord
 from bot_service.domain.states import LINKED
-from bot_service.messages import rendering
+from bot_service.messages import one_chat, rendering
 from bot_service.messages.authors import with_author
 from bot_service.messages.media import MediaStore
 from bot_service.messages.media_fetch import MediaFetcher
@@ -97,7 +97,8 @@ class MessageCommands:
             )
         try:
             async with self._database.read() as connection:
-                message = await with_author(connection, record, message)
+                to = await one_chat.chat_by_number(connection, record.id, message.to)
+                message = await with_author(connection, record, msgspec.structs.replace(message, to=to))
             accepted = await self._outbox.accept(record.id, message, key=key, digest=digest, creation=record.creation)
         except Refused:
             await self._delete_file(message)
@@ -154,7 +155,7 @@ class MessageCommands:
         self, who: Principal, record: SessionRecord, search: MessageSearch, *, limit: int
     ) -> list[StoredMessage]:
         """The newest first. Refused: ``invalid``."""
-        narrowed = _narrowed(who, record, search)
+        narrowed = await self._narrowed(who, record, search)
         async with self._database.read() as connection:
             return await messages.page(connection, record.id, limit=limit, narrowed=narrowed)
 
@@ -168,7 +169,7 @@ class MessageCommands:
         """
         if not 1 <= len(text) <= LONGEST_SEARCH:
             raise invalid("search", f"must have 1 to {LONGEST_SEARCH} characters")
-        narrowed = _narrowed(who, record, search)
+        narrowed = await self._narrowed(who, record, search)
         found: list[StoredMessage] = []
         # In slices, so that no query takes the thread of its connection for long.
         for _ in range(SEARCH_SLICES):
@@ -183,6 +184,18 @@ class MessageCommands:
             narrowed = msgspec.structs.replace(narrowed, before=following)
         return found, narrowed.before
 
+    async def _narrowed(self, who: Principal, record: SessionRecord, search: MessageSearch) -> messages.Narrowed:
+        if search.direction not in (None, "in", "out"):
+            raise invalid("direction", "must be in or out")
+        chat = None if search.chat is None else await self._one_chat(record, address(search.chat, "chat"))
+        return messages.Narrowed(
+            _visible_from_ms(who, record), search.before or None, chat, search.direction, search.state
+        )
+
+    async def _one_chat(self, record: SessionRecord, chat: str) -> str:
+        async with self._database.read() as connection:
+            return await one_chat.chat_by_number(connection, record.id, chat)
+
     async def chats(
         self, who: Principal, record: SessionRecord, *, before: int, limit: int, chat: str | None = None
     ) -> list[StoredChat]:
@@ -190,7 +203,8 @@ class MessageCommands:
 
         Refused: ``invalid``.
         """
-        from_ms, only = _visible_from_ms(who, record), None if chat is None else address(chat, "chat")
+        from_ms = _visible_from_ms(who, record)
+        only = None if chat is None else await self._one_chat(record, address(chat, "chat"))
         async with self._database.read() as connection:
             return await chats.page(
                 connection, record.id, limit=limit, from_ms=from_ms, before=before or None, chat=only
@@ -233,7 +247,8 @@ class MessageCommands:
         async with engine_call(ENGINE_TIMEOUT_S):
             await self._pool.mark_read(record.id, chat, sender, wanted.message_ids)
         async with self._database.write() as connection:
-            await chats.mark_read(connection, record.id, chat, wanted.message_ids)
+            stored_as = await one_chat.chat_by_number(connection, record.id, chat)
+            await chats.mark_read(connection, record.id, stored_as, wanted.message_ids)
         self._touch(record.id)
 
     async def show_typing(self, record: SessionRecord, wanted: ShowTyping) -> None:
@@ -247,13 +262,6 @@ class MessageCommands:
 def _given(media: SendMedia | None) -> bytes:
     """What stands for the file in the comparison of two calls with the same key."""
     return (media.data or media.url or "").encode() if media is not None else b""
-
-
-def _narrowed(who: Principal, record: SessionRecord, search: MessageSearch) -> messages.Narrowed:
-    if search.direction not in (None, "in", "out"):
-        raise invalid("direction", "must be in or out")
-    chat = None if search.chat is None else address(search.chat, "chat")
-    return messages.Narrowed(_visible_from_ms(who, record), search.before or None, chat, search.direction, search.state)
 
 
 def _visible_from_ms(who: Principal, record: SessionRecord) -> int:

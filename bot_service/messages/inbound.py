@@ -15,8 +15,9 @@ from bot_service.domain.calls import Call
 from bot_service.domain.message import InboundMessage, JournalRecord, Receipt, is_probe
 from bot_service.domain.session_record import SessionRecord
 from bot_service.events.publisher import Draft
-from bot_service.messages import poll_votes
+from bot_service.messages import one_chat, poll_votes
 from bot_service.messages.authors import referring
+from bot_service.messages.one_chat import Pair, StoredLids
 from bot_service.messages.rendering import inbound_data, outgoing_data
 from bot_service.store import messages
 from bot_service.store.messages import NewMessage
@@ -52,6 +53,7 @@ class Batch:
 
     messages: list[InboundMessage] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
+    lids: list[Pair] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
     drafts: list[Draft] = field(default_factory=list)
     probed: set[str] = field(default_factory=set)
@@ -74,10 +76,12 @@ async def ingest(
     records: Sequence[JournalRecord],
     now: datetime,
     session_of: Callable[[str], SessionRecord | None],
+    stored_lids: StoredLids | None = None,
 ) -> Batch:
     """Store the records inside the caller's transaction. Records of one chat keep their order.
 
-    Records of a deleted session belong to no one, also when its id was used again.
+    Records of a deleted session belong to no one, also when its id was used again. After the commit
+    the caller gives the batch's ``lids`` to ``stored_lids``.
     """
     batch, now_ms = Batch(), to_ms(now)
     arrived: list[_Arrived] = []
@@ -114,6 +118,9 @@ async def ingest(
                     session.owned_from_ms if owner == session.owner else 0,
                 )
             )
+    batch.lids = (stored_lids or StoredLids()).new((each.message, each.creation) for each in arrived)
+    await one_chat.store(connection, batch.lids)
+    arrived = [each._replace(message=await one_chat.by_number(connection, each.message)) for each in arrived]
     await _store_messages(connection, arrived, now, batch)
     for receipt, owner in receipts:
         await _apply_receipt(connection, receipt, now, owner, batch)

@@ -23,6 +23,7 @@ from bot_service.engines.wire.journal_scan import Gap, JournalSlice
 from bot_service.events.publisher import EventPublisher
 from bot_service.messages.inbound import Batch, ingest
 from bot_service.messages.journal_losses import JournalLoss, keep_aside, write_to_log
+from bot_service.messages.one_chat import StoredLids
 from bot_service.store import messages
 from bot_service.store.batch_writer import STORE_ERRORS, retried_on_store_errors
 from bot_service.store.database import Database
@@ -73,6 +74,7 @@ class JournalReader:
         self.lost: Hook[[JournalLoss]] = Hook()
         self.unreadable: set[str] = set()
         self._orphaned_at: dict[str, float] = {}
+        self._stored_lids = StoredLids()
         self._loaded = False
         self.caught_up = asyncio.Event()
 
@@ -202,6 +204,7 @@ class JournalReader:
             commit = partial(self._commit, file, [record for _, record in part], end)
             batch = await retried_on_store_errors("journal", self._clock, commit)
             self._positions[file] = end
+            self._stored_lids.stored(batch.lids)
             if batch.dropped:
                 log.warning(
                     "Messages and receipts of deleted sessions were dropped",
@@ -217,7 +220,7 @@ class JournalReader:
     async def _commit(self, file: str, records: Sequence[JournalRecord], end: int) -> Batch:
         now = self._clock.now()
         async with self._database.write() as connection:
-            batch = await ingest(connection, records, now, self._session_of)
+            batch = await ingest(connection, records, now, self._session_of, self._stored_lids)
             await self._publisher.stage(connection, batch.drafts)
             await messages.set_position(connection, file, end, to_ms(now))
         return batch

@@ -36,7 +36,8 @@ class WaitsForView(msgspec.Struct, frozen=True):
 
 
 class MessageView(MessageDetails, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
-    """A message, in or out. What it does not have is left out."""
+    """A message, in or out. What it does not have is left out. ``lid`` is the hidden address of the
+    chat's person, in a group of the sender."""
 
     id: str
     session: str
@@ -61,6 +62,7 @@ class MessageView(MessageDetails, frozen=True, rename="camel", kw_only=True, omi
     contact_phone: str | None = None
     reply_to: str | None = None
     reaction_to: str | None = None
+    lid: str | None = None
 
 
 class MessagePage(msgspec.Struct, frozen=True):
@@ -123,6 +125,7 @@ def message_view(row: StoredMessage, waits_for: WaitsFor | None = None) -> Messa
         contact_phone=message.contact_phone,
         reply_to=message.reply_to,
         reaction_to=message.reaction_to,
+        lid=arrived.lid if arrived else None,
         **_details(message),
     )
 

@@ -57,6 +57,7 @@ class ClientContext:
     clock: Clock
     fetch: Callable[[SessionClient, Any, Media, str], Media]
     read_vote: Callable[[SessionClient, Any, PollVote], PollVote]
+    number_of: Callable[[SessionClient, Any], Any]
     ended: Callable[[SessionClient], None]
     linked: Callable[[SessionClient], None]
     login_gate: LoginGate | None
@@ -92,6 +93,7 @@ class SessionClient:
             context.sink,
             fetch=partial(context.fetch, self),
             read_vote=partial(context.read_vote, self),
+            number_of=partial(context.number_of, self),
             broken=self._journal_broken,
         )
         self.paired = self.stopping = self.over = False

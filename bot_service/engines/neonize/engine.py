@@ -23,6 +23,7 @@ from bot_service.domain.directory import Question
 from bot_service.domain.message import Media, OutgoingMessage, PollVote, Sent
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.neonize import directory, jids, lost_messages, media_files, outgoing
+from bot_service.engines.neonize import people as questions
 from bot_service.engines.neonize.client import GATE_POLL_S, ClientContext, SessionClient
 from bot_service.engines.neonize.client_table_lock import ClientTableLock
 from bot_service.engines.neonize.decrypt_marks import DecryptMarks
@@ -43,7 +44,7 @@ Result = TypeVar("Result")
 
 CALLS_AT_ONCE = 16
 FETCHES_AT_ONCE = 4
-SEND_S, CALL_S, DISCONNECT_S, FORGET_S, FETCH_S, VOTE_S = 45.0, 20.0, 3.0, 2.0, 20.0, 5.0
+SEND_S, CALL_S, DISCONNECT_S, FORGET_S, FETCH_S, VOTE_S, NUMBER_S = 45.0, 20.0, 3.0, 2.0, 20.0, 5.0, 2.0
 DRAIN_S, QUIET_S = 2.0, 0.15
 LINGER_S, RESTART_S = 1.0, 4.0
 FIRST_CODE_S = 20.0
@@ -70,6 +71,7 @@ class NeonizeEngine:
             self._clock,
             fetch=self._fetch,
             read_vote=self._read_vote,
+            number_of=self._number_of,
             ended=lambda client: self._spawn_on_loop(self._ended, client, "engine.ended"),
             linked=lambda client: self._spawn_on_loop(self._restart_if_idle, client, "engine.linked"),
             login_gate=self._login_gate,
@@ -319,6 +321,13 @@ class NeonizeEngine:
             log.warning("A vote cannot be read", event_name="engine.vote", reason=type(error).__name__)
             return vote
         return PollVote(vote.poll, hashes=tuple(option.hex() for option in chosen))
+
+    def _number_of(self, client: SessionClient, lid: Any) -> Any:
+        """Runs on the session's event pump: bounded, because the whole session waits."""
+        try:
+            return self._fetches.submit(client.call, questions.number_of, lid).result(NUMBER_S)
+        except (LibraryError, EngineError, FetchTimeout, RuntimeError):
+            return None
 
     # --- calls ---
 

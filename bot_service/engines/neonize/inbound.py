@@ -21,9 +21,13 @@ RECEIPT_TYPES = {1: "delivered", 4: "read", 6: "played", 9: "delivered"}
 Fetch = Callable[[Any, "Media", str], Media]
 # Reads the encrypted vote of an event; gets and returns the vote as far as it is known.
 ReadVote = Callable[[Any, PollVote], PollVote]
+# The address with the number behind a hidden one, None while it is not known.
+NumberOf = Callable[[Any], Any]
 
 
-def message(session: str, event: Any, *, own_id: OwnId, fetch: Fetch, read_vote: ReadVote) -> InboundMessage | None:
+def message(
+    session: str, event: Any, *, own_id: OwnId, fetch: Fetch, read_vote: ReadVote, number_of: NumberOf
+) -> InboundMessage | None:
     """An inbound message; None without content for a person.
 
     Content that cannot be translated becomes type ``other``: the message itself must not be lost.
@@ -32,13 +36,19 @@ def message(session: str, event: Any, *, own_id: OwnId, fetch: Fetch, read_vote:
     if not content.has_content(body):
         return None
     info, source = event.Info, event.Info.MessageSource
-    other = source.RecipientAlt if source.IsFromMe else source.SenderAlt
+    to_one = source.IsFromMe and not source.IsGroup
+    person, other = (source.Sender if source.IsGroup else source.Chat), source.SenderAlt
+    if to_one:
+        other = source.RecipientAlt
+    if person.Server == jids.HIDDEN_SERVER and not other.User:
+        other = number_of(person) or other
     chat = jids.to_text(source.Chat) if source.IsGroup else jids.known_by_number(source.Chat, other)
     return InboundMessage(
         session=session,
         chat=chat,
         id=_probe_id(body) or _own_id_of(info, body),
-        sender=jids.known_by_number(source.Sender, source.SenderAlt),
+        sender=jids.known_by_number(source.Sender, source.SenderAlt if to_one else other),
+        lid=None if source.IsGroup and source.IsFromMe else jids.hidden(person, other),
         at_ms=_milliseconds(info.Timestamp),
         push_name=info.Pushname or None,
         from_me=source.IsFromMe,

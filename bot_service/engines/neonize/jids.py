@@ -36,6 +36,11 @@ def to_text(jid: Any, *, with_device: bool = False) -> str:
     return f"{jid.User}{device}@{jid.Server}" if jid.User else str(jid.Server)
 
 
+def hidden(jid: Any, other: Any) -> str | None:
+    """The hidden address of an account with two; None when neither is."""
+    return next((to_text(each) for each in (jid, other) if each.User and each.Server == HIDDEN_SERVER), None)
+
+
 def known_by_number(jid: Any, other: Any) -> str:
     """The telephone address of an account with two, else the only one."""
     if jid.Server == HIDDEN_SERVER and other.User and other.Server == USER_SERVER:

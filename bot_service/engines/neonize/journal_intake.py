@@ -28,10 +28,11 @@ class JournalIntake:
         *,
         fetch: inbound.Fetch,
         read_vote: inbound.ReadVote,
+        number_of: inbound.NumberOf,
         broken: Callable[[], None],
     ) -> None:
         self._session, self._gate, self._sent, self._sink = session, gate, sent, sink
-        self._fetch, self._read_vote, self._broken = fetch, read_vote, broken
+        self._fetch, self._read_vote, self._number_of, self._broken = fetch, read_vote, number_of, broken
         self._is_broken = False
         # Who called, as WhatsApp names him, by the id of the call.
         self.callers: dict[str, str] = {}
@@ -42,7 +43,12 @@ class JournalIntake:
         self._gate.reading(message_id)
         try:
             found = inbound.message(
-                self._session, event, own_id=self._sent.own_id, fetch=self._fetch, read_vote=self._read_vote
+                self._session,
+                event,
+                own_id=self._sent.own_id,
+                fetch=self._fetch,
+                read_vote=self._read_vote,
+                number_of=self._number_of,
             )
             if found is not None:
                 self._sink.inbound(found)

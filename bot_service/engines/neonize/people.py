@@ -50,6 +50,12 @@ def both_addresses(client: bytes, jid: Any) -> tuple[str | None, str | None]:
     return given, _other(client, binder.gocode.GetLIDFromPN, jid)
 
 
+def number_of(client: bytes, lid: Any) -> Any:
+    """The address with the number behind a hidden one; raises ``LibraryError`` while it is not known."""
+    body = lid.SerializeToString()
+    return read_answer(pb.GetJIDFromStoreReturnFunction, binder.gocode.GetPNFromLID(client, body, len(body))).Jid
+
+
 def _other(client: bytes, function: Callable[..., Any], jid: Any) -> str | None:
     body = jid.SerializeToString()
     try:

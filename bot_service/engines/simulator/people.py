@@ -93,7 +93,7 @@ class _Maker:
         self._text = args.text("text", "Hello" if kind in _TYPES_WITH_TEXT else None)
         self._name = args.text("name", "A place" if kind == "location" else None)
         self._push_name = args.text("pushName", "Simulated person")
-        self._from_me = args.flag("fromMe", False)
+        self._from_me, self._lid = args.flag("fromMe", False), args.text("lid")
         self._details = args.struct("details", MessageDetails)
         self._reply_to, self._reaction_to = args.text("replyTo"), args.text("reactionTo")
         if kind == "reaction" and self._reaction_to is None:
@@ -125,6 +125,7 @@ class _Maker:
             longitude=place[1],
             name=self._name,
             contact_phone="4915100000002" if self._kind == "contact" else None,
+            lid=self._lid,
             **{name: getattr(self._details, name) for name in MessageDetails.__struct_fields__},
         )
 

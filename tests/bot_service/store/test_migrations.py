@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine
 
 import bot_service.store
-from bot_service.store import deliveries, schema
+from bot_service.store import deliveries, lids, messages, schema
 from bot_service.store.database import StoreRefused, open_database
 from bot_service.store.metadata import metadata
 from tests.support.processes import ROOT
@@ -108,6 +108,24 @@ async def test_webhooks_of_an_older_version_get_events_as_before(tmp_path: Path)
         (webhook,) = await deliveries.all_webhooks(reading)
     await database.close()
     assert (webhook.id, webhook.dialect, webhook.options) == ("wh-1", None, None)
+
+
+async def test_messages_of_an_older_version_move_to_one_chat_when_the_number_is_known(tmp_path: Path) -> None:
+    file = tmp_path / "bot.db"
+    upgrade(file, "0010")
+    with sqlite3.connect(file) as connection:
+        connection.execute(
+            "INSERT INTO messages (session, chat, message_id, direction, type, at_ms, stored_ms, state, state_ms, duplicates,"
+            " body) VALUES ('one', '84@lid', 'M1', 'in', 'text', 1, 1, 'received', 1, 0, X'7B7D')"
+        )
+    connection.close()
+    database = await open_database(f"sqlite:///{file}")
+    async with database.write() as writing:
+        await lids.put(writing, "one", "84@lid", "33@s.whatsapp.net")
+    async with database.read() as reading:
+        (message,) = await messages.page(reading, "one", limit=10)
+    await database.close()
+    assert message.chat == "33@s.whatsapp.net"
 
 
 @pytest.mark.parametrize(
