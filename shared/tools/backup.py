@@ -29,6 +29,7 @@ from typing import BinaryIO, Never
 from shared.backup_folders import COPYING, MOVED, RESTORING
 from shared.stop_signals import STOP_SIGNALS, stop_signals
 from shared.temporary_folders import left, remove_left, temporary_folder
+from shared.tools import restored_ratchets
 
 # Sockets and records of processes, and copies of the engine's library, are made again.
 _LEFT_OUT = {"run", "engine", "lost+found"}
@@ -66,7 +67,10 @@ def save(folder: Path, archive: BinaryIO, *, where: Path | None = None) -> int:
 
 
 def restore(archive: BinaryIO, folder: Path) -> int:
-    """Unpack ``archive`` into an empty or new ``folder``, check it, return the number of files."""
+    """Unpack ``archive`` into an empty or new ``folder``, check it, return the number of files.
+
+    Device stores forget their Signal sessions, which went on after the backup.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _remove_half_restores(folder)
     found = [path.name for path in folder.iterdir() if path.name not in _LEFT_OUT]
@@ -84,6 +88,7 @@ def restore(archive: BinaryIO, folder: Path) -> int:
         for path in files:
             if _is_database(path):
                 _check(path, unpacked)
+                restored_ratchets.forget(path)
         names = sorted(entry.name for entry in unpacked.iterdir())
         (made / MOVED).write_text("\n".join(names))
         try:
