@@ -18,6 +18,7 @@ from bot_service.dashboard.context import DASHBOARD, new_dashboard
 from bot_service.dashboard.guard import unknown_pages
 from bot_service.dashboard.stream import end_streams
 from bot_service.dialects.evolution import routes as evolution
+from bot_service.dialects.mcp import routes as mcp
 from bot_service.dialects.waha import routes as waha
 from bot_service.dialects.webhooks import webhook_dialects
 from bot_service.domain.ports import EnginePool
@@ -48,7 +49,9 @@ from shared.web.metrics import http_measure, new_registry
 from shared.web.own_hosts import OWN_HOSTS, OwnHosts
 from shared.web.wrong_keys import WRONG_KEYS, WrongKeys
 
-DIALECTS = {"waha": waha, "evolution": evolution}
+# The other APIs that this service speaks, and what gives their refusals their shape.
+DIALECTS = {"waha": waha.mount, "evolution": evolution.mount, "mcp": mcp.mount}
+SHAPES = {"waha": waha.problems, "evolution": evolution.problems}
 MAX_BODY_BYTES = 32 * 1024 * 1024
 
 
@@ -70,7 +73,7 @@ def build_app(
     app = web.Application(
         middlewares=[
             middleware.problems(clock, http_measure(registry, "veilleur_bot")),
-            *(dialect.problems for name, dialect in DIALECTS.items() if name in settings.dialects),
+            *(shape for name, shape in SHAPES.items() if name in settings.dialects),
             own_hosts.only(lambda request: _is_page(request, pages_of)),
             refusals(UNAVAILABLE, lambda: app[keys.DATABASE].damaged is not None),
             unknown_pages,
@@ -97,9 +100,9 @@ def build_app(
     app.on_shutdown.append(end_streams)
     app.on_shutdown.append(end_events)
     routes.mount(app)
-    for name, dialect in DIALECTS.items():
+    for name, mount in DIALECTS.items():
         if name in settings.dialects:
-            dialect.mount(app, scopes)
+            mount(app, scopes)
     pages = dashboard.table(app)
     app.router.add_routes(pages)
     # Each page checks the cookie itself.

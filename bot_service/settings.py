@@ -153,10 +153,10 @@ class BotSettings(CommonSettings):
     # Messages and webhooks
     dialects: tuple[str, ...] = setting(
         "DIALECTS",
-        choices("none", "waha", "evolution"),
-        default=("waha", "evolution"),
-        shown_default="waha,evolution",
-        about="Other APIs with clients that can use this service unchanged: waha under /waha, evolution under /evolution",
+        choices("none", "waha", "evolution", "mcp"),
+        default=("waha", "evolution", "mcp"),
+        shown_default="waha,evolution,mcp",
+        about="Other APIs that this service speaks: waha under /waha, evolution under /evolution, mcp (Model Context Protocol) at /mcp",
     )
     webhook_allow_private: bool = setting(
         "WEBHOOK_ALLOW_PRIVATE",

@@ -37,7 +37,7 @@ async def read(request: web.Request, kind: type[T], *, optional: bool = False, l
     Raises :class:`errors.Problem`, 413 as soon as more than ``limit`` bytes have arrived, by
     default :data:`BODY_BYTES`.
     """
-    raw = await _bytes(request, limit or min(BODY_BYTES, request.client_max_size))
+    raw = await read_bytes(request, limit or min(BODY_BYTES, request.client_max_size))
     return decode(raw or (b"{}" if optional else b""), kind)
 
 
@@ -45,7 +45,7 @@ async def read_form(request: web.Request, *, limit: int = FORM_BYTES) -> MultiDi
     """The fields of a form; no files. Raises :class:`errors.Problem` 400, 413 and 415."""
     if request.content_type != "application/x-www-form-urlencoded":
         raise errors.Problem(415, "unsupported_media_type", "the body must be a form")
-    raw = await _bytes(request, limit)
+    raw = await read_bytes(request, limit)
     try:
         pairs = parse_qsl(raw.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict")
     except ValueError:
@@ -53,7 +53,7 @@ async def read_form(request: web.Request, *, limit: int = FORM_BYTES) -> MultiDi
     return MultiDictProxy(MultiDict(pairs))
 
 
-async def _bytes(request: web.Request, limit: int) -> bytes:
+async def read_bytes(request: web.Request, limit: int) -> bytes:
     """The body, at most ``limit`` bytes of it in memory. Raises :class:`errors.Problem` 400, 408, 413."""
     if (request.content_length or 0) > limit:
         raise errors.too_large(limit)

@@ -35,6 +35,7 @@ UNDER_PAGES = (
     "/waha/",
     "/evolution",
     "/message/",
+    "/mcp",
 )
 
 

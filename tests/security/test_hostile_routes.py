@@ -225,7 +225,7 @@ async def test_no_route_of_the_bot_service_answers_hostile_input_with_a_crash(ru
     def key_of(path: str) -> bytes:
         if path in ("/api/keepalive", "/api/heartbeat", "/api/repair"):
             return f"Authorization: Bearer {WATCHDOG_TOKEN}".encode()
-        if path.startswith(("/api", "/waha", "/evolution", "/message", "/metrics", "/health", "/livez")):
+        if path.startswith(("/api", "/waha", "/evolution", "/message", "/mcp", "/metrics", "/health", "/livez")):
             return f"Authorization: Bearer {API_KEY}".encode()
         return f"Cookie: {login}\r\nSec-Fetch-Site: same-origin".encode()
 

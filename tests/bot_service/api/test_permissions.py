@@ -306,7 +306,7 @@ def mounted(bot: Bot) -> set[tuple[str, str]]:
         for route in bot.app.router.routes()
         if route.resource is not None and route.method != "HEAD"
         # The dialects have tables of their own (tests/dialects).
-        if not route.resource.canonical.startswith(("/waha/", "/evolution", "/message/"))
+        if not route.resource.canonical.startswith(("/waha/", "/evolution", "/message/", "/mcp"))
     }
 
 
