@@ -164,6 +164,16 @@ async def test_a_flow_of_n8n_works_from_the_first_code_to_the_logout(program: Pr
         await n8n.ok("chat", "update-message", **SCOPE, remoteJid=JID, messageId=text["key"]["id"], text="changed")
         await n8n.ok("chat", "delete-message", **CHAT, messageId=text["key"]["id"], fromMe=True)
 
+        await n8n.ok("chat", "find-contacts", **SCOPE, listAll=True)
+        await n8n.ok("chat", "block-contact", **CHAT, status="block")
+        await n8n.ok("chat", "block-contact", **CHAT, status="unblock")
+        await n8n.ok("profile", "fetch-profile", **CHAT)
+        await n8n.ok("profile", "update-profile-name", **SCOPE, name="Shop")
+        await n8n.ok("profile", "update-profile-status", **SCOPE, status="open")
+        jpeg = base64.b64encode(b"\xff\xd8\xff").decode()
+        await n8n.ok("profile", "update-profile-picture", **SCOPE, picture=jpeg)
+        await n8n.ok("instances", "set-presence", **SCOPE, presence="available")
+
         group = {"subject": "Team", "description": "About", "participants": NUMBER}
         made = await n8n.ok("groups", "create-group", **SCOPE, **group)
         jid = {"groupJid": made["id"]}

@@ -19,11 +19,13 @@ from bot_service.domain.refused import invalid
 from bot_service.messages import rendering
 from bot_service.messages.commands import MessageSearch, StoredChat, StoredMessage
 from bot_service.messages.directory import CheckNumbers
+from bot_service.messages.people import ChangePresence
 from bot_service.messages.requests import MarkRead
 from shared.web import body
 from shared.web.body import json_response
 
-_PRESENCES = ("composing", "recording", "paused")
+_OF_ACCOUNT = ("available", "unavailable")
+_PRESENCES = ("composing", "recording", "paused", *_OF_ACCOUNT)
 
 
 async def check_numbers(request: web.Request) -> web.Response:
@@ -63,7 +65,12 @@ async def send_presence(request: web.Request) -> web.Response:
     options = wanted.options or requests.PresenceOptions(wanted.presence or "", wanted.delay)
     if options.presence not in _PRESENCES:
         raise invalid("presence", f"must be one of {', '.join(_PRESENCES)}")
-    await show(request, record, address(str(wanted.number), "number"), options.presence, options.delay)
+    chat = address(str(wanted.number), "number")
+    if options.presence in _OF_ACCOUNT:
+        shown = body.convert({"state": options.presence}, ChangePresence)
+        await request.app[keys.MESSAGES].people.set_presence(record, shown)
+    else:
+        await show(request, record, chat, options.presence, options.delay)
     return json_response({"presence": options.presence}, status=201)
 
 

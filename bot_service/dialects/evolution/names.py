@@ -32,6 +32,9 @@ FIELDS = {
     "group": "groupJid",
     "members": "participants",
     "code": "inviteCode",
+    "about": "status",
+    "data": "picture",
+    "contact": "number",
 }
 
 

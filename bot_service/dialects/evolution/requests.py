@@ -248,3 +248,33 @@ class GroupInvite(msgspec.Struct):
     groupJid: str
     numbers: Annotated[list[Number], Meta(min_length=1, max_length=50)]
     description: Text = ""
+
+
+class OwnPresence(msgspec.Struct):
+    presence: Literal["available", "unavailable"]
+
+
+class ContactFilter(msgspec.Struct, forbid_unknown_fields=True):
+    id: str | None = None
+    remoteJid: str | None = None
+
+
+class FindContacts(msgspec.Struct):
+    where: ContactFilter | None = None
+
+
+class ProfileName(msgspec.Struct):
+    name: str
+
+
+class ProfileStatus(msgspec.Struct):
+    status: str
+
+
+class ProfilePicture(msgspec.Struct):
+    picture: str
+
+
+class BlockStatus(msgspec.Struct):
+    number: Number
+    status: Literal["block", "unblock"]

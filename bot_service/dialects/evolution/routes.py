@@ -8,7 +8,7 @@ from aiohttp import web
 
 from bot_service.access.principals import Scope
 from bot_service.dialects.edge import edge
-from bot_service.dialects.evolution import chats, groups, instances, messages, names, webhooks
+from bot_service.dialects.evolution import chats, groups, instances, messages, names, people, webhooks
 from shared.web import errors
 from shared.web.body import json_response
 from shared.web.middleware import Handler
@@ -26,6 +26,7 @@ ROUTES: list[tuple[str, str, Handler, Scope]] = [
     ("POST", "/instance/restart/{instance}", instances.restart, MANAGE),
     ("DELETE", "/instance/logout/{instance}", instances.logout, MANAGE),
     ("DELETE", "/instance/delete/{instance}", instances.delete, MANAGE),
+    ("POST", "/instance/setPresence/{instance}", people.set_presence, SEND),
     ("POST", "/settings/set/{instance}", instances.set_settings, MANAGE),
     ("GET", "/settings/find/{instance}", instances.find_settings, READ),
     ("POST", "/webhook/set/{instance}", webhooks.set_webhook, MANAGE),
@@ -47,6 +48,13 @@ ROUTES: list[tuple[str, str, Handler, Scope]] = [
     ("POST", "/chat/getBase64FromMediaMessage/{instance}", chats.media, READ),
     ("POST", "/chat/updateMessage/{instance}", messages.update_message, SEND),
     ("DELETE", "/chat/deleteMessageForEveryone/{instance}", messages.delete_message, SEND),
+    ("POST", "/chat/findContacts/{instance}", people.contacts, SEND),
+    ("POST", "/chat/fetchProfile/{instance}", people.profile, SEND),
+    ("POST", "/chat/updateProfileName/{instance}", people.set_name, MANAGE),
+    ("POST", "/chat/updateProfileStatus/{instance}", people.set_status, MANAGE),
+    ("POST", "/chat/updateProfilePicture/{instance}", people.set_picture, MANAGE),
+    ("POST", "/chat/updateBlockStatus/{instance}", people.block, SEND),
+    ("POST", "/message/updateBlockStatus/{instance}", people.block, SEND),
     ("POST", "/group/create/{instance}", groups.create, SEND),
     ("GET", "/group/fetchAllGroups/{instance}", groups.index, SEND),
     ("GET", "/group/findGroupInfos/{instance}", groups.read, SEND),
@@ -65,22 +73,16 @@ ROUTES: list[tuple[str, str, Handler, Scope]] = [
 AT_THE_ROOT = ("POST", "/message/sendText/{instance}", messages.send_text, SEND)
 # Operations of Evolution that are not here, by the first parts of their path, and why.
 NOT_HERE = {
-    "/instance/setPresence": "the presence of an account cannot be set yet",
     "/message/sendButtons": "WhatsApp shows buttons of business accounts only",
     "/message/sendList": "WhatsApp shows lists of business accounts only",
     "/message/sendStatus": "status messages cannot be sent yet",
     "/chat/markChatUnread": "a chat cannot be marked as unread",
     "/chat/archiveChat": "chats cannot be archived",
-    "/chat/findContacts": "there is no list of contacts yet: /chat/findChats has the people who wrote",
     "/chat/findStatusMessage": "status messages are not kept",
     "/chat/fetchBusinessProfile": "business profiles are not read",
-    "/chat/fetchProfile": "profiles are not read yet: /chat/fetchProfilePictureUrl has the picture",
-    "/chat/updateProfile": "the profile of the account cannot be changed yet",
-    "/chat/removeProfilePicture": "the profile of the account cannot be changed yet",
+    "/chat/removeProfilePicture": "the library cannot send an empty picture: set another",
     "/chat/fetchPrivacySettings": "privacy settings are kept on the phone",
     "/chat/updatePrivacySettings": "privacy settings are kept on the phone",
-    "/chat/updateBlockStatus": "contacts cannot be blocked yet",
-    "/message/updateBlockStatus": "contacts cannot be blocked yet",
     "/group/updateGroupPicture": "the picture of a group cannot be changed",
     "/group/inviteInfo": "the group of an invitation cannot be read before it is joined",
     "/group/toggleEphemeral": "disappearing messages cannot be turned on",
