@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from bot_service.domain.need import Need
+from bot_service.domain.proxy import Proxy
 from bot_service.domain.reasons import Reason
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import Actor, State, Wanted
@@ -72,6 +73,7 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename=
     # Distinguishes this session from a deleted one with the same id; empty before version 0.3.
     creation: str = ""
     earlier_owners: tuple[EarlierOwner, ...] = ()
+    proxy: Proxy | None = None  # None: that of the settings
 
     wanted: Wanted = Wanted.STOP
     state: State = State.STOPPED

@@ -6,9 +6,10 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
 from bot_service.access.names import check_name
 from bot_service.access.principals import Principal
@@ -22,7 +23,9 @@ from bot_service.domain.session_rules import refusal
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import LINKED, LIVE, State, Wanted
 from bot_service.engines.port import EngineError
+from bot_service.sessions import proxies
 from bot_service.sessions.pairing_codes import PairingCode
+from bot_service.sessions.proxies import LONGEST_PROXY
 from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.supervisor import Supervisor
 from bot_service.store.sessions import SessionStore, StoreUnavailable
@@ -37,20 +40,25 @@ _RECONNECTS_AT_ONCE = 10
 
 
 class CreateSession(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """``start`` begins at once, which shows a QR code; ``owner`` may be given by an administrator
-    only."""
+    """``start`` begins at once, which shows a QR code; ``owner`` and ``proxy`` may be given by an
+    administrator only. ``proxy``: through which WhatsApp is dialled, http://, https:// or
+    socks5://, with user and password if it needs them."""
 
     id: SessionId | None = None
     name: Name | None = None
     owner: Owner | None = None
     metadata: Metadata = {}
+    proxy: Annotated[str, Meta(min_length=1, max_length=LONGEST_PROXY)] | None = None
     start: bool = True
 
 
 class ChangeSession(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """``proxy`` takes effect at the next start; null: that of the settings."""
+
     name: Name | None = None
     owner: Owner | None = None
     metadata: Metadata | None = None
+    proxy: Annotated[str, Meta(min_length=1, max_length=LONGEST_PROXY)] | UnsetType | None = UNSET
 
 
 @asynccontextmanager
@@ -83,6 +91,7 @@ class SessionCommands:
         """A new session, stored. Refused: ``forbidden``, ``exists``."""
         who.require_owner(wanted.owner, "makes sessions for another owner")
         _check_words(wanted.name, wanted.metadata)
+        proxy = proxies.read(who, wanted.proxy) if wanted.proxy is not None else None
         session = wanted.id or f"s-{secrets.token_hex(6)}"
         if session in self._registry or session in self._creating or session in self._deleting:
             raise Refused("exists", "a session with this id exists already")
@@ -90,7 +99,7 @@ class SessionCommands:
         record = SessionRecord(
             id=session, owner=wanted.owner or who.owner or DEFAULT_OWNER, name=wanted.name or session,
             metadata=wanted.metadata, created_ms=now_ms, since_ms=now_ms, active_ms=now_ms, aged_from_ms=now_ms,
-            creation=secrets.token_hex(4),
+            creation=secrets.token_hex(4), proxy=proxy,
         )  # fmt: skip
         creation = self._supervisor.begin(record, START if wanted.start else None)
         self._creating.add(session)
@@ -170,7 +179,10 @@ class SessionCommands:
         """What is not given stays. Refused: ``forbidden``."""
         who.require_owner(wanted.owner, "gives a session to another owner")
         _check_words(wanted.name, wanted.metadata)
-        given = {name: value for name, value in msgspec.structs.asdict(wanted).items() if value is not None}
+        given = {name: getattr(wanted, name) for name in ("name", "owner", "metadata")}
+        given = {name: value for name, value in given.items() if value is not None}
+        if wanted.proxy is not UNSET:
+            given["proxy"] = proxies.read(who, wanted.proxy) if wanted.proxy is not None else None
         record = self._known(session)
         if wanted.owner is not None and wanted.owner != record.owner:
             record = record.handed_over(wanted.owner, self._supervisor.now_ms())

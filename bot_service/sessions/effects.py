@@ -27,7 +27,8 @@ STOP_TIMEOUT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class StartLimits:
-    """``concurrency`` starts at the same time, ``timeout_s`` seconds each, through ``proxy``."""
+    """``concurrency`` starts at the same time, ``timeout_s`` seconds each, through ``proxy`` unless the
+    session has its own."""
 
     concurrency: int
     timeout_s: float
@@ -144,7 +145,7 @@ class EffectRunner:
                 incarnation = await self._pool.start_session(
                     session,
                     jid=record.jid,
-                    proxy=self._limits.proxy,
+                    proxy=record.proxy.url if record.proxy is not None else self._limits.proxy,
                     creation=record.creation,
                     canary=self._sessions.is_canary(session),
                 )

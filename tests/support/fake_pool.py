@@ -23,6 +23,7 @@ class FakePool:
         self.may_recycle = True
         self.calls: list[tuple[str, str]] = []
         self.sent: list[tuple[str, OutgoingMessage]] = []
+        self.proxies: dict[str, str | None] = {}
         self.asked: list[tuple[str, Any]] = []
         self.answers: dict[type, Any] = {}
         """What WhatsApp answers, by the type of the question."""
@@ -121,6 +122,7 @@ class FakePool:
         self, session: str, *, jid: str | None, proxy: str | None, creation: str = "", canary: bool = False
     ) -> int:
         await self._call("start", session)
+        self.proxies[session] = proxy
         if self.announced:
             self.builds[session] = self.announced[-1]
         self._count += 1

@@ -43,6 +43,7 @@ _EXAMPLE = {
     "bannedUntil": None,
     "timelockedUntil": None,
     "metadata": {"shop": "lyon-2"},
+    "proxy": None,
 }
 
 
@@ -98,7 +99,7 @@ ROUTES = [
     ),
     Route(
         "PATCH", ONE, handlers.change, Scope.SESSION,
-        "Sessions", "Change a session", "Name, owner and metadata; what is not given stays.",
+        "Sessions", "Change a session", "Name, owner, metadata and proxy; what is not given stays. A proxy takes effect at the next start, so restart the session.",
         {200: _session("The session as it is now.")}, body=ChangeSession,
         example={"name": "Boutique Lyon 2"},
     ),

@@ -17,7 +17,7 @@ from bot_service.sessions.queries import SessionHealth
 
 class SessionView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """A session. ``acts`` says who must act before it goes on; ``nextTryAt`` is set while it
-    reconnects."""
+    reconnects. ``proxy`` is its own one, without user and password; null: that of the settings."""
 
     id: str
     name: str
@@ -38,6 +38,7 @@ class SessionView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     banned_until: str | None
     timelocked_until: str | None
     metadata: dict[str, str]
+    proxy: str | None
 
 
 class SessionPage(msgspec.Struct, frozen=True, rename="camel"):
@@ -176,6 +177,7 @@ def session_view(record: SessionRecord) -> SessionView:
         banned_until=iso_time(record.banned_until_ms),
         timelocked_until=iso_time(record.timelocked_until_ms),
         metadata=record.metadata,
+        proxy=record.proxy.shown if record.proxy is not None else None,
     )
 
 

@@ -28,7 +28,7 @@ MOST_INSTANCES = 100_000
 CODE_WITHIN_S = 10.0
 _NOT_HERE = {
     "token": "an instance has no key of its own: use one of this service",
-    "proxyHost": "a proxy is set for all sessions, by WHATSAPP_PROXY",
+    "proxyHost": "a proxy is set by an administrator, with PATCH /api/sessions/{id}",
     "rabbitmq": "events go to webhooks and to the event stream",
     "sqs": "events go to webhooks and to the event stream",
     "chatwootAccountId": "Chatwoot is reached through a webhook",

@@ -86,7 +86,7 @@ NOT_HERE = {
     "/group/updateGroupPicture": "the picture of a group cannot be changed",
     "/group/inviteInfo": "the group of an invitation cannot be read before it is joined",
     "/group/toggleEphemeral": "disappearing messages cannot be turned on",
-    "/proxy": "a proxy is set for all sessions, by WHATSAPP_PROXY",
+    "/proxy": "a proxy is set by an administrator, with PATCH /api/sessions/{id}",
     "/chatwoot": "Chatwoot is reached through a webhook",
     "/rabbitmq": "events go to webhooks and to the event stream",
     "/sqs": "events go to webhooks and to the event stream",

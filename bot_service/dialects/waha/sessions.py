@@ -109,7 +109,7 @@ async def change(request: web.Request) -> web.Response:
 
 def _config(given: requests.Config | None) -> requests.Config:
     if given is not None and given.proxy is not None:
-        raise invalid("config.proxy", "is not there: sessions connect directly")
+        raise invalid("config.proxy", "is not there: an administrator sets it with PATCH /api/sessions/{id}")
     return given or requests.Config()
 
 
