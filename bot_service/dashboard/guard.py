@@ -23,7 +23,7 @@ from shared.web.middleware import Handler
 from shared.web.ui.words import Words
 
 _NOT_TYPED = ("token", "next", "idempotency")
-_FOR_PROGRAMS = ("/api", "/waha")
+_FOR_PROGRAMS = ("/api", "/waha", "/evolution")
 Form = MultiDictProxy[str]
 Page = Callable[[web.Request, Login], Awaitable[web.StreamResponse]]
 # Returns the address of the page that follows.

@@ -23,6 +23,12 @@ class Choice:
     label: str
 
 
+def hours(duration_ms: int, t: Words) -> str:
+    """``24``, or ``0.5``."""
+    found = duration_ms / 3_600_000
+    return t.number(found, 0 if found == int(found) else 1)
+
+
 def moment(at_ms: int | None) -> datetime | None:
     return None if at_ms is None else from_ms(at_ms)
 

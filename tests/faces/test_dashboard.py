@@ -279,6 +279,7 @@ async def test_an_unknown_address_is_a_page_for_browsers_and_a_document_for_prog
     assert status == 404
     assert "This page does not exist." in page
     assert '<a href="/webhooks">' in page
+    assert "<script" not in page, "it would load itself again and again"
     for path, accept in (("/nothing", "*/*"), ("/api/nothing", "text/html")):
         async with bot.client.get(path, headers={"Accept": accept, "Authorization": f"Bearer {API_KEY}"}) as answer:
             assert (answer.status, answer.content_type) == (404, "application/problem+json")

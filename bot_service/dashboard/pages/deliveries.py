@@ -13,7 +13,7 @@ from bot_service.access.public_addresses import shown_receiver
 from bot_service.dashboard.context import render, words
 from bot_service.dashboard.guard import Form, done
 from bot_service.dashboard.login import Login
-from bot_service.dashboard.view_models import Choice, moment
+from bot_service.dashboard.view_models import Choice, hours, moment
 from bot_service.domain.refused import not_found
 from bot_service.webhooks.deliveries import STATES, Delivery
 from shared.web.ui.words import Words
@@ -48,6 +48,7 @@ async def show(request: web.Request, login: Login) -> web.StreamResponse:
         "deliveries.html",
         state=state,
         may_replay=may_replay,
+        retry_hours=hours(request.app[keys.SETTINGS].webhook_retry_for_ms, t),
         tabs=[Choice(value, label) for value, label in tabs],
         rows=[_row(each, receivers.get(each.webhook, "ALERT_URLS"), t, may_replay=may_replay) for each in rows],
     )

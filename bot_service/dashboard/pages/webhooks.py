@@ -15,7 +15,7 @@ from bot_service.dashboard.context import DASHBOARD, render, words
 from bot_service.dashboard.flash import FlashMessage
 from bot_service.dashboard.guard import Form, done
 from bot_service.dashboard.login import Login
-from bot_service.dashboard.view_models import Choice, moment
+from bot_service.dashboard.view_models import Choice, hours, moment
 from bot_service.events.subscriptions import EVENT_TYPES
 from bot_service.webhooks.commands import CreateWebhook, Webhook
 from bot_service.webhooks.test_call import TestCallResult
@@ -47,6 +47,7 @@ async def show(request: web.Request, login: Login) -> web.StreamResponse:
         "webhooks.html",
         rows=[_row(each) for each in request.app[keys.WEBHOOKS].commands.visible(login.principal, session or None)],
         session=session,
+        retry_hours=hours(request.app[keys.SETTINGS].webhook_retry_for_ms, t),
         everybody=login.principal.owner is None,
         may_change=login.principal.may(Scope.SESSION),
         events=[Choice(name, t(about)) for name, about in _offered(login).items()],
