@@ -36,9 +36,9 @@ async def until_state(client: Client, session: str, state: str, *, within_s: flo
     return await reaches(client, session, state, within_s=within_s)
 
 
-async def pair(client: Client, server: Remote, session: str, number: str) -> None:
+async def pair(client: Client, server: Remote, session: str, number: str, **more: Any) -> None:
     """Create a session, scan the QR code that the API shows, and wait until it is READY."""
-    await client.post("/api/sessions", {"id": session})
+    await client.post("/api/sessions", {"id": session, **more})
 
     async def code() -> Any:
         status, body = await client.call("GET", f"/api/sessions/{session}/qr")

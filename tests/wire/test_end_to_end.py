@@ -170,3 +170,16 @@ def _text(request: Received) -> str | None:
     data = request.json.get("data", {})
     message = data.get("message", data)
     return message.get("text") if isinstance(message, dict) else None
+
+
+async def test_a_session_dials_through_its_own_proxy(tmp_path: Path, server: Remote) -> None:
+    program = programs.bot(tmp_path, server, WHATSAPP_PROXY=f"http://127.0.0.1:{processes.free_port()}")
+    async with program.running(), Client(program.url) as client:
+        await programs.pair(client, server, "shop", BOT, proxy=server.proxy)
+        await client.call("PATCH", "/api/sessions/shop", {"proxy": None})
+        await client.call("POST", "/api/sessions/shop/restart")
+        found = await programs.until_state(client, "shop", "RECONNECTING")
+        assert found["proxy"] is None
+        await client.call("PATCH", "/api/sessions/shop", {"proxy": server.proxy})
+        await client.call("POST", "/api/sessions/shop/restart")
+        await programs.until_state(client, "shop", "READY")
