@@ -87,6 +87,7 @@ async def test_every_page_of_a_hung_or_killed_bot_says_so_and_comes_back(browser
             assert await each.faults() == []
 
 
+@pytest.mark.deep
 async def test_the_status_page_of_a_hung_watchdog_says_so(browser: Browser, bot: Program, tmp_path: Path) -> None:
     async with processes.watchdog(tmp_path, bot.url, ALERT_URLS="").running() as watchdog, tab(browser) as seen:
         seen.expected += GONE
@@ -111,6 +112,7 @@ async def test_a_tab_that_is_signed_out_elsewhere_goes_to_the_login_by_itself(br
         await expect(seen.page).to_have_url(bot.url + "/login?next=/sessions/boutique")
 
 
+@pytest.mark.deep
 async def test_regions_refresh_without_moving_the_page(browser: Browser, bot: Program) -> None:
     async with tab(browser) as seen:
         await sign_in(seen, bot)
