@@ -94,7 +94,7 @@ class PlayedBot:
         """What ``HeartbeatLink`` would report: beats, their end at once, their silence after two and a half intervals."""
         silent_for = 0.0
         while True:
-            await self.clock.sleep(0.25)
+            await self.clock.sleep(0.25 if self.beats or self.linked else 10.0)
             if self.listener is None:
                 continue
             hears = self.mode not in ("dead", "hung") and self.beats and not self.blind

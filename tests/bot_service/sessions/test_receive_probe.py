@@ -118,7 +118,8 @@ async def test_nothing_is_sent_unless_it_was_asked_for(tmp_path: Path) -> None:
 @asynccontextmanager
 async def on_a_fake_clock(tmp_path: Path, *sessions: str, kind: str = "ring") -> AsyncIterator[tuple[Bot, FakeClock]]:
     clock = FakeClock()
-    async with running(tmp_path, clock=clock, RECEIVE_PROBE=kind, RECEIVE_PROBE_INTERVAL="10m") as bot:
+    env = {"RECEIVE_PROBE": kind, "RECEIVE_PROBE_INTERVAL": "2m", "RECEIVE_PROBE_TIMEOUT": "20s"}
+    async with running(tmp_path, clock=clock, **env) as bot:
         for session in sessions:
             owner, _, name = session.rpartition(":")
             await bot.app[keys.SESSIONS].commands.create(ADMINISTRATOR, CreateSession(id=name, owner=owner or "main"))
@@ -140,7 +141,7 @@ async def pass_minutes(bot: Bot, clock: FakeClock, minutes: int) -> None:
 async def test_nobody_rings_more_often_than_the_interval_however_many_are_quiet(tmp_path: Path) -> None:
     async with on_a_fake_clock(tmp_path, "a", "b", "c", "d") as (bot, clock):
         # Nothing ever comes back from this pool: every probe is asked a second time, and that is all in the interval.
-        await pass_minutes(bot, clock, 30)
+        await pass_minutes(bot, clock, 6)
         by_sender: dict[str, int] = {}
         for sender, message in bot.pool.sent:
             assert message.id.startswith(PROBE_ID)
@@ -151,7 +152,7 @@ async def test_nobody_rings_more_often_than_the_interval_however_many_are_quiet(
 
 async def test_a_ring_stays_with_its_owner_and_one_alone_is_not_asked(tmp_path: Path) -> None:
     async with on_a_fake_clock(tmp_path, "ann:a1", "ann:a2", "bob:alone") as (bot, clock):
-        await pass_minutes(bot, clock, 30)
+        await pass_minutes(bot, clock, 6)
         pairs = {(sender, message.to) for sender, message in bot.pool.sent}
         assert pairs == {("a1", "jid-a2@s.whatsapp.net"), ("a2", "jid-a1@s.whatsapp.net")}
 
@@ -162,7 +163,7 @@ async def test_a_probe_that_cannot_be_sent_is_no_suspicion_and_not_sent_again_at
 ) -> None:
     async with on_a_fake_clock(tmp_path, "a", "b", kind=kind) as (bot, clock):
         bot.pool.fail["send"] = EngineError("timelocked", "new chats are locked")
-        await pass_minutes(bot, clock, 30)
+        await pass_minutes(bot, clock, 6)
         tries = sum(name == "send" for name, _ in bot.pool.calls)
         assert 2 <= tries <= 2 * 3
         await is_in(bot, "a", State.READY)

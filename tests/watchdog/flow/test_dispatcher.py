@@ -29,6 +29,7 @@ async def test_a_notice_is_sent_at_once_and_only_once(clock: FakeClock) -> None:
         assert len(channel.tried) == 1
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_a_notifier_down_for_an_hour_gets_down_and_up_as_one_message(clock: FakeClock) -> None:
     channel = FakeNotifier(clock, answer=lambda _: FAILS)
     async with bench(clock, channel) as at:
@@ -47,6 +48,7 @@ async def test_a_notifier_down_for_an_hour_gets_down_and_up_as_one_message(clock
         assert states[f"{incident.id}:up", "aaaa"] == ("merged", "both_waited")
 
 
+@pytest.mark.usefixtures("unhurried")
 @pytest.mark.parametrize(
     "trouble",
     [
@@ -79,6 +81,7 @@ async def test_an_hour_of_any_trouble_loses_neither_end(clock: FakeClock, troubl
         assert sorted(ends[1:]) == sorted([f"{first.id}:up", f"{second.id}:was_down"])
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_a_down_that_was_told_is_followed_by_its_up(clock: FakeClock) -> None:
     channel = FakeNotifier(clock)
     async with bench(clock, channel) as at:
@@ -92,6 +95,7 @@ async def test_a_down_that_was_told_is_followed_by_its_up(clock: FakeClock) -> N
         assert channel.ids == [f"{incident.id}:down", f"{incident.id}:up"]
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_failures_are_retried_with_growing_waits_up_to_five_minutes(clock: FakeClock) -> None:
     channel = FakeNotifier(clock, answer=lambda _: FAILS)
     async with bench(clock, channel) as at:
@@ -206,6 +210,7 @@ async def test_an_idle_outbox_is_left_alone(clock: FakeClock) -> None:
         assert begun <= 11, "one look of the channel's loop a minute, none of them for nothing more often"
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_a_channel_that_keeps_failing_is_reported_once_on_the_others(clock: FakeClock) -> None:
     bad, good = FakeNotifier(clock, "aaaa", answer=lambda _: FAILS), FakeNotifier(clock, "bbbb")
     async with bench(clock, bad, good) as at:
@@ -256,6 +261,7 @@ async def test_a_message_that_the_receiver_refuses_does_not_hold_up_the_others(c
         assert len(channel.taken) == 10
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_reminders_come_at_fifteen_minutes_one_hour_and_then_every_four_hours(clock: FakeClock) -> None:
     channel = FakeNotifier(clock)
     async with bench(clock, channel) as at:
@@ -267,6 +273,7 @@ async def test_reminders_come_at_fifteen_minutes_one_hour_and_then_every_four_ho
         assert [i for i in channel.ids if "reminder" in i][:2] == ["bot-down-1:reminder:1", "bot-down-1:reminder:2"]
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_an_acknowledged_incident_is_not_repeated_but_its_end_is_told(clock: FakeClock) -> None:
     channel = FakeNotifier(clock)
     async with bench(clock, channel) as at:
@@ -284,6 +291,7 @@ async def test_an_acknowledged_incident_is_not_repeated_but_its_end_is_told(cloc
         assert channel.kinds == ["down", "up"]
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_reminders_that_waited_are_told_as_one(clock: FakeClock) -> None:
     channel = FakeNotifier(clock)
     async with bench(clock, channel) as at:

@@ -89,6 +89,7 @@ async def stage(
             held.close()
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_repairs_are_spaced_stop_at_the_budget_and_go_on_once_an_hour(clock: FakeClock) -> None:
     docker = FakeRemediator(clock)
     async with stage(clock, docker) as at:
@@ -100,6 +101,7 @@ async def test_repairs_are_spaced_stop_at_the_budget_and_go_on_once_an_hour(cloc
         assert minutes == [0.2, 1.2, 2.2, 30.2, 32.8, 37.8, 97.8, 157.8, 217.8]
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_a_spent_budget_pages_a_person_once_per_incident(clock: FakeClock) -> None:
     docker = FakeRemediator(clock)
     async with stage(clock, docker) as at:
@@ -196,6 +198,7 @@ async def test_a_step_of_the_wall_clock_frees_no_budget(clock: FakeClock, step_s
         assert len(docker.runs) == 3
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_a_wall_clock_set_back_between_two_runs_does_not_block_repairs_for_ever(clock: FakeClock) -> None:
     ledger = open_in_memory()
     docker = FakeRemediator(clock)

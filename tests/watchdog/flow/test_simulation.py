@@ -11,7 +11,7 @@ from tests.support.simulation import TIMEOUT_MS, Life, Network
 from watchdog.domain.policy import Policy
 from watchdog.domain.states import NoticeKind
 
-RUNS, BLOCKS = 10_000, 10
+RUNS, BLOCKS = 10_000, 20
 MINUTE = 60_000.0
 LIFE = 40 * MINUTE
 # From the first moment at which the outage can be seen: silence, three retries, a time-out, the look at ourselves.
@@ -41,7 +41,7 @@ def one_life(seed: int) -> tuple[Life, bool]:
     return Life(Policy(interval_ms=interval), network, LIFE).live(), must_see
 
 
-# The lives are independent of each other: a tenth of them is enough to notice a mistake soon, all of them run in the deep tests.
+# The lives are independent of each other: a twentieth of them is enough to notice a mistake soon, all of them run in the deep tests.
 @pytest.mark.parametrize("block", [0, *(pytest.param(block, marks=pytest.mark.deep) for block in range(1, BLOCKS))])
 def test_ten_thousand_lives_have_no_false_alert_and_every_outage_is_alerted_once(block: int) -> None:
     tally: Counter[str] = Counter()

@@ -123,6 +123,7 @@ async def test_a_planned_deploy_that_does_not_come_back_is_told_when_its_deadlin
     await line.plays_out(1000)
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_reminders_come_at_15_minutes_at_an_hour_and_then_every_four_hours() -> None:
     line = Timeline()
     line.bot.beats = False
@@ -135,6 +136,7 @@ async def test_reminders_come_at_15_minutes_at_an_hour_and_then_every_four_hours
     await line.plays_out(610 + 312 * minute)
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_down_and_up_that_both_waited_become_one_message() -> None:
     line = Timeline()
 
