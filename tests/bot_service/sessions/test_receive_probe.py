@@ -118,7 +118,9 @@ async def test_nothing_is_sent_unless_it_was_asked_for(tmp_path: Path) -> None:
 @asynccontextmanager
 async def on_a_fake_clock(tmp_path: Path, *sessions: str, kind: str = "ring") -> AsyncIterator[tuple[Bot, FakeClock]]:
     clock = FakeClock()
-    env = {"RECEIVE_PROBE": kind, "RECEIVE_PROBE_INTERVAL": "2m", "RECEIVE_PROBE_TIMEOUT": "20s"}
+    env: dict[str, Any] = {
+        "RECEIVE_PROBE": kind, "RECEIVE_PROBE_INTERVAL": "2m", "RECEIVE_PROBE_TIMEOUT": "20s"
+    }  # fmt: skip
     async with running(tmp_path, clock=clock, **env) as bot:
         for session in sessions:
             owner, _, name = session.rpartition(":")

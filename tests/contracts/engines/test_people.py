@@ -12,6 +12,7 @@ from bot_service.domain.directory import Question
 from bot_service.domain.questions import answer_type
 from tests.contracts.engines.conftest import Bench
 from tests.contracts.engines.outside import ANN, BOT, SESSION
+from tests.support import waiting
 from tests.wire.worker_driver import CommandError, eventually
 
 ANN_JID, ANN_LID = f"{ANN}@s.whatsapp.net", f"9{ANN}@lid"
@@ -34,10 +35,7 @@ async def accepted(bench: Bench, question: Question) -> Any:
                 raise
             return None
 
-    for _ in range(200):
-        if (found := await attempt()) is not None:
-            return found[0]
-    raise AssertionError(question)
+    return (await waiting.eventually(attempt, what=f"an answer to {question}"))[0]
 
 
 async def test_who_wrote_is_a_contact_with_both_addresses(bench: Bench) -> None:
@@ -113,10 +111,7 @@ async def test_a_call_is_journalled_and_can_be_rejected(bench: Bench, video: boo
     assert (call.session, call.id, call.caller, call.video, call.group) == (SESSION, "CALL1", ANN_JID, video, None)
     assert call.at_ms > 1_600_000_000_000
     await answer(bench, people.RejectCall("CALL1", call.caller))
-    for _ in range(200):
-        if await bench.outside.rejected():
-            break
-    assert await bench.outside.rejected() == ["CALL1"]
+    assert await waiting.eventually(bench.outside.rejected, what="the refusal") == ["CALL1"]
 
 
 async def test_a_message_is_starred_once_the_phone_has_shared_its_keys(bench: Bench) -> None:
