@@ -43,9 +43,14 @@ $(VENV)/.tests: $(VENV)/.runs tests/requirements.lock
 
 venv: $(VENV)/.tests ## Create the virtual environment with everything in it
 
-# Programs of other projects that tests run as they are. Needs npm.
-$(VENV)/.clients: tests/dialects/clients/npm.lock $(VENV)/.tests
+# Programs of other projects that tests run as they are. Needs npm. Each is in a folder of its own, because some have modules of
+# the same name; what else those for Python need is in the environment.
+PYTHON_CLIENTS := $(wildcard tests/dialects/clients/waha*.lock)
+
+$(VENV)/.clients: tests/dialects/clients/npm.lock $(PYTHON_CLIENTS) $(VENV)/.tests
 	.ci/npm_clients.sh tests/dialects/clients/npm.lock $(VENV)/clients
+	for lock in $(PYTHON_CLIENTS); do $(BIN)/python -m pip --disable-pip-version-check install -q --no-deps --no-compile \
+		--require-hashes --only-binary :all: --target $(VENV)/clients/$$(basename $$lock .lock) -r $$lock || exit; done
 	touch $@
 
 clients: $(VENV)/.clients ## Fetch the clients of other projects with which the tests of the dialects run

@@ -14,6 +14,7 @@ from bot_service import keys
 from bot_service.app import announce_stop, build_app
 from bot_service.dashboard.context import DASHBOARD
 from bot_service.dashboard.welcome import welcome
+from bot_service.dialects.waha.paths import PREFIX as WAHA
 from bot_service.engines.pool.policy import DEFAULT_COMMAND, PoolPolicy
 from bot_service.engines.pool.pool import WorkerPool
 from bot_service.engines.pool.worker_environment import worker_environment
@@ -47,11 +48,11 @@ def _built(settings: BotSettings, port: int, turns: LoopMeter) -> web.Applicatio
     return app
 
 
-async def _run(app: web.Application, sockets: list[socket.socket]) -> None:
+async def _run(app: web.Application, sockets: list[socket.socket], prefixes: dict[int, str]) -> None:
     guard = StallResponder(app[keys.RUN].guard, sockets)
     guard.start()
     try:
-        await serve(app, sockets, before_stop=lambda: announce_stop(app))
+        await serve(app, sockets, before_stop=lambda: announce_stop(app), prefixes=prefixes)
     finally:
         guard.stop()
 
@@ -87,12 +88,16 @@ def main() -> int:
     settings = load_or_exit(BotSettings)
     logs.configure(settings.log_format, settings.log_level)
     sockets = bind_or_exit(settings.host, settings.port)
+    prefixes = {}
+    if settings.waha_port is not None:
+        sockets += bind_or_exit(settings.host, settings.waha_port, "WAHA_PORT")
+        prefixes[settings.waha_port] = WAHA
     try:
         private_folders.close(settings)
         turns = LoopMeter()
         app = _built(settings, sockets[0].getsockname()[1], turns)
         with asyncio.Runner(loop_factory=turns.new_loop) as runner:
-            runner.run(_run(app, sockets))
+            runner.run(_run(app, sockets, prefixes))
     except SettingsError as error:
         exit_for(error.faults)
     except (StoreRefused, FolderTaken, OSError) as error:

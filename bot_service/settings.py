@@ -158,6 +158,12 @@ class BotSettings(CommonSettings):
         shown_default="waha,evolution,mcp",
         about="Other APIs that this service speaks: waha under /waha, evolution under /evolution, mcp (Model Context Protocol) at /mcp",
     )
+    waha_port: int | None = setting(
+        "WAHA_PORT",
+        integer(1, 65535),
+        default=None,
+        about="A second port on which WAHA's paths begin at the root, for clients that cannot have a path in their base URL",
+    )
     webhook_allow_private: bool = setting(
         "WEBHOOK_ALLOW_PRIVATE",
         boolean(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bot_service.dialects.evolution.webhooks import NAME as EVOLUTION
 from bot_service.dialects.evolution.webhooks import EvolutionWebhooks
+from bot_service.dialects.waha import paths
 from bot_service.dialects.waha.webhooks import NAME as WAHA
 from bot_service.dialects.waha.webhooks import WahaWebhooks
 from bot_service.events.dialects import WebhookDialect
@@ -14,10 +15,12 @@ from bot_service.settings import BotSettings
 
 def webhook_dialects(settings: BotSettings, sessions: Sessions) -> dict[str, WebhookDialect]:
     """All of them, also those with a face that DIALECTS turns off: stored webhooks go on."""
-    base = settings.reached_at or f"http://localhost:{settings.port}"
     find, supervisor = sessions.registry.get, sessions.supervisor
 
     def code(session: str) -> PairingCode | None:
         return supervisor.codes.valid(session, supervisor.now_ms())
 
-    return {WAHA: WahaWebhooks(find, base), EVOLUTION: EvolutionWebhooks(find, code, base)}
+    return {
+        WAHA: WahaWebhooks(find, paths.base(settings)),
+        EVOLUTION: EvolutionWebhooks(find, code, settings.reached_at or f"http://localhost:{settings.port}"),
+    }

@@ -6,7 +6,7 @@ import asyncio
 import errno
 import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
@@ -14,6 +14,7 @@ from shared import logs
 from shared.stop_signals import stop_signals
 from shared.web.acceptor import Acceptor
 from shared.web.request_handler import BACKLOG, listen
+from shared.web.rooted import rooted
 
 log = logs.get(__name__)
 
@@ -58,21 +59,21 @@ def _bound(family: socket.AddressFamily, address: str, port: int) -> socket.sock
     return sock
 
 
-def bind_or_exit(host: str | None, port: int) -> list[socket.socket]:
+def bind_or_exit(host: str | None, port: int, variable: str = "PORT") -> list[socket.socket]:
     """:func:`listening_sockets`, or one clear line on standard error and exit code 1."""
     try:
         return listening_sockets(host, port)
     except OSError as error:
-        print(_why_not(error, host, port), file=sys.stderr)  # noqa: T201
+        print(_why_not(error, host, port, variable), file=sys.stderr)  # noqa: T201
         raise SystemExit(1) from None
 
 
-def _why_not(error: OSError, host: str | None, port: int) -> str:
+def _why_not(error: OSError, host: str | None, port: int, variable: str) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"Port {port} is already in use by another program: stop it or set PORT to another one"
+        return f"Port {port} is already in use by another program: stop it or set {variable} to another one"
     if host is not None and (isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL):
         return f"HOST {host} is no address of this machine ({error.strerror}): set it to one, or leave it empty for all"
-    return f"Port {port} cannot be used ({error.strerror}): set PORT to another one"
+    return f"Port {port} cannot be used ({error.strerror}): set {variable} to another one"
 
 
 async def serve(
@@ -82,10 +83,11 @@ async def serve(
     before_stop: Callable[[], Awaitable[None]] | None = None,
     stop: asyncio.Event | None = None,
     shutdown_timeout_s: float = 3.0,
+    prefixes: Mapping[int, str] | None = None,
 ) -> None:
     """Serve until SIGTERM, SIGINT, SIGHUP or ``stop``.
 
-    ``before_stop`` runs while connections are still open.
+    ``before_stop`` runs while connections are still open. ``prefixes`` by port: see :func:`rooted`.
     """
     stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -93,6 +95,8 @@ async def serve(
         loop.add_signal_handler(name, stop.set)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_timeout_s, handler_cancellation=True)
     await runner.setup()
+    if prefixes and runner.server is not None:
+        runner.server.request_factory = rooted(runner.server.request_factory, prefixes)
     acceptors: list[Acceptor] = []
     try:
         acceptors = await listen(runner, sockets)

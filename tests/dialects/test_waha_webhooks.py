@@ -80,7 +80,7 @@ async def test_every_event_fits_wahas_specification(bot: Bot, receiver: Receiver
     came_here = {body["event"] for body in named(receiver)}
     assert came_here == set(events.SOURCES), "each event that is offered comes"
     by_id = {body["payload"]["id"]: body["payload"] for body in named(receiver, "message.any")}
-    assert by_id[f"false_{CHAT}_M3"]["media"]["url"].endswith("/api/sessions/default/messages/M3/media")
+    assert by_id[f"false_{CHAT}_M3"]["media"]["url"].endswith("/waha/api/files/default/M3")
     assert "+33612345678" in by_id[f"false_{CHAT}_M5"]["vCards"][0]
     assert by_id[f"true_{CHAT}_{own}"]["source"] == "api"
     assert by_id[f"true_{CHAT}_M13"]["fromMe"] is True

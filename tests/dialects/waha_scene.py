@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bot_service import keys
-from bot_service.dialects.waha import routes
+from bot_service.dialects.waha.paths import PREFIX
 from bot_service.domain.message import InboundMessage
 from bot_service.domain.states import State
 from tests.support.bot_app import Bot, is_in, received
@@ -14,7 +14,7 @@ CHAT, JID, GROUP = "33612345678@c.us", "33612345678@s.whatsapp.net", "1203630412
 
 
 async def call(bot: Bot, method: str, path: str, body: Any = None, **kwargs: Any) -> tuple[int, Any]:
-    return await bot.call(method, routes.PREFIX + path, body, **kwargs)
+    return await bot.call(method, PREFIX + path, body, **kwargs)
 
 
 async def working(bot: Bot, name: str = "default", **config: Any) -> None:

@@ -59,6 +59,12 @@ def envelopes(record: SessionRecord, event: Envelope, base: str) -> Iterator[Sho
         )
 
 
+def unknown(wanted: Sequence[str]) -> str | None:
+    """Why ``wanted`` are not names of WAHA's events; None when they are."""
+    found = [name for name in wanted if name != "*" and name not in SOURCES and name not in NEVER]
+    return f"no event is called {found[0][:40]}; there are *, {', '.join(SOURCES)}" if found else None
+
+
 def is_wanted(name: str, wanted: Sequence[str]) -> bool:
     """Whether a client that asked for ``wanted`` gets the event ``name``; everybody gets a test."""
     return name == TEST_EVENT or "*" in wanted or name in wanted

@@ -11,7 +11,8 @@ from bot_service.api.server.access import principal
 from bot_service.api.server.request import integer
 from bot_service.dialects import sending
 from bot_service.dialects.waha import names, requests, views
-from bot_service.dialects.waha.sessions import base_of, find, named
+from bot_service.dialects.waha.paths import base_of
+from bot_service.dialects.waha.sessions import find, named
 from bot_service.domain.refused import invalid
 from bot_service.domain.session_record import SessionRecord
 from bot_service.messages import requests as ours
@@ -29,6 +30,18 @@ async def send_text(request: web.Request) -> web.Response:
     wanted = await body.read(request, requests.SendText)
     parts = {"type": "text", "text": wanted.text, "mentions": wanted.mentions}
     return await _send(request, wanted, parts, wanted.reply_to)
+
+
+async def send_text_by_query(request: web.Request) -> web.Response:
+    """The oldest way to send: ``phone``, ``text`` and ``session`` in the query."""
+    query = request.query
+    given = {
+        "session": query.get("session", "default"),
+        "chatId": query.get("phone", ""),
+        "text": query.get("text", ""),
+    }
+    wanted = body.convert(given, requests.SendText)
+    return await _send(request, wanted, {"type": "text", "text": wanted.text}, None, status=200)
 
 
 async def send_image(request: web.Request) -> web.Response:
@@ -116,12 +129,18 @@ async def revoke(request: web.Request) -> web.Response:
 
 
 async def _send(
-    request: web.Request, wanted: requests.Chat, parts: dict[str, Any], reply_to: str | None, *, number: int = 0
+    request: web.Request,
+    wanted: requests.Chat,
+    parts: dict[str, Any],
+    reply_to: str | None,
+    *,
+    number: int = 0,
+    status: int = 201,
 ) -> web.Response:
     record = find(request, wanted.session)
     parts |= {"to": wanted.chatId, "replyTo": names.plain_id(reply_to) if reply_to else None}
     sent = await sending.send(request, record, parts, SENT_WITHIN_S, number=number)
-    return json_response(views.message(record, sent, base_of(request)), status=201)
+    return json_response(views.message(record, sent, base_of(request)), status=status)
 
 
 async def _answer(request: web.Request, record: SessionRecord, accepted: Accepted, status: int = 201) -> web.Response:
@@ -183,8 +202,40 @@ async def chats(request: web.Request) -> web.Response:
 
 async def history(request: web.Request) -> web.Response:
     """The newest first. ``offset`` counts messages."""
+    return await _history(request, named(request), request.match_info["chatId"])
+
+
+async def old_history(request: web.Request) -> web.Response:
+    """:func:`history` with everything in the query."""
+    return await _history(
+        request, find(request, request.query.get("session", "default")), request.query.get("chatId", "")
+    )
+
+
+async def _history(request: web.Request, record: SessionRecord, chat: str) -> web.Response:
+    unknown = [name for name in request.query if name.startswith("filter.") and request.query[name]]
+    if unknown:
+        raise invalid(unknown[0], "is not there: the messages of a chat come whole, the newest first")
     limit, offset = integer(request, "limit", 10, 1, 500), integer(request, "offset", 0, 0, 10**6)
-    record, commands = named(request), request.app[keys.MESSAGES].commands
-    search = MessageSearch(chat=request.match_info["chatId"])
-    rows = await commands.page(principal(request), record, search, limit=limit + offset)
+    commands = request.app[keys.MESSAGES].commands
+    rows = await commands.page(principal(request), record, MessageSearch(chat=chat), limit=limit + offset)
     return json_response([views.message(record, row, base_of(request)) for row in rows[offset:]])
+
+
+async def one(request: web.Request) -> web.Response:
+    record = named(request)
+    return json_response(
+        views.message(record, await _target(request, record, request.match_info["messageId"]), base_of(request))
+    )
+
+
+async def read_chat(request: web.Request) -> web.Response:
+    """The newest ``messages`` that came are read, 30 when it is not said."""
+    record, commands = named(request), request.app[keys.MESSAGES].commands
+    limit = integer(request, "messages", 30, 1, 500)
+    search = MessageSearch(chat=request.match_info["chatId"], direction="in")
+    ids = [row.message_id for row in await commands.page(principal(request), record, search, limit=limit)]
+    if ids:
+        wanted = {"chat": request.match_info["chatId"], "messageIds": ids}
+        await commands.mark_read(record, body.convert(wanted, ours.MarkRead))
+    return json_response({"ids": ids}, status=201)

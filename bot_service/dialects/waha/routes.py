@@ -7,13 +7,14 @@ from http import HTTPStatus
 from aiohttp import web
 
 from bot_service.access.principals import Scope
+from bot_service.api.messages.handlers import media
 from bot_service.dialects.edge import edge
-from bot_service.dialects.waha import messages, sessions
+from bot_service.dialects.waha import groups, messages, sessions, websocket
+from bot_service.dialects.waha.paths import FILE, PREFIX, WEBSOCKET
 from shared.web import errors
 from shared.web.body import json_response
 from shared.web.middleware import Handler
 
-PREFIX = "/waha"
 READ, SEND, MANAGE = Scope.READ, Scope.SEND, Scope.SESSION
 
 ROUTES: list[tuple[str, str, Handler, Scope]] = [
@@ -38,6 +39,8 @@ ROUTES: list[tuple[str, str, Handler, Scope]] = [
     ("GET", "/api/{session}/auth/qr", sessions.qr, MANAGE),
     ("POST", "/api/{session}/auth/request-code", sessions.request_code, MANAGE),
     ("POST", "/api/sendText", messages.send_text, SEND),
+    ("GET", "/api/sendText", messages.send_text_by_query, SEND),
+    ("POST", "/api/reply", messages.send_text, SEND),
     ("POST", "/api/sendImage", messages.send_image, SEND),
     ("POST", "/api/sendFile", messages.send_file, SEND),
     ("POST", "/api/sendVoice", messages.send_voice, SEND),
@@ -51,11 +54,44 @@ ROUTES: list[tuple[str, str, Handler, Scope]] = [
     ("POST", "/api/startTyping", messages.start_typing, SEND),
     ("POST", "/api/stopTyping", messages.stop_typing, SEND),
     ("GET", "/api/contacts/check-exists", messages.check_exists, SEND),
+    ("GET", "/api/checkNumberStatus", messages.check_exists, SEND),
+    ("GET", "/api/contacts/profile-picture", groups.contact_picture, SEND),
+    ("GET", "/api/messages", messages.old_history, READ),
     ("GET", "/api/{session}/chats", messages.chats, READ),
     ("GET", "/api/{session}/chats/overview", messages.chats, READ),
+    ("GET", "/api/{session}/chats/{chatId}/picture", groups.chat_picture, SEND),
     ("GET", "/api/{session}/chats/{chatId}/messages", messages.history, READ),
+    ("POST", "/api/{session}/chats/{chatId}/messages/read", messages.read_chat, SEND),
+    ("GET", "/api/{session}/chats/{chatId}/messages/{messageId}", messages.one, READ),
     ("PUT", "/api/{session}/chats/{chatId}/messages/{messageId}", messages.edit, SEND),
     ("DELETE", "/api/{session}/chats/{chatId}/messages/{messageId}", messages.revoke, SEND),
+    ("GET", "/api/{session}/groups", groups.index, READ),
+    ("POST", "/api/{session}/groups", groups.create, SEND),
+    ("GET", "/api/{session}/groups/count", groups.count, READ),
+    ("POST", "/api/{session}/groups/refresh", groups.refresh, SEND),
+    ("POST", "/api/{session}/groups/join", groups.join, SEND),
+    ("GET", "/api/{session}/groups/{id}", groups.read, READ),
+    ("POST", "/api/{session}/groups/{id}/leave", groups.leave, SEND),
+    ("GET", "/api/{session}/groups/{id}/picture", groups.group_picture, SEND),
+    ("PUT", "/api/{session}/groups/{id}/description", groups.set_description, SEND),
+    ("PUT", "/api/{session}/groups/{id}/subject", groups.set_subject, SEND),
+    ("PUT", "/api/{session}/groups/{id}/settings/security/info-admin-only", groups.set_info_admin_only, SEND),
+    ("GET", "/api/{session}/groups/{id}/settings/security/info-admin-only", groups.info_admin_only, READ),
+    (
+        "PUT",
+        "/api/{session}/groups/{id}/settings/security/messages-admin-only",
+        groups.set_messages_admin_only,
+        SEND,
+    ),
+    ("GET", "/api/{session}/groups/{id}/settings/security/messages-admin-only", groups.messages_admin_only, READ),
+    ("GET", "/api/{session}/groups/{id}/invite-code", groups.invite_code, SEND),
+    ("POST", "/api/{session}/groups/{id}/invite-code/revoke", groups.revoke_invite_code, SEND),
+    ("GET", "/api/{session}/groups/{id}/participants", groups.participants, READ),
+    ("GET", "/api/{session}/groups/{id}/participants/v2", groups.participants_v2, READ),
+    ("POST", "/api/{session}/groups/{id}/participants/add", groups.add, SEND),
+    ("POST", "/api/{session}/groups/{id}/participants/remove", groups.remove, SEND),
+    ("POST", "/api/{session}/groups/{id}/admin/promote", groups.promote, SEND),
+    ("POST", "/api/{session}/groups/{id}/admin/demote", groups.demote, SEND),
 ]
 
 
@@ -64,6 +100,9 @@ def mount(app: web.Application, scopes: dict[tuple[str, str], Scope]) -> None:
     for method, path, handler, scope in ROUTES:
         app.router.add_route(method, PREFIX + path, handler)
         scopes[method, PREFIX + path] = scope
+    for path, handler in ((WEBSOCKET, websocket.stream), (FILE, media)):
+        app.router.add_route("GET", path, handler)
+        scopes["GET", path] = READ
 
 
 def _refusal(problem: errors.Problem) -> web.Response:

@@ -32,11 +32,6 @@ def named(request: web.Request) -> SessionRecord:
     return find(request, request.match_info["session"])
 
 
-def base_of(request: web.Request) -> str:
-    """Where this client fetches files: PUBLIC_URL, or the address that it called."""
-    return request.app[keys.SETTINGS].reached_at or str(request.url.origin())
-
-
 async def ping(_: web.Request) -> web.Response:
     return json_response({"message": "pong"})
 
@@ -176,7 +171,8 @@ async def qr(request: web.Request) -> web.Response:
     if shown is None:
         raise not_found(f"a code of a session that is {record.state.value}")
     if request.query.get("format") == "raw":
-        return json_response({"value": shown.code})
+        # `qr` is what the Python client `waha` reads.
+        return json_response({"value": shown.code, "qr": shown.code})
     picture = pairing.picture(shown, "png")
     if "application/json" in request.headers.get("Accept", "") and "image/" not in request.headers.get("Accept", ""):
         return json_response({"mimetype": "image/png", "data": base64.b64encode(picture).decode()})

@@ -111,7 +111,7 @@ def _content(record: SessionRecord, content: InboundMessage | OutgoingMessage, b
     """What was written. What a message does not have is empty."""
     arrived = content if isinstance(content, InboundMessage) else None
     has_file = content.media is not None and content.media.path is not None
-    url = base + rendering.media_url(record.id, content.id) if has_file else ""
+    url = f"{base}/api/files/{record.id}/{content.id}" if has_file else ""
     found: dict[str, Any] = {
         "body": content.text or "",
         "hasMedia": content.media is not None,

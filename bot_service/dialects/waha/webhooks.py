@@ -107,13 +107,9 @@ def wanted(
 
 
 def _sources(wanted_events: Sequence[str], where: str) -> tuple[str, ...]:
-    unknown = [
-        name for name in wanted_events if name != "*" and name not in events.SOURCES and name not in events.NEVER
-    ]
-    if unknown:
-        raise invalid(
-            f"{where}.events", f"no event is called {unknown[0][:40]}; there are *, {', '.join(events.SOURCES)}"
-        )
+    unknown = events.unknown(wanted_events)
+    if unknown is not None:
+        raise invalid(f"{where}.events", unknown)
     names = events.SOURCES if "*" in wanted_events else [name for name in wanted_events if name in events.SOURCES]
     # A webhook without any event is possible: those that it names never come here.
     return tuple(sorted({source for name in names for source in events.SOURCES[name]})) or ("session.state",)
