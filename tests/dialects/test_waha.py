@@ -13,6 +13,7 @@ from bot_service.access.principals import Scope
 from bot_service.dialects.waha import events, names, routes
 from bot_service.dialects.waha.paths import PREFIX
 from bot_service.domain import directory as ask
+from bot_service.domain import people
 from bot_service.domain.message import Poll
 from bot_service.domain.states import State
 from tests.dialects.waha_reference import misfit, needed, pattern
@@ -20,7 +21,7 @@ from tests.dialects.waha_scene import CHAT, GROUP, JID, call, came, working
 from tests.support.bot_app import Bot, is_in, running
 from tests.support.processes import ROOT
 
-PNG = base64.b64encode(b"\x89PNG").decode()
+PNG, JPEG = (base64.b64encode(head).decode() for head in (b"\x89PNG", b"\xff\xd8\xff"))
 
 
 @pytest.mark.reference
@@ -37,7 +38,14 @@ async def test_every_operation_is_one_of_waha_and_answers_as_its_specification_s
         ask.ListGroups: [group], ask.ChangeMembers: [ask.GroupMember(JID), ask.GroupMember("49151@s.whatsapp.net", error=403)],
         ask.InviteLink: "https://chat.whatsapp.com/Code", ask.JoinGroup: GROUP, ask.LeaveGroup: None, ask.GetPicture: None,
     }  # fmt: skip
-    one_group, people = f"/api/default/groups/{GROUP}", {"participants": [{"id": CHAT}]}
+    ann = people.PersonDetails(JID, "9@lid", "Ann", about="hi")
+    bot.pool.answers |= {
+        people.ListContacts: [ann], people.GetContact: ann, people.FindAddress: ann, people.GetBlocklist: [],
+        people.GetProfile: people.Profile(JID, "9@lid", "Me", "hi", None), people.SetPicture: "1", people.Block: [JID],
+        people.ChangeProfile: people.Profile(JID, None, "Me", "hi", None), people.SetPresence: None,
+        people.FollowPresence: None, people.RejectCall: None, people.StarMessage: None,
+    }  # fmt: skip
+    one_group, members = f"/api/default/groups/{GROUP}", {"participants": [{"id": CHAT}]}
     chat = {"session": "default", "chatId": CHAT}
     file = {"mimetype": "image/png", "filename": "a.png", "data": PNG}
     own = (await call(bot, "POST", "/api/sendText", {**chat, "text": "own"}))[1]["id"]
@@ -77,12 +85,29 @@ async def test_every_operation_is_one_of_waha_and_answers_as_its_specification_s
         ("GET", "/api/contacts/profile-picture?contactId=33612345678@c.us&session=default", None),
         ("GET", "/api/sendText?phone=33612345678&text=hi&session=default", None),
         ("POST", "/api/reply", {**chat, "text": "hi", "reply_to": f"false_{CHAT}_AAA"}),
+        ("GET", "/api/contacts?contactId=33612345678@c.us&session=default", None),
+        ("GET", "/api/contacts/all?session=default&limit=5", None),
+        ("GET", "/api/contacts/about?contactId=33612345678&session=default", None),
+        ("POST", "/api/contacts/block", {"contactId": CHAT, "session": "default"}),
+        ("POST", "/api/contacts/unblock", {"contactId": CHAT, "session": "default"}),
+        ("GET", f"/api/default/contacts/{CHAT}", None),
+        ("GET", "/api/default/lids/123456789012345", None),
+        ("GET", "/api/default/lids/pn/33612345678", None),
+        ("GET", "/api/default/profile", None),
+        ("PUT", "/api/default/profile/name", {"name": "Shop"}),
+        ("PUT", "/api/default/profile/status", {"status": "open"}),
+        ("PUT", "/api/default/profile/picture", {"file": {"mimetype": "image/jpeg", "data": JPEG}}),
+        ("POST", "/api/default/presence", {"presence": "online"}),
+        ("POST", "/api/default/presence", {"presence": "typing", "chatId": CHAT}),
+        ("POST", f"/api/default/presence/{CHAT}/subscribe", None),
+        ("PUT", "/api/star", {"messageId": f"false_{CHAT}_AAA", "chatId": CHAT, "star": True, "session": "default"}),
+        ("POST", "/api/default/calls/reject", {"from": CHAT, "id": "C1"}),
         ("GET", f"/api/messages?chatId={CHAT}&session=default&limit=5", None),
         ("GET", f"/api/default/chats/{CHAT}/picture", None),
         ("POST", f"/api/default/chats/{CHAT}/messages/read?messages=5", None),
         ("GET", f"/api/default/chats/{CHAT}/messages/false_{CHAT}_AAA", None),
         ("GET", "/api/default/groups", None),
-        ("POST", "/api/default/groups", {"name": "Orders", **people}),
+        ("POST", "/api/default/groups", {"name": "Orders", **members}),
         ("GET", "/api/default/groups/count", None),
         ("POST", "/api/default/groups/refresh", None),
         ("POST", "/api/default/groups/join", {"code": "https://chat.whatsapp.com/Code"}),
@@ -98,10 +123,10 @@ async def test_every_operation_is_one_of_waha_and_answers_as_its_specification_s
         ("POST", f"{one_group}/invite-code/revoke", None),
         ("GET", f"{one_group}/participants", None),
         ("GET", f"{one_group}/participants/v2", None),
-        ("POST", f"{one_group}/participants/add", people),
-        ("POST", f"{one_group}/participants/remove", people),
-        ("POST", f"{one_group}/admin/promote", people),
-        ("POST", f"{one_group}/admin/demote", people),
+        ("POST", f"{one_group}/participants/add", members),
+        ("POST", f"{one_group}/participants/remove", members),
+        ("POST", f"{one_group}/admin/promote", members),
+        ("POST", f"{one_group}/admin/demote", members),
         ("POST", f"{one_group}/leave", None),
         ("GET", "/api/default/chats", None),
         ("GET", "/api/default/chats/overview?limit=1", None),
@@ -170,8 +195,33 @@ async def test_a_session_that_cannot_send_says_so_at_once(bot: Bot) -> None:
 
 
 @pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/default/labels"),
+        ("POST", "/api/sendList"),
+        ("DELETE", f"/api/default/groups/{GROUP}"),
+        ("PUT", "/api/apps/one"),
+    ],
+)
+async def test_what_is_not_there_is_said_by_name(bot: Bot, method: str, path: str) -> None:
+    status, problem = await call(bot, method, path)
+    assert (status, problem["code"]) == (501, "not_implemented")
+    assert f"{method} /waha{path}" in problem["message"]
+    assert (await call(bot, method, path, key=None))[0] == 401
+
+
+@pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     [
+        ("POST", "/api/default/presence", {"presence": "typing"}, 422),
+        ("POST", "/api/default/presence", {"presence": "busy"}, 422),
+        (
+            "PUT",
+            "/api/default/profile/picture",
+            {"file": {"mimetype": "image/png", "url": "https://a.example.com"}},
+            422,
+        ),
+        ("GET", "/api/messages?chatId=33612345678&filter.fromMe=true", None, 422),
         ("POST", "/api/sendText", {"session": "default", "chatId": "0612345678", "text": "x"}, 422),
         ("POST", "/api/sendText", {"session": "default", "text": "x"}, 422),
         ("POST", "/api/sendText", {"session": "nobody", "chatId": CHAT, "text": "x"}, 404),
@@ -206,6 +256,8 @@ async def test_keys_have_the_same_scopes_and_owners(bot: Bot) -> None:
             .replace("{chatId}", CHAT)
             .replace("{messageId}", "AAA")
             .replace("{id}", GROUP)
+            .replace("{lid}", "9")
+            .replace("{phoneNumber}", "33612345678")
         )
         status = (await call(bot, method, filled, key=None))[0]
         assert status == (200 if scope is Scope.PUBLIC else 401), (method, path)

@@ -11,7 +11,9 @@ import pytest
 
 from bot_service import keys
 from bot_service.dialects.waha import events
+from bot_service.domain.calls import Call
 from bot_service.domain.message import Choice, Contact, Media, Poll, PollVote, Receipt
+from bot_service.domain.signals import SignalKind
 from tests.dialects.waha_reference import misfit_of_event, needed
 from tests.dialects.waha_scene import CHAT, GROUP, JID, call, came, working
 from tests.support.bot_app import Bot, received, running
@@ -74,6 +76,11 @@ async def test_every_event_fits_wahas_specification(bot: Bot, receiver: Receiver
     await came(bot, "M12", type="other", text=None, poll=Poll("?", ("a",)))
     await came(bot, "M13", from_me=True, text="from the phone")
     await received(bot, Receipt("default", JID, [own], "read", 1_700_000_000_000))
+    await received(bot, Call("default", "C1", JID, 1_700_000_000_000, video=True))
+    for state in ("available", "unavailable", "composing", "recording", "paused"):
+        bot.pool.emit("default", SignalKind.PRESENCE, **{"chat": JID, "from": JID, "state": state})
+        await arrive(receiver, "presence.update", count=len(named(receiver, "presence.update")) or 1)
+    await arrive(receiver, "call.received")
     await arrive(receiver, "message.any", count=10)
     await arrive(receiver, "message.ack", count=3)
     fits(named(receiver))
@@ -92,6 +99,9 @@ async def test_every_event_fits_wahas_specification(bot: Bot, receiver: Receiver
     assert named(receiver, "message.revoked")[0]["payload"]["revokedMessageId"] == "M1"
     (vote,) = named(receiver, "poll.vote")
     assert (vote["payload"]["vote"]["selectedOptions"], vote["payload"]["poll"]["id"]) == (["a"], poll["id"])
+    assert named(receiver, "presence.update")[-1]["payload"]["id"] == CHAT
+    (ring,) = named(receiver, "call.received")
+    assert (ring["payload"]["from"], ring["payload"]["isVideo"], ring["payload"]["isGroup"]) == (CHAT, True, False)
     acks = [body["payload"]["ackName"] for body in named(receiver, "message.ack") if own in body["payload"]["id"]]
     assert acks == ["SERVER", "READ"]
 

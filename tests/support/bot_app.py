@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from bot_service import keys
 from bot_service.app import build_app
+from bot_service.domain.calls import Call
 from bot_service.domain.message import InboundMessage, JournalRecord, Receipt
 from bot_service.domain.states import State
 from bot_service.messages.inbound import ingest
@@ -87,12 +88,15 @@ async def is_in(bot: Bot, session: str, state: State) -> None:
     await eventually(lambda: (r := registry.get(session)) and r.state is state, what=f"{session} being {state}")
 
 
-async def received(bot: Bot, *items: InboundMessage | Receipt) -> None:
-    """Store messages and receipts as if they had just come through a journal, for the sessions that they name."""
+_PARTS: dict[type, str] = {InboundMessage: "message", Receipt: "receipt", Call: "call"}
+
+
+async def received(bot: Bot, *items: InboundMessage | Receipt | Call) -> None:
+    """Store messages, receipts and calls as if they had just come through a journal, for the sessions that they name."""
     known = bot.app[keys.SESSIONS].registry.get
     records = [
         JournalRecord(
-            **{"message" if isinstance(item, InboundMessage) else "receipt": item},  # type: ignore[arg-type]
+            **{_PARTS[type(item)]: item},  # type: ignore[arg-type]
             creation=record.creation if (record := known(item.session)) else "",
         )
         for item in items

@@ -28,13 +28,16 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "message.revoked": ("message",),
     "poll.vote": ("message",),
     "poll.vote.failed": ("message",),
+    "presence.update": ("presence.update",),
+    "call.received": ("call.received",),
 }
 NEVER = (
     "state.change", "message.ack.group", "message.waiting", "group.join", "group.leave", "group.v2.join", "group.v2.leave",
-    "group.v2.update", "group.v2.participants", "presence.update", "chat.archive", "call.received", "call.accepted",
+    "group.v2.update", "group.v2.participants", "chat.archive", "call.accepted",
     "call.rejected", "label.upsert", "label.deleted", "label.chat.added", "label.chat.deleted", "event.response",
     "event.response.failed", "engine.event",
 )  # fmt: skip
+_PRESENCES = {"unavailable": "offline", "composing": "typing", "recording": "recording", "paused": "paused"}
 _SPECIAL = {"reaction": "message.reaction", "edit": "message.edited", "revoke": "message.revoked"}
 Shown = tuple[str, dict[str, Any]]
 
@@ -90,6 +93,10 @@ def _payloads(record: SessionRecord, event: Envelope, base: str, at_ms: int) -> 
             yield from _arrived(record, data, base)
         case "message.status":
             yield from _moved(record, data, base)
+        case "presence.update":
+            yield "presence.update", _presence(data)
+        case "call.received":
+            yield "call.received", _call(data)
         case _ if event.type == TEST_EVENT:
             yield TEST_EVENT, {}
 
@@ -169,6 +176,27 @@ def _moved(record: SessionRecord, data: dict[str, Any], base: str) -> Iterator[S
             "_data": {"error": data["error"]} if "error" in data else {},
         },
     )
+
+
+def _presence(data: dict[str, Any]) -> dict[str, Any]:
+    known: dict[str, Any] = {
+        "participant": names.chat_out(data["from"]),
+        "lastKnownPresence": _PRESENCES.get(data["state"], "online"),
+    }
+    if data.get("lastSeen"):
+        known["lastSeen"] = _ms(data["lastSeen"]) // 1000
+    return {"id": names.chat_out(data["chat"]), "presences": [known]}
+
+
+def _call(data: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": data["id"],
+        "from": names.chat_out(data["from"]),
+        "timestamp": _ms(data["at"]) // 1000,
+        "isVideo": bool(data["video"]),
+        "isGroup": data["group"] is not None,
+        "_data": {"group": data["group"]},
+    }
 
 
 def _with_file(data: dict[str, Any]) -> dict[str, Any]:

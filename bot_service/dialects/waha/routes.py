@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from bot_service.access.principals import Scope
 from bot_service.api.messages.handlers import media
 from bot_service.dialects.edge import edge
-from bot_service.dialects.waha import groups, messages, sessions, websocket
+from bot_service.dialects.waha import groups, messages, people, sessions, websocket
 from bot_service.dialects.waha.paths import FILE, PREFIX, WEBSOCKET
 from shared.web import errors
 from shared.web.body import json_response
@@ -57,6 +57,22 @@ ROUTES: list[tuple[str, str, Handler, Scope]] = [
     ("GET", "/api/checkNumberStatus", messages.check_exists, SEND),
     ("GET", "/api/contacts/profile-picture", groups.contact_picture, SEND),
     ("GET", "/api/messages", messages.old_history, READ),
+    ("GET", "/api/contacts", people.by_query, READ),
+    ("GET", "/api/contacts/all", people.index, READ),
+    ("GET", "/api/contacts/about", people.about, READ),
+    ("POST", "/api/contacts/block", people.block, SEND),
+    ("POST", "/api/contacts/unblock", people.unblock, SEND),
+    ("GET", "/api/{session}/contacts/{id}", people.by_path, READ),
+    ("GET", "/api/{session}/lids/{lid}", people.number_of_lid, READ),
+    ("GET", "/api/{session}/lids/pn/{phoneNumber}", people.lid_of_number, READ),
+    ("GET", "/api/{session}/profile", people.profile, READ),
+    ("PUT", "/api/{session}/profile/name", people.set_name, SEND),
+    ("PUT", "/api/{session}/profile/status", people.set_status, SEND),
+    ("PUT", "/api/{session}/profile/picture", people.set_picture, SEND),
+    ("POST", "/api/{session}/presence", people.set_presence, SEND),
+    ("POST", "/api/{session}/presence/{chatId}/subscribe", people.follow_presence, SEND),
+    ("PUT", "/api/star", people.star, SEND),
+    ("POST", "/api/{session}/calls/reject", people.reject_call, SEND),
     ("GET", "/api/{session}/chats", messages.chats, READ),
     ("GET", "/api/{session}/chats/overview", messages.chats, READ),
     ("GET", "/api/{session}/chats/{chatId}/picture", groups.chat_picture, SEND),
@@ -103,6 +119,14 @@ def mount(app: web.Application, scopes: dict[tuple[str, str], Scope]) -> None:
     for path, handler in ((WEBSOCKET, websocket.stream), (FILE, media)):
         app.router.add_route("GET", path, handler)
         scopes["GET", path] = READ
+    # Last: what WAHA has and this service does not is never a silent 404.
+    app.router.add_route("*", PREFIX + "/api/{rest:.*}", missing)
+    scopes.update({(method, PREFIX + "/api/{rest}"): READ for method in hdrs.METH_ALL})
+
+
+async def missing(request: web.Request) -> web.StreamResponse:
+    detail = f"{request.method} {request.path} is no operation that is there: docs/api-coverage.md lists those that are"
+    raise errors.Problem(501, "not_implemented", detail)
 
 
 def _refusal(problem: errors.Problem) -> web.Response:
