@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bot_service.domain.refused import Refused
+from bot_service.domain.session_ids import shown
 
 
 class Scope(StrEnum):
@@ -45,6 +46,10 @@ class Principal:
     def sees(self, owner: str | None) -> bool:
         """Whether this caller sees what belongs to ``owner``."""
         return self.owner is None or self.owner == owner
+
+    def known_id(self, session: str) -> str:
+        """The id of a session of this caller as the caller knows it."""
+        return session if self.owner is None else shown(session)
 
     def require_owner(self, owner: str | None, action: str) -> None:
         """Raises Refused ``forbidden`` when ``owner`` is given and not the caller's own."""

@@ -9,7 +9,9 @@ from urllib.parse import quote
 from aiohttp import web
 from multidict import MultiDictProxy
 
+from bot_service import keys
 from bot_service.access.principals import Scope
+from bot_service.access.shown_ids import answer_with_own_ids
 from bot_service.dashboard import wording
 from bot_service.dashboard.context import DASHBOARD, render, words
 from bot_service.dashboard.flash import FlashMessage
@@ -44,7 +46,7 @@ def page(scope: Scope, handler: Page) -> Handler:
         auth.identified(request)
         try:
             login.principal.require(scope)
-            return await handler(request, login)
+            return await _with_own_ids(request, login, handler(request, login))
         except (errors.Problem, Refused) as problem:
             return _problem_page(request, problem.code, login)
 
@@ -71,6 +73,9 @@ def form(scope: Scope, handler: Submit) -> Handler:
         fields = await read_form(request)
         if not is_same_origin(request) or not same_token(str(fields.get("token", "")), login):
             return _problem_page(request, "forbidden", login)
+        return await _with_own_ids(request, login, redirect(request, login, fields))
+
+    async def redirect(request: web.Request, login: Login, fields: Form) -> web.StreamResponse:
         try:
             login.principal.require(scope)
             target = await handler(request, login, fields)
@@ -80,6 +85,12 @@ def form(scope: Scope, handler: Submit) -> Handler:
         return web.Response(status=303, headers={"Location": target})
 
     return guarded
+
+
+async def _with_own_ids(
+    request: web.Request, login: Login, answer: Awaitable[web.StreamResponse]
+) -> web.StreamResponse:
+    return await answer_with_own_ids(login.principal, request.app[keys.SESSIONS].registry.marked, answer)
 
 
 def back(request: web.Request, fields: Form) -> str:

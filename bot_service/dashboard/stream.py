@@ -45,7 +45,7 @@ async def _follow(request: web.Request, login: Login, response: web.StreamRespon
 
     def enqueue(event: Event) -> None:
         if owner is None or event.owner == owner:
-            stream.put(_line(event, t))
+            stream.put(_line(event, t, login.principal.known_id(event.session)))
 
     streams.add(stream)
     unsubscribe = request.app[keys.SESSIONS].bus.subscribe(enqueue)
@@ -89,8 +89,8 @@ async def end_streams(app: web.Application) -> None:
         stream.put(None)
 
 
-def _line(event: Event, t: Words) -> bytes:
-    value = {"kind": event.kind, "session": event.session, "at": iso(event.at), "text": _text(event, t)}
+def _line(event: Event, t: Words, session: str) -> bytes:
+    value = {"kind": event.kind, "session": session, "at": iso(event.at), "text": _text(event, t)}
     return sse.event("change", msgspec.json.encode(value))
 
 

@@ -8,6 +8,8 @@ from msgspec import Meta
 
 # ``$`` alone would accept a line break at the end.
 SessionId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}(?!\n)$")]
+# As stored: administrators see the mark of an id that two owners use (``session_ids``).
+StoredSessionId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}(?:~[0-9a-f]{12})?(?!\n)$")]
 Owner = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}(?!\n)$")]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 # Checked further by ``addresses.telephone_number``.

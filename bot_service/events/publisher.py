@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot_service.domain.session_ids import MARK, without_mark
 from bot_service.events.dialects import Envelope, Spoken
 from bot_service.events.ids import EventIds
 from bot_service.events.subscriptions import Subscriptions
@@ -66,6 +67,7 @@ class EventPublisher:
             event_id = self._ids.next()
             body = self._encode(Envelope(event_id, draft.type, iso(draft.at), draft.session, draft.data))
             rows.append(StoredEvent(event_id, draft.owner, draft.session, draft.type, body))
+            begin = len(outbox)
             for webhook in self._subscriptions.wanting(draft.type, draft.session, draft.owner):
                 plain = Delivery(
                     webhook, event_id, draft.session or "", draft.type, draft.reply_to, now_ms, now_ms, body
@@ -74,6 +76,8 @@ class EventPublisher:
                     outbox.extend(self._translated(spoken, plain))
                 elif draft.alert_urls or not self._subscriptions.is_fixed(webhook):
                     outbox.append(plain)
+            if MARK in (draft.session or ""):
+                outbox[begin:] = map(self._as_known, outbox[begin:])
         await events.insert(connection, rows)
         await deliveries.insert(connection, outbox)
         pending = [delivery for delivery in outbox if delivery.state == "pending"]
@@ -94,6 +98,13 @@ class EventPublisher:
         for number, each in enumerate(found):
             delivery = self._ids.next() if number else plain.event
             yield msgspec.structs.replace(plain, event=delivery, type=each.type, reply_to=None, body=each.body)
+
+    def _as_known(self, delivery: Delivery) -> Delivery:
+        """A webhook of an owner gets the id that the owner knows."""
+        webhook = self._subscriptions.get(delivery.webhook)
+        if webhook is None or webhook.owner is None:
+            return delivery
+        return msgspec.structs.replace(delivery, body=without_mark(delivery.body, delivery.lane))
 
     async def publish(self, drafts: Sequence[Draft]) -> None:
         """:meth:`stage` in its own transaction, for events without a change of the store."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Annotated, Any
 
 import msgspec
@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from bot_service.access.names import check_name
 from bot_service.access.principals import Principal
+from bot_service.domain import session_ids
 from bot_service.domain.addresses import telephone_number
 from bot_service.domain.inputs import DEFAULT_OWNER, Metadata, Name, Owner, SessionId
 from bot_service.domain.ports import CommandPool
@@ -84,42 +85,61 @@ class SessionCommands:
         self, supervisor: Supervisor, registry: SessionRegistry, store: SessionStore, pool: CommandPool
     ) -> None:
         self._supervisor, self._registry, self._store, self._pool = supervisor, registry, store, pool
-        self._creating: set[str] = set()
-        self._deleting: set[str] = set()
+        # Created or deleted now: ids as stored, and with their owners as these know them.
+        self._busy: set[str] = set()
+        self._busy_own: set[tuple[str, str]] = set()
 
     async def create(self, who: Principal, wanted: CreateSession) -> SessionRecord:
         """A new session, stored. Refused: ``forbidden``, ``exists``."""
         who.require_owner(wanted.owner, "makes sessions for another owner")
         _check_words(wanted.name, wanted.metadata)
         proxy = proxies.read(who, wanted.proxy) if wanted.proxy is not None else None
-        session = wanted.id or f"s-{secrets.token_hex(6)}"
-        if session in self._registry or session in self._creating or session in self._deleting:
-            raise Refused("exists", "a session with this id exists already")
-        now_ms = self._supervisor.now_ms()
+        asked, owner = wanted.id or f"s-{secrets.token_hex(6)}", wanted.owner or who.owner or DEFAULT_OWNER
+        session, now_ms = self._new_id(who, owner, asked), self._supervisor.now_ms()
         record = SessionRecord(
-            id=session, owner=wanted.owner or who.owner or DEFAULT_OWNER, name=wanted.name or session,
+            id=session, owner=owner, name=wanted.name or asked,
             metadata=wanted.metadata, created_ms=now_ms, since_ms=now_ms, active_ms=now_ms, aged_from_ms=now_ms,
             creation=secrets.token_hex(4), proxy=proxy,
         )  # fmt: skip
         creation = self._supervisor.begin(record, START if wanted.start else None)
-        self._creating.add(session)
-        try:
-            await self._pool.forget_left_files(session)
-            # The session and its first transition are one transaction; the engine starts after it.
-            self._store.mark(creation.after, creation.change, new=True)
-            await self._store.flush()
-            self._supervisor.admit(creation)
-        except StoreUnavailable:
-            self._store.drop(session)
-            raise
-        except asyncio.CancelledError:
-            if not self._store.drop(session):
-                # The caller is gone, but the session is stored: start it now, not at the next boot.
+        with self._reserved(session, owner):
+            try:
+                await self._pool.forget_left_files(session)
+                # The session and its first transition are one transaction; the engine starts after it.
+                self._store.mark(creation.after, creation.change, new=True)
+                await self._store.flush()
                 self._supervisor.admit(creation)
-            raise
-        finally:
-            self._creating.discard(session)
+            except StoreUnavailable:
+                self._store.drop(session)
+                raise
+            except asyncio.CancelledError:
+                if not self._store.drop(session):
+                    # The caller is gone, but the session is stored: start it now, not at the next boot.
+                    self._supervisor.admit(creation)
+                raise
         return creation.after
+
+    def _new_id(self, who: Principal, owner: str, asked: str) -> str:
+        """The id to store. Refused ``exists`` only for a session that ``who`` sees: others get a mark."""
+        taken = asked in self._registry or asked in self._busy
+        if self._has(owner, asked) or (taken and who.owner is None):
+            raise Refused("exists", "a session with this id exists already")
+        return session_ids.marked(asked, secrets.token_hex(6)) if taken else asked
+
+    def _has(self, owner: str, asked: str) -> bool:
+        return self._registry.of_owner(owner, asked) is not None or (owner, asked) in self._busy_own
+
+    @contextmanager
+    def _reserved(self, session: str, owner: str) -> Iterator[None]:
+        """No other session gets this id in the meantime."""
+        own = (owner, session_ids.shown(session))
+        self._busy.add(session)
+        self._busy_own.add(own)
+        try:
+            yield
+        finally:
+            self._busy.discard(session)
+            self._busy_own.discard(own)
 
     async def command(self, session: str, kind: CommandKind) -> SessionRecord:
         """START, STOP or RESTART. It takes effect at once; returns when it is stored."""
@@ -153,15 +173,14 @@ class SessionCommands:
 
     async def delete(self, session: str) -> None:
         """Delete the client, the engine's files and the rows. The phone shows the link until logout."""
-        self._deleting.add(session)  # until all of it is gone, no session can have this id
-        try:
+        known = self._registry.get(session)
+        # Until all of it is gone, no session can have this id.
+        with self._reserved(session, known.owner if known is not None else ""):
             self._supervisor.apply(session, Command(CommandKind.STOP, Reason.DELETED))
             await self._supervisor.settle(session, ENGINE_TIMEOUT_S)
             await self._store.delete(session)
             self._supervisor.remove(session)
             await self._forget_files(session)
-        finally:
-            self._deleting.discard(session)
 
     async def _forget_files(self, session: str) -> None:
         try:
@@ -176,7 +195,7 @@ class SessionCommands:
             )
 
     async def change(self, who: Principal, session: str, wanted: ChangeSession) -> SessionRecord:
-        """What is not given stays. Refused: ``forbidden``."""
+        """What is not given stays. Refused: ``forbidden``; ``exists`` when the new owner has this id."""
         who.require_owner(wanted.owner, "gives a session to another owner")
         _check_words(wanted.name, wanted.metadata)
         given = {name: getattr(wanted, name) for name in ("name", "owner", "metadata")}
@@ -185,6 +204,8 @@ class SessionCommands:
             given["proxy"] = proxies.read(who, wanted.proxy) if wanted.proxy is not None else None
         record = self._known(session)
         if wanted.owner is not None and wanted.owner != record.owner:
+            if self._has(wanted.owner, session_ids.shown(session)):
+                raise Refused("exists", "the new owner has a session with this id already")
             record = record.handed_over(wanted.owner, self._supervisor.now_ms())
         record = msgspec.structs.replace(record, **given)
         self._supervisor.change(record)

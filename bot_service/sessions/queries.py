@@ -82,10 +82,14 @@ class SessionQueries:
         self._supervisor, self._registry, self._readiness_check = supervisor, registry, readiness_check
         self._store = store
 
+    def get(self, who: Principal, session: str) -> SessionRecord | None:
+        """The session that ``who`` knows by this id; None also for a session of another owner."""
+        return self._registry.get(session) if who.owner is None else self._registry.of_owner(who.owner, session)
+
     def find(self, who: Principal, session: str) -> SessionRecord:
         """Refused: ``not_found``, also for a session of another owner."""
-        record = self._registry.get(session)
-        if record is None or not who.sees(record.owner):
+        record = self.get(who, session)
+        if record is None:
             raise not_found("this session")
         return record
 
@@ -93,6 +97,8 @@ class SessionQueries:
         self, who: Principal, search: Search, *, after: str | None, limit: int
     ) -> tuple[list[SessionRecord], str | None, int]:
         """Sessions after the id ``after``, the id to go on from (None at the end), and how many fit in all."""
+        if after is not None and (last := self.get(who, after)) is not None:
+            after = last.id
         return self._registry.page(_narrowed(search, who), after=after, limit=limit)
 
     def numbered_page(
@@ -142,4 +148,4 @@ class SessionQueries:
 
 
 def _narrowed(search: Search, who: Principal) -> Search:
-    return search if who.owner is None else replace(search, owner=who.owner)
+    return search if who.owner is None else replace(search, owner=who.owner, by_owner=True)

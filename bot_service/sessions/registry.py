@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
 from bot_service.domain.addresses import part_of_number
 from bot_service.domain.reasons import Reason
+from bot_service.domain.session_ids import MARK, shown
 from bot_service.domain.session_record import SessionRecord
 from bot_service.domain.states import ENDS, Actor, State, Wanted
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Filters of a list; ``text`` is a part of the id, the name or the linked telephone number."""
+    """Filters of a list; ``text`` is a part of the id, the name or the linked telephone number.
+
+    ``by_owner``: a part of the id without its mark.
+    """
 
     owner: str | None = None
     state: State | None = None
     text: str | None = None
+    by_owner: bool = False
 
     def fits(self, record: SessionRecord) -> bool:
         if self.owner is not None and record.owner != self.owner:
             return False
         if self.state is not None and record.state is not self.state:
             return False
-        if self.text is None or self.text in record.id.lower() or self.text in record.name.lower():
+        session = shown(record.id) if self.by_owner else record.id
+        if self.text is None or self.text in session.lower() or self.text in record.name.lower():
             return True
         number = part_of_number(self.text)
         return bool(number and record.jid) and number in (record.jid or "").partition("@")[0].partition(":")[0]
@@ -56,6 +62,9 @@ class SessionRegistry:
 
     def __init__(self) -> None:
         self._records: dict[str, SessionRecord] = {}
+        # By owner and the id that the owner knows.
+        self._own: dict[tuple[str, str], str] = {}
+        self._marked: dict[str, set[str]] = {}
         self._by_state: dict[State, int] = dict.fromkeys(State, 0)
         self._wanted = 0
         self._wanted_ready = 0
@@ -78,6 +87,14 @@ class SessionRegistry:
     def get(self, session: str) -> SessionRecord | None:
         return self._records.get(session)
 
+    def of_owner(self, owner: str, session: str) -> SessionRecord | None:
+        """The session that ``owner`` knows as ``session``."""
+        return self._records.get(self._own.get((owner, session), ""))
+
+    def marked(self, owner: str) -> Collection[str]:
+        """Ids of sessions of ``owner`` that are stored with a mark."""
+        return self._marked.get(owner, ())
+
     def ids(self) -> list[str]:
         """A copy, to walk in slices while sessions come and go."""
         return list(self._records)
@@ -88,6 +105,8 @@ class SessionRegistry:
             self._count(before, -1)
         self._records[record.id] = record
         self._count(record, 1)
+        if before is None or before.owner != record.owner:
+            self._owner_changed(before, record)
         if record.need is not (None if before is None else before.need) or (
             record.need is not None and before is not None and before.name != record.name
         ):
@@ -97,8 +116,18 @@ class SessionRegistry:
         record = self._records.pop(session, None)
         if record is not None:
             self._count(record, -1)
+            self._owner_changed(record, None)
             if self._needs.pop(session, None) is not None:
                 self.needs_revision += 1
+
+    def _owner_changed(self, before: SessionRecord | None, after: SessionRecord | None) -> None:
+        if before is not None:
+            self._own.pop((before.owner, shown(before.id)), None)
+            self._marked.get(before.owner, set()).discard(before.id)
+        if after is not None:
+            self._own[after.owner, shown(after.id)] = after.id
+            if MARK in after.id:
+                self._marked.setdefault(after.owner, set()).add(after.id)
 
     def _need_changed(self, record: SessionRecord) -> None:
         self.needs_revision += 1

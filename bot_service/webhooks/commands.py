@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from bot_service.access.principals import Principal
 from bot_service.access.public_addresses import is_reachable_url, refusal_of_url
-from bot_service.domain.inputs import Owner, SessionId
+from bot_service.domain.inputs import Owner, StoredSessionId
 from bot_service.domain.refused import invalid, not_found
 from bot_service.domain.session_record import SessionRecord
 from bot_service.events.subscriptions import Subscriptions, unknown_patterns
@@ -35,7 +35,7 @@ class CreateWebhook(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 
     url: Url
     events: EventPatterns = msgspec.field(default_factory=lambda: ["*"])
-    session: SessionId | None = None
+    session: StoredSessionId | None = None
     owner: Owner | None = None
     secret: Annotated[str, Meta(max_length=200)] | None = None
     active: bool = True
@@ -84,7 +84,7 @@ class WebhookCommands:
         return [
             webhook
             for webhook in self._subscriptions.all()
-            if who.sees(webhook.owner) and (session is None or webhook.session == session)
+            if who.sees(webhook.owner) and (session is None or who.known_id(webhook.session or "") == session)
         ]
 
     def get(self, who: Principal, webhook_id: str) -> Webhook:
@@ -96,8 +96,10 @@ class WebhookCommands:
 
     async def create(self, who: Principal, wanted: CreateWebhook) -> Webhook:
         """Refused: ``forbidden``, ``not_found``, ``invalid``."""
+        session = owner = None
         if wanted.session is not None:
-            owner: str | None = self._find_session(who, wanted.session).owner
+            record = self._find_session(who, wanted.session)
+            session, owner = record.id, record.owner
         else:
             who.require_owner(wanted.owner, "makes webhooks for another owner")
             owner = who.owner or wanted.owner
@@ -107,7 +109,7 @@ class WebhookCommands:
             webhook_signing.key_of(secret)
         except ValueError as error:
             raise invalid("secret", f"{error}: whsec_ and base64") from None
-        new = self._new(owner, wanted.session, wanted.url, secret)
+        new = self._new(owner, session, wanted.url, secret)
         webhook = dataclasses.replace(new, events=tuple(wanted.events), active=wanted.active)
         await self._save([webhook])
         return webhook
@@ -127,7 +129,7 @@ class WebhookCommands:
         kept = {each.url for each in wanted}
         saved = [
             dataclasses.replace(
-                known.get(each.url) or self._new(record.owner, session, each.url, webhook_signing.new_secret()),
+                known.get(each.url) or self._new(record.owner, record.id, each.url, webhook_signing.new_secret()),
                 events=each.events,
                 active=each.active,
                 updated_ms=now_ms,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from bot_service.domain.session_ids import without_mark
 from bot_service.events.dialects import TEST_EVENT, Envelope
 from bot_service.events.ids import EventIds
 from bot_service.events.subscriptions import Subscriptions, Target
@@ -42,5 +43,7 @@ class WebhookTestCall:
         event = Envelope(event_id, TEST_EVENT, iso(self._clock.now()), webhook.session, {"webhook": webhook.id})
         spoken = self._subscriptions.spoken(webhook.id)
         body = msgspec.json.encode(event) if spoken is None else spoken.dialect.bodies(webhook, event)[0].body
+        if webhook.owner is not None and webhook.session is not None:
+            body = without_mark(body, webhook.session)
         attempt = await self._call(self._subscriptions.target_of(webhook, TEST_EVENT), event_id, body)
         return TestCallResult(event_id, attempt, int((self._clock.monotonic() - begun) * 1000))

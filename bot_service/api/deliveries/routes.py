@@ -9,7 +9,7 @@ from aiohttp import web
 from msgspec import Meta
 
 from bot_service import keys
-from bot_service.access.principals import Scope
+from bot_service.access.principals import Principal, Scope
 from bot_service.api.server.access import principal
 from bot_service.api.server.request import iso_time, page_limit
 from bot_service.api.server.route import LIMIT, TEXT, Parameter, Response, Route
@@ -74,13 +74,15 @@ async def index(request: web.Request) -> web.Response:
         before=query.get("before"),
     )
     following = rows[-1].event if len(rows) == limit else None
-    return json_response(DeliveryPage([_view(row) for row in rows], following))
+    return json_response(DeliveryPage([_view(row, principal(request)) for row in rows], following))
 
 
 async def read(request: web.Request) -> web.Response:
     match = request.match_info
     found = await request.app[keys.WEBHOOKS].deliveries.get(principal(request), match["webhookId"], match["eventId"])
-    return json_response(DeliveryWithBody(**msgspec.structs.asdict(_view(found)), body=msgspec.Raw(found.body)))
+    return json_response(
+        DeliveryWithBody(**msgspec.structs.asdict(_view(found, principal(request))), body=msgspec.Raw(found.body))
+    )
 
 
 async def replay(request: web.Request) -> web.Response:
@@ -89,12 +91,12 @@ async def replay(request: web.Request) -> web.Response:
     return json_response(Replayed(count), status=202)
 
 
-def _view(row: Delivery) -> DeliveryView:
+def _view(row: Delivery, who: Principal) -> DeliveryView:
     return DeliveryView(
         webhook=row.webhook,
         event=row.event,
         type=row.type,
-        session=row.lane or None,
+        session=who.known_id(row.lane) or None,
         state=msgspec.convert("pending" if row.state == "aside" else row.state, DeliveryState),
         created_at=iso(from_ms(row.created_ms)),
         attempts=row.attempts,

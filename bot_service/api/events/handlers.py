@@ -11,6 +11,7 @@ from bot_service import keys
 from bot_service.access.principals import Principal
 from bot_service.api.server.access import principal
 from bot_service.domain.refused import invalid
+from bot_service.domain.session_ids import without_mark
 from bot_service.events.ids import is_event_id
 from bot_service.events.stream import StoredEvent
 from bot_service.events.subscriptions import unknown_patterns
@@ -40,7 +41,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
             async for page in pages:
                 wanted = [event for event in page if _is_for(event, who, session, patterns)]
                 if wanted:
-                    await response.write(b"".join(sse.event(each.type, each.body, each.id) for each in wanted))
+                    await response.write(b"".join(sse.event(each.type, _body(each, who), each.id) for each in wanted))
                 elif not page:
                     await response.write(sse.KEEP_ALIVE)
     return response
@@ -56,5 +57,9 @@ def _last_event_id(request: web.Request) -> str | None:
 
 
 def _is_for(event: StoredEvent, who: Principal, session: str | None, patterns: list[str]) -> bool:
-    wanted = who.sees(event.owner) and (session is None or event.session == session)
+    wanted = who.sees(event.owner) and (session is None or who.known_id(event.session or "") == session)
     return wanted and any(fnmatchcase(event.type, pattern) for pattern in patterns)
+
+
+def _body(event: StoredEvent, who: Principal) -> bytes:
+    return event.body if who.owner is None or event.session is None else without_mark(event.body, event.session)

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from bot_service import keys
 from bot_service.access.principals import Principal, Scope
+from bot_service.access.shown_ids import answer_with_own_ids
 from shared.settings import Secret
 from shared.web import auth, errors
 from shared.web.middleware import Handler
@@ -67,6 +69,10 @@ def gate(scopes: Mapping[tuple[str, str], Scope], tokens: Tokens, by_token: Look
             who = await identify(request)
             who.require(Scope.READ if scope is Scope.STATS else scope)
             request[_PRINCIPAL] = who
-        return await handler(request)
+        if _PRINCIPAL not in request:
+            return await handler(request)
+        return await answer_with_own_ids(
+            request[_PRINCIPAL], request.app[keys.SESSIONS].registry.marked, handler(request)
+        )
 
     return middleware

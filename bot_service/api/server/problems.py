@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from bot_service import keys
+from bot_service.api.server.access import principal
 from bot_service.domain.refused import Refused
 from bot_service.engines.port import EngineError
 from shared import logs
@@ -87,8 +88,9 @@ def _of_engine(request: web.Request, error: EngineError) -> errors.Problem:
     """A 409 names the state of the session in the path."""
     status = STATUS.get(error.code, 502)
     facts: dict[str, Any] = {"retryable": error.retryable}
-    record = request.app[keys.SESSIONS].registry.get(request.match_info.get("id", ""))
-    if status == 409 and record is not None:
-        facts["state"] = record.state.value
+    if status == 409 and (session := request.match_info.get("id")) is not None:
+        record = request.app[keys.SESSIONS].queries.get(principal(request), session)
+        if record is not None:
+            facts["state"] = record.state.value
     fields = {error.field: error.detail} if error.field is not None else None
     return errors.Problem(status, error.code, error.detail, fields=fields, **facts)

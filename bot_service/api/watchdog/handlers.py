@@ -6,7 +6,7 @@ import msgspec
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.domain.inputs import SessionId
+from bot_service.domain.inputs import StoredSessionId
 from bot_service.domain.refused import invalid
 from bot_service.operations.heartbeat import sse_event
 from shared.contract.heartbeat import BEAT
@@ -20,7 +20,7 @@ class Repair(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     """Without ``session`` those not ready for longest are repaired."""
 
     action: str
-    session: SessionId | None = None
+    session: StoredSessionId | None = None
 
 
 class RepairView(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ from datetime import datetime
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.access.principals import Scope
+from bot_service.access.principals import Principal, Scope
 from bot_service.access.public_addresses import shown_receiver
 from bot_service.dashboard.context import render, words
 from bot_service.dashboard.guard import Form, done
@@ -40,32 +40,31 @@ async def show(request: web.Request, login: Login) -> web.StreamResponse:
         raise not_found("this state")
     rows = await webhooks.deliveries.page(login.principal, state=state, limit=LATEST)
     receivers = {webhook.id: shown_receiver(webhook.url) for webhook in webhooks.commands.visible(login.principal)}
-    may_replay = login.principal.may(Scope.SESSION)
     tabs = [("dead", t("Failed deliveries")), ("pending", t("Pending")), ("delivered", t("Delivered"))]
     return render(
         request,
         login,
         "deliveries.html",
         state=state,
-        may_replay=may_replay,
+        may_replay=login.principal.may(Scope.SESSION),
         retry_hours=hours(request.app[keys.SETTINGS].webhook_retry_for_ms, t),
         tabs=[Choice(value, label) for value, label in tabs],
-        rows=[_row(each, receivers.get(each.webhook, "ALERT_URLS"), t, may_replay=may_replay) for each in rows],
+        rows=[_row(each, login.principal, receivers.get(each.webhook, "ALERT_URLS"), t) for each in rows],
     )
 
 
-def _row(delivery: Delivery, receiver: str, t: Words, *, may_replay: bool) -> DeliveryRow:
+def _row(delivery: Delivery, who: Principal, receiver: str, t: Words) -> DeliveryRow:
     kind = {"dead": "bad", "delivered": "good"}.get(delivery.state, "warn" if delivery.attempts else "calm")
     return DeliveryRow(
         id=f"{delivery.webhook}/{delivery.event}",
         type=delivery.type,
         at=moment(delivery.created_ms),
-        session=delivery.lane or "–",
+        session=who.known_id(delivery.lane) or "–",
         to=receiver,
         tries=delivery.attempts,
         kind=kind,
         result=_result(delivery, t),
-        replay=may_replay and delivery.state == "dead",
+        replay=who.may(Scope.SESSION) and delivery.state == "dead",
     )
 
 

@@ -23,6 +23,7 @@ from shared.web import body
 from shared.web.ui.words import Words
 
 FOR_ADMINISTRATORS = "service."
+LONGEST_ID = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class WebhookRow:
 
 async def show(request: web.Request, login: Login) -> web.StreamResponse:
     """``?session=`` narrows the list to one session and fills in the form."""
-    t, session = words(request), request.query.get("session", "")[:64]
+    t, session = words(request), request.query.get("session", "")[:LONGEST_ID]
     return render(
         request,
         login,
@@ -112,4 +113,4 @@ async def delete(request: web.Request, login: Login, form: Form) -> str:
 
 
 def _address(session: str) -> str:
-    return f"/webhooks?session={quote(session[:64], safe='')}" if session else "/webhooks"
+    return f"/webhooks?session={quote(session[:LONGEST_ID], safe='')}" if session else "/webhooks"

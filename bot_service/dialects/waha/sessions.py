@@ -142,7 +142,7 @@ async def old_start(request: web.Request) -> web.Response:
     """Makes the session when there is none, as the old operation did."""
     wanted = await body.read(request, requests.NamedSession, optional=True)
     sessions = request.app[keys.SESSIONS]
-    if sessions.registry.get(wanted.name) is None:
+    if sessions.queries.get(principal(request), wanted.name) is None:
         made = body.convert({"id": wanted.name}, CreateSession)
         return _show(request, await sessions.commands.create(principal(request), made), 201)
     return await _command(request, find(request, wanted.name), CommandKind.START)
