@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import socket
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 
 import aiohttp
 from aiohttp import web
@@ -146,10 +147,13 @@ def _guarded(guard: LoopGuard, sockets: list[socket.socket]) -> Callable[[web.Ap
 def _running(base: Base) -> Callable[[web.Application], AsyncIterator[None]]:
     async def run(app: web.Application) -> AsyncIterator[None]:
         try:
-            async with http_client.session(http_client.Connector()) as http:
+            async with AsyncExitStack() as stack:
+                http = await stack.enter_async_context(http_client.session(http_client.Connector()))
+                secret = base.settings.alert_webhook_secret
+                notifier_of = stack.enter_context(table.builder(http, base.clock, webhook_secret=secret))
                 if isinstance(base.clock, ServiceClock):
                     await clock_watch.resume(base.clock, base.ledger)
-                app[PARTS] = parts = _build(base, http)
+                app[PARTS] = parts = _build(base, http, notifier_of)
                 app[SNAPSHOT] = snapshot = StatusSnapshot(parts)
                 parts.pipeline.decided.subscribe(snapshot.on_decided)
                 base.ledger.changed.subscribe(snapshot.invalidate)
@@ -166,12 +170,12 @@ def _running(base: Base) -> Callable[[web.Application], AsyncIterator[None]]:
     return run
 
 
-def _build(base: Base, http: aiohttp.ClientSession) -> Parts:
+def _build(base: Base, http: aiohttp.ClientSession, notifier_of: Callable[[Secret], Notifier]) -> Parts:
     settings, clock, ledger, boot = base.settings, base.clock, base.ledger, base.boot
     steady_time, cycle = SteadyTime(clock), Cycle(clock)
     pings = PingMetrics(base.registry, version=boot.version, targets=tuple(settings.targets))
     delivery = DeliveryMetrics(base.registry, PREFIX)
-    dispatcher = _dispatcher(base, http, delivery)
+    dispatcher = _dispatcher(base, notifier_of, delivery)
     pipeline = Pipeline(
         ledger=ledger,
         steady_time=steady_time,
@@ -225,15 +229,11 @@ def _build(base: Base, http: aiohttp.ClientSession) -> Parts:
     return Parts(base, http, loops, cycle, dispatcher, pipeline, housekeeping, watches, repairs, pings, delivery)
 
 
-def _dispatcher(base: Base, http: aiohttp.ClientSession, delivery: DeliveryMetrics) -> Dispatcher:
+def _dispatcher(base: Base, notifier_of: Callable[[Secret], Notifier], delivery: DeliveryMetrics) -> Dispatcher:
     settings = base.settings
-
-    def notifiers(urls: tuple[Secret, ...]) -> list[Notifier]:
-        return [table.build(url, http, base.clock, webhook_secret=settings.alert_webhook_secret) for url in urls]
-
     # Fallback channels without a primary one are primary: nothing would ever use them otherwise.
-    primary = notifiers(settings.alert_urls or settings.alert_fallback_urls)
-    fallback = notifiers(settings.alert_fallback_urls)
+    primary = [notifier_of(url) for url in settings.alert_urls or settings.alert_fallback_urls]
+    fallback = [notifier_of(url) for url in settings.alert_fallback_urls]
     return Dispatcher(base.ledger, [LogNotifier(), *primary], fallback, base.clock, delivery)
 
 

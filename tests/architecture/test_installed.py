@@ -73,8 +73,10 @@ def test_the_pip_that_installs_is_the_one_that_is_tested() -> None:
 async def test_apprise_delivers_without_the_packages_that_are_left_out(tmp_path: Path, receiver: Receiver) -> None:
     fence = Fence(tmp_path / "fence", "watchdog")
     script = (
-        "from watchdog.notifiers.apprise import send_by_apprise\n"
-        f"print(send_by_apprise({receiver.url.replace('http://', 'json://')!r}, 'Title', 'Text', 'failure'))\n"
+        "import asyncio\n"
+        "from watchdog.notifiers.apprise import AppriseProcess\n"
+        f"url = {receiver.url.replace('http://', 'json://')!r}\n"
+        "print(asyncio.run(AppriseProcess(limit_s=60).send(url, 'Title', 'Text', 'failure')))\n"
         "import apprise\n"
         "assert apprise.Apprise().add('twitter://Consumer/ConsumerSecret/AccessToken/AccessSecret')\n"
     )

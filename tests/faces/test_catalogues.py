@@ -113,7 +113,7 @@ def reasons_in_code() -> set[str]:
 
 def test_every_reason_of_the_watchdog_has_words_in_both_languages() -> None:
     found, french_texts = reasons_in_code(), catalogue("watchdog/status")
-    assert {"too_much", "silent", "unproven", "own_port", "recovered", "apprise_still_busy"} <= found
+    assert {"too_much", "silent", "unproven", "own_port", "recovered", "apprise_died"} <= found
     assert found - set(status_wording.REASON) == set()
     for code in found:
         message = french_texts.get(status_wording.REASON[code])

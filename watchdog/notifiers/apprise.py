@@ -1,59 +1,151 @@
-"""Alerts by any service of apprise, which is imported at the first send, in a thread.
-
-A thread cannot be stopped from outside: while one hangs, the channel starts no other.
-"""
+"""Alerts by any service of apprise, which runs in a process of its own (decision 0131)."""
 
 from __future__ import annotations
 
 import asyncio
-import importlib
-import logging
-import threading
-from collections.abc import Callable
-from typing import Any
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
+from shared import logs
 from shared.settings import Secret
 from watchdog.domain.ports import Delivered
 from watchdog.domain.states import Notice, NoticeKind
+from watchdog.notifiers.apprise_process import LONGEST_ANSWER, LONGEST_REQUEST
 from watchdog.notifiers.channel import digest
+
+log = logs.get(__name__)
 
 _GOOD = frozenset(kind for kind in NoticeKind if kind.endswith("_over")) - {NoticeKind.BLIND_OVER} | {NoticeKind.UP}
 _CALM = frozenset({NoticeKind.TEST, NoticeKind.RESTARTED, NoticeKind.BLIND_OVER})
 _GRAVE = frozenset({NoticeKind.DOWN, NoticeKind.REPAIR_BUDGET_SPENT, NoticeKind.ATTENTION})
 
-Send = Callable[[str, str, str, str], str]
+SEND_LIMIT_S = 12.0
+# After the time limit the kernel has ended the child; its end is seen within this time.
+END_SEEN_S = 1.0
+CHECK_LIMIT_S = 60.0
+LONGEST_TEXT = 16_000
+_PROGRAM = (sys.executable, "-m", "watchdog.notifiers.apprise_process")
+# No key, token or alert address is among them: plugins do not need those of others.
+_VARIABLES = frozenset(
+    {
+        "PATH", "HOME", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ",
+        "PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "PYTHONUTF8",
+        "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy",
+        "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
+    }
+)  # fmt: skip
 
 
-def unusable(url: str) -> str:
-    """Blocks. Why apprise cannot use ``url``, without the address; empty when it can."""
+def environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Those of the variables ``environ`` that the process may see."""
+    return {name: value for name, value in environ.items() if name in _VARIABLES}
+
+
+def unusable(urls: Sequence[str]) -> list[str]:
+    """Blocks for a second. Why apprise cannot use each of ``urls``; empty for those that it can.
+
+    An answer that does not come in time is no reason not to start.
+    """
     try:
-        service = _apprise()
-    except ImportError:
-        return "needs the package apprise, which is not installed"
+        ended = subprocess.run(
+            [*_PROGRAM, "--check"],
+            input=json.dumps(list(urls)).encode(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment(os.environ),
+            timeout=CHECK_LIMIT_S,
+            check=True,
+        )
+        found: list[str] = json.loads(ended.stdout)
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        log.warning(
+            "The alert addresses could not be checked", event_name="alerts.unchecked", error=type(error).__name__
+        )
+        return [""] * len(urls)
+    return found
+
+
+class SendsByApprise(Protocol):
+    """Sends one alert; see :class:`AppriseProcess`."""
+
+    async def send(self, url: str, title: str, text: str, level: str) -> str: ...
+
+
+class AppriseProcess:
+    """Starts the process, and again when it is gone. One for all channels of a program."""
+
+    def __init__(self, *, limit_s: float = SEND_LIMIT_S) -> None:
+        self._limit_s = limit_s
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
+
+    def start(self) -> None:
+        """Early, so that apprise is imported before the first alert."""
+        if self._process is not None and self._process.poll() is None:
+            return
+        self.close()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        with theirs:
+            self._process = subprocess.Popen(
+                _PROGRAM,
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=environment(os.environ),
+                start_new_session=True,  # Ctrl-C of a terminal is for the watchdog, which may still send
+            )
+        self._socket = ours
+
+    def close(self) -> None:
+        """It ends when its socket does; alerts on their way are still sent."""
+        if self._socket is not None:
+            self._socket.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self._socket = self._process = None
+
+    async def send(self, url: str, title: str, text: str, level: str) -> str:
+        """``ok``, ``timeout``, or why not; never raises for what a plugin or a receiver does."""
+        until_s = time.monotonic() + self._limit_s
+        request = {"url": url, "title": title, "text": text[:LONGEST_TEXT], "level": level, "until_s": until_s}
+        raw = json.dumps(request).encode()
+        read_end, write_end = os.pipe()
+        with open(read_end, "rb", buffering=0) as answers:  # noqa: ASYNC230  a pipe
+            try:
+                self.start()
+                if self._socket is None or len(raw) > LONGEST_REQUEST:
+                    return "apprise_unreachable"
+                socket.send_fds(self._socket, [raw], [write_end])
+            except OSError:
+                return "apprise_unreachable"
+            finally:
+                os.close(write_end)
+            answer = await _read(answers, self._limit_s + END_SEEN_S)
+        if answer:
+            return answer
+        return "timeout" if time.monotonic() >= until_s else "apprise_died"
+
+
+async def _read(pipe: object, limit_s: float) -> str:
+    """The answer; empty when the child ended without one, or did not end in time."""
+    loop, reader = asyncio.get_running_loop(), asyncio.StreamReader(limit=LONGEST_ANSWER)
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
     try:
-        made = service.instantiate(url)
-    except Exception:  # a plugin may raise anything about an address
-        made = None
-    return "" if made is not None else "cannot be used by apprise: a token, a name or a host is missing or wrong"
-
-
-def _apprise() -> Any:
-    """The service; its own log is off, because it contains addresses. Raises ``ImportError``."""
-    module: Any = importlib.import_module("apprise")
-    own_log = logging.getLogger("apprise")
-    own_log.propagate, own_log.disabled = False, True
-    return module.Apprise()
-
-
-def send_by_apprise(url: str, title: str, text: str, level: str) -> str:
-    """Blocks. ``ok``, ``apprise_missing``, ``apprise_unknown_url`` or ``apprise_refused``."""
-    try:
-        service = _apprise()
-    except ImportError:
-        return "apprise_missing"
-    if not service.add(url):
-        return "apprise_unknown_url"
-    return "ok" if service.notify(title=title, body=text, notify_type=level, body_format="text") else "apprise_refused"
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                return (await reader.read(LONGEST_ANSWER)).decode("ascii", "replace")
+        return ""
+    finally:
+        transport.close()
 
 
 def level_of(kind: NoticeKind) -> str:
@@ -66,38 +158,11 @@ def level_of(kind: NoticeKind) -> str:
 class AppriseNotifier:
     """One apprise URL. The label shows only its scheme: the host may be a token."""
 
-    def __init__(self, url: Secret, *, send: Send = send_by_apprise, timeout_s: float = 12.0) -> None:
-        self._url, self._send, self._timeout_s = url, send, timeout_s
-        self._thread: threading.Thread | None = None
+    def __init__(self, url: Secret, process: SendsByApprise) -> None:
+        self._url, self._process = url, process
         self.channel = digest(url)
         self.label = f"{url.reveal().partition('://')[0]} {self.channel[:4]}"
 
     async def send(self, notice: Notice) -> Delivered:
-        if self._thread is not None and self._thread.is_alive():
-            return Delivered(False, "apprise_still_busy")
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[str] = loop.create_future()
-
-        def run() -> None:
-            try:
-                reason = self._send(self._url.reveal(), notice.title, notice.text, level_of(notice.kind))
-            except Exception as error:
-                reason = f"apprise_{type(error).__name__}"
-            try:
-                loop.call_soon_threadsafe(_set, answer, reason)
-            except RuntimeError:  # the loop has ended: no caller waits any more
-                pass
-
-        # A daemon thread: a hanging service cannot keep the process alive.
-        self._thread = threading.Thread(target=run, name=f"apprise-{self.channel}", daemon=True)
-        self._thread.start()
-        try:
-            reason = await asyncio.wait_for(answer, self._timeout_s)
-        except TimeoutError:
-            return Delivered(False, "timeout")
+        reason = await self._process.send(self._url.reveal(), notice.title, notice.text, level_of(notice.kind))
         return Delivered(reason == "ok", reason)
-
-
-def _set(answer: asyncio.Future[str], reason: str) -> None:
-    if not answer.done():
-        answer.set_result(reason)

@@ -1,4 +1,4 @@
-"""Maps a URL to its notifier, which is imported only when needed.
+"""Maps a URL to its notifier.
 
 ``webhook://``, ``webhooks://``, ``http://`` and ``https://`` go to the webhook notifier (a test
 checks that apprise knows none of them). Chat services that apprise knows by their host, and every
@@ -7,7 +7,8 @@ other scheme, go to apprise.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -15,6 +16,8 @@ import aiohttp
 from shared.clock import Clock
 from shared.settings import Fault, Secret
 from watchdog.domain.ports import Notifier
+from watchdog.notifiers import apprise
+from watchdog.notifiers.webhook import WebhookNotifier
 
 OURS = ("webhook", "webhooks", "http", "https")
 # Services with webhook addresses of their own; apprise converts them.
@@ -34,32 +37,39 @@ def serves(url: str) -> str:
 def faults(**lists: Sequence[Secret]) -> list[Fault]:
     """The addresses of each variable that apprise cannot use, by position and scheme.
 
-    It blocks for a second when there is one for apprise, which is imported then.
+    It blocks for a second when there is one for apprise.
     """
+    asked = [
+        (name, number, url.reveal())
+        for name, urls in lists.items()
+        for number, url in enumerate(urls, 1)
+        if serves(url.reveal()) == "apprise"
+    ]
+    if not asked:
+        return []
     found = []
-    for name, urls in lists.items():
-        for number, url in enumerate(urls, 1):
-            why = _unusable(url.reveal())
-            if why:
-                scheme = url.reveal().partition("://")[0].lower()
-                found.append(Fault(name, None, "addresses that apprise can use", f"entry {number} ({scheme}://) {why}"))
+    for (name, number, url), why in zip(asked, apprise.unusable([url for _, _, url in asked]), strict=True):
+        if why:
+            scheme = url.partition("://")[0].lower()
+            found.append(Fault(name, None, "addresses that apprise can use", f"entry {number} ({scheme}://) {why}"))
     return found
 
 
-def _unusable(url: str) -> str:
-    if serves(url) != "apprise":
-        return ""
-    from watchdog.notifiers.apprise import unusable
+@contextmanager
+def builder(
+    http: aiohttp.ClientSession, clock: Clock, *, webhook_secret: Secret | None
+) -> Iterator[Callable[[Secret], Notifier]]:
+    """Makes the notifier of an address. The process for apprise starts with the first that needs it."""
+    process = apprise.AppriseProcess()
 
-    return unusable(url)
+    def build(url: Secret) -> Notifier:
+        """Raises ``ValueError`` for an invalid address."""
+        if serves(url.reveal()) == "webhook":
+            return WebhookNotifier(url, http, clock, secret=webhook_secret)
+        process.start()
+        return apprise.AppriseNotifier(url, process)
 
-
-def build(url: Secret, http: aiohttp.ClientSession, clock: Clock, *, webhook_secret: Secret | None) -> Notifier:
-    """The notifier of ``url``. Raises ``ValueError`` for an invalid URL."""
-    if serves(url.reveal()) == "webhook":
-        from watchdog.notifiers.webhook import WebhookNotifier
-
-        return WebhookNotifier(url, http, clock, secret=webhook_secret)
-    from watchdog.notifiers.apprise import AppriseNotifier
-
-    return AppriseNotifier(url)
+    try:
+        yield build
+    finally:
+        process.close()
