@@ -80,11 +80,12 @@ class WebhookCommands:
         self._test_call, self._find_session, self._allow_private = test_call, find_session, allow_private
 
     def visible(self, who: Principal, session: str | None = None) -> list[Webhook]:
-        """The webhooks that ``who`` sees, or those of one ``session``."""
+        """The webhooks that ``who`` sees, or those of one ``session``, as stored or as ``who`` knows it."""
         return [
             webhook
             for webhook in self._subscriptions.all()
-            if who.sees(webhook.owner) and (session is None or who.known_id(webhook.session or "") == session)
+            if who.sees(webhook.owner)
+            and (session is None or session in (webhook.session, who.known_id(webhook.session or "")))
         ]
 
     def get(self, who: Principal, webhook_id: str) -> Webhook:
@@ -122,7 +123,7 @@ class WebhookCommands:
         One with a known address stays the same webhook, with what waits for it; other webhooks of
         the session stay as they are. Refused: ``not_found``, ``invalid``.
         """
-        record, now_ms = self._find_session(who, session), to_ms(self._clock.now())
+        record, now_ms = self._find_session(who, who.known_id(session)), to_ms(self._clock.now())
         for each in wanted:
             self.check(each.url, each.events)
         known = {each.url: each for each in self.visible(who, session) if each.dialect == dialect}

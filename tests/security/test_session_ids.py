@@ -265,11 +265,15 @@ async def test_names_of_another_dialect_are_the_same(tmp_path: Path, session: st
         await bob.pairs(session)
         await bob.does("GET", at)
         await bob.does("GET", "/waha/api/sessions?all=true")
-        await bob.does("PUT", at, {"config": {"metadata": {"a": "b"}}})
+        hooks = [{"url": "http://192.0.2.7/x", "events": ["message", "session.status"]}]
+        changed = await bob.does("PUT", at, {"config": {"metadata": {"a": "b"}, "webhooks": hooks}})
+        assert changed["config"]["webhooks"][0]["url"] == "http://192.0.2.7/x"
+        await bob.does("GET", at)
         await bob.does("POST", "/waha/api/startTyping", {"session": session, "chatId": "33612345678@c.us"})
         await bob.does("DELETE", at)
         await bob.does("GET", "/waha/api/sessions?all=true")
-        made = await bob.does("POST", "/waha/api/sessions", {"name": session, "start": False})
+        config = {"webhooks": hooks}
+        made = await bob.does("POST", "/waha/api/sessions", {"name": session, "start": False, "config": config})
         assert made["name"] == session
 
     await told_apart(tmp_path, [session], script)

@@ -23,7 +23,7 @@ from shared.clock import SystemClock
 from shared.settings import Secret
 from tests.support.processes import ROOT
 from tests.support.receiver import Receiver
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 from tests.watchdog.notifiers.test_webhook import NOTICE
 from watchdog.notifiers import table
 from watchdog.notifiers.apprise import AppriseNotifier, AppriseProcess
