@@ -50,6 +50,8 @@ class Acceptor:
         self._listener, self._connections, self._make, self._refused = listener, connections, make, refused
         self._loop = asyncio.get_running_loop()
         self._retry: asyncio.TimerHandle | None = None
+        # Accepted, and without a transport yet that closes them.
+        self._opening: dict[asyncio.Task[None], socket.socket] = {}
         listener.setblocking(False)
         self._listen()
 
@@ -59,6 +61,9 @@ class Acceptor:
         if self._retry is not None:
             self._retry.cancel()
         self._listener.close()
+        for task, sock in self._opening.items():
+            task.cancel()  # a task that never began would leave its socket open
+            sock.close()
         self._connections.close()
 
     def _listen(self) -> None:
@@ -79,7 +84,9 @@ class Acceptor:
             if connection is None:
                 sock.close()
             else:
-                spawn(self._open(sock, connection), name="connection.open")
+                task = spawn(self._open(sock, connection), name="connection.open")
+                self._opening[task] = sock
+                task.add_done_callback(self._opening.pop)
 
     async def _open(self, sock: socket.socket, connection: Connection) -> None:
         try:

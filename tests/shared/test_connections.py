@@ -372,10 +372,15 @@ async def test_without_descriptors_accepting_goes_on_when_there_are_some_again(m
         refused: list[str] = []
         table = connections.Connections(LIMITS, refused=refused.append)
         accepted: list[connections.Connection] = []
+        gone = asyncio.Event()
+
+        class Accepted(asyncio.Protocol):
+            def connection_lost(self, exc: Exception | None) -> None:
+                gone.set()
 
         def make(connection: connections.Connection) -> asyncio.Protocol:
             accepted.append(connection)
-            return asyncio.Protocol()
+            return Accepted()
 
         taking = acceptor.Acceptor(listener, table, make, refused=refused.append)
         _, writer = await asyncio.open_connection(*listener.getsockname())
@@ -384,3 +389,16 @@ async def test_without_descriptors_accepting_goes_on_when_there_are_some_again(m
         taking.close()
         writer.close()
         table.close()
+        await asyncio.wait_for(gone.wait(), PATIENCE_S)  # else its socket is open when the test ends
+
+
+async def test_a_connection_that_was_just_accepted_ends_with_the_listener() -> None:
+    [listener] = server.listening_sockets("127.0.0.1", 0)
+    table = connections.Connections(LIMITS, refused=lambda _why: None)
+    taking = acceptor.Acceptor(listener, table, lambda _connection: asyncio.Protocol(), refused=lambda _why: None)
+    with socket.create_connection(listener.getsockname()) as client:
+        taking._accept()  # as the loop does; nothing else runs before the end
+        taking.close()
+        client.setblocking(False)
+        assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 1), PATIENCE_S) == b""
+    assert not taking._opening
