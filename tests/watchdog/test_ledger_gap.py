@@ -16,6 +16,7 @@ from tests.support.waiting import eventually
 from tests.support.watchdog_app import RunningWatchdog, running_watchdog
 from tests.watchdog.ledger.test_gap import damaged, full, locked, read_only, removed
 from watchdog.flow import ledger_watch
+from watchdog.ledger import outbox
 from watchdog.ledger.sqlite import Ledger
 from watchdog.parts import PARTS
 
@@ -106,6 +107,45 @@ async def test_a_bot_that_dies_is_alerted_once_and_the_ledger_has_it_later(
     if break_it not in (damaged, removed):
         assert pings == results
     assert len(list(path.parent.glob("*.damaged-*Z"))) == (break_it is damaged)
+
+
+@pytest.mark.parametrize("break_it", [full, read_only, locked])
+async def test_the_end_of_a_failure_is_sent_once_also_when_the_watchdog_restarts_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, break_it: Callable[[Ledger, Path], Callable[[], None]]
+) -> None:
+    resume = Ledger.resume
+    mended = False
+
+    async def once_mended(self: Ledger, channels: Any) -> bool:
+        return mended and await resume(self, channels)
+
+    monkeypatch.setattr(Ledger, "resume", once_mended)
+    monkeypatch.setattr(ledger_watch, "NOTIFY_AFTER_S", 0.2)
+    path = tmp_path / "watchdog" / "watchdog.db"
+
+    def overs(hook: Receiver) -> int:
+        # A stop between the delivery and its mark sends the same notice again.
+        return len({got.json["data"]["id"] for got in hook.requests if of_kind("ledger_over")(got.json)})
+
+    async with FakeBot(beats="absent") as bot, Receiver() as hook:
+        async with running_watchdog(tmp_path, bot.url, ALERT_URLS=hook.url, **QUICK) as watchdog:
+            ledger = watchdog.app[PARTS].base.ledger
+            await eventually(lambda: state(watchdog) == "UP" and ledger._latest, what="UP")
+            mend = break_it(ledger, path)
+            await unusable(ledger)
+            failing = (await hook.wait_for(of_kind("ledger_failing"))).json["data"]
+            mended = True
+            mend()
+            await eventually(lambda: ledger.gap is None, what="the ledger in use again")
+            assert overs(hook) == 0, "it has not worked for long enough"
+        monkeypatch.setattr(ledger_watch, "STEADY_S", 0.2)
+        async with running_watchdog(tmp_path, bot.url, ALERT_URLS=hook.url, **QUICK):
+            over = (await hook.wait_for(of_kind("ledger_over"))).json["data"]
+            assert over["sinceMs"] == failing["sinceMs"]
+        async with running_watchdog(tmp_path, bot.url, ALERT_URLS=hook.url, **QUICK) as watchdog:
+            ledger = watchdog.app[PARTS].base.ledger
+            assert await ledger.read(lambda c: outbox.ledger_failing_since_ms(c, 0)) is None
+        assert overs(hook) == 1
 
 
 async def test_a_short_lock_is_no_news(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ CHECK_EVERY_S = 3600.0
 # A lock of a moment is no news; a file that fails again within a minute never worked.
 NOTIFY_AFTER_S = 10.0
 STEADY_S = 60.0
+# The end of an older failure is no news after a restart.
+REMEMBERED_MS = 86_400_000
 
 
 class LedgerWatch:
@@ -43,6 +45,7 @@ class LedgerWatch:
 
     async def run(self) -> None:
         """Look endlessly; a ledger that works costs a look at its file every few seconds."""
+        await self._continue()
 
         def due() -> bool:
             busy = self._since is not None or self._ledger.gap is not None
@@ -52,6 +55,14 @@ class LedgerWatch:
             await until(self._clock, due, LOOK_S)
             self._looked_s = self._clock.monotonic()
             await self.look()
+
+    async def _continue(self) -> None:
+        """An earlier run notified of a failure, and was restarted before it could notify of the end."""
+        now_ms = epoch_ms(self._clock)
+        since_ms = await self._ledger.read(lambda c: outbox.ledger_failing_since_ms(c, now_ms - REMEMBERED_MS))
+        if since_ms is not None and self._since is None:
+            self._since, self._notified = (since_ms, self._clock.monotonic()), True
+            self._works_since_s, self._works_since_ms = self._clock.monotonic(), now_ms
 
     async def look(self) -> None:
         """One look, with one try to use the file again."""

@@ -12,7 +12,7 @@ import msgspec
 from watchdog.domain import notices
 from watchdog.domain.alert import AlertPolicy, needs_fallback, reminder_due
 from watchdog.domain.notices import LEDGER_KINDS, not_kept
-from watchdog.domain.states import Incident, Notice
+from watchdog.domain.states import Incident, Notice, NoticeKind
 from watchdog.ledger import incidents as rows
 from watchdog.ledger.stand_in import StandInConnection
 
@@ -59,6 +59,17 @@ def enqueue_everywhere(connection: sqlite3.Connection, notice: Notice, channels:
     for channel in channels.all:
         if channel != but:
             insert_row(connection, notice.id, channel, channels.role(channel), notice.created_at_ms)
+
+
+def ledger_failing_since_ms(connection: sqlite3.Connection, after_ms: int) -> int | None:
+    """Begin of the newest failure of the ledger that people were notified of, but not of its end."""
+    found = connection.execute(
+        "SELECT json_extract(n.payload, '$.fields.sinceMs') FROM notice n WHERE n.kind = ? AND n.created_at > ?"
+        " AND NOT EXISTS (SELECT 1 FROM notice o WHERE o.id = replace(n.id, ':failing', ':over'))"
+        " ORDER BY n.created_at DESC LIMIT 1",
+        (NoticeKind.LEDGER_FAILING, after_ms),
+    ).fetchone()
+    return None if found is None else int(found[0])
 
 
 def insert_notice(connection: sqlite3.Connection, notice: Notice) -> bool:
