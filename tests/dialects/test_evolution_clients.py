@@ -267,3 +267,24 @@ async def test_notifiers_send(program: Program) -> None:
         sent = [(message["to"], message["text"]) for message in await inbox(client)]
         assert sorted(sent[:2]) == [(JID, "the shop is down"), ("33687654321@s.whatsapp.net", "the shop is down")]
         assert sent[2:] == [(JID, body["text"])]
+
+
+@pytest.mark.deep
+@pytest.mark.system
+async def test_a_message_that_was_answered_with_pending_survives_a_kill(program: Program) -> None:
+    async with Client(program.url) as client:
+        await linked(client)
+        await client.post("/api/sessions/shop/simulate", {"action": "offline", "seconds": 8})
+        body = {"number": NUMBER, "text": "after the crash"}
+        answer = await client.post(f"{routes.PREFIX}/message/sendText/shop", body)
+        assert answer["status"] == "PENDING"
+        program.kill()
+        program.kill_workers()
+        program.start()
+        await program.ready()
+        await eventually(lambda: _is_sent(client, answer["key"]["id"]), what="the message being sent")
+        assert [message["text"] for message in await inbox(client)] == ["after the crash"]
+
+
+async def _is_sent(client: Client, message_id: str) -> bool:
+    return bool((await client.get(f"/api/sessions/shop/messages/{message_id}"))["state"] == "sent")

@@ -12,7 +12,9 @@ import pytest
 
 from bot_service import keys
 from bot_service.dialects.evolution import events, routes
+from bot_service.domain.calls import Call
 from bot_service.domain.message import InboundMessage, JournalRecord, Media, Receipt
+from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import State
 from bot_service.messages.inbound import ingest
 from tests.support.bot_app import Bot, is_in, running
@@ -128,6 +130,19 @@ async def test_a_sent_message_and_its_receipts(bot: Bot, receiver: Receiver) -> 
         (answer["key"]["id"], "READ"),
     ]
     assert {each.json["event"] for each in receiver.requests} == {"send.message", "messages.update"}
+
+
+async def test_presence_and_calls_are_shown(bot: Bot, receiver: Receiver) -> None:
+    await opened(bot, receiver, "PRESENCE_UPDATE", "CALL")
+    record = bot.app[keys.SESSIONS].registry.get("shop")
+    assert record is not None
+    bot.pool.emit("shop", SignalKind.PRESENCE, chat=JID, state="composing", lastSeenMs=None, **{"from": JID})
+    call = Call("shop", "CALL1", JID, record.created_ms, video=True)
+    await journalled(bot, JournalRecord(call=call, creation=record.creation))
+    (presence,), (rings,) = [await got(receiver, name) for name in ("presence.update", "call")]
+    assert presence.json["data"] == {"id": JID, "presences": {JID: {"lastKnownPresence": "composing"}}}
+    data = rings.json["data"]
+    assert (data["id"], data["from"], data["status"], data["isVideo"]) == ("CALL1", JID, "offer", True)
 
 
 async def test_edits_revocations_and_files_are_what_they_are(bot: Bot, receiver: Receiver) -> None:
