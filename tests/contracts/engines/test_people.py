@@ -44,17 +44,12 @@ async def test_who_wrote_is_a_contact_with_both_addresses(bench: Bench) -> None:
     await bench.outside.write("hello")
     await bench.worker.message(text="hello")
 
-    async def listed() -> people.Person | None:
+    async def named() -> people.Person | None:
         found = {person.jid: person for person in await answer(bench, people.ListContacts())}
-        return found.get(ANN_JID)
+        return person if (person := found.get(ANN_JID)) is not None and person.push_name else None
 
-    person = None
-    for _ in range(200):
-        if (person := await listed()) is not None and person.push_name:
-            break
-    assert person is not None
+    person = await waiting.eventually(named, what="a contact with a name")
     assert person.lid == ANN_LID
-    assert person.push_name
     details = await answer(bench, people.GetContact(ANN_JID))
     assert (details.jid, details.lid, details.push_name) == (ANN_JID, ANN_LID, person.push_name)
     assert details.about
@@ -74,13 +69,11 @@ async def test_the_own_profile_is_changed_and_read(bench: Bench) -> None:
     assert (await answer(bench, people.GetProfile())).picture_id == picture
     await bench.outside.share_keys()
     await accepted(bench, people.ChangeProfile(name="Boutique é"))
-    profile = None
-    for _ in range(200):
-        profile = await answer(bench, people.GetProfile())
-        if profile.name == "Boutique é":
-            break
-    assert profile is not None
-    assert profile.name == "Boutique é"
+
+    async def renamed() -> bool:
+        return bool((await answer(bench, people.GetProfile())).name == "Boutique é")
+
+    await waiting.eventually(renamed, what="the new name")
 
 
 async def test_presence_needs_a_name_and_is_reported(bench: Bench) -> None:
