@@ -188,7 +188,8 @@ async def test_ignored_chats_are_not_heard_of(bot: Bot, receiver: Receiver) -> N
         ({"webhooks": [{"url": "https://a.example.com", "events": ["messages"]}]}, "config.webhooks[0].events"),
         ({"webhooks": [{"url": "https://a.example.com", "events": ["*"]}] * 2}, "config.webhooks[1].url"),
         ({"webhooks": [{"url": "https://a.example.com"}]}, "config.webhooks[0]"),
-        ({"proxy": {"server": "proxy:3128"}}, "config.proxy"),
+        ({"proxy": {"server": "http://a:b:c"}}, "config.proxy.server"),
+        ({"proxy": {"server": "gopher://proxy:70"}}, "proxy"),
         *(
             ({"webhooks": [{"url": "https://a.example.com", "events": ["*"], **more}]}, f"config.webhooks[0].{field}")
             for more, field in (
@@ -206,6 +207,20 @@ async def test_a_wrong_configuration_makes_no_session(bot: Bot, config: dict[str
     status, problem = await call(bot, "POST", "/api/sessions", {"name": "default", "config": config})
     assert (status, problem["message"].startswith(field)) == (422, True), problem
     assert bot.app[keys.SESSIONS].registry.get("default") is None
+
+
+async def test_a_proxy_is_the_one_of_the_session_and_its_password_is_shown_to_nobody(bot: Bot) -> None:
+    config = {"proxy": {"server": "proxy.example.com:3128", "username": "u@x", "password": "s3cret:/"}}
+    await call(bot, "POST", "/api/sessions", {"name": "default", "start": False, "config": config})
+    record = bot.app[keys.SESSIONS].registry.get("default")
+    assert record is not None
+    assert record.proxy is not None
+    assert record.proxy.url == "http://u%40x:s3cret%3A%2F@proxy.example.com:3128"
+    _, changed = await call(bot, "PUT", "/api/sessions/default", {"config": {"metadata": {}}})
+    after = bot.app[keys.SESSIONS].registry.get("default")
+    assert after is not None
+    assert after.proxy == record.proxy
+    assert "s3cret" not in str(changed)
 
 
 async def test_private_addresses_are_refused_as_for_every_webhook(tmp_path: Any) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
+from yarl import URL
 
 from bot_service.dialects.waha.webhooks import Hook, Ignore
 
@@ -16,11 +17,24 @@ class _Body(msgspec.Struct, kw_only=True):
     session: str = "default"
 
 
+class Proxy(msgspec.Struct):
+    """``server`` is an address, or a host and a port."""
+
+    server: Annotated[str, Meta(min_length=1, max_length=300)]
+    username: Annotated[str, Meta(max_length=200)] | None = None
+    password: Annotated[str, Meta(max_length=200)] | None = None
+
+    def url(self) -> str:
+        """With user and password. Raises ``ValueError``."""
+        server = URL(self.server if "://" in self.server else f"http://{self.server}")
+        return str(server.with_user(self.username).with_password(self.password) if self.username else server)
+
+
 class Config(msgspec.Struct):
     metadata: dict[str, str] | None = None
     webhooks: Annotated[list[Hook], Meta(max_length=20)] | None = None
     ignore: Ignore | None = None
-    proxy: Any = None
+    proxy: Proxy | None = None
 
 
 class NewSession(msgspec.Struct):

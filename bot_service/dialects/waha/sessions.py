@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 from aiohttp import web
 
@@ -73,12 +74,12 @@ async def index(request: web.Request) -> web.Response:
 
 async def create(request: web.Request) -> web.Response:
     wanted = await body.read(request, requests.NewSession, optional=True)
-    config, sessions = _config(wanted.config), request.app[keys.SESSIONS].commands
+    config, sessions = wanted.config or requests.Config(), request.app[keys.SESSIONS].commands
     commands, who = request.app[keys.WEBHOOKS].commands, principal(request)
     hooks = webhooks.wanted(commands, config.webhooks or [], config.ignore)
     # Webhooks get the first event of the session too, so they come before the start.
     start = wanted.start and not hooks
-    made = body.convert({"id": wanted.name or None, "metadata": config.metadata or {}, "start": start}, CreateSession)
+    made = body.convert({"id": wanted.name or None, "start": start} | _settings(config), CreateSession)
     record = await sessions.create(who, made)
     if hooks:
         await commands.set_dialect(who, record.id, webhooks.NAME, hooks)
@@ -94,18 +95,23 @@ async def change(request: web.Request) -> web.Response:
     """A configuration replaces the one before as a whole, as in WAHA; without one nothing changes."""
     record, wanted = named(request), await body.read(request, requests.ChangedSession, optional=True)
     if wanted.config is not None:
-        config, commands, who = _config(wanted.config), request.app[keys.WEBHOOKS].commands, principal(request)
+        config, commands, who = wanted.config, request.app[keys.WEBHOOKS].commands, principal(request)
         hooks = webhooks.wanted(commands, config.webhooks or [], config.ignore, commands.visible(who, record.id))
-        changes = body.convert({"metadata": config.metadata or {}}, ChangeSession)
+        changes = body.convert(_settings(config), ChangeSession)
         record = await request.app[keys.SESSIONS].commands.change(who, record.id, changes)
         await commands.set_dialect(who, record.id, webhooks.NAME, hooks)
     return _show(request, record)
 
 
-def _config(given: requests.Config | None) -> requests.Config:
-    if given is not None and given.proxy is not None:
-        raise invalid("config.proxy", "is not there: an administrator sets it with PATCH /api/sessions/{id}")
-    return given or requests.Config()
+def _settings(config: requests.Config) -> dict[str, Any]:
+    """Those of the session itself. A proxy that is not given stays, because it is shown to no client."""
+    found: dict[str, Any] = {"metadata": config.metadata or {}}
+    if config.proxy is not None:
+        try:
+            found["proxy"] = config.proxy.url()
+        except ValueError:
+            raise invalid("config.proxy.server", "must be an address, or a host and a port") from None
+    return found
 
 
 async def delete(request: web.Request) -> web.Response:
