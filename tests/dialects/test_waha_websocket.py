@@ -70,6 +70,17 @@ async def test_a_key_hears_of_its_own_sessions_only(bot: Bot) -> None:
         assert answer.status == 404
 
 
+async def test_an_id_that_another_owner_uses_too_has_no_mark(bot: Bot) -> None:
+    await call(bot, "POST", "/api/sessions", {"name": "default", "start": False})
+    made = await new_key(bot, "ann", "read", "session")
+    await call(bot, "POST", "/api/sessions", {"name": "default", "start": False}, key=made["key"])
+    async with await connect(bot, "&session=default", key=made["key"]) as socket:
+        await call(bot, "POST", "/api/sessions/default/start", key=made["key"])
+        (body,) = await hears(socket, 1)
+    assert (body["session"], body["payload"]["name"]) == ("default", "default")
+    assert "~" not in json.dumps(body)
+
+
 async def test_it_ends_with_its_key_and_with_its_client(bot: Bot) -> None:
     made = await new_key(bot, "ann", "read")
     async with await connect(bot, key=made["key"]) as socket:

@@ -15,6 +15,7 @@ from bot_service.dialects.waha import events
 from bot_service.dialects.waha.paths import base_of
 from bot_service.dialects.waha.sessions import find
 from bot_service.domain.refused import invalid
+from bot_service.domain.session_ids import without_mark
 from bot_service.events.dialects import Envelope
 from shared.web import errors
 
@@ -68,11 +69,13 @@ async def _send(
             async for page in pages:
                 for event in page:
                     record = sessions.get(event.session or "")
-                    if record is None or not who.sees(event.owner) or session not in ("*", record.id):
+                    if record is None or not who.sees(event.owner) or session not in ("*", who.known_id(record.id)):
                         continue
-                    for name, body in events.envelopes(record, _ENVELOPE.decode(event.body), base):
+                    for name, shown in events.envelopes(record, _ENVELOPE.decode(event.body), base):
                         if events.is_wanted(name, wanted):
-                            await socket.send_str(msgspec.json.encode(body).decode())
+                            body = msgspec.json.encode(shown)
+                            known = body if who.owner is None else without_mark(body, record.id)
+                            await socket.send_str(known.decode())
     except ConnectionError:
         pass  # the client is gone
     finally:
