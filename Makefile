@@ -12,7 +12,7 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; print(3 * (os.cpu_count() or 1))')
 export PYTHONDONTWRITEBYTECODE :=
 # The store that the tests use. With postgresql, a server that they start, and only those that open a store.
 STORE ?= sqlite
-STORE_TESTS := $(if $(filter postgresql,$(STORE)),$(addprefix tests/bot_service/,access api messages operations sessions store webhooks) tests/dialects tests/upgrade/test_postgresql_schema.py)
+STORE_TESTS ?= $(if $(filter postgresql,$(STORE)),$(addprefix tests/bot_service/,access api messages operations sessions store webhooks) tests/dialects tests/upgrade/test_postgresql_schema.py)
 MINUTES ?= 60
 SECONDS ?= 60
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
