@@ -60,7 +60,7 @@ def messages(
             (show.ago(each["at"]), each["chat"], each["direction"], _content(each), each["state"], each["id"])
             for each in value["messages"]
         ]
-        show.table(("When", "Chat", "", "Message", "State", "Id"), rows, empty="No such message.")
+        show.table(("When", "Chat", "Direction", "Message", "State", "Id"), rows, empty="No such message.")
 
 
 def _content(message: dict[str, Any]) -> str:
