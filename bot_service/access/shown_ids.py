@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Awaitable, Callable, Collection
 
 from aiohttp import hdrs, web
@@ -29,6 +30,9 @@ async def answer_with_own_ids(
 
 def _hide(response: web.StreamResponse, stored: str) -> None:
     if isinstance(response, web.Response) and isinstance(response.body, bytes):
-        response.body = without_mark(response.body, stored)
+        if response.headers.get(hdrs.CONTENT_ENCODING) == "gzip":  # the pages are packed
+            response.body = gzip.compress(without_mark(gzip.decompress(response.body), stored))
+        else:
+            response.body = without_mark(response.body, stored)
     if (location := response.headers.get(hdrs.LOCATION)) is not None:
         response.headers[hdrs.LOCATION] = without_mark(location.encode(), stored).decode()

@@ -61,6 +61,9 @@ class Owner:
             )
             return msgspec.json.decode(raw) if "json" in answer.content_type else answer.status
 
+    async def is_sent(self, path: str) -> bool:
+        return bool((await self.bot.call("GET", path, key=self.key))[1]["state"] == "sent")
+
     async def opens(self, path: str) -> None:
         """A page, or an address that leads to another one, of the dashboard."""
         await self._page("GET", path)
@@ -152,7 +155,9 @@ async def test_every_answer_about_a_session_is_the_same(tmp_path: Path, session:
         for query in ("", "?limit=1", f"?after={session}", "?q=~", f"?q={session[:2]}", "?owner=ann", "?after=none"):
             await bob.does("GET", f"/api/sessions{query}")
         sent = await bob.does("POST", f"{at}/messages", {"to": "33612345678", "text": "hello"})
-        await bob.does("GET", f"{at}/messages/{sent['id']}")
+        one = f"{at}/messages/{sent['id']}"
+        await eventually(lambda: bob.is_sent(one), what="the message being sent")
+        await bob.does("GET", one)
         for verb in ("stop", "start", "restart", "logout"):
             await bob.does("POST", f"{at}/{verb}")
         await bob.does("DELETE", at)
