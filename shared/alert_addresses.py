@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from shared.webhook_signing import SCHEMES
 
@@ -31,16 +31,51 @@ APPRISE_SCHEMES = frozenset(
     wpush wxpusher wxteams x xbmc xbmcs xmatters xml xmls xmpp xmpps youlmk zalo zcliq zohocliq zoom zulip
     """.split()  # noqa: SIM905
 )
+# Several instances in one address: alertmanager://user:password@host:9093,host2:9093/prefix
+ALERTMANAGER_SCHEMES = {"alertmanager": "http", "alertmanagers": "https"}
 _SCHEME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.-]{0,19}")
 _HOST = re.compile(r"[A-Za-z0-9._-]+")
+_FURTHER_INSTANCE = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d+)?(?:/[^\s,]*)?")
 
 
 def entries(raw: str) -> list[str]:
     """The entries of a list: separated by one comma, white space, or both; an empty one is "".
 
-    Text without any entry gives an empty list.
+    Text without any entry gives an empty list. Hosts that follow an address of Alertmanager belong
+    to it.
     """
-    return re.split(r"\s*,\s*|\s+", raw.strip()) if raw.strip() else []
+    found: list[str] = []
+    for part in re.split(r"\s*,\s*|\s+", raw.strip()) if raw.strip() else []:
+        if found and is_alertmanager(found[-1]) and _FURTHER_INSTANCE.fullmatch(part):
+            found[-1] += f",{part}"
+        else:
+            found.append(part)
+    return found
+
+
+def is_alertmanager(address: str) -> bool:
+    return address.partition("://")[0].lower() in ALERTMANAGER_SCHEMES
+
+
+def alertmanagers(address: str) -> tuple[tuple[str, ...], str, str]:
+    """The base addresses of the instances in ``address``, user and password ("" without).
+
+    The user and the path are the same for all of them. Raises ``ValueError`` when no program could
+    call one.
+    """
+    scheme, _, rest = address.partition("://")
+    hosts, _, path = rest.partition("/")
+    credentials, _, hosts = hosts.rpartition("@")
+    user, colon, password = credentials.partition(":")
+    if bool(credentials) != bool(colon and user) or "?" in rest or "#" in rest:
+        raise ValueError("no user and password, or a query")
+    prefix = f"/{path.strip('/')}" if path.strip("/") else ""
+    bases = tuple(f"{ALERTMANAGER_SCHEMES[scheme.lower()]}://{host}{prefix}" for host in hosts.split(","))
+    for base in bases:
+        host_of(base)
+    if len(set(bases)) != len(bases):
+        raise ValueError("an instance twice")
+    return bases, unquote(user), unquote(password)
 
 
 def host_of(address: str) -> str:
@@ -81,6 +116,12 @@ def _problem(entry: str) -> str | None:
     if not mark or not _SCHEME.fullmatch(scheme):
         return "has no scheme: inside an address write a comma as %2C and a space as %20"
     scheme = scheme.lower()
+    if scheme in ALERTMANAGER_SCHEMES:
+        try:
+            alertmanagers(entry)
+        except ValueError:
+            return "has no valid hosts: write scheme://[user:password@]host:port[,host:port][/path]"
+        return None
     if scheme not in SCHEMES:
         if scheme not in APPRISE_SCHEMES:
             return "has an unknown scheme"

@@ -34,6 +34,7 @@ from watchdog.flow.loop_watch import LoopWatch
 from watchdog.flow.pipeline import Pipeline
 from watchdog.flow.remediator import RepairLoop
 from watchdog.flow.repair_context import RepairContext
+from watchdog.flow.repeater import Repeater, repeating
 from watchdog.flow.steady_time import SteadyTime
 from watchdog.ledger import outbox, runs
 from watchdog.ledger.sqlite import Ledger
@@ -149,8 +150,16 @@ def _running(base: Base) -> Callable[[web.Application], AsyncIterator[None]]:
         try:
             async with AsyncExitStack() as stack:
                 http = await stack.enter_async_context(http_client.session(http_client.Connector()))
-                secret = base.settings.alert_webhook_secret
-                notifier_of = stack.enter_context(table.builder(http, base.clock, webhook_secret=secret))
+                settings = base.settings
+                notifier_of = stack.enter_context(
+                    table.builder(
+                        http,
+                        base.clock,
+                        webhook_secret=settings.alert_webhook_secret,
+                        name=settings.name,
+                        page=settings.status_page_url or "",
+                    )
+                )
                 if isinstance(base.clock, ServiceClock):
                     await clock_watch.resume(base.clock, base.ledger)
                 app[PARTS] = parts = _build(base, http, notifier_of)
@@ -251,6 +260,8 @@ async def _start(parts: Parts) -> None:
     await parts.pipeline.start(last_seen_ms, in_order=in_order)
     await parts.dispatcher.recover()
     parts.dispatcher.start(loops)
+    for number, notifier in enumerate(repeating(parts.dispatcher.notifiers), 1):
+        loops.start(f"repeat-{number}", Repeater(notifier, base.ledger, base.clock).run)
     if settings.deadman_url is not None:
         _start_deadman(parts, settings.deadman_url)
     if settings.repairs_by:

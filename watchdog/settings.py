@@ -134,7 +134,7 @@ class WatchdogSettings(CommonSettings):
         "ALERT_URLS",
         secret_urls(),
         default=(),
-        about="Where alerts go: http(s):// or webhook(s):// for a plain JSON webhook, any other scheme through apprise",
+        about="Where alerts go: http(s):// or webhook(s):// for a plain JSON webhook, alertmanager(s)://host,host2 for Alertmanagers, any other scheme through apprise",
     )
     alert_fallback_urls: tuple[Secret, ...] = setting(
         "ALERT_FALLBACK_URLS", secret_urls(), default=(), about="Channels that are used when ALERT_URLS fail"
@@ -147,6 +147,15 @@ class WatchdogSettings(CommonSettings):
         secret(8),
         default=None,
         about="Called after every complete cycle (healthchecks-compatible); when the calls stop, the watchdog is dead",
+    )
+    name: str = setting(
+        "WATCHDOG_NAME",
+        text(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,39}", "up to 40 letters, digits, spaces and _.-"),
+        default="watchdog",
+        about="Name of this watchdog in alerts about itself and on the pages of its peers, for example its region",
+    )
+    status_page_url: str | None = setting(
+        "STATUS_PAGE_URL", url(), default=None, about="Address of the status page for people; the link in alerts"
     )
     bot_api_key: Secret | None = setting(
         "BOT_API_KEY", secret(), default=None, about="For repairs by the bot's API; read from SECRETS_DIR when unset"

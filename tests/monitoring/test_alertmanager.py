@@ -36,6 +36,9 @@ def test_amtool_accepts_it() -> None:
     [
         (["alertname=VeilleurBotDown", "severity=page"], "page"),
         (["alertname=VeilleurDeadLetters", "severity=ticket"], "ticket"),
+        (["alertname=VeilleurIncident", "severity=page", "kind=down"], "page"),
+        (["alertname=VeilleurIncident", "severity=ticket", "kind=degraded"], "ticket"),
+        (["alertname=VeilleurEvent", "severity=page", "kind=was_down"], "event"),
         (["alertname=Watchdog", "severity=none"], "dead-mans-switch"),
         (["alertname=AnythingElse"], "ticket"),
     ],

@@ -20,12 +20,12 @@ class Server:
 
     def __init__(self, folder: Path, ready_path: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.port, self._ready_path = folder, free_port(), ready_path
+        self.folder, self.host, self.port, self._ready_path = folder, "127.0.0.1", free_port(), ready_path
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     @property
     def log(self) -> Path:
@@ -53,6 +53,12 @@ class Server:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait(timeout=30)
+
+    def kill(self) -> None:
+        """End it without a word."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(timeout=30)
 
 
 async def _status(url: str) -> int | None:
@@ -114,10 +120,14 @@ class Prometheus(Server):
 
 
 class Alertmanager(Server):
-    """``monitoring/alertmanager.yml`` with a webhook in every receiver, and waits short enough for a test."""
+    """``monitoring/alertmanager.yml`` with a webhook in every receiver, and waits short enough for a test.
 
-    def __init__(self, folder: Path, webhook: str) -> None:
+    ``peers`` are the gossip ports of the others; without them it is alone.
+    """
+
+    def __init__(self, folder: Path, webhook: str, *, host: str = "127.0.0.1") -> None:
         super().__init__(folder, "/-/ready")
+        self.host, self.gossip, self.peers = host, free_port(), list[str]()
         config = yaml.safe_load((MONITORING / "alertmanager.yml").read_text(encoding="utf-8"))
         for route in (config["route"], *config["route"]["routes"]):
             route.update({"group_wait": "100ms", "group_interval": "1s"})
@@ -132,11 +142,37 @@ class Alertmanager(Server):
                 "prometheus-alertmanager",
                 f"--config.file={self.folder / 'alertmanager.yml'}",
                 f"--storage.path={self.folder / 'data'}",
-                f"--web.listen-address=127.0.0.1:{self.port}",
-                "--cluster.listen-address=",
+                f"--web.listen-address={self.host}:{self.port}",
+                *(self._cluster() if self.peers else ["--cluster.listen-address="]),
                 "--log.level=warn",
             ]
         )
+
+    async def joined(self) -> None:
+        """Wait until it gossips with all its peers: before that each of them would send on its own."""
+
+        async def all_there() -> bool:
+            async with aiohttp.ClientSession() as http, http.get(self.url + "/api/v2/status") as response:
+                cluster = (await response.json())["cluster"]
+            return bool(cluster["status"] == "ready" and len(cluster["peers"]) == 1 + len(self.peers))
+
+        await eventually(all_there, every_s=0.1, what="the cluster")
+
+    async def metric(self, name: str) -> float:
+        """The value of a metric without labels; 0 when there is none."""
+        async with aiohttp.ClientSession() as http, http.get(self.url + "/metrics") as response:
+            lines = (await response.text()).splitlines()
+        return next((float(line.split()[1]) for line in lines if line.startswith(f"{name} ")), 0.0)
+
+    def _cluster(self) -> list[str]:
+        return [
+            f"--cluster.listen-address={self.host}:{self.gossip}",
+            f"--cluster.advertise-address={self.host}:{self.gossip}",
+            "--cluster.peer-timeout=2s",
+            "--cluster.gossip-interval=50ms",
+            "--cluster.settle-timeout=0s",
+            *(f"--cluster.peer={peer}" for peer in self.peers),
+        ]
 
     async def raise_alert(self, **labels: str) -> None:
         """Hand in one firing alert, as Prometheus does."""
@@ -145,3 +181,13 @@ class Alertmanager(Server):
             http.post(self.url + "/api/v2/alerts", json=[{"labels": labels, "annotations": {}}]) as response,
         ):
             assert response.status == 200, await response.text()
+
+
+def alertmanager_pair(
+    folder: Path, webhook: str, hosts: tuple[str, str] = ("127.0.0.1", "127.0.0.1")
+) -> list[Alertmanager]:
+    """Two that gossip, not started."""
+    pair = [Alertmanager(folder / f"alertmanager-{number}", webhook, host=host) for number, host in enumerate(hosts)]
+    for one, other in (pair, reversed(pair)):
+        one.peers.append(f"{other.host}:{other.gossip}")
+    return pair

@@ -20,6 +20,15 @@ CLOSE_REASONS = {
 }
 
 
+_NAME_EVERY_MS = 600_000
+
+
+def common_name(target: str, kind: IncidentKind, opened_at_ms: int) -> str:
+    """The name that every watchdog of the same bots gives an incident: target, kind, ten minutes."""
+    begin = datetime.fromtimestamp(opened_at_ms // _NAME_EVERY_MS * _NAME_EVERY_MS / 1000, UTC)
+    return f"{target}-{kind}-{begin:%Y%m%dT%H%M}"
+
+
 def reconcile(
     state: TargetState, policy: Policy, now: Now
 ) -> tuple[TargetState, tuple[Incident, ...], tuple[Incident, ...]]:

@@ -18,7 +18,7 @@ OPENS = {
     IncidentKind.REFUSED: NoticeKind.REFUSED,
     IncidentKind.UNANSWERED: NoticeKind.UNANSWERED,
 }
-_CLOSES = {
+CLOSES = {
     IncidentKind.DOWN: NoticeKind.UP,
     IncidentKind.FLAPPING: NoticeKind.FLAPPING_OVER,
     IncidentKind.DEGRADED: NoticeKind.DEGRADED_OVER,
@@ -26,7 +26,7 @@ _CLOSES = {
     IncidentKind.REFUSED: NoticeKind.REFUSED_OVER,
     IncidentKind.UNANSWERED: NoticeKind.UNANSWERED_OVER,
 }
-OPENER_OF = {_CLOSES[kind]: OPENS[kind] for kind in IncidentKind}
+OPENER_OF = {CLOSES[kind]: OPENS[kind] for kind in IncidentKind}
 
 _WRONG = {
     IncidentKind.DOWN: "is DOWN",
@@ -88,7 +88,7 @@ def closed(incident: Incident, **fields: Any) -> Notice:
         f"since {_clock_time(incident.opened_at_ms)}: {incident.reason}."
     )
     more = {"lastedMs": lasted_ms, "closeReason": incident.close_reason}
-    return _of(incident, _CLOSES[incident.kind], incident.closed_at_ms, _RIGHT[incident.kind], text, more | fields)
+    return _of(incident, CLOSES[incident.kind], incident.closed_at_ms, _RIGHT[incident.kind], text, more | fields)
 
 
 def reminder(incident: Incident, now_ms: int) -> Notice:

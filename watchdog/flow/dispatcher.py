@@ -60,6 +60,10 @@ class Dispatcher:
         self.depth = Depth(0, 0)
 
     @property
+    def notifiers(self) -> list[Notifier]:
+        return list(self._notifiers.values())
+
+    @property
     def labels(self) -> Mapping[str, str]:
         """A printable name for each channel."""
         return {channel: notifier.label for channel, notifier in self._notifiers.items()}

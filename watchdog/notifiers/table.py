@@ -1,8 +1,8 @@
 """Maps a URL to its notifier.
 
-``webhook://``, ``webhooks://``, ``http://`` and ``https://`` go to the webhook notifier (a test
-checks that apprise knows none of them). Chat services that apprise knows by their host, and every
-other scheme, go to apprise.
+``webhook://``, ``webhooks://``, ``http://`` and ``https://`` go to the webhook notifier,
+``alertmanager://`` and ``alertmanagers://`` to Alertmanager (a test checks that apprise knows none
+of them). Chat services that apprise knows by their host, and every other scheme, go to apprise.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from shared.alert_addresses import is_alertmanager
 from shared.clock import Clock
 from shared.settings import Fault, Secret
 from watchdog.domain.ports import Notifier
 from watchdog.notifiers import apprise
+from watchdog.notifiers.alertmanager import AlertmanagerNotifier
 from watchdog.notifiers.webhook import WebhookNotifier
 
 OURS = ("webhook", "webhooks", "http", "https")
@@ -25,7 +27,9 @@ _APPRISE_HOSTS = ("discord.com", "discordapp.com", "hooks.slack.com", "chat.goog
 
 
 def serves(url: str) -> str:
-    """``webhook`` or ``apprise``."""
+    """``webhook``, ``alertmanager`` or ``apprise``."""
+    if is_alertmanager(url):
+        return "alertmanager"
     parts = urlsplit(url)
     host = parts.hostname or ""
     if parts.scheme.lower() not in OURS:
@@ -57,14 +61,20 @@ def faults(**lists: Sequence[Secret]) -> list[Fault]:
 
 @contextmanager
 def builder(
-    http: aiohttp.ClientSession, clock: Clock, *, webhook_secret: Secret | None
+    http: aiohttp.ClientSession, clock: Clock, *, webhook_secret: Secret | None, name: str = "watchdog", page: str = ""
 ) -> Iterator[Callable[[Secret], Notifier]]:
-    """Makes the notifier of an address. The process for apprise starts with the first that needs it."""
+    """Makes the notifier of an address, for the watchdog ``name`` with its status page at ``page``.
+
+    The process for apprise starts with the first that needs it.
+    """
     process = apprise.AppriseProcess()
 
     def build(url: Secret) -> Notifier:
         """Raises ``ValueError`` for an invalid address."""
-        if serves(url.reveal()) == "webhook":
+        kind = serves(url.reveal())
+        if kind == "alertmanager":
+            return AlertmanagerNotifier(url, http, clock, name=name, page=page)
+        if kind == "webhook":
             return WebhookNotifier(url, http, clock, secret=webhook_secret)
         process.start()
         return apprise.AppriseNotifier(url, process)
