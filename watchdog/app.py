@@ -23,7 +23,9 @@ from shared.web import auth, livez, metrics, middleware
 from shared.web.own_hosts import OWN_HOSTS, OwnHosts
 from shared.web.wrong_keys import WRONG_KEYS, WrongKeys
 from watchdog.base import Base
+from watchdog.domain.notices import OPENS
 from watchdog.domain.ports import Notifier
+from watchdog.domain.states import IncidentKind, Notice
 from watchdog.flow import clock_watch
 from watchdog.flow.cycle import Cycle
 from watchdog.flow.deadman import Deadman
@@ -31,6 +33,7 @@ from watchdog.flow.dispatcher import Dispatcher
 from watchdog.flow.housekeeping import Housekeeping
 from watchdog.flow.ledger_watch import LedgerWatch
 from watchdog.flow.loop_watch import LoopWatch
+from watchdog.flow.peers import Peers
 from watchdog.flow.pipeline import Pipeline
 from watchdog.flow.remediator import RepairLoop
 from watchdog.flow.repair_context import RepairContext
@@ -226,6 +229,19 @@ def _build(base: Base, http: aiohttp.ClientSession, notifier_of: Callable[[Secre
         on_notice=dispatcher.wake,
         dry_run=settings.remediation_dry_run,
     )
+    peers = Peers(
+        settings.peers,
+        base.token,
+        name=settings.name,
+        boot_id=boot.boot_id,
+        ledger=ledger,
+        clock=clock,
+        pipeline=pipeline,
+        steady_time=steady_time,
+        channels=dispatcher.channels,
+        on_notice=dispatcher.wake,
+    )
+    pipeline.decided.subscribe(peers.on_decided)
     pipeline.decided.subscribe(pings.count)
     pipeline.decided.subscribe(lambda decided: dispatcher.wake() if decided.notices else None)
     pipeline.decided.subscribe(lambda decided: repairs.wake() if decided.opened or decided.closed else None)
@@ -235,7 +251,21 @@ def _build(base: Base, http: aiohttp.ClientSession, notifier_of: Callable[[Secre
         ledger=ledger, pipeline=pipeline, clock=clock, steady_time=steady_time, boot_id=boot.boot_id
     )
     loops = TaskGroupOfLoops(clock)
-    return Parts(base, http, loops, cycle, dispatcher, pipeline, housekeeping, watches, repairs, pings, delivery)
+    return Parts(
+        base,
+        http,
+        loops,
+        cycle,
+        dispatcher,
+        pipeline,
+        housekeeping,
+        watches,
+        repairs,
+        pings,
+        delivery,
+        peers,
+        steady_time,
+    )
 
 
 def _dispatcher(base: Base, notifier_of: Callable[[Secret], Notifier], delivery: DeliveryMetrics) -> Dispatcher:
@@ -261,7 +291,8 @@ async def _start(parts: Parts) -> None:
     await parts.dispatcher.recover()
     parts.dispatcher.start(loops)
     for number, notifier in enumerate(repeating(parts.dispatcher.notifiers), 1):
-        loops.start(f"repeat-{number}", Repeater(notifier, base.ledger, base.clock).run)
+        loops.start(f"repeat-{number}", Repeater(notifier, base.ledger, base.clock, _undisputed(parts)).run)
+    await parts.peers.start(loops)
     if settings.deadman_url is not None:
         _start_deadman(parts, settings.deadman_url)
     if settings.repairs_by:
@@ -275,6 +306,16 @@ async def _start(parts: Parts) -> None:
     for watch in parts.watches.values():
         watch.start(loops, pings=settings.enabled)
         _log_start(settings, watch.health_url)
+
+
+def _undisputed(parts: Parts) -> Callable[[Notice], bool]:
+    """Whether no peer says the opposite of a notice right now."""
+
+    def check(notice: Notice) -> bool:
+        kind = IncidentKind(notice.fields["incidentKind"])
+        return parts.peers.agreed(notice.target, kind, is_open=notice.kind in OPENS.values())
+
+    return check
 
 
 def _ledger_watch(parts: Parts) -> LedgerWatch:
@@ -328,4 +369,5 @@ def _update_gauges(parts: Parts) -> None:
         lag_s=base.guard.take_worst_lag_s(),
         ledger_ok=base.ledger.gap is None,
         dead_loops=len(parts.loops.dead()),
+        peers_up={peer.host: not peer.absent for peer in parts.peers.others},
     )

@@ -12,8 +12,10 @@ from watchdog.base import Base
 from watchdog.flow.cycle import Cycle
 from watchdog.flow.dispatcher import Dispatcher
 from watchdog.flow.housekeeping import Housekeeping
+from watchdog.flow.peers import Peers
 from watchdog.flow.pipeline import Pipeline
 from watchdog.flow.remediator import RepairLoop
+from watchdog.flow.steady_time import SteadyTime
 from watchdog.metrics.delivery import DeliveryMetrics
 from watchdog.metrics.pings import PingMetrics
 from watchdog.watch import Watch
@@ -34,6 +36,8 @@ class Parts:
     repairs: RepairLoop
     pings: PingMetrics
     delivery: DeliveryMetrics
+    peers: Peers
+    steady_time: SteadyTime
 
 
 PARTS: web.AppKey[Parts] = web.AppKey("parts", Parts)

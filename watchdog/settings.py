@@ -28,6 +28,7 @@ from watchdog.domain.policy import Policy
 
 _DAY_MS = 86_400_000
 _REPLICAS = 20
+_PEERS = 6
 _CONTAINER = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 
 
@@ -154,6 +155,18 @@ class WatchdogSettings(CommonSettings):
         default="watchdog",
         about="Name of this watchdog in alerts about itself and on the pages of its peers, for example its region",
     )
+    peers: tuple[str, ...] = setting(
+        "WATCHDOG_PEERS",
+        urls(),
+        default=(),
+        about="Addresses of the other watchdogs of the same bots; DOWN is then decided together (docs/two-watchdogs.md)",
+    )
+    peer_grace_ms: int = setting(
+        "PEER_GRACE",
+        duration(6000, 600_000),
+        default=15_000,
+        about="How long a watchdog of WATCHDOG_PEERS that is absent or cannot see keeps its vote",
+    )
     status_page_url: str | None = setting(
         "STATUS_PAGE_URL", url(), default=None, about="Address of the status page for people; the link in alerts"
     )
@@ -255,6 +268,9 @@ class WatchdogSettings(CommonSettings):
             flap_stable_ms=self.flap_stable_ms,
             degraded_share=self.degraded_session_share,
             degraded_after_ms=self.degraded_after_ms,
+            name=self.name,
+            peers=len(self.peers),
+            peer_grace_ms=self.peer_grace_ms,
         )
 
     @property
@@ -276,6 +292,10 @@ class WatchdogSettings(CommonSettings):
             found.append(Fault("BOT_URLS", " ".join(self.bot_urls), "either BOT_URL or BOT_URLS, not both"))
         if len(self.bot_urls) > _REPLICAS:
             found.append(Fault("BOT_URLS", str(len(self.bot_urls)), f"at most {_REPLICAS} addresses"))
+        if len(self.peers) > _PEERS:
+            found.append(Fault("WATCHDOG_PEERS", str(len(self.peers)), f"at most {_PEERS} addresses"))
+        if len(set(self.peers)) != len(self.peers):
+            found.append(Fault("WATCHDOG_PEERS", " ".join(self.peers), "every address once"))
         if len(set(self.bot_urls)) != len(self.bot_urls):
             found.append(Fault("BOT_URLS", " ".join(self.bot_urls), "every address once"))
         if "none" in self.remediation and len(self.remediation) > 1:

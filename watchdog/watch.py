@@ -19,6 +19,7 @@ from watchdog.flow.pipeline import Pipeline
 from watchdog.flow.schedule import Schedule
 from watchdog.flow.steady_time import SteadyTime
 from watchdog.metrics.pings import PingMetrics
+from watchdog.notifiers import table
 from watchdog.notifiers.log import LogNotifier
 from watchdog.probes.health_answer import KnownBoots
 from watchdog.probes.heartbeat_link import HeartbeatLink
@@ -45,6 +46,7 @@ class Watch:
         metrics: PingMetrics,
     ) -> None:
         settings, clock = base.settings, base.clock
+        witnesses = table.hosts(settings.alert_urls) if settings.peers else ()
         self.target, self.url, self.health_url = target, url, f"{url}/health"
         self.counts = Counts()
         pinger = HttpPinger(
@@ -54,8 +56,8 @@ class Watch:
             retry_s=settings.retry_interval_ms / 1000,
             clock=clock,
             self_check=SelfCheck(
-                near=is_near(urlsplit(url).hostname or ""),
-                canaries=settings.canary_urls,
+                near=is_near(urlsplit(url).hostname or "") and not witnesses,
+                canaries=settings.canary_urls or witnesses,
                 own_port=base.own_port,
                 worst_stall_s=base.guard.worst_stall_s,
                 own_host=settings.host if settings.host not in (None, "0.0.0.0", "::") else "127.0.0.1",

@@ -15,9 +15,10 @@ PINGS = 40
 
 _KIND = {
     "UP": "good", "DEGRADED": "warn", "SUSPECT": "warn", "FLAPPING": "warn", "DOWN": "bad",
-    "BLIND": "warn", "PAUSED": "calm", "UNKNOWN": "idle",
+    "BLIND": "warn", "PARTIAL": "warn", "PAUSED": "calm", "UNKNOWN": "idle",
 }  # fmt: skip
 _SENTENCE = {
+    "PARTIAL": N_("Monitored: reachable for one watchdog, not for another"),
     "UP": N_("Monitored: up"),
     "DEGRADED": N_("Monitored: degraded, sessions are not ready or need a person"),
     "SUSPECT": N_("Monitored: checking a missed ping"),

@@ -122,7 +122,7 @@ class Life:
             step = fold(before, fact, self.policy, now())
             state = step.state
             known.update({incident.id: incident for incident in step.opened})
-            ended = [_whole(known[incident.id], incident) for incident in step.closed]
+            ended = [whole(known[incident.id], incident) for incident in step.closed]
             self.sent += [(at, notice) for notice in notices_of(before, step, list(step.opened), ended)]
 
         while at < self.until:
@@ -162,7 +162,7 @@ class Life:
         return ended, number, result
 
 
-def _whole(opened: Incident, ended: Incident) -> Incident:
+def whole(opened: Incident, ended: Incident) -> Incident:
     return Incident(
         opened.id,
         opened.target,

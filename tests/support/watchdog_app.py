@@ -46,7 +46,7 @@ class RunningWatchdog:
 
 @asynccontextmanager
 async def running_watchdog(tmp_path: Path, bot_url: str, **env: str) -> AsyncIterator[RunningWatchdog]:
-    """Quick pings, no alerts unless ``env`` says so."""
+    """Quick pings, no alerts unless ``env`` says so; on a free port unless ``env`` has PORT."""
     settings = load(
         WatchdogSettings,
         {
@@ -65,7 +65,7 @@ async def running_watchdog(tmp_path: Path, bot_url: str, **env: str) -> AsyncIte
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.TCPSite(runner, "127.0.0.1", settings.port if "PORT" in env else 0).start()
         async with aiohttp.ClientSession() as http:
             yield RunningWatchdog(f"http://127.0.0.1:{runner.addresses[0][1]}", app, http)
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from watchdog.domain.policy import Now, Policy
 from watchdog.domain.states import State
-from watchdog.domain.target import TargetState
+from watchdog.domain.target import Joint, TargetState
 
 
 def undecided(state: TargetState, policy: Policy) -> bool:
@@ -27,6 +27,8 @@ def next_ping_ms(state: TargetState, policy: Policy, now: Now) -> int:
             return min(policy.interval_ms, max(policy.retry_ms, 1000))
         return min(policy.interval_ms, policy.retry_ms)
     trouble = state.reach is State.DOWN or state.blind or state.refused or state.unanswered
+    # A peer sees it down: what was true minutes ago is no vote against that.
+    trouble = trouble or state.joint in (Joint.PARTIAL, Joint.UNSTABLE, Joint.DOWN)
     if trouble:
         return min(policy.interval_ms, max(policy.retry_ms, policy.down_interval_ms))
     return policy.interval_ms

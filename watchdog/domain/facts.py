@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from watchdog.domain.joint import PeerHeard
 from watchdog.domain.outcome import ProbeResult
 
 
@@ -54,4 +55,4 @@ class WatchdogStarted(msgspec.Struct, frozen=True):
     in_order: bool = False
 
 
-Fact = ProbeResult | BeatSeen | BeatsLost | StopAnnounced | PersonNeeded | Tick | WatchdogStarted
+Fact = ProbeResult | PeerHeard | BeatSeen | BeatsLost | StopAnnounced | PersonNeeded | Tick | WatchdogStarted

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from watchdog.domain import flapping, incidents
+from watchdog.domain import flapping, incidents, joint
 from watchdog.domain.facts import Fact, WatchdogStarted
 from watchdog.domain.observe import UNREACHED, observe
 from watchdog.domain.policy import Now, Policy
 from watchdog.domain.states import Flip, IncidentKind, State
-from watchdog.domain.target import Step, Stretch, TargetState
+from watchdog.domain.target import Joint, Step, Stretch, TargetState
 
 
 def fold(before: TargetState, fact: Fact, policy: Policy, now: Now) -> Step:
@@ -24,6 +24,7 @@ def fold(before: TargetState, fact: Fact, policy: Policy, now: Now) -> Step:
         state = flapping.update(state, policy, now)
     else:
         state = replace(state, changes=(), recent=())
+    state = joint.update(state, policy, now)
     state, opened, closed = incidents.reconcile(state, policy, now)
     shown, reason, since = _shown(state, policy, now)
     if shown is State.UP and before.state is State.DEGRADED:
@@ -74,6 +75,7 @@ _KIND_OF = {
     State.FLAPPING: IncidentKind.FLAPPING,
     State.BLIND: IncidentKind.BLIND,
     State.DEGRADED: IncidentKind.DEGRADED,
+    State.PARTIAL: IncidentKind.PARTIAL,
 }
 
 
@@ -82,11 +84,15 @@ def _shown(state: TargetState, policy: Policy, now: Now) -> tuple[State, str, in
     pause = policy.paused(state.target, now)
     if pause is not None:
         return State.PAUSED, "maintenance", now.wall_ms
-    if state.blind:
+    if state.blind and state.joint in (Joint.ALONE, Joint.UNKNOWN):
         return State.BLIND, f"cannot_see:{state.blind_reason}", state.blind_since_ms
-    if state.flapping and state.incident_of(IncidentKind.DOWN) is None:
+    if state.unstable and state.incident_of(IncidentKind.DOWN) is None:
         return State.FLAPPING, state.flapping_reason, now.wall_ms
-    if state.reach is State.DOWN:
+    if state.joint is Joint.DOWN:
+        return State.DOWN, f"agreed:{state.joint_reason}", state.joint_since_ms
+    if state.joint in (Joint.PARTIAL, Joint.UNSTABLE):
+        return State.PARTIAL, state.joint_reason, state.joint_since_ms
+    if state.down:
         return State.DOWN, f"{policy.threshold}_failures:{state.last_reason}", state.failing_since_ms
     if state.unanswered:
         return State.DEGRADED, f"unanswered:{state.last_reason}", state.failed_run_since_ms
@@ -94,7 +100,7 @@ def _shown(state: TargetState, policy: Policy, now: Now) -> tuple[State, str, in
         return State.SUSPECT, f"ping_failed:{state.last_reason}", state.failing_since_ms
     if state.refused:
         return State.DEGRADED, state.refused_reason, state.refused_since_ms
-    if state.reach is State.UNKNOWN:
+    if state.reach is State.UNKNOWN and state.joint is not Joint.UP:
         return State.UNKNOWN, "not_seen_yet", now.wall_ms
     if state.degraded:
         return State.DEGRADED, "sessions_not_ready", state.degraded_since_ms
@@ -110,6 +116,7 @@ _UP_REASONS = {
     State.FLAPPING: "stable_again",
     State.BLIND: "can_see_again",
     State.PAUSED: "maintenance_over",
+    State.PARTIAL: "seen_alike",
 }
 
 
@@ -130,9 +137,14 @@ def _stretch(state: TargetState, policy: Policy, now: Now) -> Stretch:
     """SUSPECT counts as up until the decision, which counts back to the first failure."""
     if policy.paused(state.target, now) is not None:
         return Stretch.MAINTENANCE
-    if state.blind or (state.reach is State.UNKNOWN and not state.refused):
+    if state.joint is Joint.DOWN:
+        return Stretch.DOWN
+    if state.joint in (Joint.PARTIAL, Joint.UNSTABLE):
+        return Stretch.UP
+    sees = state.joint is Joint.UP or not (state.blind or (state.reach is State.UNKNOWN and not state.refused))
+    if not sees:
         return Stretch.UNKNOWN
-    if state.reach is State.DOWN:
+    if state.down:
         return Stretch.DOWN
     if state.reach is State.SUSPECT and state.planned(now.steady_ms):
         return Stretch.MAINTENANCE
@@ -140,6 +152,8 @@ def _stretch(state: TargetState, policy: Policy, now: Now) -> Stretch:
 
 
 def _stretch_since(state: TargetState, stretch: Stretch, since: int, now: Now) -> int:
+    if state.joint is not Joint.ALONE:
+        return state.joint_since_ms if stretch is Stretch.DOWN else now.wall_ms
     if stretch is Stretch.DOWN:
         return state.failing_since_ms
     if stretch is Stretch.UNKNOWN and state.blind:

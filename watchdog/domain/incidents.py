@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from watchdog.domain.policy import Now, Policy
 from watchdog.domain.states import Incident, IncidentKind, State
-from watchdog.domain.target import OpenRef, TargetState
+from watchdog.domain.target import Joint, OpenRef, TargetState
 
 CLOSE_REASONS = {
     IncidentKind.DOWN: "recovered",
@@ -17,6 +17,8 @@ CLOSE_REASONS = {
     IncidentKind.BLIND: "can_see_again",
     IncidentKind.REFUSED: "accepted_again",
     IncidentKind.UNANSWERED: "answered_again",
+    IncidentKind.PARTIAL: "seen_alike",
+    IncidentKind.SILENT: "answered_again",
 }
 
 
@@ -37,7 +39,7 @@ def reconcile(
     During a pause nothing opens or closes; the difference shows after it.
     """
     wrong = state.blind or state.flapping or state.refused or state.degraded or state.unanswered
-    calm = not (wrong or state.reach is State.DOWN)
+    calm = not (wrong or state.down or state.joint is Joint.PARTIAL)
     if (calm and not state.incidents) or policy.paused(state.target, now) is not None:
         return state, (), ()
     opened: list[Incident] = []
@@ -62,9 +64,9 @@ def _wanted(state: TargetState, kind: IncidentKind, policy: Policy, now: Now) ->
         case IncidentKind.DOWN:
             # A flapping target has a FLAPPING incident, unless it goes down and stays down.
             stays = now.steady_ms - state.down_steady >= policy.flap_down_ms
-            return state.reach is State.DOWN and (stays or not state.flapping)
+            return state.down and (stays or not state.flapping or state.joint is Joint.DOWN)
         case IncidentKind.FLAPPING:
-            return state.flapping and state.incident_of(IncidentKind.DOWN) is None
+            return state.unstable and state.incident_of(IncidentKind.DOWN) is None
         case IncidentKind.BLIND:
             return state.blind
         case IncidentKind.REFUSED:
@@ -73,14 +75,18 @@ def _wanted(state: TargetState, kind: IncidentKind, policy: Policy, now: Now) ->
             return state.unanswered
         case IncidentKind.DEGRADED:
             return state.degraded and state.reach is State.UP
+        case IncidentKind.PARTIAL:
+            return state.joint is Joint.PARTIAL and now.steady_ms - state.partial_steady >= policy.partial_after_ms
+        case IncidentKind.SILENT:
+            return False  # of no target: flow/peers.py
 
 
 def _over(state: TargetState, kind: IncidentKind) -> bool:
     match kind:
         case IncidentKind.DOWN:
-            return state.reach is State.UP
+            return state.reach is State.UP if state.joint is Joint.ALONE else not state.down
         case IncidentKind.FLAPPING:
-            return not state.flapping
+            return not state.unstable
         case IncidentKind.BLIND:
             return not state.blind
         case IncidentKind.REFUSED:
@@ -89,6 +95,10 @@ def _over(state: TargetState, kind: IncidentKind) -> bool:
             return not state.unanswered
         case IncidentKind.DEGRADED:
             return not state.degraded
+        case IncidentKind.PARTIAL:
+            return state.joint is not Joint.PARTIAL
+        case IncidentKind.SILENT:
+            return False
 
 
 def _new(state: TargetState, kind: IncidentKind, now: Now) -> Incident:
@@ -98,14 +108,19 @@ def _new(state: TargetState, kind: IncidentKind, now: Now) -> Incident:
         IncidentKind.DEGRADED: state.degraded_since_ms,
         IncidentKind.REFUSED: state.refused_since_ms,
         IncidentKind.UNANSWERED: state.failed_run_since_ms,
+        IncidentKind.PARTIAL: state.joint_since_ms,
     }.get(kind, now.wall_ms)
+    together = kind is IncidentKind.DOWN and state.joint is Joint.DOWN
+    if together:
+        began = state.joint_since_ms
     reason = {
-        IncidentKind.DOWN: state.last_reason,
+        IncidentKind.DOWN: state.joint_reason if together else state.last_reason,
         IncidentKind.FLAPPING: state.flapping_reason,
         IncidentKind.BLIND: state.blind_reason,
         IncidentKind.DEGRADED: "sessions_not_ready",
         IncidentKind.REFUSED: state.refused_reason,
         IncidentKind.UNANSWERED: state.last_reason,
+        IncidentKind.PARTIAL: state.joint_reason,
     }[kind]
     # Time and number: unique even after a lost ledger or a wall clock set back.
     stamp = datetime.fromtimestamp(now.wall_ms / 1000, UTC).strftime("%Y%m%dT%H%M%S")
@@ -115,7 +130,8 @@ def _new(state: TargetState, kind: IncidentKind, now: Now) -> Incident:
 
 def _ended(state: TargetState, kind: IncidentKind, known: str, now: Now) -> Incident:
     """Only the end of the incident; the ledger holds the rest."""
-    ended = state.ok_since_ms if kind is IncidentKind.DOWN and state.ok_since_ms else now.wall_ms
+    alone = state.joint is Joint.ALONE
+    ended = state.ok_since_ms if kind is IncidentKind.DOWN and state.ok_since_ms and alone else now.wall_ms
     return Incident(
         id=known,
         target=state.target,

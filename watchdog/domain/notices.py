@@ -17,6 +17,8 @@ OPENS = {
     IncidentKind.BLIND: NoticeKind.BLIND,
     IncidentKind.REFUSED: NoticeKind.REFUSED,
     IncidentKind.UNANSWERED: NoticeKind.UNANSWERED,
+    IncidentKind.PARTIAL: NoticeKind.PARTIAL,
+    IncidentKind.SILENT: NoticeKind.SILENT,
 }
 CLOSES = {
     IncidentKind.DOWN: NoticeKind.UP,
@@ -25,6 +27,8 @@ CLOSES = {
     IncidentKind.BLIND: NoticeKind.BLIND_OVER,
     IncidentKind.REFUSED: NoticeKind.REFUSED_OVER,
     IncidentKind.UNANSWERED: NoticeKind.UNANSWERED_OVER,
+    IncidentKind.PARTIAL: NoticeKind.PARTIAL_OVER,
+    IncidentKind.SILENT: NoticeKind.SILENT_OVER,
 }
 OPENER_OF = {CLOSES[kind]: OPENS[kind] for kind in IncidentKind}
 
@@ -35,6 +39,8 @@ _WRONG = {
     IncidentKind.BLIND: "cannot be seen: the watchdog is blind",
     IncidentKind.REFUSED: "is alive but refuses the watchdog",
     IncidentKind.UNANSWERED: "answers no pings, but its heartbeat goes on",
+    IncidentKind.PARTIAL: "is down for some watchdogs only",
+    IncidentKind.SILENT: "is silent",
 }
 _RIGHT = {
     IncidentKind.DOWN: "is UP again",
@@ -43,6 +49,8 @@ _RIGHT = {
     IncidentKind.BLIND: "can be seen again",
     IncidentKind.REFUSED: "accepts the watchdog again",
     IncidentKind.UNANSWERED: "answers pings again",
+    IncidentKind.PARTIAL: "is seen alike by all watchdogs again",
+    IncidentKind.SILENT: "answers again",
 }
 
 

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from watchdog.domain import flapping
 from watchdog.domain.facts import BeatSeen, BeatsLost, Fact, PersonNeeded, StopAnnounced, WatchdogStarted
+from watchdog.domain.joint import PeerHeard, heard
 from watchdog.domain.outcome import Outcome, ProbeResult
 from watchdog.domain.policy import Now, Policy
 from watchdog.domain.states import IncidentKind, State
@@ -30,6 +31,8 @@ def observe(state: TargetState, fact: Fact, policy: Policy, now: Now) -> Observe
     if isinstance(fact, BeatSeen):
         state, events = _boot(state, fact.boot_id, fact.orderly_stops, policy, now)
         return _shares(_beat(state, fact, policy, now), fact, policy, now), events
+    if isinstance(fact, PeerHeard):
+        return heard(state, fact), ()
     if isinstance(fact, BeatsLost):
         return replace(state, beats_until_steady=None), ()
     if isinstance(fact, StopAnnounced):
@@ -225,6 +228,8 @@ def _restored(state: TargetState, fact: WatchdogStarted, policy: Policy, now: No
         down_steady=past(state.down_steady),
         self_fail_steady=0,
         last_ok_start_steady=0,
+        votes=(),
+        disputed_steady=None,
         degraded_pending_steady=None,
         planned_until_steady=min(state.planned_until_steady, limit + policy.longest_stop_ms)
         if state.planned_until_steady

@@ -53,6 +53,12 @@ class Policy(msgspec.Struct, frozen=True):
     # A watchdog that was stopped in order waits so long for a bot that was restarted with it.
     start_grace_ms: int = 15_000
     pauses: tuple[Pause, ...] = ()
+    # Other watchdogs of the same bots: how many, how long a lost one keeps its vote, and how long a
+    # difference between them lasts before it is reported.
+    name: str = "watchdog"
+    peers: int = 0
+    peer_grace_ms: int = 15_000
+    partial_after_ms: int = 120_000
 
     def paused(self, target: str, now: Now) -> Pause | None:
         """The window that ``target`` is in, or None."""

@@ -16,6 +16,7 @@ class State(StrEnum):
     FLAPPING = "FLAPPING"  # changed too often; held until it has been stable
     DEGRADED = "DEGRADED"  # answers, but too many sessions are not ready, or one needs a person
     BLIND = "BLIND"  # the watchdog cannot see it
+    PARTIAL = "PARTIAL"  # down for this watchdog or a peer, up for the others
     PAUSED = "PAUSED"  # maintenance window
 
 
@@ -26,6 +27,8 @@ class IncidentKind(StrEnum):
     BLIND = "blind"
     REFUSED = "refused"
     UNANSWERED = "unanswered"  # pings fail while the heartbeat goes on
+    PARTIAL = "partial"  # down from one watchdog, up from another
+    SILENT = "silent"  # another watchdog does not answer
 
 
 class NoticeKind(StrEnum):
@@ -43,6 +46,10 @@ class NoticeKind(StrEnum):
     REFUSED_OVER = "refused_over"
     UNANSWERED = "unanswered"
     UNANSWERED_OVER = "unanswered_over"
+    PARTIAL = "partial"
+    PARTIAL_OVER = "partial_over"
+    SILENT = "silent"
+    SILENT_OVER = "silent_over"
     REMINDER = "reminder"
     CHANNEL_FAILING = "channel_failing"
     ATTENTION = "attention"  # sessions need a person

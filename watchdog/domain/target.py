@@ -16,6 +16,42 @@ class OpenRef(msgspec.Struct, frozen=True):
     id: str
 
 
+class View(StrEnum):
+    """How one watchdog sees a target. BLIND: it cannot tell, so it has no vote."""
+
+    UP = "up"
+    SUSPECT = "suspect"
+    FLAPPING = "flapping"
+    DOWN = "down"
+    BLIND = "blind"
+
+
+class Joint(StrEnum):
+    """What all watchdogs see together (:mod:`watchdog.domain.joint`)."""
+
+    ALONE = ""  # no peers: what this watchdog sees
+    UP = "up"
+    PARTIAL = "partial"  # down or unstable for a minority
+    UNSTABLE = "unstable"  # down or flapping for a majority, down for a minority
+    DOWN = "down"
+    UNKNOWN = "unknown"  # none can see
+
+
+class PeerVote(msgspec.Struct, frozen=True):
+    """The last vote of a peer that could see; ``blind``: it cannot any more.
+
+    ``since_ms`` and ``opened_at_ms`` are wall ms of the peer, ``seen_steady`` is of this watchdog.
+    """
+
+    peer: str
+    view: View
+    seen_steady: int
+    since_ms: int = 0
+    reason: str = ""
+    opened_at_ms: int | None = None
+    blind: bool = False
+
+
 class TargetState(msgspec.Struct, frozen=True):
     """``state`` is displayed; the other fields are the conditions that it is derived from.
 
@@ -76,6 +112,13 @@ class TargetState(msgspec.Struct, frozen=True):
     announced_boots: tuple[str, ...] = ()
     starting_boot: str = ""
     starting_until_steady: int = 0
+    # what the peers say, and the verdict of all
+    votes: tuple[PeerVote, ...] = ()
+    joint: Joint = Joint.ALONE
+    joint_since_ms: int = 0
+    joint_reason: str = ""
+    partial_steady: int = 0
+    disputed_steady: int | None = None  # DOWN, without a majority since then
     incidents: tuple[OpenRef, ...] = ()
     incident_count: int = 0
 
@@ -86,6 +129,16 @@ class TargetState(msgspec.Struct, frozen=True):
     def incident_of(self, kind: IncidentKind) -> str | None:
         """The id of the open incident of that kind."""
         return next((ref.id for ref in self.incidents if ref.kind is kind), None)
+
+    @property
+    def down(self) -> bool:
+        """Whether it counts as down: for all watchdogs, or for this one when it is alone."""
+        return self.reach is State.DOWN if self.joint is Joint.ALONE else self.joint is Joint.DOWN
+
+    @property
+    def unstable(self) -> bool:
+        """Whether it counts as flapping."""
+        return self.flapping and self.joint in (Joint.ALONE, Joint.UNSTABLE, Joint.DOWN)
 
     def planned(self, steady_ms: int) -> bool:
         """Whether an announced stop still excuses the target."""

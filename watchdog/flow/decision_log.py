@@ -17,7 +17,7 @@ log = logs.get(__name__)
 
 LONG_GAP_MS = 60_000  # shorter ones are restarts
 _BAD = frozenset({State.DOWN, State.FLAPPING})
-_DOUBTFUL = frozenset({State.SUSPECT, State.DEGRADED, State.BLIND})
+_DOUBTFUL = frozenset({State.SUSPECT, State.DEGRADED, State.BLIND, State.PARTIAL})
 
 
 class DecisionLog:

@@ -21,6 +21,7 @@ _BY_SEVERITY = (
     IncidentKind.FLAPPING,
     IncidentKind.REFUSED,
     IncidentKind.UNANSWERED,
+    IncidentKind.PARTIAL,
     IncidentKind.BLIND,
 )
 

@@ -6,7 +6,7 @@ The first sending goes through the outbox like every notice; only what that deli
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from shared import logs
 from shared.clock import Clock, epoch_ms
@@ -20,9 +20,10 @@ from watchdog.ledger.sqlite import Ledger
 log = logs.get(__name__)
 
 EVERY_S = 30.0
-ENDS_FOR_MS = 16 * 60_000  # longer than an instance keeps what nobody repeats (notifiers/alertmanager.py)
+ENDS_FOR_MS = 16 * 60_000  # longer than an instance keeps what is not repeated (notifiers/alertmanager.py)
 
 
+@runtime_checkable
 class Repeating(Notifier, Protocol):
     """A channel that wants open incidents again, and their ends for a while."""
 
@@ -33,7 +34,7 @@ class Repeating(Notifier, Protocol):
 
 def repeating(notifiers: Sequence[Notifier]) -> list[Repeating]:
     """Those of ``notifiers`` that want to hear open incidents again."""
-    return [one for one in notifiers if hasattr(one, "repeat")]
+    return [one for one in notifiers if isinstance(one, Repeating)]
 
 
 class Repeater:

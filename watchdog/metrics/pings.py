@@ -37,6 +37,7 @@ class PingMetrics:
         self._beat_age = gauge("heartbeat_age_seconds", "Time since the last beat of the heartbeat link", "target")
         self._link_up = gauge("heartbeat_up", "1 while the heartbeat link is up", "target")
         self._lag = gauge("loop_lag_seconds", "Worst lag of the event loop since the last scrape")
+        self._peer_up = gauge("peer_up", "1 while another watchdog of WATCHDOG_PEERS answers", "peer")
         self._dead_loops = gauge("loops_dead", "Loops of the watchdog that crashed and have not recovered")
         self._crashes = Counter(
             f"{PREFIX}_loop_crashes_total", "Crashes of the watchdog's own loops", ["loop"], registry=registry
@@ -106,6 +107,7 @@ class PingMetrics:
         lag_s: float,
         ledger_ok: bool,
         dead_loops: int,
+        peers_up: Mapping[str, bool],
     ) -> None:
         """Set the gauges before a scrape."""
         open_now = dict.fromkeys(IncidentKind, 0)
@@ -125,3 +127,5 @@ class PingMetrics:
         self._lag.set(lag_s)
         self._in_database.set(int(ledger_ok))
         self._dead_loops.set(dead_loops)
+        for peer, up in peers_up.items():
+            self._peer_up.labels(peer).set(int(up))

@@ -29,7 +29,7 @@ from watchdog.domain.ports import Delivered
 from watchdog.domain.states import IncidentKind, Notice, NoticeKind
 from watchdog.notifiers.channel import digest
 
-# An alert that no watchdog repeats any more ends after this time. The end is repeated as long, so
+# An alert that is not repeated any more ends after this time. The end is repeated as long, so
 # that no instance which missed it keeps the alert (ledger/lasting.py).
 KEEP_FOR = timedelta(minutes=15)
 EVENT_FOR = timedelta(minutes=10)  # of notices without an end
@@ -48,6 +48,8 @@ _RUNBOOKS = {
     "down": f"{_OPERATIONS}veilleurbotdown",
     "was_down": f"{_OPERATIONS}veilleurbotdown",
     "flapping": f"{_OPERATIONS}veilleurflapping",
+    "partial": "docs/two-watchdogs.md",
+    "silent": "docs/two-watchdogs.md",
     "blind": f"{_OPERATIONS}veilleurblind",
     "degraded": f"{_OPERATIONS}veilleurmostsessionsnotready",
     "attention": f"{_OPERATIONS}veilleursessionsneedperson",

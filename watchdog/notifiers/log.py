@@ -12,7 +12,9 @@ log = logs.get(__name__)
 
 # Ends of trouble, and a test.
 _CALM = frozenset(kind for kind in NoticeKind if kind.endswith("_over")) | {NoticeKind.UP, NoticeKind.TEST}
-_WARN = frozenset({NoticeKind.RESTARTED, NoticeKind.DEGRADED, NoticeKind.FLAPPING, NoticeKind.WAS_DOWN})
+_WARN = frozenset(
+    {NoticeKind.RESTARTED, NoticeKind.DEGRADED, NoticeKind.FLAPPING, NoticeKind.WAS_DOWN, NoticeKind.PARTIAL}
+)
 _GRAVE = frozenset({NoticeKind.ATTENTION})  # the service itself is well
 
 

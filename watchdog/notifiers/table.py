@@ -13,15 +13,15 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from shared.alert_addresses import is_alertmanager
+from shared.alert_addresses import alertmanagers, is_alertmanager
 from shared.clock import Clock
 from shared.settings import Fault, Secret
+from shared.webhook_signing import SCHEMES
 from watchdog.domain.ports import Notifier
 from watchdog.notifiers import apprise
 from watchdog.notifiers.alertmanager import AlertmanagerNotifier
 from watchdog.notifiers.webhook import WebhookNotifier
 
-OURS = ("webhook", "webhooks", "http", "https")
 # Services with webhook addresses of their own; apprise converts them.
 _APPRISE_HOSTS = ("discord.com", "discordapp.com", "hooks.slack.com", "chat.googleapis.com", "webhook.office.com")
 
@@ -32,7 +32,7 @@ def serves(url: str) -> str:
         return "alertmanager"
     parts = urlsplit(url)
     host = parts.hostname or ""
-    if parts.scheme.lower() not in OURS:
+    if parts.scheme.lower() not in SCHEMES:
         return "apprise"
     known = any(host == name or host.endswith("." + name) for name in _APPRISE_HOSTS)
     return "apprise" if known and parts.scheme.lower() == "https" else "webhook"
@@ -57,6 +57,24 @@ def faults(**lists: Sequence[Secret]) -> list[Fault]:
             scheme = url.partition("://")[0].lower()
             found.append(Fault(name, None, "addresses that apprise can use", f"entry {number} ({scheme}://) {why}"))
     return found
+
+
+def hosts(urls: Sequence[Secret]) -> tuple[str, ...]:
+    """Where the alerts go, as base addresses; none when one of the channels does not say so.
+
+    A watchdog that reaches none of them may be the one that is cut off, and an alert could not leave.
+    """
+    found: list[str] = []
+    for url in urls:
+        kind = serves(url.reveal())
+        if kind == "apprise":
+            return ()
+        if kind == "alertmanager":
+            found += [f"{base}/" for base in alertmanagers(url.reveal())[0]]
+        else:
+            parts = urlsplit(url.reveal())
+            found.append(f"{SCHEMES[parts.scheme.lower()]}://{parts.netloc.rpartition('@')[2]}/")
+    return tuple(found)
 
 
 @contextmanager

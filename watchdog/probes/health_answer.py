@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from shared.contract.identity import BOT, Identity
+from shared.contract.identity import BOT, WATCHDOG, Identity
 from watchdog.domain.outcome import REFUSALS
 from watchdog.probes.http1 import Answer
 from watchdog.probes.reasons import Failure, Proof
@@ -94,6 +94,14 @@ def examine(answer: Answer, challenge: str, identity: Identity | None, known: Kn
         by_bot=boot_id is not None,
         needs_person=_needs_person(body.sessions),
     )
+
+
+def proved_watchdog(answer: Answer, challenge: str, identity: Identity) -> str | None:
+    """The boot id of the watchdog that answered ``challenge`` with its proof, well or not."""
+    body = _body(answer.body)
+    if body is None or not identity.proves(body.proof, WATCHDOG, body.boot_id, challenge):
+        return None
+    return body.boot_id
 
 
 def _needs_person(sessions: object) -> int | None:

@@ -1,4 +1,4 @@
-"""Connections to the bot on which it has proved who it is; WATCHDOG_TOKEN leaves only by those.
+"""Connections on which the other end has proved who it is; WATCHDOG_TOKEN leaves only by those.
 
 The proof is asked for on each new connection, before the first request of a client may use it: a
 connection that breaks later is replaced by one that proves again (decision 0111).
@@ -12,10 +12,10 @@ from typing import Any
 from aiohttp.client_proto import ResponseHandler
 
 from shared import http_client
-from shared.contract.identity import BOT, CHALLENGE_HEADER, Identity, new_challenge
+from shared.contract.identity import BOT, CHALLENGE_HEADER, WATCHDOG, Identity, new_challenge
 from shared.settings import Secret
 from watchdog.probes import http_get
-from watchdog.probes.health_answer import KnownBoots, examine
+from watchdog.probes.health_answer import KnownBoots, examine, proved_watchdog
 from watchdog.probes.http1 import Answer, CutShort
 from watchdog.probes.reasons import NotProven
 
@@ -25,12 +25,13 @@ PROOF_TIMEOUT_S = 10.0
 class ProvingConnector(http_client.Connector):
     """Connects to the bot at the base address ``url`` only, for clients that send ``token``.
 
-    Raises :class:`NotProven` in place of a connection when the other end does not prove itself.
+    ``program`` is the one that has to answer there. Raises :class:`NotProven` in place of a
+    connection when the other end does not prove itself.
     """
 
-    def __init__(self, url: str, token: Secret, **options: Any) -> None:
+    def __init__(self, url: str, token: Secret, *, program: str = BOT, **options: Any) -> None:
         super().__init__(**options)
-        self._health_url, self._identity = f"{url}/health", Identity(token)
+        self._health_url, self._identity, self._program = f"{url}/health", Identity(token), program
 
     async def _create_connection(self, *args: Any, **options: Any) -> ResponseHandler:
         handler = await super()._create_connection(*args, **options)
@@ -51,8 +52,13 @@ class ProvingConnector(http_client.Connector):
         transport.set_protocol(exchange)
         transport.write(http_get.request(self._health_url, f"{CHALLENGE_HEADER}: {challenge}\r\n", close=False))
         answer = await exchange.answer
-        if not examine(answer, challenge, self._identity, KnownBoots()).proved:
-            raise NotProven(f"no proof that the {BOT} answers")
+        if not self._proved(answer, challenge):
+            raise NotProven(f"no proof that the {self._program} answers")
+
+    def _proved(self, answer: Answer, challenge: str) -> bool:
+        if self._program == WATCHDOG:
+            return proved_watchdog(answer, challenge, self._identity) is not None
+        return examine(answer, challenge, self._identity, KnownBoots()).proved
 
 
 class _Exchange(http_get.AnswerReader):

@@ -7,13 +7,16 @@ import sqlite3
 from collections.abc import Callable
 
 from aiohttp import web
+from msgspec.structs import replace
 
-from shared.clock import epoch_ms
+from shared.clock import epoch_ms, to_ms
 from shared.web import errors
 from shared.web.body import json_response, read
 from shared.web.middleware import Handler
 from watchdog.domain import notices
 from watchdog.domain.facts import Tick
+from watchdog.domain.joint import Verdicts, verdict_of
+from watchdog.domain.target import View
 from watchdog.ledger import incidents as rows
 from watchdog.ledger import outbox, pauses, timeline
 from watchdog.parts import PARTS
@@ -27,7 +30,7 @@ _MOST_INCIDENTS = 100
 
 
 def add_routes(app: web.Application, access: Access) -> None:
-    """Readers get the GET routes; the others need WATCHDOG_TOKEN."""
+    """Readers get the first routes; the others need WATCHDOG_TOKEN."""
     for path, handler in (
         ("/api/status", status),
         ("/api/incidents", incidents),
@@ -38,6 +41,7 @@ def add_routes(app: web.Application, access: Access) -> None:
     ):
         app.router.add_get(path, _checked(handler, access.require_reader))
     for method, path, handler in (
+        ("GET", "/api/verdicts", verdicts),
         ("POST", "/api/pause", pause),
         ("DELETE", "/api/pause", end_pauses),
         ("DELETE", "/api/pause/{id}", end_pause),
@@ -90,6 +94,20 @@ async def notice(request: web.Request) -> web.StreamResponse:
     if not receipts:
         raise errors.not_found("this notice")
     return json_response(NoticeView(name, tuple(receipts)))
+
+
+async def verdicts(request: web.Request) -> web.StreamResponse:
+    """What this watchdog alone sees, for its peers (:mod:`watchdog.flow.peers`)."""
+    parts = request.app[PARTS]
+    base, now, policy = parts.base, parts.steady_time.now(), parts.pipeline.policy
+    said = {}
+    for name, state in parts.pipeline.states.items():
+        last = parts.watches[name].counts.last
+        found = verdict_of(state, policy, now)
+        # Without its loop nothing is seen any more, whatever was seen last.
+        view = View.BLIND if f"pings.{name}" in parts.loops.dead() else found.view
+        said[name] = replace(found, view=view, age_ms=None if last is None else max(0, now.wall_ms - to_ms(last.at)))
+    return json_response(Verdicts(base.settings.name, base.boot.boot_id, base.boot.version, said))
 
 
 async def list_pauses(request: web.Request) -> web.StreamResponse:

@@ -12,6 +12,7 @@ _COLOURS = {
     "FLAPPING": "#b3261e",
     "DEGRADED": "#946200",
     "SUSPECT": "#946200",
+    "PARTIAL": "#946200",
     "BLIND": "#5f6368",
     "PAUSED": "#3b5ba9",
     "UNKNOWN": "#5f6368",

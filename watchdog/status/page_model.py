@@ -16,13 +16,23 @@ from shared.web.ui.words import Words
 from watchdog.ledger.settling import ChannelState
 from watchdog.ledger.timeline import NoticeLine, Receipt, Slot
 from watchdog.status import wording
-from watchdog.status.schema import DayView, IncidentView, LineView, PauseView, StatusView, TargetView
+from watchdog.status.schema import DayView, IncidentView, LineView, PauseView, SeenView, StatusView, TargetView
 
 HOUR_MS = 3_600_000
 # How soon an open page refreshes; sooner while a decision is pending.
 CALM_MS, IN_DOUBT_MS = 1500, 250
 NOTICES = 10
 WINDOWS = ("24h", "7d", "30d", "90d")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one watchdog sees."""
+
+    watchdog: str
+    kind: str
+    text: str
+    vote: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +49,7 @@ class Target:
     curve: Svg | None
     curve_y: list[str]
     curve_x: list[str]
+    seen: list[Seen]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,12 +168,19 @@ def _target(target: TargetView, view: StatusView, t: Words, *, several: bool) ->
         curve=curve_svg,
         curve_y=curve_y,
         curve_x=curve_x,
+        seen=[_seen(each, t) for each in target.seen],
     )
+
+
+def _seen(seen: SeenView, t: Words) -> Seen:
+    text, kind = wording.VIEW.get(seen.view, (seen.view, "idle"))
+    counts = t("counts") if seen.counts else t("does not count")
+    return Seen(seen.watchdog, kind, t(text), counts)
 
 
 def _lines(target: TargetView, now_ms: int, t: Words) -> list[str]:
     found = []
-    if target.state in ("DOWN", "FLAPPING", "BLIND", "DEGRADED", "SUSPECT"):
+    if target.state in ("DOWN", "FLAPPING", "BLIND", "DEGRADED", "SUSPECT", "PARTIAL"):
         since = t.when(from_ms(target.since_ms), seconds=True)
         span = t.span(now_ms - target.since_ms)
         why = wording.reason(target.reason, t)

@@ -82,6 +82,18 @@ class PauseView(Pause, frozen=True, rename="camel"):
     open: bool = False
 
 
+class SeenView(msgspec.Struct, frozen=True, rename="camel"):
+    """What one watchdog sees. ``age_ms`` since it said so, None when it never did.
+
+    ``counts``: it has a vote now.
+    """
+
+    watchdog: str
+    view: str
+    age_ms: int | None
+    counts: bool
+
+
 class TargetView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """``uptime`` by window (24h, 7d, 30d, 90d); ``days`` has 90, oldest first.
 
@@ -108,6 +120,7 @@ class TargetView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     flips: tuple[FlipLine, ...] = ()
     repair_budget: int | None
     repair_refusal: str | None
+    seen: tuple[SeenView, ...] = ()
 
 
 class WatchdogView(msgspec.Struct, frozen=True, rename="camel"):
@@ -153,7 +166,7 @@ class NoticeView(msgspec.Struct, frozen=True, rename="camel"):
     receipts: tuple[Receipt, ...]
 
 
-_BY_SEVERITY = ("DOWN", "FLAPPING", "BLIND", "DEGRADED", "SUSPECT", "UNKNOWN", "PAUSED", "UP")
+_BY_SEVERITY = ("DOWN", "FLAPPING", "PARTIAL", "BLIND", "DEGRADED", "SUSPECT", "UNKNOWN", "PAUSED", "UP")
 
 
 def most_severe(states: list[str]) -> str:

@@ -11,6 +11,7 @@ from aiohttp import web
 from shared.clock import epoch_ms, to_ms
 from watchdog.domain.bars import daily
 from watchdog.domain.decision import Decided
+from watchdog.domain.joint import counted, view_of
 from watchdog.domain.target import TargetState
 from watchdog.domain.uptime import DAY_MS, Uptime
 from watchdog.ledger import history, pauses, repairs, settling, timeline
@@ -138,7 +139,23 @@ class StatusSnapshot:
             else None,
             repair_budget=self._parts.repairs.budget(state.target) if repairs_on else None,
             repair_refusal=self._parts.repairs.refusal(state.target) if repairs_on else None,
+            seen=self._seen(state),
         )
+
+    def _seen(self, state: TargetState) -> tuple[schema.SeenView, ...]:
+        """This watchdog first; empty without peers."""
+        others = self._parts.peers.others
+        if not others:
+            return ()
+        now, policy = self._parts.steady_time.now(), self._parts.pipeline.policy
+        voters = {vote.peer for vote in counted(state, policy, now)}
+        rows = [schema.SeenView(policy.name, view_of(state, policy, now), 0, policy.name in voters)]
+        for peer in others:
+            said = peer.last.targets.get(state.target) if peer.last is not None else None
+            view = "silent" if said is None or peer.absent else str(said.view)
+            age_ms = None if peer.age_s is None else int(peer.age_s * 1000)
+            rows.append(schema.SeenView(peer.name, view, age_ms, peer.name in voters))
+        return tuple(rows)
 
 
 SNAPSHOT: web.AppKey[StatusSnapshot] = web.AppKey("snapshot", StatusSnapshot)

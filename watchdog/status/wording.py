@@ -14,6 +14,7 @@ KIND: Mapping[str, str] = {
     "DOWN": "bad",
     "FLAPPING": "bad",
     "DEGRADED": "warn",
+    "PARTIAL": "warn",
     "BLIND": "warn",
     "PAUSED": "calm",
     "UNKNOWN": "idle",
@@ -25,9 +26,20 @@ STATE: Mapping[str, str] = {
     "DOWN": N_("Down"),
     "FLAPPING": N_("Unstable"),
     "DEGRADED": N_("Degraded"),
+    "PARTIAL": N_("Seen differently"),
     "BLIND": N_("Monitoring blind"),
     "PAUSED": N_("Maintenance"),
     "UNKNOWN": N_("Not known yet"),
+}
+
+# What one watchdog sees of a target.
+VIEW: Mapping[str, tuple[str, str]] = {
+    "up": (N_("running"), "good"),
+    "suspect": (N_("in doubt"), "warn"),
+    "flapping": (N_("unstable"), "bad"),
+    "down": (N_("down"), "bad"),
+    "blind": (N_("cannot see it"), "idle"),
+    "silent": (N_("does not answer"), "idle"),
 }
 
 # In one sentence; ``{name}`` is the bot service.
@@ -37,6 +49,7 @@ SENTENCE: Mapping[str, str] = {
     "DOWN": N_("{name} is down."),
     "FLAPPING": N_("{name} goes up and down."),
     "DEGRADED": N_("{name} is running, but too many sessions are not ready."),
+    "PARTIAL": N_("{name} is down for some watchdogs and up for others."),
     "BLIND": N_("{name} cannot be seen: the problem is on the watchdog’s side."),
     "PAUSED": N_("{name} is under maintenance."),
     "UNKNOWN": N_("{name} has not been pinged yet."),
@@ -49,6 +62,8 @@ INCIDENT: Mapping[str, str] = {
     "blind": N_("Monitoring blind"),
     "refused": N_("Refuses the watchdog"),
     "unanswered": N_("Answers no pings"),
+    "partial": N_("Seen differently"),
+    "silent": N_("A watchdog is silent"),
 }
 
 REASON: Mapping[str, str] = {
@@ -88,6 +103,9 @@ REASON: Mapping[str, str] = {
     "stable_again": N_("stable again"),
     "maintenance_over": N_("the maintenance is over"),
     "answered_again": N_("it answers again"),
+    "agreed": N_("the watchdogs agree"),
+    "seen_alike": N_("all watchdogs see the same again"),
+    "removed": N_("it is no longer set"),
     "restarted": N_("it was restarted"),
     "planned_stop": N_("announced stop"),
     "boot_grace": N_("it is starting"),
@@ -142,6 +160,10 @@ NOTICE: Mapping[str, str] = {
     "refused_over": N_("accepts the watchdog"),
     "unanswered": N_("answers no pings"),
     "unanswered_over": N_("answers pings again"),
+    "partial": N_("is down for some watchdogs only"),
+    "partial_over": N_("is seen alike by all watchdogs again"),
+    "silent": N_("is silent"),
+    "silent_over": N_("answers again"),
     "reminder": N_("reminder"),
     "channel_failing": N_("a channel fails"),
     "attention": N_("sessions need a person"),
@@ -198,6 +220,7 @@ _FAILURES = re.compile(r"(\d+)_failures")
 _CHANGES = re.compile(r"(\d+)_changes")
 _PINGS = re.compile(r"(\d+)_of_(\d+)_pings_failed")
 # An error of the operating system on the watchdog's side, or an unexpected one.
+_APART = re.compile(r"down from (.+); up from (.+)")
 _ERROR = re.compile(r"own_(e\w+)|error_(\w+)")
 
 
@@ -218,6 +241,8 @@ def _part(code: str, t: Words) -> str:
         return t("{n} changes", n=changes[1])
     if pings:
         return t("{n} of {all} pings failed", n=pings[1], all=pings[2])
+    if apart := _APART.fullmatch(code):
+        return t("down from {down}, up from {up}", down=apart[1], up=apart[2])
     if error:
         return t("error {name}", name=error[1] or error[2])
     return t(REASON.get(code, code.replace("_", " ")))

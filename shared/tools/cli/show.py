@@ -27,7 +27,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _COLOURS = {
     "READY": "green", "UP": "green", "ok": "green", "done": "green",
     "STARTING": "blue", "PAIRING": "blue", "CONNECTING": "blue", "SYNCING": "blue", "PAUSED": "blue", "info": "blue",
-    "DEGRADED": "yellow", "RECONNECTING": "yellow", "SUSPECT": "yellow", "FLAPPING": "yellow", "BLIND": "yellow",
+    "DEGRADED": "yellow", "RECONNECTING": "yellow", "SUSPECT": "yellow", "FLAPPING": "yellow", "BLIND": "yellow", "PARTIAL": "yellow",
     "warning": "yellow",
     "LOGGED_OUT": "red", "BANNED": "red", "TEMP_BANNED": "red", "OUTDATED": "red", "FENCED": "red", "FAILED": "red",
     "DOWN": "red", "failed": "red",

@@ -16,7 +16,7 @@ from shared.visible import shown
 from shared.web.ui.sessions_ready import of_health
 
 # States of a bot service that make the exit code 1.
-_WRONG = {"DOWN", "FLAPPING", "DEGRADED", "BLIND"}
+_WRONG = {"DOWN", "FLAPPING", "DEGRADED", "BLIND", "PARTIAL"}
 MAX_PAUSE = duration(1000, 7 * 86_400_000)
 
 

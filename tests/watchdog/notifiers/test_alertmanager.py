@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -56,8 +58,9 @@ def _notifier(
     )
 
 
-def _first_alert(receiver: Receiver) -> dict[str, object]:
-    return receiver.requests[-1].json[0]
+def _first_alert(receiver: Receiver) -> dict[str, Any]:
+    found: dict[str, Any] = receiver.requests[-1].json[0]
+    return found
 
 
 async def test_begin_and_end_have_the_same_labels_and_go_to_every_instance(
@@ -106,7 +109,7 @@ async def test_basic_auth_is_sent_and_no_label_shows_it(receiver: Receiver, http
     wanted = base64.b64encode(f"ann:{PASSWORD}".encode()).decode()
     assert receiver.requests[0].headers["Authorization"] == f"Basic {wanted}"
     assert "ann" not in notifier.label
-    assert _first_alert(receiver)["labels"]["watchdog"] == "paris"  # type: ignore[index]
+    assert _first_alert(receiver)["labels"]["watchdog"] == "paris"
 
 
 @pytest.mark.parametrize("minutes", [1, 9, 61])
@@ -124,7 +127,8 @@ async def test_open_incidents_are_repeated_and_ends_for_as_long_as_an_instance_m
     ledger, channels = open_in_memory(), Channels((notifier.channel,))
     opened = Incident("a", "bot", IncidentKind.DOWN, begin_ms, begin_ms, "timeout")
     begin = notices.opened(opened)
-    await ledger.write(lambda c: (incidents.open_incident(c, opened), outbox.enqueue(c, begin, channels)))
+    await ledger.write(lambda c: incidents.open_incident(c, opened))
+    await ledger.write(lambda c: outbox.enqueue(c, begin, channels))
     repeater = Repeater(notifier, ledger, clock)
 
     await repeater.once()
@@ -134,10 +138,10 @@ async def test_open_incidents_are_repeated_and_ends_for_as_long_as_an_instance_m
     await repeater.once()
     assert receiver.requests[-1].json[0]["labels"]["kind"] == "down"
 
-    def close(c: object) -> None:
-        ended = incidents.close_incident(c, "a", begin_ms + 1000, "recovered")  # type: ignore[arg-type]
+    def close(c: sqlite3.Connection) -> None:
+        ended = incidents.close_incident(c, "a", begin_ms + 1000, "recovered")
         assert ended is not None
-        outbox.enqueue(c, notices.closed(ended), channels)  # type: ignore[arg-type]
+        outbox.enqueue(c, notices.closed(ended), channels)
 
     await ledger.write(close)
     await ledger.write(lambda c: c.execute("UPDATE outbox SET state = 'done'"))

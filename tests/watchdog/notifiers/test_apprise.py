@@ -21,6 +21,7 @@ import pytest
 
 from shared.clock import SystemClock
 from shared.settings import Secret
+from shared.webhook_signing import SCHEMES
 from tests.support.processes import ROOT
 from tests.support.receiver import Receiver
 from tests.support.waiting import PATIENCE_S, eventually
@@ -35,7 +36,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:Deprecati
 
 def test_our_schemes_are_none_of_apprises() -> None:
     manager = pytest.importorskip("apprise.manager_plugins").NotificationManager()
-    assert set(table.OURS).isdisjoint(manager.schemas())
+    assert set(SCHEMES).isdisjoint(manager.schemas())
 
 
 @pytest.mark.parametrize(
