@@ -49,6 +49,7 @@ from watchdog.notifiers.log import LogNotifier
 from watchdog.own_address import OwnAddress
 from watchdog.parts import PARTS, Parts
 from watchdog.remediators import table as remediators
+from watchdog.remediators.lease import RepairLease
 from watchdog.settings import WatchdogSettings
 from watchdog.status import api, own_health, pages
 from watchdog.status.access import Access
@@ -215,6 +216,9 @@ def _build(base: Base, http: aiohttp.ClientSession, notifier_of: Callable[[Secre
         steady_time=steady_time,
         heartbeats={target: watch.heartbeat for target, watch in watches.items()},
     )
+    lease = None
+    if settings.remediation_lock is not None and settings.repairs_by:
+        lease = RepairLease(settings.remediation_lock, f"{settings.name} {boot.boot_id}", clock)
     repairs = RepairLoop(
         ledger=ledger,
         clock=clock,
@@ -228,6 +232,7 @@ def _build(base: Base, http: aiohttp.ClientSession, notifier_of: Callable[[Secre
         metrics=RepairMetrics(base.registry, PREFIX),
         on_notice=dispatcher.wake,
         dry_run=settings.remediation_dry_run,
+        lease=lease,
     )
     peers = Peers(
         settings.peers,
@@ -265,6 +270,7 @@ def _build(base: Base, http: aiohttp.ClientSession, notifier_of: Callable[[Secre
         delivery,
         peers,
         steady_time,
+        lease,
     )
 
 
@@ -298,6 +304,8 @@ async def _start(parts: Parts) -> None:
     if settings.repairs_by:
         await parts.repairs.load()
         loops.start("repairs", parts.repairs.run)
+        if parts.lease is not None:
+            loops.start("repair-lease", parts.lease.run)
     loops.start("ledger", _ledger_watch(parts).run)
     loops.start("upkeep", parts.housekeeping.run)
     loops.start("ledger-lock", lambda: base.ledger.keep_locked(base.clock))

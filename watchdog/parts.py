@@ -18,6 +18,7 @@ from watchdog.flow.remediator import RepairLoop
 from watchdog.flow.steady_time import SteadyTime
 from watchdog.metrics.delivery import DeliveryMetrics
 from watchdog.metrics.pings import PingMetrics
+from watchdog.remediators.lease import RepairLease
 from watchdog.watch import Watch
 
 
@@ -38,6 +39,7 @@ class Parts:
     delivery: DeliveryMetrics
     peers: Peers
     steady_time: SteadyTime
+    lease: RepairLease | None
 
 
 PARTS: web.AppKey[Parts] = web.AppKey("parts", Parts)

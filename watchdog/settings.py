@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from shared.alert_addresses import host_of
 from shared.settings import (
@@ -183,6 +184,12 @@ class WatchdogSettings(CommonSettings):
     remediation_dry_run: bool = setting(
         "REMEDIATION_DRY_RUN", boolean(), default=False, about="Decide and record repairs without doing them"
     )
+    remediation_lock: Secret | None = setting(
+        "REMEDIATION_LOCK",
+        secret(8),
+        default=None,
+        about="postgresql://… that all watchdogs of the same bots share: only the holder of the lease in it repairs",
+    )
     docker_socket: Path = setting(
         "DOCKER_SOCKET", path(), default=Path("/var/run/docker.sock"), about="Docker's socket, for REMEDIATION=docker"
     )
@@ -317,6 +324,8 @@ class WatchdogSettings(CommonSettings):
                 count = len(self.targets)
                 wanted = "one name" if count == 1 else f"{count} different names with commas, one for each of BOT_URLS"
                 found.append(Fault(name, value, f"{wanted}, for REMEDIATION={of}"))
+        if self.remediation_lock is not None and not _is_database(self.remediation_lock.reveal()):
+            found.append(Fault("REMEDIATION_LOCK", None, "an address postgresql://user:password@host:port/database"))
         if self.deadman_url is not None and not _is_web_address(self.deadman_url.reveal()):
             found.append(Fault("DEADMAN_URL", None, "a URL that begins with http:// or https://"))
         return found
@@ -328,6 +337,14 @@ def _is_web_address(address: str) -> bool:
     except ValueError:
         return False
     return bool(re.match(r"https?://", address))
+
+
+def _is_database(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        return parts.scheme in ("postgresql", "postgres") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _listed(value: str | None) -> list[str]:

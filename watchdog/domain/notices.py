@@ -196,6 +196,23 @@ def ledger_damaged(file: str, now_ms: int) -> Notice:
     return _own(f"ledger:{file}", NoticeKind.LEDGER_DAMAGED, now_ms, "Ledger was damaged", text, {"file": file})
 
 
+def repairs_locked(since_ms: int, now_ms: int) -> Notice:
+    """The database of REMEDIATION_LOCK is away; one id for each time."""
+    text = (
+        f"The database of REMEDIATION_LOCK does not answer since {_clock_time(since_ms)}. Nothing is repaired until it "
+        "does; watching and alerting go on."
+    )
+    title, fields = "Repairs are locked", {"sinceMs": since_ms}
+    return _own(f"repairs:{since_ms}:locked", NoticeKind.REPAIRS_LOCKED, now_ms, title, text, fields)
+
+
+def repairs_unlocked(since_ms: int, now_ms: int) -> Notice:
+    """The end of :func:`repairs_locked`."""
+    text = f"The database of REMEDIATION_LOCK answers again after {length(now_ms - since_ms)}: repairs go on."
+    title, fields = "Repairs are unlocked", {"sinceMs": since_ms}
+    return _own(f"repairs:{since_ms}:unlocked", NoticeKind.REPAIRS_UNLOCKED, now_ms, title, text, fields)
+
+
 def loop_failing(loop: str, error: str, since_ms: int, now_ms: int) -> Notice:
     """A part of the watchdog crashes again and again; one id per series of crashes."""
     text = (

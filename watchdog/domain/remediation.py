@@ -56,6 +56,8 @@ class Refusal(StrEnum):
     NOT_CONFIGURED = "not_configured"
     NOTHING_WRONG = "nothing_wrong"
     NOT_REPAIRABLE = "not_repairable"
+    LEASE_ELSEWHERE = "lease_elsewhere"  # another watchdog repairs
+    LEASE_UNKNOWN = "lease_unknown"  # the database of the lease is away
     BLIND = "blind"
     HEARTBEAT_LIVES = "heartbeat_lives"
     REFUSED_BY_BOT = "refused_by_bot"

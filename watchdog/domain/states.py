@@ -58,6 +58,8 @@ class NoticeKind(StrEnum):
     LEDGER_FAILING = "ledger_failing"  # decisions and alerts go on in memory
     LEDGER_OVER = "ledger_over"
     LEDGER_DAMAGED = "ledger_damaged"  # kept aside, a new one began
+    REPAIRS_LOCKED = "repairs_locked"  # the database of the repair lease is away
+    REPAIRS_UNLOCKED = "repairs_unlocked"
     LOOP_FAILING = "loop_failing"
     LOOP_OVER = "loop_over"
     TEST = "test"

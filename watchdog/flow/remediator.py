@@ -37,11 +37,13 @@ from watchdog.ledger.outbox import Channels
 from watchdog.ledger.repairs import Repair
 from watchdog.ledger.sqlite import Ledger
 from watchdog.metrics.repairs import RepairMetrics
+from watchdog.remediators.lease import RepairLease
 
 log = logs.get(__name__)
 
 _LOOK_S = 1.0
 _ACTION_LIMIT_S = 120.0
+_LOCKED_AFTER_S = 20.0
 _SILENT = frozenset({Refusal.NOTHING_WRONG, Refusal.NOT_CONFIGURED})
 
 
@@ -62,6 +64,7 @@ class RepairLoop:
         policy: RepairPolicy | None = None,
         dry_run: bool = False,
         action_limit_s: float = _ACTION_LIMIT_S,
+        lease: RepairLease | None = None,
     ) -> None:
         self._ledger, self._clock, self._steady_ms, self._facts = ledger, clock, steady_ms, facts
         self._remediators, self._channels, self._metrics, self._on_notice = remediators, channels, metrics, on_notice
@@ -73,6 +76,7 @@ class RepairLoop:
         self._histories = {target: RepairHistory() for target in remediators}
         self._last_refusals: dict[str, Refusal] = {}
         self._count = 0
+        self._lease, self._locked_since_ms = lease, 0
         self._call = asyncio.Event()
 
     async def load(self) -> None:
@@ -116,7 +120,24 @@ class RepairLoop:
         while True:
             for target in self._histories:
                 await self.consider(target)
+            await self._report_lease()
             await either(self._clock, self._call, _LOOK_S)
+
+    async def _report_lease(self) -> None:
+        """People hear of a database that is away for long, and of its return."""
+        if self._lease is None:
+            return
+        now_ms, away_s = epoch_ms(self._clock), self._lease.away_s
+        if away_s >= _LOCKED_AFTER_S and not self._locked_since_ms:
+            self._locked_since_ms = now_ms - int(away_s * 1000)
+            notice = notices.repairs_locked(self._locked_since_ms, now_ms)
+        elif not away_s and self._locked_since_ms:
+            notice = notices.repairs_unlocked(self._locked_since_ms, now_ms)
+            self._locked_since_ms = 0
+        else:
+            return
+        await self._ledger.write(lambda c: outbox.enqueue(c, notice, self._channels))
+        self._on_notice()
 
     async def consider(self, target: str) -> None:
         """Decide about ``target`` and repair it if so decided."""
@@ -130,6 +151,8 @@ class RepairLoop:
             await self._ledger.write(lambda c: repairs.keep_moment(c, repairs.RESET, target, wall_ms))
         self._metrics.budget.labels(target).set(budget_left(history, self._policy, now_ms))
         decided = decide(facts, self._ladders[target], history, self._policy, now_ms)
+        if isinstance(decided, Act) and self._lease is not None and not await self._lease.take():
+            decided = Refuse(Refusal.LEASE_UNKNOWN if self._lease.away_s else Refusal.LEASE_ELSEWHERE)
         if isinstance(decided, Refuse):
             await self._refused(target, facts.incident, decided)
             return

@@ -11,7 +11,11 @@ from watchdog.domain.states import Notice, NoticeKind
 log = logs.get(__name__)
 
 # Ends of trouble, and a test.
-_CALM = frozenset(kind for kind in NoticeKind if kind.endswith("_over")) | {NoticeKind.UP, NoticeKind.TEST}
+_CALM = frozenset(kind for kind in NoticeKind if kind.endswith("_over")) | {
+    NoticeKind.UP,
+    NoticeKind.TEST,
+    NoticeKind.REPAIRS_UNLOCKED,
+}
 _WARN = frozenset(
     {NoticeKind.RESTARTED, NoticeKind.DEGRADED, NoticeKind.FLAPPING, NoticeKind.WAS_DOWN, NoticeKind.PARTIAL}
 )
