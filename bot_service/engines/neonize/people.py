@@ -11,6 +11,7 @@ from bot_service.domain.directory import Question
 from bot_service.engines.neonize import jids
 from bot_service.engines.neonize.library import LibraryError, raise_error, read_answer
 from bot_service.engines.neonize.native import binder, pb
+from bot_service.engines.port import EngineError
 
 
 def _contacts(client: bytes, _: ask.ListContacts) -> list[ask.Person]:
@@ -125,18 +126,9 @@ def _reject_call(client: bytes, question: ask.RejectCall) -> None:
     raise_error(binder.gocode.RejectCall(client, caller, len(caller), call))
 
 
-def _star(client: bytes, question: ask.StarMessage) -> None:
-    # The author is left out where the chat names him.
-    author = "0" if question.from_me or question.sender == question.chat else question.sender
-    change = pb.MutationInfo(
-        Index=["star", question.chat, question.message, "1" if question.from_me else "0", author], Version=2
-    )
-    change.Value.timestamp = question.at_ms
-    change.Value.starAction.starred = question.starred
-    patch = pb.PatchInfo(
-        Timestamp=question.at_ms, Type=pb.PatchInfo.REGULAR_HIGH, Mutations=[change]
-    ).SerializeToString()
-    raise_error(binder.gocode.SendAppState(client, patch, len(patch)))
+def _star(_client: bytes, _question: ask.StarMessage) -> None:
+    # SendAppState of the library leaves the name of the collection out, and the server keeps nothing.
+    raise EngineError("not_supported", "the WhatsApp library cannot store a star: it names no collection for it")
 
 
 def _blocklist(client: bytes, _: ask.GetBlocklist) -> list[str]:

@@ -11,7 +11,7 @@ from bot_service.domain import directory, people
 from bot_service.domain.directory import Question
 from bot_service.domain.questions import answer_type
 from tests.contracts.engines.conftest import Bench
-from tests.contracts.engines.outside import ANN, BOT, SESSION
+from tests.contracts.engines.outside import ANN, SESSION
 from tests.support import waiting
 from tests.wire.worker_driver import CommandError, eventually
 
@@ -107,16 +107,19 @@ async def test_a_call_is_journalled_and_can_be_rejected(bench: Bench, video: boo
     assert await waiting.eventually(bench.outside.rejected, what="the refusal") == ["CALL1"]
 
 
-async def test_a_message_is_starred_once_the_phone_has_shared_its_keys(bench: Bench) -> None:
+async def test_a_message_is_starred_or_the_engine_says_that_it_cannot(bench: Bench) -> None:
     await bench.pair()
     message_id = await bench.outside.write("remember me")
     await bench.worker.message(text="remember me")
     await bench.outside.share_keys()
     star = people.StarMessage(ANN_JID, message_id, ANN_JID, False, True, 1_800_000_000_000)
+    if bench.engine == "neonize":
+        with pytest.raises(CommandError) as refused:
+            await answer(bench, star)
+        assert refused.value.code == "not_supported"
+        return
     await accepted(bench, star)
     assert await accepted(bench, msgspec.structs.replace(star, starred=False)) is None
-    if bench.server is not None:
-        assert (await bench.server("profile", number=BOT))["patches"]["regular_high"] == 2
 
 
 async def test_a_contact_is_blocked_and_unblocked(bench: Bench) -> None:
