@@ -34,6 +34,8 @@ def main(arguments: list[str]) -> None:
         return
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel removes children that ended
     service = _apprise()
+    if service is not None:
+        service.instantiate("json://localhost")  # imports all plugins: a child would need half a second for them
     watchdog = socket.socket(fileno=os.dup(0))
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)  # no child reads the requests of others
