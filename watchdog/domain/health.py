@@ -24,7 +24,8 @@ def fold(before: TargetState, fact: Fact, policy: Policy, now: Now) -> Step:
         state = flapping.update(state, policy, now)
     else:
         state = replace(state, changes=(), recent=())
-    state = joint.update(state, policy, now)
+    if policy.peers or state.joint is not Joint.ALONE:
+        state = joint.update(state, policy, now)
     state, opened, closed = incidents.reconcile(state, policy, now)
     shown, reason, since = _shown(state, policy, now)
     if shown is State.UP and before.state is State.DEGRADED:
