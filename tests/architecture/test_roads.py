@@ -30,6 +30,8 @@ PAGE = ROOT / "docs" / "architecture.md"
 HOP = re.compile(r"^\d+\. `([\w/]+\.py)` `([\w.<>]+)`", re.M)
 # Where every task of a process begins.
 BOTTOM = {"", "bot_service/engines/worker/main.py main"}
+# It spells an id for an index, and decides nothing.
+SPELLING = "bot_service/domain/session_ids.py shown"
 
 
 def road(title: str) -> list[str]:
@@ -58,7 +60,8 @@ def check(title: str, most: int, calls: Sequence[Call]) -> None:
     decisions = {
         call.name for call in calls[first : at + 1] if "/domain/" in call.name and re.search(r" [a-z]\w+$", call.name)
     }
-    assert decisions <= seen, f"{title}: the page leaves out the decisions {sorted(decisions - seen)}"
+    left_out = decisions - seen - {SPELLING}
+    assert not left_out, f"{title}: the page leaves out the decisions {sorted(left_out)}"
 
 
 async def test_ping_to_alert(tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from shared import logs
-from shared.settings import Secret
+from shared.settings import Secret, environment
 from watchdog.domain.ports import Delivered
 from watchdog.domain.states import Notice, NoticeKind
 from watchdog.notifiers.apprise_process import LONGEST_ANSWER, LONGEST_REQUEST
@@ -43,9 +43,9 @@ _VARIABLES = frozenset(
 )  # fmt: skip
 
 
-def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Those of the variables ``environ`` that the process may see."""
-    return {name: value for name, value in environ.items() if name in _VARIABLES}
+def _visible_environment() -> dict[str, str]:
+    """The variables that the process may see."""
+    return {name: value for name, value in environment().items() if name in _VARIABLES}
 
 
 def unusable(urls: Sequence[str]) -> list[str]:
@@ -59,7 +59,7 @@ def unusable(urls: Sequence[str]) -> list[str]:
             input=json.dumps(list(urls)).encode(),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=environment(os.environ),
+            env=_visible_environment(),
             timeout=CHECK_LIMIT_S,
             check=True,
         )
@@ -99,7 +99,7 @@ class AppriseProcess:
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env=environment(os.environ),
+                env=_visible_environment(),
                 start_new_session=True,  # Ctrl-C of a terminal is for the watchdog, which may still send
             )
         self._socket = ours

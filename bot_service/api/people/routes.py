@@ -94,7 +94,7 @@ ROUTES = [
     ),
     Route(
         "PUT", f"{ONE}/messages/{{messageId}}/star", handlers.star, Scope.SEND,
-        "Messages", "Star a message", "On all devices of the account. It needs the keys that the phone shares after the pairing.",
+        "Messages", "Star a message", "On all devices of the account. Only the simulator can; the real engine refuses with `unsupported_by_engine`.",
         {204: Response("Done.")}, problems=_ASKED,
     ),
     Route(
