@@ -112,17 +112,24 @@ class Raw:
 async def raw(behave: Callable[[asyncio.StreamWriter], Awaitable[None]]) -> AsyncIterator[Raw]:
     found = Raw()
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            await reader.readuntil(b"\r\n\r\n")
-            await behave(writer)
-            await reader.read()
-        writer.close()
+    serving: set[asyncio.Task[None]] = set()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            with contextlib.suppress(OSError):
+                await reader.readuntil(b"\r\n\r\n")
+                await behave(writer)
+                await reader.read()
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(lambda r, w: serving.add(asyncio.create_task(serve(r, w))), "127.0.0.1", 0)
     async with server:
         found.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         yield found
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
 
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
