@@ -38,7 +38,7 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    may_be_skipped = (_SKIPS_NOTHING_BUT, "reference")
+    may_be_skipped = {*(_SKIPS_NOTHING_BUT or "").split(), "reference"}
     expected = _SKIPS_NOTHING_BUT is None or any(mark.name in may_be_skipped for mark in item.iter_markers())
     if report.skipped and not expected and not hasattr(report, "wasxfail"):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
