@@ -138,9 +138,9 @@ def test_a_store_without_the_table_or_that_cannot_be_read_is_no_fault_here(
 
 def test_with_postgresql_the_age_of_a_followed_version_is_no_verdict(tmp_path: Path, library: Library) -> None:
     url = "postgresql://veilleur@127.0.0.1/veilleur"
-    found = look(tmp_path, DATABASE_URL=url)[NAME]
+    found = look(tmp_path, DATABASE_URL=url, POSTGRESQL_PREVIEW="true")[NAME]
     assert (found.verdict, "PostgreSQL" in found.found) == (CheckStatus.INFO, True)
-    assert look(tmp_path, "builtin", DATABASE_URL=url)[NAME].verdict is CheckStatus.WARNING
+    assert look(tmp_path, "builtin", DATABASE_URL=url, POSTGRESQL_PREVIEW="true")[NAME].verdict is CheckStatus.WARNING
 
 
 def test_a_copy_is_made_below_the_data_and_goes_away(tmp_path: Path, library: Library) -> None:

@@ -17,8 +17,8 @@ async def test_a_wrong_key_is_counted_and_slowed_like_everywhere_else(tmp_path: 
 
 async def test_unknown_paths_and_methods_have_the_shape_too(tmp_path: Path) -> None:
     async with running(tmp_path) as bot:
-        assert (await bot.call("GET", "/waha/api/nothing"))[1]["statusCode"] == 404
-        assert (await bot.call("PATCH", "/waha/api/sessions"))[1]["statusCode"] == 405
+        assert (await bot.call("GET", "/waha/api/nothing"))[1]["statusCode"] == 501
+        assert (await bot.call("PATCH", "/waha/api/sessions"))[1]["statusCode"] == 501
 
 
 async def test_a_repeated_idempotency_key_sends_once(tmp_path: Path) -> None:

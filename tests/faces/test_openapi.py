@@ -24,7 +24,19 @@ from tests.support.bot_app import Bot, is_in, running
 from tests.support.processes import API_KEY, ROOT, WATCHDOG_TOKEN
 
 # Pages for people, not part of the API.
-PAGES = {"/", "/new", "/login", "/logout", "/live", "/events", "/docs", "/deliveries", "/webhooks", "/keys"}
+PAGES = {
+    "/",
+    "/new",
+    "/sessions",
+    "/login",
+    "/logout",
+    "/live",
+    "/events",
+    "/docs",
+    "/deliveries",
+    "/webhooks",
+    "/keys",
+}
 UNDER_PAGES = (
     "/docs/",
     "/sessions/",

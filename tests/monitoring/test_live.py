@@ -27,7 +27,7 @@ BOARD = json.loads((MONITORING / "grafana" / "boards" / "veilleur.json").read_te
 # What Grafana fills in; the range is long enough for every rate.
 VARIABLES = {"$__rate_interval": "1m", "$__range": "5m"}
 # Gauges that have a series only while something is wrong.
-LABELLED_GAUGES = {"veilleur_bot_client_version_builtin_used"}
+LABELLED_GAUGES = {"veilleur_bot_client_version_builtin_used", "veilleur_watchdog_peer_up"}
 
 
 @dataclass(frozen=True)

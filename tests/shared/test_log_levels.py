@@ -174,7 +174,7 @@ def test_a_change_of_a_session_has_the_level_of_what_happened(after: SessionReco
 async def test_a_notice_in_the_log_is_calm_only_when_something_is_over_or_a_test(kind: NoticeKind) -> None:
     with structlog.testing.capture_logs() as lines:
         await LogNotifier().send(Notice("n", "bot", kind, 1, "title", "text"))
-    calm = kind.endswith("_over") or kind in (NoticeKind.UP, NoticeKind.TEST)
+    calm = kind.endswith("_over") or kind in (NoticeKind.UP, NoticeKind.TEST, NoticeKind.REPAIRS_UNLOCKED)
     assert (lines[0]["log_level"] == "info") is calm
 
 

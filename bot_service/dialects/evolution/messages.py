@@ -83,10 +83,10 @@ async def send_contact(request: web.Request) -> web.Response:
     wanted = await body.read(request, requests.SendContact)
     record, sent = find(request), None
     cards = []
-    for card in wanted.contact:
+    for number, card in enumerate(wanted.contact):
         phone = card.phoneNumber or (card.wuid or "").partition("@")[0]
         if not card.fullName or not phone:
-            raise invalid("contact", "needs fullName and phoneNumber")
+            raise invalid(f"contact.{number}", "needs fullName and phoneNumber")
         cards.append({"type": "contact", "name": card.fullName, "contactPhone": str(phone)})
     options = await _options(request, record, wanted)
     for number, parts in enumerate(cards):

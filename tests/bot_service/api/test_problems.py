@@ -21,11 +21,19 @@ from tests.support.bot_app import running
 from tests.support.processes import ROOT
 
 # Refusals that conflict with the present state: 409, without a row in the table.
-CONFLICTS = {"exists", "idempotency_key_reused", "no_qr", "sending_frozen"}
+CONFLICTS = {"exists", "idempotency_key_reused", "no_qr", "sending_frozen", "unsupported_by_engine"}
 # Reasons why phones or WhatsApp would ignore what is asked.
 CHANGES = {"refused_by_whatsapp", "not_editable", "not_forwardable", "not_revocable", "not_sent", "too_late"}
 # No form of the dashboard meets them with words of their own.
-ONLY_API = CHANGES | {"media_not_fetched", "no_qr", "no_space", "too_large", "too_many_readers", "store_unavailable"}
+ONLY_API = CHANGES | {
+    "media_not_fetched",
+    "no_qr",
+    "no_space",
+    "too_large",
+    "too_many_readers",
+    "store_unavailable",
+    "unsupported_by_engine",
+}
 
 
 def _codes() -> set[str]:
