@@ -96,8 +96,8 @@ class PostgreSQL:
             chosen = port or free_port()
             with (self.folder / "log").open("ab") as log:
                 process = subprocess.Popen(
-                    # It must not outlive a test process that is killed.
-                    ["setpriv", *self._as_owner(), "--pdeathsig", "QUIT", str(self._bin / "postgres"), "-D", "data",
+                    # It must not outlive a test process that is killed, not even when it is stopped itself.
+                    ["setpriv", *self._as_owner(), "--pdeathsig", "KILL", str(self._bin / "postgres"), "-D", "data",
                      "-p", str(chosen), *options],
                     cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 )  # fmt: skip
