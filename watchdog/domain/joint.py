@@ -53,6 +53,8 @@ def view_of(state: TargetState, policy: Policy, now: Now) -> View:
     unsure = state.blind or state.refused or (state.blind_run > 0 and not state.alive(now.steady_ms))
     if unsure or state.reach is State.UNKNOWN:
         return View.BLIND
+    if state.reach is State.DOWN and state.successes and state.joint is not Joint.DOWN:
+        return View.SUSPECT  # it answers again: what was true before this watchdog was blind begins no DOWN
     if state.reach is State.DOWN and (not state.flapping or now.steady_ms - state.down_steady >= policy.flap_down_ms):
         return View.DOWN
     if state.flapping:
