@@ -354,7 +354,7 @@ async def test_history_has_the_content_under_whatsapps_names(bot: Bot) -> None:
         ("POST", "/message/sendText/shop", {"number": NUMBER}, 400, "text"),
         ("POST", "/message/sendText/shop", {"number": NUMBER, "text": "x", "delay": -1}, 400, "delay"),
         ("POST", "/message/sendText/shop", {"number": NUMBER, "text": "x", "delay": 3_600_000}, 400, "delay"),
-        ("POST", "/message/sendText/shop", {"number": NUMBER, "text": "x", "mentioned": ["nobody"]}, 400, "mentioned"),
+        ("POST", "/message/sendText/shop", {"number": NUMBER, "text": "x", "mentioned": ["unknown"]}, 400, "mentioned"),
         (
             "POST",
             "/message/sendText/shop",

@@ -43,7 +43,9 @@ class N8n:
     async def running(cls, server: str) -> AsyncIterator[N8n]:
         node = shutil.which("node")
         if node is None or not NODE.exists():
-            pytest.skip("needs Node.js and the npm package n8n-nodes-evolution-api (make clients)")
+            pytest.skip(
+                "needs Node.js and the npm package n8n-nodes-evolution-api (.ci/run installs them by `make clients`)"
+            )
         process = await asyncio.create_subprocess_exec(
             node,
             str(CLIENTS / "n8n.js"),
@@ -222,9 +224,9 @@ async def _refused_by_name(n8n: N8n) -> None:
 
 
 def test_every_path_of_the_node_is_known() -> None:
-    """Read from the package's own code, so that a newer one cannot ask for what nobody has looked at."""
+    """Read from the package's own code, so that no operation of a newer one is left out."""
     if not NODE.exists():
-        pytest.skip("needs the npm package n8n-nodes-evolution-api (make clients)")
+        pytest.skip("needs the npm package n8n-nodes-evolution-api (.ci/run installs them by `make clients`)")
     asked = {
         path
         for file in (NODE / "dist" / "nodes").rglob("execute/**/*.js")

@@ -131,7 +131,7 @@ async def test_keys_have_the_same_scopes_and_owners(bot: Bot) -> None:
         ("read_message", {"session": "shop", "messageId": "NONE"}, "not_found"),
         ("send_message", {"session": "shop", "to": JID, "text": "x"}, "idempotencyKey"),
         ("send_message", {"session": "shop", "to": JID, "text": "", "idempotencyKey": "1"}, "text"),
-        ("send_message", {"session": "shop", "to": "nobody", "text": "x", "idempotencyKey": "1"}, "to"),
+        ("send_message", {"session": "shop", "to": "unknown", "text": "x", "idempotencyKey": "1"}, "to"),
         ("delete_everything", {}, "not_found"),
     ],
 )

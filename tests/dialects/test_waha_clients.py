@@ -28,7 +28,7 @@ async def use(name: str, env: dict[str, str]) -> dict[str, object]:
     """Run the script of a client to its end; what it says last."""
     folder = CLIENTS / name
     if not folder.is_dir():
-        pytest.skip(f"needs the package {name} in a folder of its own (make clients)")
+        pytest.skip(f"needs the package {name} in a folder of its own (.ci/run installs it by `make clients`)")
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         str(SCRIPTS / f"use_{name.replace('-', '_')}.py"),

@@ -252,7 +252,7 @@ async def test_one_command_reaches_every_ticked_session(bot: Bot, browser: Brows
     await state(bot, "three", State.READY)
     assert "No session was chosen" in (await browser.get((await browser.post("/sessions", command="start"))[1]))[1]
     assert "must be one of start, stop, restart" in await browser.refused("/sessions", session="one", command="delete")
-    page = await browser.refused("/sessions", session=["one", "nobody"], command="start")
+    page = await browser.refused("/sessions", session=["one", "missing"], command="start")
     assert "Not found" in page
     await state(bot, "one", State.STOPPED)
 
@@ -402,7 +402,7 @@ async def test_messages_say_who_wrote_in_which_group_and_chats_have_pages(bot: B
     _, page = await browser.get(f"/sessions/one/chats/{person}")
     assert page.index("Between us\nsecond line") < page.index("Yes\nindeed")
     assert "autre" not in (await browser.get("/sessions/one/chats", **FRENCH))[1]
-    for path in ("/sessions/nobody/chats", f"/sessions/nobody/chats/{person}", "/sessions/one/messages/none/file"):
+    for path in ("/sessions/missing/chats", f"/sessions/missing/chats/{person}", "/sessions/one/messages/none/file"):
         assert (await browser.get(path))[0] == 404, path
     assert (await browser.get("/sessions/one/chats/odd"))[0] == 422
 

@@ -124,7 +124,7 @@ async def test_a_webhook_of_one_session_is_listed_there_and_deleted(bot: Bot, br
         ({"url": "ftp://shop.example.com", "events": ["message"]}, "wrong-url"),
         ({"url": "https://shop.example.com", "events": []}, "wrong-events"),
         ({"url": "https://shop.example.com", "events": ["no.such.event"]}, "no event is called no.such.event"),
-        ({"url": "https://shop.example.com", "events": ["message"], "session": "nobody"}, "Not found"),
+        ({"url": "https://shop.example.com", "events": ["message"], "session": "missing"}, "Not found"),
     ],
 )
 async def test_a_webhook_that_cannot_be_used_is_refused_with_words(

@@ -58,7 +58,7 @@ async def test_a_stranger_is_never_asked_for_a_body(
     port = {"bot": running.bot, "watchdog": running.watchdog}[program].port
     before, _ = await first_answer(port, head(method, path, 1_000_000, *lines))
     assert before.startswith(b"HTTP/1.1 %d " % status), before[:200]
-    assert b"Connection: close" in before, "nobody reads the body, so the connection ends"
+    assert b"Connection: close" in before, "the body is not read, so the connection ends"
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import pytest
 
 from shared import http_client
 from tests.support.hostile_server import Call, answers, hostile
+from tests.support.waiting import eventually
 
 LIMIT = aiohttp.ClientTimeout(total=3.0)
 
@@ -150,10 +151,10 @@ async def _goes_on_after_the_answer(call: Call) -> None:
 
 async def test_what_comes_without_a_request_ends_the_connection() -> None:
     async with hostile(_goes_on_after_the_answer) as server, client() as http:
-        for _ in range(3):
+        for number in range(1, 4):
             async with http.get(server.url) as answer:
                 assert await http_client.read(answer) == b"ok"
-            await asyncio.sleep(0.5)
+            await eventually(lambda number=number: server.ended == number, what="the end of the connection")
         assert server.connections == 3
 
 

@@ -38,6 +38,7 @@ class HostileServer:
     url: str = ""
     calls: list[Call] = field(default_factory=list)
     connections: int = 0
+    ended: int = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -58,6 +59,7 @@ class HostileServer:
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
+            self.ended += 1
 
 
 @asynccontextmanager

@@ -75,7 +75,7 @@ async def test_the_history_of_a_chat_holds_no_other_chat(bot: Bot) -> None:
     for name in (ANN, "33612345678", "+33 6 12 34 56 78", "33612345678@c.us"):
         assert await ids(bot, f"/chats/{name}/messages") == ["A2", "A1"]
     assert await ids(bot, f"/chats/{BEN}/messages", search="hello") == ["B1"]
-    status, problem = await bot.call("GET", "/api/sessions/one/chats/nobody/messages")
+    status, problem = await bot.call("GET", "/api/sessions/one/chats/unknown/messages")
     assert (status, problem["errors"][0]["field"]) == (422, "chat")
 
 
