@@ -151,10 +151,10 @@ async def _goes_on_after_the_answer(call: Call) -> None:
 
 async def test_what_comes_without_a_request_ends_the_connection() -> None:
     async with hostile(_goes_on_after_the_answer) as server, client() as http:
-        for number in range(1, 4):
+        for _ in range(3):
             async with http.get(server.url) as answer:
                 assert await http_client.read(answer) == b"ok"
-            await eventually(lambda number=number: server.ended == number, what="the end of the connection")
+            await eventually(lambda: server.ended == server.connections, what="the end of the connection")
         assert server.connections == 3
 
 
