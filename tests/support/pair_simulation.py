@@ -16,7 +16,7 @@ from watchdog.domain.facts import Fact, Tick
 from watchdog.domain.health import fold
 from watchdog.domain.incidents import common_name
 from watchdog.domain.joint import PeerHeard, TargetVerdict, undecided, verdict_of
-from watchdog.domain.outcome import Cause, Outcome, ProbeResult
+from watchdog.domain.outcome import Cause, ProbeResult
 from watchdog.domain.policy import Now, Policy
 from watchdog.domain.states import Incident, IncidentKind, Notice, NoticeKind, State
 from watchdog.domain.target import TargetState
@@ -129,17 +129,7 @@ class Watchdog:
         return verdict_of(self.state, self.policy, Now(int(EPOCH_MS + at), int(EPOCH_MS + at)))
 
     def _ping(self, number: int, cause: Cause, at: float) -> tuple[float, int, ProbeResult]:
-        ended, outcome, reason = self.network.ping(at)
-        result = ProbeResult(
-            target="bot",
-            cause=cause,
-            started_at_ms=int(EPOCH_MS + at),
-            at_ms=int(EPOCH_MS + ended),
-            outcome=outcome,
-            reason=reason,
-            latency_ms=ended - at if outcome is Outcome.OK else None,
-            duration_ms=int(ended - at),
-        )
+        ended, result = self.network.result(cause, at)
         return ended, number, result
 
     def times(self, kind: NoticeKind) -> list[float]:

@@ -45,6 +45,20 @@ class Network:
     def is_out(self, at: float) -> bool:
         return self.outage[0] <= at < self.outage[1]
 
+    def result(self, cause: Cause, began: float) -> tuple[float, ProbeResult]:
+        """(ended, result) of a ping begun then."""
+        ended, outcome, reason = self.ping(began)
+        return ended, ProbeResult(
+            target="bot",
+            cause=cause,
+            started_at_ms=int(EPOCH_MS + began),
+            at_ms=int(EPOCH_MS + ended),
+            outcome=outcome,
+            reason=reason,
+            latency_ms=ended - began if outcome is Outcome.OK else None,
+            duration_ms=int(ended - began),
+        )
+
     def ping(self, began: float) -> tuple[float, Outcome, str]:
         """(ended, outcome, reason) of a ping begun then, with up to three attempts, judged as the self check does."""
         at, limit = began, began + TIMEOUT_MS
@@ -148,17 +162,7 @@ class Life:
         return self
 
     def _begin(self, number: int, cause: Cause, at: float) -> tuple[float, int, ProbeResult]:
-        ended, outcome, reason = self.network.ping(at)
-        result = ProbeResult(
-            target="bot",
-            cause=cause,
-            started_at_ms=int(EPOCH_MS + at),
-            at_ms=int(EPOCH_MS + ended),
-            outcome=outcome,
-            reason=reason,
-            latency_ms=ended - at if outcome is Outcome.OK else None,
-            duration_ms=int(ended - at),
-        )
+        ended, result = self.network.result(cause, at)
         return ended, number, result
 
 
