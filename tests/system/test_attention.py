@@ -85,6 +85,12 @@ async def degraded(dog: Program, count: int) -> None:
     assert ("bot: degraded" in badge, "is running, but sessions need a person" in page) == (count > 0, count > 0)
 
 
+async def settled(dog: Program, people: Receiver) -> None:
+    """``dog`` has recorded every notice that it sent. Killed before that, it rightly sends the notice again."""
+    by_dog = [notice for notice in notices(people) if notice[0] == "watchdog"]
+    await eventually(lambda: dog.output().count("Alert sent by ") == len(by_dog), what="the record of what was sent")
+
+
 async def listening(dog: Program) -> None:
     await eventually(lambda: "Heartbeat link is up" in dog.output(), what="the heartbeat link")
     await degraded(dog, 0)
@@ -115,6 +121,7 @@ async def test_every_state_reaches_a_person_once_and_so_does_the_end_over_restar
         assert "https://bot.example.org/" in text
         await degraded(dog, 5)
         reported = len(notices(people))
+        await settled(dog, people)
         # The watchdog, the bot, and both: nothing is reported again.
         dog.kill()
         dog.start()
@@ -167,6 +174,7 @@ async def test_a_bot_with_channels_reports_when_the_watchdog_has_none_and_when_i
             await simulate(client, "two", "logout")
             await eventually(lambda: len(notices(people)) == 2, what="the watchdog's notice")
             assert notices(people)[1] == ("watchdog", "opened", {"logged_out": 1})
+            await settled(dog, people)
             dog.kill()
             await simulate(client, "three", "ban")
             await eventually(lambda: len(notices(people)) == 3, what="the bot's notice")
