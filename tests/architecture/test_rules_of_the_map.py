@@ -128,6 +128,23 @@ def test_the_top_level_is_the_one_of_the_design() -> None:
     assert {name for name in top if not name.startswith(".")} <= allowed
 
 
+THREADED = [path for path in SOURCES if _here(path).startswith(("watchdog/ledger/", "bot_service/engines/neonize/"))]
+
+
+@pytest.mark.parametrize("path", THREADED, ids=_here)
+def test_what_runs_in_several_threads_decodes_only_with_decoders_made_at_import(path: Path) -> None:
+    """msgspec prepares a type at its first use; two threads that do so at once end the process (decision 0132)."""
+    unsafe = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("msgspec."):
+            kinds = [
+                each.value for each in node.keywords if each.arg == "type" and not isinstance(each.value, ast.Subscript)
+            ]
+            if kinds or ast.unparse(node.func) == "msgspec.convert":
+                unsafe.append(f"line {node.lineno}: {ast.unparse(node)}")
+    assert unsafe == []
+
+
 FACES = [path for path in SOURCES if {"api", "dashboard"} & set(path.relative_to(ROOT).parts[1:2])]
 
 

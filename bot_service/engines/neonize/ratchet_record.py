@@ -24,6 +24,10 @@ class _Record(msgspec.Struct, rename="pascal"):
     session_state: _State
 
 
+# Made at import: several threads read records (decision 0132).
+_RECORD = msgspec.json.Decoder(_Record)
+
+
 @dataclass(frozen=True, slots=True)
 class SendingChain:
     """`key` changes with every ratchet step, `index` grows with every message sent."""
@@ -35,7 +39,7 @@ class SendingChain:
 def sending_chain(record: bytes) -> SendingChain:
     """The sending chain of a session record. Raises ``ValueError`` when the record is not one."""
     try:
-        chain = msgspec.json.decode(record, type=_Record).session_state.sender_chain
+        chain = _RECORD.decode(record).session_state.sender_chain
     except msgspec.MsgspecError as error:
         raise ValueError("not a session record") from error
     if chain is None or not chain.sender_ratchet_key_public:

@@ -26,6 +26,9 @@ class SentMessage:
     taken_at_ms: int | None = None
 
 
+_SENT = msgspec.json.Decoder(SentMessage)  # made at import: sessions begin in several threads (decision 0132)
+
+
 class SentMessages:
     """The newest messages of one session. Callable from any thread."""
 
@@ -95,7 +98,7 @@ class SentMessages:
         lines = path.read_bytes().splitlines()
         for line in lines:
             try:
-                self._keep(msgspec.json.decode(line, type=SentMessage))
+                self._keep(_SENT.decode(line))
             except msgspec.MsgspecError:
                 continue  # the last line of a killed process may be torn
         return len(lines)
