@@ -147,6 +147,7 @@ async def test_from_the_first_run_to_a_recovered_bot(browser: Browser, both: tup
 
 
 @pytest.mark.long
+@pytest.mark.deep
 async def test_every_page_is_clean_in_light_and_dark_for_every_reader(
     browser: Browser, both: tuple[Program, Program]
 ) -> None:
@@ -196,6 +197,7 @@ PAGES = {
 }
 
 
+@pytest.mark.deep
 async def test_the_api_page_shows_every_operation_and_breaks_no_policy(browser: Browser, bot: Program) -> None:
     async with tab(browser) as seen, Client(bot.url) as api:
         await seen.page.goto(bot.url + "/docs")

@@ -57,6 +57,7 @@ async def conforms(bot: Program, key: str | None, phases: str) -> str:
 
 
 @pytest.mark.long
+@pytest.mark.deep
 async def test_the_administrators_key_meets_no_5xx_and_only_described_answers(bot: Program) -> None:
     text = await conforms(bot, processes.API_KEY, "examples,coverage,fuzzing")
     assert "Tested: 0" not in text

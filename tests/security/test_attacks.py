@@ -31,6 +31,7 @@ async def _attack(folder: Path, seconds: float, *, p99_ms: float) -> dict[str, l
 
 
 @pytest.mark.long
+@pytest.mark.deep
 @pytest.mark.timeout(600)
 async def test_no_attack_of_strangers_stops_a_program_loses_a_message_or_alerts_anybody(tmp_path: Path) -> None:
     # Other tests run on the same cores, so this bound on the answers of /health is a wide one.

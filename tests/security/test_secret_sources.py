@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.members import members
 from tests.support.processes import API_KEY, WATCHDOG_TOKEN, Client, Program, bot, watchdog
 from tests.support.sessions import paired
 
@@ -37,7 +38,10 @@ async def refused(program: Program) -> str:
 
 
 @pytest.mark.parametrize(
-    "make", [lambda path: path.write_text(""), lambda path: path.write_text("short"), two_lines, binary, os.mkfifo]
+    "make",
+    members(
+        [lambda path: path.write_text("short"), os.mkfifo, lambda path: path.write_text(""), two_lines, binary], first=2
+    ),
 )
 async def test_a_made_secret_that_is_none_ends_the_start_with_one_sentence(
     tmp_path: Path, make: Callable[[Path], object]
@@ -52,7 +56,7 @@ async def test_a_made_secret_that_is_none_ends_the_start_with_one_sentence(
     assert "WATCHDOG_TOKEN: got" in await refused(guard)
 
 
-@pytest.mark.parametrize("make", [two_lines, os.mkfifo, Path.mkdir])
+@pytest.mark.parametrize("make", members([two_lines, os.mkfifo, Path.mkdir]))
 async def test_a_secret_by_the_name_of_a_file_that_is_none_ends_the_start_with_one_sentence(
     tmp_path: Path, make: Callable[[Path], object]
 ) -> None:

@@ -156,6 +156,7 @@ async def test_every_state_reaches_a_person_once_and_so_does_the_end_over_restar
         assert needs(people) == expected
 
 
+@pytest.mark.deep
 async def test_a_bot_with_channels_reports_when_the_watchdog_has_none_and_when_it_goes_away(
     tmp_path: Path, people: Receiver
 ) -> None:
@@ -191,6 +192,7 @@ async def test_a_bot_with_channels_reports_when_the_watchdog_has_none_and_when_i
             assert len(notices(people)) == 4
 
 
+@pytest.mark.deep
 async def test_a_watchdog_with_channels_reports_what_a_bot_without_any_cannot(tmp_path: Path, people: Receiver) -> None:
     """Codes that no one scans, a session that is closed, a refused client version, and one that is used elsewhere."""
     bot = processes.bot(
@@ -215,6 +217,7 @@ async def test_a_watchdog_with_channels_reports_what_a_bot_without_any_cannot(tm
         await degraded(dog, 0)
 
 
+@pytest.mark.deep
 async def test_a_session_that_receives_nothing_reaches_a_person_until_it_receives_again(
     tmp_path: Path, people: Receiver
 ) -> None:

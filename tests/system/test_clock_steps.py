@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.members import members
 from tests.support.processes import Client, Program, bot
 from tests.support.receiver import Received, Receiver
 from tests.support.sessions import paired, reaches
@@ -86,7 +87,9 @@ async def accepts(flaky: Flaky, text: str) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("step_s", [-5 * MINUTE, 2 * DAY, 60 * DAY, -400 * DAY], ids=lambda step_s: f"{step_s:.0f}s")
+@pytest.mark.parametrize(
+    "step_s", members([60 * DAY, -5 * MINUTE, 2 * DAY, -400 * DAY]), ids=lambda step_s: f"{step_s:.0f}s"
+)
 async def test_while_the_clock_is_wrong_everything_goes_on_and_nothing_expires(
     program: Program, step_clock: StepClock, step_s: float
 ) -> None:
@@ -119,7 +122,7 @@ async def test_while_the_clock_is_wrong_everything_goes_on_and_nothing_expires(
         await nothing_expired(client, program, "one", "away")
 
 
-@pytest.mark.parametrize("step_s", [-5 * MINUTE, 60 * DAY], ids=lambda step_s: f"{step_s:.0f}s")
+@pytest.mark.parametrize("step_s", members([-5 * MINUTE, 60 * DAY]), ids=lambda step_s: f"{step_s:.0f}s")
 async def test_a_step_for_good_is_followed_with_all_that_is_stored(
     tmp_path: Path, step_clock: StepClock, step_s: float
 ) -> None:
@@ -152,7 +155,7 @@ async def test_a_step_for_good_is_followed_with_all_that_is_stored(
         assert len(logged(program, "clock.step")) == 1
 
 
-@pytest.mark.parametrize("step_s", [-5 * MINUTE, 60 * DAY], ids=lambda step_s: f"{step_s:.0f}s")
+@pytest.mark.parametrize("step_s", members([60 * DAY, -5 * MINUTE]), ids=lambda step_s: f"{step_s:.0f}s")
 async def test_a_start_with_a_wrong_clock_deletes_nothing(
     program: Program, step_clock: StepClock, step_s: float
 ) -> None:

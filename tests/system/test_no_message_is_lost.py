@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.members import members
 from tests.support.processes import Client, Program, bot
 from tests.support.receiver import Received, Receiver
 from tests.support.sessions import paired
@@ -61,7 +62,7 @@ def kill_everything(program: Program) -> None:
     program.kill()
 
 
-@pytest.mark.parametrize("kill", [kill_api, kill_everything])
+@pytest.mark.parametrize("kill", members([kill_everything, kill_api]))
 async def test_a_kill_while_a_thousand_messages_arrive_loses_none(
     tmp_path: Path, receiver: Receiver, kill: Callable[[Program], None], capsys: pytest.CaptureFixture[str]
 ) -> None:

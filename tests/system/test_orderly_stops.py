@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from tests.support import processes
+from tests.support.members import members
 from tests.support.processes import QUICK, Program
 from tests.support.receiver import Receiver
 from tests.support.waiting import eventually
@@ -47,14 +48,17 @@ async def stop(program: Program, number: int) -> None:
 
 @pytest.mark.parametrize(
     ("stops", "starts", "number"),
-    [
-        ("bot dog", "bot dog", signal.SIGTERM),
-        ("dog bot", "dog bot", signal.SIGINT),
-        ("dog bot", "bot dog", signal.SIGHUP),
-        ("both", "both", signal.SIGTERM),
-        ("bot", "bot", signal.SIGHUP),
-        ("dog", "dog", signal.SIGINT),
-    ],
+    members(
+        [
+            ("bot dog", "bot dog", signal.SIGTERM),
+            ("dog bot", "dog bot", signal.SIGINT),
+            ("dog bot", "bot dog", signal.SIGHUP),
+            ("both", "both", signal.SIGTERM),
+            ("bot", "bot", signal.SIGHUP),
+            ("dog", "dog", signal.SIGINT),
+        ],
+        first=2,
+    ),
 )
 async def test_an_orderly_restart_in_any_order_is_silent_and_a_kill_after_it_is_not(
     tmp_path: Path, stops: str, starts: str, number: int
@@ -83,7 +87,7 @@ async def test_an_orderly_restart_in_any_order_is_silent_and_a_kill_after_it_is_
             assert kinds(hook)[0] in ("restarted", "down")
 
 
-@pytest.mark.parametrize("dies", [signal.SIGKILL, signal.SIGABRT])
+@pytest.mark.parametrize("dies", members([signal.SIGKILL, signal.SIGABRT]))
 async def test_a_bot_that_died_while_the_watchdog_was_stopped_in_order_is_reported(tmp_path: Path, dies: int) -> None:
     bot = processes.bot(tmp_path, HEARTBEAT_INTERVAL="500")
     async with Receiver() as hook, bot.running():

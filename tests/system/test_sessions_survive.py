@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.members import members
 from tests.support.processes import Client, Program, bot, free_port
 from tests.support.sessions import paired, reaches
 from tests.support.waiting import eventually
@@ -32,7 +33,7 @@ async def started(program: Program) -> Client:
     return Client(program.url)
 
 
-@pytest.mark.parametrize("workers_too", [False, True], ids=["the API process", "the whole service"])
+@pytest.mark.parametrize("workers_too", members([True, False], ids=["the whole service", "the API process"]))
 async def test_a_paired_session_survives_kill_9_of(program: Program, workers_too: bool) -> None:
     async with await started(program) as client:
         await paired(client, "one")
@@ -99,7 +100,7 @@ async def test_wrong_variables_are_told_all_at_once_with_code_2(tmp_path: Path) 
     assert not Path(program.env["DATA_DIR"]).exists()
 
 
-@pytest.mark.parametrize("kind", ["garbage", "newer"])
+@pytest.mark.parametrize("kind", members(["garbage", "newer"]))
 async def test_a_database_that_cannot_be_used_is_left_untouched_with_code_1(tmp_path: Path, kind: str) -> None:
     program = bot(tmp_path)
     folder = Path(program.env["DATA_DIR"])

@@ -139,6 +139,7 @@ async def test_a_killed_watchdog_ends_the_incident_it_left_and_tells_it_once(
     assert status["status"] == "ok"
 
 
+@pytest.mark.deep
 async def test_a_frozen_watchdog_that_wakes_blames_nobody_but_itself(
     bot: Program, dog: Program, hook: Receiver
 ) -> None:

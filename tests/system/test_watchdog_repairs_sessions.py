@@ -38,6 +38,7 @@ async def _all_ready(client: Client) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.deep
 async def test_sessions_that_stay_unready_are_mended_by_the_bot_at_the_watchdogs_word(
     tmp_path: Path, bot: Program
 ) -> None:

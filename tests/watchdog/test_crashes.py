@@ -100,6 +100,7 @@ async def _every_step(crashes: CrashServer, receiver: Receiver, folder: Path, ki
 
 
 @pytest.mark.long
+@pytest.mark.deep
 async def test_kill_9_at_every_sql_statement_and_around_every_send_loses_nothing(
     crashes: CrashServer, receiver: Receiver, folder: Path
 ) -> None:

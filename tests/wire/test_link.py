@@ -174,6 +174,7 @@ async def test_twenty_sessions_start_stop_and_send_at_once_without_an_abort(
 
 
 @pytest.mark.long
+@pytest.mark.deep
 async def test_the_slow_signs_of_the_engine_come_in_their_time(worker: WorkerDriver, server: Remote) -> None:
     """One test for all of them, because the engine's own clock cannot be shortened: pings every 20 to 30 s, codes for 20 s."""
     await worker.pair("s", BOT)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.fake_whatsapp.remote import Remote
+from tests.support.members import members
 from tests.support.processes import Client
 from tests.support.waiting import eventually
 from tests.wire import programs
@@ -17,7 +18,7 @@ pytestmark = [pytest.mark.wire, pytest.mark.system, pytest.mark.timeout(300)]
 ONE, TWO = "15557001", "15557002"
 
 
-@pytest.mark.parametrize("kind", ["ring", "self"])
+@pytest.mark.parametrize("kind", members(["ring", "self"]))
 async def test_probes_come_back_and_a_silent_session_is_found_and_mended(
     tmp_path: Path, server: Remote, kind: str
 ) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.fake_whatsapp.remote import Remote, ServerProcess
+from tests.support.members import members
 from tests.support.processes import Client, Program
 from tests.wire import programs
 
@@ -76,16 +77,19 @@ async def seen(client: Client, session: str, state: str) -> tuple[dict[str, Any]
 
 @pytest.mark.parametrize(
     ("failure", "state", "reason", "acts", "unpaired"),
-    [
-        ({"reason": "401"}, "LOGGED_OUT", "logged_out", "user", True),
-        ({"reason": "403"}, "LOGGED_OUT", "primary_gone", "user", True),
-        ({"reason": "406"}, "BANNED", "banned", "owner", True),
-        ({"reason": "402", "code": "101", "expire": "3600"}, "TEMP_BANNED", "temp_banned", "nobody", False),
-        ({"reason": "400"}, "RECONNECTING", "connect_refused", "nobody", False),
-        ({"reason": "415"}, "RECONNECTING", "connect_refused", "nobody", False),
-        ({"reason": "418"}, "RECONNECTING", "connect_refused", "nobody", False),
-        ({"reason": "501"}, "RECONNECTING", "connect_refused", "nobody", False),
-    ],
+    members(
+        [
+            ({"reason": "401"}, "LOGGED_OUT", "logged_out", "user", True),
+            ({"reason": "406"}, "BANNED", "banned", "owner", True),
+            ({"reason": "402", "code": "101", "expire": "3600"}, "TEMP_BANNED", "temp_banned", "nobody", False),
+            ({"reason": "400"}, "RECONNECTING", "connect_refused", "nobody", False),
+            ({"reason": "403"}, "LOGGED_OUT", "primary_gone", "user", True),
+            ({"reason": "415"}, "RECONNECTING", "connect_refused", "nobody", False),
+            ({"reason": "418"}, "RECONNECTING", "connect_refused", "nobody", False),
+            ({"reason": "501"}, "RECONNECTING", "connect_refused", "nobody", False),
+        ],
+        first=4,
+    ),
 )
 async def test_a_refused_login_ends_in_its_state_and_is_tried_once_only(
     client: Client,
@@ -172,7 +176,7 @@ async def test_a_stream_that_ends_for_good_stays_down(
     assert counted == 0
 
 
-@pytest.mark.parametrize("cause", ["drop", "503", "515", "777"])
+@pytest.mark.parametrize("cause", members(["drop", "515", "503", "777"], first=2))
 async def test_a_stream_that_ends_for_now_is_ready_again(
     client: Client, server: Remote, table: Table, number: str, cause: str
 ) -> None:

@@ -22,6 +22,7 @@ import pytest
 from shared.clock import SystemClock
 from shared.settings import Secret
 from shared.webhook_signing import SCHEMES
+from tests.support.members import members
 from tests.support.processes import ROOT
 from tests.support.receiver import Receiver
 from tests.support.waiting import PATIENCE_S, eventually
@@ -177,7 +178,7 @@ async def silence(writer: asyncio.StreamWriter) -> None:
 HOSTILE = [endless_headers, endless_continue, endless_body, a_byte_a_moment, a_bomb, silence]
 
 
-@pytest.mark.parametrize("scheme", ["json", "form", "ntfy"])
+@pytest.mark.parametrize("scheme", members(["json", "form", "ntfy"]))
 async def test_hostile_receivers_cost_neither_memory_nor_the_loop(
     scheme: str, process: AppriseProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
