@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
 
 from bot_service import keys
 from bot_service.access.principals import Scope
@@ -19,7 +19,7 @@ from bot_service.domain import people
 from bot_service.domain.message import InboundMessage, Media, Poll
 from bot_service.domain.states import State
 from bot_service.engines.port import EngineError
-from tests.dialects.reference import EVOLUTION, pattern, specification_of
+from tests.dialects.reference import EVOLUTION, misfit_of_evolution, specification_of, uncovered
 from tests.support.bot_app import Bot, is_in, received, running
 from tests.support.processes import ROOT
 from tests.support.waiting import eventually
@@ -37,11 +37,6 @@ FOUND_GROUP = ask.Group(
     True,
     (ask.GroupMember(JID, True), ask.GroupMember("11111@lid")),
 )
-
-
-@pytest.fixture(scope="module")
-def specification() -> dict[str, Any]:
-    return specification_of(EVOLUTION)
 
 
 async def call(bot: Bot, method: str, path: str, body: Any = None, *, key: str | None = "", **kwargs: Any) -> Any:
@@ -67,36 +62,9 @@ async def came(bot: Bot, message_id: str, chat: str = JID, **parts: Any) -> None
     await received(bot, message)
 
 
-def misfit(specification: dict[str, Any], method: str, path: str, status: int, answer: Any) -> str | None:
-    """How an answer differs from the document; None when it fits or the document has no schema for it."""
-    # The node for n8n and the program have this one elsewhere than the document.
-    plain = path.partition("?")[0].replace("/chat/updateBlockStatus", "/message/updateBlockStatus")
-    # The package of n8n restarts with POST; the document, like the program, has both.
-    asked = "put" if plain.startswith("/instance/restart/") else method.lower()
-    operation = next(
-        (
-            operations[asked]
-            for template, operations in specification["paths"].items()
-            if asked in operations and pattern(template).fullmatch(plain)
-        ),
-        None,
-    )
-    if operation is None:
-        return f"{method} {path} is no operation of Evolution"
-    # Its examples say 201 where the document says 200, and the other way round.
-    described = [answers for code, answers in operation["responses"].items() if code.startswith("2")]
-    content = described[0].get("content", {}).get("application/json") if described else None
-    # Of this one the document has the schema of an error; its example is a list of instances.
-    if content is None or plain == "/instance/fetchInstances":
-        return None
-    found = sorted(Draft202012Validator(content["schema"]).iter_errors(answer), key=str)
-    return f"{method} {path} ({status}): {found[0].json_path} {found[0].message}" if found else None
-
-
 @pytest.mark.reference
-async def test_every_operation_is_one_of_evolution_and_answers_as_its_document_says(
-    bot: Bot, specification: dict[str, Any]
-) -> None:
+async def test_every_operation_is_one_of_evolution_and_answers_as_its_document_says(bot: Bot) -> None:
+    specification_of(EVOLUTION)
     await opened(bot)
     await came(bot, "AAA")
     await came(bot, "BBB", GROUP)
@@ -187,25 +155,13 @@ async def test_every_operation_is_one_of_evolution_and_answers_as_its_document_s
         ("DELETE", f"/group/leaveGroup/shop{group}", None),
         ("DELETE", "/instance/logout/shop", None),
     ]
-    wrong: list[str] = []
-    covered: set[tuple[str, str]] = set()
-    for method, path, body in calls:
-        status, answer = await call(bot, method, path, body)
-        if status >= 300:
-            wrong.append(f"{method} {path} gave {status}: {answer}")
-        elif (why := misfit(specification, method, path, status, answer)) is not None:
-            wrong.append(why)
-        covered.update(
-            (each[0], each[1])
-            for each in routes.ROUTES
-            if each[0] == method and pattern(each[1]).fullmatch(path.partition("?")[0])
-        )
-    assert not wrong, "\n".join(wrong)
-    assert {(each[0], each[1]) for each in routes.ROUTES} == covered
+    here = [(each[0], each[1]) for each in routes.ROUTES]
+    assert await uncovered(calls, partial(call, bot), misfit_of_evolution, here) == set()
 
 
 @pytest.mark.reference
-def test_the_page_counts_and_names_every_operation(specification: dict[str, Any]) -> None:
+def test_the_page_counts_and_names_every_operation() -> None:
+    specification = specification_of(EVOLUTION)
     page = (ROOT / "docs" / "api-coverage.md").read_text().partition("## Evolution")[2]
     assert re.findall(r"^\| `(\w+) (\S+)` \|$", page, re.M) == [
         (each[0], routes.PREFIX + each[1]) for each in routes.ROUTES

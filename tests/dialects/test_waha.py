@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from bot_service.domain import directory as ask
 from bot_service.domain import people
 from bot_service.domain.message import Poll
 from bot_service.domain.states import State
-from tests.dialects.waha_reference import misfit, needed, pattern
+from tests.dialects.reference import WAHA, misfit_of_waha, specification_of, uncovered
 from tests.dialects.waha_scene import CHAT, GROUP, JID, call, came, working
 from tests.support.bot_app import Bot, is_in, running
 from tests.support.processes import ROOT
@@ -26,7 +27,7 @@ PNG, JPEG = (base64.b64encode(head).decode() for head in (b"\x89PNG", b"\xff\xd8
 
 @pytest.mark.reference
 async def test_every_operation_is_one_of_waha_and_answers_as_its_specification_says(bot: Bot) -> None:
-    needed()
+    specification_of(WAHA)
     await working(bot)
     await came(bot, "AAA")
     await came(bot, "BBB", GROUP, type="poll", text="q", poll=Poll("q", ("a", "b"), 1))
@@ -135,26 +136,14 @@ async def test_every_operation_is_one_of_waha_and_answers_as_its_specification_s
         ("DELETE", f"/api/default/chats/{CHAT}/messages/{own}", None),
         ("POST", "/api/sessions/default/logout", None),
     ]
-    wrong: list[str] = []
-    covered: set[tuple[str, str]] = set()
-    for method, path, body in calls:
-        status, answer = await call(bot, method, path, body)
-        if status >= 300:
-            wrong.append(f"{method} {path} gave {status}: {answer}")
-        elif (why := misfit(method, path, status, answer)) is not None:
-            wrong.append(why)
-        covered.update(
-            (each[0], each[1])
-            for each in routes.ROUTES
-            if each[0] == method and pattern(each[1]).fullmatch(path.partition("?")[0])
-        )
-    assert not wrong, "\n".join(wrong)
     apart = {
         ("POST", "/api/sessions/logout"),
         ("GET", "/api/{session}/auth/qr"),
         ("POST", "/api/{session}/auth/request-code"),
     }
-    assert {(each[0], each[1]) for each in routes.ROUTES} - covered == apart
+
+    here = [(each[0], each[1]) for each in routes.ROUTES]
+    assert await uncovered(calls, partial(call, bot), misfit_of_waha, here) == apart
 
 
 async def test_pairing_shows_a_code_in_every_form(bot: Bot) -> None:

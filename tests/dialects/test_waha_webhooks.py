@@ -14,7 +14,7 @@ from bot_service.dialects.waha import events
 from bot_service.domain.calls import Call
 from bot_service.domain.message import Choice, Contact, Media, Poll, PollVote, Receipt
 from bot_service.domain.signals import SignalKind
-from tests.dialects.waha_reference import misfit_of_event, needed
+from tests.dialects.reference import WAHA, misfit_of_wahas_event, specification_of
 from tests.dialects.waha_scene import CHAT, GROUP, JID, call, came, working
 from tests.support.bot_app import Bot, received, running
 from tests.support.receiver import Receiver
@@ -36,8 +36,8 @@ async def arrive(receiver: Receiver, *names: str, count: int = 1) -> list[dict[s
 
 
 def fits(bodies: Iterable[dict[str, Any]]) -> None:
-    needed()
-    assert [why for body in bodies if (why := misfit_of_event(body)) is not None] == []
+    specification_of(WAHA)
+    assert [why for body in bodies if (why := misfit_of_wahas_event(body)) is not None] == []
 
 
 async def test_a_session_says_each_of_its_states_once_and_a_code_when_there_is_one(

@@ -12,7 +12,7 @@ from aiohttp import ClientWebSocketResponse, WSMsgType
 from bot_service import keys
 from bot_service.access.open_requests import STREAMS_OF_ONE_KEY
 from bot_service.dialects.waha.paths import WEBSOCKET
-from tests.dialects.waha_reference import misfit_of_event, needed
+from tests.dialects.reference import WAHA, misfit_of_wahas_event, specification_of
 from tests.dialects.waha_scene import CHAT, call, came, working
 from tests.support.bot_app import Bot, paired
 from tests.support.processes import API_KEY
@@ -36,14 +36,14 @@ async def new_key(bot: Bot, owner: str, *scopes: str) -> dict[str, Any]:
 
 @pytest.mark.reference
 async def test_it_says_what_happens_as_webhooks_do(bot: Bot) -> None:
-    needed()
+    specification_of(WAHA)
     await working(bot)
     async with await connect(bot, "&events=message,message.any,message.ack") as socket:
         await came(bot, "M1")
         await call(bot, "POST", "/api/sendText", {"chatId": CHAT, "text": "hi"})
         bodies = await hears(socket, 4)
     assert [body["event"] for body in bodies] == ["message", "message.any", "message.any", "message.ack"]
-    assert [why for body in bodies if (why := misfit_of_event(body))] == []
+    assert [why for body in bodies if (why := misfit_of_wahas_event(body))] == []
     assert len({body["id"] for body in bodies}) == 4
 
 
