@@ -93,7 +93,7 @@ class SessionCommands:
         """A new session, stored. Refused: ``forbidden``, ``exists``."""
         who.require_owner(wanted.owner, "makes sessions for another owner")
         _check_words(wanted.name, wanted.metadata)
-        proxy = proxies.read(who, wanted.proxy) if wanted.proxy is not None else None
+        proxy = proxies.read(who, wanted.proxy)
         asked, owner = wanted.id or f"s-{secrets.token_hex(6)}", wanted.owner or who.owner or DEFAULT_OWNER
         session, now_ms = self._new_id(who, owner, asked), self._supervisor.now_ms()
         record = SessionRecord(
@@ -198,11 +198,11 @@ class SessionCommands:
         """What is not given stays. Refused: ``forbidden``; ``exists`` when the new owner has this id."""
         who.require_owner(wanted.owner, "gives a session to another owner")
         _check_words(wanted.name, wanted.metadata)
+        record = self._known(session)
         given = {name: getattr(wanted, name) for name in ("name", "owner", "metadata")}
         given = {name: value for name, value in given.items() if value is not None}
         if wanted.proxy is not UNSET:
-            given["proxy"] = proxies.read(who, wanted.proxy) if wanted.proxy is not None else None
-        record = self._known(session)
+            given["proxy"] = proxies.read(who, wanted.proxy, record.proxy)
         if wanted.owner is not None and wanted.owner != record.owner:
             if self._has(wanted.owner, session_ids.shown(session)):
                 raise Refused("exists", "the new owner has a session with this id already")

@@ -11,10 +11,16 @@ LONGEST_PROXY = 500
 _ADDRESS = url("http", "https", "socks5", userinfo=True)
 
 
-def read(who: Principal, given: str) -> Proxy:
-    """Refused: ``invalid``; ``forbidden`` for keys of an owner: a proxy decides where this service connects to."""
-    if who.owner is not None:
+def read(who: Principal, given: str | None, before: Proxy | None = None) -> Proxy | None:
+    """The proxy instead of the one ``before``. None is none.
+
+    Refused: ``invalid``; ``forbidden`` for keys of an owner: a proxy decides where this service
+    connects to, and so does its removal.
+    """
+    if who.owner is not None and (given, before) != (None, None):
         raise Refused("forbidden", "only an administrator sets the proxy of a session")
+    if given is None:
+        return None
     try:
         return Proxy(_ADDRESS.parse(given))
     except (ValueError, KeyError):

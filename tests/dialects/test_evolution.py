@@ -155,8 +155,10 @@ async def test_every_operation_is_one_of_evolution_and_answers_as_its_document_s
         ("DELETE", f"/group/leaveGroup/shop{group}", None),
         ("DELETE", "/instance/logout/shop", None),
     ]
+    # The program has them, the document has not.
+    apart = {("POST", "/proxy/set/{instance}"), ("GET", "/proxy/find/{instance}")}
     here = [(each[0], each[1]) for each in routes.ROUTES]
-    assert await uncovered(calls, partial(call, bot), misfit_of_evolution, here) == set()
+    assert await uncovered(calls, partial(call, bot), misfit_of_evolution, here) == apart
 
 
 @pytest.mark.reference
@@ -209,6 +211,47 @@ async def test_an_instance_waits_for_a_code_that_comes_later(bot: Bot) -> None:
     assert not asked.done()
     bot.pool.release()
     assert (await asked)[1]["count"] == 1
+
+
+async def test_the_proxy_of_an_instance_is_the_one_of_the_session_and_its_password_is_shown_to_nobody(bot: Bot) -> None:
+    created = {"proxyHost": "one.example.com", "proxyPort": "3128", "proxyUsername": "u@x", "proxyPassword": "s3cret:/"}
+    status, made = await call(bot, "POST", "/instance/create", {"instanceName": "shop", **created})
+    assert status == 201, made
+    assert _proxy_of(bot) == "http://u%40x:s3cret%3A%2F@one.example.com:3128"
+    shown = {"enabled": True, "protocol": "http", "username": "", "password": ""}
+    shown |= {"host": "one.example.com", "port": "3128"}
+    assert (await call(bot, "GET", "/proxy/find/shop"))[1] == shown
+    other = {"enabled": True, "host": "two.example.com", "port": 1080, "protocol": "socks5", "username": "u"}
+    status, answer = await call(bot, "POST", "/proxy/set/shop", other | {"password": "s3cret"})
+    shown |= {"host": "two.example.com", "port": "1080", "protocol": "socks5"}
+    assert (status, answer) == (201, {"proxy": {"instanceName": "shop", "proxy": shown}})
+    assert _proxy_of(bot) == "socks5://u:s3cret@two.example.com:1080"
+    off = {"enabled": False, "host": "", "port": "", "protocol": "", "username": "", "password": ""}
+    _, answer = await call(bot, "POST", "/proxy/set/shop", off)
+    assert answer["proxy"]["proxy"] == off
+    assert (_proxy_of(bot), (await call(bot, "GET", "/proxy/find/shop"))[1]) == (None, None)
+
+
+def _proxy_of(bot: Bot) -> str | None:
+    record = bot.app[keys.SESSIONS].registry.get("shop")
+    assert record is not None
+    return record.proxy.url if record.proxy is not None else None
+
+
+async def test_only_an_administrator_sets_a_proxy(bot: Bot) -> None:
+    _, made = await bot.call("POST", "/api/keys", {"name": "ann", "owner": "ann", "scopes": ["read", "session"]})
+    assert (await call(bot, "POST", "/instance/create", {"instanceName": "shop"}, key=made["key"]))[0] == 201
+    proxy = {"enabled": True, "host": "proxy.example.com", "port": "3128", "protocol": "http"}
+    assert (await call(bot, "POST", "/proxy/set/shop", proxy, key=made["key"]))[0] == 403
+    assert (await call(bot, "GET", "/proxy/find/shop", key=made["key"]))[1] is None
+    assert (await call(bot, "POST", "/proxy/set/shop", proxy | {"enabled": False}, key=made["key"]))[0] == 201
+    assert (await call(bot, "POST", "/proxy/set/shop", proxy))[0] == 201
+    for body in (proxy, proxy | {"enabled": False}):
+        status, problem = await call(bot, "POST", "/proxy/set/shop", body, key=made["key"])
+        assert (status, problem["error"]) == (403, "Forbidden"), body
+    body = {"instanceName": "second", "proxyHost": "proxy.example.com", "proxyPort": "3128"}
+    assert (await call(bot, "POST", "/instance/create", body, key=made["key"]))[0] == 403
+    assert (await call(bot, "GET", "/proxy/find/shop", key=made["key"]))[1]["host"] == "proxy.example.com"
 
 
 async def test_a_delete_unlinks_the_phone_first(bot: Bot) -> None:
@@ -327,6 +370,11 @@ async def test_history_has_the_content_under_whatsapps_names(bot: Bot) -> None:
         ("POST", "/message/sendContact/shop", {"number": NUMBER, "contact": [{"fullName": "A"}]}, 400, "contact"),
         ("POST", "/message/sendButtons/shop", {"number": NUMBER}, 501, "business accounts"),
         ("GET", "/typebot/find/shop", None, 501, "webhook"),
+        ("POST", "/call/offer/shop", {"number": NUMBER}, 501, "sound"),
+        ("POST", "/proxy/set/shop", {"enabled": True, "host": "a.example.com"}, 400, "port"),
+        ("POST", "/proxy/set/shop", {"enabled": True, "host": "[a", "port": "1", "protocol": "http"}, 400, "host"),
+        ("POST", "/proxy/set/shop", {"enabled": True, "host": "a", "port": "1", "protocol": "gopher"}, 400, "proxy"),
+        ("POST", "/instance/create", {"instanceName": "x", "proxyHost": "a.example.com"}, 400, "port"),
         ("GET", "/nothing/shop", None, 404, "no such path"),
         ("POST", "/instance/create", {"instanceName": "a b", "integration": "WHATSAPP-BAILEYS"}, 400, "instanceName"),
         ("POST", "/instance/create", {"instanceName": "x", "integration": "WHATSAPP-BUSINESS"}, 400, "integration"),

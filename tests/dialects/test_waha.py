@@ -92,6 +92,8 @@ async def test_every_operation_is_one_of_waha_and_answers_as_its_specification_s
         ("POST", "/api/contacts/block", {"contactId": CHAT, "session": "default"}),
         ("POST", "/api/contacts/unblock", {"contactId": CHAT, "session": "default"}),
         ("GET", f"/api/default/contacts/{CHAT}", None),
+        ("GET", "/api/default/lids?limit=5", None),
+        ("GET", "/api/default/lids/count", None),
         ("GET", "/api/default/lids/123456789012345", None),
         ("GET", "/api/default/lids/pn/33612345678", None),
         ("GET", "/api/default/profile", None),
@@ -131,6 +133,7 @@ async def test_every_operation_is_one_of_waha_and_answers_as_its_specification_s
         ("POST", f"{one_group}/leave", None),
         ("GET", "/api/default/chats", None),
         ("GET", "/api/default/chats/overview?limit=1", None),
+        ("POST", "/api/default/chats/overview", {"pagination": {"limit": 1, "offset": 0}, "filter": {"ids": [CHAT]}}),
         ("GET", f"/api/default/chats/{CHAT}/messages?limit=10", None),
         ("PUT", f"/api/default/chats/{CHAT}/messages/{own}", {"text": "edited"}),
         ("DELETE", f"/api/default/chats/{CHAT}/messages/{own}", None),
@@ -177,6 +180,38 @@ async def test_a_send_waits_for_the_server_and_is_the_same_message_here(bot: Bot
     assert [message["id"] for message in history] == [answer["id"]]
 
 
+async def test_the_overview_has_the_chats_that_are_named(bot: Bot) -> None:
+    await working(bot)
+    for number, chat in enumerate((JID, GROUP, "49151@s.whatsapp.net")):
+        await came(bot, f"M{number}", chat)
+    ids = [CHAT, GROUP, JID, "49152@c.us"]  # one twice, and one without a message
+
+    async def overview(pagination: dict[str, int], wanted: list[str] | None) -> list[str]:
+        body = {"pagination": pagination} | ({} if wanted is None else {"filter": {"ids": wanted}})
+        status, found = await call(bot, "POST", "/api/default/chats/overview", body)
+        assert status == 201, found
+        return [chat["id"] for chat in found]
+
+    assert await overview({}, ids) == [GROUP, CHAT]
+    assert await overview({"limit": 1, "offset": 1}, ids) == [CHAT]
+    assert await overview({"limit": 2}, None) == ["49151@c.us", GROUP]
+    _, found = await call(bot, "GET", f"/api/default/chats/overview?ids={GROUP}&ids={CHAT}&limit=1")
+    assert [chat["id"] for chat in found] == [GROUP]
+
+
+async def test_hidden_addresses_are_listed_where_the_number_is_known(bot: Bot) -> None:
+    await working(bot)
+    bot.pool.answers[people.ListContacts] = [
+        people.Person("9@lid", "9@lid", "Unknown"),
+        people.Person(JID, "1@lid"),
+        people.Person("49151@s.whatsapp.net", "2@lid"),
+        people.Person("49152@s.whatsapp.net", None, "No LID"),
+    ]
+    assert (await call(bot, "GET", "/api/default/lids/count"))[1] == {"count": 2}
+    assert (await call(bot, "GET", "/api/default/lids"))[1][0] == {"lid": "1@lid", "pn": CHAT}
+    assert (await call(bot, "GET", "/api/default/lids?offset=1&limit=1"))[1] == [{"lid": "2@lid", "pn": "49151@c.us"}]
+
+
 async def test_a_session_that_cannot_send_says_so_at_once(bot: Bot) -> None:
     await call(bot, "POST", "/api/sessions", {"name": "default", "start": False})
     status, problem = await call(bot, "POST", "/api/sendText", {"session": "default", "chatId": CHAT, "text": "x"})
@@ -220,6 +255,11 @@ async def test_what_is_not_there_is_said_by_name(bot: Bot, method: str, path: st
         ("GET", "/api/sessions/unknown", None, 404),
         ("GET", "/api/contacts/check-exists", None, 422),
         ("GET", "/api/default/chats?limit=0", None, 422),
+        ("POST", "/api/default/chats/overview", {"pagination": {"limit": 0}}, 422),
+        ("POST", "/api/default/chats/overview", {"filter": {"ids": ["nobody"]}}, 422),
+        ("POST", "/api/default/chats/overview", {"filter": {"ids": [CHAT] * 101}}, 422),
+        ("GET", "/api/default/chats/overview?ids=nobody", None, 422),
+        ("GET", "/api/default/lids?limit=0", None, 422),
         ("POST", "/api/sessions", {"name": "../x"}, 422),
     ],
 )

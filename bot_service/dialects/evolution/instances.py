@@ -10,7 +10,7 @@ from aiohttp import web
 
 from bot_service import keys
 from bot_service.api.server.access import principal
-from bot_service.dialects.evolution import requests, views, webhooks
+from bot_service.dialects.evolution import proxies, requests, views, webhooks
 from bot_service.dialects.evolution.context import find
 from bot_service.domain.refused import invalid
 from bot_service.domain.session_record import CommandKind, SessionRecord
@@ -28,7 +28,6 @@ MOST_INSTANCES = 100_000
 CODE_WITHIN_S = 10.0
 _NOT_HERE = {
     "token": "an instance has no key of its own: use one of this service",
-    "proxyHost": "a proxy is set by an administrator, with PATCH /api/sessions/{id}",
     "rabbitmq": "events go to webhooks and to the event stream",
     "sqs": "events go to webhooks and to the event stream",
     "chatwootAccountId": "Chatwoot is reached through a webhook",
@@ -50,7 +49,19 @@ async def create(request: web.Request) -> web.Response:
     if webhook is not None:
         request.app[keys.WEBHOOKS].commands.check(webhook.url, webhook.events)
     metadata = views.with_settings({}, wanted)
-    made = body.convert({"id": wanted.instanceName, "start": False, "metadata": metadata}, CreateSession)
+    given: dict[str, Any] = {"id": wanted.instanceName, "start": False, "metadata": metadata}
+    if wanted.proxyHost:
+        given["proxy"] = proxies.read(
+            requests.SetProxy(
+                True,
+                wanted.proxyHost,
+                wanted.proxyPort,
+                wanted.proxyProtocol,
+                wanted.proxyUsername,
+                wanted.proxyPassword,
+            )
+        )
+    made = body.convert(given, CreateSession)
     commands = request.app[keys.SESSIONS].commands
     record = await commands.create(principal(request), made)
     if webhook is not None:

@@ -12,6 +12,11 @@ from bot_service.dialects.custom_headers import HeaderName, HeaderValue
 Text = Annotated[str, Meta(max_length=65_536)]
 # Clients send numbers as text and as numbers.
 Number = Annotated[str, Meta(min_length=1, max_length=128)] | int
+Host = Annotated[str, Meta(max_length=200)]
+# Clients send ports as text and as numbers.
+Port = Annotated[str, Meta(max_length=5)] | Annotated[int, Meta(ge=0, le=65_535)]
+Protocol = Annotated[str, Meta(max_length=10)]
+Credential = Annotated[str, Meta(max_length=100)]
 Pause = Annotated[int, Meta(ge=0, le=60_000)]
 
 
@@ -44,6 +49,17 @@ class SetWebhook(WebhookFields):
     webhook: WebhookFields | None = None
 
 
+class SetProxy(msgspec.Struct):
+    """When it is not ``enabled``, the other fields say nothing."""
+
+    enabled: bool
+    host: Host = ""
+    port: Port = ""
+    protocol: Protocol = "http"
+    username: Credential | None = None
+    password: Credential | None = None
+
+
 class NewInstance(Settings, kw_only=True):
     """The fields without a type are refused by name when they are set."""
 
@@ -53,7 +69,11 @@ class NewInstance(Settings, kw_only=True):
     number: Number | None = None
     token: Any = None
     webhook: WebhookFields | None = None
-    proxyHost: Any = None
+    proxyHost: Host = ""
+    proxyPort: Port = ""
+    proxyProtocol: Protocol = "http"
+    proxyUsername: Credential | None = None
+    proxyPassword: Credential | None = None
     rabbitmq: Any = None
     sqs: Any = None
     chatwootAccountId: Any = None

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from bot_service.access.principals import Scope
 from bot_service.dialects.edge import edge
-from bot_service.dialects.evolution import chats, groups, instances, messages, names, people, webhooks
+from bot_service.dialects.evolution import chats, groups, instances, messages, names, people, proxies, webhooks
 from shared.web import errors
 from shared.web.body import json_response
 from shared.web.middleware import Handler
@@ -29,6 +29,8 @@ ROUTES: list[tuple[str, str, Handler, Scope]] = [
     ("POST", "/instance/setPresence/{instance}", people.set_presence, SEND),
     ("POST", "/settings/set/{instance}", instances.set_settings, MANAGE),
     ("GET", "/settings/find/{instance}", instances.find_settings, READ),
+    ("POST", "/proxy/set/{instance}", proxies.set_proxy, MANAGE),
+    ("GET", "/proxy/find/{instance}", proxies.find_proxy, READ),
     ("POST", "/webhook/set/{instance}", webhooks.set_webhook, MANAGE),
     ("GET", "/webhook/find/{instance}", webhooks.find_webhook, READ),
     ("POST", "/message/sendText/{instance}", messages.send_text, SEND),
@@ -86,9 +88,16 @@ NOT_HERE = {
     "/group/updateGroupPicture": "the picture of a group cannot be changed",
     "/group/inviteInfo": "the group of an invitation cannot be read before it is joined",
     "/group/toggleEphemeral": "disappearing messages cannot be turned on",
-    "/proxy": "a proxy is set by an administrator, with PATCH /api/sessions/{id}",
+    "/call": "calls cannot be made: the library cannot carry sound",
+    "/label": "labels are of business accounts, and are not read",
+    "/template": "WhatsApp has templates for business accounts only",
+    "/business": "catalogues are not read",
+    "/s3": "files are kept by this service: /chat/getBase64FromMediaMessage has them",
     "/chatwoot": "Chatwoot is reached through a webhook",
     "/rabbitmq": "events go to webhooks and to the event stream",
+    "/nats": "events go to webhooks and to the event stream",
+    "/kafka": "events go to webhooks and to the event stream",
+    "/pusher": "events go to webhooks and to the event stream",
     "/sqs": "events go to webhooks and to the event stream",
     "/websocket": "events go to webhooks and to the event stream",
     "/typebot": "bots of other programs get messages through a webhook",

@@ -24,6 +24,8 @@ from shared.web.body import json_response
 
 # The call waits so long for "sent"; the message is sent later in any case.
 SENT_WITHIN_S = 15.0
+# Each is a question to the store.
+_MOST_IDS = 100
 
 
 async def send_text(request: web.Request) -> web.Response:
@@ -193,11 +195,31 @@ async def check_exists(request: web.Request) -> web.Response:
 
 
 async def chats(request: web.Request) -> web.Response:
-    """The newest first. ``offset`` counts chats."""
+    """The newest first. ``offset`` counts chats; with ``ids`` only those."""
     limit, offset = integer(request, "limit", 50, 1, 500), integer(request, "offset", 0, 0, 10**6)
-    commands, record = request.app[keys.MESSAGES].commands, named(request)
-    found = await commands.chats(principal(request), record, before=0, limit=limit + offset)
-    return json_response([views.chat(record, chat, base_of(request)) for chat in found[offset:]])
+    return json_response(await _chats(request, limit, offset, request.query.getall("ids", [])))
+
+
+async def overview(request: web.Request) -> web.Response:
+    """:func:`chats` for more ids than an address has room for."""
+    wanted = await body.read(request, requests.Overview)
+    ids = wanted.filter.ids or [] if wanted.filter else []
+    found = await _chats(request, wanted.pagination.limit, wanted.pagination.offset, ids)
+    return json_response(found, status=201)
+
+
+async def _chats(request: web.Request, limit: int, offset: int, ids: list[str]) -> list[dict[str, Any]]:
+    commands, record, who = request.app[keys.MESSAGES].commands, named(request), principal(request)
+    if len(ids) > _MOST_IDS:
+        raise invalid("ids", f"must be at most {_MOST_IDS}")
+    if ids:
+        # Two ids may be one person's: by number and by hidden address.
+        named_chats = [await commands.chats(who, record, before=0, limit=1, chat=each) for each in ids]
+        distinct = {chat.last.chat: chat for found in named_chats for chat in found}
+        found = sorted(distinct.values(), key=lambda chat: chat.last.seq, reverse=True)
+    else:
+        found = await commands.chats(who, record, before=0, limit=limit + offset)
+    return [views.chat(record, chat, base_of(request)) for chat in found[offset : offset + limit]]
 
 
 async def history(request: web.Request) -> web.Response:

@@ -21,6 +21,7 @@ from shared.web import body
 from shared.web.body import json_response
 
 DONE = {"success": True}
+_ALL = 10**6
 # What WAHA calls the typing states of a chat.
 _TYPING = {"typing": "composing", "paused": "paused", "recording": "recording"}
 
@@ -97,6 +98,22 @@ async def _block(request: web.Request, *, blocked: bool) -> web.Response:
     wanted = await body.read(request, Contact)
     await _people(request).block(find(request, wanted.session), wanted.contactId, blocked=blocked)
     return json_response(DONE, status=201)
+
+
+async def lids(request: web.Request) -> web.Response:
+    """Of the contacts with both addresses, by number. ``offset`` counts them."""
+    limit, offset = integer(request, "limit", 100, 1, 10_000), integer(request, "offset", 0, 0, 10**6)
+    found = (await _with_lid(request))[offset : offset + limit]
+    return json_response([{"lid": person.lid, "pn": names.chat_out(person.jid)} for person in found])
+
+
+async def count_lids(request: web.Request) -> web.Response:
+    return json_response({"count": len(await _with_lid(request))})
+
+
+async def _with_lid(request: web.Request) -> list[Person]:
+    found, _ = await _people(request).contacts(named(request), limit=_ALL)
+    return [person for person in found if person.lid is not None and person.jid != person.lid]
 
 
 async def number_of_lid(request: web.Request) -> web.Response:

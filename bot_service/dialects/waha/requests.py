@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
-from yarl import URL
 
 from bot_service.dialects.waha.webhooks import Hook, Ignore
 
@@ -23,11 +22,6 @@ class Proxy(msgspec.Struct):
     server: Annotated[str, Meta(min_length=1, max_length=300)]
     username: Annotated[str, Meta(max_length=200)] | None = None
     password: Annotated[str, Meta(max_length=200)] | None = None
-
-    def url(self) -> str:
-        """With user and password. Raises ``ValueError``."""
-        server = URL(self.server if "://" in self.server else f"http://{self.server}")
-        return str(server.with_user(self.username).with_password(self.password) if self.username else server)
 
 
 class Config(msgspec.Struct):
@@ -123,6 +117,22 @@ class Reaction(_Body):
 
 class Edit(msgspec.Struct):
     text: Text
+
+
+class Pagination(msgspec.Struct, frozen=True):
+    limit: Annotated[int, Meta(ge=1, le=500)] = 20
+    offset: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+
+
+class ChatFilter(msgspec.Struct):
+    ids: list[str] | None = None
+
+
+class Overview(msgspec.Struct):
+    """Chats of one person under two addresses are one here in any case, so ``merge`` changes nothing."""
+
+    pagination: Pagination = Pagination()
+    filter: ChatFilter | None = None
 
 
 class RequestCode(msgspec.Struct):

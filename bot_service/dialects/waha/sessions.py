@@ -10,6 +10,7 @@ from aiohttp import web
 from bot_service import keys
 from bot_service.api.server.access import principal
 from bot_service.api.sessions import pairing
+from bot_service.dialects import proxies
 from bot_service.dialects.waha import requests, views, webhooks
 from bot_service.domain.refused import invalid, not_found
 from bot_service.domain.session_record import CommandKind, SessionRecord
@@ -107,10 +108,8 @@ def _settings(config: requests.Config) -> dict[str, Any]:
     """Those of the session itself. A proxy that is not given stays, because it is shown to no client."""
     found: dict[str, Any] = {"metadata": config.metadata or {}}
     if config.proxy is not None:
-        try:
-            found["proxy"] = config.proxy.url()
-        except ValueError:
-            raise invalid("config.proxy.server", "must be an address, or a host and a port") from None
+        proxy = config.proxy
+        found["proxy"] = proxies.url_of(proxy.server, proxy.username, proxy.password, "config.proxy.server")
     return found
 
 

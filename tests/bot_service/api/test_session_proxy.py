@@ -70,3 +70,9 @@ async def test_a_wrong_proxy_is_named_without_its_password_and_owners_may_set_no
         await bot.call("POST", "/api/sessions", {"id": "of-ann", "start": False}, key=key["key"])
         status, _ = await bot.call("PATCH", "/api/sessions/of-ann", {"proxy": "http://127.0.0.1:22"}, key=key["key"])
         assert status == 403
+        # The removal of a proxy is a way around it.
+        assert (await bot.call("PATCH", "/api/sessions/of-ann", {"proxy": None}, key=key["key"]))[0] == 200
+        await bot.call("PATCH", "/api/sessions/of-ann", {"proxy": "http://proxy.example.com:80"})
+        status, problem = await bot.call("PATCH", "/api/sessions/of-ann", {"proxy": None}, key=key["key"])
+        assert (status, problem["code"]) == (403, "forbidden")
+        assert (await bot.call("GET", "/api/sessions/of-ann"))[1]["proxy"] == "http://proxy.example.com:80"
