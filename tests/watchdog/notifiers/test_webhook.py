@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import socket
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +17,7 @@ from shared.retry import retry_after_s
 from shared.service_clock import ServiceClock
 from shared.settings import Secret
 from tests.support.fake_clock import FakeClock
+from tests.support.ports import free_port
 from tests.support.receiver import Received, Receiver
 from watchdog.domain.states import Notice, NoticeKind
 from watchdog.notifiers.webhook import WebhookNotifier, payload
@@ -136,10 +136,7 @@ async def test_a_name_that_does_not_resolve_is_called_dns(http: aiohttp.ClientSe
 
 
 async def test_a_closed_port_is_called_connect_failed(http: aiohttp.ClientSession) -> None:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
-    delivered = await _notifier(f"webhook://127.0.0.1:{port}/", http).send(NOTICE)
+    delivered = await _notifier(f"webhook://127.0.0.1:{free_port()}/", http).send(NOTICE)
     assert (delivered.ok, delivered.reason) == (False, "connect_failed")
 
 
