@@ -3,7 +3,7 @@
 Deliveries of one session to one webhook are sent one after another. A delivery that an available
 receiver refuses three times steps aside and is retried on its own, while its lane goes on. After
 five failures in a row the receiver counts as down: single attempts, with growing pauses, until one
-succeeds; then everything that waits is due.
+succeeds; then everything that waits is due. So it is when the webhook changes.
 """
 
 from __future__ import annotations
@@ -191,9 +191,13 @@ class WebhookDispatcher:
             if target is None:
                 self._park(receiver, lane, delivery)
                 return
+            changes = receiver.changes
             attempt = await self._call(target, delivery.event, delivery.body)
             if attempt.error is None:
                 await self._succeeded(receiver, delivery, attempt)
+            elif changes != receiver.changes:
+                # This failure says nothing about the webhook as it is now.
+                lane.rows.appendleft(delivery)
             elif not await self._failed(receiver, lane, delivery, attempt):
                 return
 
@@ -211,11 +215,15 @@ class WebhookDispatcher:
         receiver = self._receivers.get(webhook)
         if receiver is None:
             return
+        receiver.changes += 1
         receiver.failures = receiver.paused_until_ms = 0
-        for lane in list(receiver.lanes.values()):
-            lane.due_ms = 0
-            self._ready(receiver, lane)
+        for lane in receiver.lanes.values():
+            lane.due_ms = 0  # also where the webhook was inactive
+        self._all_due(receiver)
         self._fill_slots(receiver)
+        # What only the store knows is due too.
+        release = self._results.release(webhook, lambda: self._all_due(receiver))
+        self._tasks.start(release, name="webhook-release")
 
     async def _succeeded(self, receiver: Receiver, delivery: Delivery, attempt: Attempt) -> None:
         was_down = self._is_down(receiver)
@@ -242,15 +250,15 @@ class WebhookDispatcher:
         )
         receiver.paused_until_ms = max(receiver.paused_until_ms, decision.pause_until_ms)
         self._report_failure(receiver, attempt, decision.state)
-        await self._results.add(delivery, attempt, decision.state.value, decision.next_ms)
         if decision.state is AfterFailure.HOLD:
             attempts, next_ms = delivery.attempts + 1, decision.next_ms
             lane.rows.appendleft(msgspec.structs.replace(delivery, attempts=attempts, next_ms=next_ms))
             lane.due_ms = next_ms
-            return False
-        if decision.state is AfterFailure.ASIDE and not lane.is_aside:
+        elif decision.state is AfterFailure.ASIDE and not lane.is_aside:
             self._expect_asides(receiver, decision.next_ms)
-        return receiver.paused_until_ms <= now_ms
+        # Last: a change of the webhook during this wait finds the delivery in its lane.
+        await self._results.add(delivery, attempt, decision.state.value, decision.next_ms)
+        return decision.state is not AfterFailure.HOLD and receiver.paused_until_ms <= now_ms
 
     def _report_failure(self, receiver: Receiver, attempt: Attempt, state: AfterFailure) -> None:
         self._observe("dead" if state is AfterFailure.DEAD else "retried")

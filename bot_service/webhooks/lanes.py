@@ -37,6 +37,7 @@ class Lane:
     due_ms: int = 0
     alarm_ms: int = -1  # the time of its alarm, so that none is set twice
     busy: bool = False  # a task works on it, or it waits for a slot
+    hastened: bool = False  # since the last read of the store began
 
     @property
     def is_aside(self) -> bool:
@@ -60,7 +61,7 @@ class Lane:
         After None, ``due_ms`` is when to look again.
         """
         if not self.rows and self.more:
-            self.more = False
+            self.more = self.hastened = False
             # A result that is stored during the read may be missing in what it finds.
             before = frozenset(unsaved)
             async with database.read() as connection:
@@ -70,6 +71,8 @@ class Lane:
             self.rows = deque(row for row in self.rows if (row.webhook, row.event) not in before.union(unsaved))
             if self.is_aside and read and not self.rows:
                 self.due_ms = now_ms + _LOOK_AGAIN_MS
+            if self.hastened:  # the read may have found the times of before
+                self.hasten(now_ms)
         if not self.rows:
             return None
         head = self.rows.popleft()
@@ -108,6 +111,7 @@ class Lane:
 
     def hasten(self, now_ms: int) -> None:
         """Make everything due at ``now_ms`` at the latest, unless the webhook is inactive."""
+        self.hastened = True
         self.rows = deque(msgspec.structs.replace(row, next_ms=min(row.next_ms, now_ms)) for row in self.rows)
         if self.due_ms < NEVER_MS:
             self.due_ms = 0
@@ -115,13 +119,17 @@ class Lane:
 
 @dataclass(slots=True)
 class Receiver:
-    """The receiver of one webhook. ``failures`` counts failed attempts since the last success."""
+    """The receiver of one webhook.
+
+    ``failures`` counts failed attempts since the last success, ``changes`` those of the webhook.
+    """
 
     webhook: str
     lanes: dict[str, Lane] = field(default_factory=dict)
     line: deque[Lane] = field(default_factory=deque)  # lanes that wait for a free slot
     active: int = 0
     failures: int = 0
+    changes: int = 0
     paused_until_ms: int = 0
     alarm_ms: int = -1
 

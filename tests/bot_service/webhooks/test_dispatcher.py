@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 from standardwebhooks import Webhook as Verifier
 
+from bot_service.webhooks.lanes import Lane
 from tests.bot_service.webhooks.bench import HOUR_S, SECRET, bench, webhook
 from tests.support.fake_clock import FakeClock
 from tests.support.processes import free_port
@@ -200,6 +205,56 @@ async def test_a_webhook_that_is_switched_off_keeps_what_waits(tmp_path: Path, r
         receiver.answer = None
         at.subscriptions.put(webhook(receiver.url))
         await at.arrived(1)
+
+
+@pytest.mark.parametrize(
+    ("status", "policy"),
+    [(503, {}), (503, {"pause_after": 1}), (500, {"aside_after": 1})],
+    ids=["held", "down", "aside"],
+)
+async def test_a_new_address_gets_at_once_what_waits(
+    tmp_path: Path, receiver: Receiver, status: int, policy: dict[str, float]
+) -> None:
+    async with Receiver(answer=always(status)) as old, bench(tmp_path, [webhook(old.url)], **policy) as at:
+        await at.publish("1")
+        await at.waited(1)
+        assert [row.next_ms > at.clock.now_ms for row in await at.rows("pending")] == [True]
+        at.subscriptions.put(webhook(receiver.url))
+        await at.all_delivered(1)
+    assert texts(receiver) == ["1"]
+
+
+async def test_an_attempt_at_the_old_address_that_fails_later_delays_nothing(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    async with Receiver(hang=True) as old, bench(tmp_path, [webhook(old.url)]) as at:
+        await at.publish("1", "2")
+        await eventually(lambda: old.requests, what="an attempt at the old address")
+        at.subscriptions.put(webhook(receiver.url))
+        await old.stop()
+        await at.all_delivered(2)
+        assert at.counted == ["delivered", "delivered"], "the failure counts for the old address only"
+    assert texts(receiver) == ["1", "2"]
+
+
+async def test_what_becomes_due_while_it_is_read_is_due(tmp_path: Path, receiver: Receiver) -> None:
+    receiver.answer = always(503)
+    async with bench(tmp_path, [webhook(receiver.url)]) as at:
+        await at.publish("1")
+        await at.waited(1)
+        [stored] = await at.rows("pending")
+        lane, now_ms = Lane("wh-1", "one", more=True), at.clock.now_ms
+        assert stored.next_ms > now_ms
+
+        class Store:
+            @asynccontextmanager
+            async def read(self) -> AsyncIterator[AsyncConnection]:
+                async with at.database.read() as connection:
+                    lane.hasten(now_ms)
+                    yield connection
+
+        read = await lane.next(Store(), set(), now_ms)  # type: ignore[arg-type]
+        assert read == msgspec.structs.replace(stored, next_ms=now_ms)
 
 
 async def test_only_those_who_ask_for_an_event_and_own_the_session_get_it(tmp_path: Path, receiver: Receiver) -> None:
