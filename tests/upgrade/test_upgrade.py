@@ -7,6 +7,7 @@ import sqlite3
 import tarfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from standardwebhooks import Webhook
 from tests.support import processes
 from tests.support.processes import QUICK, Client, Program
 from tests.support.receiver import Receiver
+from tests.support.step_clock import StepClock
 from tests.support.waiting import eventually
 from tests.upgrade.write_folders import MESSAGES, PAIRED
 
@@ -38,10 +40,17 @@ class Upgraded:
 async def upgraded(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Upgraded]:
     with tarfile.open(request.param) as tar:
         tar.extractall(tmp_path, filter="data")
-    bot = processes.bot(tmp_path, WEBHOOK_ALLOW_PRIVATE="true", HEARTBEAT_INTERVAL="500")
-    watchdog = processes.watchdog(tmp_path, bot.url, **QUICK)
+    expected = json.loads((tmp_path / "expected.json").read_text())
+    # The programs start an hour after the older ones worked, however old the archive is: nothing has expired.
+    worked = datetime.fromisoformat(expected["webhooks"][0]["createdAt"])
+    clock = StepClock(tmp_path / "clock")
+    clock.set((worked + timedelta(hours=1) - datetime.now(UTC)).total_seconds())
+    bot = processes.bot(
+        tmp_path, WEBHOOK_ALLOW_PRIVATE="true", HEARTBEAT_INTERVAL="500", **clock.env, **clock.worker_env
+    )
+    watchdog = processes.watchdog(tmp_path, bot.url, **QUICK, **clock.env)
     async with bot.running(), watchdog.running(), Client(bot.url) as client:
-        yield Upgraded(bot, watchdog, client, json.loads((tmp_path / "expected.json").read_text()))
+        yield Upgraded(bot, watchdog, client, expected)
 
 
 async def test_sessions_are_ready_without_a_new_pairing(upgraded: Upgraded) -> None:
@@ -73,7 +82,9 @@ async def test_webhooks_deliver_what_was_waiting_with_the_old_secret(upgraded: U
         await eventually(lambda: len(receiver.requests) >= MESSAGES, what="the deliveries that waited")
         for got in receiver.requests:
             headers = {name.lower(): value for name, value in got.headers.items()}
-            Webhook(upgraded.expected["secret"]).verify(got.raw, headers)
+            at = datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC)
+            signature = Webhook(upgraded.expected["secret"]).sign(headers["webhook-id"], at, got.raw.decode())
+            assert headers["webhook-signature"] == signature
         assert len({got.json["data"]["id"] for got in receiver.requests}) == MESSAGES
 
 

@@ -213,7 +213,7 @@ async def test_a_webhook_that_is_switched_off_keeps_what_waits(tmp_path: Path, r
     ids=["held", "down", "aside"],
 )
 async def test_a_new_address_gets_at_once_what_waits(
-    tmp_path: Path, receiver: Receiver, status: int, policy: dict[str, float]
+    tmp_path: Path, receiver: Receiver, status: int, policy: dict[str, Any]
 ) -> None:
     async with Receiver(answer=always(status)) as old, bench(tmp_path, [webhook(old.url)], **policy) as at:
         await at.publish("1")
