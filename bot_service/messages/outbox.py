@@ -102,7 +102,8 @@ class Outbox:
                 found = await self._earlier(connection, session, key, digest or "")
                 if found is not None:
                     return Accepted(found, True)
-                await messages.release_key(connection, session, key)  # an earlier owner used it
+                if record is not None:  # an earlier owner may have used it
+                    await messages.release_key(connection, session, key, record.owned_from_ms)
             history = await messages.chat_history(connection, session, message.to)
             self._refuse_frozen(session, known_chat=history[1])
             if await send_queue.depth(connection, session) >= self._queue_limit:

@@ -170,9 +170,9 @@ async def by_idempotency_key(connection: AsyncConnection, session: str, key: str
     return StoredMessage(*row) if row else None
 
 
-async def release_key(connection: AsyncConnection, session: str, key: str) -> None:
-    """Let ``key`` be used once more."""
-    used = (messages.c.session == session) & (messages.c.idempotency_key == key)
+async def release_key(connection: AsyncConnection, session: str, key: str, before_ms: int) -> None:
+    """Let ``key`` be used once more where it was used before then, and never what another call stores just now."""
+    used = (messages.c.session == session) & (messages.c.idempotency_key == key) & (messages.c.stored_ms < before_ms)
     await connection.execute(messages.update().where(used).values(idempotency_key=None))
 
 

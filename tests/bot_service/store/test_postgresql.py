@@ -58,7 +58,7 @@ async def test_the_same_idempotency_key_in_calls_that_meet_is_one_message(databa
         Outbox(clock, database, EventIds(clock), record_of=lambda _: ready(), wake=lambda _: None, queue_limit=1000)
         for _ in range(3)
     ]
-    for key in range(20):
+    for key in range(100):
         calls = [
             outbox.accept("one", text(f"M{key}-{number}"), key=str(key), digest="same")
             for number, outbox in enumerate(outboxes)
