@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-from urllib.parse import quote
+from typing import Annotated, Any, Literal
 
 import typer
 
 from shared.tools.cli import settings, show
+from shared.tools.cli.arguments import Before, Limit, Session, at
+
+MessageState = Literal["queued", "sent", "delivered", "read", "failed", "received", "handled", "unhandled"]
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
-Session = Annotated[str, typer.Argument(metavar="SESSION", help="The session's id.")]
-Limit = Annotated[int, typer.Option(min=1, max=500, help="The most that are shown.")]
-
-
-def at(session: str, *more: str) -> str:
-    """The path of something of a session in the API."""
-    return "/".join(["/api/sessions", *(quote(part, safe="") for part in (session, *more))])
-
 
 @app.command("list")
-def list_chats(session: Session, limit: Limit = 50, json: show.Json = False) -> None:
+def list_chats(session: Session, before: Before = None, limit: Limit = 50, json: show.Json = False) -> None:
     """List chats, the newest message first, with what is unread."""
     with show.errors(json):
-        value = settings.bot().get(at(session, "chats"), limit=limit)
-        if json:
-            show.as_json(value)
-            return
+        value = settings.bot().get(at(session, "chats"), before=before, limit=limit)
         rows = [
             (
                 each["chat"],
@@ -38,7 +29,8 @@ def list_chats(session: Session, limit: Limit = 50, json: show.Json = False) -> 
             )
             for each in value["chats"]
         ]
-        show.table(("Chat", "Name", "Unread", "Last", "Message"), rows, empty="No message so far.")
+        columns = ("Chat", "Name", "Unread", "Last", "Message")
+        show.listing(value, columns, rows, empty="No message so far.", json_wanted=json, following="--before")
 
 
 @app.command()
@@ -46,21 +38,35 @@ def messages(
     session: Session,
     chat: Annotated[str | None, typer.Option(help="Only this chat: a number or a JID.")] = None,
     search: Annotated[str | None, typer.Option(help="Only messages with this text.")] = None,
+    direction: Annotated[Literal["in", "out"] | None, typer.Option(help="Only received or only sent ones.")] = None,
+    state: Annotated[MessageState | None, typer.Option(help="Only messages in this state.")] = None,
+    before: Before = None,
     limit: Limit = 50,
     json: show.Json = False,
 ) -> None:
     """List or search messages, newest first."""
-    path = at(session, "messages") if chat is None else at(session, "chats", chat, "messages")
+    narrowed = {"chat": chat, "search": search, "direction": direction, "state": state, "before": before}
     with show.errors(json):
-        value = settings.bot().get(path, search=search, limit=limit)
-        if json:
-            show.as_json(value)
-            return
+        value = settings.bot().get(at(session, "messages"), **narrowed, limit=limit)
         rows = [
             (show.ago(each["at"]), each["chat"], each["direction"], _content(each), each["state"], each["id"])
             for each in value["messages"]
         ]
-        show.table(("When", "Chat", "Direction", "Message", "State", "Id"), rows, empty="No such message.")
+        columns = ("When", "Chat", "Direction", "Message", "State", "Id")
+        show.listing(value, columns, rows, empty="No such message.", json_wanted=json, following="--before")
+
+
+@app.command()
+def picture(
+    session: Session,
+    chat: Annotated[str, typer.Argument(metavar="CHAT", help="A number or a JID, of a person or a group.")],
+    preview: Annotated[bool, typer.Option("--preview", help="The small picture.")] = False,
+    json: show.Json = False,
+) -> None:
+    """Print where to fetch the picture of a person or a group."""
+    with show.errors(json):
+        value = settings.bot().get(at(session, "picture"), chat=chat, preview="true" if preview else None)
+        show.done(value["url"], value, json_wanted=json)
 
 
 def _content(message: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from shared.tools.cli import chats, check, doctor, people, sessions, settings, show, watching
+from shared.tools.cli import chats, check, doctor, groups, people, proxy, sessions, settings, show, watching
 
 app = typer.Typer(
     name="veilleur",
@@ -17,8 +17,11 @@ app = typer.Typer(
 )
 app.add_typer(sessions.app, name="sessions", help="WhatsApp sessions: list, create, pair, send, stop, delete, watch.")
 app.add_typer(chats.app, name="chats", help="What a session has received and sent: chats, messages, search.")
-app.add_typer(people.contacts, name="contacts", help="People: list, show, block.")
-app.add_typer(people.profile, name="profile", help="The own account: name, text, whether it is online.")
+app.add_typer(groups.app, name="groups", help="Groups: list, create, change, members, requests, invite, join, leave.")
+app.add_typer(people.contacts, name="contacts", help="People: list, show, LID, check, block, follow.")
+app.add_typer(people.profile, name="profile", help="The own account: name, text, picture, presence.")
+app.add_typer(people.calls, name="calls", help="Calls: reject.")
+app.add_typer(proxy.app, name="proxy", help="A session's own proxy: show, set, clear.")
 app.command("status")(watching.status)
 app.command("incidents")(watching.incidents)
 app.command("pause")(watching.pause)

@@ -1,33 +1,35 @@
-"""``veilleur contacts …`` and ``veilleur profile …``: people, and what they see of the account."""
+"""``veilleur contacts …``, ``profile …`` and ``calls …``: people, and what they see of the account."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from base64 import b64encode
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
 from shared.tools.cli import settings, show
-from shared.tools.cli.chats import Limit, Session, at
+from shared.tools.cli.arguments import Limit, Person, Session, at, given, part
+from shared.tools.cli.client import CliError
+
+LONGEST_PICTURE_BYTES = 1024 * 1024
 
 contacts = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 profile = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-
-Person = Annotated[str, typer.Argument(metavar="PERSON", help="A telephone number or a JID.")]
+calls = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
 @contacts.command("list")
 def list_contacts(
     session: Session,
     search: Annotated[str | None, typer.Option(help="Only with this in a name or the address.")] = None,
+    after: Annotated[str | None, typer.Option(help="Only the next ones: what the last page ended with.")] = None,
     limit: Limit = 100,
     json: show.Json = False,
 ) -> None:
     """List the contacts of an account."""
     with show.errors(json):
-        value = settings.bot().get(at(session, "contacts"), search=search, limit=limit)
-        if json:
-            show.as_json(value)
-            return
+        value = settings.bot().get(at(session, "contacts"), search=search, after=after, limit=limit)
         rows = [
             (
                 each["jid"],
@@ -36,7 +38,8 @@ def list_contacts(
             )
             for each in value["contacts"]
         ]
-        show.table(("Contact", "Name", "LID"), rows, empty="No such contact.")
+        columns = ("Contact", "Name", "LID")
+        show.listing(value, columns, rows, empty="No such contact.", json_wanted=json, following="--after")
 
 
 @contacts.command("show")
@@ -44,8 +47,40 @@ def show_contact(session: Session, person: Person, json: show.Json = False) -> N
     """Show what WhatsApp knows of a person."""
     with show.errors(json):
         value = settings.bot().get(at(session, "contacts", person))
-        sentence = "\n".join(f"{name:13} {text}" for name, text in value.items())
-        show.done(sentence, value, json_wanted=json)
+        show.done(show.fields(value), value, json_wanted=json)
+
+
+@contacts.command()
+def lid(session: Session, person: Person, json: show.Json = False) -> None:
+    """Show the number and the hidden address (LID) of a person, from either of them."""
+    with show.errors(json):
+        value = settings.bot().get(at(session, "lids", person))
+        show.done(show.fields(value), value, json_wanted=json)
+
+
+@contacts.command()
+def check(
+    session: Session,
+    numbers: Annotated[list[str], typer.Argument(metavar="NUMBER...", help="At most 50 telephone numbers.")],
+    json: show.Json = False,
+) -> None:
+    """Check whether numbers have a WhatsApp account."""
+    with show.errors(json):
+        value = settings.bot().post(at(session, "numbers"), {"numbers": numbers})
+        rows = [
+            (each["number"], "yes" if each["exists"] else "no", each.get("jid", ""), each.get("lid", ""))
+            for each in value["numbers"]
+        ]
+        show.listing(value, ("Number", "Account", "JID", "LID"), rows, empty="", json_wanted=json)
+
+
+@contacts.command()
+def follow(session: Session, person: Person, json: show.Json = False) -> None:
+    """Get presence.update events of a person until the session's connection ends."""
+    with show.errors(json):
+        settings.bot().post(at(session, "presence", "follow"), {"chat": person})
+        sentence = f"Watch the presence of {person} with: veilleur sessions watch {session} --json"
+        show.done(sentence, {"chat": person, "followed": True}, json_wanted=json)
 
 
 @contacts.command()
@@ -77,8 +112,7 @@ def show_profile(session: Session, json: show.Json = False) -> None:
     """Show the profile of the account."""
     with show.errors(json):
         value = settings.bot().get(at(session, "profile"))
-        sentence = "\n".join(f"{name:13} {text or '–'}" for name, text in value.items())
-        show.done(sentence, value, json_wanted=json)
+        show.done(show.fields(value), value, json_wanted=json)
 
 
 @profile.command("set")
@@ -89,19 +123,50 @@ def set_profile(
     json: show.Json = False,
 ) -> None:
     """Change the name or the text of the profile."""
-    given = {key: value for key, value in (("name", name), ("about", about)) if value is not None}
     with show.errors(json):
-        value = settings.bot().patch(at(session, "profile"), given)
+        changes = given("--name or --about", name=name, about=about)
+        value = settings.bot().patch(at(session, "profile"), changes)
         show.done("The profile is changed.", value, json_wanted=json)
+
+
+@profile.command()
+def picture(
+    session: Session,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A JPEG of at most 1 MB, best a square.")
+    ],
+    json: show.Json = False,
+) -> None:
+    """Set the picture of the account."""
+    with show.errors(json):
+        with file.open("rb") as opened:
+            content = opened.read(LONGEST_PICTURE_BYTES + 1)
+        if len(content) > LONGEST_PICTURE_BYTES:
+            raise CliError("invalid", "FILE: must be a JPEG of at most 1 MB", exit_code=2)
+        value = settings.bot().put(at(session, "profile", "picture"), {"data": b64encode(content).decode()})
+        show.done("The picture is set.", value, json_wanted=json)
 
 
 @profile.command()
 def presence(
     session: Session,
-    state: Annotated[str, typer.Argument(help="available or unavailable.")],
+    state: Annotated[Literal["available", "unavailable"], typer.Argument(help="available or unavailable.")],
     json: show.Json = False,
 ) -> None:
     """Let contacts see the account as online, or not."""
     with show.errors(json):
         settings.bot().put(at(session, "presence"), {"state": state})
         show.done(f"{session} is {state}.", {"id": session, "state": state}, json_wanted=json)
+
+
+@calls.command()
+def reject(
+    session: Session,
+    call: Annotated[str, part("CALL", "The id of the call.")],
+    caller: Annotated[str, typer.Argument(metavar="CALLER", help="Who calls: a telephone number or a JID.")],
+    json: show.Json = False,
+) -> None:
+    """Reject a call that rings; `veilleur sessions watch` shows its id and caller."""
+    with show.errors(json):
+        settings.bot().post(at(session, "calls", call, "reject"), {"from": caller})
+        show.done(f"Call {call} is rejected.", {"id": call, "rejected": True}, json_wanted=json)

@@ -7,22 +7,17 @@ import re
 import time
 import uuid
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import typer
 
 from shared.tools.cli import settings, show
+from shared.tools.cli.arguments import Session, Yes, at
 from shared.tools.cli.client import Client, CliError
 from shared.visible import shown, shown_json
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
-Id = Annotated[str, typer.Argument(metavar="SESSION", help="The session's id.")]
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-
-
-def _at(session: str, *more: str) -> str:
-    return "/".join(["/api/sessions", quote(session, safe=""), *more])
 
 
 @app.command("list")
@@ -57,23 +52,21 @@ def create(
     name: Annotated[str, typer.Argument(help="A name for people.")],
     session_id: Annotated[str | None, typer.Option("--id", help="The id; the name itself when it can be one.")] = None,
     owner: Annotated[str | None, typer.Option(help="The owner of the session.")] = None,
+    start: Annotated[bool, typer.Option(help="Start it; without, it can get a proxy first.")] = True,
     json: show.Json = False,
 ) -> None:
     """Create a session and start it."""
     usable = name if _ID.fullmatch(name) else None
-    body = {"name": name, "id": session_id or usable, "owner": owner}
+    body = {"name": name, "id": session_id or usable, "owner": owner, "start": start}
     with show.errors(json):
         made = settings.bot().post("/api/sessions", {key: value for key, value in body.items() if value is not None})
-        show.done(
-            f"Session {made['id']} is created. Pair a phone with: veilleur sessions qr {made['id']}",
-            made,
-            json_wanted=json,
-        )
+        todo = "Pair a phone with: veilleur sessions qr" if start else "Start it with: veilleur sessions start"
+        show.done(f"Session {made['id']} is created. {todo} {made['id']}", made, json_wanted=json)
 
 
 @app.command()
 def qr(
-    session: Id,
+    session: Session,
     wait: Annotated[bool, typer.Option(help="Draw new codes until the phone has scanned one.")] = True,
     timeout: Annotated[int, typer.Option(min=1, metavar="SECONDS", help="Give up after this time.")] = 300,
     json: show.Json = False,
@@ -82,7 +75,7 @@ def qr(
     with show.errors(json):
         bot = settings.bot()
         if json and not wait:
-            show.as_json(bot.get(_at(session, "qr"), format="json"))
+            show.as_json(bot.get(at(session, "qr"), format="json"))
             return
         state = _pair_by_qr(bot, session, draw=not json, wait=wait, until=time.monotonic() + timeout)
         if wait:
@@ -92,11 +85,11 @@ def qr(
 def _pair_by_qr(bot: Client, session: str, *, draw: bool, wait: bool, until: float) -> str:
     drawn = said = ""
     while True:
-        now = bot.get(_at(session))
+        now = bot.get(at(session))
         state = str(now["state"])
         if now["paired"]:
             return state
-        answer = bot.request("GET", _at(session, "qr"), query={"format": "text"})
+        answer = bot.request("GET", at(session, "qr"), query={"format": "text"})
         if answer.status == 200 and answer.value != drawn:
             drawn = answer.value
             if draw:
@@ -126,20 +119,20 @@ def _no_code(session: dict[str, Any]) -> str:
 
 @app.command()
 def pair(
-    session: Id,
+    session: Session,
     phone: Annotated[str, typer.Argument(help="The telephone number in international form.")],
     json: show.Json = False,
 ) -> None:
     """Get a pairing code to type on the phone, instead of a QR code."""
     with show.errors(json):
-        made = settings.bot().post(_at(session, "pairing-code"), {"phone": phone})
+        made = settings.bot().post(at(session, "pairing-code"), {"phone": phone})
         sentence = f"{made['code']}\nType it on the phone: WhatsApp > Linked devices > Link with phone number instead"
         show.done(sentence, made, json_wanted=json)
 
 
 @app.command()
 def send(
-    session: Id,
+    session: Session,
     to: Annotated[str, typer.Argument(help="A telephone number or a JID.")],
     text: Annotated[str, typer.Argument(help="What to say.")],
     json: show.Json = False,
@@ -148,14 +141,14 @@ def send(
     body = {"to": to, "type": "text", "text": text}
     headers = {"Idempotency-Key": str(uuid.uuid4())}
     with show.errors(json):
-        made = settings.bot().post(_at(session, "messages"), body, **headers)
+        made = settings.bot().post(at(session, "messages"), body, **headers)
         show.done(f"Message {made['id']} is {made['state']}.", made, json_wanted=json)
 
 
 def _command(verb: str, past: str, about: str) -> None:
-    def run(session: Id, json: show.Json = False) -> None:
+    def run(session: Session, json: show.Json = False) -> None:
         with show.errors(json):
-            value = settings.bot().post(_at(session, verb))
+            value = settings.bot().post(at(session, verb))
             show.done(f"{session} {past}.", value, json_wanted=json)
 
     run.__doc__ = about
@@ -170,15 +163,15 @@ _command("logout", "is logged out; pair it again to use it", "Unlink the phone a
 
 @app.command()
 def delete(
-    session: Id,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    session: Session,
+    yes: Yes = False,
     json: show.Json = False,
 ) -> None:
     """Delete a session with its pairing, messages and files."""
     if not yes and not json:
         typer.confirm(f"Delete {session} with its pairing and messages?", abort=True)
     with show.errors(json):
-        settings.bot().delete(_at(session))
+        settings.bot().delete(at(session))
         show.done(f"{session} is deleted.", {"id": session, "deleted": True}, json_wanted=json)
 
 
@@ -205,6 +198,9 @@ def watch(
 
 def _sentence(name: str, value: dict[str, Any]) -> str:
     data = value.get("data") or {}
-    what = show.coloured(str(data["state"])) if "state" in data else show.plain(data.get("reason", ""))
+    if name == "call.received":
+        what = show.plain(f"{data['id']} from {data['from']}")
+    else:
+        what = show.coloured(str(data["state"])) if "state" in data else show.plain(data.get("reason", ""))
     at, session = show.plain(str(value.get("timestamp", ""))[11:19]), show.plain(value.get("session") or "–")
     return f"[dim]{at}[/]  {session}  {show.plain(name)}  {what}"

@@ -78,6 +78,38 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) 
     out.print(made)
 
 
+def listing(
+    value: dict[str, Any],
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    empty: str,
+    json_wanted: bool,
+    following: str | None = None,
+) -> None:
+    """A page of the API as JSON or a table. ``following`` is the option that takes the page's ``next``."""
+    if json_wanted:
+        as_json(value)
+        return
+    more = value["next"] if following else None
+    # A search may look at a page without a find, and go on.
+    if rows or more is None:
+        table(columns, rows, empty=empty)
+    if more is not None:
+        console().print(shown(f"There is more: add {following} {more}"), style="dim", markup=False)
+
+
+def fields(value: dict[str, Any]) -> str:
+    """One line for each field."""
+    return "\n".join(f"{name:13} {shown(_word(each))}" for name, each in value.items())
+
+
+def _word(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "–" if value in (None, "") else str(value)
+
+
 def done(sentence: str, value: Any, *, json_wanted: bool) -> None:
     """Print the result of a command."""
     if json_wanted:

@@ -1,0 +1,44 @@
+"""Arguments and paths that the commands about a session share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from shared.tools.cli.client import CliError
+
+
+def _part_of_path(text: str) -> str:
+    # A proxy in front of the bot may resolve such a part, and the request would go to another path.
+    if text in ("", ".", ".."):
+        raise typer.BadParameter("must not be empty, '.' or '..'.")
+    return text
+
+
+def part(metavar: str, about: str) -> Any:
+    """An argument that becomes a part of a path."""
+    return typer.Argument(metavar=metavar, help=about, callback=_part_of_path)
+
+
+Session = Annotated[str, part("SESSION", "The session's id.")]
+Person = Annotated[str, part("PERSON", "A telephone number or a JID.")]
+Group = Annotated[str, part("GROUP", "The group's id, such as 120363041234567890@g.us.")]
+Members = Annotated[list[str], typer.Argument(metavar="MEMBER...", help="Telephone numbers or JIDs.")]
+Limit = Annotated[int, typer.Option(min=1, max=500, help="The most that are shown.")]
+Before = Annotated[int | None, typer.Option(min=0, help="Only older ones: the number that the last page ended with.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+def at(session: str, *more: str) -> str:
+    """The path of a session, or of something of it, in the API."""
+    return "/".join(["/api/sessions", *(quote(each, safe="") for each in (session, *more))])
+
+
+def given(options: str, **values: str | bool | None) -> dict[str, str | bool]:
+    """What a change is asked to change. Raises :class:`CliError` that names ``options`` when it is nothing."""
+    found = {name: value for name, value in values.items() if value is not None}
+    if not found:
+        raise CliError("invalid", f"{options} is needed", exit_code=2)
+    return found
