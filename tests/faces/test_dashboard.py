@@ -21,6 +21,7 @@ from bot_service.sessions.client_version import VersionFacts
 from bot_service.store import deliveries
 from shared.clock import iso
 from tests.support.bot_app import Bot, paired, received, running
+from tests.support.fake_clock import FakeClock
 from tests.support.processes import API_KEY, WATCHDOG_TOKEN
 from tests.support.waiting import eventually
 
@@ -216,28 +217,35 @@ def listed(page: str) -> list[str]:
     return re.findall(r'<td class="name">.*?<a href="/sessions/([^"]+)"', page)
 
 
-async def test_trouble_stands_first_and_counts_numbers_and_orders_lead_to_sessions(bot: Bot, browser: Browser) -> None:
-    await paired(bot, "alpha", "beta", "gamma")
-    await bot.call("POST", "/api/sessions", {"id": "omega", "name": "Äöü", "start": False})
-    bot.pool.emit("gamma", SignalKind.LOGGED_OUT)
-    bot.pool.emit("beta", SignalKind.CONNECT_ERROR)
-    _, page = await browser.get("/")
-    assert listed(page) == ["gamma", "beta", "alpha", "omega"]
-    assert "1 of 3 running sessions ready, 1 stopped" in page
-    assert "attempt 1, next try" in page
-    assert re.search(r'href="/\?state=LOGGED_OUT"[^>]*><span class="state bad">Logged out</span> <b>1</b>', page)
-    assert listed((await browser.get("/?state=LOGGED_OUT"))[1]) == ["gamma"]
-    assert listed((await browser.get("/?sort=name"))[1]) == ["alpha", "beta", "gamma", "omega"]
-    assert listed((await browser.get("/?sort=newest&size=25"))[1]) == ["omega", "gamma", "beta", "alpha"]
-    assert "1 of 3 running sessions ready, 1 stopped" in page
-    _, french = await browser.get("/", **FRENCH)
-    assert "1 session prête sur 3 en marche, 1 arrêtée" in french
-    bot.pool.emit("alpha", SignalKind.PAIRED, jid="33612345678:3@s.whatsapp.net", lid=None, pushName="Ann <i>")
-    assert "+33612345678 · Ann &lt;i&gt;" in (await browser.get("/"))[1]
-    for typed in ("33612345678", "%2B33 6 12-34", "0033612", "45678", "612 345"):
-        assert listed((await browser.get(f"/?search={typed}"))[1]) == ["alpha"], typed
-    for odd in ("?sort=odd", "?size=7", "?size=-1", "?state=odd", "?search=%2B"):
-        assert (await browser.get("/" + odd))[0] == 200
+async def test_trouble_stands_first_and_counts_numbers_and_orders_lead_to_sessions(tmp_path: Path) -> None:
+    # Time stands still: the session that waits for its next try does not come back between two pages.
+    clock = FakeClock()
+    async with running(tmp_path, clock=clock) as bot:
+        browser = Browser(bot)
+        await browser.sign_in()
+        for session in ("alpha", "beta", "gamma"):
+            await paired(bot, session)
+            await clock.advance(1)
+        await bot.call("POST", "/api/sessions", {"id": "omega", "name": "Äöü", "start": False})
+        bot.pool.emit("gamma", SignalKind.LOGGED_OUT)
+        bot.pool.emit("beta", SignalKind.CONNECT_ERROR)
+        _, page = await browser.get("/")
+        assert listed(page) == ["gamma", "beta", "alpha", "omega"]
+        assert "1 of 3 running sessions ready, 1 stopped" in page
+        assert "attempt 1, next try" in page
+        assert re.search(r'href="/\?state=LOGGED_OUT"[^>]*><span class="state bad">Logged out</span> <b>1</b>', page)
+        assert listed((await browser.get("/?state=LOGGED_OUT"))[1]) == ["gamma"]
+        assert listed((await browser.get("/?sort=name"))[1]) == ["alpha", "beta", "gamma", "omega"]
+        assert listed((await browser.get("/?sort=newest&size=25"))[1]) == ["omega", "gamma", "beta", "alpha"]
+        assert "1 of 3 running sessions ready, 1 stopped" in page
+        _, french = await browser.get("/", **FRENCH)
+        assert "1 session prête sur 3 en marche, 1 arrêtée" in french
+        bot.pool.emit("alpha", SignalKind.PAIRED, jid="33612345678:3@s.whatsapp.net", lid=None, pushName="Ann <i>")
+        assert "+33612345678 · Ann &lt;i&gt;" in (await browser.get("/"))[1]
+        for typed in ("33612345678", "%2B33 6 12-34", "0033612", "45678", "612 345"):
+            assert listed((await browser.get(f"/?search={typed}"))[1]) == ["alpha"], typed
+        for odd in ("?sort=odd", "?size=7", "?size=-1", "?state=odd", "?search=%2B"):
+            assert (await browser.get("/" + odd))[0] == 200
 
 
 async def test_one_command_reaches_every_ticked_session(bot: Bot, browser: Browser) -> None:
