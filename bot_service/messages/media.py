@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import os
 import secrets
 import shutil
@@ -29,7 +28,7 @@ class MediaStore:
             raise self._too_large()
         try:
             data = await asyncio.to_thread(base64.b64decode, encoded, validate=True)
-        except binascii.Error:
+        except ValueError:  # binascii's error is one; text beyond ASCII is another
             raise invalid("media.data", "the data is not base64") from None
         return await self.from_bytes(session, message_id, media, data)
 

@@ -11,18 +11,16 @@ from typing import Any
 import pytest
 
 from bot_service import keys
-from bot_service.dialects.evolution import events, routes
+from bot_service.dialects.evolution import events
 from bot_service.domain.calls import Call
-from bot_service.domain.message import InboundMessage, JournalRecord, Media, Receipt
+from bot_service.domain.message import Media, Receipt
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import State
-from bot_service.messages.inbound import ingest
-from tests.support.bot_app import Bot, is_in, running
+from tests.dialects.evolution_scene import GROUP, JID, NUMBER, call, came
+from tests.support.bot_app import Bot, is_in, received, running
 from tests.support.processes import API_KEY
 from tests.support.receiver import Received, Receiver
 from tests.support.waiting import eventually
-
-NUMBER, JID, GROUP = "33612345678", "33612345678@s.whatsapp.net", "120363041234567890@g.us"
 
 
 @pytest.fixture
@@ -37,10 +35,6 @@ async def bot(tmp_path: Path) -> AsyncIterator[Bot]:
         yield started
 
 
-async def call(bot: Bot, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-    return await bot.call(method, routes.PREFIX + path, body)
-
-
 async def opened(bot: Bot, receiver: Receiver, *names: str, **options: Any) -> None:
     webhook = {"enabled": True, "url": receiver.url + "/hook", "events": list(names), **options}
     body = {"instanceName": "shop", "integration": "WHATSAPP-BAILEYS", "qrcode": True, "webhook": webhook}
@@ -48,21 +42,6 @@ async def opened(bot: Bot, receiver: Receiver, *names: str, **options: Any) -> N
     await is_in(bot, "shop", State.PAIRING)
     bot.pool.pair("shop")
     await is_in(bot, "shop", State.READY)
-
-
-async def came(bot: Bot, message_id: str, chat: str = JID, **parts: Any) -> None:
-    record = bot.app[keys.SESSIONS].registry.get("shop")
-    assert record is not None
-    content = {"type": "text", "text": "hello", **parts}
-    message = InboundMessage("shop", chat, message_id, JID, record.created_ms, is_group=chat == GROUP, **content)
-    await journalled(bot, JournalRecord(message=message, creation=record.creation))
-
-
-async def journalled(bot: Bot, *records: JournalRecord) -> None:
-    """As if it had just come through a journal, with its events."""
-    async with bot.app[keys.DATABASE].write() as connection:
-        batch = await ingest(connection, records, bot.app[keys.CLOCK].now(), bot.app[keys.SESSIONS].registry.get)
-        await bot.app[keys.EVENTS].publisher.stage(connection, batch.drafts)
 
 
 async def got(receiver: Receiver, name: str, count: int = 1) -> list[Received]:
@@ -123,7 +102,7 @@ async def test_a_sent_message_and_its_receipts(bot: Bot, receiver: Receiver) -> 
     record = bot.app[keys.SESSIONS].registry.get("shop")
     assert record is not None
     receipt = Receipt("shop", JID, [answer["key"]["id"]], "read", record.created_ms)
-    await journalled(bot, JournalRecord(receipt=receipt, creation=record.creation))
+    await received(bot, receipt)
     updates = [each.json["data"] for each in await got(receiver, "messages.update", 2)]
     assert [(each["keyId"], each["status"]) for each in updates] == [
         (answer["key"]["id"], "SERVER_ACK"),
@@ -137,8 +116,7 @@ async def test_presence_and_calls_are_shown(bot: Bot, receiver: Receiver) -> Non
     record = bot.app[keys.SESSIONS].registry.get("shop")
     assert record is not None
     bot.pool.emit("shop", SignalKind.PRESENCE, chat=JID, state="composing", lastSeenMs=None, **{"from": JID})
-    call = Call("shop", "CALL1", JID, record.created_ms, video=True)
-    await journalled(bot, JournalRecord(call=call, creation=record.creation))
+    await received(bot, Call("shop", "CALL1", JID, record.created_ms, video=True))
     (presence,), (rings,) = [await got(receiver, name) for name in ("presence.update", "call")]
     assert presence.json["data"] == {"id": JID, "presences": {JID: {"lastKnownPresence": "composing"}}}
     data = rings.json["data"]

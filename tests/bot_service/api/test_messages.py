@@ -188,7 +188,10 @@ async def test_a_file_that_is_too_large_is_413(tmp_path: Path) -> None:
         ({"to": TO, "type": "image"}, "media"),
         ({"to": TO, "type": "location", "latitude": 1}, "longitude"),
         ({"to": TO, "type": "reaction", "text": "x"}, "reactionTo"),
-        ({"to": TO, "type": "image", "media": {"mimeType": "image/png", "data": "%%"}}, "media.data"),
+        *(
+            ({"to": TO, "type": "image", "media": {"mimeType": "image/png", "data": data}}, "media.data")
+            for data in ("%%", "AAA", "=", "\u00e9AAA", "\u202e", "AAAA\U0001f44d")
+        ),
         ({"to": TO, "text": 3}, "text"),
         ({"to": TO, "text": "x", "replyTo": "A1\n"}, "replyTo"),
         ({"to": TO, "text": "x", "colour": 1}, "colour"),
