@@ -17,6 +17,7 @@ from bot_service.dashboard import routes as dashboard
 from bot_service.dashboard.context import DASHBOARD, new_dashboard
 from bot_service.dashboard.guard import unknown_pages
 from bot_service.dashboard.stream import end_streams
+from bot_service.dialects.edge import Edges
 from bot_service.dialects.evolution import routes as evolution
 from bot_service.dialects.mcp import routes as mcp
 from bot_service.dialects.waha import routes as waha
@@ -51,7 +52,7 @@ from shared.web.wrong_keys import WRONG_KEYS, WrongKeys
 
 # The other APIs that this service speaks, and what gives their refusals their shape.
 DIALECTS = {"waha": waha.mount, "evolution": evolution.mount, "mcp": mcp.mount}
-SHAPES = {"waha": waha.problems, "evolution": evolution.problems}
+EDGES = {"waha": waha.EDGE, "evolution": evolution.EDGE}
 MAX_BODY_BYTES = 32 * 1024 * 1024
 
 
@@ -70,10 +71,11 @@ def build_app(
     # The store is opened when the application starts, the gate is built now.
     own_hosts, pages_of = OwnHosts(urls=[settings.reached_at], names=[settings.own_hosts]), set[str]()
     access = build_access(clock, lambda: app[keys.DATABASE], tokens.administrator)
+    edges = Edges(*(edge for name, edge in EDGES.items() if name in settings.dialects))
     app = web.Application(
         middlewares=[
-            middleware.problems(clock, http_measure(registry, "veilleur_bot")),
-            *(shape for name, shape in SHAPES.items() if name in settings.dialects),
+            middleware.problems(clock, http_measure(registry, "veilleur_bot"), edges.shape_of),
+            edges.tokens,
             own_hosts.only(lambda request: _is_page(request, pages_of)),
             refusals(UNAVAILABLE, lambda: app[keys.DATABASE].damaged is not None),
             unknown_pages,

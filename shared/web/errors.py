@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -23,12 +22,7 @@ ANSWER_HEADERS = {
 
 
 class Problem(Exception):
-    """A refused request. ``code`` is stable, ``detail`` for people, ``fields`` are wrong.
-
-    ``shape`` makes the answer where clients expect that of another API.
-    """
-
-    shape: Callable[[Problem], web.Response] | None = None
+    """A refused request. ``code`` is stable, ``detail`` for people, ``fields`` are wrong."""
 
     def __init__(
         self,
@@ -45,8 +39,6 @@ class Problem(Exception):
         self.fields, self.headers, self.extra = fields or {}, headers or {}, extra
 
     def response(self) -> web.Response:
-        if self.shape is not None:
-            return self.shape(self)
         return web.Response(body=self._document(), status=self.status, content_type=PROBLEM_TYPE, headers=self.headers)
 
     def _document(self) -> bytes:

@@ -17,13 +17,19 @@ from shared.web import errors
 from shared.web.wrong_keys import WRONG_KEYS
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+ShapeOf = Callable[[web.Request], Callable[[errors.Problem], web.Response] | None]
 Measure = Callable[[str, str, int, float], None]
 
 log = logs.get(__name__)
 
 
-def problems(clock: Clock, measure: Measure | None = None) -> Middleware:
-    """The outermost middleware. ``measure(route pattern, method, status, seconds)``."""
+def problems(clock: Clock, measure: Measure | None = None, shape_of: ShapeOf = lambda _: None) -> Middleware:
+    """The outermost middleware. ``measure(route pattern, method, status, seconds)``; ``shape_of(request)``
+    makes the answer to a problem where it is no document of this service."""
+
+    def answer(request: web.Request, problem: errors.Problem) -> web.Response:
+        shape = shape_of(request)
+        return problem.response() if shape is None else shape(problem)
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -37,18 +43,18 @@ def problems(clock: Clock, measure: Measure | None = None) -> Middleware:
                 arrived = clock.monotonic()
                 await request.app[WRONG_KEYS].refuse(request)
                 started += clock.monotonic() - arrived  # the wait is no slowness of this program
-            response = problem.response()
+            response = answer(request, problem)
         except web.HTTPException as error:
             if error.status < 400:
                 raise
-            response = errors.from_http_exception(error).response()
+            response = answer(request, errors.from_http_exception(error))
         except (ConnectionResetError, TimeoutError):
             raise
         except Exception:
             reference = secrets.token_hex(6)
             log.exception("Request failed", event_name="http.crash", route=route_of(request), reference=reference)
             detail = f"an internal error; the log has it under reference {reference}"
-            response = errors.Problem(500, "internal", detail, reference=reference).response()
+            response = answer(request, errors.Problem(500, "internal", detail, reference=reference))
         if measure is not None:
             measure(route_of(request), request.method, response.status, clock.monotonic() - started)
         return response

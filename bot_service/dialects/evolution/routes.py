@@ -7,7 +7,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from bot_service.access.principals import Scope
-from bot_service.dialects.edge import edge
+from bot_service.dialects.edge import Edge
 from bot_service.dialects.evolution import chats, groups, instances, messages, names, people, proxies, webhooks
 from shared.web import errors
 from shared.web.body import json_response
@@ -144,4 +144,4 @@ def _refusal(problem: errors.Problem) -> web.Response:
 # Where Evolution has another status for the same refusal.
 _STATUS = {"invalid": 400, "exists": 403}
 
-problems = edge((PREFIX, "/message/sendText/"), _refusal, token=lambda request: request.headers.get("apikey"))
+EDGE = Edge((PREFIX, "/message/sendText/"), _refusal, token=lambda request: request.headers.get("apikey"))

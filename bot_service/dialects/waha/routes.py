@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 
 from bot_service.access.principals import Scope
 from bot_service.api.messages.handlers import media
-from bot_service.dialects.edge import edge
+from bot_service.dialects.edge import Edge
 from bot_service.dialects.waha import groups, messages, people, sessions, websocket
 from bot_service.dialects.waha.paths import FILE, PREFIX, WEBSOCKET
 from shared.web import errors
@@ -144,4 +144,4 @@ def _refusal(problem: errors.Problem) -> web.Response:
     return json_response(answer, status=problem.status, headers=problem.headers)
 
 
-problems = edge((f"{PREFIX}/",), _refusal, token=lambda request: request.query.get("x-api-key"))
+EDGE = Edge((f"{PREFIX}/",), _refusal, token=lambda request: request.query.get("x-api-key"))
