@@ -112,6 +112,8 @@ async def _nothing_is_left_on_the_loop() -> AsyncIterator[None]:
     yield
     left = await leaks.tasks_left()
     assert not left, "tasks go on after the test:\n" + "\n".join(left)
+    closing = await leaks.connections_left()
+    assert not closing, "connections do not end after the test:\n" + "\n".join(closing)
     found = leaks.take_found()
     assert not found, "errors that no one looked at:\n" + "\n".join(found)
 

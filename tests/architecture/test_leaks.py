@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 
 import aiohttp
 import pytest
@@ -47,3 +48,24 @@ async def test_a_session_that_is_not_closed_is_found() -> None:
 async def test_an_error_that_is_expected_must_come() -> None:
     with pytest.raises(AssertionError, match="no error of the loop"), leaks.expected("an error"):
         pass
+
+
+async def test_a_connection_that_does_not_end_is_found_and_one_that_ends_later_is_not() -> None:
+    here, there = socket.socketpair()
+    there.setblocking(False)
+    loop = asyncio.get_running_loop()
+    with there:
+        transport, _ = await loop.create_connection(asyncio.Protocol, sock=here)
+        transport.write(bytes(10_000_000))
+        transport.close()
+        [found] = await leaks.connections_left(within_s=0.01)
+        assert "closing" in found
+
+        async def read_all() -> None:
+            while await loop.sock_recv(there, 1_000_000):
+                pass
+
+        reading = asyncio.create_task(read_all())
+        assert await leaks.connections_left() == []
+        await reading
+    assert here.fileno() == -1

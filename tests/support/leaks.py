@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 # Servers and connections need some turns of the loop after they were closed.
 _TURNS = 20
@@ -43,6 +44,22 @@ async def tasks_left() -> list[str]:
             return []
         await asyncio.sleep(0)
     return [repr(task) for task in left if not task.done()]
+
+
+async def connections_left(within_s: float = 5.0) -> list[str]:
+    """Connections that were closed and whose end does not come: the loop must not end before they do."""
+    # There is no public way to ask a loop for its connections.
+    loop = cast(Any, asyncio.get_running_loop())
+    deadline = time.monotonic() + within_s
+    while True:
+        # The last turn may have closed some more, after what it read.
+        await asyncio.sleep(0)
+        left = [each for each in loop._transports.values() if each.is_closing() and each._sock is not None]
+        if not left and not loop._ready:
+            return []
+        if time.monotonic() >= deadline:
+            return [repr(each) for each in left]
+        await asyncio.sleep(0.001)
 
 
 @contextmanager
