@@ -48,7 +48,15 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     real = bot(folder, name="real", ENGINE="neonize", WHATSAPP_VERSION="builtin")
     both = f"{service.url},{real.url}"
     guard = watchdog(
-        folder, "", BOT_URLS=both, KEEP_ALIVE_INTERVAL="1s", KEEP_ALIVE_PUSH_INTERVAL="1s", REMEDIATION="bot"
+        folder,
+        "",
+        BOT_URLS=both,
+        KEEP_ALIVE_INTERVAL="1s",
+        KEEP_ALIVE_PUSH_INTERVAL="1s",
+        REMEDIATION="bot",
+        # All is well on a slow machine too: an answer that is late is an answer.
+        KEEP_ALIVE_TIMEOUT="60s",
+        KEEP_ALIVE_FAILURE_THRESHOLD="100",
     )
     prometheus = Prometheus(
         folder / "prometheus",
@@ -57,7 +65,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             "veilleur-watchdog": [f"127.0.0.1:{guard.port}"],
         },
     )
-    for program in (service, real, guard, prometheus):
+    for program in (service, real):
         program.start()
     try:
         asyncio.run(_prepare(service, real, guard, prometheus))
@@ -70,6 +78,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 async def _prepare(service: Program, real: Program, guard: Program, prometheus: Prometheus) -> None:
     await service.ready()
     await real.ready()
+    # A bot that is not there yet would be a bot that is down.
+    guard.start()
+    prometheus.start()
     await guard.ready()
     await prometheus.ready()
     async with Client(service.url) as client:
