@@ -195,6 +195,10 @@ async def test_a_flow_of_n8n_works_from_the_first_code_to_the_logout(program: Pr
         await n8n.ok("groups", "leave-group", **SCOPE, **jid)
 
         await n8n.ok("instances", "instance-settings", **SCOPE, groupsIgnore=True)
+        proxy = {"enabled": True, "proxyHost": "127.0.0.1", "proxyPort": "3128", "proxyProtocol": "http"}
+        await n8n.ok("instances", "set-proxy", **SCOPE, **proxy, resourceForProxy="setProxy")
+        found = await n8n.ok("instances", "set-proxy", **SCOPE, resourceForProxy="findProxy")
+        assert (found["host"], found["port"]) == ("127.0.0.1", "3128")
         await n8n.ok("instances", "restart-instance", **SCOPE)
         await eventually(lambda: _is(client, "READY"), what="READY after the restart")
         await n8n.ok("instances", "logout-instance", **SCOPE)

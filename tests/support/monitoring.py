@@ -21,6 +21,7 @@ class Server:
     def __init__(self, folder: Path, ready_path: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.host, self.port, self._ready_path = folder, "127.0.0.1", free_port(), ready_path
+        self.prefix: list[str] = []  # of its command, for a program in a network of its own
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -33,7 +34,9 @@ class Server:
 
     def start(self, command: list[str]) -> None:
         with self.log.open("ab") as out:
-            self._process = subprocess.Popen(command, cwd=self.folder, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+            self._process = subprocess.Popen(
+                [*self.prefix, *command], cwd=self.folder, stdout=out, stderr=out, stdin=subprocess.DEVNULL
+            )
 
     async def ready(self) -> None:
         """Wait until it says that it is ready; its log is in the message when it ends instead."""
@@ -53,6 +56,10 @@ class Server:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait(timeout=30)
+
+    def signal(self, number: int) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
 
     def kill(self) -> None:
         """End it without a word."""
@@ -125,12 +132,14 @@ class Alertmanager(Server):
     ``peers`` are the gossip ports of the others; without them it is alone.
     """
 
-    def __init__(self, folder: Path, webhook: str, *, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, folder: Path, webhook: str, *, host: str = "127.0.0.1", every: str = "1s", wait: str = "100ms"
+    ) -> None:
         super().__init__(folder, "/-/ready")
         self.host, self.gossip, self.peers = host, free_port(), list[str]()
         config = yaml.safe_load((MONITORING / "alertmanager.yml").read_text(encoding="utf-8"))
         for route in (config["route"], *config["route"]["routes"]):
-            route.update({"group_wait": "100ms", "group_interval": "1s"})
+            route.update({"group_wait": wait, "group_interval": every})
         for receiver in config["receivers"]:
             receiver["webhook_configs"] = [{"url": f"{webhook}/{receiver['name']}", "send_resolved": True}]
         (folder / "alertmanager.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
@@ -184,10 +193,17 @@ class Alertmanager(Server):
 
 
 def alertmanager_pair(
-    folder: Path, webhook: str, hosts: tuple[str, str] = ("127.0.0.1", "127.0.0.1")
+    folder: Path, webhook: str, hosts: tuple[str, str] = ("127.0.0.1", "127.0.0.1"), wait: str = "100ms"
 ) -> list[Alertmanager]:
-    """Two that gossip, not started."""
-    pair = [Alertmanager(folder / f"alertmanager-{number}", webhook, host=host) for number, host in enumerate(hosts)]
+    """Two that gossip, not started.
+
+    The second one waits for the first (``peer-timeout``) with the alerts of the moment at which it began. A group interval
+    that is not longer would let it send what was over meanwhile. ``wait`` is the time between an alert and its message.
+    """
+    pair = [
+        Alertmanager(folder / f"alertmanager-{number}", webhook, host=host, every="5s", wait=wait)
+        for number, host in enumerate(hosts)
+    ]
     for one, other in (pair, reversed(pair)):
         one.peers.append(f"{other.host}:{other.gossip}")
     return pair

@@ -43,6 +43,9 @@ class Program:
     ) -> None:
         self.module, self.env, self.log, self.cwd, self.arguments = module, env, log, cwd, arguments
         self.process: subprocess.Popen[bytes] | None = None
+        # Where it is started and reached, for a program in a network of its own (tests/support/namespaces.py).
+        self.prefix: list[str] = []
+        self.address = "127.0.0.1"
 
     @property
     def port(self) -> int:
@@ -50,7 +53,7 @@ class Program:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.address}:{self.port}"
 
     @property
     def pid(self) -> int:
@@ -63,7 +66,7 @@ class Program:
         environment = {**inherited, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT), **self.env}
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", self.module, *self.arguments],
+                [*self.prefix, sys.executable, "-m", self.module, *self.arguments],
                 cwd=self.cwd,
                 env=environment,
                 stdout=out,

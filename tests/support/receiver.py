@@ -37,14 +37,14 @@ class Receiver:
     url: str = ""
     _runner: web.AppRunner | None = None
 
-    async def start(self, port: int = 0) -> Receiver:
+    async def start(self, port: int = 0, host: str = "127.0.0.1") -> Receiver:
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_route("*", "/{path:.*}", self._take)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2, handler_cancellation=True)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", port)
+        site = web.TCPSite(self._runner, host, port)
         await site.start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        self.url = f"http://{host}:{self._runner.addresses[0][1]}"
         return self
 
     async def stop(self) -> None:
