@@ -13,7 +13,7 @@ import shutil
 import subprocess
 
 _numbers = itertools.count()
-_ABYSS = "02:00:00:00:00:66"  # the hardware address of no one
+_UNUSED_MAC = "02:00:00:00:00:66"  # no member has it
 
 
 def why_not() -> str | None:
@@ -72,7 +72,7 @@ class Network:
         """Lose every packet between the two, without an error to either of them."""
         for here, there in ((one, other), (other, one)):
             _ip("-n", self._space(here), "neigh", "replace", self._members[there],
-                "lladdr", _ABYSS, "dev", "eth0", "nud", "permanent")  # fmt: skip
+                "lladdr", _UNUSED_MAC, "dev", "eth0", "nud", "permanent")  # fmt: skip
 
     def mend(self, one: str, other: str) -> None:
         for here, there in ((one, other), (other, one)):

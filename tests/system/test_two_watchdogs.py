@@ -139,7 +139,7 @@ async def _votes(dog: Program) -> bool:
     return [seen["view"] for seen in (await _target(dog))["seen"]] == ["up", "up"]
 
 
-async def test_down_from_one_of_two_is_partial_and_alerts_nobody(tmp_path: Path) -> None:
+async def test_down_from_one_of_two_is_partial_and_no_alert(tmp_path: Path) -> None:
     async with scene(tmp_path) as running:
         running.network.cut("paris", "bot")
         await running.all_are("PARTIAL")
