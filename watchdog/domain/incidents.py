@@ -84,7 +84,12 @@ def _wanted(state: TargetState, kind: IncidentKind, policy: Policy, now: Now) ->
 def _over(state: TargetState, kind: IncidentKind) -> bool:
     match kind:
         case IncidentKind.DOWN:
-            return state.reach is State.UP if state.joint is Joint.ALONE else not state.down
+            # A watchdog that sees nothing and hears no other one ends nothing.
+            return (
+                state.reach is State.UP
+                if state.joint is Joint.ALONE
+                else state.joint not in (Joint.DOWN, Joint.UNKNOWN)
+            )
         case IncidentKind.FLAPPING:
             return not state.unstable
         case IncidentKind.BLIND:

@@ -53,8 +53,9 @@ def view_of(state: TargetState, policy: Policy, now: Now) -> View:
     unsure = state.blind or state.refused or (state.blind_run > 0 and not state.alive(now.steady_ms))
     if unsure or state.reach is State.UNKNOWN:
         return View.BLIND
-    if state.reach is State.DOWN and state.successes and state.joint is not Joint.DOWN:
-        return View.SUSPECT  # it answers again: what was true before this watchdog was blind begins no DOWN
+    if state.reach is State.DOWN and state.failures < policy.threshold and state.joint is not Joint.DOWN:
+        # It answers again, or this watchdog was blind since: only as many new failures say DOWN again.
+        return View.SUSPECT if state.successes else View.BLIND
     if state.reach is State.DOWN and (not state.flapping or now.steady_ms - state.down_steady >= policy.flap_down_ms):
         return View.DOWN
     if state.flapping:
@@ -132,7 +133,7 @@ def _verdict(
     now: Now,
 ) -> Joint:
     if not votes:
-        return Joint.DOWN if state.joint is Joint.DOWN else Joint.UNKNOWN
+        return Joint.UNKNOWN
     # One that cannot see may have lost the others too: the first to be heard again is no majority.
     sees = any(vote.peer == policy.name for vote in votes)
     if 2 * len(down) > (len(votes) if sees else policy.peers + 1):

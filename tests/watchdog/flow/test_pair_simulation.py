@@ -143,6 +143,14 @@ def test_no_down_is_false_and_every_outage_is_alerted(block: int) -> None:
     assert tally["partial"]
 
 
+# Wrong once: a watchdog that had been blind since an outage voted DOWN for what was over.
+@pytest.mark.parametrize("seed", [3365, 6856])
+def test_a_watchdog_that_sees_again_begins_no_outage(seed: int) -> None:
+    tally: Counter[str] = Counter()
+    check(seed, tally)
+    assert tally["runs"] == 1
+
+
 def test_agreeing_takes_less_than_two_seconds() -> None:
     delays = []
     for seed in range(30):
