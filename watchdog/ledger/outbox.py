@@ -104,6 +104,27 @@ def insert_row(
     )
 
 
+def pass_on(
+    connection: sqlite3.Connection, notice_id: str, channel: str, role: str, created_at_ms: int, due_at_ms: int
+) -> None:
+    """A row for another channel, which gets begin and end of an outage as two notices or as one, never as both."""
+    knows = connection.execute(
+        "SELECT 1 FROM notice n JOIN outbox o"
+        " ON o.notice_id = n.incident_id || iif(n.kind = :joined, :begin, :both)"
+        " WHERE n.id = :notice AND n.kind IN (:joined, 'down', 'up') AND o.channel = :channel"
+        " AND o.state IN ('waiting', 'leased', 'done')",
+        {
+            "notice": notice_id,
+            "channel": channel,
+            "joined": NoticeKind.WAS_DOWN,
+            "begin": f":{NoticeKind.DOWN}",
+            "both": f":{NoticeKind.WAS_DOWN}",
+        },
+    ).fetchone()
+    if knows is None:
+        insert_row(connection, notice_id, channel, role, created_at_ms, due_at_ms)
+
+
 def in_maintenance(connection: sqlite3.Connection, target: str, now_ms: int) -> bool:
     """Whether ``target`` is in a maintenance window."""
     found = connection.execute(
@@ -125,7 +146,7 @@ def escalate(connection: sqlite3.Connection, row_id: int, channels: Channels, no
         "SELECT notice_id, created_at FROM outbox WHERE id = ?", (row_id,)
     ).fetchone()
     for channel in channels.fallback:
-        insert_row(connection, notice_id, channel, "fallback", created_at, now_ms)
+        pass_on(connection, notice_id, channel, "fallback", created_at, now_ms)
     return bool(channels.fallback)
 
 

@@ -146,7 +146,7 @@ def _reroute(connection: sqlite3.Connection, row: sqlite3.Row, channels: Channel
     ).fetchone()
     if known is None:
         for channel in channels.primary:
-            outbox.insert_row(connection, row["notice_id"], channel, "primary", row["created_at"], now_ms)
+            outbox.pass_on(connection, row["notice_id"], channel, "primary", row["created_at"], now_ms)
 
 
 def shift(connection: sqlite3.Connection, step_ms: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
@@ -98,6 +98,8 @@ def _judge(notifier: FakeNotifier, incidents: list[Incident], closed: set[str], 
         assert all(name.startswith(f"{incident.id}:") for name in ids)
 
 
+@example([("channel", "dns"), ("open", None), ("wait", 15), ("close", None)])
+@example([("channel", "http_429"), ("open", None), ("clock", -3600), ("close", None)])
 @settings(max_examples=examples(8))
 @given(_STEPS)
 def test_every_incident_is_sent_whole_whatever_happens_to_the_channels(steps: list[tuple[str, Any]]) -> None:

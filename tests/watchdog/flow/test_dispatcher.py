@@ -197,6 +197,22 @@ async def test_a_fallback_needed_only_at_the_end_is_told_the_whole_story(clock: 
         assert first.kinds == ["down", "up"]
 
 
+@pytest.mark.parametrize("failed_s", [10, 15, 60])
+async def test_a_fallback_that_got_begin_and_end_does_not_get_both_as_one_notice_too(
+    clock: FakeClock, failed_s: int
+) -> None:
+    first, second = FakeNotifier(clock, "aaaa", answer=lambda _: FAILS), FakeNotifier(clock, "ffff")
+    async with bench(clock, first, fallback=(second,)) as at:
+        incident = await at.open()
+        await clock.advance(failed_s)
+        await at.close(incident)
+        await clock.advance(600)
+        assert [kind for kind in second.kinds if kind != "channel_failing"] == ["down", "up"]
+        first.answer = None
+        await clock.advance(3600)
+        assert first.kinds == ["was_down"], "what waited for it is one notice"
+
+
 async def test_an_idle_outbox_is_left_alone(clock: FakeClock) -> None:
     channel = FakeNotifier(clock)
     async with bench(clock, channel) as at:
@@ -405,6 +421,21 @@ async def test_what_waited_for_a_removed_channel_goes_to_the_new_one(clock: Fake
         await clock.advance(0)
         assert new.ids == ["bot-down-1:down"]
         assert (await at.states())["bot-down-1:down", "aaaa"] == ("expired", "channel_removed")
+    ledger.close()
+
+
+async def test_a_channel_that_got_begin_and_end_does_not_get_what_a_removed_one_had_joined(clock: FakeClock) -> None:
+    ledger = open_in_memory()
+    old, kept = FakeNotifier(clock, "aaaa", answer=lambda _: FAILS), FakeNotifier(clock, "cccc")
+    async with bench(clock, old, kept, ledger=ledger) as at:
+        incident = await at.open()
+        await clock.advance(10)
+        await at.close(incident)
+        await clock.advance(60)
+        assert ("bot-down-1:was_down", "aaaa") in await at.states()
+    async with bench(clock, kept, ledger=ledger):
+        await clock.advance(600)
+    assert [kind for kind in kept.kinds if kind != "channel_failing"] == ["down", "up"]
     ledger.close()
 
 
