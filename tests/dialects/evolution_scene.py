@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import base64
+import functools
 from typing import Any
 
-from bot_service import keys
 from bot_service.dialects.evolution.routes import PREFIX
 from bot_service.domain import directory as ask
 from bot_service.domain import people
-from bot_service.domain.message import InboundMessage
 from bot_service.domain.states import State
-from tests.support.bot_app import Bot, is_in, received
+from tests.dialects import arriving
+from tests.support.bot_app import Bot, is_in
 from tests.support.processes import API_KEY
 
 NUMBER, JID, GROUP = "33612345678", "33612345678@s.whatsapp.net", "120363041234567890@g.us"
@@ -42,12 +42,7 @@ async def opened(bot: Bot, name: str = "shop") -> None:
     await is_in(bot, name, State.READY)
 
 
-async def came(bot: Bot, message_id: str, chat: str = JID, **parts: Any) -> None:
-    record = bot.app[keys.SESSIONS].registry.get("shop")
-    assert record is not None
-    content = {"type": "text", "text": "hello", **parts}
-    message = InboundMessage("shop", chat, message_id, JID, record.created_ms, is_group=chat == GROUP, **content)
-    await received(bot, message)
+came = functools.partial(arriving.came, "shop")
 
 
 async def every_call(bot: Bot) -> list[tuple[str, str, Any]]:

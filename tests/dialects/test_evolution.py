@@ -87,7 +87,7 @@ async def test_an_instance_waits_for_a_code_that_comes_later(bot: Bot) -> None:
     assert (await asked)[1]["count"] == 1
 
 
-async def test_the_proxy_of_an_instance_is_the_one_of_the_session_and_its_password_is_shown_to_nobody(bot: Bot) -> None:
+async def test_the_proxy_of_an_instance_is_the_one_of_the_session_and_its_password_is_never_shown(bot: Bot) -> None:
     created = {"proxyHost": "one.example.com", "proxyPort": "3128", "proxyUsername": "u@x", "proxyPassword": "s3cret:/"}
     status, made = await call(bot, "POST", "/instance/create", {"instanceName": "shop", **created})
     assert status == 201, made

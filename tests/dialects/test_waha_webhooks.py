@@ -209,7 +209,7 @@ async def test_a_wrong_configuration_makes_no_session(bot: Bot, config: dict[str
     assert bot.app[keys.SESSIONS].registry.get("default") is None
 
 
-async def test_a_proxy_is_the_one_of_the_session_and_its_password_is_shown_to_nobody(bot: Bot) -> None:
+async def test_a_proxy_is_the_one_of_the_session_and_its_password_is_never_shown(bot: Bot) -> None:
     config = {"proxy": {"server": "proxy.example.com:3128", "username": "u@x", "password": "s3cret:/"}}
     await call(bot, "POST", "/api/sessions", {"name": "default", "start": False, "config": config})
     record = bot.app[keys.SESSIONS].registry.get("default")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import base64
+import functools
 from typing import Any
 
-from bot_service import keys
 from bot_service.dialects.waha.paths import PREFIX
 from bot_service.domain import directory as ask
 from bot_service.domain import people
-from bot_service.domain.message import InboundMessage, Poll
+from bot_service.domain.message import Poll
 from bot_service.domain.states import State
-from tests.support.bot_app import Bot, is_in, received
+from tests.dialects import arriving
+from tests.support.bot_app import Bot, is_in
 
 PNG, JPEG = (base64.b64encode(head).decode() for head in (b"\x89PNG", b"\xff\xd8\xff"))
 CHAT, JID, GROUP = "33612345678@c.us", "33612345678@s.whatsapp.net", "120363041234567890@g.us"
@@ -29,12 +30,7 @@ async def working(bot: Bot, name: str = "default", **config: Any) -> None:
     await is_in(bot, name, State.READY)
 
 
-async def came(bot: Bot, message_id: str, chat: str = JID, **parts: Any) -> None:
-    record = bot.app[keys.SESSIONS].registry.get("default")
-    assert record is not None
-    content = {"type": "text", "text": "hello", **parts}
-    message = InboundMessage("default", chat, message_id, JID, record.created_ms, is_group=chat == GROUP, **content)
-    await received(bot, message)
+came = functools.partial(arriving.came, "default")
 
 
 async def every_call(bot: Bot) -> list[tuple[str, str, Any]]:

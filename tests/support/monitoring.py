@@ -197,8 +197,8 @@ def alertmanager_pair(
 ) -> list[Alertmanager]:
     """Two that gossip, not started.
 
-    The second one waits for the first (``peer-timeout``) with the alerts of the moment at which it began. A group interval
-    that is not longer would let it send what was over meanwhile. ``wait`` is the time between an alert and its message.
+    The second one waits for the first (``peer-timeout``) and then sends the alerts of the moment at which its wait began, so
+    the group interval must be longer than the wait. ``wait`` is the time from an alert to its message.
     """
     pair = [
         Alertmanager(folder / f"alertmanager-{number}", webhook, host=host, every="5s", wait=wait)

@@ -23,7 +23,7 @@ def why_not() -> str | None:
     name = f"vl{os.getpid()}"
     made = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, check=False)
     if made.returncode != 0:
-        return f"needs network namespaces: {made.stderr.strip()}"
+        return f"needs network namespaces (.ci/run has them): {made.stderr.strip()}"
     _ip("netns", "del", name)
     return None
 
