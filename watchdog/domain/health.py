@@ -93,7 +93,7 @@ def _shown(state: TargetState, policy: Policy, now: Now) -> tuple[State, str, in
         return State.DOWN, f"agreed:{state.joint_reason}", state.joint_since_ms
     if state.joint in (Joint.PARTIAL, Joint.UNSTABLE):
         return State.PARTIAL, state.joint_reason, state.joint_since_ms
-    if state.down or (state.joint is Joint.UNKNOWN and state.reach is State.DOWN):
+    if state.down or (state.joint is Joint.UNKNOWN and state.incident_of(IncidentKind.DOWN) is not None):
         return State.DOWN, f"{policy.threshold}_failures:{state.last_reason}", state.failing_since_ms
     if state.unanswered:
         return State.DEGRADED, f"unanswered:{state.last_reason}", state.failed_run_since_ms

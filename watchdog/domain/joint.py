@@ -54,8 +54,10 @@ def view_of(state: TargetState, policy: Policy, now: Now) -> View:
     if unsure or state.reach is State.UNKNOWN:
         return View.BLIND
     if state.reach is State.DOWN and state.failures < policy.threshold and state.joint is not Joint.DOWN:
-        # It answers again, or this watchdog was blind since: only as many new failures say DOWN again.
-        return View.SUSPECT if state.successes else View.BLIND
+        # It answered, or this watchdog was blind since: only as many new failures say DOWN again. Before any answer it cannot
+        # say either that the outage which it knows of is over.
+        known = state.incident_of(IncidentKind.DOWN) is not None
+        return View.BLIND if known and not state.successes else View.SUSPECT
     if state.reach is State.DOWN and (not state.flapping or now.steady_ms - state.down_steady >= policy.flap_down_ms):
         return View.DOWN
     if state.flapping:
