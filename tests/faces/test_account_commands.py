@@ -206,6 +206,13 @@ async def pages(terminal: Terminal, api: Client) -> None:
     out = terminal.says("contacts list alice --limit 1")
     assert out.endswith(f"There is more: add --after {first['jid']}\n")
     assert terminal.json("contacts list alice --limit 1 --after", first["jid"])["contacts"] == [second]
+
+    async def stored() -> bool:
+        found = await api.get(f"/api/sessions/alice/messages?direction=in&chat={EVE}")
+        return len(found["messages"]) == 1
+
+    # WhatsApp's phone book knows a person before the service has read the message from the journal.
+    await eventually(stored, what="the message of the second one")
     assert cells(terminal.says("chats messages alice --direction in --chat", EVE))[0][3:6] == [
         "in",
         "Hello",
