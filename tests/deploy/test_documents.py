@@ -10,7 +10,7 @@ import pytest
 from bot_service.settings import BotSettings
 from shared.settings import load
 from shared.tools.dotenv import read_dotenv
-from tests.deploy import documents
+from tests.deploy import cli_document, documents
 from tests.support.processes import ROOT
 from watchdog.settings import WatchdogSettings
 
@@ -25,6 +25,10 @@ def test_env_example_has_every_variable_with_its_default() -> None:
 def test_the_configuration_page_has_every_variable_with_its_default() -> None:
     text = documents.CONFIGURATION.read_text(encoding="utf-8")
     assert text == documents.configuration(text), "run make docs"
+
+
+def test_the_page_of_the_command_line_has_every_command_and_what_it_prints() -> None:
+    assert cli_document.CLI.read_text(encoding="utf-8") == cli_document.document(), "run make docs"
 
 
 def test_a_copy_of_env_example_changes_nothing(tmp_path: object) -> None:

@@ -3,55 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-import typer.main
-from typer.testing import CliRunner, Result
 
 from bot_service.api.messages.views import MessageState
 from shared.tools.cli import chats
-from shared.tools.cli.commands import app
 from shared.tools.cli.proxy import with_password
 from tests.support import processes
-from tests.support.processes import API_KEY, Client, free_port
+from tests.support.processes import Client, free_port
 from tests.support.sessions import paired
+from tests.support.terminal import Terminal
 from tests.support.waiting import eventually
 
 ANN, BOB, EVE = "33612345678", "4915112345678", "33698765432"
 JPEG = b"\xff\xd8\xff\xe0 a picture \xff\xd9"
 # As it is, and as it stands in an address.
 PASSWORD, QUOTED = "p@ss:w/rd é", "p%40ss%3Aw%2Frd%20%C3%A9"
-made_once = cache(typer.main.get_command)
-
-
-@pytest.fixture(autouse=True)
-def _commands_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The runner makes all commands again for each run, which costs more than the runs."""
-    monkeypatch.setattr("typer.testing._get_command", made_once)
-
-
-class Terminal:
-    """Runs commands in this process, which is much cheaper than one for each, with an address and key."""
-
-    def __init__(self, folder: Path, url: str) -> None:
-        self._environ = {"BOT_URL": url, "BOT_API_KEY": API_KEY, "DATA_DIR": str(folder), "COLUMNS": "140"}
-
-    def run(self, command: str, *more: str, typed: str | bytes | None = None) -> Result:
-        return CliRunner(env=self._environ).invoke(app, [*command.split(), *more], input=typed)
-
-    def says(self, command: str, *more: str, typed: str | None = None, code: int = 0) -> str:
-        """All that it prints; asserts the exit code."""
-        result = self.run(command, *more, typed=typed)
-        assert result.exit_code == code, (result.output, result.exception)
-        return result.output
-
-    def json(self, command: str, *more: str, typed: str | None = None, code: int = 0) -> Any:
-        return json.loads(self.says(command, *more, "--json", typed=typed, code=code))
 
 
 def cells(out: str) -> list[list[str]]:

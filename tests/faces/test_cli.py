@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from shared.version import VERSION
 from tests.support import processes
 from tests.support.processes import API_KEY, ROOT, WATCHDOG_TOKEN, Client, Program, free_port
 from tests.support.receiver import Receiver
@@ -182,6 +183,16 @@ async def test_the_watchdogs_commands(terminal: Terminal, receiver: Receiver, bo
     code, out = await terminal.run("incidents")
     [row] = rows(out)
     assert (code, row["Target"], row["Lasted"]) == (0, "bot", "open")
+    code, out = await terminal.run("ack", row["Incident"], "--author", "Ann")
+    assert (code, out) == (0, f"{row['Incident']} is acknowledged by Ann.\n")
+    code, out = await terminal.run("status")
+    assert code == 1
+    assert re.search(r"bot is DOWN since .* UTC, for .*: 3 failures: connect refused", out), out
+    assert await terminal.json("ping") == {"targets": ["bot"]}
+    code, out = await terminal.run("--version")
+    assert (code, out) == (0, f"veilleur {VERSION}\n")
+    code, out = await terminal.run("--show-completion", "bash")
+    assert "_VEILLEUR_COMPLETE" in out
 
 
 async def test_doctor_names_what_is_wrong_and_what_to_do(terminal: Terminal, both: tuple[Program, Program]) -> None:

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import typer
 
+from shared.settings import Kind
 from shared.tools.cli.client import CliError
 
 
@@ -29,6 +30,14 @@ Members = Annotated[list[str], typer.Argument(metavar="MEMBER...", help="Telepho
 Limit = Annotated[int, typer.Option(min=1, max=500, help="The most that are shown.")]
 Before = Annotated[int | None, typer.Option(min=0, help="Only older ones: the number that the last page ended with.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+def milliseconds(name: str, text: str, accepted: Kind) -> int:
+    """The duration ``text`` of the option ``name``. Raises :class:`CliError` that says what is accepted."""
+    try:
+        return int(accepted.parse(text))
+    except (ValueError, KeyError):
+        raise CliError("invalid", f"{name}: {text!r} is not {accepted.accepts}", exit_code=2) from None
 
 
 def at(session: str, *more: str) -> str:

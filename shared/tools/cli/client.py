@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -64,6 +66,25 @@ class Client:
 
     def delete(self, path: str) -> Any:
         return self._value(self.request("DELETE", path))
+
+    def save(self, path: str, target: Path) -> int:
+        """Write the body of a 200 to ``target``, whole or not at all. Returns its length in bytes."""
+        part = target.with_name(f".{target.name}.part")
+        with self._open("GET", path, headers={"Accept": "*/*"}) as response:
+            if response.status != 200:
+                raise self._error(_answer(response))
+            try:
+                with part.open("wb") as out:
+                    shutil.copyfileobj(response, out)
+                    if response.length:
+                        raise http.client.IncompleteRead(b"", response.length)
+                    size = out.tell()
+                part.replace(target)
+            except (OSError, http.client.HTTPException) as error:
+                raise CliError("not_saved", f"{target} cannot be written: {_why(error)}") from error
+            finally:
+                part.unlink(missing_ok=True)
+        return size
 
     def request(self, method: str, path: str, body: Any = None, **options: Any) -> Answer:
         """The response, whatever its status. Options: ``query``, ``headers``.

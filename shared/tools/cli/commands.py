@@ -2,32 +2,69 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
-from shared.tools.cli import chats, check, doctor, groups, people, proxy, sessions, settings, show, watching
+from shared.tools.cli import (
+    chats,
+    check,
+    doctor,
+    groups,
+    keys,
+    messages,
+    people,
+    proxy,
+    session_details,
+    sessions,
+    settings,
+    show,
+    watching,
+)
+from shared.version import VERSION
+
+session_details.add_to(sessions.app)
 
 app = typer.Typer(
     name="veilleur",
     help="Look at, use and repair Veilleur's two programs. Addresses and keys come from the environment, from .env "
     "or from the secrets made at first start.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 app.add_typer(sessions.app, name="sessions", help="WhatsApp sessions: list, create, pair, send, stop, delete, watch.")
+app.add_typer(messages.app, name="messages", help="Messages: send, react, edit, revoke, forward, mark, fetch files.")
 app.add_typer(chats.app, name="chats", help="What a session has received and sent: chats, messages, search.")
 app.add_typer(groups.app, name="groups", help="Groups: list, create, change, members, requests, invite, join, leave.")
 app.add_typer(people.contacts, name="contacts", help="People: list, show, LID, check, block, follow.")
 app.add_typer(people.profile, name="profile", help="The own account: name, text, picture, presence.")
 app.add_typer(people.calls, name="calls", help="Calls: reject.")
 app.add_typer(proxy.app, name="proxy", help="A session's own proxy: show, set, clear.")
+app.add_typer(keys.app, name="keys", help="API keys: list, create, revoke.")
 app.command("status")(watching.status)
 app.command("incidents")(watching.incidents)
+app.command("ack")(watching.acknowledge)
+app.command("ping")(watching.ping)
 app.command("pause")(watching.pause)
 app.command("resume")(watching.resume)
 app.command("test-alert")(watching.send_test)
 app.command("doctor")(doctor.command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"veilleur {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Options before a command."""
 
 
 @app.command()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json as encoder
 import re
+import shutil
+import sys
 import time
 import uuid
 from typing import Annotated, Any
 
 import typer
 
+from shared.tools.cli import qr as qr_code
 from shared.tools.cli import settings, show
 from shared.tools.cli.arguments import Session, Yes, at
 from shared.tools.cli.client import Client, CliError
@@ -93,7 +96,7 @@ def _pair_by_qr(bot: Client, session: str, *, draw: bool, wait: bool, until: flo
         if answer.status == 200 and answer.value != drawn:
             drawn = answer.value
             if draw:
-                print(f"\n{drawn}\nWhatsApp > Settings > Linked devices > Link a device", flush=True)
+                print(f"\n{_picture(drawn)}\nWhatsApp > Settings > Linked devices > Link a device", flush=True)
         elif answer.status != 200 and draw and (why := _no_code(now)) != said:
             said = why
             typer.echo(why, err=True)
@@ -102,6 +105,11 @@ def _pair_by_qr(bot: Client, session: str, *, draw: bool, wait: bool, until: flo
         if time.monotonic() > until:
             raise CliError("timeout", f"no phone has scanned in time; {session} is {state}")
         time.sleep(1.0)
+
+
+def _picture(code: str) -> str:
+    """For a terminal in its size; in a pipe as it is."""
+    return qr_code.drawn(code, shutil.get_terminal_size().lines - 2) if sys.stdout.isatty() else code
 
 
 def _no_code(session: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shared.clock import SystemClock, from_ms, parse_iso
+from shared.clock import SystemClock, epoch_ms, from_ms, parse_iso
 from shared.tools.cli.client import CliError
 from shared.translation import ENGLISH
 from shared.visible import shown, shown_json
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+_ENDLESS = 100_000
 _WORDS = Words("en", ENGLISH)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -37,7 +38,8 @@ _COLOURS = {
 def console() -> Console:
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True, emoji=False)
+    # In a pipe each row of a table is one line, however long.
+    return Console(highlight=False, soft_wrap=True, emoji=False, width=None if sys.stdout.isatty() else _ENDLESS)
 
 
 class Markup(str):
@@ -101,7 +103,8 @@ def listing(
 
 def fields(value: dict[str, Any]) -> str:
     """One line for each field."""
-    return "\n".join(f"{name:13} {shown(_word(each))}" for name, each in value.items())
+    width = max(13, *map(len, value)) if value else 13
+    return "\n".join(f"{name:{width}} {shown(_word(each))}" for name, each in value.items())
 
 
 def _word(value: object) -> str:
@@ -146,6 +149,11 @@ def span(milliseconds: float | None) -> str:
 def ago_ms(at_ms: int) -> str:
     """Milliseconds since the epoch as ``12 s ago``."""
     return _WORDS.ago(from_ms(at_ms), SystemClock().now())
+
+
+def span_since(at_ms: int) -> str:
+    """The time since ``at_ms`` (ms since the epoch) in words."""
+    return span(max(0, epoch_ms(SystemClock()) - at_ms))
 
 
 def moment(at_ms: int) -> str:

@@ -11,6 +11,7 @@ import typer
 from shared.clock import days_old
 from shared.settings import duration
 from shared.tools.cli import needs, settings, show
+from shared.tools.cli.arguments import milliseconds, part
 from shared.tools.cli.client import CliError
 from shared.visible import shown
 from shared.web.ui.sessions_ready import of_health
@@ -57,9 +58,24 @@ def _status_sentence(name: str, value: dict[str, Any]) -> str:
         return f"[green]running[/] for {show.span(value['uptime'])}, {show.plain(of_health(sessions))}" + (
             f", [red]{needs.sentence(number)}[/]" if (number := needs.count(value)) else ""
         )
-    return "; ".join(
-        f"{show.plain(each['name'])} is {show.coloured(each['state'])}" for each in value.get("targets", [])
+    return "; ".join(_target(each) for each in value.get("targets", []))
+
+
+def _target(target: dict[str, Any]) -> str:
+    """What the watchdog sees, since when, and why where that is no good news."""
+    text, since_ms, reason = (
+        f"{show.plain(target['name'])} is {show.coloured(target['state'])}",
+        target.get("sinceMs"),
+        target.get("reason"),
     )
+    if since_ms:
+        text += f" since {show.moment(since_ms)}, for {show.span_since(since_ms)}"
+    return f"{text}: {show.plain(_words(reason))}" if reason and target["state"] not in ("UP", "PAUSED") else text
+
+
+def _words(reason: str) -> str:
+    """``3_failures:connect_refused`` for people."""
+    return reason.replace("_", " ").replace(":", ": ")
 
 
 def _print_version(found: Any) -> None:
@@ -95,6 +111,24 @@ def incidents(
         show.table(("Incident", "Target", "Kind", "Reason", "Began", "Lasted"), rows, empty="No incident so far.")
 
 
+def acknowledge(
+    incident: Annotated[str, part("INCIDENT", "The incident's id, as `veilleur incidents` shows it.")],
+    author: Annotated[str, typer.Option(help="Who takes care of it.")] = "cli",
+    json: show.Json = False,
+) -> None:
+    """Acknowledge an incident: reminders of it end."""
+    with show.errors(json):
+        value = settings.watchdog().post(f"/api/incidents/{quote(incident, safe='')}/ack", {"author": author})
+        show.done(f"{incident} is acknowledged by {value['acknowledgedBy']}.", value, json_wanted=json)
+
+
+def ping(json: show.Json = False) -> None:
+    """Ping every bot service now, without waiting for the next turn."""
+    with show.errors(json):
+        value = settings.watchdog().post("/api/ping")
+        show.done(f"A ping of {', '.join(value['targets'])} begins.", value, json_wanted=json)
+
+
 def pause(
     for_: Annotated[str, typer.Option("--for", help="How long: 30m, 2h.")],
     reason: Annotated[str, typer.Option(help="Why.")] = "",
@@ -103,11 +137,12 @@ def pause(
 ) -> None:
     """Maintenance: no alert and no repair for a time that always ends."""
     with show.errors(json):
-        try:
-            length_ms = MAX_PAUSE.parse(for_)
-        except (ValueError, KeyError):
-            raise CliError("invalid", f"--for: {for_!r} is not {MAX_PAUSE.accepts}", exit_code=2) from None
-        request = {"target": target, "durationMs": length_ms, "reason": reason, "author": "cli"}
+        request = {
+            "target": target,
+            "durationMs": milliseconds("--for", for_, MAX_PAUSE),
+            "reason": reason,
+            "author": "cli",
+        }
         made = settings.watchdog().post("/api/pause", request)
         show.done(f"Paused until {show.moment(made['untilMs'])}.", made, json_wanted=json)
 
