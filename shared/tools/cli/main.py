@@ -13,7 +13,7 @@ def main() -> None:
         raise SystemExit(check(sys.argv[2:]))
     from shared.tools.cli.commands import app
 
-    app()
+    app(prog_name="veilleur")
 
 
 if __name__ == "__main__":
