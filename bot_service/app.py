@@ -37,6 +37,7 @@ from bot_service.sessions.leases import FolderLease
 from bot_service.settings import BotSettings
 from bot_service.store.batch_writer import UNAVAILABLE
 from bot_service.store.database import open_database
+from bot_service.store.errors import is_unfit
 from bot_service.webhooks.build import build as build_webhooks
 from shared.boot import Boot
 from shared.clock import Clock
@@ -77,7 +78,7 @@ def build_app(
             middleware.problems(clock, http_measure(registry, "veilleur_bot"), edges.shape_of),
             edges.tokens,
             own_hosts.only(lambda request: _is_page(request, pages_of)),
-            refusals(UNAVAILABLE, lambda: app[keys.DATABASE].damaged is not None),
+            refusals(UNAVAILABLE, lambda: app[keys.DATABASE].damaged is not None, is_unfit),
             unknown_pages,
             gate(scopes, tokens, access.keyring.by_token),
         ],

@@ -115,7 +115,7 @@ def keepalive_restored(record: SessionRecord, signal: Signal, policy: SessionPol
 
 
 def stream_error(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Decision:
-    signature = str(signal.data.get("signature") or "unknown")[:100]
+    signature = str(signal.data.get("signature") or "unknown").replace("\x00", "")[:100]
     recent = [seen for seen in record.errors if now_ms - seen.at_ms < policy.signature_window_ms][-19:]
     recent.append(StreamError(signature, now_ms))
     after = retry_soon(replace(record, errors=tuple(recent)), R.STREAM_ERROR, policy, now_ms, detail=signature)

@@ -85,7 +85,8 @@ def end(
 def detail_of(signal: Signal) -> str | None:
     for name in ("reason", "signature"):
         if signal.data.get(name) is not None:
-            return str(signal.data[name])[:200]
+            # PostgreSQL holds no text with NUL.
+            return str(signal.data[name]).replace("\x00", "")[:200]
     # A code that is text pairs a phone (QR or typed): a secret, never stored with the transitions.
     code = next((signal.data[name] for name in ("code", "exitCode") if isinstance(signal.data.get(name), int)), None)
     return None if code is None else str(code)

@@ -15,7 +15,7 @@ from bot_service.domain.calls import Call
 from bot_service.domain.message import InboundMessage, JournalRecord, Receipt, is_probe
 from bot_service.domain.session_record import SessionRecord
 from bot_service.events.publisher import Draft
-from bot_service.messages import one_chat, poll_votes
+from bot_service.messages import one_chat, poll_votes, storable
 from bot_service.messages.authors import referring
 from bot_service.messages.one_chat import Pair, StoredLids
 from bot_service.messages.rendering import inbound_data, outgoing_data
@@ -100,8 +100,9 @@ async def ingest(
             batch.calls.append(record.call)
             batch.drafts.append(_call_draft(record.call, owner))
         if record.receipt is not None:
-            batch.receipts.append(record.receipt)
-            receipts.append((record.receipt, owner))
+            receipt = storable.receipt(record.receipt)
+            batch.receipts.append(receipt)
+            receipts.append((receipt, owner))
         if record.message is None:
             continue
         if is_probe(record.message):
@@ -111,7 +112,7 @@ async def ingest(
             stored_ms = at_ms if at_ms < session.owned_from_ms else now_ms
             arrived.append(
                 _Arrived(
-                    record.message,
+                    storable.message(record.message),
                     owner,
                     record.creation,
                     stored_ms,

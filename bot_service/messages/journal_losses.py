@@ -22,6 +22,8 @@ ASIDE_FILES = 5
 TELL_EVERY_S = 5.0
 CALM_S = 600.0
 NAMED = 20
+# What happened to a whole record that the database refuses.
+UNFIT = "refused by the database"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def keep_aside(folder: Path, file: str) -> None:
 def write_to_log(loss: JournalLoss) -> None:
     """One line for the place, and one for each message that was lost, with its id if legible."""
     log.error(
-        "A journal was damaged",
+        "The database cannot hold a record of a journal" if loss.what == UNFIT else "A journal was damaged",
         event_name="journal.damaged",
         file=loss.file,
         what=loss.what,
@@ -74,7 +76,9 @@ def write_to_log(loss: JournalLoss) -> None:
     names: Sequence[tuple[str | None, str | None]] = [*loss.named, *[(None, None)] * loss.records]
     for session, message_id in names[: min(loss.records, NAMED)]:
         log.error(
-            "A message is lost: its record in the journal is damaged",
+            "A message is lost: the database cannot hold it"
+            if loss.what == UNFIT
+            else "A message is lost: its record in the journal is damaged",
             event_name="message.lost",
             session=session,
             message_id=message_id,

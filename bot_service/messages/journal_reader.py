@@ -16,17 +16,20 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from bot_service.domain.message import JournalRecord
 from bot_service.domain.session_record import SessionRecord
 from bot_service.engines.wire.journal_file import journal_files, read_journal
 from bot_service.engines.wire.journal_scan import Gap, JournalSlice
 from bot_service.events.publisher import EventPublisher
 from bot_service.messages.inbound import Batch, ingest
-from bot_service.messages.journal_losses import JournalLoss, keep_aside, write_to_log
+from bot_service.messages.journal_losses import UNFIT, JournalLoss, keep_aside, write_to_log
 from bot_service.messages.one_chat import StoredLids
 from bot_service.store import messages
 from bot_service.store.batch_writer import STORE_ERRORS, retried_on_store_errors
 from bot_service.store.database import Database
+from bot_service.store.errors import is_unfit
 from shared import logs
 from shared.clock import Clock, to_ms
 from shared.hooks import Hook
@@ -201,28 +204,50 @@ class JournalReader:
         for start in range(0, len(piece.records), BATCH_RECORDS):
             part = piece.records[start : start + BATCH_RECORDS]
             end = piece.end if start + BATCH_RECORDS >= len(piece.records) else part[-1][0]
-            commit = partial(self._commit, file, [record for _, record in part], end)
-            batch = await retried_on_store_errors("journal", self._clock, commit)
-            self._positions[file] = end
-            self._stored_lids.stored(batch.lids)
-            if batch.dropped:
-                log.warning(
-                    "Messages and receipts of deleted sessions were dropped",
-                    event_name="journal.deleted_session",
-                    records=sum(batch.dropped.values()),
-                    sessions=sorted(batch.dropped)[:10],
-                )
-            self.committed(batch)
+            await self._store_part(file, part, end)
             for _, record in part:
                 if record.meta:
                     await self._note_before(record)
 
-    async def _commit(self, file: str, records: Sequence[JournalRecord], end: int) -> Batch:
+    async def _store_part(self, file: str, part: Sequence[tuple[int, JournalRecord]], end: int) -> None:
+        commit = partial(self._commit, file, [record for _, record in part], end)
+        batch = await retried_on_store_errors("journal", self._clock, commit)
+        if batch is None and len(part) > 1:
+            # One of them must not hold up the others.
+            for number, (own_end, record) in enumerate(part, 1):
+                await self._store_part(file, [(own_end, record)], own_end if number < len(part) else end)
+            return
+        if batch is None:
+            [(_, record)] = part
+            item = record.message or record.receipt or record.call
+            named = ((item.session, getattr(item, "id", "")),) if item is not None else ()
+            begin = self._positions.get(file, 0)
+            await self._lose(JournalLoss(file, UNFIT, begin, end, int(record.message is not None), named))
+            await self._pass_over(file, end, 0)
+            return
+        self._positions[file] = end
+        self._stored_lids.stored(batch.lids)
+        if batch.dropped:
+            log.warning(
+                "Messages and receipts of deleted sessions were dropped",
+                event_name="journal.deleted_session",
+                records=sum(batch.dropped.values()),
+                sessions=sorted(batch.dropped)[:10],
+            )
+        self.committed(batch)
+
+    async def _commit(self, file: str, records: Sequence[JournalRecord], end: int) -> Batch | None:
+        """None when the database cannot hold a value of the ``records``, however often it is tried."""
         now = self._clock.now()
-        async with self._database.write() as connection:
-            batch = await ingest(connection, records, now, self._session_of, self._stored_lids)
-            await self._publisher.stage(connection, batch.drafts)
-            await messages.set_position(connection, file, end, to_ms(now))
+        try:
+            async with self._database.write() as connection:
+                batch = await ingest(connection, records, now, self._session_of, self._stored_lids)
+                await self._publisher.stage(connection, batch.drafts)
+                await messages.set_position(connection, file, end, to_ms(now))
+        except (SQLAlchemyError, OverflowError) as error:
+            if is_unfit(error):
+                return None
+            raise
         return batch
 
     async def _look_around(self) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from bot_service.store import schema, sqlite_thread
 from bot_service.store.damage import StoreDamaged, look, reason_of, report_damage
-from bot_service.store.errors import why
+from bot_service.store.errors import is_unfit, why
 from shared import logs
 from shared.sqlite_readonly import open_readonly
 
@@ -75,7 +75,8 @@ class Database:
             except (IntegrityError, ProgrammingError):
                 raise  # the statement was wrong, not the store
             except (DBAPIError, ConnectionError) as error:
-                self.failing = why(error)
+                if not is_unfit(error):
+                    self.failing = why(error)
                 raise
             finally:
                 _after_commit.reset(outer)

@@ -39,14 +39,19 @@ STATUS = {
     "timeout": 504,
     "no_space": 507,
 }
+_UNFIT = "the request has a value that the database cannot hold, such as a NUL character or a text that is too long"
 _RETRY_AFTER_S = {"queue_full": "30", "store_unavailable": "5"}
 
 
-def refusals(store_errors: tuple[type[Exception], ...], damaged: Callable[[], bool]) -> Middleware:
+def refusals(
+    store_errors: tuple[type[Exception], ...],
+    damaged: Callable[[], bool],
+    is_unfit: Callable[[BaseException], bool],
+) -> Middleware:
     """The middleware between the one that writes problem documents and all that call use cases.
 
     ``store_errors`` are what the store raises while it does not answer; ``damaged()`` says whether it
-    never will.
+    never will, ``is_unfit(error)`` whether the fault is a value of the request.
     """
 
     @web.middleware
@@ -60,6 +65,8 @@ def refusals(store_errors: tuple[type[Exception], ...], damaged: Callable[[], bo
         except (ConnectionResetError, TimeoutError):
             raise  # the client is gone
         except store_errors as error:
+            if is_unfit(error):
+                raise _of_refusal(Refused("invalid", _UNFIT)) from error
             # The first line: what PostgreSQL says then are values of rows.
             why = str(getattr(error, "orig", None) or type(error).__name__).splitlines()[0][:200]
             log.error("The store failed in a request", event_name="store.request_failed", why=why)

@@ -21,6 +21,7 @@ from bot_service.dialects.mcp.tools import TOOLS
 from bot_service.domain.refused import Refused, not_found
 from bot_service.engines.port import EngineError
 from bot_service.store.batch_writer import STORE_ERRORS
+from bot_service.store.errors import is_unfit
 from shared.version import VERSION
 from shared.web import body, errors
 
@@ -142,7 +143,9 @@ async def _call_tool(context: Context, asked: types.CallToolRequestParams) -> ty
         return _failed(refused.code, field + refused.detail)
     except EngineError as error:
         return _failed(error.code, error.detail)
-    except STORE_ERRORS:
+    except STORE_ERRORS as error:
+        if is_unfit(error):
+            return _failed("invalid", "an argument has a value that the database cannot hold")
         return _failed("store_unavailable", "the store does not answer")
     encoded = msgspec.json.encode(found)
     text = types.TextContent(text=encoded.decode())

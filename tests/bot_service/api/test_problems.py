@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from bot_service.api.server.problems import STATUS, refusals
 from bot_service.dashboard import wording
 from bot_service.domain.refused import Refused, invalid, not_found
 from bot_service.engines.port import EngineError
 from bot_service.store.batch_writer import UNAVAILABLE
+from bot_service.store.errors import is_unfit
 from bot_service.store.sessions import StoreUnavailable
 from shared.web.errors import Problem
 from tests.support.bot_app import running
@@ -65,6 +66,7 @@ def test_every_code_of_a_refusal_has_a_status_and_words() -> None:
         (EngineError("worker_lost", "gone"), 502, "worker_lost", None),
         (StoreUnavailable("disk full"), 503, "store_unavailable", "5"),
         (OperationalError("SELECT", {}, Exception("locked")), 503, "store_unavailable", "5"),
+        (DBAPIError("SELECT", {}, ValueError("a NUL character")), 422, "invalid", None),
         (ConnectionRefusedError("no PostgreSQL"), 503, "store_unavailable", "5"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
@@ -76,7 +78,7 @@ async def test_the_status_of(tmp_path: Path, error: Exception, status: int, code
     async with running(tmp_path) as bot:
         request = make_mocked_request("GET", "/", app=bot.app)
         with pytest.raises(Problem) as raised:
-            await refusals(UNAVAILABLE, lambda: False)(request, handler)
+            await refusals(UNAVAILABLE, lambda: False, is_unfit)(request, handler)
     assert (raised.value.status, raised.value.code) == (status, code)
     assert raised.value.headers.get("Retry-After") == header
 
@@ -87,4 +89,4 @@ async def test_a_client_that_left_is_no_fault_of_the_store(error: Exception) -> 
         raise error
 
     with pytest.raises(type(error)):
-        await refusals(UNAVAILABLE, lambda: False)(make_mocked_request("GET", "/"), handler)
+        await refusals(UNAVAILABLE, lambda: False, is_unfit)(make_mocked_request("GET", "/"), handler)
