@@ -18,7 +18,7 @@ SECONDS ?= 60
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help venv clients up test check static lint types imports security deploy-check audit lock sbom soak test-deep test-wire \
+.PHONY: help venv install clients up test check static lint types imports security deploy-check audit lock sbom soak test-deep test-wire \
 	bench-detection bench-sessions bench-wire bench-faults bench-attack docs translations images screenshots containers clean
 
 help: ## Show all targets
@@ -28,18 +28,19 @@ help: ## Show all targets
 
 # What the programs need: the packages of both, this folder on the path, and the command `veilleur`.
 $(VENV)/.runs: bot_service/requirements.lock watchdog/requirements.lock
-	$(INSTALL) bot_service/requirements.lock watchdog/requirements.lock
-	echo '$(CURDIR)' > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/veilleur.pth"
-	printf '#!%s\nfrom shared.tools.cli.main import main\n\nmain()\n' '$(CURDIR)/$(BIN)/python' > $(BIN)/veilleur
-	chmod +x $(BIN)/veilleur
-	touch $@
+	@$(INSTALL) bot_service/requirements.lock watchdog/requirements.lock
+	@echo '$(CURDIR)' > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/veilleur.pth"
+	@printf '#!%s\nfrom shared.tools.cli.main import main\n\nmain()\n' '$(CURDIR)/$(BIN)/python' > $(BIN)/veilleur
+	@chmod +x $(BIN)/veilleur
+	@touch $@
 
 # What tests and checks need in addition. One collection compiles what the tests import; otherwise every worker of the first
 # run compiles all of it at the same time.
 $(VENV)/.tests: $(VENV)/.runs tests/requirements.lock
-	$(INSTALL) tests/requirements.lock
-	-$(PYTEST) --collect-only -qq -n0 -p no:cacheprovider >/dev/null
-	touch $@
+	@$(INSTALL) tests/requirements.lock
+	@echo 'Compiling the modules of the tests'
+	-@$(PYTEST) --collect-only -qq -n0 -p no:cacheprovider >/dev/null
+	@touch $@
 
 venv: $(VENV)/.tests ## Create the virtual environment with everything in it
 
@@ -59,6 +60,11 @@ clean: ## Remove the virtual environment, caches and build results (never data/)
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # --- run ---
+
+# Compiled, because the programs' user need not be allowed to write here (docs/systemd.md).
+install: $(VENV)/.runs ## Install what the programs need, without starting them
+	@echo 'Compiling'
+	@$(BIN)/python -m compileall -q -j 0 bot_service watchdog shared $(VENV)/lib
 
 up: $(VENV)/.runs ## Start the bot service and the watchdog; Ctrl-C stops both
 	@exec $(BIN)/python -m shared.tools.local_run

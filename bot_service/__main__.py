@@ -1,4 +1,7 @@
-"""``python -m bot_service``. Exit codes: 0 stopped, 1 cannot run, 2 wrong settings."""
+"""``python -m bot_service``. Exit codes: 0 stopped, 1 cannot run, 2 wrong settings.
+
+``--check-settings`` only reads the settings: 0 when all can be used, else 2.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +29,15 @@ from shared import gc_tuning, logs, private_folders
 from shared.log_writer import unblock_standard_streams
 from shared.loop_metrics import LoopMeter, LoopTurnCollector
 from shared.service_clock import system_service_clock
+from shared.service_manager import ServiceManager
 from shared.settings import SettingsError, environment, exit_for, load_or_exit
+from shared.settings_spelling import log_misspelt
 from shared.web.livez import StallResponder
-from shared.web.server import bind_or_exit, serve
+from shared.web.ports import bind_or_exit
+from shared.web.server import serve
 
 
-def _built(settings: BotSettings, port: int, turns: LoopMeter) -> web.Application:
+def _built(settings: BotSettings, turns: LoopMeter) -> web.Application:
     """The service, not started. Slow steps that need no event loop are done before one runs."""
     clock = system_service_clock()
     pool = WorkerPool(_pool_policy(settings), clock)
@@ -41,7 +47,6 @@ def _built(settings: BotSettings, port: int, turns: LoopMeter) -> web.Applicatio
     )
     app[keys.METRICS].registry.register(LoopTurnCollector(turns, "veilleur_bot_loop_turn_seconds"))
     pool.fleet.worker_replaced.subscribe(app[keys.METRICS].worker_restarted)
-    app.cleanup_ctx.append(welcome(settings.reached_at or f"http://localhost:{port}"))
     app.cleanup_ctx.append(_settled)
     app[DASHBOARD].pages.warm()
     gc_tuning.settle()
@@ -49,12 +54,23 @@ def _built(settings: BotSettings, port: int, turns: LoopMeter) -> web.Applicatio
 
 
 async def _run(app: web.Application, sockets: list[socket.socket], prefixes: dict[int, str]) -> None:
+    settings, manager = app[keys.SETTINGS], ServiceManager()
+    address = settings.reached_at or f"http://localhost:{sockets[0].getsockname()[1]}"
+    app[keys.RUN].guard.turned.subscribe(manager.alive)
     guard = StallResponder(app[keys.RUN].guard, sockets)
     guard.start()
     try:
-        await serve(app, sockets, before_stop=lambda: announce_stop(app), prefixes=prefixes)
+        await serve(
+            app,
+            sockets,
+            before_stop=lambda: announce_stop(app),
+            prefixes=prefixes,
+            manager=manager,
+            started=lambda: welcome(app, address),
+        )
     finally:
         guard.stop()
+        manager.close()
 
 
 async def _settled(app: web.Application) -> AsyncIterator[None]:
@@ -74,7 +90,7 @@ def _pool_policy(settings: BotSettings) -> PoolPolicy:
         orphan_grace_s=settings.worker_orphan_grace_ms / 1000,
         max_rss_mb=settings.worker_max_rss_mb,
         max_descriptors=settings.worker_max_descriptors,
-        log_format="console" if settings.log_format == "console" else "json",
+        log_format=settings.log_format,  # auto: a worker has the same standard output
         log_level=settings.log_level,
     )
 
@@ -86,7 +102,10 @@ def main() -> int:
     os.umask(0o077)  # keys, pairings and messages are readable by this user only
     unblock_standard_streams()
     settings = load_or_exit(BotSettings)
-    logs.configure(settings.log_format, settings.log_level)
+    if sys.argv[1:] == ["--check-settings"]:
+        return 0
+    logs.configure(settings.log_format, settings.log_level, program="bot")
+    log_misspelt(BotSettings, environment())
     sockets = bind_or_exit(settings.host, settings.port)
     prefixes = {}
     if settings.waha_port is not None:
@@ -95,7 +114,7 @@ def main() -> int:
     try:
         private_folders.close(settings)
         turns = LoopMeter()
-        app = _built(settings, sockets[0].getsockname()[1], turns)
+        app = _built(settings, turns)
         with asyncio.Runner(loop_factory=turns.new_loop) as runner:
             runner.run(_run(app, sockets, prefixes))
     except SettingsError as error:

@@ -82,6 +82,18 @@ class BotSettings(CommonSettings):
         default=None,
         about="Administrator's key for /api; created at the first start in SECRETS_DIR when unset",
     )
+    started_with: str | None = setting(
+        "STARTED_WITH",
+        text(),
+        default=None,
+        about="Command that started this program, for the hints at the end of the start; make up and compose set it",
+    )
+    status_page_url: str | None = setting(
+        "STATUS_PAGE_URL",
+        url(),
+        default=None,
+        about="Address of the status page for people; shown at the start, and the link in alerts",
+    )
     public_url: str | None = setting(
         "PUBLIC_URL",
         url(),

@@ -6,6 +6,7 @@ import logging
 import sys
 import threading
 from collections.abc import MutableMapping
+from functools import partial
 from typing import Any, TextIO
 
 from shared.log_budget import LogBudget
@@ -27,6 +28,9 @@ _stamp = structlog.processors.TimeStamper(fmt="iso", utc=True, key="time")
 
 # By level, the symbols that users of the original program know.
 _SYMBOLS = {"debug": "·", "info": "✅", "warning": "⚠️ ", "error": "❌", "critical": "🚨"}
+# Lines of programs that share a terminal differ by name and colour (of ANSI terminals).
+_LABEL_WIDTH = len("watchdog")
+_COLOURS = {"bot": 36, "watchdog": 35, "worker": 34}
 # JSON escapes these.
 _BREAKS = "\n\r\t"
 _KEPT = frozenset({"level", "time", "event"})
@@ -54,18 +58,21 @@ class TolerantStream:
         return self._stream.isatty()
 
 
-def configure(log_format: str = "auto", level: str = "info", stream: TextIO | LogStream | None = None) -> None:
+def configure(
+    log_format: str = "auto", level: str = "info", stream: TextIO | LogStream | None = None, *, program: str = ""
+) -> None:
     """Set up structlog and the standard library's logging once per process.
 
     ``log_format`` is ``auto`` (console on a terminal, JSON otherwise), ``console`` or ``json``.
-    Everything goes to standard output: platforms read standard error as errors.
+    Everything goes to standard output: platforms read standard error as errors. ``program`` begins
+    each line of the console and is a field of each JSON line: several programs may share one output.
     """
     out: Any = _unblocked(stream or sys.stdout)
     budget = LogBudget()
     console = log_format == "console" or (log_format == "auto" and out.isatty())
-    render = _console(out) if console else _to_json
+    render = _console(out, program) if console else partial(_to_json, program=program)
     if isinstance(out, LogStream):
-        out.writer.lost_note = lambda lost: _lost_note(lost, console=console)
+        out.writer.lost_note = lambda lost: _lost_note(lost, program, console=console)
     processors: list[Any] = [
         _allowed_by(budget),
         structlog.contextvars.merge_contextvars,
@@ -142,9 +149,9 @@ def _note(sentence: str, name: str, **fields: Any) -> Event:
     return _stamp(None, "", note)
 
 
-def _lost_note(lost: int, *, console: bool) -> str:
+def _lost_note(lost: int, program: str, *, console: bool) -> str:
     note = _note(f"{lost} lines of the log were lost: nothing took them", "log.lost", lines=lost)
-    return f"{note['time']} {note['event']}" if console else _to_json(None, "", note)
+    return f"{_label(program)}{note['time']} {note['event']}" if console else _to_json(None, "", note, program=program)
 
 
 def _log_thread_exception(args: Any) -> None:
@@ -181,7 +188,7 @@ def _visible(value: Any, keep: str = _BREAKS) -> Any:
     return [_visible(each, keep) for each in value] if isinstance(value, list) else value
 
 
-def _to_json(_logger: Any, _method: str, event: Event) -> str:
+def _to_json(_logger: Any, _method: str, event: Event, *, program: str = "") -> str:
     import msgspec  # imported late to keep this module light
 
     sentence = event.pop("event", "")
@@ -189,6 +196,8 @@ def _to_json(_logger: Any, _method: str, event: Event) -> str:
     name = event.pop("event_name", None)
     if name:
         line["event"] = name
+    if program:
+        line["program"] = program
     return msgspec.json.encode({**line, **event}, enc_hook=str).decode()
 
 
@@ -202,8 +211,16 @@ def _symbol(_logger: Any, _method: str, event: Event) -> Event:
     return event
 
 
-def _console(out: TextIO) -> Any:
-    return structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=0)
+def _label(program: str) -> str:
+    return f"{program:<{_LABEL_WIDTH}} | " if program else ""
+
+
+def _console(out: TextIO, program: str) -> Any:
+    render = structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=0)
+    label = _label(program)
+    if out.isatty() and program in _COLOURS:
+        label = f"\033[{_COLOURS[program]}m{label}\033[0m"
+    return lambda logger, method, event: label + str(render(logger, method, event))
 
 
 class _Bridge(logging.Handler):

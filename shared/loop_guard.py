@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NoReturn
 
+from shared.hooks import Hook
 from shared.log_writer import write_bounded
 
 EXIT_STALLED = 70
@@ -61,6 +62,8 @@ class LoopGuard:
         self._handle: asyncio.TimerHandle | None = None
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
+        self.turned: Hook[[]] = Hook()
+        """Notified in the loop about every ``stamp_s`` seconds: a loop that does not turn notifies no listener."""
 
     def start(self) -> None:
         """Start to watch the running loop."""
@@ -103,6 +106,7 @@ class LoopGuard:
         # On whole multiples, so that other regular loops can wake together with this one.
         next_due = (loop.time() // self._stamp_s + 1) * self._stamp_s
         self._handle = loop.call_at(next_due, self._tick, loop, next_due)
+        self.turned()
 
     def _look_in_s(self) -> float:
         """Seconds to the next look: after a recent turn the loop cannot be stalled for long."""

@@ -10,13 +10,14 @@ import dataclasses
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 from urllib.parse import urlsplit
 
 from shared import alert_addresses, secret_text
+from shared.settings_spelling import misspelt
 
 S = TypeVar("S")
 N = TypeVar("N", int, float)
@@ -297,16 +298,16 @@ def environment() -> dict[str, str]:
 
 
 def load_or_exit(cls: type[S], environ: Mapping[str, str] | None = None) -> S:
-    """:func:`load`, or every fault on standard error and exit code 2, nothing started."""
+    """:func:`load`, or every fault and every misspelt name on standard error, and exit code 2."""
     try:
         return load(cls, environ)
     except SettingsError as error:
-        exit_for(error.faults)
+        exit_for(error.faults, misspelt(cls, os.environ if environ is None else environ))
 
 
-def exit_for(faults: list[Fault]) -> NoReturn:
-    """Every fault on standard error and exit code 2."""
-    lines = [f"Configuration error: {len(faults)} variable(s) cannot be used", *map(str, faults)]
+def exit_for(faults: list[Fault], hints: Sequence[object] = ()) -> NoReturn:
+    """Every fault, then every hint on standard error, and exit code 2."""
+    lines = [f"Configuration error: {len(faults)} variable(s) cannot be used", *map(str, [*faults, *hints])]
     print("\n  ".join(lines), file=sys.stderr)  # noqa: T201
     raise SystemExit(2) from None
 

@@ -1,4 +1,7 @@
-"""``python -m watchdog``. Exit codes: 0 stopped, 1 cannot run, 2 wrong settings."""
+"""``python -m watchdog``. Exit codes: 0 stopped, 1 cannot run, 2 wrong settings.
+
+``--check-settings`` only reads the settings: 0 when all can be used, else 2.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,13 @@ import sys
 from shared import gc_tuning, logs, private_folders
 from shared.log_writer import unblock_standard_streams
 from shared.service_clock import system_service_clock
-from shared.settings import SettingsError, exit_for, load_or_exit
-from shared.web.server import bind_or_exit, serve
+from shared.service_manager import ServiceManager
+from shared.settings import SettingsError, environment, exit_for, load_or_exit
+from shared.settings_spelling import log_misspelt
+from shared.web.ports import bind_or_exit
+from shared.web.server import serve
 from watchdog import own_address
-from watchdog.app import OWN_ADDRESS, build_app
+from watchdog.app import GUARD, OWN_ADDRESS, build_app
 from watchdog.ledger.sqlite import LedgerRefused, open_ledger
 from watchdog.notifiers import table
 from watchdog.settings import WatchdogSettings
@@ -27,10 +33,13 @@ def main() -> int:
     os.umask(0o077)  # files hold keys, pairings and messages: readable by this user only
     unblock_standard_streams()
     settings = load_or_exit(WatchdogSettings)
-    logs.configure(settings.log_format, settings.log_level)
+    logs.configure(settings.log_format, settings.log_level, program="watchdog")
     faults = table.faults(ALERT_URLS=settings.alert_urls, ALERT_FALLBACK_URLS=settings.alert_fallback_urls)
     if faults:
         exit_for(faults)
+    if sys.argv[1:] == ["--check-settings"]:
+        return 0
+    log_misspelt(WatchdogSettings, environment())
     sockets = bind_or_exit(settings.host, settings.port)
     try:
         itself = own_address.on_this_machine(settings, sockets)
@@ -41,7 +50,10 @@ def main() -> int:
         ledger = open_ledger(settings.database_path, clock)
         app = build_app(settings, ledger, clock=clock, sockets=sockets)
         gc_tuning.settle()
-        asyncio.run(serve(app, sockets, stop=app[OWN_ADDRESS].stop))
+        manager = ServiceManager()
+        app[GUARD].turned.subscribe(manager.alive)
+        asyncio.run(serve(app, sockets, stop=app[OWN_ADDRESS].stop, manager=manager))
+        manager.close()
         if app[OWN_ADDRESS].refused is not None:
             return _refused(app[OWN_ADDRESS].refused)
     except SettingsError as error:

@@ -59,6 +59,7 @@ from watchdog.watch import Watch
 log = logs.get(__name__)
 
 OWN_ADDRESS: web.AppKey[OwnAddress] = web.AppKey("own_address", OwnAddress)
+GUARD: web.AppKey[LoopGuard] = web.AppKey("guard", LoopGuard)
 
 
 def build_app(
@@ -98,7 +99,7 @@ def build_app(
         client_max_size=1024 * 1024,
     )
     app.on_response_prepare.append(middleware.add_headers)
-    app[OWN_ADDRESS] = base.own_address
+    app[OWN_ADDRESS], app[GUARD] = base.own_address, base.guard
     app.cleanup_ctx.extend([_guarded(base.guard, sockets), _running(base)])
     app.router.add_get("/health", own_health.handle)
     app.router.add_get("/livez", livez.handler(base.guard))

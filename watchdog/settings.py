@@ -169,7 +169,10 @@ class WatchdogSettings(CommonSettings):
         about="How long a watchdog of WATCHDOG_PEERS that is absent or cannot see keeps its vote",
     )
     status_page_url: str | None = setting(
-        "STATUS_PAGE_URL", url(), default=None, about="Address of the status page for people; the link in alerts"
+        "STATUS_PAGE_URL",
+        url(),
+        default=None,
+        about="Address of the status page for people; shown at the start, and the link in alerts",
     )
     bot_api_key: Secret | None = setting(
         "BOT_API_KEY", secret(), default=None, about="For repairs by the bot's API; read from SECRETS_DIR when unset"

@@ -1,29 +1,49 @@
-"""At the first start: the dashboard's address with a link that signs in once, on standard output.
+"""At the end of a start: a box with the addresses on standard output, and a link that signs in once.
 
-It is printed at every start until somebody has signed in, and not through the log, which redacts
-secrets.
+The link is printed at every start until somebody has signed in, and not through the log, which redacts
+secrets. After that the box is for terminals only.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import sys
+from collections.abc import Mapping
 
 from aiohttp import web
 
 from bot_service import keys
 from bot_service.dashboard.context import DASHBOARD
+from bot_service.settings import BotSettings
+
+_LINE = "─" * 64
 
 
-def welcome(address: str) -> Callable[[web.Application], AsyncIterator[None]]:
-    """For ``cleanup_ctx``, last: by then the service answers. ``address`` is its public URL."""
+def welcome(app: web.Application, address: str) -> None:
+    """Prints the box. The service answers already; ``address`` is its public URL."""
+    first = not app[DASHBOARD].signed_in_once.exists()
+    if first or sys.stdout.isatty():
+        code = app[keys.ACCESS].login_links.make(None) if first else None
+        # Standard output is a LogStream in the program: this does not wait.
+        print(box("Veilleur is running", rows(app[keys.SETTINGS], address, code)), flush=True)  # noqa: T201
 
-    async def greet(app: web.Application) -> AsyncIterator[None]:
-        if not app[DASHBOARD].signed_in_once.exists():
-            print(  # noqa: T201
-                f"\n    Dashboard: {address}/login?code={app[keys.ACCESS].login_links.make(None)}\n"
-                "    The link signs you in once, within an hour. For another one: veilleur login-link\n",
-                flush=True,  # standard output is a LogStream in the program: this does not wait
-            )
-        yield
 
-    return greet
+def rows(settings: BotSettings, address: str, code: str | None) -> dict[str, str]:
+    """What the box says, by label. With ``code`` the dashboard's address signs in."""
+    found = {"Dashboard": f"{address}/" if code is None else f"{address}/login?code={code}"}
+    if code is not None:
+        found[""] = "The link signs you in once, within an hour. For another one: veilleur login-link"
+    if settings.status_page_url:
+        found["Status page"] = settings.status_page_url
+    found |= {"API": f"{address}/docs", "Guides": "docs/README.md"}
+    if settings.engine != "simulator":
+        found["No phone?"] = f"ENGINE=simulator {settings.started_with or ''}".strip()
+    if settings.started_with:
+        found["Stop"] = f"Ctrl-C where {settings.started_with} runs"
+    return found
+
+
+def box(title: str, rows: Mapping[str, str]) -> str:
+    """``rows`` by their label. It has no right edge, because a login link is longer than a line."""
+    width = max(map(len, rows))
+    lines = [f"   {label:<{width}}   {text}" for label, text in rows.items()]
+    return "\n".join(["", _LINE, f" {title}", "", *lines, _LINE, ""])

@@ -4,7 +4,7 @@ Usage: ``python -m shared.tools.local_run``. Variables come from the environment
 ``.env`` in the current folder. The bot service listens on PORT (3000), the watchdog on
 WATCHDOG_PORT (3001); it pings BOT_URL, or the bot service beside it. A killed or hung program is
 started again, as a container platform would do; one that refuses its configuration or its port ends
-both. Both end with this process, however it ends: also when its terminal closes, or by SIGKILL.
+both, and the settings of the other are reported with those that were refused. Both end with this process, however it ends: also when its terminal closes, or by SIGKILL.
 """
 
 from __future__ import annotations
@@ -21,14 +21,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.file_lock import is_locked, lock_file
-from shared.settings import environment, integer, load_or_exit, path, setting, url
+from shared.settings import environment, integer, load_or_exit, path, setting, text, url
+from shared.settings_spelling import misspelt
 from shared.stop_signals import stop_signals
 from shared.tools.dotenv import read_dotenv
+from shared.web.ports import bind_or_exit
 
 STOP_WITHIN_S = 20.0
 RESTART_DELAY_S = 1.0
 # Another start would end the same way: a clean end, a port in use, a wrong variable.
-FINAL_CODES = frozenset({0, 1, 2})
+WRONG_SETTINGS = 2
+FINAL_CODES = frozenset({0, 1, WRONG_SETTINGS})
 _PR_SET_PDEATHSIG = 1
 
 
@@ -36,9 +39,12 @@ _PR_SET_PDEATHSIG = 1
 class LocalRunSettings:
     """The variables of the local run itself."""
 
+    host: str | None = setting("HOST", text(), default=None, about="Address to listen on")
     port: int = setting("PORT", integer(1, 65535), default=3000, about="Port of the bot service")
     watchdog_port: int = setting("WATCHDOG_PORT", integer(1, 65535), default=3001, about="Port of the watchdog")
     bot_url: str | None = setting("BOT_URL", url(), default=None, about="What the watchdog pings")
+    status_page_url: str | None = setting("STATUS_PAGE_URL", url(), default=None, about="Status page for people")
+    started_with: str | None = setting("STARTED_WITH", text(), default=None, about="Command that a person typed")
     data_dir: Path = setting(
         "DATA_DIR", path(), default=Path("./data"), about="Folder for the database, keys and sessions"
     )
@@ -46,18 +52,24 @@ class LocalRunSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """One child process; ``name`` is for messages."""
+    """One child process; ``name`` is for messages. ``check`` are arguments with which it only reads its settings."""
 
     name: str
     command: Sequence[str]
     environ: Mapping[str, str]
+    check: Sequence[str] = ()
 
 
 def programs(environ: Mapping[str, str]) -> list[Program]:
     """Both programs with their environments; exit code 2 when a variable cannot be used."""
     settings = load_or_exit(LocalRunSettings, environ)
     common = {"PYTHONUNBUFFERED": "1", **environ}
-    bot = {**common, "PORT": str(settings.port)}
+    bot = {
+        **common,
+        "PORT": str(settings.port),
+        "STATUS_PAGE_URL": settings.status_page_url or f"http://localhost:{settings.watchdog_port}/",
+        "STARTED_WITH": settings.started_with or "make up",
+    }
     watchdog = {
         **common,
         "PORT": str(settings.watchdog_port),
@@ -65,9 +77,10 @@ def programs(environ: Mapping[str, str]) -> list[Program]:
     }
     if "BOT_URLS" in environ and settings.bot_url is None:
         del watchdog["BOT_URL"]
+    check = ("--check-settings",)
     return [
-        Program(name="bot_service", command=(sys.executable, "-m", "bot_service"), environ=bot),
-        Program(name="watchdog", command=(sys.executable, "-m", "watchdog"), environ=watchdog),
+        Program(name="bot_service", command=(sys.executable, "-m", "bot_service"), environ=bot, check=check),
+        Program(name="watchdog", command=(sys.executable, "-m", "watchdog"), environ=watchdog, check=check),
     ]
 
 
@@ -75,7 +88,7 @@ async def run(children: Sequence[Program]) -> int:
     """Keep every child running until a signal or a final exit code; returns the exit code.
 
     SIGINT, SIGTERM, SIGHUP and SIGQUIT stop all and give 0; a child that ends with a final code stops the others and
-    gives that code.
+    gives that code. When it refused its settings, the others report what they refuse of theirs before this returns.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -83,14 +96,29 @@ async def run(children: Sequence[Program]) -> int:
         loop.add_signal_handler(name, stop.set)
     asked = asyncio.create_task(stop.wait(), name="stop asked")
     end_with_parent = _end_with_parent()
-    keepers = {asyncio.create_task(_keep(child, end_with_parent), name=child.name) for child in children}
+    last_codes: dict[str, int | None] = {}
+    keepers = {asyncio.create_task(_keep(child, end_with_parent, last_codes), name=child.name) for child in children}
     try:
         done, _ = await asyncio.wait({asked, *keepers}, return_when=asyncio.FIRST_COMPLETED)
-        return 0 if asked in done else max(task.result() for task in keepers & done)
+        code = 0 if asked in done else max(task.result() for task in keepers & done)
     finally:
         for task in (asked, *keepers):
             task.cancel()
         await asyncio.gather(asked, *keepers, return_exceptions=True)
+    if code == WRONG_SETTINGS:
+        await asyncio.gather(*(_check(child) for child in children if last_codes.get(child.name) != WRONG_SETTINGS))
+    return code
+
+
+async def _check(child: Program) -> None:
+    """Lets ``child`` print which of its settings cannot be used."""
+    if child.check:
+        process = await asyncio.create_subprocess_exec(*child.command, *child.check, env=dict(child.environ))
+        try:
+            await asyncio.wait_for(process.wait(), STOP_WITHIN_S)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
 
 
 def _end_with_parent() -> Callable[[], None] | None:
@@ -107,7 +135,7 @@ def _end_with_parent() -> Callable[[], None] | None:
     return in_child
 
 
-async def _keep(child: Program, end_with_parent: Callable[[], None] | None) -> int:
+async def _keep(child: Program, end_with_parent: Callable[[], None] | None, last_codes: dict[str, int | None]) -> int:
     while True:
         # In a session of its own: Ctrl-C reaches this process alone, which stops each child once.
         process = await asyncio.create_subprocess_exec(
@@ -118,6 +146,8 @@ async def _keep(child: Program, end_with_parent: Callable[[], None] | None) -> i
         except asyncio.CancelledError:
             await _end(child, process)
             raise
+        finally:
+            last_codes[child.name] = process.returncode
         if code in FINAL_CODES:
             return code
         why = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
@@ -155,6 +185,13 @@ def wait_for_earlier_run(data_dir: Path) -> int | None:
     return lock
 
 
+def check_ports(settings: LocalRunSettings) -> None:
+    """Ends with exit code 1 when a port is in use. Only here is it known which variable sets the watchdog's."""
+    for port, variable in ((settings.port, "PORT"), (settings.watchdog_port, "WATCHDOG_PORT")):
+        for sock in bind_or_exit(settings.host, port, variable):
+            sock.close()
+
+
 def _say(text: str) -> None:
     with contextlib.suppress(OSError):  # the terminal may be closed
         print(f"[local run] {text}", flush=True)  # noqa: T201
@@ -167,8 +204,14 @@ def main() -> None:
         print(f"Configuration error: {error}", file=sys.stderr)  # noqa: T201
         raise SystemExit(2) from None
     children = programs(environ)
+    settings = load_or_exit(LocalRunSettings, environ)
+    for each in misspelt(LocalRunSettings, environ):
+        if each.meant == "WATCHDOG_PORT":  # the programs know the others, and say so themselves
+            _say(str(each))
     # The lock ends with this process.
-    _lock = wait_for_earlier_run(load_or_exit(LocalRunSettings, environ).data_dir)
+    _lock = wait_for_earlier_run(settings.data_dir)
+    check_ports(settings)
+    _say(f"starting the bot service on port {settings.port} and the watchdog on port {settings.watchdog_port}")
     raise SystemExit(asyncio.run(run(children)))
 
 

@@ -21,7 +21,6 @@ from shared.web.connections import Connection, Connections, Limits, Phase, is_re
 from shared.web.head_reader import BUFFER, READ_BYTES, HeadReader
 from shared.web.turns import Turns
 
-BACKLOG = 1024
 # Most clients send their whole body before they read, and a reset would lose the answer. So this
 # much of a body is still read, at half a millisecond of processor time for each MB; then the
 # connection is closed.

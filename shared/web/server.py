@@ -1,79 +1,21 @@
-"""Binds the port for IPv4 and IPv6 and runs an aiohttp application until SIGTERM, SIGINT or SIGHUP."""
+"""Runs an aiohttp application until SIGTERM, SIGINT or SIGHUP."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import socket
-import sys
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
 from shared import logs
+from shared.service_manager import ServiceManager
 from shared.stop_signals import stop_signals
 from shared.web.acceptor import Acceptor
-from shared.web.request_handler import BACKLOG, listen
+from shared.web.request_handler import listen
 from shared.web.rooted import rooted
 
 log = logs.get(__name__)
-
-
-def listening_sockets(host: str | None, port: int) -> list[socket.socket]:
-    """Bound sockets for ``host`` and ``port``; IPv4 and IPv6 when ``host`` is None.
-
-    Port 0 takes a free one, the same for both families. Raises ``OSError`` when the port is in use.
-    """
-    families = [(socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")]
-    if host is not None:
-        families = [(socket.AF_INET6 if ":" in host else socket.AF_INET, host)]
-    made: list[socket.socket] = []
-    try:
-        for family, address in families:
-            try:
-                made.append(_bound(family, address, port or (made[0].getsockname()[1] if made else 0)))
-            except OSError as error:
-                # A machine without IPv6 is fine when the other family works.
-                if not (made and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)):
-                    raise
-    except OSError:
-        for sock in made:
-            sock.close()
-        raise
-    return made
-
-
-def _bound(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family is socket.AF_INET6:
-            # An IPv6 socket that also takes IPv4 would collide with the other socket.
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((address, port))
-        sock.listen(BACKLOG)
-        sock.setblocking(False)
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
-def bind_or_exit(host: str | None, port: int, variable: str = "PORT") -> list[socket.socket]:
-    """:func:`listening_sockets`, or one clear line on standard error and exit code 1."""
-    try:
-        return listening_sockets(host, port)
-    except OSError as error:
-        print(_why_not(error, host, port, variable), file=sys.stderr)  # noqa: T201
-        raise SystemExit(1) from None
-
-
-def _why_not(error: OSError, host: str | None, port: int, variable: str) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"Port {port} is already in use by another program: stop it or set {variable} to another one"
-    if host is not None and (isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL):
-        return f"HOST {host} is no address of this machine ({error.strerror}): set it to one, or leave it empty for all"
-    return f"Port {port} cannot be used ({error.strerror}): set {variable} to another one"
 
 
 async def serve(
@@ -84,10 +26,13 @@ async def serve(
     stop: asyncio.Event | None = None,
     shutdown_timeout_s: float = 3.0,
     prefixes: Mapping[int, str] | None = None,
+    manager: ServiceManager | None = None,
+    started: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until SIGTERM, SIGINT, SIGHUP or ``stop``.
 
-    ``before_stop`` runs while connections are still open. ``prefixes`` by port: see :func:`rooted`.
+    ``started`` is called once requests are answered, ``before_stop`` while connections are still open.
+    ``manager`` is notified of both. ``prefixes`` by port: see :func:`rooted`.
     """
     stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -100,9 +45,15 @@ async def serve(
     acceptors: list[Acceptor] = []
     try:
         acceptors = await listen(runner, sockets)
-        log.info(f"Server running on port {sockets[0].getsockname()[1]}", event_name="server.started")
+        port = sockets[0].getsockname()[1]
+        log.info(f"Server running on port {port}", event_name="server.started")
+        if manager is not None:
+            manager.ready(f"Listening on port {port}")
+        started()
         await stop.wait()
         log.info("Stopping", event_name="server.stopping")
+        if manager is not None:
+            manager.stopping()
         if before_stop is not None:
             await before_stop()
     finally:

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from bot_service.settings import BotSettings
+from shared.settings import load
 from tests.support.processes import ROOT
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
@@ -67,6 +69,13 @@ def test_every_service_is_confined(name: str) -> None:
     assert all(port.startswith("${BIND_ADDRESS:-127.0.0.1}:") for port in service["ports"])
     assert "privileged" not in service
     assert not any("docker.sock" in str(volume) for volume in service.get("volumes", []))
+
+
+def test_the_engine_can_be_chosen_for_one_start() -> None:
+    environment = COMPOSE["services"]["bot"]["environment"]
+    assert environment["ENGINE"] == "${ENGINE:-}"
+    assert environment["STARTED_WITH"] == "docker compose up"
+    assert load(BotSettings, {"ENGINE": ""}).engine == "neonize"
 
 
 def test_the_watchdog_waits_for_nobody() -> None:

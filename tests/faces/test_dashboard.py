@@ -353,15 +353,12 @@ async def test_the_first_start_prints_a_link_until_somebody_has_signed_in(
     from bot_service.dashboard.welcome import welcome
 
     async with running(tmp_path / "data") as bot:
-        greet = welcome("http://localhost:3000")
-        async for _ in greet(bot.app):
-            pass
+        welcome(bot.app, "http://localhost:3000")
         address = re.search(r"http://localhost:3000(/login\?code=\S+)", capsys.readouterr().out)
         assert address is not None
         browser = Browser(bot)
         assert await browser.post("/login", code=address[1].partition("code=")[2]) == (303, "/")
-        async for _ in greet(bot.app):
-            pass
+        welcome(bot.app, "http://localhost:3000")
         assert capsys.readouterr().out == ""
 
 

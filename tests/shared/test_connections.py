@@ -13,7 +13,7 @@ from aiohttp import web
 
 from shared.clock import SystemClock
 from shared.settings import Secret
-from shared.web import acceptor, auth, body, connections, middleware, request_handler, server
+from shared.web import acceptor, auth, body, connections, middleware, ports, request_handler
 from shared.web.connections import Limits, network_of
 from shared.web.turns import Turns
 from tests.support.waiting import PATIENCE_S, eventually
@@ -50,7 +50,7 @@ class Served:
 
 @asynccontextmanager
 async def serving(limits: Limits) -> AsyncIterator[Served]:
-    [sock] = server.listening_sockets("127.0.0.1", 0)
+    [sock] = ports.listening_sockets("127.0.0.1", 0)
     app = web.Application(middlewares=[middleware.problems(SystemClock())], client_max_size=50_000)
     app.on_response_prepare.append(middleware.add_headers)
     served = Served(sock.getsockname(), asyncio.Event(), [])
@@ -367,7 +367,7 @@ async def test_without_descriptors_accepting_goes_on_when_there_are_some_again(m
                 raise OSError(24, "Too many open files")
             return super().accept()
 
-    [plain] = server.listening_sockets("127.0.0.1", 0)
+    [plain] = ports.listening_sockets("127.0.0.1", 0)
     with Exhausted(fileno=plain.detach()) as listener:
         refused: list[str] = []
         table = connections.Connections(LIMITS, refused=refused.append)
@@ -393,7 +393,7 @@ async def test_without_descriptors_accepting_goes_on_when_there_are_some_again(m
 
 
 async def test_a_connection_that_was_just_accepted_ends_with_the_listener() -> None:
-    [listener] = server.listening_sockets("127.0.0.1", 0)
+    [listener] = ports.listening_sockets("127.0.0.1", 0)
     table = connections.Connections(LIMITS, refused=lambda _why: None)
     taking = acceptor.Acceptor(listener, table, lambda _connection: asyncio.Protocol(), refused=lambda _why: None)
     with socket.create_connection(listener.getsockname()) as client:

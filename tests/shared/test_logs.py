@@ -64,6 +64,20 @@ def test_the_console_has_the_symbols_and_the_sentence() -> None:
     assert "🚨 ALERT: 3 consecutive keep-alive failures!" in out.getvalue()
 
 
+def test_programs_that_share_an_output_can_be_told_apart() -> None:
+    out = io.StringIO()
+    logs.configure("console", "info", out, program="bot")
+    logs.get("x").info("Server running on port 3000", event_name="server.started")
+    logs.configure("console", "info", out, program="watchdog")
+    logs.get("x").info("Server running on port 3001", event_name="server.started")
+    logs.configure("json", "info", out, program="worker")
+    logs.get("x").info("Session connected", event_name="session.connected")
+    bot, watchdog, worker = out.getvalue().splitlines()
+    assert bot.startswith("bot      | ")
+    assert watchdog.startswith("watchdog | ")
+    assert json.loads(worker)["program"] == "worker"
+
+
 def test_records_of_libraries_go_through_the_same_redaction() -> None:
     out = io.StringIO()
     logs.configure("json", "info", out)

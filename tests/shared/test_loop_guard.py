@@ -19,10 +19,10 @@ _PROGRAM = """
 import asyncio, sys, time
 from aiohttp import web
 from shared.loop_guard import LoopGuard
-from shared.web import livez, server
+from shared.web import livez, ports, server
 
 async def main(port, stall_s, kill_s):
-    sockets = server.listening_sockets("127.0.0.1", port)
+    sockets = ports.listening_sockets("127.0.0.1", port)
     guard = LoopGuard(stamp_s=0.05, dump_s=0.6, kill_s=kill_s)
     answerer = livez.StallResponder(guard, sockets, after_s=0.5)
     app = web.Application()

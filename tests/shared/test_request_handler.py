@@ -16,7 +16,7 @@ from aiohttp.typedefs import Middleware
 
 from shared.clock import SystemClock
 from shared.settings import Secret
-from shared.web import auth, middleware, request_handler, server
+from shared.web import auth, middleware, ports, request_handler
 from tests.support.waiting import PATIENCE_S, eventually
 
 TOKEN = "the-right-token"
@@ -51,7 +51,7 @@ class Served:
 
 @asynccontextmanager
 async def serving(*middlewares: Middleware) -> AsyncIterator[Served]:
-    [sock] = server.listening_sockets("127.0.0.1", 0)
+    [sock] = ports.listening_sockets("127.0.0.1", 0)
     app = web.Application(middlewares=middlewares, client_max_size=1000)
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
     found = Served(sock.getsockname(), runner)

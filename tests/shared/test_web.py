@@ -24,7 +24,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 
 from shared.clock import SystemClock
 from shared.settings import Secret
-from shared.web import auth, body, errors, metrics, middleware, server
+from shared.web import auth, body, errors, metrics, middleware, ports
 from shared.web.browser import cookie
 from shared.web.request_handler import listen
 from shared.web.ui.assets import StaticFile
@@ -230,7 +230,7 @@ async def test_every_answer_carries_the_safe_headers(client: TestClient[web.Requ
 async def test_what_is_no_http_is_a_problem_document_and_no_error_of_ours(
     raw: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    [sock] = server.listening_sockets("127.0.0.1", 0)
+    [sock] = ports.listening_sockets("127.0.0.1", 0)
     app = web.Application()
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
@@ -252,7 +252,7 @@ async def test_what_is_no_http_is_a_problem_document_and_no_error_of_ours(
 
 
 async def test_the_default_address_serves_ipv4_and_ipv6() -> None:
-    sockets = server.listening_sockets(None, 0)
+    sockets = ports.listening_sockets(None, 0)
     port = sockets[0].getsockname()[1]
     app = web.Application()
     app.router.add_get("/", _guarded)
@@ -272,7 +272,7 @@ async def test_the_default_address_serves_ipv4_and_ipv6() -> None:
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
 def test_a_host_that_is_not_ours_is_one_line_that_names_it(host: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        server.bind_or_exit(host, 0)
+        ports.bind_or_exit(host, 0)
     assert caught.value.code == 1
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith(f"HOST {host} is no address of this machine")
@@ -283,7 +283,7 @@ def test_a_port_in_use_is_one_clear_line_and_exit_code_1() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))
         taken.listen()
-        code = f"from shared.web import server; server.bind_or_exit('127.0.0.1', {port})"
+        code = f"from shared.web import ports; ports.bind_or_exit('127.0.0.1', {port})"
         ended = subprocess.run(
             [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
         )

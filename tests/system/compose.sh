@@ -17,6 +17,8 @@ held = [socket.socket() for _ in range(5)]
 for s in held: s.bind(("127.0.0.1", 0))
 print(*(s.getsockname()[1] for s in held))'; }
 read -r PORT WATCHDOG_PORT PROMETHEUS_PORT ALERTMANAGER_PORT GRAFANA_PORT < <(free_ports)
+# As a person without a phone starts it.
+export ENGINE=simulator
 export PORT WATCHDOG_PORT PROMETHEUS_PORT ALERTMANAGER_PORT GRAFANA_PORT ALERTMANAGER_CONFIG=$work/alertmanager.yml
 
 # What a test adds: the simulator, a short wait before the first ping, and a receiver of webhooks beside the programs. It is
@@ -26,7 +28,6 @@ cat > "$work/test.yml" <<'YAML'
 services:
   bot:
     build: {network: "${BUILD_NETWORK:-default}"}
-    environment: {ENGINE: simulator}
   watchdog:
     build: {network: "${BUILD_NETWORK:-default}"}
     dns: ["${TEST_NET}.250"]

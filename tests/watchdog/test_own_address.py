@@ -11,7 +11,7 @@ import pytest
 from shared.boot import Boot
 from shared.clock import SystemClock
 from shared.settings import load
-from shared.web.server import listening_sockets
+from shared.web.ports import listening_sockets
 from tests.support import processes
 from tests.support.fault_proxy import FaultProxy
 from tests.support.processes import free_port

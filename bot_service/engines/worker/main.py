@@ -28,7 +28,7 @@ def main(argv: list[str]) -> None:
     except msgspec.MsgspecError as error:
         sys.exit(f"The worker takes one argument, the JSON document of its options: {error}")
     out = _own_standard_output()
-    logs.configure(options.log_format, options.log_level, out)
+    logs.configure(options.log_format, options.log_level, out, program="worker")
 
     async def run() -> None:
         await Worker(options, system_service_clock()).run()

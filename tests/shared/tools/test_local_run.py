@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -126,6 +127,47 @@ async def test_a_program_that_ignores_the_signal_is_killed(tmp_path: Path, monke
         os.kill(pid, 0)
 
 
+def local_run_ends(tmp_path: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    """The real local run, which ends by itself."""
+    given = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "DATA_DIR": str(tmp_path / "data"), **env}
+    command = [sys.executable, "-m", "shared.tools.local_run"]
+    return subprocess.run(command, cwd=tmp_path, env=given, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.system
+def test_the_wrong_settings_of_both_programs_are_reported_at_once(tmp_path: Path) -> None:
+    ended = local_run_ends(
+        tmp_path, KEEP_ALIVE_INTERVAL="banana", SESSION_MAX_AGE="-1", ENGINE="foo", PORT=str(free_port()),
+        WATCHDOG_PORT=str(free_port()),
+    )  # fmt: skip
+    assert ended.returncode == 2
+    for shown in ("KEEP_ALIVE_INTERVAL: got 'banana'", "SESSION_MAX_AGE: got '-1'", "ENGINE: got 'foo'"):
+        assert ended.stderr.count(shown) == 1, ended.stderr
+    assert "Server running" not in ended.stdout
+
+
+@pytest.mark.system
+def test_a_wrong_setting_of_one_program_is_reported_once_and_the_other_has_none(tmp_path: Path) -> None:
+    ended = local_run_ends(
+        tmp_path, ENGINE="foo", HOST="127.0.0.1", PORT=str(free_port()), WATCHDOG_PORT=str(free_port())
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.count("Configuration error") == 1, ended.stderr
+
+
+@pytest.mark.parametrize("variable", ["PORT", "WATCHDOG_PORT"])
+def test_a_port_in_use_is_named_by_the_variable_that_sets_it(tmp_path: Path, variable: str) -> None:
+    ports = {"PORT": str(free_port()), "WATCHDOG_PORT": str(free_port())}
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", int(ports[variable])))
+        taken.listen()
+        ended = local_run_ends(tmp_path, HOST="127.0.0.1", **ports)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines() == [
+        f"Port {ports[variable]} is already in use by another program: stop it or set {variable} to another one"
+    ]
+
+
 # --- the whole run, as ``make up`` starts it ---
 
 
@@ -137,6 +179,7 @@ class LocalRun:
         self.bot, self.watchdog = free_port(), free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self.terminal = -1
+        self.shown = bytearray()
 
     def start(self) -> None:
         self.terminal, other = os.openpty()
@@ -153,8 +196,12 @@ class LocalRun:
 
     def _read(self, terminal: int) -> None:
         with contextlib.suppress(OSError):
-            while os.read(terminal, 65536):
-                pass
+            while part := os.read(terminal, 65536):
+                self.shown += part
+
+    def lines(self) -> list[str]:
+        """What the terminal shows, without colours."""
+        return re.sub(r"\x1b\[[0-9;]*m", "", self.shown.decode(errors="replace")).splitlines()
 
     async def answers(self) -> None:
         async with aiohttp.ClientSession() as http:
@@ -191,6 +238,40 @@ fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 sys.argv = ["local_run"]
 runpy.run_module("shared.tools.local_run", run_name="__main__")
 """
+
+
+@pytest.mark.system
+async def test_a_terminal_shows_one_format_the_name_of_each_program_and_a_box_at_the_end(tmp_path: Path) -> None:
+    run = LocalRun(tmp_path)
+    run.start()
+    assert run.process is not None
+    try:
+        await run.answers()
+        await eventually(lambda: any("/login?code=" in line for line in run.lines()), what="the box")
+        key = (tmp_path / "data" / "secrets" / "bot-api-key").read_text()
+        async with aiohttp.ClientSession(
+            f"http://127.0.0.1:{run.bot}", headers={"Authorization": f"Bearer {key}"}
+        ) as http:
+            async with http.post("/api/sessions", json={"id": "bob"}) as answer:
+                assert answer.status == 201
+            await eventually(lambda: any(line.startswith("worker ") for line in run.lines()), what="a worker's line")
+        run.process.send_signal(signal.SIGINT)
+        assert await asyncio.to_thread(run.process.wait, 60) == 0
+        lines = run.lines()
+    finally:
+        if run.process.poll() is None:
+            run.process.kill()
+            await asyncio.to_thread(run.process.wait, 60)
+    begin, end = (number for number, line in enumerate(lines) if line.startswith("────"))
+    box = [line.strip() for line in lines[begin + 1 : end]]
+    assert lines[0] == f"[local run] starting the bot service on port {run.bot} and the watchdog on port {run.watchdog}"
+    assert any(re.fullmatch(rf"Dashboard +http://localhost:{run.bot}/login\?code=\S+", line) for line in box)
+    assert f"Status page   http://localhost:{run.watchdog}" in box
+    assert f"API           http://localhost:{run.bot}/docs" in box
+    assert "Stop          Ctrl-C where make up runs" in box
+    others = [line for line in lines[1:begin] + lines[end + 1 :] if line]
+    assert [line for line in others if not re.match(r"(bot     |watchdog|worker  ) \| ", line)] == []
+    assert any(line.startswith("bot      | ") and "Server running on port" in line for line in lines[:begin])
 
 
 @pytest.mark.parametrize("harm", ["terminal closed", signal.SIGHUP, signal.SIGQUIT, signal.SIGKILL])
