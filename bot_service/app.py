@@ -38,6 +38,7 @@ from bot_service.settings import BotSettings
 from bot_service.store.batch_writer import UNAVAILABLE
 from bot_service.store.database import open_database
 from bot_service.store.errors import is_unfit
+from bot_service.transfers.build import build as build_transfers
 from bot_service.webhooks.build import build as build_webhooks
 from shared.boot import Boot
 from shared.clock import Clock
@@ -220,6 +221,7 @@ def _parts(pool: EnginePool, lease: FolderLease) -> Callable[[web.Application], 
                 events.session_events.deleted.subscribe(app[DASHBOARD].forget_session)
                 app[keys.SESSIONS], app[keys.EVENTS], app[keys.MESSAGES] = sessions, events, messages
                 app[keys.WEBHOOKS] = webhooks
+                app[keys.TRANSFERS] = build_transfers(settings, database, sessions, events, messages, webhooks)
                 app[keys.OPERATIONS] = await build_operations(
                     settings,
                     clock,
@@ -255,6 +257,7 @@ async def _engines(app: web.Application) -> AsyncIterator[None]:
 async def _restore(app: web.Application) -> AsyncIterator[None]:
     sessions, alerts, clock = app[keys.SESSIONS], app[keys.EVENTS].service_alerts, app[keys.CLOCK]
     await sessions.restore.begin(await sessions.store.load())
+    await asyncio.to_thread(app[keys.TRANSFERS].imports.clean_up)
     await sessions.silence_patterns.restore()
     canary = sessions.supervisor.refusals.canary()
     if canary is not None:

@@ -15,6 +15,7 @@ from bot_service.operations.run_history import RunHistory
 from bot_service.sessions.build import Sessions
 from bot_service.settings import BotSettings
 from bot_service.store.database import Database
+from bot_service.transfers.build import Transfers
 from bot_service.webhooks.build import Webhooks
 from shared.boot import Boot
 from shared.contract.identity import Identity
@@ -50,4 +51,5 @@ SESSIONS: web.AppKey[Sessions] = web.AppKey("sessions", Sessions)
 EVENTS: web.AppKey[Events] = web.AppKey("events", Events)
 MESSAGES: web.AppKey[Messages] = web.AppKey("messages", Messages)
 WEBHOOKS: web.AppKey[Webhooks] = web.AppKey("webhooks", Webhooks)
+TRANSFERS: web.AppKey[Transfers] = web.AppKey("transfers", Transfers)
 OPERATIONS: web.AppKey[Operations] = web.AppKey("operations", Operations)

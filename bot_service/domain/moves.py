@@ -33,6 +33,7 @@ class Changes(TypedDict, total=False):
     wanted: Wanted
     jid: str | None
     lid: str | None
+    exported_ms: int | None
     push_name: str | None
     qr_rounds: int
     active_ms: int

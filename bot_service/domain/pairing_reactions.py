@@ -23,16 +23,22 @@ def _has_phone(record: SessionRecord) -> bool:
     return record.jid is not None or record.state in LINKED
 
 
-def shown(reason: R) -> React:
+# The library has no call for it.
+PASSKEY_TODO = (
+    "this service cannot answer a passkey: remove it on the phone (Settings, Account, Passkeys), then scan a new code"
+)
+
+
+def shown(reason: R, detail: str | None = None) -> React:
+    """A code, or what the phone wants instead, is shown to the user."""
+
     def react(record: SessionRecord, signal: Signal, policy: SessionPolicy, now_ms: int) -> Decision:
         if _has_phone(record):
             return record, ()  # a code for a phone that is paired already is not shown
         valid = signal.data.get("expiresInMs")
         until = now_ms + (valid if isinstance(valid, int) else 5 * MINUTE_MS) + policy.codes_margin_ms
-        expiry, detail = Due(DueKind.CODES, until), detail_of(signal)
-        return move(
-            record, State.PAIRING, reason, now_ms, actor=Actor.USER, linked=False, due=expiry, detail=detail
-        ), ()
+        expiry, words = Due(DueKind.CODES, until), detail or detail_of(signal)
+        return move(record, State.PAIRING, reason, now_ms, actor=Actor.USER, linked=False, due=expiry, detail=words), ()
 
     return react
 

@@ -66,6 +66,13 @@ class SessionAccounts(Protocol):
         """Before ``session`` is created: ends and deletes what a deleted one of that id left."""
         ...
 
+    async def end_client(self, session: str) -> None:
+        """Returns when no client of ``session`` runs in any worker; stops it where one does.
+
+        Raises ``timeout`` while one may still run.
+        """
+        ...
+
     async def simulate(self, session: str, action: str, args: dict[str, Any]) -> Any: ...
 
 

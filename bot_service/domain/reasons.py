@@ -21,6 +21,9 @@ class Reason(StrEnum):
     RESTORED = "restored"
     STOPPED_AT_BOOT = "stopped_at_boot"
     WATCHDOG_REPAIR = "watchdog_repair"
+    EXPORTED = "exported"
+    TAKEN_BACK = "taken_back"
+    IMPORTED = "imported"
 
     # Expiry
     INACTIVE = "inactive"

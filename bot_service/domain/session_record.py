@@ -89,6 +89,8 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename=
     lid: str | None = None
     push_name: str | None = None
     qr_rounds: int = 0
+    # When the pairing left for another service: this one never logs in with it until it is taken back.
+    exported_ms: int | None = None
 
     # The link
     engaged: bool = False  # the engine may hold a client of this session
@@ -224,6 +226,8 @@ class CommandKind(StrEnum):
     RESTORE = "restore"  # this service has just started
     TRY_AS_CANARY = "ask_for_fleet"  # log in, at ``at_ms``, to see whether the version is refused
     RECONNECT = "reconnect"  # a repair asks for a fresh connection
+    EXPORT = "export"  # the pairing leaves for another service
+    TAKE_BACK = "take_back"  # a person says that no other service uses an exported pairing
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,14 @@ class Refusal:
 
 def refusal(record: SessionRecord, kind: CommandKind, now_ms: int) -> Refusal | None:
     """None when ``kind`` may be done now."""
+    if record.exported_ms is not None and kind in (CommandKind.START, CommandKind.RESTART):
+        return Refusal(
+            "exported", "the pairing was exported and may run elsewhere: take it back first, or delete it here"
+        )
+    if record.exported_ms is None and kind is CommandKind.TAKE_BACK:
+        return Refusal("not_exported", "the session was not exported: there is nothing to take back")
+    if record.jid is None and kind is CommandKind.EXPORT:
+        return Refusal("not_paired", "no phone is linked: there is no pairing to export")
     if kind in (CommandKind.START, CommandKind.RESTART):
         until = record.banned_until_ms
         if until is not None and until > now_ms:
@@ -106,6 +114,8 @@ def _begin(record: SessionRecord, reason: Reason, policy: SessionPolicy, now_ms:
 def _command(record: SessionRecord, command: Command, policy: SessionPolicy, now_ms: int) -> Decision:
     reason = command.reason or _REASONS.get(command.kind, Reason.RECONNECT)
     runs = record.wanted is Wanted.RUN and record.state in LIVE
+    if record.exported_ms is not None and command.kind is not CommandKind.TAKE_BACK:
+        return record, ()  # nothing but this ends it: another service may use the pairing
     match command.kind:
         case CommandKind.START if runs:
             return replace(record, active_ms=now_ms), ()
@@ -155,6 +165,12 @@ def _command(record: SessionRecord, command: Command, policy: SessionPolicy, now
             return replace(record, due=Due(DueKind.CANARY_LOGIN, at_ms)), ()
         case CommandKind.RESTORE:
             return _restore(record, command, now_ms)
+        case CommandKind.EXPORT:
+            return _export(record, now_ms) if record.jid is not None else (record, ())
+        case CommandKind.TAKE_BACK if record.exported_ms is None:
+            return record, ()
+        case CommandKind.TAKE_BACK:
+            return move(record, State.STOPPED, Reason.TAKEN_BACK, now_ms, exported_ms=None), ()
 
 
 def _reconnect(record: SessionRecord, reason: Reason, now_ms: int) -> SessionRecord:
@@ -170,6 +186,15 @@ def _stop(record: SessionRecord, reason: Reason, now_ms: int) -> Decision:
         return (replace(record, wanted=Wanted.STOP) if record.wanted is Wanted.RUN else record), ()
     after = move(record, State.STOPPED, reason, now_ms, wanted=Wanted.STOP, linked=False, engaged=False)
     return after, (STOP,) if record.engaged else ()
+
+
+def _export(record: SessionRecord, now_ms: int) -> Decision:
+    """Fenced: this service must not log in with a pairing that another one may use."""
+    after = move(
+        record, State.FENCED, Reason.EXPORTED, now_ms, exported_ms=now_ms, wanted=Wanted.STOP, linked=False,
+        engaged=False, suspicion=None,
+    )  # fmt: skip
+    return after, (STOP,)
 
 
 def _restore(record: SessionRecord, command: Command, now_ms: int) -> Decision:

@@ -18,6 +18,7 @@ class Freeze(StrEnum):
     LOGGED_OUT = "logged_out"
     NOT_PAIRED = "not_paired"
     OUTDATED = "outdated"
+    EXPORTED = "exported"
     FENCED = "fenced"
     FAILED = "failed"
     CLOSED = "closed"
@@ -31,6 +32,7 @@ FROZEN = {
     Freeze.LOGGED_OUT: "the phone is not linked any more",
     Freeze.NOT_PAIRED: "no phone is linked yet",
     Freeze.OUTDATED: "WhatsApp refuses this version of the client: Veilleur looks by itself for one that is accepted",
+    Freeze.EXPORTED: "the session was exported: its pairing may run elsewhere",
     Freeze.FENCED: "another client has taken this account over",
     Freeze.FAILED: "the session has failed and waits for a person",
     Freeze.CLOSED: "the session was closed because it was not used or had its age",
@@ -63,6 +65,8 @@ def frozen(record: SessionRecord, now_ms: int, *, known_chat: bool) -> Frozen | 
         return Frozen(Freeze.LOGGED_OUT, None)
     if record.jid is None:
         return Frozen(Freeze.NOT_PAIRED, None)
+    if record.exported_ms is not None:
+        return Frozen(Freeze.EXPORTED, None)
     if record.state in _ENDED:
         return Frozen(_ENDED[record.state], None)
     if record.wanted is Wanted.STOP:

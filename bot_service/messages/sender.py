@@ -41,6 +41,7 @@ _WAITING_CHATS = 500
 _TIMEOUTS_OF_ONE_CHAT = 3
 # How often a session is checked that is not connected, in case its return is not notified.
 _LOOK_AGAIN_S = 30.0
+_REST_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,8 @@ class Sender:
         self._buckets: dict[str, tuple[Bucket, Bucket]] = {}
         # Positions of messages that ended but are still in the store: never sent again.
         self._unsaved: set[str] = set()
+        # Sessions with a call of the engine under way.
+        self._calling: set[str] = set()
         self.writer: BatchWriter[_Ended | Postponement] = BatchWriter("send-results", clock, self._write)
 
     async def run(self) -> None:
@@ -149,6 +152,12 @@ class Sender:
         """The session is deleted."""
         self._buckets.pop(session, None)
         self.session_changed(session)
+
+    async def rest(self, session: str) -> None:
+        """Returns when no message of ``session``, which may not send any more, is under way and all results are stored."""
+        while session in self._calling:
+            await self._clock.sleep(_REST_S)
+        await self.writer.idle()
 
     async def close(self) -> None:
         """Stop sending and store the last results; :meth:`run` has ended before."""
@@ -219,10 +228,13 @@ class Sender:
                 return _Wait(False, wait_s)
             lane.new_chats.take()
         lane.all_messages.take()
+        self._calling.add(lane.session)
         try:
             sent = await self._pool.send(lane.session, _DECODER.decode(row.body))
         except EngineError as error:
             return await self._failed(lane, row, error)
+        finally:
+            self._calling.discard(lane.session)
         lane.failures = 0
         self._on_sent(lane.session, row.chat)
         await self._end(row, "sent", None, sent.at_ms)

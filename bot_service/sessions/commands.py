@@ -95,14 +95,14 @@ class SessionCommands:
         _check_words(wanted.name, wanted.metadata)
         proxy = proxies.read(who, wanted.proxy)
         asked, owner = wanted.id or f"s-{secrets.token_hex(6)}", wanted.owner or who.owner or DEFAULT_OWNER
-        session, now_ms = self._new_id(who, owner, asked), self._supervisor.now_ms()
+        session, now_ms = self.new_id(who, owner, asked), self._supervisor.now_ms()
         record = SessionRecord(
             id=session, owner=owner, name=wanted.name or asked,
             metadata=wanted.metadata, created_ms=now_ms, since_ms=now_ms, active_ms=now_ms, aged_from_ms=now_ms,
             creation=secrets.token_hex(4), proxy=proxy,
         )  # fmt: skip
         creation = self._supervisor.begin(record, START if wanted.start else None)
-        with self._reserved(session, owner):
+        with self.reserved(session, owner):
             try:
                 await self._pool.forget_left_files(session)
                 # The session and its first transition are one transaction; the engine starts after it.
@@ -119,7 +119,7 @@ class SessionCommands:
                 raise
         return creation.after
 
-    def _new_id(self, who: Principal, owner: str, asked: str) -> str:
+    def new_id(self, who: Principal, owner: str, asked: str) -> str:
         """The id to store. Refused ``exists`` only for a session that ``who`` sees: others get a mark."""
         taken = asked in self._registry or asked in self._busy
         if self._has(owner, asked) or (taken and who.owner is None):
@@ -130,7 +130,7 @@ class SessionCommands:
         return self._registry.of_owner(owner, asked) is not None or (owner, asked) in self._busy_own
 
     @contextmanager
-    def _reserved(self, session: str, owner: str) -> Iterator[None]:
+    def reserved(self, session: str, owner: str) -> Iterator[None]:
         """No other session gets this id in the meantime."""
         own = (owner, session_ids.shown(session))
         self._busy.add(session)
@@ -175,7 +175,7 @@ class SessionCommands:
         """Delete the client, the engine's files and the rows. The phone shows the link until logout."""
         known = self._registry.get(session)
         # Until all of it is gone, no session can have this id.
-        with self._reserved(session, known.owner if known is not None else ""):
+        with self.reserved(session, known.owner if known is not None else ""):
             self._supervisor.apply(session, Command(CommandKind.STOP, Reason.DELETED))
             await self._supervisor.settle(session, ENGINE_TIMEOUT_S)
             await self._store.delete(session)

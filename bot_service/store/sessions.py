@@ -186,12 +186,7 @@ class SessionStore:
                 if reused:
                     await leftovers.remove(connection, reused)
                 await upsert(connection, sessions, [row_of(record) for record in records.values()], key="id")
-                if changes:
-                    rows = [msgspec.structs.asdict(change) for change in changes]
-                    await connection.execute(sa.insert(transitions), rows)
-                    await self._trim(connection, changes)
-                    for sink in self.transition_sinks:
-                        await sink(connection, changes, lambda name: records.get(name) or self._dirty.get(name))
+                await self._write_changes(connection, changes, lambda name: records.get(name) or self._dirty.get(name))
         except STORE_ERRORS as error:
             self._dirty = records | self._dirty
             self._changes = changes + self._changes
@@ -202,6 +197,20 @@ class SessionStore:
             if everything:
                 self._written = begun
             self._succeed()
+
+    async def _write_changes(self, connection: AsyncConnection, changes: list[Transition], record_of: RecordOf) -> None:
+        if changes:
+            await connection.execute(sa.insert(transitions), [msgspec.structs.asdict(change) for change in changes])
+            await self._trim(connection, changes)
+            for sink in self.transition_sinks:
+                await sink(connection, changes, record_of)
+
+    async def insert(self, connection: AsyncConnection, record: SessionRecord, change: Transition | None) -> None:
+        """Write a new session inside the caller's transaction, instead of :meth:`mark` with ``new``."""
+        if record.id in self._used:
+            await leftovers.remove(connection, [record.id])
+        await upsert(connection, sessions, [row_of(record)], key="id")
+        await self._write_changes(connection, [change] if change is not None else [], {record.id: record}.get)
 
     def _succeed(self) -> None:
         if self._failing is not None:

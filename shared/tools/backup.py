@@ -26,16 +26,14 @@ from pathlib import Path
 from types import FrameType
 from typing import BinaryIO, Never
 
+from shared import signal_sessions, sqlite_copy
 from shared.backup_folders import COPYING, MOVED, RESTORING
 from shared.stop_signals import STOP_SIGNALS, stop_signals
 from shared.temporary_folders import left, remove_left, temporary_folder
-from shared.tools import restored_ratchets
 
 # Sockets and records of processes, and copies of the engine's library, are made again.
 _LEFT_OUT = {"run", "engine", "lost+found"}
-_SIDE_FILES = ("-wal", "-shm", "-journal")
 _JOURNALS = "journal"
-_PAGES_AT_ONCE = 1024
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -53,7 +51,7 @@ def save(folder: Path, archive: BinaryIO, *, where: Path | None = None) -> int:
         raise BackupRefused(f"{folder} is not a folder")
     remove_left(folder, COPYING)
     saved: dict[str, int] = {}
-    databases = [path for path in _files(folder, where) if _is_database(path)]
+    databases = [path for path in _files(folder, where) if sqlite_copy.is_database(path)]
     target = str(where.parent) if where is not None else "the place of standard output"
     with _full_named(target), tarfile.open(fileobj=archive, mode="w:gz", dereference=False) as tar:
         # Journals before and after the databases: the first copy has a journal that is read and
@@ -86,9 +84,9 @@ def restore(archive: BinaryIO, folder: Path) -> int:
             raise BackupRefused(f"the archive cannot be read: {error}") from error
         files = list(_files(unpacked))
         for path in files:
-            if _is_database(path):
+            if sqlite_copy.is_database(path):
                 _check(path, unpacked)
-                restored_ratchets.forget(path)
+                signal_sessions.forget(path)
         names = sorted(entry.name for entry in unpacked.iterdir())
         (made / MOVED).write_text("\n".join(names))
         try:
@@ -125,16 +123,13 @@ def _files(folder: Path, leave_out: Path | None = None) -> Iterator[Path]:
             ]
         for name in sorted(names):
             path = Path(parent, name)
-            if path.is_file() and not path.is_symlink() and not name.endswith(_SIDE_FILES) and path != leave_out:
+            if (
+                path.is_file()
+                and not path.is_symlink()
+                and not name.endswith(sqlite_copy.SIDE_FILES)
+                and path != leave_out
+            ):
                 yield path
-
-
-def _is_database(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(16) == b"SQLite format 3\0"
-    except OSError:
-        return False
 
 
 def _add_files(
@@ -142,7 +137,7 @@ def _add_files(
 ) -> None:
     for source in _files(folder, leave_out):
         name = str(source.relative_to(folder))
-        if (only is None or source.relative_to(folder).parts[0] == only) and not _is_database(source):
+        if (only is None or source.relative_to(folder).parts[0] == only) and not sqlite_copy.is_database(source):
             # A journal may have been read and removed since it was listed.
             with contextlib.suppress(FileNotFoundError), source.open("rb") as file:
                 member = tar.gettarinfo(arcname=name, fileobj=file)
@@ -158,7 +153,7 @@ def _add_database(tar: tarfile.TarFile, folder: Path, source: Path, saved: dict[
     try:
         with temporary_folder(folder, COPYING) as temporary, _full_named(str(folder)):
             copy = temporary / "copy.db"
-            _copy_database(source, copy)
+            sqlite_copy.copy(source, copy)
             tar.add(copy, arcname=name, recursive=False)
             saved[name] = copy.stat().st_size
     except sqlite3.Error as error:
@@ -180,31 +175,10 @@ def _refuse_without_room(folder: Path, source: Path) -> None:
         )
 
 
-def _copy_database(source: Path, target: Path) -> None:
-    with (
-        contextlib.closing(
-            sqlite3.connect(f"{source.as_uri()}?mode=rw", uri=True, timeout=30, isolation_level=None)
-        ) as live,
-        contextlib.closing(sqlite3.connect(target)) as copied,
-    ):
-        # One read transaction: what others write does not begin the copy again. In
-        # steps, so that a signal can end it.
-        live.execute("BEGIN")
-        live.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        live.backup(copied, pages=_PAGES_AT_ONCE, progress=lambda _status, _left, _all: None, sleep=0.01)
-        live.execute("ROLLBACK")
-        copied.execute("PRAGMA journal_mode=DELETE")
-    target.chmod(0o600)
-
-
 def _check(path: Path, root: Path) -> None:
-    try:
-        with contextlib.closing(sqlite3.connect(path)) as database:
-            said = database.execute("PRAGMA quick_check").fetchone()[0]
-    except sqlite3.DatabaseError as error:
-        said = str(error)
-    if said != "ok":
-        raise BackupRefused(f"{path.relative_to(root)} in the archive is damaged: {said}")
+    why = sqlite_copy.damage(path)
+    if why is not None:
+        raise BackupRefused(f"{path.relative_to(root)} in the archive is damaged: {why}")
 
 
 @contextlib.contextmanager

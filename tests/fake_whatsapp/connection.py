@@ -197,6 +197,7 @@ class Connection:
         self.world.stats["logins"] += 1
         older, self.companion, companion.connection = companion.connection, companion, self
         if older is not None and older is not self:
+            self.world.stats["doubled"] += 1
             await older.stream_error({}, "replaced")
         self.silent = self.world.faults.begins_silent(number)
         success: dict[str, Attr] = {

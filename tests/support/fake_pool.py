@@ -185,6 +185,9 @@ class FakePool:
     async def forget_session(self, session: str) -> None:
         await self._call("forget", session)
 
+    async def end_client(self, session: str) -> None:
+        await self._call("end_client", session)
+
     async def forget_left_files(self, session: str) -> None:
         pass
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot_service.access.principals import Scope
 from bot_service.api.server.route import LIMIT, TEXT, Parameter, Response, Route
-from bot_service.api.sessions import handlers, pairing
+from bot_service.api.sessions import handlers, pairing, transfers
 from bot_service.api.sessions.views import (
     AttentionList,
     PairingCodeView,
@@ -19,6 +19,7 @@ from bot_service.api.sessions.views import (
 from bot_service.domain.session_record import CommandKind
 from bot_service.domain.states import State
 from bot_service.sessions.commands import ChangeSession, CreateSession
+from bot_service.transfers.imports import ImportSession
 from shared.web.middleware import Handler
 
 ONE = "/api/sessions/{id}"
@@ -42,6 +43,7 @@ _EXAMPLE = {
     "nextTryAt": None,
     "bannedUntil": None,
     "timelockedUntil": None,
+    "exportedAt": None,
     "metadata": {"shop": "lyon-2"},
     "proxy": None,
 }
@@ -113,6 +115,34 @@ ROUTES = [
     _command("stop", handlers.command(CommandKind.STOP), "Stop a session", "Idempotent. The pairing stays; nothing starts it again but a start."),
     _command("restart", handlers.command(CommandKind.RESTART), "Restart a session", "Ends the connection and makes a new one. The pairing stays."),
     _command("logout", handlers.logout, "Log out", "Unlinks the phone and keeps the row. 409 while a linked session is not connected."),
+    Route(
+        "POST", f"{ONE}/export", transfers.export, Scope.ADMIN,
+        "Sessions", "Export the pairing",
+        "For a move to another service: stops the session for good and gives its pairing, settings, webhooks and "
+        "waiting messages as one file, encrypted with the passphrase. The session is FENCED (`exported`) and never "
+        "logs in here again until it is taken back. Once more: the same content, should the file be lost. "
+        "409 `not_paired` without a phone.",
+        {200: Response("The file, in base64.", transfers.ExportedView,
+                     example={"session": "boutique", "file": "dmVpbGxldXItcGFpcmluZwo…"})},
+        body=transfers.ExportSession, problems=(409, 502, 504), example={"passphrase": "correct horse battery staple"},
+    ),
+    Route(
+        "POST", "/api/sessions/import", transfers.import_, Scope.ADMIN,
+        "Sessions", "Import a pairing",
+        "Makes a session with the pairing of an exported file and starts it, without a new QR code. Refused with the "
+        "field that is wrong: 422 `passphrase` or `file` (wrong, damaged, of another engine or version), 409 `exists` "
+        "(`id`), 409 `already_paired` when this service has the pairing.",
+        {201: _session("The new session; `Location` leads to it.")},
+        body=ImportSession, problems=(409, 507),
+        example={"file": "dmVpbGxldXItcGFpcmluZwo=", "passphrase": "correct horse battery staple"},
+    ),
+    Route(
+        "POST", f"{ONE}/take-back", transfers.take_back, Scope.ADMIN,
+        "Sessions", "Take an exported pairing back",
+        "Only when no other service uses it: two that log in with one pairing disconnect each other. The session is "
+        "STOPPED then; messages that waited when it was exported stay failed. 409 `not_exported`.",
+        {200: _session("The session as it is now.")}, problems=(409, 502, 504),
+    ),
     Route(
         "GET", f"{ONE}/qr", pairing.qr, Scope.SESSION,
         "Sessions", "Fetch the QR code",

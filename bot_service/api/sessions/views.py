@@ -17,7 +17,8 @@ from bot_service.sessions.queries import SessionHealth
 
 class SessionView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """A session. ``acts`` says who must act before it goes on; ``nextTryAt`` is set while it
-    reconnects. ``proxy`` is its own one, without user and password; null: that of the settings."""
+    reconnects. ``exportedAt``: its pairing left for another service then and is not used here until
+    it is taken back. ``proxy`` is its own one, without user and password; null: that of the settings."""
 
     id: str
     name: str
@@ -37,6 +38,7 @@ class SessionView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     next_try_at: str | None
     banned_until: str | None
     timelocked_until: str | None
+    exported_at: str | None
     metadata: dict[str, str]
     proxy: str | None
 
@@ -176,6 +178,7 @@ def session_view(record: SessionRecord) -> SessionView:
         next_try_at=iso_time(record.due.at_ms) if record.due is not None and record.due.kind is DueKind.RETRY else None,
         banned_until=iso_time(record.banned_until_ms),
         timelocked_until=iso_time(record.timelocked_until_ms),
+        exported_at=iso_time(record.exported_ms),
         metadata=record.metadata,
         proxy=record.proxy.shown if record.proxy is not None else None,
     )

@@ -23,6 +23,7 @@ from bot_service.engines.pool.policy import ClientChoice, PoolPolicy
 from bot_service.engines.pool.recovery import ASKED, SessionRecovery
 from bot_service.engines.pool.session_entries import FINAL, SessionEntry, catch_up_signals
 from bot_service.engines.pool.worker_handle import WorkerHandle
+from bot_service.engines.port import EngineError
 from bot_service.engines.registry import files_of, names_with_files, safe_name
 from bot_service.engines.wire import login_gate
 from bot_service.engines.wire.protocol import PASSING, SessionSnapshot, SignalFrame, Snapshot, WorkerPulse
@@ -37,6 +38,8 @@ log = logs.get(__name__)
 FRAME_SIGNALS = frozenset(
     {SignalKind.CONNECTED, SignalKind.KEEPALIVE_RESTORED, SignalKind.OFFLINE_SYNC_COMPLETED, SignalKind.RECEIPT}
 )
+# How much longer a worker may take that is replaced because it does not stop a session.
+UNSTOPPED_S = 10.0
 # Ends of a worker that are not its fault.
 ORDERLY = frozenset({"stopped", ASKED, "memory", "descriptors", "paired", SUPERSEDED})
 
@@ -105,6 +108,21 @@ class WorkerPool:
         if entry is not None:
             async with entry.lock:
                 await self._stop(entry, quietly=False)
+
+    async def end_client(self, session: str) -> None:
+        await self.stop_session(session)
+        entry = self._placement.entries.get(session)
+        if entry is None:
+            return
+        # Its worker says so itself: the answer to the first stop may have been lost with the connection.
+        last = self.fleet.workers.get(entry.last_worker or "")
+        if last is not None and last is not entry.unstopped and not last.is_lost:
+            try:
+                await last.command("stop", session)
+            except EngineError:
+                entry.unstopped = last
+        if entry.unstopped is not None and not await entry.unstopped.gone(self._policy.stop_timeout_s + UNSTOPPED_S):
+            raise EngineError("timeout", "the client of the session has not ended yet", retryable=True)
 
     async def logout_session(self, session: str) -> None:
         entry = self._placement.running(session)
@@ -221,6 +239,7 @@ class WorkerPool:
         entry.moving = quietly
         worker = entry.worker
         if not await self._placement.stop(entry) and worker is not None:
+            entry.unstopped = worker
             log.error("A session does not stop, its worker is replaced", event_name="session.stop.failed")
             self._begin_recycle(worker, "stop failed")
 

@@ -46,6 +46,8 @@ class SessionEntry:
     last_worker: str | None = None
     avoid: str | None = None
     """The worker in which the next start must not happen."""
+    unstopped: WorkerHandle | None = None
+    """The worker that did not stop it when it was asked; the client may run until that worker ends."""
     recycled_at: float | None = None
     """When its worker was last replaced on request; monotonic seconds."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)

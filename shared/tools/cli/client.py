@@ -55,8 +55,8 @@ class Client:
     def get(self, path: str, **query: str | int | None) -> Any:
         return self._value(self.request("GET", path, query=query))
 
-    def post(self, path: str, body: Any = None, **headers: str) -> Any:
-        return self._value(self.request("POST", path, body, headers=headers))
+    def post(self, path: str, body: Any = None, *, timeout_s: float | None = None, **headers: str) -> Any:
+        return self._value(self.request("POST", path, body, headers=headers, timeout_s=timeout_s))
 
     def put(self, path: str, body: Any = None) -> Any:
         return self._value(self.request("PUT", path, body))
@@ -87,7 +87,7 @@ class Client:
         return size
 
     def request(self, method: str, path: str, body: Any = None, **options: Any) -> Answer:
-        """The response, whatever its status. Options: ``query``, ``headers``.
+        """The response, whatever its status. Options: ``query``, ``headers``, ``timeout_s``.
 
         Raises :class:`CliError` ``unreachable`` when none came, ``too_large`` when it exceeds ``LONGEST_BYTES``.
         """

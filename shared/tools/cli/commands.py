@@ -19,11 +19,13 @@ from shared.tools.cli import (
     sessions,
     settings,
     show,
+    transfer,
     watching,
 )
 from shared.version import VERSION
 
 session_details.add_to(sessions.app)
+transfer.add_to(sessions.app)
 
 app = typer.Typer(
     name="veilleur",
@@ -33,7 +35,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.add_typer(sessions.app, name="sessions", help="WhatsApp sessions: list, create, pair, send, stop, delete, watch.")
+app.add_typer(
+    sessions.app, name="sessions", help="WhatsApp sessions: list, create, pair, send, stop, move, delete, watch."
+)
 app.add_typer(messages.app, name="messages", help="Messages: send, react, edit, revoke, forward, mark, fetch files.")
 app.add_typer(chats.app, name="chats", help="What a session has received and sent: chats, messages, search.")
 app.add_typer(groups.app, name="groups", help="Groups: list, create, change, members, requests, invite, join, leave.")

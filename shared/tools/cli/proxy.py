@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
 import typer
 
-from shared import secret_text
-from shared.tools.cli import settings, show
+from shared.tools.cli import secret_input, settings, show
 from shared.tools.cli.arguments import Session, at
 from shared.tools.cli.client import CliError
 
@@ -72,21 +69,5 @@ def with_password(address: str, password_file: str | None) -> str:
     if not user:
         detail = "ADDRESS: must name a user when there is a password, for example socks5://user@proxy.example.com:1080"
         raise CliError("invalid", detail, exit_code=2)
-    return f"{before}{scheme_end}{user}:{quote(_password(password_file), safe='')}@{host}"
-
-
-def _password(file: str) -> str:
-    if file != "-":
-        try:
-            return secret_text.read(Path(file))
-        except secret_text.NotASecret as refused:
-            raise CliError("invalid", f"--password-file: must be {refused}", exit_code=2) from None
-    if sys.stdin.isatty():
-        return str(typer.prompt("Password", hide_input=True, err=True))
-    try:
-        found = sys.stdin.read(secret_text.LONGEST_BYTES).strip()
-    except UnicodeDecodeError:
-        found = ""
-    if not found:
-        raise CliError("invalid", "--password-file: standard input must be UTF-8 text, and not empty", exit_code=2)
-    return found
+    password = secret_input.read("--password-file", password_file, prompt="Password")
+    return f"{before}{scheme_end}{user}:{quote(password, safe='')}@{host}"

@@ -22,11 +22,23 @@ from tests.support.bot_app import running
 from tests.support.processes import ROOT
 
 # Refusals that conflict with the present state: 409, without a row in the table.
-CONFLICTS = {"exists", "idempotency_key_reused", "no_qr", "sending_frozen", "unsupported_by_engine"}
+CONFLICTS = {
+    "already_paired",
+    "exists",
+    "files_unusable",
+    "idempotency_key_reused",
+    "no_qr",
+    "not_paired",
+    "sending_frozen",
+    "unsupported_by_engine",
+}
 # Reasons why phones or WhatsApp would ignore what is asked.
 CHANGES = {"refused_by_whatsapp", "not_editable", "not_forwardable", "not_revocable", "not_sent", "too_late"}
 # No form of the dashboard meets them with words of their own.
 ONLY_API = CHANGES | {
+    "already_paired",
+    "files_unusable",
+    "not_paired",
     "media_not_fetched",
     "no_qr",
     "no_space",

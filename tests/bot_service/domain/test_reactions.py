@@ -80,6 +80,8 @@ def test_pair_restart_is_expected_and_no_failure() -> None:
 def test_passkey_required_is_shown_to_the_user() -> None:
     after, _ = on(session(State.PAIRING), K.PASSKEY_REQUIRED)
     assert (after.state, after.reason, after.actor) == (State.PAIRING, "passkey_required", Actor.USER)
+    assert after.detail is not None
+    assert "remove it on the phone" in after.detail
 
 
 def test_multidevice_off_is_shown_and_the_same_code_stays_valid() -> None:

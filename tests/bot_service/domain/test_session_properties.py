@@ -76,6 +76,17 @@ def seen(*items: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
 @settings(max_examples=examples(100))
 @given(steps, fleets)
 @seen(Command(CommandKind.START), Signal(SignalKind.TEMP_BANNED, DATA), Command(CommandKind.LOGGED_OUT))
+@seen(
+    Command(CommandKind.START),
+    Signal(SignalKind.PAIRED, DATA),
+    Command(CommandKind.EXPORT),
+    Command(CommandKind.STOP),
+    Command(CommandKind.RESTORE),
+    Command(CommandKind.START),
+    Signal(SignalKind.LOGGED_OUT, DATA),
+    Command(CommandKind.TAKE_BACK),
+    Command(CommandKind.START),
+)
 @seen(Command(CommandKind.START), Signal(SignalKind.CONNECTED, DATA), Signal(SignalKind.QR, DATA))
 @seen(Command(CommandKind.START), Signal(SignalKind.CONNECTED, DATA), Signal(SignalKind.PAIR_ERROR, DATA))
 @seen(Command(CommandKind.START), Signal(SignalKind.CONNECTED, DATA), Signal(SignalKind.QR_EXHAUSTED, DATA))
@@ -117,6 +128,11 @@ def test_any_sequence_of_facts_keeps_the_promises(sequence: list[tuple[Any, int]
         elif record.state in LIVE and record.state is not State.READY:
             assert record.due is not None, f"{record.state} by {record.reason} would wait for ever"
 
+        # An exported pairing stays where it is until a person takes it back.
+        if before.exported_ms is not None and not (isinstance(fact, Command) and fact.kind is CommandKind.TAKE_BACK):
+            assert not kinds & STARTS, fact
+            assert (record.exported_ms, record.wanted) == (before.exported_ms, Wanted.STOP), fact
+
         # The parts agree with the whole.
         assert record.linked == (record.state in LINKED), (record.state, fact)
         assert record.id == before.id
@@ -128,6 +144,8 @@ def _wish(wanted: Wanted, before: SessionRecord, fact: Fact) -> Wanted:
         if fact.kind in BEGINNINGS:
             return Wanted.RUN
         if fact.kind in (CommandKind.STOP, CommandKind.LOGGED_OUT):
+            return Wanted.STOP
+        if fact.kind is CommandKind.EXPORT and before.jid is not None:
             return Wanted.STOP
         if fact.kind is CommandKind.CLOSE and before.state in LIVE:
             return Wanted.STOP

@@ -1,6 +1,6 @@
-"""Forgets the Signal sessions of restored device stores.
+"""Forgets the Signal sessions of device stores that come from a backup or from another service.
 
-After the backup a session went on: what it would send now with the old state of its ratchet no phone
+After the copy a session went on: what it would send now with the old state of its ratchet no phone
 can read, and none says so. Without the state the library makes new sessions, which every phone
 accepts; what arrives on the old ones is asked for once more. Keys of groups are as old, so those that
 the account itself made are forgotten as well.
