@@ -17,7 +17,7 @@ from tests.support.processes import Client, Program
 from tests.support.waiting import eventually
 from tests.wire import programs
 
-pytestmark = [pytest.mark.wire, pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.wire, pytest.mark.system, pytest.mark.long, pytest.mark.timeout(300)]
 BOT, ANN, BEN = "15550001", "15550002", "15550003"
 GROUP = "120363@g.us"
 PASSPHRASE = "correct horse battery"
@@ -78,7 +78,7 @@ async def test_a_number_moves_while_messages_arrive(server: Remote, tmp_path: Pa
     async with machine(tmp_path, server, "a") as (_, a), machine(tmp_path, server, "b") as (there, b):
         await programs.pair(a, server, "shop", BOT, name="Boutique", metadata={"shop": "lyon"})
         await server("group", id="120363", subject="Friends", members=[ANN, BOT, BEN])
-        await talk(a, server, "before")
+        await talk(a, server, "shop", "before")
         await server("flood", sender=ANN, chats=[BOT], count=300, per_second=50)
         await asyncio.sleep(1.5)
 
@@ -88,7 +88,9 @@ async def test_a_number_moves_while_messages_arrive(server: Remote, tmp_path: Pa
         made = await b.post("/api/sessions/import", sealed(file))
         assert (made["name"], made["metadata"], made["paired"]) == ("Boutique", {"shop": "lyon"}, True)
         await programs.until_state(b, "shop", "READY")
-        assert time.monotonic() - begun < READY_WITHIN_S
+        ready_s = time.monotonic() - begun
+        print(f"READY on B after {ready_s:.1f} s")
+        assert ready_s < READY_WITHIN_S
 
         async def flooded() -> bool:
             return not await server("flooding")
@@ -108,7 +110,7 @@ async def test_a_number_moves_while_messages_arrive(server: Remote, tmp_path: Pa
         assert on_a
         assert on_b
         assert len(on_a) + len(on_b) == 300  # none on both
-        await talk(b, server, "after")
+        await talk(b, server, "shop", "after")
         for number in (ANN, BEN):
             assert (await server("phone", number=number))["unreadable"] == []
 
@@ -130,11 +132,11 @@ async def test_a_pairing_that_is_taken_back_reads_and_writes_after_the_other_mac
     async with machine(tmp_path, server, "a") as (_, a), machine(tmp_path, server, "b") as (_, b):
         await programs.pair(a, server, "shop", BOT)
         await server("group", id="120363", subject="Friends", members=[ANN, BOT, BEN])
-        await talk(a, server, "first")
+        await talk(a, server, "shop", "first")
         await b.post("/api/sessions/import", sealed(await export(a), id="moved"))
         await programs.until_state(b, "moved", "READY")
         for turn in range(3):
-            await talk(b, server, f"elsewhere {turn}")
+            await talk(b, server, "moved", f"elsewhere {turn}")
         await b.post("/api/sessions/moved/stop")
 
         async def offline() -> bool:
@@ -145,7 +147,7 @@ async def test_a_pairing_that_is_taken_back_reads_and_writes_after_the_other_mac
         assert (back["state"], back["reason"], back["exportedAt"]) == ("STOPPED", "taken_back", None)
         await a.post("/api/sessions/shop/start")
         await programs.until_state(a, "shop", "READY")
-        await talk(a, server, "back")
+        await talk(a, server, "shop", "back")
         for number in (ANN, BEN):
             assert (await server("phone", number=number))["unreadable"] == []
         assert (await server("stats")).get("doubled", 0) == 0
@@ -155,7 +157,7 @@ async def killed(program: Program, call: Awaitable[Any], when: Callable[[], bool
     """SIGKILL the API process when ``when()`` is true or ``call`` has ended; what it answered, or None. Then it runs again."""
     task = asyncio.ensure_future(call)
     while not (task.done() or when()):  # noqa: ASYNC110  the moment is one of another process
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.0005)
     if not task.done():
         program.kill()
     try:
@@ -180,7 +182,7 @@ async def test_a_service_that_is_killed_during_an_export_has_the_session_or_has_
     async with machine(tmp_path, server, "a") as (program, a):
         await programs.pair(a, server, "shop", BOT)
         seen = set()
-        for delay_s in (0.0, 0.02, 0.1, 0.3, 0.6, 5.0):
+        for delay_s in (0.01, 0.1, 0.4, 10.0):
             answer = await killed(
                 program, a.call("POST", "/api/sessions/shop/export", {"passphrase": PASSPHRASE}), after(delay_s)
             )
@@ -219,7 +221,7 @@ async def test_a_service_that_is_killed_during_an_import_has_the_whole_session_o
         def placing() -> bool:
             return next(data_dir.glob(".import-*"), None) is not None
 
-        moments = [after(0.05), placing, store.exists, lambda: store.exists() and not placing(), after(10.0)]
+        moments = [lambda: True, placing, store.exists, lambda: store.exists() and not placing(), lambda: False]
         seen = []
         for moment in moments:
             await killed(program, b.call("POST", "/api/sessions/import", sealed(file)), moment)

@@ -98,7 +98,7 @@ def test_a_kill_leaves_a_folder_that_names_the_session(data_dir: Path, tmp_path:
     there.mkdir()
     code = (
         "import os, sys; from pathlib import Path; from bot_service.engines.session_files import Placement; "
-        "Placement('simulator', Path(sys.argv[1]), 'shop', {'simulator/{session}.phone': b'{}'}, forget=False).put(); "
+        "placed = Placement('simulator', Path(sys.argv[1]), 'shop', {'simulator/{session}.phone': b'{}'}, forget=False); placed.put(); "
         "os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", code, str(there)], check=False)
