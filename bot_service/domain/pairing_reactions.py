@@ -24,7 +24,7 @@ def _has_phone(record: SessionRecord) -> bool:
 
 
 # The library has no call for it.
-PASSKEY_TODO = (
+PASSKEY_ADVICE = (
     "this service cannot answer a passkey: remove it on the phone (Settings, Account, Passkeys), then scan a new code"
 )
 

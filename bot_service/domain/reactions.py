@@ -56,7 +56,7 @@ REACTIONS: dict[K, Reaction] = {
     K.PAIR_ERROR: Reaction(pairing.pair_error, "a new code, three rounds in all", Actor.USER),
     K.PAIR_RESTART: Reaction(pairing.pair_restart, "expected; a new start after 60 s"),
     K.PASSKEY_REQUIRED: Reaction(
-        pairing.shown(R.PASSKEY_REQUIRED, pairing.PASSKEY_TODO), "no: a person removes it", Actor.USER
+        pairing.shown(R.PASSKEY_REQUIRED, pairing.PASSKEY_ADVICE), "no: a person removes it", Actor.USER
     ),
     K.MULTIDEVICE_OFF: Reaction(pairing.shown(R.MULTIDEVICE_OFF), "no: the same code stays valid", Actor.USER),
     K.CONNECTING: Reaction(link.dialing(R.CONNECTING, R.CLIENT_CONNECTING), "a new start, when it takes too long"),

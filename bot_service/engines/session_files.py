@@ -1,7 +1,7 @@
 """Reads the files that an engine keeps for one session, and puts them in place in another data folder.
 
 Files are named by their path below DATA_DIR, with ``{session}`` instead of the session's own name.
-Everything here blocks. No client of the session runs meanwhile.
+Everything here blocks. No client of the session runs at that time.
 """
 
 from __future__ import annotations

@@ -54,6 +54,6 @@ async def insert(
 
 
 async def known_chats(connection: AsyncConnection, session: str) -> set[str]:
-    """The chats whose other side wrote to this session."""
+    """The chats of which the other side wrote to this session."""
     query = sa.select(messages.c.chat).where(messages.c.session == session, messages.c.direction == "in").distinct()
     return set((await connection.execute(query)).scalars())

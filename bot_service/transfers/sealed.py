@@ -2,7 +2,7 @@
 
 ``veilleur-pairing``, the version, salt, nonce, the encrypted content, and SHA-256 of all of it. The
 key is scrypt's, the cipher AES-256 in GCM, which also protects what stands before the content. The
-hash needs no key: it tells a damaged file from a wrong passphrase.
+hash needs no key: it distinguishes a damaged file from a wrong passphrase.
 """
 
 from __future__ import annotations

@@ -55,8 +55,12 @@ class Client:
     def get(self, path: str, **query: str | int | None) -> Any:
         return self._value(self.request("GET", path, query=query))
 
-    def post(self, path: str, body: Any = None, *, timeout_s: float | None = None, **headers: str) -> Any:
-        return self._value(self.request("POST", path, body, headers=headers, timeout_s=timeout_s))
+    def post(self, path: str, body: Any = None, **headers: str) -> Any:
+        return self._value(self.request("POST", path, body, headers=headers))
+
+    def post_within(self, timeout_s: float, path: str, body: Any = None) -> Any:
+        """:meth:`post` for what takes long."""
+        return self._value(self.request("POST", path, body, timeout_s=timeout_s))
 
     def put(self, path: str, body: Any = None) -> Any:
         return self._value(self.request("PUT", path, body))

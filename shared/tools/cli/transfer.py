@@ -40,7 +40,7 @@ def export(
         passphrase = secret_input.read("--passphrase-file", passphrase_file, prompt="Passphrase", twice=True)
         # The file first: a folder that cannot be written must not cost a session its connection.
         with _new_file(path) as file:
-            made = settings.bot().post(at(session, "export"), {"passphrase": passphrase}, timeout_s=EXPORT_S)
+            made = settings.bot().post_within(EXPORT_S, at(session, "export"), {"passphrase": passphrase})
             file.write(base64.b64decode(made["file"]))
         sentence = (
             f"{path} holds the pairing of {session}, encrypted. The session is stopped here for good.\n"
@@ -71,7 +71,7 @@ def import_(
             "webhooks": webhooks,
         }
         given = {name: value for name, value in body.items() if value is not None}
-        made = settings.bot().post("/api/sessions/import", given, timeout_s=IMPORT_S)
+        made = settings.bot().post_within(IMPORT_S, "/api/sessions/import", given)
         todo = "It connects now." if made["wanted"] == "run" else f"Start it: veilleur sessions start {made['id']}"
         show.done(f"Session {made['id']} is imported. {todo} Delete {file}.", made, json_wanted=json)
 
@@ -83,7 +83,7 @@ def take_back(session: Session, yes: Yes = False, json: show.Json = False) -> No
             f"Two that log in with one pairing disconnect each other. {session} runs nowhere else?", abort=True
         )
     with show.errors(json):
-        value = settings.bot().post(at(session, "take-back"), timeout_s=EXPORT_S)
+        value = settings.bot().post_within(EXPORT_S, at(session, "take-back"))
         show.done(f"{session} is back. Start it: veilleur sessions start {session}", value, json_wanted=json)
 
 

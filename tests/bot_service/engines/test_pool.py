@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,6 +42,30 @@ async def test_a_stop_keeps_the_pairing_and_a_start_needs_no_new_code(bench: Ben
     await pool.start_session("s1", jid=jid, proxy=None)
     await bench.until_reported("s1", "offline_sync_completed")
     assert "qr" not in bench.kinds("s1")
+
+
+async def test_the_end_of_a_client_is_confirmed_by_its_worker_or_by_the_end_of_that(bench: Bench) -> None:
+    pool = await bench.open(stop_timeout_s=1.0)
+    await bench.pair("shop")
+    worker = next(iter(pool.fleet.workers.values()))
+    await pool.end_client("shop")
+    assert [each["session"] for each in (await worker.command("snapshot"))["sessions"]] == []
+    await pool.end_client("shop")  # once more changes nothing
+    await pool.end_client("unknown")
+
+    # A worker that is asked and refuses may still hold it: it is waited for, and then the end is not confirmed.
+    real = worker.command
+
+    async def refuse(op: str, session: str | None = None, args: dict[str, Any] | None = None) -> Any:
+        if op == "stop":
+            raise EngineError("internal", "the client hangs")
+        return await real(op, session, args)
+
+    await pool.start_session("shop", jid="4915100000001:1@s.whatsapp.net", proxy=None)
+    worker.command = refuse  # type: ignore[method-assign]
+    # Its replacement ends the process, and with it the client.
+    await pool.end_client("shop")
+    assert worker.is_lost
 
 
 async def test_a_session_that_is_moved_starts_in_another_worker_and_needs_no_new_code(bench: Bench) -> None:
