@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.faces.test_account_commands import Terminal
 from tests.support import processes
 from tests.support.processes import Client, Program
 from tests.support.receiver import Receiver
 from tests.support.sessions import paired, reaches
+from tests.support.terminal import Terminal
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
