@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 from aiohttp import FormData
 
 from bot_service import keys
@@ -18,6 +19,7 @@ from bot_service.domain.session_record import OWNERS_KEPT, SessionRecord
 from bot_service.domain.states import State
 from bot_service.engines.wire.journal_file import JournalWriter
 from bot_service.messages.inbound import ReplyTo
+from bot_service.store.metadata import metadata
 from shared.clock import SystemClock, to_ms
 from tests.bot_service.engines.conftest import Bench
 from tests.bot_service.engines.conftest import bench as bench
@@ -148,6 +150,60 @@ async def test_rows_that_lie_under_the_id_of_a_new_session_are_deleted(tmp_path:
         assert database.execute("SELECT count(*) FROM patterns").fetchone() == (0,)
         assert database.execute("SELECT count(*) FROM messages WHERE session = 'third'").fetchone() == (1,)
     database.close()
+
+
+FILLED: dict[type, Any] = {sa.Integer: 1, sa.BigInteger: 1, sa.Boolean: False, sa.LargeBinary: bytes(96), sa.String: "1"}
+
+
+def row_of(table: sa.Table, session: str) -> dict[str, Any]:
+    """Some row of any table."""
+    found = {column.name: FILLED[type(column.type)] for column in table.c if column.autoincrement is not True}
+    return found | {name: session for name in ("session", "lane") if name in table.c}
+
+
+async def tables_with(bot: Bot, session: str) -> dict[str, list[Any]]:
+    """The rows under the id ``session``, by table."""
+    found = {}
+    async with bot.app[keys.DATABASE].read() as connection:
+        for table in metadata.tables.values():
+            column = table.c.get("session", table.c.get("lane"))
+            if column is not None:
+                found[table.name] = list(await connection.execute(sa.select(table).where(column == session)))
+    return found
+
+
+async def fill(bot: Bot, session: str) -> None:
+    async with bot.app[keys.DATABASE].write() as connection:
+        for table in metadata.tables.values():
+            if "session" in table.c or "lane" in table.c:
+                await connection.execute(table.insert().values(row_of(table, session)))
+
+
+async def test_a_deletion_leaves_no_row_in_any_table_but_its_own_announcement(bot: Bot) -> None:
+    await paired(bot, "shop", "other")
+    await fill(bot, "shop")
+    before = await tables_with(bot, "shop")
+    assert len(before) >= 9
+    assert all(before.values()), "every table has a row to delete"
+    kept = await tables_with(bot, "other")
+    assert (await bot.call("DELETE", "/api/sessions/shop"))[0] == 204
+    left = await tables_with(bot, "shop")
+    assert [row.type for row in left.pop("events")] == ["session.deleted"]
+    assert {name: rows for name, rows in left.items() if rows} == {}
+    assert await tables_with(bot, "other") == kept
+
+
+async def test_no_row_of_any_table_under_the_id_of_a_new_session_is_its_own(tmp_path: Path) -> None:
+    of_an_owner = {"events", "webhooks", "webhook_outbox"}
+    async with running(tmp_path / "data") as bot:
+        await fill(bot, "shop")
+        async with bot.app[keys.DATABASE].write() as connection:
+            await connection.execute(metadata.tables["webhooks"].delete())
+    async with running(tmp_path / "data") as bot:
+        assert (await bot.call("POST", "/api/sessions", {"id": "shop", "start": False}))[0] == 201
+        left = {name for name, rows in (await tables_with(bot, "shop")).items() if rows}
+        assert left <= {*of_an_owner, "transitions"}, left
+        assert len((await tables_with(bot, "shop"))["transitions"]) <= 1, "that of the creation"
 
 
 async def test_a_late_answer_of_a_webhook_does_not_leave_by_a_session_of_the_same_id(bot: Bot) -> None:
