@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import socket
 import time
+from collections.abc import AsyncIterator
+from pathlib import Path
 from urllib.parse import quote
 
 import aiohttp
@@ -58,23 +61,53 @@ async def test_an_id_in_a_path_never_leads_out_of_its_place(running: Running, ho
         assert "root:" not in body
 
 
-async def test_a_body_that_is_too_large_is_refused_and_costs_no_memory(running: Running) -> None:
-    async def endless() -> object:
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize(
+    ("program", "path", "kind"),
+    [
+        ("bot", "/api/sessions", "application/json"),
+        ("bot", "/waha/api/sendSeen", "application/json"),
+        ("bot", "/evolution/instance/create", "application/json"),
+        ("bot", "/mcp", "application/json"),
+        ("bot", "/login", FORM),
+        ("watchdog", "/api/pause", "application/json"),
+        ("watchdog", "/login", FORM),
+    ],
+)
+async def test_a_body_that_is_too_large_is_refused_and_costs_no_memory(
+    running: Running, program: str, path: str, kind: str
+) -> None:
+    begun = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal begun
         chunk = b"x" * 65536
-        for _ in range(1600):  # 100 MB, without a length announced
+        for number in range(4800):  # 300 MB, without a length announced
+            begun = number
             yield chunk
 
-    before = _resident_bytes(running.bot.pid)
-    async with aiohttp.ClientSession(headers={**KEY, "Content-Type": "application/json"}) as http:
+    process, token = getattr(running, program), {"bot": API_KEY, "watchdog": WATCHDOG_TOKEN}[program]
+    before = _most_bytes(process.pid, anew=True)
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": kind, "Sec-Fetch-Site": "same-origin"}
+    async with aiohttp.ClientSession(headers=headers) as http:
         with contextlib.suppress(aiohttp.ClientConnectionError):  # cut off while it was still sending
-            async with http.post(f"{running.bot.url}/api/sessions", data=endless()) as response:
+            async with http.post(process.url + path, data=endless()) as response:
                 assert response.status == 413
-    assert _resident_bytes(running.bot.pid) - before < 80 * 2**20
+        assert begun < 4700, "all of it was read"
+        async with http.get(f"{process.url}/health") as response:
+            assert response.status == 200
+    assert _most_bytes(process.pid) - before < 80 * 2**20
 
 
-def _resident_bytes(pid: int) -> int:
-    with open(f"/proc/{pid}/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * 4096
+def _most_bytes(pid: int, *, anew: bool = False) -> int:
+    """The most memory that the process has held; ``anew``: from now on."""
+    if anew:
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    assert found is not None
+    return int(found[1]) * 1024
 
 
 @pytest.mark.parametrize(

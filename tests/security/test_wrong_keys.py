@@ -63,23 +63,31 @@ async def test_guesses_are_slow_and_the_owner_is_never_locked_out(tmp_path: Path
     guard = watchdog(tmp_path, f"http://127.0.0.1:{free_port()}", STATUS_PAGE_PUBLIC="false", METRICS_TOKEN="m" * 20)
     async with service.running(), guard.running(), aiohttp.ClientSession() as http:
 
-        async def guess(number: int) -> None:
+        async def guess(number: int, at: str) -> None:
             wrong = {"Authorization": f"Bearer wrong-key-number-{number:09}"}
-            for method, url, headers, data in (
-                ("GET", f"{service.url}/api/sessions", wrong, None),
-                ("GET", f"{service.url}/api/heartbeat", wrong, None),
-                ("POST", f"{service.url}/login", HERE, {"key": f"wrong-key-number-{number:09}"}),
-                ("POST", f"{service.url}/login", HERE, {"code": f"wrong-code-{number:09}"}),
-                ("POST", f"{guard.url}/login", HERE, {"token": f"wrong-{number:09}"}),
-                ("GET", f"{guard.url}/metrics", wrong, None),
-                ("POST", f"{guard.url}/api/ping", wrong, None),
-            ):
-                async with http.request(method, url, headers=headers, data=data) as answer:
-                    assert answer.status == 403, url
-                    guesses.append(url)
+            of_bot = (
+                ("GET", "/api/sessions", wrong, None),
+                ("GET", "/api/heartbeat", wrong, None),
+                ("GET", f"/waha/api/sessions?x-api-key=wrong-key-number-{number:09}", {}, None),
+                ("GET", "/evolution/instance/fetchInstances", {"apikey": wrong["Authorization"]}, None),
+                ("POST", "/mcp", wrong, None),
+                ("POST", "/login", HERE, {"key": f"wrong-key-number-{number:09}"}),
+                ("POST", "/login", HERE, {"code": f"wrong-code-{number:09}"}),
+            )
+            of_watchdog = (
+                ("POST", "/login", HERE, {"token": f"wrong-{number:09}"}),
+                ("GET", "/metrics", wrong, None),
+                ("POST", "/api/ping", wrong, None),
+            )
+            # Each begins with another one, so that all of them are tried in the burst.
+            kinds = of_bot if at == service.url else of_watchdog
+            for method, path, headers, data in (*kinds[number % len(kinds) :], *kinds[: number % len(kinds)]):
+                async with http.request(method, at + path, headers=headers, data=data) as answer:
+                    assert answer.status == (401 if "/evolution/" in path else 403), path
+                    guesses.append(at + path.partition("?")[0])
 
         guesses: list[str] = []
-        strangers = [asyncio.create_task(guess(number)) for number in range(20)]
+        strangers = [asyncio.create_task(guess(number, one.url)) for number in range(20) for one in (service, guard)]
         longest, until = 0.0, time.monotonic() + 6
         async with Client(service.url) as owner:
             while time.monotonic() < until:
@@ -99,11 +107,14 @@ async def test_guesses_are_slow_and_the_owner_is_never_locked_out(tmp_path: Path
             task.cancel()
         await asyncio.gather(*strangers, return_exceptions=True)
         assert longest < 3, "a right key waits for no stranger"
-        most = 2 * (wrong_keys.BURST + 10 * wrong_keys.RATE)
-        assert made <= most, "both programs together"
-        metrics = await (await http.get(f"{service.url}/metrics")).text()
-        counted = next(line for line in metrics.splitlines() if line.startswith("veilleur_bot_wrong_keys_total "))
-        assert float(counted.split()[1]) >= wrong_keys.BURST
-        lines = [event for event in service.events() if event.get("event") == "keys.wrong"]
-        assert 1 <= len(lines) <= 5
+        assert made <= 2 * (wrong_keys.BURST + 10 * wrong_keys.RATE), "both programs together"
+        assert len(set(guesses)) == 9, "a kind of guess was not tried"
+        for program, prefix in ((service, "veilleur_bot"), (guard, "veilleur_watchdog")):
+            key = {"Authorization": f"Bearer {'m' * 20}"}
+            metrics = await (await http.get(f"{program.url}/metrics", headers=key)).text()
+            counted = next(line for line in metrics.splitlines() if line.startswith(f"{prefix}_wrong_keys_total "))
+            of_program = [url for url in guesses if url.startswith(program.url)]
+            assert float(counted.split()[1]) >= len(of_program) >= wrong_keys.BURST, prefix
+            lines = [event for event in program.events() if event.get("event") == "keys.wrong"]
+            assert 1 <= len(lines) <= 5
         assert "wrong-key-number" not in service.output() + guard.output()

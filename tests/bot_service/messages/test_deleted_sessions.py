@@ -152,7 +152,13 @@ async def test_rows_that_lie_under_the_id_of_a_new_session_are_deleted(tmp_path:
     database.close()
 
 
-FILLED: dict[type, Any] = {sa.Integer: 1, sa.BigInteger: 1, sa.Boolean: False, sa.LargeBinary: bytes(96), sa.String: "1"}
+FILLED: dict[type, Any] = {
+    sa.Integer: 1,
+    sa.BigInteger: 1,
+    sa.Boolean: False,
+    sa.LargeBinary: bytes(96),
+    sa.String: "1",
+}
 
 
 def row_of(table: sa.Table, session: str) -> dict[str, Any]:
