@@ -59,7 +59,7 @@ def _routes(tmp_path: Path) -> list[tuple[str, str]]:
 
 async def _statuses(program: Program, routes: list[tuple[str, str]], **headers: str) -> dict[tuple[str, str], int]:
     """The status of every route, a few at a time."""
-    found = {}
+    found: dict[tuple[str, str], int] = {}
     for start in range(0, len(routes), 10):
         some = routes[start : start + 10]
         answers = await asyncio.gather(*(_status(program, *route, **headers) for route in some))

@@ -16,6 +16,8 @@ from tests.support.fake_clock import FakeClock
 from tests.support.processes import API_KEY, WATCHDOG_TOKEN, Client, bot, free_port, watchdog
 
 HERE = {"Sec-Fetch-Site": "same-origin"}
+# Method, path, headers, form.
+Guesses = tuple[tuple[str, str, dict[str, str], dict[str, str] | None], ...]
 
 
 def slowed(clock: FakeClock) -> WrongKeys:
@@ -65,7 +67,7 @@ async def test_guesses_are_slow_and_the_owner_is_never_locked_out(tmp_path: Path
 
         async def guess(number: int, at: str) -> None:
             wrong = {"Authorization": f"Bearer wrong-key-number-{number:09}"}
-            of_bot = (
+            of_bot: Guesses = (
                 ("GET", "/api/sessions", wrong, None),
                 ("GET", "/api/heartbeat", wrong, None),
                 ("GET", f"/waha/api/sessions?x-api-key=wrong-key-number-{number:09}", {}, None),
@@ -74,7 +76,7 @@ async def test_guesses_are_slow_and_the_owner_is_never_locked_out(tmp_path: Path
                 ("POST", "/login", HERE, {"key": f"wrong-key-number-{number:09}"}),
                 ("POST", "/login", HERE, {"code": f"wrong-code-{number:09}"}),
             )
-            of_watchdog = (
+            of_watchdog: Guesses = (
                 ("POST", "/login", HERE, {"token": f"wrong-{number:09}"}),
                 ("GET", "/metrics", wrong, None),
                 ("POST", "/api/ping", wrong, None),
