@@ -156,6 +156,6 @@ containers: $(VENV)/.tests ## Test images and compose file on a running Docker e
 translations: $(VENV)/.tests ## Bring the translators' files in step with the texts of the pages and compile them
 	PYBABEL=$(BIN)/pybabel .ci/translations.sh
 
-docs: $(VENV)/.tests ## Generate .env.example, docs/configuration.md and the Grafana board from the code
+docs: $(VENV)/.tests ## Generate .env.example, docs/configuration.md, docs/cli.md, docs/architecture.svg and the Grafana board from the code
 	$(BIN)/python -m tests.deploy.documents --write
 	$(BIN)/python -m monitoring.board --write

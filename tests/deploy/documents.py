@@ -1,7 +1,8 @@
-"""Makes ``.env.example`` and the table in ``docs/configuration.md`` from the settings classes, and ``docs/cli.md``.
+"""Makes ``.env.example`` and the table in ``docs/configuration.md`` from the settings classes, ``docs/cli.md``
+and ``docs/architecture.svg``.
 
-Usage: ``python -m tests.deploy.documents --write``. Tests compare the files with
-:func:`env_example`, :func:`configuration` and :func:`cli_document.document`.
+Usage: ``python -m tests.deploy.documents --write``. Tests compare the files with :func:`env_example`,
+:func:`configuration`, :func:`cli_document.document` and :func:`architecture_picture.picture`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sys
 from bot_service.settings import BotSettings
 from shared.settings import CommonSettings, Described, describe
 from shared.tools.local_run import LocalRunSettings
-from tests.deploy import cli_document
+from tests.deploy import architecture_picture, cli_document
 from tests.deploy.cli_document import CLI
 from tests.support.processes import ROOT
 from watchdog.settings import WatchdogSettings
@@ -80,6 +81,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write("usage: python -m tests.deploy.documents --write\n")
         return 2
     ENV_EXAMPLE.write_text(env_example(), encoding="utf-8")
+    architecture_picture.FILE.write_text(architecture_picture.picture(), encoding="utf-8")
     CLI.write_text(cli_document.document(), encoding="utf-8")
     CONFIGURATION.write_text(configuration(CONFIGURATION.read_text(encoding="utf-8")), encoding="utf-8")
     return 0

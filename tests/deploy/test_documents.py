@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from xml.etree import ElementTree
 
 import pytest
 
 from bot_service.settings import BotSettings
 from shared.settings import load
 from shared.tools.dotenv import read_dotenv
-from tests.deploy import cli_document, documents
+from tests.deploy import architecture_picture, cli_document, documents
 from tests.support.processes import ROOT
 from watchdog.settings import WatchdogSettings
 
@@ -29,6 +30,30 @@ def test_the_configuration_page_has_every_variable_with_its_default() -> None:
 
 def test_the_page_of_the_command_line_has_every_command_and_what_it_prints() -> None:
     assert cli_document.CLI.read_text(encoding="utf-8") == cli_document.document(), "run make docs"
+
+
+def test_the_picture_is_the_one_that_the_code_draws() -> None:
+    drawn = architecture_picture.picture()
+    assert architecture_picture.FILE.read_text(encoding="utf-8") == drawn, "run make docs"
+    assert ElementTree.fromstring(drawn).tag.endswith("}svg")
+
+
+@pytest.mark.parametrize("box", architecture_picture.BOXES, ids=lambda box: box.title)
+def test_every_text_of_the_picture_fits_into_its_box(box: architecture_picture.Box) -> None:
+    # A letter of this size is about 6.5 pixels wide.
+    assert max(len(line) for line in (box.title, *box.lines)) * 6.5 <= box.width + 8
+    assert 44 + 17 * len(box.lines) <= box.height + 12
+
+
+def test_the_readme_comes_to_the_start_within_one_screen() -> None:
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert lines.index("## Start") <= 25
+
+
+def test_the_index_names_every_guide() -> None:
+    text = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    guides = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md", "RELEASE.md"}
+    assert {name for name in guides if f"({name}" not in text} == set()
 
 
 def test_a_copy_of_env_example_changes_nothing(tmp_path: object) -> None:

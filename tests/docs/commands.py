@@ -19,9 +19,18 @@ ELSEWHERE = {
     "git": "a remote repository",
     "$EDITOR": "a person",
     "chmod": "the files of a backup",
+    "useradd": "root, and adds a user to the machine",
+    "install": "root, and changes /etc",
+    "mv": "the folders of an installation",
+    "chown": "the user of an installation",
+    "systemctl": "systemd as the first process; tests/deploy and tests/system check the units and start what they start",
+    "journalctl": "systemd's journal",
+    "/opt/veilleur/.venv/bin/python": "an installation with systemd; the same command of an installation from source is run",
 }
 # Targets of make that install from a package index, or that run all tests: .ci/run and the tests of the Makefile do.
-HEAVY = ("make venv", "make check", "make docs", "make test")
+HEAVY = ("make venv", "make check", "make docs", "make test", "make -C", "make install")
+# A domain with TLS; tests/deploy runs the proxies in front of a bot.
+DOMAIN = "bot.example.com", "status.example.com"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +42,13 @@ class Command:
     needs: str
 
 
-def blocks(path: Path) -> list[list[Command]]:
-    """The commands of every block, lines continued with a backslash joined as a shell joins them."""
+def blocks(path: Path, heading: str = "") -> list[list[Command]]:
+    """The commands of every block, lines continued with a backslash joined as a shell joins them.
+
+    With ``heading`` only those of its part, see :func:`below`.
+    """
     found = []
-    for match in _BLOCK.finditer(path.read_text(encoding="utf-8")):
+    for match in _BLOCK.finditer(below(path, heading) if heading else path.read_text(encoding="utf-8")):
         joined = re.sub(r"\\\n\s*", " ", match[1])
         found.append([Command(path.name, line, _needs(line)) for line in joined.splitlines() if line.strip()])
     return found
@@ -51,4 +63,19 @@ def inline(path: Path) -> Iterator[str]:
 def _needs(line: str) -> str:
     if line.startswith(HEAVY):
         return "a package index, or the whole suite"
-    return ELSEWHERE.get(line.split()[0], "")
+    if line.startswith("curl") and any(f"https://{name}" in line for name in DOMAIN):
+        return "a domain with TLS"
+    words = [word for word in line.split() if "=" not in word]
+    if words[0] == "/opt/veilleur/.venv/bin/veilleur":
+        return "an installation with systemd"
+    return ELSEWHERE.get(words[0], "")
+
+
+def below(path: Path, heading: str) -> str:
+    """The part of a document from the line ``heading`` to the next heading of the same level."""
+    text = path.read_text(encoding="utf-8")
+    level = heading.split()[0]
+    found = re.search(rf"^{re.escape(heading)}\n(.*?)(?=^{level} |\Z)", text, re.M | re.S)
+    if found is None:
+        raise LookupError(f"{path.name} has no {heading!r}")
+    return found[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -22,6 +23,8 @@ from tests.support.waiting import eventually
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # A reader types these one after the other, in one shell.
 RUN = [ROOT / "README.md", ROOT / "docs" / "getting-started.md"]
+# And these afterwards: the first block while both programs run, the second when they have been stopped.
+UPGRADE, FROM_SOURCE = ROOT / "docs" / "upgrade.md", "## From source, with make up"
 # Its own process ids too: whatever a command leaves behind ends with the shell.
 IN_A_NETWORK = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
 
@@ -128,8 +131,18 @@ async def test_the_commands_of_the_first_steps_work_as_written(shell: asyncio.su
             code, said = await run(shell, command.text)
             assert code == 0, f"{command.text}: exit code {code}\n{said}\n{(clone / 'up.log').read_text()[-2000:]}"
         ran.append(command.text)
+    running, stopped = blocks(UPGRADE, FROM_SOURCE)
+    for command in running:
+        code, said = await run(shell, command.text)
+        assert code == 0, f"{command.text}: exit code {code}\n{said}"
     code, said = await run(shell, "kill -TERM $UP; wait $UP; sleep 0; grep -c Stopped up.log")
     assert said.strip().endswith("2"), (said, (clone / "up.log").read_text()[-2000:])
+    (clone / "data").rename(clone / "data.newer")
+    for command in stopped:
+        code, said = await run(shell, command.text)
+        assert code == 0, f"{command.text}: exit code {code}\n{said}"
+    for name in ("bot.db", "watchdog.db", "secrets/bot-api-key"):
+        assert (clone / "data" / name).exists(), name
     assert sum("curl" in text for text in ran) >= 8
     assert any(text.startswith("make up") for text in ran)
 
@@ -159,7 +172,7 @@ def test_every_command_is_run_here_or_says_what_it_needs() -> None:
         for command in block
         if not command.needs
     ]
-    assert unexplained == []
+    assert unexplained == [command.text for block in blocks(UPGRADE, FROM_SOURCE) for command in block]
 
 
 def words_of(text: str) -> list[str]:
@@ -184,7 +197,7 @@ def test_every_veilleur_command_that_a_document_names_exists(path: Path) -> None
 def _inside_blocks(path: Path) -> list[str]:
     lines: list[Command] = [command for block in blocks(path) for command in block]
     return [
-        f"veilleur {line.text.partition('veilleur ')[2].partition('#')[0]}"
+        f"veilleur {found[1].partition('#')[0]}"
         for line in lines
-        if "veilleur " in line.text
+        if (found := re.search(r"(?:^|[\s(]|/bin/)veilleur ([a-z].*)", line.text))
     ]
