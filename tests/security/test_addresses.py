@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from pathlib import Path
+from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bot_service.access.public_addresses import connector, is_public, is_reachable_url, refusal_of_url, shown_receiver
+from tests.support.bot_app import paired, running
 from tests.support.receiver import Receiver
+from tests.support.waiting import eventually
 
 PRIVATE = [
     "127.0.0.1",
@@ -122,6 +127,56 @@ async def test_a_name_that_resolves_to_a_private_address_is_never_connected_to(r
             with pytest.raises(aiohttp.ClientError):
                 await http.post(f"http://{host}:{port}/", json={})
     assert receiver.requests == []
+
+
+@pytest.fixture
+def rebinding(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names below ``rebind.example`` are this machine. The names, as asked for."""
+    asked: list[str] = []
+    real = socket.getaddrinfo
+
+    def look_up(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
+        if not str(host).endswith(".rebind.example"):
+            return real(host, port, *args, **kwargs)
+        asked.append(str(host))
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port or 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/api/sessions/one/messages", {"to": "33612345678", "type": "document", "media": {"url": "URL"}}, 422),
+        ("/waha/api/sendFile", {"session": "one", "chatId": "33612345678@c.us", "file": {"url": "URL"}}, 422),
+        ("/evolution/message/sendMedia/one", {"number": "33612345678", "mediatype": "document", "media": "URL"}, 400),
+        ("/api/webhooks/ID/test", None, 200),
+        ("an event", None, 0),
+    ],
+)
+async def test_no_name_leads_the_running_service_to_a_private_address(
+    tmp_path: Path, receiver: Receiver, rebinding: list[str], path: str, body: Any, status: int
+) -> None:
+    url = f"http://a.rebind.example:{receiver.url.rpartition(':')[2]}/x"
+    async with running(tmp_path / "data") as bot:
+        await paired(bot, "one")
+        _, hook = await bot.call("POST", "/api/webhooks", {"url": url, "events": ["session.state"]})
+        if path == "an event":
+            await bot.call("POST", "/api/sessions/one/stop")
+
+            async def refused() -> Any:
+                _, found = await bot.call("GET", f"/api/deliveries?state=pending&webhook={hook['id']}")
+                return [each for each in found["deliveries"] if each["lastError"] == "private_address"]
+
+            await eventually(refused, what="a refused delivery")
+        else:
+            filled = msgspec.json.decode(msgspec.json.encode(body).replace(b"URL", url.encode()))
+            found, answer = await bot.call("POST", path.replace("ID", hook["id"]), filled)
+            assert found == status, answer
+            assert "private" in str(answer) or "public" in str(answer), answer
+        assert rebinding
+        assert receiver.requests == []
 
 
 async def test_the_same_request_passes_where_the_operator_allows_private_addresses(receiver: Receiver) -> None:
