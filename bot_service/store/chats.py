@@ -9,13 +9,13 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot_service.store.messages import STORED, StoredMessage, messages
-from bot_service.store.metadata import metadata
+from bot_service.store.metadata import SESSION_ID, metadata
 from bot_service.store.upsert import upsert
 
 chat_reads = sa.Table(
     "chat_reads",
     metadata,
-    sa.Column("session", sa.String(64), primary_key=True),
+    sa.Column("session", SESSION_ID, primary_key=True),
     sa.Column("chat", sa.String(128), primary_key=True),
     sa.Column("seq", sa.BigInteger, nullable=False),
 )

@@ -14,7 +14,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot_service.store.metadata import columns, metadata
+from bot_service.store.metadata import SESSION_ID, columns, metadata
 from bot_service.store.upsert import upsert
 
 webhooks = sa.Table(
@@ -22,7 +22,7 @@ webhooks = sa.Table(
     metadata,
     sa.Column("id", sa.String(32), primary_key=True),
     sa.Column("owner", sa.String(64)),  # none: every owner
-    sa.Column("session", sa.String(64)),  # none: every session of the owner
+    sa.Column("session", SESSION_ID),  # none: every session of the owner
     sa.Column("url", sa.String(2000), nullable=False),
     sa.Column("secret", sa.String(200), nullable=False),
     sa.Column("events", sa.LargeBinary, nullable=False),
@@ -38,7 +38,7 @@ webhook_outbox = sa.Table(
     metadata,
     sa.Column("webhook", sa.String(32), primary_key=True),
     sa.Column("event", sa.String(18), primary_key=True),  # sorts by the time of the event
-    sa.Column("lane", sa.String(64), nullable=False),  # the session; rows of one lane go out in order
+    sa.Column("lane", SESSION_ID, nullable=False),  # the session; rows of one lane go out in order
     sa.Column("type", sa.String(40), nullable=False),
     sa.Column("reply_to", sa.LargeBinary),  # where a reply {"reply": …} goes, for messages only
     sa.Column("state", sa.String(9), nullable=False),  # pending, aside, delivered, dead

@@ -6,14 +6,14 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot_service.store.metadata import metadata
+from bot_service.store.metadata import SESSION_ID, metadata
 
 events = sa.Table(
     "events",
     metadata,
     sa.Column("id", sa.String(18), primary_key=True),
     sa.Column("owner", sa.String(64)),
-    sa.Column("session", sa.String(64)),
+    sa.Column("session", SESSION_ID),
     sa.Column("type", sa.String(40), nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Index("events_by_owner", "owner", "id"),

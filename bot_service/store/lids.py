@@ -7,13 +7,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot_service.store.chats import chat_reads
 from bot_service.store.messages import messages
-from bot_service.store.metadata import metadata
+from bot_service.store.metadata import SESSION_ID, metadata
 from bot_service.store.send_queue import send_outbox
 
 lids = sa.Table(
     "lids",
     metadata,
-    sa.Column("session", sa.String(64), primary_key=True),
+    sa.Column("session", SESSION_ID, primary_key=True),
     sa.Column("lid", sa.String(128), primary_key=True),
     sa.Column("jid", sa.String(128), nullable=False),
 )

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot_service.store import upsert
-from bot_service.store.metadata import columns, metadata
+from bot_service.store.metadata import SESSION_ID, columns, metadata
 
 Key = tuple[str, str, str]
 
@@ -25,7 +25,7 @@ messages = sa.Table(
     "messages",
     metadata,
     sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
-    sa.Column("session", sa.String(64), nullable=False),
+    sa.Column("session", SESSION_ID, nullable=False),
     sa.Column("chat", sa.String(128), nullable=False),
     sa.Column("message_id", sa.String(128), nullable=False),
     sa.Column("direction", sa.String(3), nullable=False),  # in, out

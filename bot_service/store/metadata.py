@@ -13,6 +13,8 @@ import msgspec
 import sqlalchemy as sa
 
 metadata = sa.MetaData()
+# An id of 64 characters with its mark (``session_ids``). SQLite counts no characters.
+SESSION_ID = sa.String(77).with_variant(sa.String(64), "sqlite")
 
 
 def columns(table: sa.Table, row: type[msgspec.Struct]) -> list[sa.Column[Any]]:

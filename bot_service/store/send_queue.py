@@ -10,13 +10,13 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot_service.store.messages import messages
-from bot_service.store.metadata import columns, metadata
+from bot_service.store.metadata import SESSION_ID, columns, metadata
 
 send_outbox = sa.Table(
     "send_outbox",
     metadata,
     sa.Column("position", sa.String(18), primary_key=True),  # sorts by the time of acceptance
-    sa.Column("session", sa.String(64), nullable=False),
+    sa.Column("session", SESSION_ID, nullable=False),
     sa.Column("chat", sa.String(128), nullable=False),
     sa.Column("message_id", sa.String(128), nullable=False),
     sa.Column("queued_ms", sa.BigInteger, nullable=False),

@@ -19,7 +19,7 @@ from bot_service.store import leftovers
 from bot_service.store.batch_writer import STORE_ERRORS
 from bot_service.store.database import Database
 from bot_service.store.errors import why
-from bot_service.store.metadata import metadata
+from bot_service.store.metadata import SESSION_ID, metadata
 from bot_service.store.upsert import upsert
 from shared import logs
 from shared.clock import Clock
@@ -43,7 +43,7 @@ DeleteSink = Callable[[AsyncConnection, str], Awaitable[None]]
 sessions = sa.Table(
     "sessions",
     metadata,
-    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("id", SESSION_ID, primary_key=True),
     sa.Column("owner", sa.String(64), nullable=False, index=True),
     sa.Column("name", sa.String(200), nullable=False),
     sa.Column("created_ms", sa.BigInteger, nullable=False),
@@ -59,7 +59,7 @@ transitions = sa.Table(
     "transitions",
     metadata,
     sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
-    sa.Column("session", sa.String(64), nullable=False),
+    sa.Column("session", SESSION_ID, nullable=False),
     sa.Column("at_ms", sa.BigInteger, nullable=False),
     sa.Column("from_state", sa.String(16), nullable=False),
     sa.Column("to_state", sa.String(16), nullable=False),

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot_service.domain.readiness import SLOTS, Pattern
-from bot_service.store.metadata import metadata
+from bot_service.store.metadata import SESSION_ID, metadata
 from bot_service.store.upsert import upsert
 
 _RATES = struct.Struct(f"<{SLOTS}f")
@@ -18,7 +18,7 @@ _RATES = struct.Struct(f"<{SLOTS}f")
 patterns = sa.Table(
     "patterns",
     metadata,
-    sa.Column("session", sa.String(64), primary_key=True),
+    sa.Column("session", SESSION_ID, primary_key=True),
     sa.Column("learned", sa.BigInteger, nullable=False),
     sa.Column("updated_ms", sa.BigInteger, nullable=False),
     # Messages an hour by hour of the day, UTC: 24 numbers, read whole and never searched.

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.dialects.postgresql import dialect
 
 from bot_service import keys
+from bot_service.domain import session_ids
 from bot_service.domain.message import InboundMessage, JournalRecord, Poll, Receipt
 from bot_service.engines.wire.journal_file import JournalWriter
 from bot_service.messages import storable
 from bot_service.messages.journal_losses import JournalLoss
+from bot_service.store.metadata import metadata
 from shared.clock import SystemClock
 from tests.support import postgresql
 from tests.support.bot_app import Bot, running
@@ -137,3 +140,39 @@ async def test_a_value_of_a_request_is_no_failure_of_the_store(bot: Bot, method:
     assert bot.app[keys.DATABASE].failing is None
     assert (await bot.call("GET", "/health", key=None))[0] == 200
     assert (await bot.call("POST", "/api/sessions", {"id": "next", "start": False}))[0] == 201
+
+
+def longest_ids() -> dict[str, int]:
+    """The longest id of a session that PostgreSQL takes, by column."""
+    found = {}
+    for table in metadata.tables.values():
+        names = {"session", "lane"} | ({"id"} if table.name == "sessions" else set())
+        for name in names & set(table.c.keys()):
+            length = getattr(table.c[name].type.dialect_impl(dialect()), "length", None)
+            found[f"{table.name}.{name}"] = 10**6 if length is None else length
+    return found
+
+
+def test_every_column_for_the_id_of_a_session_holds_the_longest_one_with_its_mark() -> None:
+    longest = len(session_ids.marked("a" * 64, "0" * 12))
+    found = longest_ids()
+    assert len(found) >= 10
+    assert {name for name, length in found.items() if length < longest} == set()
+
+
+@pytest.mark.postgresql
+async def test_an_id_of_the_greatest_length_can_be_used_by_several_owners(bot: Bot) -> None:
+    taken = "a" * 64
+    for owner in ("ann", "bob", "carl"):
+        wanted = {"name": owner, "owner": owner, "scopes": ["read", "send", "session"]}
+        key = (await bot.call("POST", "/api/keys", wanted))[1]["key"]
+        status, made = await bot.call("POST", "/api/sessions", {"id": taken, "start": False}, key=key)
+        assert (status, made.get("id")) == (201, taken), made
+        hook = {"url": "http://hook.invalid/x", "session": taken}
+        assert (await bot.call("POST", "/api/webhooks", hook, key=key))[0] == 201
+        for verb in ("start", "stop"):
+            assert (await bot.call("POST", f"/api/sessions/{taken}/{verb}", key=key))[0] == 200
+        assert (await bot.call("GET", f"/api/sessions/{taken}/transitions", key=key))[0] == 200
+        _, listed = await bot.call("GET", "/api/sessions", key=key)
+        assert [each["id"] for each in listed["sessions"]] == [taken]
+    assert bot.app[keys.DATABASE].failing is None

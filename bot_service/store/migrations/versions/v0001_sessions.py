@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from bot_service.store.migrations.column_types import SESSION_ID
+
 revision = "0001"
 down_revision = None
 
@@ -10,7 +12,7 @@ down_revision = None
 def upgrade() -> None:
     op.create_table(
         "sessions",
-        sa.Column("id", sa.String(64), primary_key=True),
+        sa.Column("id", SESSION_ID, primary_key=True),
         sa.Column("owner", sa.String(64), nullable=False),
         sa.Column("name", sa.String(200), nullable=False),
         sa.Column("created_ms", sa.BigInteger, nullable=False),
@@ -24,7 +26,7 @@ def upgrade() -> None:
     op.create_table(
         "transitions",
         sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
-        sa.Column("session", sa.String(64), nullable=False),
+        sa.Column("session", SESSION_ID, nullable=False),
         sa.Column("at_ms", sa.BigInteger, nullable=False),
         sa.Column("from_state", sa.String(16), nullable=False),
         sa.Column("to_state", sa.String(16), nullable=False),

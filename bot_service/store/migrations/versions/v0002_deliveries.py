@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from bot_service.store.migrations.column_types import SESSION_ID
+
 revision = "0002"
 down_revision = "0001"
 
@@ -13,7 +15,7 @@ def upgrade() -> None:
     op.create_table(
         "messages",
         sa.Column("seq", _SEQUENCE, primary_key=True, autoincrement=True),
-        sa.Column("session", sa.String(64), nullable=False),
+        sa.Column("session", SESSION_ID, nullable=False),
         sa.Column("chat", sa.String(128), nullable=False),
         sa.Column("message_id", sa.String(128), nullable=False),
         sa.Column("direction", sa.String(3), nullable=False),
@@ -42,7 +44,7 @@ def upgrade() -> None:
     op.create_table(
         "send_outbox",
         sa.Column("position", sa.String(18), primary_key=True),
-        sa.Column("session", sa.String(64), nullable=False),
+        sa.Column("session", SESSION_ID, nullable=False),
         sa.Column("chat", sa.String(128), nullable=False),
         sa.Column("message_id", sa.String(128), nullable=False),
         sa.Column("queued_ms", sa.BigInteger, nullable=False),
@@ -58,7 +60,7 @@ def upgrade() -> None:
         "webhooks",
         sa.Column("id", sa.String(32), primary_key=True),
         sa.Column("owner", sa.String(64)),
-        sa.Column("session", sa.String(64)),
+        sa.Column("session", SESSION_ID),
         sa.Column("url", sa.String(2000), nullable=False),
         sa.Column("secret", sa.String(200), nullable=False),
         sa.Column("events", sa.LargeBinary, nullable=False),
@@ -70,7 +72,7 @@ def upgrade() -> None:
         "webhook_outbox",
         sa.Column("webhook", sa.String(32), primary_key=True),
         sa.Column("event", sa.String(18), primary_key=True),
-        sa.Column("lane", sa.String(64), nullable=False),
+        sa.Column("lane", SESSION_ID, nullable=False),
         sa.Column("type", sa.String(40), nullable=False),
         sa.Column("reply_to", sa.LargeBinary),
         sa.Column("state", sa.String(9), nullable=False),
@@ -88,7 +90,7 @@ def upgrade() -> None:
         "events",
         sa.Column("id", sa.String(18), primary_key=True),
         sa.Column("owner", sa.String(64)),
-        sa.Column("session", sa.String(64)),
+        sa.Column("session", SESSION_ID),
         sa.Column("type", sa.String(40), nullable=False),
         sa.Column("body", sa.LargeBinary, nullable=False),
     )

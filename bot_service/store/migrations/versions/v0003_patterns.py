@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from bot_service.store.migrations.column_types import SESSION_ID
+
 revision = "0003"
 down_revision = "0002"
 
@@ -10,7 +12,7 @@ down_revision = "0002"
 def upgrade() -> None:
     op.create_table(
         "patterns",
-        sa.Column("session", sa.String(64), primary_key=True),
+        sa.Column("session", SESSION_ID, primary_key=True),
         sa.Column("learned", sa.BigInteger, nullable=False),
         sa.Column("updated_ms", sa.BigInteger, nullable=False),
         sa.Column("rates", sa.LargeBinary, nullable=False),

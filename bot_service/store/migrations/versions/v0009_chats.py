@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from bot_service.store.migrations.column_types import SESSION_ID
+
 revision = "0009"
 down_revision = "0008"
 
@@ -12,7 +14,7 @@ def upgrade() -> None:
     op.execute("UPDATE messages SET from_me = TRUE WHERE direction = 'out'")
     op.create_table(
         "chat_reads",
-        sa.Column("session", sa.String(64), primary_key=True),
+        sa.Column("session", SESSION_ID, primary_key=True),
         sa.Column("chat", sa.String(128), primary_key=True),
         sa.Column("seq", sa.BigInteger, nullable=False),
     )
