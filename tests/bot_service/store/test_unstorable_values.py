@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy.dialects.postgresql import dialect
+from sqlalchemy.dialects import postgresql as of_sqlalchemy
 
 from bot_service import keys
 from bot_service.domain import session_ids
@@ -22,6 +22,7 @@ from tests.support.bot_app import Bot, running
 from tests.support.waiting import eventually
 
 CHAT = "33612345678@s.whatsapp.net"
+POSTGRESQL = of_sqlalchemy.dialect()  # type: ignore[no-untyped-call]
 ONE = "/api/sessions/one"
 
 
@@ -148,7 +149,7 @@ def longest_ids() -> dict[str, int]:
     for table in metadata.tables.values():
         names = {"session", "lane"} | ({"id"} if table.name == "sessions" else set())
         for name in names & set(table.c.keys()):
-            length = getattr(table.c[name].type.dialect_impl(dialect()), "length", None)
+            length = getattr(table.c[name].type.dialect_impl(POSTGRESQL), "length", None)
             found[f"{table.name}.{name}"] = 10**6 if length is None else length
     return found
 
