@@ -40,10 +40,14 @@ def lenient_key(secret: str) -> bytes:
         return secret.encode()
 
 
-def headers(key: bytes, event_id: str, at_s: int, body: bytes) -> dict[str, str]:
-    """The headers of one attempt. ``at_s``: seconds since the epoch, of this attempt."""
-    signed = hmac.digest(key, f"{event_id}.{at_s}.".encode() + body, "sha256")
-    return {**unsigned(event_id, at_s), "webhook-signature": "v1," + base64.b64encode(signed).decode()}
+def headers(key: bytes, event_id: str, at_s: int, body: bytes, *older: bytes) -> dict[str, str]:
+    """The headers of one attempt. ``at_s``: seconds since the epoch, of this attempt.
+
+    Keys in ``older`` sign too: a receiver accepts the request when one signature is right.
+    """
+    signed = f"{event_id}.{at_s}.".encode() + body
+    signatures = ["v1," + base64.b64encode(hmac.digest(each, signed, "sha256")).decode() for each in (key, *older)]
+    return {**unsigned(event_id, at_s), "webhook-signature": " ".join(signatures)}
 
 
 def unsigned(event_id: str, at_s: int) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bot_service.domain.client_version import Source
 from bot_service.domain.states import Actor, State
+from bot_service.webhooks.health import HealthState
 from shared.translation import N_
 
 KIND = {
@@ -150,6 +151,9 @@ DONE = {
     "send": N_("The message is being sent."),
     "replay": N_("The deliveries are sent again."),
     "webhook-deleted": N_("The webhook is deleted. Its pending deliveries are dropped."),
+    "webhook-changed": N_("The webhook is changed."),
+    "webhook-paused": N_("The webhook is paused. It gets no new events; what waits for it stays."),
+    "webhook-resumed": N_("The webhook is active again."),
     "key-revoked": N_("The key is revoked. Programs that use it are refused from now on."),
 }
 
@@ -189,6 +193,16 @@ NO_ANSWER = {
     "dns": N_("host name not found"),
     "tls": N_("its TLS certificate is not valid"),
     "private_address": N_("private addresses are not allowed here"),
+    "dialect": N_("the event cannot be shown in this shape"),
+}
+
+# The colour class and the words for the health of a webhook.
+WEBHOOK_HEALTH = {
+    HealthState.NEW: ("calm", N_("not called yet")),
+    HealthState.OK: ("good", N_("works")),
+    HealthState.FAILING: ("warn", N_("the last attempt failed")),
+    HealthState.DOWN: ("bad", N_("down, tried rarely")),
+    HealthState.PAUSED: ("idle", N_("paused")),
 }
 
 # What a key may do, from the least to the most.

@@ -45,6 +45,11 @@ def at_ms(event_id: str) -> int:
     return _number(event_id[:_TIME_CHARS])
 
 
+def first_at(at_ms: int) -> str:
+    """Sorts before every id that was made at ``at_ms`` since the epoch or later."""
+    return _base32(max(0, at_ms), _TIME_CHARS)
+
+
 def new_message_id() -> str:
     """An id for a message to send, in the form that WhatsApp's web client uses."""
     return "3EB0" + secrets.token_hex(9).upper()

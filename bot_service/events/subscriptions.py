@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 from functools import partial
@@ -39,6 +39,7 @@ def unknown_patterns(patterns: Iterable[str]) -> list[str]:
 class Target:
     """Where a webhook goes. ``key`` None: unsigned; ``trusted``: may have a private address.
 
+    ``old_key`` signs too, until ``old_until_ms``. ``own_headers`` go along with every request;
     ``headers(delivery, body, time of the attempt)`` are further headers of its dialect.
     """
 
@@ -47,6 +48,9 @@ class Target:
     key: bytes | None
     trusted: bool = False
     headers: Callable[[str, bytes, datetime], dict[str, str]] | None = None
+    own_headers: Mapping[str, str] = field(default_factory=dict)
+    old_key: bytes | None = None
+    old_until_ms: int = 0
 
     def __repr__(self) -> str:
         return f"Target(id={self.id!r})"
@@ -115,11 +119,19 @@ class Subscriptions:
 
     def target_of(self, webhook: Webhook, event_type: str) -> Target:
         """Where an event of this type goes, also while the webhook is inactive."""
-        key, spoken = key_of(webhook.secret), self.spoken(webhook.id)
+        old, spoken = webhook.old_secret, self.spoken(webhook.id)
+        plain = Target(
+            webhook.id,
+            webhook.url,
+            key_of(webhook.secret),
+            own_headers=webhook.headers,
+            old_key=key_of(old) if old is not None else None,
+            old_until_ms=webhook.old_secret_until_ms or 0,
+        )
         if spoken is None:
-            return Target(webhook.id, webhook.url, key)
+            return plain
         url = spoken.dialect.url(webhook, event_type)
-        return Target(webhook.id, url, key, headers=partial(spoken.dialect.headers, webhook))
+        return replace(plain, url=url, headers=partial(spoken.dialect.headers, webhook))
 
     def wanting(self, event_type: str, session: str | None, owner: str | None) -> list[str]:
         """Ids of the webhooks that want an event of ``owner``'s ``session``."""

@@ -6,14 +6,15 @@ lane goes on), ``delivered``, ``dead`` (given up; can be replayed).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot_service.store import webhook_health
 from bot_service.store.metadata import SESSION_ID, columns, metadata
 from bot_service.store.upsert import upsert
 
@@ -31,6 +32,9 @@ webhooks = sa.Table(
     sa.Column("updated_ms", sa.BigInteger, nullable=False),
     sa.Column("dialect", sa.String(20)),  # none: events as they are
     sa.Column("options", sa.LargeBinary),  # JSON of the dialect
+    sa.Column("headers", sa.LargeBinary),  # JSON; none: no headers of its own
+    sa.Column("old_secret", sa.String(200)),  # signs too, until the time beside it
+    sa.Column("old_secret_until_ms", sa.BigInteger),
 )
 
 webhook_outbox = sa.Table(
@@ -49,6 +53,7 @@ webhook_outbox = sa.Table(
     sa.Column("last_error", sa.String(300)),
     sa.Column("finished_ms", sa.BigInteger),
     sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("tries", sa.LargeBinary),  # the last attempts as JSON
     sa.Index("webhook_outbox_by_lane", "state", "webhook", "lane", "event"),
     sa.Index("webhook_outbox_by_event", "state", "event"),
 )
@@ -59,7 +64,8 @@ class Webhook:
     """``owner`` None: every owner; ``session`` None: every session of the owner.
 
     ``dialect``: the API in which shape it gets events, None for this service's own; ``options`` is
-    JSON that the dialect alone reads.
+    JSON that the dialect alone reads. ``headers`` go along with every request. ``old_secret`` signs
+    beside ``secret`` until ``old_secret_until_ms``.
     """
 
     id: str
@@ -73,13 +79,16 @@ class Webhook:
     updated_ms: int
     dialect: str | None = None
     options: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    old_secret: str | None = None
+    old_secret_until_ms: int | None = None
 
     def __repr__(self) -> str:
         return f"Webhook(id={self.id!r})"
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """One event for one webhook. ``reply_to`` is JSON and set for messages only."""
+    """One event for one webhook. ``reply_to`` is JSON and set for messages only; ``tries`` is JSON of the attempts."""
 
     webhook: str
     event: str
@@ -94,6 +103,7 @@ class Delivery(msgspec.Struct, frozen=True):
     last_status: int | None = None
     last_error: str | None = None
     finished_ms: int | None = None
+    tries: bytes | None = None
 
 
 class DeliveryResult(msgspec.Struct, frozen=True):
@@ -107,20 +117,32 @@ class DeliveryResult(msgspec.Struct, frozen=True):
     last_status: int | None
     last_error: str | None
     finished_ms: int | None
+    tries: bytes | None
 
 
 _DELIVERIES = sa.select(*columns(webhook_outbox, Delivery))
 _WAITING = ("pending", "aside")
+# What is stored for a state as people see it; None for all of them.
+STATES: dict[str | None, tuple[str, ...]] = {
+    "dead": ("dead",),
+    "pending": _WAITING,
+    "delivered": ("delivered",),
+    None: (*_WAITING, "dead", "delivered"),
+}
 
 
 async def all_webhooks(connection: AsyncConnection) -> list[Webhook]:
     found = await connection.execute(sa.select(webhooks).order_by(webhooks.c.created_ms, webhooks.c.id))
-    decode = msgspec.json.Decoder(tuple[str, ...]).decode
-    return [Webhook(**{**row._mapping, "events": decode(row.events)}) for row in found]
+    events, headers = msgspec.json.Decoder(tuple[str, ...]).decode, msgspec.json.Decoder(dict[str, str]).decode
+    return [
+        Webhook(**{**row._mapping, "events": events(row.events), "headers": headers(row.headers or b"{}")})
+        for row in found
+    ]
 
 
 async def save_webhook(connection: AsyncConnection, webhook: Webhook) -> None:
-    row = asdict(webhook) | {"events": msgspec.json.encode(webhook.events)}
+    headers = msgspec.json.encode(webhook.headers) if webhook.headers else None
+    row = asdict(webhook) | {"events": msgspec.json.encode(webhook.events), "headers": headers}
     await upsert(connection, webhooks, [row], key="id")
 
 
@@ -128,6 +150,7 @@ async def delete_webhook(connection: AsyncConnection, webhook_id: str) -> None:
     """Delete it with all its deliveries."""
     await connection.execute(webhooks.delete().where(webhooks.c.id == webhook_id))
     await connection.execute(webhook_outbox.delete().where(webhook_outbox.c.webhook == webhook_id))
+    await webhook_health.forget(connection, [webhook_id])
 
 
 async def insert(connection: AsyncConnection, rows: Sequence[Delivery]) -> None:
@@ -200,27 +223,67 @@ async def give_up(connection: AsyncConnection, webhook: str, before_ms: int, now
     return int(changed.rowcount)
 
 
-async def replay(connection: AsyncConnection, webhook: str, events: Sequence[str] | None, now_ms: int) -> int:
-    """Make dead letters of ``webhook`` (all, or those named) due now. Returns how many."""
+async def replay(
+    connection: AsyncConnection, webhook: str, now_ms: int, *, events: Sequence[str] | None = None, since: str = ""
+) -> int:
+    """Make deliveries to ``webhook`` due now: the dead letters from the event ``since`` on, or those named ``events``.
+
+    Those named are sent again when they arrived too, and tried now when they wait on their own.
+    Returns how many.
+    """
     c = webhook_outbox.c
-    query = webhook_outbox.update().where(c.webhook == webhook, c.state == "dead")
-    if events is not None:
-        query = query.where(c.event.in_(events))
+    query = webhook_outbox.update().where(c.webhook == webhook, c.event >= since)
+    if events is None:
+        query = query.where(c.state == "dead")
+    else:
+        query = query.where(c.state.in_(("dead", "delivered", "aside")), c.event.in_(events))
     changed = await connection.execute(
         query.values(state="aside", attempts=0, created_ms=now_ms, next_ms=now_ms, finished_ms=None)
     )
     return int(changed.rowcount)
 
 
-async def page(
-    connection: AsyncConnection, webhook_ids: Sequence[str], *, state: str, limit: int, before: str | None
-) -> list[Delivery]:
-    """Newest first; ``before`` is the event to continue from."""
+async def in_lanes(connection: AsyncConnection, webhook: str, events: Sequence[str]) -> int:
+    """How many of ``events`` wait in their lanes."""
     c = webhook_outbox.c
-    query = _DELIVERIES.where(c.state.in_(_WAITING if state == "pending" else (state,)), c.webhook.in_(webhook_ids))
-    if before is not None:
-        query = query.where(c.event < before)
-    return [Delivery(*row) for row in await connection.execute(query.order_by(c.event.desc()).limit(limit))]
+    query = sa.select(sa.func.count()).where(c.state == "pending", c.webhook == webhook, c.event.in_(events))
+    return int((await connection.execute(query)).scalar_one())
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """Which deliveries a page lists: ``state`` None for all states; ``since`` is an event.
+
+    ``lane`` is a session; lanes that begin with ``lane_prefix`` are listed too. ``before`` is the event
+    and the webhook of the delivery that the last page ended with.
+    """
+
+    state: str | None
+    type: str | None = None
+    lane: str | None = None
+    lane_prefix: str | None = None
+    since: str = ""
+    before: tuple[str, str] | None = None
+
+
+async def page(
+    connection: AsyncConnection, webhook_ids: Sequence[str], wanted: Filter, *, limit: int
+) -> list[Delivery]:
+    """Newest first."""
+    c = webhook_outbox.c
+    matches = [c.webhook.in_(webhook_ids), c.event >= wanted.since]
+    if wanted.type is not None:
+        matches.append(c.type == wanted.type)
+    if wanted.lane is not None:
+        prefixed = sa.false() if wanted.lane_prefix is None else c.lane.startswith(wanted.lane_prefix, autoescape=True)
+        matches.append((c.lane == wanted.lane) | prefixed)
+    if wanted.before is not None:
+        event, webhook = wanted.before
+        matches.append((c.event < event) | ((c.event == event) & (c.webhook < webhook)))
+    found: list[Delivery] = []
+    for state in STATES[wanted.state]:  # one query each, so that an index has the order
+        query = _DELIVERIES.where(c.state == state, *matches).order_by(c.event.desc(), c.webhook.desc()).limit(limit)
+        found.extend(Delivery(*row) for row in await connection.execute(query))
+    return sorted(found, key=lambda row: (row.event, row.webhook), reverse=True)[:limit]
 
 
 async def get(connection: AsyncConnection, webhook: str, event: str) -> Delivery | None:
@@ -240,6 +303,18 @@ async def counts(connection: AsyncConnection) -> tuple[int, str | None]:
     return int(dead.scalar_one()), min((event for event in oldest if event is not None), default=None)
 
 
+async def counts_of(connection: AsyncConnection, webhook_ids: Sequence[str]) -> dict[str, dict[str, int]]:
+    """How many deliveries wait (``pending``) and were given up (``dead``), by webhook; zeros are missing."""
+    c, found = webhook_outbox.c, dict[str, dict[str, int]]()
+    for shown in ("pending", "dead"):
+        for state in STATES[shown]:  # one query each, so that the index alone answers it
+            query = sa.select(c.webhook, sa.func.count()).where(c.state == state, c.webhook.in_(webhook_ids))
+            for webhook, count in await connection.execute(query.group_by(c.webhook)):
+                of_webhook = found.setdefault(webhook, {})
+                of_webhook[shown] = of_webhook.get(shown, 0) + int(count)
+    return found
+
+
 async def prune(connection: AsyncConnection, delivered_before_ms: int, dead_before_ms: int, limit: int) -> int:
     """Delete old delivered and dead rows, at most ``limit`` of each. Returns how many."""
     c = webhook_outbox.c
@@ -257,4 +332,5 @@ async def forget_session(connection: AsyncConnection, session: str) -> None:
     """Delete the webhooks of a deleted session with all their deliveries."""
     own = sa.select(webhooks.c.id).where(webhooks.c.session == session)
     await connection.execute(webhook_outbox.delete().where(webhook_outbox.c.webhook.in_(own)))
+    await webhook_health.forget(connection, own)
     await connection.execute(webhooks.delete().where(webhooks.c.session == session))

@@ -17,10 +17,10 @@ async def upsert(
     rows: Sequence[dict[str, Any]],
     *,
     key: str | tuple[str, ...],
-    only: str | None = None,
+    only: str | tuple[str, ...] | None = None,
     growing: bool = False,
 ) -> None:
-    """Write ``rows``. An existing row gets all new values, or the one of the column ``only``.
+    """Write ``rows``. An existing row gets all new values, or those of the columns ``only``.
 
     ``growing``: it gets the value of ``only`` if that is greater than what it has.
     """
@@ -44,10 +44,11 @@ async def insert_new(
 
 @cache
 def _statement(
-    dialect: str, table: sa.Table, key: tuple[str, ...], only: str | None, growing: bool
+    dialect: str, table: sa.Table, key: tuple[str, ...], only: str | tuple[str, ...] | None, growing: bool
 ) -> postgresql.Insert | sqlite.Insert:
     insert = _insert(dialect)(table)
-    names = [only] if only else [column.name for column in table.columns if column.name not in key]
+    chosen = (only,) if isinstance(only, str) else only
+    names = chosen or [column.name for column in table.columns if column.name not in key]
     values = {name: insert.excluded[name] for name in names}
     where = table.c[names[0]] < insert.excluded[names[0]] if growing else None
     return insert.on_conflict_do_update(index_elements=key, set_=values, where=where)

@@ -21,6 +21,7 @@ from bot_service.webhooks.call import Attempt
 from bot_service.webhooks.commands import WebhookCommands
 from bot_service.webhooks.deliveries import DeliveryCommands
 from bot_service.webhooks.dispatcher import WebhookDispatcher
+from bot_service.webhooks.health import WebhookHealth
 from bot_service.webhooks.policy import WebhookPolicy
 from bot_service.webhooks.results import WebhookResults
 from bot_service.webhooks.test_call import WebhookTestCall
@@ -34,7 +35,7 @@ from shared.webhook_signing import REFUSALS
 
 @dataclass(frozen=True, slots=True)
 class Webhooks:
-    """``commands`` and ``deliveries`` are use cases; ``dispatcher`` sends, ``results`` stores.
+    """``commands``, ``deliveries`` and ``health`` are use cases; ``dispatcher`` sends, ``results`` stores.
 
     ``call`` sends one event once.
     """
@@ -43,6 +44,7 @@ class Webhooks:
 
     commands: WebhookCommands
     deliveries: DeliveryCommands
+    health: WebhookHealth
     dispatcher: WebhookDispatcher
     results: WebhookResults
 
@@ -96,5 +98,12 @@ async def build(
             find_session=find_session,
             allow_private=settings.webhook_allow_private,
         )
-        deliveries = DeliveryCommands(clock, database, events.subscriptions, retry=dispatcher.retry_asides)
-        yield Webhooks(one_call, commands, deliveries, dispatcher, results)
+        deliveries = DeliveryCommands(
+            clock,
+            database,
+            events.subscriptions,
+            retry=dispatcher.retry_asides,
+            try_now=dispatcher.try_now,
+        )
+        health = WebhookHealth(database, is_down=dispatcher.is_down, next_try_ms=dispatcher.next_try_ms)
+        yield Webhooks(one_call, commands, deliveries, health, dispatcher, results)

@@ -20,6 +20,7 @@ from bot_service.events.subscriptions import Subscriptions, unknown_patterns
 from bot_service.store import deliveries
 from bot_service.store.database import Database
 from bot_service.store.deliveries import Webhook as Webhook
+from bot_service.webhooks.custom_headers import CustomHeaders, merged
 from bot_service.webhooks.test_call import TestCallResult, WebhookTestCall
 from shared import webhook_signing
 from shared.clock import Clock, to_ms
@@ -27,6 +28,9 @@ from shared.clock import Clock, to_ms
 Url = Annotated[str, Meta(pattern=r"^https?://[^\s]+(?!\n)$", max_length=2000)]
 EventPattern = Annotated[str, Meta(pattern=r"^[a-z.*]{1,40}(?!\n)$")]
 EventPatterns = Annotated[list[EventPattern], Meta(min_length=1, max_length=20)]
+
+
+OVERLAP_MS, LONGEST_OVERLAP_MS = 86_400_000, 7 * 86_400_000
 
 
 class CreateWebhook(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
@@ -39,12 +43,26 @@ class CreateWebhook(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     owner: Owner | None = None
     secret: Annotated[str, Meta(max_length=200)] | None = None
     active: bool = True
+    headers: CustomHeaders = {}
 
 
 class ChangeWebhook(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """What is not given stays. ``session`` null hears of all sessions of the owner.
+
+    ``headers`` replace those of before; the value ``***`` keeps the one that is there.
+    """
+
     url: Url | None = None
     events: EventPatterns | None = None
     active: bool | None = None
+    session: StoredSessionId | msgspec.UnsetType | None = msgspec.UNSET
+    headers: CustomHeaders | None = None
+
+
+class RotateSecret(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """``overlap``: how long the old secret signs too, in milliseconds; 0 ends it at once."""
+
+    overlap: Annotated[int, Meta(ge=0, le=LONGEST_OVERLAP_MS)] = OVERLAP_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +129,8 @@ class WebhookCommands:
         except ValueError as error:
             raise invalid("secret", f"{error}: whsec_ and base64") from None
         new = self._new(owner, session, wanted.url, secret)
-        webhook = dataclasses.replace(new, events=tuple(wanted.events), active=wanted.active)
+        headers = merged(wanted.headers, {}, "headers")
+        webhook = dataclasses.replace(new, events=tuple(wanted.events), active=wanted.active, headers=headers)
         await self._save([webhook])
         return webhook
 
@@ -145,10 +164,19 @@ class WebhookCommands:
     async def change(self, who: Principal, webhook_id: str, wanted: ChangeWebhook) -> Webhook:
         """What is not given stays. Refused: ``not_found``, ``invalid``."""
         webhook = self.get(who, webhook_id)
-        given = {name: value for name, value in msgspec.structs.asdict(wanted).items() if value is not None}
-        if wanted.events is not None:
-            given["events"] = tuple(wanted.events)
-        changed = dataclasses.replace(webhook, **given, updated_ms=to_ms(self._clock.now()))
+        changed = dataclasses.replace(
+            webhook,
+            url=webhook.url if wanted.url is None else wanted.url,
+            events=webhook.events if wanted.events is None else tuple(wanted.events),
+            active=webhook.active if wanted.active is None else wanted.active,
+            headers=webhook.headers if wanted.headers is None else merged(wanted.headers, webhook.headers, "headers"),
+            updated_ms=to_ms(self._clock.now()),
+        )
+        if isinstance(wanted.session, str):
+            record = self._find_session(who, wanted.session)
+            changed = dataclasses.replace(changed, session=record.id, owner=record.owner)
+        elif wanted.session is None:
+            changed = dataclasses.replace(changed, session=None)
         self.check(changed.url, changed.events)
         await self._save([changed])
         return changed
@@ -161,10 +189,16 @@ class WebhookCommands:
         """One call now, whether the webhook is active or not. Refused: ``not_found``."""
         return await self._test_call.run(self.get(who, webhook_id))
 
-    async def rotate_secret(self, who: Principal, webhook_id: str) -> Webhook:
-        """A new signing secret, in force at once. Refused: ``not_found``."""
+    async def rotate_secret(self, who: Principal, webhook_id: str, wanted: RotateSecret) -> Webhook:
+        """A new signing secret, in force at once; the old one signs too for a while. Refused: ``not_found``."""
         webhook, now_ms = self.get(who, webhook_id), to_ms(self._clock.now())
-        changed = dataclasses.replace(webhook, secret=webhook_signing.new_secret(), updated_ms=now_ms)
+        changed = dataclasses.replace(
+            webhook,
+            secret=webhook_signing.new_secret(),
+            old_secret=webhook.secret if wanted.overlap else None,
+            old_secret_until_ms=now_ms + wanted.overlap if wanted.overlap else None,
+            updated_ms=now_ms,
+        )
         await self._save([changed])
         return changed
 

@@ -22,6 +22,7 @@ from bot_service.webhooks.call import Attempt
 from bot_service.webhooks.lanes import ASIDE, NEVER_MS, Lane, LaneAlarms, Receiver
 from bot_service.webhooks.policy import AfterFailure, WebhookPolicy, after_failure
 from bot_service.webhooks.results import WebhookResults
+from bot_service.webhooks.tries import with_try
 from shared import logs
 from shared.clock import Clock, to_ms
 from shared.service_clock import Move, steady
@@ -71,9 +72,27 @@ class WebhookDispatcher:
         """Look now for deliveries that are retried on their own, after a replay."""
         self._expect_asides(self._receiver(webhook), 0)
 
+    def try_now(self, webhook: str) -> None:
+        """Try everything that waits for ``webhook`` now, as after a change of it."""
+        self._webhook_changed(webhook)
+
     def paused(self) -> list[str]:
         """Webhooks with a receiver that counts as down."""
         return [item.webhook for item in self._receivers.values() if self._is_down(item)]
+
+    def is_down(self, webhook: str) -> bool:
+        """Whether the receiver of ``webhook`` counts as down."""
+        receiver = self._receivers.get(webhook)
+        return receiver is not None and self._is_down(receiver)
+
+    def next_try_ms(self, webhook: str) -> int | None:
+        """When something that waits for ``webhook`` is tried next, at the earliest now; None when nothing waits."""
+        receiver = self._receivers.get(webhook)
+        dues = [lane.due_ms for lane in receiver.lanes.values() if not lane.empty or lane.busy] if receiver else []
+        waiting = [due_ms for due_ms in dues if due_ms < NEVER_MS]
+        if receiver is None or not waiting:
+            return None
+        return max(min(waiting), receiver.paused_until_ms, self._now_ms())
 
     def move(self, move: Move) -> None:
         """The clock is set: every delivery waits as long as before."""
@@ -191,8 +210,10 @@ class WebhookDispatcher:
             if target is None:
                 self._park(receiver, lane, delivery)
                 return
-            changes = receiver.changes
+            changes, begun = receiver.changes, self._clock.monotonic()
             attempt = await self._call(target, delivery.event, delivery.body)
+            took_ms = int((self._clock.monotonic() - begun) * 1000)
+            delivery = with_try(delivery, attempt, self._now_ms(), took_ms)
             if attempt.error is None:
                 await self._succeeded(receiver, delivery, attempt)
             elif changes != receiver.changes:

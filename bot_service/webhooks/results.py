@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot_service.store import deliveries
+from bot_service.store import deliveries, webhook_health
 from bot_service.store.batch_writer import BatchWriter
 from bot_service.store.database import Database
 from bot_service.store.deliveries import Delivery, DeliveryResult
+from bot_service.store.webhook_health import StoredHealth
 from bot_service.webhooks.call import Attempt
 from shared.clock import Clock, to_ms
 
@@ -23,6 +24,7 @@ class _Result:
     row: DeliveryResult
     reply_to: bytes | None
     reply: str | None
+    ended_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +54,10 @@ class WebhookResults:
             last_status=attempt.status,
             last_error=attempt.error,
             finished_ms=at_ms if state in ("delivered", "dead") else None,
+            tries=delivery.tries,
         )
         self.unsaved.add((delivery.webhook, delivery.event))
-        await self.writer.put(_Result(row, delivery.reply_to, attempt.reply))
+        await self.writer.put(_Result(row, delivery.reply_to, attempt.reply, to_ms(self._clock.now())))
 
     async def release(self, webhook: str, then: Callable[[], None]) -> None:
         """Make everything for ``webhook`` due, then call ``then``."""
@@ -65,6 +68,7 @@ class WebhookResults:
         releases = [item for item in items if isinstance(item, _Release)]
         async with self._database.write() as connection:
             await deliveries.record(connection, [result.row for result in results])
+            await webhook_health.record(connection, *_health(results))
             for item in releases:
                 await deliveries.release(connection, item.webhook, to_ms(self._clock.now()))
                 self._database.after_commit(item.then)
@@ -72,3 +76,18 @@ class WebhookResults:
                 if result.reply_to is not None and result.reply is not None:
                     await self._reply(connection, result.reply_to, result.reply)
         self.unsaved.difference_update((result.row.webhook, result.row.event) for result in results)
+
+
+def _health(results: Iterable[_Result]) -> tuple[list[StoredHealth], list[StoredHealth]]:
+    """The newest success and the newest failure of each webhook."""
+    succeeded: dict[str, StoredHealth] = {}
+    failed: dict[str, StoredHealth] = {}
+    for result in results:
+        row = result.row
+        if row.last_error is None:
+            succeeded[row.webhook] = StoredHealth(row.webhook, succeeded_ms=result.ended_ms)
+        else:
+            failed[row.webhook] = StoredHealth(
+                row.webhook, failed_ms=result.ended_ms, failed_status=row.last_status, failed_error=row.last_error
+            )
+    return list(succeeded.values()), list(failed.values())

@@ -21,7 +21,7 @@ from tests.support.processes import ROOT
 CLI = ROOT / "docs" / "cli.md"
 SHOWN = (
     "status", "sessions list", "sessions show alice", "sessions history alice", "chats list alice", "chats messages alice",
-    "keys list", "incidents", "test-alert",
+    "keys list", "webhooks list", "webhooks show wh-5d1f", "deliveries list", "incidents", "test-alert",
 )  # fmt: skip
 HEAD = """# The command line
 
@@ -92,7 +92,22 @@ def _answers() -> dict[str, Any]:
         {"channel": "slack", "role": "primary", "state": "done", "tries": 1, "reason": "", "doneAtMs": 1},
         {"channel": "mailtos", "role": "fallback", "state": "done", "tries": 1, "reason": "", "doneAtMs": 1},
     ]}  # fmt: skip
+    hook = {
+        "id": "wh-5d1f", "owner": "shop", "session": None, "url": "https://shop.example.com/hook", "events": ["message"],
+        "active": True, "dialect": None, "headers": {"Authorization": "***"}, "oldSecretUntil": None,
+        "health": {
+            "state": "failing", "lastSuccessAt": _ago(hours=2, minutes=5), "lastFailureAt": _ago(minutes=4, seconds=30),
+            "lastFailureStatus": 503, "lastFailureError": "http_503", "waiting": 2, "failed": 1, "nextAttemptAt": None,
+        },
+    }  # fmt: skip
+    delivery = {
+        "event": "06EXQZ3A9R00000ZN5", "webhook": "wh-5d1f", "type": "message", "session": "alice", "state": "dead",
+        "attempts": 31, "lastStatus": 503, "lastError": "http_503", "createdAt": _ago(hours=25, minutes=5),
+    }  # fmt: skip
     return {
+        "/api/webhooks": {"webhooks": [hook]},
+        "/api/webhooks/wh-5d1f": hook,
+        "/api/deliveries": {"deliveries": [delivery], "next": None},
         "/health": {"status": "ok", "uptime": 7_500_000, "sessions": {"total": 2, "wanted": 2, "ready": 1, "needPerson": 0}},
         "/api/status": {"targets": [{"name": "bot", "state": "UP", "sinceMs": _ago_ms(hours=2, minutes=5), "reason": "first_answer"}]},
         "/api/sessions": {"sessions": [bob, alice], "total": 2, "next": None},

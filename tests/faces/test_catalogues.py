@@ -16,6 +16,7 @@ from bot_service.domain.client_version import Source
 from bot_service.domain.readiness import Suspicion
 from bot_service.domain.reasons import Reason
 from bot_service.domain.states import State
+from bot_service.webhooks.health import HealthState
 from shared import network_errors
 from shared.translation import french
 from shared.web.ui.words import Words
@@ -66,6 +67,10 @@ def test_a_program_uses_its_own_text_first_then_the_shared_one() -> None:
 
 def test_every_state_has_a_word_and_a_colour_class() -> None:
     assert set(wording.STATE) == set(wording.KIND) == set(State)
+
+
+def test_every_health_of_a_webhook_has_words() -> None:
+    assert set(wording.WEBHOOK_HEALTH) == set(HealthState)
 
 
 def test_every_source_of_the_client_version_has_words() -> None:

@@ -48,14 +48,14 @@ class Browser:
             return answer.status, page
 
     async def post(
-        self, path: str, headers: dict[str, str] | None = None, **fields: str | list[str]
+        self, path: str, sent_with: dict[str, str] | None = None, **fields: str | list[str]
     ) -> tuple[int, str]:
         """(status, where it leads). A list is one field several times, as ticked boxes send it."""
         given = {"token": self.token, **fields}
         data = [
             (name, each) for name, value in given.items() for each in ([value] if isinstance(value, str) else value)
         ]
-        headers = HERE if headers is None else headers
+        headers = HERE if sent_with is None else sent_with
         async with self.bot.client.post(path, data=data, headers=headers, allow_redirects=False) as answer:
             return answer.status, answer.headers.get("Location", "")
 
@@ -148,7 +148,7 @@ async def test_a_login_leads_to_no_other_host(bot: Bot, target: str) -> None:
     ],
 )
 async def test_a_command_from_elsewhere_is_refused(bot: Bot, browser: Browser, headers: dict[str, str]) -> None:
-    assert (await browser.post("/new", headers=headers, name="Foreign", id="foreign"))[0] == 403
+    assert (await browser.post("/new", sent_with=headers, name="Foreign", id="foreign"))[0] == 403
     assert (await bot.call("GET", "/api/sessions/foreign"))[0] == 404
 
 

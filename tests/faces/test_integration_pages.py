@@ -224,7 +224,7 @@ async def test_a_form_from_elsewhere_does_nothing(bot: Bot, browser: Browser, pa
         "scopes": ["admin"],
     }
     for headers, token in (({"Sec-Fetch-Site": "cross-site"}, browser.token), ({"Sec-Fetch-Site": "same-origin"}, "x")):
-        status, _ = await browser.post(path, headers=headers, **{**fields, "token": token})
+        status, _ = await browser.post(path, sent_with=headers, **{**fields, "token": token})
         assert status == 403
     assert await hooks(bot) == []
     assert (await bot.call("GET", "/api/keys"))[1]["keys"] == []

@@ -54,18 +54,26 @@ _PROBLEMS = {
 
 @dataclass(frozen=True, slots=True)
 class WebhookEvent:
-    """What is posted to webhooks. ``types`` names the events and says when each is sent."""
+    """One type of event that is posted to webhooks, with the type of its whole body and an example."""
 
+    type: str
     description: str
     body: Any
-    types: Mapping[str, str]
-    headers: Mapping[str, str]
     example: Any
 
 
-def document(routes: Sequence[Route], *, version: str, webhook_event: WebhookEvent) -> bytes:
+@dataclass(frozen=True, slots=True)
+class WebhookCalls:
+    """What is posted to webhooks. ``description`` and ``headers`` are those of every request."""
+
+    description: str
+    headers: Mapping[str, str]
+    events: Sequence[WebhookEvent]
+
+
+def document(routes: Sequence[Route], *, version: str, webhooks: WebhookCalls) -> bytes:
     """The whole description as JSON; every type in use becomes one component."""
-    types: dict[Any, None] = {ProblemDocument: None, webhook_event.body: None}
+    types: dict[Any, None] = {ProblemDocument: None} | dict.fromkeys(event.body for event in webhooks.events)
     for route in routes:
         types |= dict.fromkeys(_types(route))
     schemas, components = msgspec.json.schema_components(list(types), ref_template="#/components/schemas/{name}")
@@ -87,7 +95,9 @@ def document(routes: Sequence[Route], *, version: str, webhook_event: WebhookEve
             "security": [{"bearer": []}, {"header": []}],
             "tags": [{"name": name, "description": about} for name, about in TAGS.items()],
             "paths": paths,
-            "webhooks": {"event": {"post": _webhook(webhook_event, schema_of)}},
+            "webhooks": {
+                event.type: {"post": _webhook(webhooks, event, schema_of[event.body])} for event in webhooks.events
+            },
             "components": {
                 "schemas": components,
                 "responses": {str(status): _problem_response(about) for status, about in _PROBLEMS.items()},
@@ -120,22 +130,18 @@ _ABOUT = (
 )
 
 
-def _webhook(event: WebhookEvent, schema_of: Mapping[Any, Any]) -> dict[str, Any]:
-    types = "\n".join(f"- `{name}`: {about}" for name, about in event.types.items())
+def _webhook(calls: WebhookCalls, event: WebhookEvent, schema: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "operationId": "webhook_event",
+        "operationId": "webhook_" + event.type.replace(".", "_"),
         "tags": ["Events"],
-        "summary": "What a webhook gets",
-        "description": f"{event.description}\n\n{types}",
+        "summary": event.description,
+        "description": calls.description,
         "security": [],
         "parameters": [
             {"name": name, "in": "header", "description": about, "schema": {"type": "string"}}
-            for name, about in event.headers.items()
+            for name, about in calls.headers.items()
         ],
-        "requestBody": {
-            "required": True,
-            "content": {JSON: {"schema": schema_of[event.body], "example": event.example}},
-        },
+        "requestBody": {"required": True, "content": {JSON: {"schema": schema, "example": event.example}}},
         "responses": {"2XX": {"description": "Taken. Anything else, or no answer, and it comes again."}},
     }
 

@@ -9,7 +9,7 @@ from bot_service.api.server.access import principal
 from bot_service.api.server.route import LONGEST_PAGE, PAGE
 from bot_service.domain.refused import invalid
 from bot_service.domain.session_record import SessionRecord
-from shared.clock import from_ms, iso
+from shared.clock import from_ms, iso, parse_iso, to_ms
 
 _LONGEST_KEY = 200
 
@@ -47,3 +47,11 @@ def idempotency_key(request: web.Request) -> str | None:
     if key is not None and not (1 <= len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable()):
         raise invalid("Idempotency-Key", f"must have 1 to {_LONGEST_KEY} printable ASCII characters")
     return key
+
+
+def time_ms(name: str, text: str) -> int:
+    """An ISO 8601 time with its offset, in ms since the epoch. Raises :class:`Refused` ``invalid``."""
+    try:
+        return to_ms(parse_iso(text))
+    except (ValueError, OverflowError):
+        raise invalid(name, "must be a time with its offset, such as 2026-11-23T09:16:02Z") from None

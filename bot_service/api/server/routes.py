@@ -19,6 +19,7 @@ from bot_service.api.server.route import Response, Route
 from bot_service.api.sessions import routes as sessions
 from bot_service.api.watchdog import routes as watchdog
 from bot_service.api.webhooks import routes as webhooks
+from bot_service.api.webhooks.event_types import WEBHOOK_CALLS
 
 
 async def _openapi(request: web.Request) -> web.StreamResponse:
@@ -27,7 +28,7 @@ async def _openapi(request: web.Request) -> web.StreamResponse:
 
 @cache
 def _document(version: str) -> bytes:
-    return document(ROUTES, version=version, webhook_event=webhooks.WEBHOOK_EVENT)
+    return document(ROUTES, version=version, webhooks=WEBHOOK_CALLS)
 
 
 ROUTES = [

@@ -1,15 +1,12 @@
-"""The routes of webhooks and the events that are posted to them, described."""
+"""The routes of webhooks, described."""
 
 from __future__ import annotations
 
 from bot_service.access.principals import Scope
-from bot_service.api.server.openapi import WebhookEvent
 from bot_service.api.server.route import TEXT, Parameter, Response, Route
 from bot_service.api.webhooks import handlers
 from bot_service.api.webhooks.views import NewWebhook, WebhookList, WebhookTest, WebhookView
-from bot_service.events.dialects import Envelope
-from bot_service.events.subscriptions import EVENT_TYPES
-from bot_service.webhooks.commands import ChangeWebhook, CreateWebhook
+from bot_service.webhooks.commands import ChangeWebhook, CreateWebhook, RotateSecret
 
 WEBHOOK = "/api/webhooks/{webhookId}"
 
@@ -35,7 +32,8 @@ ROUTES = [
     ),
     Route(
         "PATCH", WEBHOOK, handlers.change, Scope.SESSION,
-        "Events", "Change a webhook", "Address, events, and whether it is active.",
+        "Events", "Change a webhook",
+        "Address, events, session, headers, and whether it is active. What is not given stays.",
         {200: Response("The webhook as it is now.", WebhookView)}, body=ChangeWebhook,
         example={"active": False},
     ),
@@ -49,30 +47,13 @@ ROUTES = [
         "Events", "Test a webhook",
         "One event of the type `webhook.test` now, signed like every other, tried once and kept nowhere.",
         {200: Response("The result of the call.", WebhookTest,
-                     example={"event": "06E9ZQ4WJ000000A1B", "delivered": True, "status": 200, "error": None, "durationMs": 45})},
+                     example={"event": "06E9ZQ4WJ000000A1B", "delivered": True, "status": 200, "error": None, "durationMs": 45, "answer": None})},
     ),
     Route(
         "POST", f"{WEBHOOK}/secret", handlers.rotate_secret, Scope.SESSION,
-        "Events", "Rotate a webhook's secret", "A new one, in force at once.",
+        "Events", "Rotate a webhook's secret",
+        "A new one, in force at once. For `overlap` (a day) requests carry a second signature, by the old secret.",
         {200: Response("The webhook, with its new secret.", NewWebhook)},
+        body=RotateSecret, body_optional=True, example={"overlap": 3_600_000},
     ),
 ]  # fmt: skip
-
-WEBHOOK_EVENT = WebhookEvent(
-    "Standard Webhooks: check the signature before anything else, and use `webhook-id` to know what came twice. Events of "
-    "one session come in order. The types of events, and `webhook.test` for a test:",
-    Envelope,
-    EVENT_TYPES,
-    {
-        "webhook-id": "The event's id, the same at every try.",
-        "webhook-timestamp": "Of this try, in seconds since the epoch.",
-        "webhook-signature": "`v1,` and the signature of id, timestamp and body by the webhook's secret.",
-    },
-    {
-        "id": "06E9ZQ4WJ000000A1B", "type": "session.state", "timestamp": "2026-11-23T09:16:02.000Z", "session": "boutique",
-        "data": {
-            "session": "boutique", "name": "Boutique", "state": "READY", "previous": "SYNCING", "wanted": "run",
-            "reason": "synced", "detail": None, "acts": "nobody", "since": "2026-11-23T09:16:02.000Z",
-        },
-    },
-)  # fmt: skip

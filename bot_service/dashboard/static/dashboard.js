@@ -1,6 +1,7 @@
 // Keeps the dashboard fresh: events of the stream ask for the page again, at most once a second.
 
 import "./ago.js";
+import "./copy.js";
 import { heard, isLost } from "./connection.js";
 import { refresh } from "./regions.js";
 

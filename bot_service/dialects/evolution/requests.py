@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from bot_service.dialects.custom_headers import HeaderName, HeaderValue
+from bot_service.webhooks.custom_headers import HeaderName, HeaderValue
 
 Text = Annotated[str, Meta(max_length=65_536)]
 # Clients send numbers as text and as numbers.

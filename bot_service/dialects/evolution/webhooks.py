@@ -12,7 +12,6 @@ from aiohttp import web
 
 from bot_service import keys
 from bot_service.api.server.access import principal
-from bot_service.dialects.custom_headers import refuse_own
 from bot_service.dialects.evolution import events, requests, views
 from bot_service.dialects.evolution.context import find
 from bot_service.domain.refused import invalid
@@ -21,6 +20,7 @@ from bot_service.events.dialects import DialectBody, Envelope
 from bot_service.sessions.pairing_codes import PairingCode
 from bot_service.store.deliveries import Webhook
 from bot_service.webhooks.commands import DialectWebhook
+from bot_service.webhooks.custom_headers import refuse_own
 from shared.web import body
 from shared.web.body import json_response
 

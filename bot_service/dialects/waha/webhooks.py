@@ -10,18 +10,17 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from bot_service.dialects.custom_headers import HeaderName, HeaderValue, refuse_own
 from bot_service.dialects.waha import events
 from bot_service.domain.refused import Refused, invalid
 from bot_service.domain.session_record import SessionRecord
 from bot_service.events.dialects import DialectBody, Envelope
 from bot_service.store.deliveries import Webhook
 from bot_service.webhooks.commands import DialectWebhook, WebhookCommands
+from bot_service.webhooks.custom_headers import HIDDEN, HeaderName, HeaderValue, refuse_own
 from shared.clock import to_ms
 
 NAME = "waha"
 # What answers show instead of a secret; given back, it keeps the secret.
-HIDDEN = "***"
 # Those of the connection, and those that this service sets.
 _ENCODE = msgspec.json.Encoder().encode
 

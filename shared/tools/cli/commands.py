@@ -9,6 +9,7 @@ import typer
 from shared.tools.cli import (
     chats,
     check,
+    deliveries,
     doctor,
     groups,
     keys,
@@ -21,6 +22,7 @@ from shared.tools.cli import (
     show,
     transfer,
     watching,
+    webhooks,
 )
 from shared.version import VERSION
 
@@ -46,6 +48,8 @@ app.add_typer(people.profile, name="profile", help="The own account: name, text,
 app.add_typer(people.calls, name="calls", help="Calls: reject.")
 app.add_typer(proxy.app, name="proxy", help="A session's own proxy: show, set, clear.")
 app.add_typer(keys.app, name="keys", help="API keys: list, create, revoke.")
+app.add_typer(webhooks.app, name="webhooks", help="Who gets events: list, create, change, pause, test, rotate secrets.")
+app.add_typer(deliveries.app, name="deliveries", help="Events on their way to webhooks: list, look at, send again.")
 app.command("status")(watching.status)
 app.command("incidents")(watching.incidents)
 app.command("ack")(watching.acknowledge)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shared.clock import SystemClock, epoch_ms, from_ms, parse_iso
+from shared.clock import SystemClock, epoch_ms, from_ms, iso, parse_iso
 from shared.tools.cli.client import CliError
 from shared.translation import ENGLISH
 from shared.visible import shown, shown_json
@@ -29,9 +29,9 @@ _COLOURS = {
     "READY": "green", "UP": "green", "ok": "green", "done": "green",
     "STARTING": "blue", "PAIRING": "blue", "CONNECTING": "blue", "SYNCING": "blue", "PAUSED": "blue", "info": "blue",
     "DEGRADED": "yellow", "RECONNECTING": "yellow", "SUSPECT": "yellow", "FLAPPING": "yellow", "BLIND": "yellow", "PARTIAL": "yellow",
-    "warning": "yellow",
+    "warning": "yellow", "failing": "yellow", "new": "blue", "paused": "blue",
     "LOGGED_OUT": "red", "BANNED": "red", "TEMP_BANNED": "red", "OUTDATED": "red", "FENCED": "red", "FAILED": "red",
-    "DOWN": "red", "failed": "red",
+    "DOWN": "red", "failed": "red", "down": "red",
 }  # fmt: skip
 
 
@@ -154,6 +154,11 @@ def ago_ms(at_ms: int) -> str:
 def span_since(at_ms: int) -> str:
     """The time since ``at_ms`` (ms since the epoch) in words."""
     return span(max(0, epoch_ms(SystemClock()) - at_ms))
+
+
+def time_before(milliseconds: int) -> str:
+    """The ISO time so long ago."""
+    return iso(from_ms(epoch_ms(SystemClock()) - milliseconds))
 
 
 def moment(at_ms: int) -> str:

@@ -18,9 +18,12 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine
 
 import bot_service.store
-from bot_service.store import deliveries, lids, messages, schema
+from bot_service.store import deliveries, lids, messages, schema, webhook_health
 from bot_service.store.database import StoreRefused, open_database
+from bot_service.store.deliveries import DeliveryResult
 from bot_service.store.metadata import metadata
+from bot_service.webhooks.call import Attempt
+from bot_service.webhooks.tries import tries_of, with_try
 from tests.support.processes import ROOT
 
 pytestmark = pytest.mark.sqlite
@@ -108,6 +111,36 @@ async def test_webhooks_of_an_older_version_get_events_as_before(tmp_path: Path)
         (webhook,) = await deliveries.all_webhooks(reading)
     await database.close()
     assert (webhook.id, webhook.dialect, webhook.options) == ("wh-1", None, None)
+
+
+async def test_webhooks_and_deliveries_of_an_older_version_go_on_and_get_attempts(tmp_path: Path) -> None:
+    file = tmp_path / "bot.db"
+    upgrade(file, "0011")
+    with sqlite3.connect(file) as connection:
+        connection.execute(
+            "INSERT INTO webhooks (id, owner, url, secret, events, active, created_ms, updated_ms)"
+            " VALUES ('wh-1', 'main', 'https://shop.example.com', 'whsec_', '[\"*\"]', 1, 1, 1)"
+        )
+        connection.execute(
+            "INSERT INTO webhook_outbox (webhook, event, lane, type, state, created_ms, attempts, next_ms, body)"
+            " VALUES ('wh-1', 'E1', 'one', 'message', 'pending', 1, 2, 1, X'7B7D')"
+        )
+    connection.close()
+    database = await open_database(f"sqlite:///{file}")
+    async with database.write() as writing:
+        (webhook,) = await deliveries.all_webhooks(writing)
+        assert (webhook.headers, webhook.old_secret, webhook.old_secret_until_ms) == ({}, None, None)
+        (row,) = await deliveries.in_lane(writing, "wh-1", "one", "", 9)
+        assert (row.attempts, row.tries) == (2, None)
+        tried = with_try(row, Attempt(500, "http_500"), 2, 1)
+        result = DeliveryResult("wh-1", "E1", "aside", 3, 3, 500, "http_500", None, tried.tries)
+        await deliveries.record(writing, [result])
+    async with database.read() as reading:
+        found = await deliveries.get(reading, "wh-1", "E1")
+        assert await webhook_health.of(reading, ["wh-1"]) == {}
+    await database.close()
+    assert found is not None
+    assert [each.status for each in tries_of(found)] == [500]
 
 
 async def test_messages_of_an_older_version_move_to_one_chat_when_the_number_is_known(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ class Bench:
         await self.results.writer.idle()
         ids = [hook.id for hook in self.subscriptions.all()]
         async with self.database.read() as connection:
-            return await deliveries.page(connection, ids, state=state, limit=500, before=None)
+            return await deliveries.page(connection, ids, deliveries.Filter(state), limit=500)
 
     async def all_delivered(self, count: int) -> None:
         async def look() -> bool:

@@ -120,7 +120,7 @@ async def test_after_a_day_it_is_a_dead_letter_that_can_be_replayed(tmp_path: Pa
         assert at.clock.monotonic() - begun >= 86_400
         receiver.answer = None
         async with at.database.write() as connection:
-            assert await deliveries.replay(connection, "wh-1", None, at.clock.now_ms) == 1
+            assert await deliveries.replay(connection, "wh-1", at.clock.now_ms) == 1
         at.dispatcher.retry_asides("wh-1")
         await at.arrived(1)
 
