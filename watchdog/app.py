@@ -30,6 +30,7 @@ from watchdog.flow import clock_watch
 from watchdog.flow.cycle import Cycle
 from watchdog.flow.deadman import Deadman
 from watchdog.flow.dispatcher import Dispatcher
+from watchdog.flow.gap_fill import GapFill
 from watchdog.flow.housekeeping import Housekeeping
 from watchdog.flow.ledger_watch import LedgerWatch
 from watchdog.flow.loop_watch import LoopWatch
@@ -300,6 +301,8 @@ async def _start(parts: Parts) -> None:
     for number, notifier in enumerate(repeating(parts.dispatcher.notifiers), 1):
         loops.start(f"repeat-{number}", Repeater(notifier, base.ledger, base.clock, _undisputed(parts)).run)
     await parts.peers.start(loops)
+    if settings.peers:
+        loops.start("gaps", GapFill(parts.peers, base.token, base.ledger, base.clock, tuple(settings.targets)).run)
     if settings.deadman_url is not None:
         _start_deadman(parts, settings.deadman_url)
     if settings.repairs_by:

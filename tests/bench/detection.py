@@ -1,10 +1,11 @@
 """From fault to alert: both programs as processes on loopback, real kills, a webhook that takes the time.
 
-``python -m tests.bench.detection [--faults 20] [--only crash,hang,error,slow,restart,cost] [--profile default,fast]``
+``python -m tests.bench.detection [--faults 20] [--only crash,hang,error,slow,restart,cost] [--profile default,fast,"two watchdogs"]``
 
 The defaults are those of the programs (ten-minute ping, two-second heartbeat). ``fast`` is a ping every second, a retry
 every 200 ms, a time-out of 1 s and a heartbeat every 500 ms. Errors and slow answers at the defaults are seen by the
 regular ping only: 300 s on average, and not worth an hour of waiting; they are measured with a ping every ten seconds.
+``two watchdogs`` is the defaults with two watchdogs of one bot and a pair of Alertmanagers (Debian's), whose webhook takes the time.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ import statistics
 import tempfile
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ import aiohttp
 
 from tests.support import processes
 from tests.support.fault_proxy import FaultProxy
+from tests.support.monitoring import alertmanager_pair
 from tests.support.receiver import Receiver
 from tests.support.waiting import eventually
 
@@ -41,12 +43,15 @@ PROFILES: dict[str, dict[str, Any]] = {
         "KEEP_ALIVE_DOWN_INTERVAL": "1000",
         "HEARTBEAT_INTERVAL": "500",
     },
+    "two watchdogs": {},
     "10 s ping": {"KEEP_ALIVE_INTERVAL": "10000"},
 }
 # (kind, profile) -> (statistic, bar in seconds)
 BARS = {
     ("crash", "default"): ("p99", 5.0),
     ("hang", "default"): ("p99", 20.0),
+    ("crash", "two watchdogs"): ("p99", 7.0),
+    ("hang", "two watchdogs"): ("p99", 22.0),
     ("crash", "fast"): ("median", 0.8),
     ("hang", "fast"): ("median", 2.6),
 }
@@ -54,20 +59,19 @@ BARS = {
 
 @dataclass
 class Pair:
-    """One bot and its watchdog, a webhook, and a proxy between when answers are to be faulted."""
+    """One bot and its watchdogs, a webhook, and a proxy between when answers are to be faulted."""
 
     bot: processes.Program
-    watchdog: processes.Program
+    watchdogs: list[processes.Program]
     hook: Receiver
     proxy: FaultProxy | None
-    told: list[tuple[float, str]] = field(default_factory=list)
 
     async def wait_for(self, kinds: set[str], since: float, within_s: float) -> tuple[float, str]:
         """The first notice of ``kinds`` that arrived after ``since``: (when, kind)."""
 
         def look() -> tuple[float, str] | None:
             for got in self.hook.requests:
-                kind = str(got.json.get("kind") or got.json.get("type", "")).rsplit(".", 1)[-1]
+                kind = kind_of(got.json)
                 if got.at >= since and kind in kinds:
                     return got.at, kind
             return None
@@ -76,19 +80,31 @@ class Pair:
         return found
 
     async def is_up(self, within_s: float = 40.0) -> None:
-        """Wait until the watchdog counts the bot as UP and hears its heartbeat."""
+        """Wait until every watchdog counts the bot as UP, hears its heartbeat, and hears the other one."""
+        wanted = [
+            'veilleur_watchdog_target_state{state="UP",target="bot"} 1.0',
+            'veilleur_watchdog_heartbeat_up{target="bot"} 1.0',
+        ]
         async with aiohttp.ClientSession() as http:
 
             async def look() -> bool:
-                async with http.get(self.watchdog.url + "/metrics") as answer:
-                    lines = (await answer.text()).splitlines()
-                wanted = (
-                    'veilleur_watchdog_target_state{state="UP",target="bot"} 1.0',
-                    'veilleur_watchdog_heartbeat_up{target="bot"} 1.0',
-                )
-                return all(line in lines for line in wanted)
+                for watchdog in self.watchdogs:
+                    async with http.get(watchdog.url + "/metrics") as answer:
+                        lines = (await answer.text()).splitlines()
+                    peers = [line for line in lines if line.startswith("veilleur_watchdog_peer_up{")]
+                    if not all(line in lines for line in wanted) or not all(line.endswith(" 1.0") for line in peers):
+                        return False
+                return True
 
             await eventually(look, within_s=within_s, every_s=0.1, what="UP")
+
+
+def kind_of(body: dict[str, Any]) -> str:
+    """The kind of a notice that came from a watchdog, or from an Alertmanager."""
+    if "commonLabels" in body:
+        kind = str(body["commonLabels"].get("kind", ""))
+        return kind if body["status"] == "firing" else {"down": "up"}.get(kind, f"{kind}_over")
+    return str(body.get("kind") or body.get("type", "")).rsplit(".", 1)[-1]
 
 
 @asynccontextmanager
@@ -97,24 +113,37 @@ async def pair(folder: Path, profile: str, *, proxied: bool) -> AsyncIterator[Pa
     settings = PROFILES[profile]
     beat = {name: value for name, value in settings.items() if name == "HEARTBEAT_INTERVAL"}
     bot = processes.bot(folder, **beat)
-    async with Receiver() as hook:
+    async with AsyncExitStack() as stack:
+        hook = await stack.enter_async_context(Receiver())
         bot.start()
-        proxy = FaultProxy(bot.url) if proxied else None
-        if proxy is not None:
-            await proxy.__aenter__()
-        watchdog = processes.watchdog(
-            folder, proxy.url if proxy else bot.url, ALERT_URLS=hook.url, **COMMON, **settings
-        )
-        try:
-            await bot.ready()
-            watchdog.start()
+        stack.callback(bot.close)
+        proxy = await stack.enter_async_context(FaultProxy(bot.url)) if proxied else None
+        env, ports = {"ALERT_URLS": hook.url, **COMMON, **settings}, [processes.free_port()]
+        if profile == "two watchdogs":
+            alertmanagers = alertmanager_pair(folder, hook.url, wait="0s")
+            for one in alertmanagers:
+                one.start()
+                stack.callback(one.close)
+            for one in alertmanagers:
+                await one.ready()
+                await one.joined()
+            ports.append(processes.free_port())
+            env["ALERT_URLS"] = "alertmanager://" + ",".join(f"{one.host}:{one.port}" for one in alertmanagers)
+            env["WATCHDOG_PEERS"] = ",".join(f"http://127.0.0.1:{port}" for port in ports)
+        await bot.ready()
+        watchdogs = []
+        for number, port in enumerate(ports):
+            name = f"watchdog-{number}"
+            watchdogs.append(
+                processes.watchdog(
+                    folder, proxy.url if proxy else bot.url, port=port, name=name, WATCHDOG_NAME=name, **env
+                )
+            )
+            watchdogs[-1].start()
+            stack.callback(watchdogs[-1].close)
+        for watchdog in watchdogs:
             await watchdog.ready()
-            yield Pair(bot, watchdog, hook, proxy)
-        finally:
-            watchdog.close()
-            bot.close()
-            if proxy is not None:
-                await proxy.__aexit__()
+        yield Pair(bot, watchdogs, hook, proxy)
 
 
 def now() -> float:
@@ -150,7 +179,7 @@ async def one_fault(pair: Pair, kind: str, phase_s: float) -> tuple[float, float
 
 
 async def measure(folder: Path, kind: str, profile: str, faults: int, pairs: int) -> tuple[list[float], list[float]]:
-    phase_s = {"default": 2.5, "fast": 1.0, "10 s ping": 10.0}[profile]
+    phase_s = {"fast": 1.0, "10 s ping": 10.0}.get(profile, 2.5)
     alerts: list[float] = []
     resolves: list[float] = []
 
@@ -184,7 +213,7 @@ async def restarts(folder: Path, faults: int) -> tuple[int, int, list[float]]:
 
             def decided(began: float = began, seen: int = seen) -> str:
                 # Only the first restarts in a quarter of an hour are sent; the log has them all.
-                told = [event["event"] for event in one.watchdog.events()]
+                told = [event["event"] for event in one.watchdogs[0].events()]
                 if any(got.at >= began and got.json["type"].endswith(".down") for got in one.hook.requests):
                     return "down"
                 return "restarted" if told.count("target.restarted") > seen else ""
@@ -256,7 +285,7 @@ async def main() -> int:
     parser.add_argument("--faults", type=int, default=20)
     parser.add_argument("--pairs", type=int, default=2, help="pairs of programs that are broken side by side")
     parser.add_argument("--only", default="crash,hang,error,slow,restart,cost")
-    parser.add_argument("--profile", default="fast,default,10 s ping")
+    parser.add_argument("--profile", default="fast,default,two watchdogs,10 s ping")
     args = parser.parse_args()
     kinds, profiles = args.only.split(","), args.profile.split(",")
     missed = 0
@@ -264,7 +293,7 @@ async def main() -> int:
     with tempfile.TemporaryDirectory(prefix="veilleur-bench-") as made:
         folder = Path(made)
         print(
-            f"{'fault':8} {'settings':10} {'n':>3} {'median':>7} {'p99':>7} {'max':>7}   resolved: median  max   bar",
+            f"{'fault':8} {'settings':13} {'n':>3} {'median':>7} {'p99':>7} {'max':>7}   resolved: median  max   bar",
             flush=True,
         )
         for profile in profiles:
@@ -272,7 +301,7 @@ async def main() -> int:
                 slow_kind = kind in ("error", "slow")
                 if (
                     kind not in kinds
-                    or (profile == "default" and slow_kind)
+                    or (profile in ("default", "two watchdogs") and slow_kind)
                     or (profile == "10 s ping" and not slow_kind)
                 ):
                     continue
@@ -282,7 +311,7 @@ async def main() -> int:
                 told = verdict(kind, profile, alerts)
                 missed += "MISSED" in told
                 print(
-                    f"{kind:8} {profile:10} {len(alerts):3} {statistics.median(alerts):7.2f} {p99(alerts):7.2f}"
+                    f"{kind:8} {profile:13} {len(alerts):3} {statistics.median(alerts):7.2f} {p99(alerts):7.2f}"
                     f" {max(alerts):7.2f}   {statistics.median(resolves):16.2f} {max(resolves):6.2f}   {told}",
                     flush=True,
                 )
@@ -290,7 +319,7 @@ async def main() -> int:
             restarted, down, gone = await restarts(folder, args.faults)
             missed += down > sum(1 for seconds in gone if seconds > 3)
             print(
-                f"restart  default    {args.faults:3}: {restarted} seen as restarted, {down} as down;"
+                f"restart  default       {args.faults:3}: {restarted} seen as restarted, {down} as down;"
                 f" gone {min(gone):.2f} to {max(gone):.2f} s",
                 flush=True,
             )

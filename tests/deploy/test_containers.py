@@ -49,10 +49,11 @@ def test_the_compose_file_has_the_shape_of_the_specification() -> None:
 
 
 @pytest.mark.docker
-def test_compose_accepts_the_file_without_an_env_file() -> None:
+@pytest.mark.parametrize("profile", ["monitoring", "pair"])
+def test_compose_accepts_the_file_without_an_env_file(profile: str) -> None:
     if not _compose():
         pytest.skip("needs docker with compose 2.24 or newer (.ci/run starts an engine)")
-    done = _run("docker", "compose", "--profile", "monitoring", "config", "-q")
+    done = _run("docker", "compose", "--profile", profile, "config", "-q")
     assert done.returncode == 0, done.stderr
 
 

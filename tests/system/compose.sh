@@ -13,13 +13,14 @@ failed=''
 
 free_ports() { python3 -c '
 import socket
-held = [socket.socket() for _ in range(5)]
+held = [socket.socket() for _ in range(8)]
 for s in held: s.bind(("127.0.0.1", 0))
 print(*(s.getsockname()[1] for s in held))'; }
-read -r PORT WATCHDOG_PORT PROMETHEUS_PORT ALERTMANAGER_PORT GRAFANA_PORT < <(free_ports)
+read -r PORT WATCHDOG_PORT PROMETHEUS_PORT ALERTMANAGER_PORT GRAFANA_PORT WATCHDOG_B_PORT ALERTMANAGER_A_PORT ALERTMANAGER_B_PORT < <(free_ports)
+export PORT WATCHDOG_PORT PROMETHEUS_PORT ALERTMANAGER_PORT GRAFANA_PORT WATCHDOG_B_PORT ALERTMANAGER_A_PORT ALERTMANAGER_B_PORT
+export ALERTMANAGER_CONFIG=$work/alertmanager.yml
 # As a person without a phone starts it.
 export ENGINE=simulator
-export PORT WATCHDOG_PORT PROMETHEUS_PORT ALERTMANAGER_PORT GRAFANA_PORT ALERTMANAGER_CONFIG=$work/alertmanager.yml
 
 # What a test adds: the simulator, a short wait before the first ping, and a receiver of webhooks beside the programs. It is
 # the watchdog's name server too, and knows no name: that of a container that ended is asked outside, and outside may be away.
@@ -90,7 +91,7 @@ healthy() { [ "$(docker inspect -f '{{.State.Health.Status}}' "$(container "$1")
 
 cleanup() {
   [ -z "$failed" ] || { compose ps -a; compose logs --no-color --tail 40; } || true
-  [ "${1:-}" = keep ] || compose down --volumes --timeout 5 >/dev/null 2>&1 || true
+  [ "${1:-}" = keep ] || compose --profile pair down --volumes --timeout 5 >/dev/null 2>&1 || true
   rm -rf "$work"
 }
 trap 'cleanup "${1:-}"' EXIT
@@ -217,5 +218,33 @@ until_true 120 "VeilleurBotDown through Prometheus and Alertmanager" more_receiv
 if [[ " ${monitoring[*]} " == *" grafana "* ]]; then
   until_true 60 "the board in Grafana" curl -fsS -m 5 "http://127.0.0.1:$GRAFANA_PORT/api/dashboards/uid/veilleur"
 fi
+
+step "two watchdogs and two Alertmanagers: one alert, one recovery"
+cat > "$work/pair.yml" <<'YAML'
+x-pair: &pair
+  WATCHDOG_PEERS: http://watchdog:3001,http://watchdog-b:3001
+  ALERT_URLS: alertmanager://alertmanager-a:9093,alertmanager-b:9093
+services:
+  watchdog: {environment: *pair}
+  watchdog-b: {dns: ["${TEST_NET}.250"], environment: {<<: *pair, KEEP_ALIVE_START_DELAY: "1000", FLAP_CHANGES: "1000"}}
+YAML
+pair() { compose -f "$work/pair.yml" --profile pair "$@"; }
+both_count() { [ "$(curl -fsS -m 5 "http://127.0.0.1:$1/api/status" | grep -o '"view":"up","ageMs":[0-9]*,"counts":true' | wc -l)" = 2 ]; }
+joined() { [ "$(curl -fsS -m 5 "http://127.0.0.1:$1/api/v2/status" | grep -o '"address":' | wc -l)" = 2 ]; }
+compose stop "${monitoring[@]}"
+docker start "$(container bot)" >/dev/null
+pair up -d --wait watchdog watchdog-b alertmanager-a alertmanager-b
+until_true 60 "both Alertmanagers in one cluster" joined "$ALERTMANAGER_A_PORT"
+for port in "$WATCHDOG_PORT" "$WATCHDOG_B_PORT"; do until_true 60 "both votes at port $port" both_count "$port"; done
+firing='/page.*"status":"firing".*"kind":"down"' over='/page.*"status":"resolved".*"kind":"down"'
+firing_before=$(received "$firing") over_before=$(received "$over")
+kill -9 "$(program_pid bot)"
+until_true 60 "one alert" more_received "$firing" "$firing_before"
+docker start "$(container bot)" >/dev/null; docker update --restart=unless-stopped "$(container bot)" >/dev/null
+until_true 90 "one recovery" more_received "$over" "$over_before"
+# The second Alertmanager waits 15 s for the first one before it sends an alert itself.
+sleep 17
+[ "$(received "$firing") $(received "$over")" = "$((firing_before + 1)) $((over_before + 1))" ] || fail "people got more than one message"
+ok "one of each, also after the second Alertmanager could have sent its own"
 
 step "all held"

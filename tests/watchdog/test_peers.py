@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from tests.support.processes import free_port
 from tests.support.receiver import Receiver
 from tests.support.waiting import eventually
 from tests.support.watchdog_app import RunningWatchdog, running_watchdog
-from watchdog.flow import peers
+from watchdog.flow import gap_fill, peers
+from watchdog.ledger import gaps
 from watchdog.parts import PARTS
 
 
@@ -136,3 +137,46 @@ async def test_verdicts_need_the_token_and_a_stranger_gets_none(tmp_path: Path, 
         await eventually(lambda: [peer.reason for peer in _others(paris)] == ["unproven", "unproven"])
         assert {"/health"} == {request.path for request in receiver.requests}
         assert not any("Authorization" in request.headers for request in receiver.requests)
+
+
+async def test_what_a_watchdog_missed_comes_from_the_record_of_the_other_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gap_fill, "EVERY_S", 0.2)
+    monkeypatch.setattr(gap_fill, "SETTLED_AFTER_S", 0.5)
+    monkeypatch.setattr(gaps, "LEAST_MS", 200)
+    ports = free_port(), free_port()
+    env = {"WATCHDOG_PEERS": ",".join(f"http://127.0.0.1:{port}" for port in ports), "PEER_GRACE": "6000"}
+
+    def paris_with(bot: FakeBot) -> AbstractAsyncContextManager[RunningWatchdog]:
+        return running_watchdog(tmp_path / "a", bot.url, PORT=str(ports[0]), WATCHDOG_NAME="paris", **env)
+
+    async with (
+        FakeBot() as bot,
+        running_watchdog(tmp_path / "b", bot.url, PORT=str(ports[1]), WATCHDOG_NAME="frankfurt", **env) as frankfurt,
+    ):
+        async with paris_with(bot) as paris:
+            await _all_are((paris, frankfurt), "UP")
+        await bot.stop()
+        await eventually(lambda: _is(frankfurt, "DOWN"))
+        await bot.start()
+        await eventually(lambda: _is(frankfurt, "UP"))
+        async with paris_with(bot) as paris:
+            await eventually(lambda: _filled(paris))
+            target = await _target(paris)
+            assert list(target["days"][-1]["filled"]) == ["frankfurt"]
+            seen, there = target["uptime"]["24h"], (await _target(frankfurt))["uptime"]["24h"]
+            # The outage counts from the last sign, of which paris saw the first milliseconds itself as up.
+            assert 0 < seen["downMs"] <= there["downMs"]
+            assert seen["unknownMs"] < 200
+            assert not await _filled(frankfurt), "it did not ask for what it knows"
+            page = await (await paris.http.get(paris.url + "/")).text()
+            assert "of the history is from the record of frankfurt." in page
+            assert (await paris.call("GET", "/api/record?target=bot", token=None))[0] == 401
+            assert (await paris.call("GET", "/api/record?target=other"))[0] == 404
+            status, refused = await paris.call("GET", "/api/record?target=bot&from=soon")
+            assert (status, "from" in str(refused)) == (422, True)
+
+
+async def _filled(watchdog: RunningWatchdog) -> bool:
+    return any(day["filled"] for day in (await _target(watchdog))["days"])

@@ -7,15 +7,20 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from watchdog.domain.filled import PeerSpan
 from watchdog.domain.target import Stretch
 from watchdog.domain.uptime import DAY_MS, Span, Uptime
 
 
 class Bar(msgspec.Struct, frozen=True):
-    """One day in UTC. ``from_ms`` is its midnight; the newest day ends now."""
+    """One day in UTC. ``from_ms`` is its midnight; the newest day ends now.
+
+    ``filled``: milliseconds from the record of each other watchdog.
+    """
 
     from_ms: int
     uptime: Uptime
+    filled: dict[str, int] = {}
 
     @property
     def day(self) -> str:
@@ -32,6 +37,7 @@ def daily(spans: Iterable[Span], now_ms: int, days: int) -> list[Bar]:
     """The last ``days`` days, oldest first, today included."""
     first = now_ms // DAY_MS - days + 1
     sums = [dict.fromkeys(Stretch, 0) for _ in range(days)]
+    filled: list[dict[str, int]] = [{} for _ in range(days)]
     for span in spans:
         begin = max(span.from_ms, first * DAY_MS)
         end = min(span.until_ms if span.until_ms is not None else now_ms, now_ms)
@@ -39,11 +45,15 @@ def daily(spans: Iterable[Span], now_ms: int, days: int) -> list[Bar]:
             day = begin // DAY_MS
             until = min(end, (day + 1) * DAY_MS)
             sums[day - first][span.kind] += until - begin
+            if isinstance(span, PeerSpan):
+                shares = filled[day - first]
+                shares[span.watchdog] = shares.get(span.watchdog, 0) + until - begin
             begin = until
     return [
         Bar(
             (first + number) * DAY_MS,
             Uptime(total[Stretch.UP], total[Stretch.DOWN], total[Stretch.UNKNOWN], total[Stretch.MAINTENANCE]),
+            filled[number],
         )
         for number, total in enumerate(sums)
     ]

@@ -12,12 +12,18 @@ DAY_MS = 86_400_000
 WINDOWS = {"24h": DAY_MS, "7d": 7 * DAY_MS, "30d": 30 * DAY_MS, "90d": 90 * DAY_MS}
 
 
-class Span(msgspec.Struct, frozen=True):
+class Span(msgspec.Struct, frozen=True, rename="camel"):
     """A stretch of wall time in ms; one without an end goes on."""
 
     kind: Stretch
     from_ms: int
     until_ms: int | None
+
+
+class Record(msgspec.Struct, frozen=True, rename="camel"):
+    """The answer of ``GET /api/record``: what one watchdog itself recorded, oldest first."""
+
+    spans: tuple[Span, ...]
 
 
 class Uptime(msgspec.Struct, frozen=True):

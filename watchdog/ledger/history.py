@@ -6,16 +6,25 @@ import sqlite3
 
 import msgspec
 
+from watchdog.domain.filled import fill
 from watchdog.domain.target import Stretch
 from watchdog.domain.uptime import WINDOWS, Span, Uptime, measure
+from watchdog.ledger.gaps import peer_spans
 
 
 def spans(connection: sqlite3.Connection, target: str, from_ms: int, until_ms: int) -> list[Span]:
-    """The stretches that touch the window, oldest first."""
+    """The stretches that touch the window, oldest first; gaps are filled from the records of other watchdogs."""
+    return fill(recorded(connection, target, from_ms, until_ms), peer_spans(connection, target, from_ms, until_ms))
+
+
+def recorded(
+    connection: sqlite3.Connection, target: str, from_ms: int, until_ms: int, limit: int = 50_000
+) -> list[Span]:
+    """What this watchdog itself recorded within the window, oldest first."""
     found = connection.execute(
         "SELECT kind, from_at, until_at FROM stretch"
-        " WHERE target = ? AND from_at < ? AND (until_at IS NULL OR until_at > ?) ORDER BY from_at LIMIT 50000",
-        (target, until_ms, from_ms),
+        " WHERE target = ? AND from_at < ? AND (until_at IS NULL OR until_at > ?) ORDER BY from_at LIMIT ?",
+        (target, until_ms, from_ms, limit),
     )
     return [Span(Stretch(row["kind"]), row["from_at"], row["until_at"]) for row in found]
 

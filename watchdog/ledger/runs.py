@@ -64,6 +64,7 @@ _OLD = {
     "repair": "decided_at < ?",
     "pause": "until_at < ?",
     "stretch": "until_at < ?",
+    "peer_stretch": "until_at < ?",
     "run": "ended_at < ?",
 }
 

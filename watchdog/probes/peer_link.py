@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import aiohttp
 
 from shared import http_client
 from shared.contract.identity import WATCHDOG
 from shared.settings import Secret
 from watchdog.domain.joint import Verdicts
+from watchdog.domain.uptime import Record, Span
 from watchdog.probes import reasons
 from watchdog.probes.proving import ProvingConnector
 
 PATH = "/api/verdicts"
+RECORD_PATH = "/api/record"
 TIMEOUT_S = 3.0
 BODY_LIMIT = 64 * 1024
+RECORD_LIMIT = 1024 * 1024
+
+
+T = TypeVar("T")
 
 
 class PeerUnread(Exception):
@@ -29,15 +37,25 @@ def session(url: str, token: Secret) -> aiohttp.ClientSession:
 
 async def read(http: aiohttp.ClientSession, url: str) -> Verdicts:
     """What the peer says now. Raises :class:`PeerUnread`."""
+    return await _read(http, url + PATH, {}, BODY_LIMIT, Verdicts)
+
+
+async def read_record(http: aiohttp.ClientSession, url: str, target: str, gap: Span) -> Record:
+    """What the peer recorded of ``target`` within ``gap``. Raises :class:`PeerUnread`."""
+    asked = {"target": target, "from": str(gap.from_ms), "until": str(gap.until_ms)}
+    return await _read(http, url + RECORD_PATH, asked, RECORD_LIMIT, Record)
+
+
+async def _read(http: aiohttp.ClientSession, url: str, query: dict[str, str], limit: int, kind: type[T]) -> T:
     try:
-        async with http.get(url + PATH, allow_redirects=False) as answer:
+        async with http.get(url, params=query, allow_redirects=False) as answer:
             if answer.status != 200:
                 raise PeerUnread(f"http_{answer.status}")
-            verdicts: Verdicts = http_client.decoded(await http_client.read(answer, BODY_LIMIT), Verdicts)
+            found: T = http_client.decoded(await http_client.read(answer, limit), kind)
     except http_client.AnswerTooLarge:
         raise PeerUnread("too_much") from None
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         raise PeerUnread(reasons.of(error).reason) from None
     except ValueError:
         raise PeerUnread("bad_body") from None
-    return verdicts
+    return found

@@ -17,8 +17,9 @@ from watchdog.domain import notices
 from watchdog.domain.facts import Tick
 from watchdog.domain.joint import Verdicts, verdict_of
 from watchdog.domain.target import View
+from watchdog.domain.uptime import Record
+from watchdog.ledger import history, outbox, pauses, timeline
 from watchdog.ledger import incidents as rows
-from watchdog.ledger import outbox, pauses, timeline
 from watchdog.parts import PARTS
 from watchdog.status import badge
 from watchdog.status.access import Access
@@ -27,6 +28,7 @@ from watchdog.status.schema import IncidentView, NoticeView, incident_view, paus
 from watchdog.status.snapshot import SNAPSHOT
 
 _MOST_INCIDENTS = 100
+_MOST_SPANS = 5000
 
 
 def add_routes(app: web.Application, access: Access) -> None:
@@ -42,6 +44,7 @@ def add_routes(app: web.Application, access: Access) -> None:
         app.router.add_get(path, _checked(handler, access.require_reader))
     for method, path, handler in (
         ("GET", "/api/verdicts", verdicts),
+        ("GET", "/api/record", record),
         ("POST", "/api/pause", pause),
         ("DELETE", "/api/pause", end_pauses),
         ("DELETE", "/api/pause/{id}", end_pause),
@@ -108,6 +111,17 @@ async def verdicts(request: web.Request) -> web.StreamResponse:
         view = View.BLIND if f"pings.{name}" in parts.loops.dead() else found.view
         said[name] = replace(found, view=view, age_ms=None if last is None else max(0, now.wall_ms - to_ms(last.at)))
     return json_response(Verdicts(base.settings.name, base.boot.boot_id, base.boot.version, said))
+
+
+async def record(request: web.Request) -> web.StreamResponse:
+    """What this watchdog itself recorded of ``target`` from ``from`` until ``until`` (ms since the epoch), for its peers."""
+    target = request.query.get("target", "")
+    if target not in request.app[PARTS].pipeline.states:
+        raise errors.not_found("this target")
+    from_ms, until_ms = (_integer(request, name, 0, 0, 1 << 53) or 0 for name in ("from", "until"))
+    ledger = request.app[PARTS].base.ledger
+    found = await ledger.read(lambda c: history.recorded(c, target, from_ms, until_ms, _MOST_SPANS))
+    return json_response(Record(tuple(found)))
 
 
 async def list_pauses(request: web.Request) -> web.StreamResponse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -160,7 +161,7 @@ def _target(target: TargetView, view: StatusView, t: Words, *, several: bool) ->
         kind=wording.KIND.get(target.state, "idle"),
         state=wording_of(target.state, t),
         sentence=sentence,
-        lines=[*_lines(target, view.generated_at_ms, t), *_gap(view, t)],
+        lines=[*_lines(target, view.generated_at_ms, t), *_gap(view, t), *_filled(target, t)],
         figures=_figures(target, t),
         days=_days(target.days, t),
         days_from=t.day(_midnight(target.days[0].day)) if target.days else "",
@@ -217,6 +218,14 @@ def _gap(view: StatusView, t: Words) -> list[str]:
     return [t("The history is not kept since {when}: the watchdog cannot use its ledger.", when=when)]
 
 
+def _filled(target: TargetView, t: Words) -> list[str]:
+    by_watchdog: Counter[str] = Counter()
+    for day in target.days:
+        by_watchdog.update(day.filled)
+    text = N_("While this watchdog did not see, {span} of the history is from the record of {watchdog}.")
+    return [t(text, span=t.span(span_ms), watchdog=name) for name, span_ms in sorted(by_watchdog.items())]
+
+
 def _figures(target: TargetView, t: Words) -> list[Figure]:
     names = {"24h": t("24 hours"), "7d": t("7 days"), "30d": t("30 days"), "90d": t("90 days")}
     found = [Figure(names[each], t.percent(target.uptime[each].ratio)) for each in WINDOWS if each in target.uptime]
@@ -259,6 +268,8 @@ def _day_title(day: DayView, t: Words) -> str:
         parts.append(t.many(day.incidents, "{n} incident", "{n} incidents"))
     if day.uptime.maintenance_ms:
         parts.append(t("maintenance for {span}", span=t.span(day.uptime.maintenance_ms)))
+    for watchdog, span_ms in sorted(day.filled.items()):
+        parts.append(t("{span} from the record of {watchdog}", span=t.span(span_ms), watchdog=watchdog))
     return t("{name}: {what}", name=head, what=", ".join(parts))
 
 

@@ -30,12 +30,16 @@ class UptimeView(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class DayView(msgspec.Struct, frozen=True, rename="camel"):
-    """One day in UTC. ``gap``: nothing is known of it."""
+    """One day in UTC. ``gap``: nothing is known of it.
+
+    ``filled``: milliseconds that come from the record of another watchdog, by its name.
+    """
 
     day: str
     gap: bool
     uptime: UptimeView
     incidents: int
+    filled: dict[str, int] = {}
 
 
 class LastPingView(msgspec.Struct, frozen=True, rename="camel"):

@@ -174,7 +174,7 @@ def _with_history(connection: sqlite3.Connection, target: schema.TargetView, now
         uptime={key: uptime_view(value) for key, value in history.uptimes(connection, name, now_ms).items()},
         latency={key: history.latency(connection, name, now_ms - window) for key, window in windows.items()},
         days=tuple(
-            schema.DayView(bar.day, bar.gap, uptime_view(bar.uptime), opened.get(bar.from_ms // DAY_MS, 0))
+            schema.DayView(bar.day, bar.gap, uptime_view(bar.uptime), opened.get(bar.from_ms // DAY_MS, 0), bar.filled)
             for bar in daily(spans, now_ms, DAYS)
         ),
         # Includes this very millisecond, in which a ping may have ended.
