@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,9 +56,7 @@ def test_a_day_names_whose_record_it_holds() -> None:
 def records(draw: st.DrawFn, *, goes_on: bool = True) -> list[Span]:
     """A record without overlaps, as a ledger holds it, perhaps with holes."""
     edges = sorted(draw(st.sets(st.integers(0, END), min_size=2, max_size=10)))
-    found = [
-        Span(draw(KINDS), begin, end) for begin, end in zip(edges, edges[1:], strict=False) if draw(st.integers(0, 4))
-    ]
+    found = [Span(draw(KINDS), begin, end) for begin, end in itertools.pairwise(edges) if draw(st.integers(0, 4))]
     if found and goes_on and draw(st.booleans()):
         found[-1] = Span(found[-1].kind, found[-1].from_ms, None)
     return found
