@@ -84,6 +84,21 @@ async def test_down_from_here_is_no_down_and_both_say_so(tmp_path: Path, receive
         assert f'veilleur_watchdog_peer_up{{peer="{_others(paris)[0].host}"}} 1.0' in metrics
 
 
+async def test_the_own_address_is_no_peer_in_the_metrics_however_early_they_are_read(tmp_path: Path) -> None:
+    port = free_port()
+    own = f'peer="127.0.0.1:{port}"'
+    async with (
+        FakeBot() as bot,
+        running_watchdog(tmp_path, bot.url, PORT=str(port), WATCHDOG_PEERS=f"http://127.0.0.1:{port}") as paris,
+    ):
+        parts = paris.app[PARTS]
+        parts.peers.all[0].itself = False  # as before the first reading
+        assert own in (await paris.call("GET", "/metrics"))[1]
+        await eventually(lambda: parts.peers.all[0].itself or parts.peers.all[0].last is not None)
+        parts.peers.all[0].itself = True
+        assert own not in (await paris.call("GET", "/metrics"))[1]
+
+
 async def test_a_peer_that_is_gone_loses_its_vote_after_the_grace(tmp_path: Path) -> None:
     async with FakeBot() as near, FakeBot() as far:
         port = free_port()

@@ -127,5 +127,7 @@ class PingMetrics:
         self._lag.set(lag_s)
         self._in_database.set(int(ledger_ok))
         self._dead_loops.set(dead_loops)
+        # One that turned out to be this watchdog itself is no peer any more.
+        self._peer_up.clear()
         for peer, up in peers_up.items():
             self._peer_up.labels(peer).set(int(up))
