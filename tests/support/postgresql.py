@@ -18,6 +18,9 @@ import time
 from functools import cache
 from pathlib import Path
 
+import psutil
+import pytest
+
 from bot_service.store.database import open_database
 from tests.support.ports import free_port
 from tests.support.waiting import PATIENCE_S
@@ -35,6 +38,12 @@ _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "log_min_messages": "warning",
 }
+
+
+def needed() -> list[pytest.MarkDecorator]:
+    """The marks of tests that start a server."""
+    missing = programs() is None or shutil.which("setpriv") is None
+    return [pytest.mark.postgresql, pytest.mark.skipif(missing, reason="needs PostgreSQL (.ci/run installs it)")]
 
 
 def programs() -> Path | None:
@@ -68,8 +77,10 @@ class PostgreSQL:
         return self._run("psql", "-qAtX", "-v", "ON_ERROR_STOP=1", "-c", statement, self.url(database))
 
     def signal(self, number: int) -> None:
-        """To the server and all its processes."""
-        os.killpg(self.process.pid, number)
+        """To the server and the processes of its connections, which have groups of their own."""
+        server = psutil.Process(self.process.pid)
+        for process in (server, *server.children()):
+            process.send_signal(number)
 
     def restart(self) -> None:
         """Stop at once, as a crash does, and start on the same port."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
-from collections.abc import AsyncIterator
+import signal
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from standardwebhooks import Webhook
 
+from tests.support import postgresql, processes
 from tests.support.fake_bot import FakeBot
 from tests.support.fake_docker import FakeDocker
-from tests.support.processes import WATCHDOG_TOKEN, Client, watchdog
+from tests.support.postgresql import PostgreSQL
+from tests.support.processes import WATCHDOG_TOKEN, Client, Program, watchdog
 from tests.support.receiver import Received, Receiver
 from tests.support.waiting import eventually
 
@@ -134,3 +138,88 @@ async def test_of_several_bots_the_one_that_is_dead_is_restarted_and_no_other(tm
             assert docker.restarts == [("bot-b", "10")]
         finally:
             program.close()
+
+
+@pytest.fixture
+def database() -> Iterator[PostgreSQL]:
+    server = PostgreSQL()
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.signal(signal.SIGCONT)
+        server.close()
+
+
+@pytest.mark.deep
+@pytest.mark.timeout(300)
+class TestWithPostgreSQL:
+    pytestmark = postgresql.needed()
+
+    @pytest.mark.parametrize(("how", "away_s"), [("stopped", 60), ("frozen", 25)])
+    async def test_while_the_database_of_the_lease_is_away_an_outage_is_alerted_and_nothing_is_repaired(
+        self, tmp_path: Path, docker: FakeDocker, receiver: Receiver, database: PostgreSQL, how: str, away_s: float
+    ) -> None:
+        await outage_without_the_database(tmp_path, docker, receiver, database, how, away_s)
+
+
+async def outage_without_the_database(
+    tmp_path: Path, docker: FakeDocker, receiver: Receiver, database: PostgreSQL, how: str, away_s: float
+) -> None:
+    bot = processes.bot(tmp_path)
+    dogs = [
+        watchdog(
+            tmp_path,
+            bot.url,
+            name=name,
+            WATCHDOG_NAME=name,
+            ALERT_URLS=f"{receiver.url}/{name}",
+            REMEDIATION="docker",
+            DOCKER_SOCKET=str(docker.socket),
+            REMEDIATION_LOCK=database.url(),
+            **processes.QUICK,
+        )
+        for name in ("paris", "frankfurt")
+    ]
+    try:
+        bot.start()
+        await bot.ready()
+        for dog in dogs:
+            dog.start()
+            await dog.ready()
+        await eventually(lambda: _sees_up(dogs), what="UP at both")
+        database.stop() if how == "stopped" else database.signal(signal.SIGSTOP)
+        bot.kill()
+        for dog in dogs:
+            name = dog.env["WATCHDOG_NAME"]
+            await eventually(lambda name=name: "down" in _kinds(receiver, name), what=f"the alert of {name}")  # type: ignore[misc]
+        await asyncio.sleep(away_s)
+        assert docker.restarts == []
+        for dog in dogs:
+            async with Client(dog.url, WATCHDOG_TOKEN) as api:
+                target = (await api.get("/api/status"))["targets"][0]
+            assert (target["state"], target["repairRefusal"]) == ("DOWN", "lease_unknown")
+        database.start() if how == "stopped" else database.signal(signal.SIGCONT)
+        await eventually(lambda: docker.restarts, within_s=90, what="the repair, once one of them holds the lease")
+        bot.start()
+        for dog in dogs:
+            name = dog.env["WATCHDOG_NAME"]
+            await eventually(lambda name=name: "up" in _kinds(receiver, name), what=f"the recovery at {name}")  # type: ignore[misc]
+            kinds = _kinds(receiver, name)
+            assert (kinds.count("down"), kinds.count("up")) == (1, 1)
+    finally:
+        for dog in dogs:
+            dog.close()
+        bot.close()
+
+
+async def _sees_up(dogs: list[Program]) -> bool:
+    for dog in dogs:
+        async with Client(dog.url, WATCHDOG_TOKEN) as api:
+            if (await api.get("/api/status"))["state"] != "UP":
+                return False
+    return True
+
+
+def _kinds(receiver: Receiver, name: str) -> list[str]:
+    return [got.json["data"]["kind"] for got in receiver.requests if got.path == f"/{name}"]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from shared.clock import SystemClock
@@ -26,14 +24,6 @@ from watchdog.remediators import lease as lease_module
 from watchdog.remediators.lease import RepairLease
 from watchdog.settings import WatchdogSettings
 
-needs_postgresql = [
-    pytest.mark.postgresql,
-    pytest.mark.skipif(
-        postgresql.programs() is None or shutil.which("setpriv") is None,
-        reason="needs PostgreSQL (.ci/run installs it)",
-    ),
-]
-
 
 @pytest.fixture
 def database() -> Iterator[PostgreSQL]:
@@ -41,14 +31,9 @@ def database() -> Iterator[PostgreSQL]:
     try:
         yield server
     finally:
-        _signal(server, signal.SIGCONT)
+        if server.process.poll() is None:
+            server.signal(signal.SIGCONT)
         server.close()
-
-
-def _signal(database: PostgreSQL, number: int) -> None:
-    """To the server and the processes of its connections, which have groups of their own."""
-    for process in (psutil.Process(database.process.pid), *psutil.Process(database.process.pid).children()):
-        process.send_signal(number)
 
 
 def _lease(database: PostgreSQL, holder: str) -> RepairLease:
@@ -57,7 +42,7 @@ def _lease(database: PostgreSQL, holder: str) -> RepairLease:
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 class TestWithPostgreSQL:
-    pytestmark = needs_postgresql
+    pytestmark = postgresql.needed()
 
     async def test_one_of_two_holds_it_until_it_ends(self, database: PostgreSQL) -> None:
         paris, frankfurt = _lease(database, "paris"), _lease(database, "frankfurt")
@@ -81,13 +66,13 @@ class TestWithPostgreSQL:
         if how == "killed":
             database.stop()
         else:
-            _signal(database, signal.SIGSTOP)
+            database.signal(signal.SIGSTOP)
         assert not await paris.take()
         assert paris.away_s > 0
         if how == "killed":
             database.start()
         else:
-            _signal(database, signal.SIGCONT)
+            database.signal(signal.SIGCONT)
         await eventually(paris.take)
         assert paris.away_s == 0
         await paris._drop()
