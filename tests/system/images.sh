@@ -114,7 +114,12 @@ try:
     1 / 0
 except ZeroDivisionError:
     Console(file=io.StringIO(), force_terminal=True).print_exception()
-import shared.tools.cli.main
+from typer.testing import CliRunner
+from shared.tools.cli.commands import app
+for command in ('--help', 'status --help', 'sessions --help', 'sessions send --help'):
+    assert CliRunner().invoke(app, command.split()).exit_code == 0
+assert CliRunner().invoke(app, ['sessions', 'delete', 'x'], input='n\\n').exit_code == 1
+assert CliRunner().invoke(app, ['sessions', 'no-such-command']).exit_code == 2
 if '$program' == 'bot':
     from bot_service.engines.neonize import native
 else:
