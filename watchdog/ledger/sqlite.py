@@ -68,6 +68,7 @@ class Ledger:
         self._latest: Essentials = {}
         self._copied_s: float | None = None
         self._copy: asyncio.TimerHandle | None = None
+        self._closed = False
         self._shared = SharedMemory(None)
         if opened is not None:
             self._use(opened)
@@ -165,7 +166,7 @@ class Ledger:
     # --- the copy of what is open, for the case that the file can no longer be read ---
 
     def _copy_soon(self) -> None:
-        if self._copy is None:
+        if self._copy is None and not self._closed:
             now_s = time.monotonic()
             wait_s = 0.0 if self._copied_s is None else max(0.0, self._copied_s + _COPY_EVERY_S - now_s)
             self._copy = asyncio.get_running_loop().call_later(wait_s, self._copy_now)
@@ -314,6 +315,7 @@ class Ledger:
 
     def close(self) -> None:
         """Finish running calls, checkpoint the write-ahead log, close the file. Blocks."""
+        self._closed = True
         if self._copy is not None:
             self._copy.cancel()
         # A disk that does not answer must not keep the process.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from shared.web.ui.svg import Bar, Series, Svg, bars, curve, round_up
 from shared.web.ui.words import Words
 from watchdog.ledger.settling import ChannelState
 from watchdog.ledger.timeline import NoticeLine, Receipt, Slot
-from watchdog.status import wording
+from watchdog.status import history_lines, wording
 from watchdog.status.schema import DayView, IncidentView, LineView, PauseView, SeenView, StatusView, TargetView
 
 HOUR_MS = 3_600_000
@@ -161,7 +160,7 @@ def _target(target: TargetView, view: StatusView, t: Words, *, several: bool) ->
         kind=wording.KIND.get(target.state, "idle"),
         state=wording_of(target.state, t),
         sentence=sentence,
-        lines=[*_lines(target, view.generated_at_ms, t), *_gap(view, t), *_filled(target, t)],
+        lines=[*_lines(target, view.generated_at_ms, t), *history_lines.gap(view, t), *history_lines.filled(target, t)],
         figures=_figures(target, t),
         days=_days(target.days, t),
         days_from=t.day(_midnight(target.days[0].day)) if target.days else "",
@@ -208,22 +207,6 @@ def _lines(target: TargetView, now_ms: int, t: Words) -> list[str]:
             )
         )
     return found
-
-
-def _gap(view: StatusView, t: Words) -> list[str]:
-    since_ms = view.watchdog.history_gap_since_ms
-    if since_ms is None:
-        return []
-    when = t.when(from_ms(since_ms), seconds=True)
-    return [t("The history is not kept since {when}: the watchdog cannot use its ledger.", when=when)]
-
-
-def _filled(target: TargetView, t: Words) -> list[str]:
-    by_watchdog: Counter[str] = Counter()
-    for day in target.days:
-        by_watchdog.update(day.filled)
-    text = N_("While this watchdog did not see, {span} of the history is from the record of {watchdog}.")
-    return [t(text, span=t.span(span_ms), watchdog=name) for name, span_ms in sorted(by_watchdog.items())]
 
 
 def _figures(target: TargetView, t: Words) -> list[Figure]:
