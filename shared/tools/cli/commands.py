@@ -80,7 +80,7 @@ def login_link(json: show.Json = False) -> None:
     """Print a link that logs in to the dashboard once."""
     with show.errors(json):
         made = settings.bot().post("/api/login-links")
-        show.done(f"{made['url']}\nIt works once, until {made['expiresAt']}.", made, json_wanted=json)
+        show.done([made["url"], f"It works once, until {made['expiresAt']}."], made, json_wanted=json)
 
 
 @app.command(

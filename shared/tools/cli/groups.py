@@ -47,7 +47,7 @@ def create(session: Session, subject: Subject, added: Members, json: show.Json =
     with show.errors(json):
         made = settings.bot().post(at(session, "groups"), {"subject": subject, "members": added})
         refused = [f"{each['jid']} was not added: {_refusal(each)}." for each in made["members"] if each.get("error")]
-        show.done("\n".join([f"Group {made['id']} is created.", *refused]), made, json_wanted=json)
+        show.done([f"Group {made['id']} is created.", *refused], made, json_wanted=json)
 
 
 @app.command()
@@ -149,7 +149,7 @@ def reset_invite(session: Session, group: Group, json: show.Json = False) -> Non
         show.done(value["link"], value, json_wanted=json)
 
 
-def _fields(group: dict[str, Any]) -> str:
+def _fields(group: dict[str, Any]) -> list[str]:
     return show.fields({**group, "members": len(group["members"])})
 
 

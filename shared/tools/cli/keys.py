@@ -57,8 +57,8 @@ def create(
         if expires_in is not None:
             body["expiresIn"] = milliseconds("--expires-in", expires_in, LIFETIME)
         made = settings.bot().post("/api/keys", body)
-        sentence = f"{made['key']}\nIt is shown now and never again. Revoke it with: veilleur keys revoke {made['id']}"
-        show.done(sentence, made, json_wanted=json)
+        again = f"It is shown now and never again. Revoke it with: veilleur keys revoke {made['id']}"
+        show.done([made["key"], again], made, json_wanted=json)
 
 
 @app.command()

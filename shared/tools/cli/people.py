@@ -88,7 +88,7 @@ def blocked(session: Session, json: show.Json = False) -> None:
     """List blocked contacts."""
     with show.errors(json):
         value = settings.bot().get(at(session, "blocklist"))
-        show.done("\n".join(value["blocked"]) or "No contact is blocked.", value, json_wanted=json)
+        show.done(value["blocked"] or "No contact is blocked.", value, json_wanted=json)
 
 
 @contacts.command()

@@ -109,7 +109,7 @@ def _pair_by_qr(bot: Client, session: str, *, draw: bool, wait: bool, until: flo
 
 def _picture(code: str) -> str:
     """For a terminal in its size; in a pipe as it is."""
-    return qr_code.drawn(code, shutil.get_terminal_size().lines - 2) if sys.stdout.isatty() else code
+    return qr_code.drawn(code, shutil.get_terminal_size().lines - 2) if sys.stdout.isatty() else shown(code, keep="\n")
 
 
 def _no_code(session: dict[str, Any]) -> str:
@@ -134,8 +134,8 @@ def pair(
     """Get a pairing code to type on the phone, instead of a QR code."""
     with show.errors(json):
         made = settings.bot().post(at(session, "pairing-code"), {"phone": phone})
-        sentence = f"{made['code']}\nType it on the phone: WhatsApp > Linked devices > Link with phone number instead"
-        show.done(sentence, made, json_wanted=json)
+        todo = "Type it on the phone: WhatsApp > Linked devices > Link with phone number instead"
+        show.done([made["code"], todo], made, json_wanted=json)
 
 
 @app.command()

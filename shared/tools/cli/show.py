@@ -101,10 +101,10 @@ def listing(
         console().print(shown(f"There is more: add {following} {more}"), style="dim", markup=False)
 
 
-def fields(value: dict[str, Any]) -> str:
+def fields(value: dict[str, Any]) -> list[str]:
     """One line for each field."""
     width = max(13, *map(len, value)) if value else 13
-    return "\n".join(f"{name:{width}} {shown(_word(each))}" for name, each in value.items())
+    return [f"{name:{width}} {_word(each)}" for name, each in value.items()]
 
 
 def _word(value: object) -> str:
@@ -113,12 +113,13 @@ def _word(value: object) -> str:
     return "–" if value in (None, "") else str(value)
 
 
-def done(sentence: str, value: Any, *, json_wanted: bool) -> None:
-    """Print the result of a command."""
+def done(sentence: str | Sequence[str], value: Any, *, json_wanted: bool) -> None:
+    """Print the result of a command: one line, or several. No text in a line makes another one."""
     if json_wanted:
         as_json(value)
     else:
-        console().print(shown(sentence, keep="\n"), markup=False)
+        lines = [sentence] if isinstance(sentence, str) else sentence
+        console().print("\n".join(map(shown, lines)), markup=False)
 
 
 @contextmanager

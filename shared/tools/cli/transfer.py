@@ -42,11 +42,11 @@ def export(
         with _new_file(path) as file:
             made = settings.bot().post_within(EXPORT_S, at(session, "export"), {"passphrase": passphrase})
             file.write(base64.b64decode(made["file"]))
-        sentence = (
-            f"{path} holds the pairing of {session}, encrypted. The session is stopped here for good.\n"
-            f"On the other machine: veilleur sessions import {path.name}"
-        )
-        show.done(sentence, {"id": session, "file": str(path)}, json_wanted=json)
+        lines = [
+            f"{path} holds the pairing of {session}, encrypted. The session is stopped here for good.",
+            f"On the other machine: veilleur sessions import {path.name}",
+        ]
+        show.done(lines, {"id": session, "file": str(path)}, json_wanted=json)
 
 
 def import_(
