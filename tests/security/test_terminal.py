@@ -35,6 +35,18 @@ PERSON = {
     "number": FORGED,
     "exists": True,
 }
+HEALTH = {
+    "state": FORGED, "waiting": 1, "failed": 1, "lastFailureError": FORGED, "lastFailureAt": AT, "lastSuccessAt": AT, "nextAttemptAt": AT,
+}  # fmt: skip
+WEBHOOK = {
+    "id": FORGED, "url": FORGED, "session": FORGED, "owner": FORGED, "active": True, "dialect": None, "events": [FORGED],
+    "headers": {FORGED: FORGED}, "oldSecretUntil": FORGED, "health": HEALTH, "secret": FORGED,
+}  # fmt: skip
+DELIVERY = {
+    "event": FORGED, "webhook": FORGED, "type": FORGED, "session": FORGED, "state": FORGED, "attempts": 1, "createdAt": AT,
+    "nextAttemptAt": AT, "lastStatus": None, "lastError": FORGED, "request": {"url": FORGED, "headers": {FORGED: FORGED}},
+    "body": {"text": FORGED}, "history": [{"at": AT, "status": None, "error": FORGED, "durationMs": 1, "answer": HOSTILE}],
+}  # fmt: skip
 # (command, the answer to what it asks for)
 COMMANDS: list[tuple[str, Any]] = [
     ("sessions list", {"sessions": [SESSION], "total": 1, "next": FORGED}),
@@ -63,6 +75,12 @@ COMMANDS: list[tuple[str, Any]] = [
     ("sessions pair one 33612345678", {"code": FORGED}),
     ("sessions send one 336 x", MESSAGE),
     ("sessions change one --name x", SESSION),
+    ("webhooks list", {"webhooks": [WEBHOOK], "next": FORGED}),
+    ("webhooks rotate-secret W1", WEBHOOK),
+    ("webhooks show W1", WEBHOOK),
+    ("webhooks create https://shop.example.com", WEBHOOK | {"secret": FORGED}),
+    ("deliveries list", {"deliveries": [DELIVERY], "next": FORGED}),
+    ("deliveries show W1 E1", DELIVERY),
     ("keys create Shop --owner ann", {"id": FORGED, "key": FORGED}),
     ("login-link", {"url": FORGED, "expiresAt": FORGED}),
     (

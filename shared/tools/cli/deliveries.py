@@ -13,7 +13,6 @@ from shared.settings import duration
 from shared.tools.cli import settings, show
 from shared.tools.cli.arguments import part
 from shared.tools.cli.client import CliError
-from shared.visible import shown
 
 AGE = duration(1000, 366 * 86_400_000)
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -95,14 +94,14 @@ def _result(delivery: dict[str, Any]) -> str:
     return delivery["lastError"] or "waiting"
 
 
-def _text(value: dict[str, Any]) -> str:
+def _text(value: dict[str, Any]) -> list[str]:
     names = ("event", "type", "webhook", "session", "state", "attempts")
     head = {name: value[name] for name in names} | {"result": _result(value), "nextAttempt": value["nextAttemptAt"]}
-    lines = [show.fields(head), "", f"POST {shown(value['request']['url'] or 'ALERT_URLS')}"]
-    lines += [shown(f"{name}: {each}") for name, each in value["request"]["headers"].items()]
-    lines += ["", shown(encoder.dumps(value["body"], indent=2, ensure_ascii=False), keep="\n"), ""]
+    lines = [*show.fields(head), "", f"POST {value['request']['url'] or 'ALERT_URLS'}"]
+    lines += [f"{name}: {each}" for name, each in value["request"]["headers"].items()]
+    lines += ["", *encoder.dumps(value["body"], indent=2, ensure_ascii=False).split("\n"), ""]
     for each in value["history"]:
         result = f"answered {each['status']}" if each["status"] is not None else each["error"]
         lines.append(f"{each['at']}  {result} after {each['durationMs']} ms")
-        lines += [shown(f"    {line}") for line in (each["answer"] or "").splitlines()]
-    return "\n".join(lines)
+        lines += [f"    {line}" for line in (each["answer"] or "").splitlines()]
+    return lines

@@ -66,8 +66,9 @@ def create(
     with show.errors(json):
         body = {"url": url, "events": events, "session": session, "owner": owner, "headers": _headers(headers)}
         made = settings.bot().post("/api/webhooks", {name: value for name, value in body.items() if value})
-        sentence = f"Webhook {made['id']} is created. Its secret, shown only now:\n{made['secret']}"
-        show.done(sentence, made, json_wanted=json)
+        show.done(
+            [f"Webhook {made['id']} is created. Its secret, shown only now:", made["secret"]], made, json_wanted=json
+        )
 
 
 @app.command()
@@ -131,8 +132,9 @@ def rotate_secret(
     with show.errors(json):
         body = {"overlap": milliseconds("--overlap", overlap, OVERLAP)}
         made = settings.bot().post(path(webhook, "secret"), body)
-        until = f" The old one signs too, until {made['oldSecretUntil']}." if made["oldSecretUntil"] else ""
-        show.done(f"The new secret, shown only now:\n{made['secret']}\n{until}".strip(), made, json_wanted=json)
+        until = f"The old one signs too, until {made['oldSecretUntil']}." if made["oldSecretUntil"] else ""
+        lines = ["The new secret, shown only now:", made["secret"], *([until] if until else [])]
+        show.done(lines, made, json_wanted=json)
 
 
 @app.command()
@@ -154,7 +156,7 @@ def _headers(given: list[str] | None) -> dict[str, str] | None:
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
-def _fields(value: dict[str, Any]) -> str:
+def _fields(value: dict[str, Any]) -> list[str]:
     health = value["health"]
     failure = health["lastFailureError"] and f"{show.ago(health['lastFailureAt'])}, {health['lastFailureError']}"
     shown = {
