@@ -19,13 +19,11 @@ ELSEWHERE = {
     "git": "a remote repository",
     "$EDITOR": "a person",
     "chmod": "the files of a backup",
-    "useradd": "root, and adds a user to the machine",
-    "install": "root, and changes /etc",
-    "mv": "the folders of an installation",
-    "chown": "the user of an installation",
-    "systemctl": "systemd as the first process; tests/deploy and tests/system check the units and start what they start",
+    **dict.fromkeys(
+        ("useradd", "install", "mv", "chown", "systemctl", "/opt/veilleur/.venv/bin/python"),
+        "root on a machine of its own: test_systemd_commands.py runs it",
+    ),
     "journalctl": "systemd's journal",
-    "/opt/veilleur/.venv/bin/python": "an installation with systemd; the same command of an installation from source is run",
 }
 # Targets of make that install from a package index, or that run all tests: .ci/run and the tests of the Makefile do.
 HEAVY = ("make venv", "make check", "make docs", "make test", "make -C", "make install")
@@ -67,7 +65,7 @@ def _needs(line: str) -> str:
         return "a domain with TLS"
     words = [word for word in line.split() if "=" not in word]
     if words[0] == "/opt/veilleur/.venv/bin/veilleur":
-        return "an installation with systemd"
+        return ELSEWHERE["systemctl"]
     return ELSEWHERE.get(words[0], "")
 
 
