@@ -87,6 +87,7 @@ def _pool_policy(settings: BotSettings) -> PoolPolicy:
         command=settings.engine_worker_command or DEFAULT_COMMAND,
         options=(settings.simulator_options or {}) if settings.engine == "simulator" else {},
         environment=worker_environment(environment()),
+        adopts=settings.replica_url is None,
         orphan_grace_s=settings.worker_orphan_grace_ms / 1000,
         max_rss_mb=settings.worker_max_rss_mb,
         max_descriptors=settings.worker_max_descriptors,

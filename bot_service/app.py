@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 
 from aiohttp import web
 
@@ -12,6 +12,7 @@ from bot_service.access.build import build as build_access
 from bot_service.access.principals import Scope
 from bot_service.api.server import routes
 from bot_service.api.server.access import Tokens, gate
+from bot_service.api.server.forwarding import forwarding
 from bot_service.api.server.problems import refusals
 from bot_service.dashboard import routes as dashboard
 from bot_service.dashboard.context import DASHBOARD, new_dashboard
@@ -22,6 +23,7 @@ from bot_service.dialects.evolution import routes as evolution
 from bot_service.dialects.mcp import routes as mcp
 from bot_service.dialects.waha import routes as waha
 from bot_service.dialects.webhooks import webhook_dialects
+from bot_service.domain.ownership import LeaseTimes
 from bot_service.domain.ports import EnginePool
 from bot_service.domain.recovery import gave_up
 from bot_service.events.build import build as build_events
@@ -32,12 +34,17 @@ from bot_service.operations import clock_watch
 from bot_service.operations.build import build as build_operations
 from bot_service.operations.metrics import BotMetrics
 from bot_service.operations.run_history import RunHistory
+from bot_service.replicas.build import build as build_replicas
+from bot_service.replicas.build import connections_name
+from bot_service.replicas.lease import ReplicaLease
 from bot_service.sessions.build import build as build_sessions
-from bot_service.sessions.leases import FolderLease
+from bot_service.sessions.leases import FolderLease, Leases
 from bot_service.settings import BotSettings
 from bot_service.store.batch_writer import UNAVAILABLE
 from bot_service.store.database import open_database
+from bot_service.store.deliveries import CHANNEL as WEBHOOKS
 from bot_service.store.errors import is_unfit
+from bot_service.store.events import CHANNEL as EVENTS
 from bot_service.transfers.build import build as build_transfers
 from bot_service.webhooks.build import build as build_webhooks
 from shared.boot import Boot
@@ -48,6 +55,7 @@ from shared.secret_files import read_or_create
 from shared.service_clock import ServiceClock, system_service_clock
 from shared.tasks import TaskGroupOfLoops
 from shared.web import middleware
+from shared.web.body import KEEPS_BODIES
 from shared.web.metrics import http_measure, new_registry
 from shared.web.own_hosts import OWN_HOSTS, OwnHosts
 from shared.web.wrong_keys import WRONG_KEYS, WrongKeys
@@ -56,6 +64,8 @@ from shared.web.wrong_keys import WRONG_KEYS, WrongKeys
 DIALECTS = {"waha": waha.mount, "evolution": evolution.mount, "mcp": mcp.mount}
 EDGES = {"waha": waha.EDGE, "evolution": evolution.EDGE}
 MAX_BODY_BYTES = 32 * 1024 * 1024
+# A container has ten seconds to end.
+DRAIN_S = 6.0
 
 
 def build_app(
@@ -80,11 +90,15 @@ def build_app(
             edges.tokens,
             own_hosts.only(lambda request: _is_page(request, pages_of)),
             refusals(UNAVAILABLE, lambda: app[keys.DATABASE].damaged is not None, is_unfit),
+            forwarding(lambda: replicas.forwarding if (replicas := app.get(keys.REPLICAS)) is not None else None),
             unknown_pages,
             gate(scopes, tokens, access.keyring.by_token),
         ],
         client_max_size=MAX_BODY_BYTES,
     )
+    lease = FolderLease(settings.data_dir)
+    times = LeaseTimes(settings.replica_lease_ms / 1000)
+    replica = ReplicaLease(clock, times) if settings.replica_url is not None else None
     boot = Boot.of(clock)
     guard = guard or LoopGuard(dump_s=settings.stall_dump_ms / 1000, kill_s=settings.stall_exit_ms / 1000)
     app[keys.SETTINGS], app[keys.CLOCK], app[keys.ACCESS] = settings, clock, access
@@ -93,11 +107,22 @@ def build_app(
     )
     app[keys.METRICS] = BotMetrics(registry, boot.version)
     app[OWN_HOSTS] = own_hosts
+    if replica is not None:
+        app[KEEPS_BODIES] = True
     app[WRONG_KEYS] = WrongKeys(clock, registry, "veilleur_bot")
-    lease = FolderLease(settings.data_dir)
     # Started from the first to the last, taken down from the last to the first.
     app.cleanup_ctx.extend(
-        [_loop_guard, _lease(lease), _history, _database, _parts(pool, lease), _engines, _restore, _loops]
+        [
+            _loop_guard,
+            _lease(lease),
+            _history,
+            _database,
+            _parts(pool, replica or lease),
+            *([] if replica is None else [_replicas(replica)]),
+            _engines,
+            _restore,
+            _loops,
+        ]
     )
     app[DASHBOARD] = new_dashboard(tokens.administrator, clock, settings.data_dir)
     app.on_response_prepare.append(middleware.add_headers)
@@ -132,6 +157,8 @@ def _service_clock(clock: Clock | None, follow_after_s: float) -> ServiceClock:
 async def announce_stop(app: web.Application) -> None:
     """Before connections are closed: the watchdog learns that this stop is planned."""
     app[keys.OPERATIONS].heartbeat.announce_stop()
+    if (replicas := app.get(keys.REPLICAS)) is not None:
+        await replicas.ownership.drain(DRAIN_S)
     await asyncio.to_thread(app[keys.RUN].history.end)
 
 
@@ -175,7 +202,9 @@ async def _history(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _database(app: web.Application) -> AsyncIterator[None]:
-    app[keys.DATABASE] = await open_database(app[keys.SETTINGS].store_url)
+    settings, boot_id = app[keys.SETTINGS], app[keys.RUN].boot.boot_id
+    name = connections_name(boot_id) if settings.replica_url is not None else None
+    app[keys.DATABASE] = await open_database(settings.store_url, name=name)
     # Before anything reads a stored moment.
     await clock_watch.resume(app[keys.CLOCK], app[keys.DATABASE], app[keys.SETTINGS].data_dir / "run")
     await app[keys.ACCESS].ended_logins.load()
@@ -183,7 +212,7 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
     await app[keys.DATABASE].close()
 
 
-def _parts(pool: EnginePool, lease: FolderLease) -> Callable[[web.Application], AsyncIterator[None]]:
+def _parts(pool: EnginePool, lease: Leases) -> Callable[[web.Application], AsyncIterator[None]]:
     """Sessions, events, messages, webhooks, operations: all of them listen before an engine is opened."""
 
     async def parts(app: web.Application) -> AsyncIterator[None]:
@@ -216,6 +245,7 @@ def _parts(pool: EnginePool, lease: FolderLease) -> Callable[[web.Application], 
                 messages.outbox,
                 find_session=sessions.queries.find,
                 attempted=metrics.webhook_attempted,
+                runs_here=sessions.registry.runs_here,
             ) as webhooks:
                 # A session with the same id is another one: it shows no code of this one.
                 events.session_events.deleted.subscribe(app[DASHBOARD].forget_session)
@@ -247,6 +277,41 @@ def _parts(pool: EnginePool, lease: FolderLease) -> Callable[[web.Application], 
     return parts
 
 
+def _replicas(lease: ReplicaLease) -> Callable[[web.Application], AsyncIterator[None]]:
+    """Makes this service one of several."""
+
+    async def replicas(app: web.Application) -> AsyncIterator[None]:
+        settings, boot, sessions = app[keys.SETTINGS], app[keys.RUN].boot, app[keys.SESSIONS]
+        helpers, events = app[keys.RUN].loops.helpers, app[keys.EVENTS]
+        sender, dispatcher = app[keys.MESSAGES].sender, app[keys.WEBHOOKS].dispatcher
+        async with build_replicas(
+            app[keys.CLOCK],
+            app[keys.DATABASE],
+            sessions,
+            lease,
+            url=settings.replica_url or "",
+            store_url=settings.store_url,
+            boot_id=boot.boot_id,
+            version=boot.version,
+            secret=_tokens(settings).administrator,
+        ) as built:
+            app[keys.REPLICAS] = built
+
+            def taken(taken_over: Collection[str]) -> None:
+                helpers.start(sender.look(), name="replica.sends")
+                helpers.start(dispatcher.look(taken_over), name="replica.webhooks")
+
+            def webhooks_changed() -> None:
+                helpers.start(events.see_webhooks(), name="replica.subscriptions")
+
+            built.ownership.taken.subscribe(taken)
+            built.listener.channels[EVENTS] = lambda: events.stream.wake(None)
+            built.listener.channels[WEBHOOKS] = webhooks_changed
+            yield
+
+    return replicas
+
+
 async def _engines(app: web.Application) -> AsyncIterator[None]:
     """Workers are adopted after every listener is connected and before sessions are started again."""
     await app[keys.SESSIONS].pool.open()
@@ -256,13 +321,16 @@ async def _engines(app: web.Application) -> AsyncIterator[None]:
 
 async def _restore(app: web.Application) -> AsyncIterator[None]:
     sessions, alerts, clock = app[keys.SESSIONS], app[keys.EVENTS].service_alerts, app[keys.CLOCK]
-    await sessions.restore.begin(await sessions.store.load())
+    if (replicas := app.get(keys.REPLICAS)) is not None:
+        await replicas.ownership.start()  # those of them that this one gets start later
+    else:
+        await sessions.restore.begin(await sessions.store.load())
     await asyncio.to_thread(app[keys.TRANSFERS].imports.clean_up)
     await sessions.silence_patterns.restore()
     canary = sessions.supervisor.refusals.canary()
     if canary is not None:
         alerts.reopen(CLIENT_OUTDATED, canary.since_ms)
-    for record in sessions.registry:
+    for record in sessions.registry.here():
         if gave_up(record):
             alerts.reopen(NOT_RECEIVING, record.recovery_step_ms, about=record.id)
 
@@ -282,6 +350,9 @@ async def _loops(app: web.Application) -> AsyncIterator[None]:
     """Last: a loop may ask whether a session exists, so all of them must be in memory."""
     loops = app[keys.RUN].loops
     groups = (keys.SESSIONS, keys.EVENTS, keys.MESSAGES, keys.WEBHOOKS, keys.OPERATIONS)
+    if (replicas := app.get(keys.REPLICAS)) is not None:
+        for name, run in replicas.loops():
+            loops.start(name, run)
     for name, run in (loop for group in groups for loop in app[group].loops()):
         loops.start(name, run)
     loops.start("keys", app[keys.ACCESS].keyring.run)

@@ -12,6 +12,7 @@ from bot_service.messages.build import Messages
 from bot_service.operations.build import Operations
 from bot_service.operations.metrics import BotMetrics
 from bot_service.operations.run_history import RunHistory
+from bot_service.replicas.build import Replicas
 from bot_service.sessions.build import Sessions
 from bot_service.settings import BotSettings
 from bot_service.store.database import Database
@@ -53,3 +54,6 @@ MESSAGES: web.AppKey[Messages] = web.AppKey("messages", Messages)
 WEBHOOKS: web.AppKey[Webhooks] = web.AppKey("webhooks", Webhooks)
 TRANSFERS: web.AppKey[Transfers] = web.AppKey("transfers", Transfers)
 OPERATIONS: web.AppKey[Operations] = web.AppKey("operations", Operations)
+
+# Only with REPLICA_URL
+REPLICAS: web.AppKey[Replicas] = web.AppKey("replicas", Replicas)

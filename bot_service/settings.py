@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 
 from bot_service.domain import client_version
-from bot_service.engines.port import EngineError
-from bot_service.engines.simulator.options import SimulatorOptions
 from bot_service.engines.version_page import DEFAULT_URL
+from bot_service.setting_kinds import command, database_url, simulator_options, whatsapp_version
 from shared.settings import (
     CommonSettings,
     Fault,
-    Kind,
     Secret,
     boolean,
     choice,
@@ -28,49 +25,6 @@ from shared.settings import (
 
 DAY_MS = 86_400_000
 YEAR_MS = 366 * DAY_MS
-
-
-def database_url() -> Kind:
-    """The address of the store; a secret, because it may carry a password."""
-
-    def parse(raw: str) -> Secret:
-        if not raw.startswith(("sqlite:///", "postgresql://", "postgres://")):
-            raise ValueError
-        return Secret(raw)
-
-    return Kind(parse, "sqlite:///<path> or postgresql://…", secret=True)
-
-
-def command() -> Kind:
-    """A command line, split as a shell splits it."""
-
-    def parse(raw: str) -> tuple[str, ...]:
-        words = tuple(shlex.split(raw))
-        if not words:
-            raise ValueError
-        return words
-
-    return Kind(parse, "a command line")
-
-
-def whatsapp_version() -> Kind:
-    """How the announced client version is chosen."""
-    return Kind(client_version.parse_setting, "auto, builtin, or a version such as 2.3000.1047769893")
-
-
-def simulator_options() -> Kind:
-    """``name=value`` pairs between commas, each an option of the simulator."""
-
-    def parse(raw: str) -> dict[str, str]:
-        found = [part.partition("=") for part in raw.split(",") if part.strip()]
-        options = {name.strip(): value.strip() for name, _, value in found}
-        try:
-            SimulatorOptions.read(options)
-        except EngineError as error:
-            raise ValueError from error
-        return options
-
-    return Kind(parse, "name=number pairs between commas, named in docs/simulator.md")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +73,18 @@ class BotSettings(CommonSettings):
         boolean(),
         default=False,
         about="Accepts PostgreSQL in DATABASE_URL all the same, for tests",
+    )
+    replica_url: str | None = setting(
+        "REPLICA_URL",
+        url(),
+        default=None,
+        about="Address at which other replicas reach this one; set, this service shares the sessions of its PostgreSQL with them",
+    )
+    replica_lease_ms: int = setting(
+        "REPLICA_LEASE",
+        duration(1000, 60_000),
+        default=5000,
+        about="Time after which others take over the sessions of a replica that does not renew its lease",
     )
     public_stats: bool = setting(
         "PUBLIC_STATS",
@@ -390,10 +356,24 @@ class BotSettings(CommonSettings):
         if not self.store_url.startswith("sqlite:") and not self.postgresql_preview:
             why = "PostgreSQL is not ready for production: sessions of WhatsApp and media still live in DATA_DIR"
             found.append(Fault("DATABASE_URL", None, "sqlite:///<path>", why))
+        if self.replica_url is not None:
+            found.extend(self._replica_faults(self.replica_url))
         if self.reconnect_max_delay_ms < self.reconnect_first_delay_ms:
             found.append(
                 Fault("RECONNECT_MAX_DELAY", str(self.reconnect_max_delay_ms), "at least RECONNECT_FIRST_DELAY")
             )
         if self.stall_exit_ms < self.stall_dump_ms:
             found.append(Fault("LOOP_STALL_EXIT", str(self.stall_exit_ms), "at least LOOP_STALL_DUMP"))
+        return found
+
+    def _replica_faults(self, given: str) -> list[Fault]:
+        found = []
+        if self.store_url.startswith("sqlite:"):
+            found.append(Fault("REPLICA_URL", given, "none with SQLite", "replicas share a DATABASE_URL of PostgreSQL"))
+        if self.engine != "simulator":
+            why = "the engine keeps its devices in DATA_DIR, where no other replica finds them"
+            found.append(Fault("ENGINE", None, "simulator with REPLICA_URL", why))
+        for name, secret_given in (("BOT_API_KEY", self.bot_api_key), ("WATCHDOG_TOKEN", self.watchdog_token)):
+            if secret_given is None:
+                found.append(Fault(name, None, "a secret", "all replicas need the same one"))
         return found

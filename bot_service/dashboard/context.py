@@ -9,6 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
+from bot_service import keys
 from bot_service.access.principals import Scope
 from bot_service.dashboard import wording
 from bot_service.dashboard.flash import FlashMessage, FlashMessages
@@ -65,6 +66,7 @@ def render(request: web.Request, login: Login, template: str, *, status: int = 2
         form_token=login.form_token,
         signed_in=who.name if who.owner is not None else t("administrator"),
         administrator=who.may(Scope.ADMIN),
+        replicated=keys.REPLICAS in request.app,
         notice=_notice(request, t),
         flash=flash,
         **_refused(flash),

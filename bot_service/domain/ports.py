@@ -157,8 +157,28 @@ class ClientVersionPool(Protocol):
         ...
 
 
+class LeasedPool(Protocol):
+    """What a replica with a lease needs in addition."""
+
+    def own_until(self, until_s: float) -> None:
+        """At ``until_s`` of the monotonic clock every worker ends, and from then on none starts."""
+        ...
+
+    async def abandon(self) -> None:
+        """Ends every worker now, however that goes for its sessions, and forgets what ran in it."""
+        ...
+
+
 class EnginePool(
-    SessionLifecycle, SessionAccounts, ProbePool, DirectoryPool, JournalSource, PoolHealth, ClientVersionPool, Protocol
+    SessionLifecycle,
+    SessionAccounts,
+    ProbePool,
+    DirectoryPool,
+    JournalSource,
+    PoolHealth,
+    ClientVersionPool,
+    LeasedPool,
+    Protocol,
 ):
     """All workers of this service, for the program that opens and closes them."""
 

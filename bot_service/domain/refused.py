@@ -17,6 +17,17 @@ class Refused(Exception):
         self.code, self.detail, self.field, self.facts = code, detail, field, facts
 
 
+class RunsElsewhere(Exception):
+    """Another replica owns the session, or none does at the moment: only its owner can do this.
+
+    No :class:`Refused`: the request is passed on to the owner.
+    """
+
+    def __init__(self, session: str) -> None:
+        super().__init__(f"session {session} runs on another replica")
+        self.session = session
+
+
 def not_found(what: str) -> Refused:
     """Also for what belongs to another owner: callers must not learn which ids exist."""
     return Refused("not_found", f"{what} does not exist")

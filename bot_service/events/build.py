@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from bot_service.events.dialects import WebhookDialect
 from bot_service.events.ids import EventIds
@@ -32,6 +33,8 @@ class Events:
     presence: PresenceEvents
     stream: EventStream
     subscriptions: Subscriptions
+    see_webhooks: Callable[[], Coroutine[Any, Any, None]]
+    """Reads the webhooks again: another replica changed some."""
 
     def loops(self) -> Iterator[Loop]:
         """The background loops by name."""
@@ -59,7 +62,8 @@ async def build(
     ids = EventIds(clock, after=max((each for each in newest if each is not None), default=None))
     subscriptions = Subscriptions(targets(settings.alert_urls, settings.alert_webhook_secret), dialects)
     subscriptions.load(webhooks)
-    publisher = EventPublisher(clock, database, ids, subscriptions)
+    shared = settings.replica_url is not None
+    publisher = EventPublisher(clock, database, ids, subscriptions, shared=shared)
     service_alerts = ServiceAlerts(clock, publisher)
     session_events = SessionEvents(
         clock,
@@ -79,4 +83,10 @@ async def build(
     sessions.supervisor.signalled.subscribe(presence.on_signal)
     stream = EventStream(clock, database)
     publisher.committed.subscribe(stream.wake)
-    return Events(ids, publisher, service_alerts, session_events, presence, stream, subscriptions)
+
+    async def see_webhooks() -> None:
+        async with database.read() as connection:
+            found = await deliveries.all_webhooks(connection)
+        subscriptions.see(found)
+
+    return Events(ids, publisher, service_alerts, session_events, presence, stream, subscriptions, see_webhooks)

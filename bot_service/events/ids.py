@@ -23,6 +23,13 @@ class EventIds:
         self._at_ms = _number(after[:_TIME_CHARS]) if after else 0
         self._count = _number(after[_TIME_CHARS : _TIME_CHARS + _COUNT_CHARS]) if after else 0
 
+    def follow(self, newest: str | None) -> None:
+        """Another replica made ``newest``: later ids of this one are higher, whatever its clock says."""
+        if newest is None:
+            return
+        at_ms, count = _number(newest[:_TIME_CHARS]), _number(newest[_TIME_CHARS : _TIME_CHARS + _COUNT_CHARS])
+        self._at_ms, self._count = max((self._at_ms, self._count), (at_ms, count))
+
     def next(self) -> str:
         """18 characters: milliseconds, a counter, the node."""
         now_ms = to_ms(self._clock.now())

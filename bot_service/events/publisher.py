@@ -48,9 +48,15 @@ class Draft:
 
 
 class EventPublisher:
-    """One per process. ``committed`` notifies of the deliveries of every commit."""
+    """One per process. ``committed`` notifies of the deliveries of every commit.
 
-    def __init__(self, clock: Clock, database: Database, ids: EventIds, subscriptions: Subscriptions) -> None:
+    ``shared``: other replicas publish in the same store.
+    """
+
+    def __init__(
+        self, clock: Clock, database: Database, ids: EventIds, subscriptions: Subscriptions, *, shared: bool = False
+    ) -> None:
+        self._shared = shared
         self._clock, self._database, self._ids, self._subscriptions = clock, database, ids, subscriptions
         self._encode = msgspec.json.Encoder().encode
         self.committed: Hook[[list[Delivery]]] = Hook()
@@ -60,6 +66,8 @@ class EventPublisher:
         if not drafts:
             return
         await events.keep_order(connection)
+        if self._shared:
+            self._ids.follow(await events.newest_id(connection))
         now_ms = to_ms(self._clock.now())
         rows: list[StoredEvent] = []
         outbox: list[Delivery] = []

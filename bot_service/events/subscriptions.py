@@ -77,6 +77,17 @@ class Subscriptions:
         self._webhooks = {webhook.id: webhook for webhook in webhooks}
         self._reindex()
 
+    def see(self, webhooks: Iterable[Webhook]) -> None:
+        """All webhooks as they are stored: another replica may have changed some."""
+        before, self._webhooks = self._webhooks, {webhook.id: webhook for webhook in webhooks}
+        changed = {
+            each for each in before.keys() | self._webhooks.keys() if before.get(each) != self._webhooks.get(each)
+        }
+        if changed:
+            self._reindex()
+        for webhook_id in sorted(changed):
+            self.changed(webhook_id)
+
     def put(self, webhook: Webhook) -> None:
         self._webhooks[webhook.id] = webhook
         self._notify(webhook.id)

@@ -10,22 +10,26 @@ from bot_service.domain.ports import DirectoryPool
 from bot_service.domain.refused import Refused
 from bot_service.domain.session_record import SessionRecord
 from bot_service.engines.port import EngineError
-from bot_service.sessions.commands import engine_call
+from bot_service.sessions.commands import anywhere, engine_call
 
 ENGINE_TIMEOUT_S = 30.0
 
 
 class Asking:
-    """``touch(session)`` notes that a person or program uses the session."""
+    """``touch(session)`` notes that a person or program uses the session, ``require_here(session)`` raises
+    :class:`RunsElsewhere` for one of another replica."""
 
-    def __init__(self, pool: DirectoryPool, *, touch: Callable[[str], None]) -> None:
-        self._pool, self._touch = pool, touch
+    def __init__(
+        self, pool: DirectoryPool, *, touch: Callable[[str], None], require_here: Callable[[str], None] = anywhere
+    ) -> None:
+        self._pool, self._touch, self._require_here = pool, touch, require_here
 
     async def __call__(self, record: SessionRecord, question: Question) -> Any:
         """The answer, of ``domain.questions.answer_type(question)``.
 
         Raises :class:`EngineError`, and :class:`Refused` ``refused_by_whatsapp`` and ``unsupported_by_engine``.
         """
+        self._require_here(record.id)
         try:
             async with engine_call(ENGINE_TIMEOUT_S):
                 answer = await self._pool.ask(record.id, question)

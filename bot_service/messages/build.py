@@ -76,9 +76,16 @@ def build(
         ),
         record_of=registry.get,
         on_sent=activity.sent,
+        runs_here=registry.runs_here,
     )
     outbox = Outbox(
-        clock, database, events.ids, record_of=registry.get, wake=sender.wake, queue_limit=settings.send_queue_limit
+        clock,
+        database,
+        events.ids,
+        record_of=registry.get,
+        wake=sender.wake,
+        queue_limit=settings.send_queue_limit,
+        require_here=sessions.commands.require_here,
     )
     journal = JournalReader(
         settings.data_dir / "journal",
@@ -112,9 +119,12 @@ def build(
     events.session_events.deleted.subscribe(sender.forget)
     fetcher = MediaFetcher(allow_private=settings.webhook_allow_private, limit_bytes=settings.media_max_bytes)
     now_ms, touch = sessions.supervisor.now_ms, activity.touch
-    commands = MessageCommands(database, outbox, media, fetcher, pool, now_ms=now_ms, touch=touch)
+    require_here = sessions.commands.require_here
+    commands = MessageCommands(
+        database, outbox, media, fetcher, pool, now_ms=now_ms, touch=touch, require_here=require_here
+    )
     sender.ended.subscribe(commands.ended)
     changes = MessageChanges(outbox, media, now_ms=now_ms, touch=touch)
-    asking = Asking(pool, touch=touch)
+    asking = Asking(pool, touch=touch, require_here=require_here)
     directory, people = ChatDirectory(asking), People(asking, now_ms=now_ms)
     return Messages(commands, changes, directory, people, journal, media, outbox, sender, journal_alerts)

@@ -24,7 +24,7 @@ from bot_service.messages.media_fetch import MediaFetcher
 from bot_service.messages.outbox import Accepted, Outbox, fingerprint
 from bot_service.messages.rate_limits import frozen
 from bot_service.messages.requests import MarkRead, SendMedia, SendMessage, ShowTyping, composed
-from bot_service.sessions.commands import engine_call
+from bot_service.sessions.commands import anywhere, engine_call
 from bot_service.store import chats, messages, send_queue
 from bot_service.store.chats import StoredChat as StoredChat
 from bot_service.store.database import Database
@@ -58,7 +58,8 @@ class WaitsFor:
 class MessageCommands:
     """Every method raises :class:`Refused`, those that need the engine :class:`EngineError`.
 
-    ``touch(session)`` notes that a person or program uses the session.
+    ``touch(session)`` notes that a person or program uses the session; ``require_here(session)``
+    raises :class:`RunsElsewhere` for one of another replica.
     """
 
     def __init__(
@@ -71,8 +72,10 @@ class MessageCommands:
         *,
         now_ms: Callable[[], int],
         touch: Callable[[str], None],
+        require_here: Callable[[str], None] = anywhere,
     ) -> None:
         self._database, self._outbox, self._media, self._pool = database, outbox, media, pool
+        self._require_here = require_here
         self._fetcher = fetcher
         self._now_ms, self._touch = now_ms, touch
         self.media_limit_bytes = media.limit_bytes
@@ -85,6 +88,7 @@ class MessageCommands:
 
         Refused: ``invalid``, ``too_large``, ``media_not_fetched``, ``no_space`` and as :meth:`Outbox.accept` is.
         """
+        self._require_here(record.id)
         message, digest = composed(wanted), None
         if key is not None:
             digest = fingerprint(message, content or _given(wanted.media))
@@ -242,6 +246,7 @@ class MessageCommands:
 
     async def mark_read(self, record: SessionRecord, wanted: MarkRead) -> None:
         """The other side sees the messages as read. Refused: ``invalid``."""
+        self._require_here(record.id)
         chat = address(wanted.chat, "chat")
         sender = address(wanted.sender, "sender") if wanted.sender is not None else chat
         async with engine_call(ENGINE_TIMEOUT_S):
@@ -253,6 +258,7 @@ class MessageCommands:
 
     async def show_typing(self, record: SessionRecord, wanted: ShowTyping) -> None:
         """Refused: ``invalid``."""
+        self._require_here(record.id)
         chat = address(wanted.chat, "chat")
         async with engine_call(ENGINE_TIMEOUT_S):
             await self._pool.typing(record.id, chat, wanted.state)

@@ -20,6 +20,7 @@ from bot_service.domain.session_record import SessionRecord
 from bot_service.events.ids import EventIds, reply_message_id
 from bot_service.messages.inbound import ReplyTo
 from bot_service.messages.rate_limits import FROZEN, frozen
+from bot_service.sessions.commands import anywhere
 from bot_service.store import messages, send_queue
 from bot_service.store.database import Database
 from bot_service.store.messages import NewMessage, StoredMessage
@@ -61,7 +62,9 @@ class Outbox:
         record_of: Callable[[str], SessionRecord | None],
         wake: Callable[[str], None],
         queue_limit: int,
+        require_here: Callable[[str], None] = anywhere,
     ) -> None:
+        self._require_here = require_here
         self._clock, self._database, self._ids = clock, database, ids
         self._record_of, self._wake, self._queue_limit = record_of, wake, queue_limit
 
@@ -94,6 +97,7 @@ class Outbox:
     async def _accept(
         self, session: str, message: OutgoingMessage, key: str | None, digest: str | None, creation: str | None
     ) -> Accepted:
+        self._require_here(session)
         async with self._database.write() as connection:
             record = self._record_of(session)
             if creation is not None and (record is None or record.creation != creation):

@@ -89,7 +89,7 @@ class _Ended:
 class Sender:
     """One task per session that has messages to send; it ends when none is left.
 
-    ``on_sent(session, chat)`` is called after each message.
+    ``on_sent(session, chat)`` is called after each message. Only what ``runs_here(session)`` is sent.
     """
 
     def __init__(
@@ -103,8 +103,10 @@ class Sender:
         record_of: Callable[[str], SessionRecord | None],
         on_sent: Callable[[str, str], None] = lambda _session, _chat: None,
         pick: Callable[[], float] = random.random,
+        runs_here: Callable[[str], bool] = lambda _session: True,
     ) -> None:
         self._clock, self._database, self._publisher, self._pool = clock, database, publisher, pool
+        self._runs_here = runs_here
         self._policy, self._record_of, self._pick = policy, record_of, pick
         self._on_sent = on_sent
         self.ended: Hook[[str, str, str]] = Hook()
@@ -120,14 +122,20 @@ class Sender:
 
     async def run(self) -> None:
         """The loop: starts with messages of an earlier run, then writes results."""
+        await self.look()
+        await self.writer.run()
+
+    async def look(self) -> None:
+        """Find sessions with messages that wait. Replicas do so when they got sessions."""
         async with self._database.read() as connection:
             waiting = await send_queue.sessions_waiting(connection)
         for session in waiting:
             self.wake(session)
-        await self.writer.run()
 
     def wake(self, session: str) -> None:
-        """Look now: a message was queued."""
+        """Look now: a message was queued. Its owner sends what belongs to a session of another replica."""
+        if not self._runs_here(session):
+            return
         lane = self._lanes.get(session)
         if lane is not None:
             lane.has_work = True
@@ -177,10 +185,10 @@ class Sender:
             del self._lanes[lane.session]
 
     async def _turn(self, lane: _Lane) -> _Wait | None:
-        """Send what may go, oldest first. Returns how long to wait, None when no message waits."""
+        """Send what may go, oldest first. Returns how long to wait, None when no message waits here."""
         waiting_chats: set[str] = set()
         after, next_s = "", math.inf
-        while len(waiting_chats) < _WAITING_CHATS:
+        while len(waiting_chats) < _WAITING_CHATS and self._runs_here(lane.session):
             # A result that is stored during the read may be missing in what it finds.
             before = frozenset(self._unsaved)
             try:
@@ -209,6 +217,8 @@ class Sender:
     async def _send(self, lane: _Lane, row: QueuedMessage) -> _Wait | None:
         """Send one message, or return how long it has to wait."""
         now_ms = to_ms(self._clock.now())
+        if not self._runs_here(lane.session):
+            return _Wait(True, _LOOK_AGAIN_S)
         record = self._record_of(lane.session)
         expired = now_ms - row.queued_ms >= self._policy.expire_ms and steady(self._clock)
         if record is None or expired:

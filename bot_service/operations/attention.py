@@ -68,7 +68,7 @@ class AttentionNotices:
 
     def view(self) -> Attention:
         """Everything the watchdog needs for its notices."""
-        entries = [entry_of(record) for record, _ in self._registry.needs()]
+        entries = [entry_of(record) for record, _ in self._needs()]
         return Attention(self.revision, self._page, ADVICE, entries)
 
     def of_owner(self, owner: str | None) -> list[tuple[SessionRecord, str]]:
@@ -102,7 +102,7 @@ class AttentionNotices:
         boot_id, _, number = revision.rpartition("-")
         if boot_id != self._boot.boot_id or not number.isdecimal():
             return
-        for record, changed in self._registry.needs():
+        for record, changed in self._needs():
             need = record.need
             if need is None or changed > int(number) or need.voice is Voice.BOT:
                 continue
@@ -120,7 +120,7 @@ class AttentionNotices:
 
     async def check(self) -> None:
         """Send what is due on ALERT_URLS."""
-        now_s, records = self._clock.monotonic(), [record for record, _ in self._registry.needs()]
+        now_s, records = self._clock.monotonic(), [record for record, _ in self._needs()]
         keys = {_key(record) for record in records}
         self._known_s = {key: self._known_s.get(key, now_s) for key in keys}
         speaks, reaches = self.watchdog_speaks(), bool(self._subscriptions.fixed())
@@ -174,6 +174,10 @@ class AttentionNotices:
         one = {"session": records[0].id} if len(records) == 1 else {}
         data = {"kind": KIND, "title": words.title, "text": words.text} | one | words.fields
         await self._publisher.publish([Draft(event_type, None, None, self._clock.now(), data)])
+
+    def _needs(self) -> list[tuple[SessionRecord, int]]:
+        # Each replica speaks for the sessions that it runs.
+        return [each for each in self._registry.needs() if self._registry.runs_here(each[0].id)]
 
     def _ages_s(self, records: Iterable[SessionRecord], now_s: float) -> list[float]:
         return [now_s - self._known_s.get(_key(record), now_s) for record in records]

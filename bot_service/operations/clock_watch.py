@@ -85,7 +85,7 @@ class ClockWatch:
         saved = self._clock.moved(move)
         async with self._database.write() as connection:
             await clock_store.move(connection, move)
-            await self._store.write_all(connection, [moved_record(record, move) for record in self._registry])
+            await self._store.write_all(connection, [moved_record(record, move) for record in self._registry.here()])
             await clock_store.save(connection, saved)
             # In one turn of the loop with the commit: nothing reads a moved time on the old clock.
             self._database.after_commit(lambda: self._followed(move, saved))

@@ -43,13 +43,13 @@ class ActivityTracker:
 
     def touch(self, session: str) -> None:
         """The session is used: a message, a receipt, an API call."""
-        record = self._registry.get(session)
+        record = self._own(session)
         if record is not None:
             self._set(msgspec.structs.replace(record, active_ms=self._now_ms()))
 
     def inbound(self, session: str, *, sent_ms: int | None = None) -> None:
         """An inbound message, sent at ``sent_ms``, was journaled: receiving works."""
-        record = self._registry.get(session)
+        record = self._own(session)
         if record is None:
             return
         now_ms = self._now_ms()
@@ -73,7 +73,7 @@ class ActivityTracker:
 
     def receiving_proven(self, session: str) -> None:
         """A probe came back."""
-        record = self._registry.get(session)
+        record = self._own(session)
         if record is not None and record.state is State.READY:
             self._reset_recovery(record)
 
@@ -91,11 +91,18 @@ class ActivityTracker:
         self._evidence.pop(session, None)
         self._stored_active_ms.pop(session, None)
 
+    def let_go(self, session: str) -> None:
+        """Another replica runs it. What it usually receives is kept for its return."""
+        self._evidence[session] = Evidence(pattern=self.evidence(session).pattern)
+
     def move(self, move: Move) -> None:
         """The clock is set."""
         for evidence in self._evidence.values():
             move_evidence(evidence, move)
         self._stored_active_ms = {session: move.past(at_ms) for session, at_ms in self._stored_active_ms.items()}
+
+    def _own(self, session: str) -> SessionRecord | None:
+        return self._registry.get(session) if self._registry.runs_here(session) else None
 
     def _reset_recovery(self, record: SessionRecord) -> SessionRecord:
         after = reset_recovery(record)

@@ -18,7 +18,7 @@ from bot_service.sessions.client_version import FOLDER, ClientVersion
 from bot_service.sessions.client_version_recovery import ClientVersionRecovery
 from bot_service.sessions.commands import SessionCommands
 from bot_service.sessions.effects import StartLimits
-from bot_service.sessions.leases import FolderLease
+from bot_service.sessions.leases import Leases
 from bot_service.sessions.notifications import EventBus, SessionNotifications
 from bot_service.sessions.queries import SessionQueries
 from bot_service.sessions.readiness_check import ReadinessCheck
@@ -76,7 +76,7 @@ async def build(
     clock: Clock,
     database: Database,
     pool: EnginePool,
-    lease: FolderLease,
+    lease: Leases,
     *,
     round_trip: Callable[[float], None],
     version_checked: Callable[[str], None],
@@ -130,7 +130,7 @@ async def build(
         receive_probe=ReceiveProbe(supervisor, registry, pool, clock, probing, round_trip=round_trip),
         registry=registry,
         restore=Restore(supervisor, registry, stagger_ms=settings.boot_stagger_ms),
-        silence_patterns=SilencePatterns(supervisor, database, clock),
+        silence_patterns=SilencePatterns(supervisor, registry, database, clock),
         store=store,
         supervisor=supervisor,
         write_check=StoreWriteCheck(database, clock),

@@ -135,7 +135,7 @@ class ClientVersionRefusals:
         """The best session to try ``build``: one that waits and was not refused with it."""
         waiting = [
             record
-            for record in self._registry
+            for record in self._registry.here()
             if record.state is State.OUTDATED and record.wanted is Wanted.RUN and record.id not in but
         ]
         by = self.refused_by.get(build, set())
@@ -175,7 +175,7 @@ class ClientVersionRefusals:
         canary = self.canary()
         if canary is not None and canary.wanted is Wanted.RUN and canary.state not in FINAL:
             return
-        for record in self._registry:
+        for record in self._registry.here():
             if record.state is State.OUTDATED and record.wanted is Wanted.RUN:
                 self.policy = replace(self.policy, canary=record.id)
                 self._apply(record.id, Command(CommandKind.TRY_AS_CANARY))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Annotated, Any
 
@@ -18,7 +18,7 @@ from bot_service.domain.addresses import telephone_number
 from bot_service.domain.inputs import DEFAULT_OWNER, Metadata, Name, Owner, SessionId
 from bot_service.domain.ports import CommandPool
 from bot_service.domain.reasons import Reason
-from bot_service.domain.refused import Refused, invalid, not_found
+from bot_service.domain.refused import Refused, RunsElsewhere, invalid, not_found
 from bot_service.domain.session_record import Command, CommandKind, SessionRecord, Signal
 from bot_service.domain.session_rules import refusal
 from bot_service.domain.signals import SignalKind
@@ -72,6 +72,14 @@ async def engine_call(timeout_s: float = ENGINE_TIMEOUT_S) -> AsyncIterator[None
         raise EngineError("timeout", "the engine did not answer in time", retryable=True) from None
 
 
+def anywhere(_session: str) -> None:
+    """For parts without replicas: every session runs here."""
+
+
+async def _claimed(_session: str) -> bool:
+    return True  # the only service has every id
+
+
 def _check_words(name: str | None, metadata: dict[str, str] | None) -> None:
     check_name(name)
     for key in metadata or {}:
@@ -79,12 +87,17 @@ def _check_words(name: str | None, metadata: dict[str, str] | None) -> None:
 
 
 class SessionCommands:
-    """Every method raises :class:`Refused`, those that need the engine :class:`EngineError`."""
+    """Every method raises :class:`Refused`, those that need the engine :class:`EngineError`.
+
+    With replicas they raise :class:`RunsElsewhere` for sessions of another one. ``claim`` is then how
+    this one gets a session that is not made yet; false when another replica has that id.
+    """
 
     def __init__(
         self, supervisor: Supervisor, registry: SessionRegistry, store: SessionStore, pool: CommandPool
     ) -> None:
         self._supervisor, self._registry, self._store, self._pool = supervisor, registry, store, pool
+        self.claim: Callable[[str], Awaitable[bool]] = _claimed
         # Created or deleted now: ids as stored, and with their owners as these know them.
         self._busy: set[str] = set()
         self._busy_own: set[tuple[str, str]] = set()
@@ -104,6 +117,8 @@ class SessionCommands:
         creation = self._supervisor.begin(record, START if wanted.start else None)
         with self.reserved(session, owner):
             try:
+                if not await self.claim(session):
+                    raise Refused("exists", "a session with this id was made a moment ago")
                 await self._pool.forget_left_files(session)
                 # The session and its first transition are one transaction; the engine starts after it.
                 self._store.mark(creation.after, creation.change, new=True)
@@ -146,6 +161,7 @@ class SessionCommands:
         self._allowed(session, kind)
         record = self._supervisor.apply(session, Command(kind))
         await self._store.flush()
+        self.require_here(session)  # lost before it was stored
         return record if record is not None else self._known(session)
 
     async def command_each(self, sessions: Iterable[str], kind: CommandKind) -> list[str]:
@@ -154,7 +170,7 @@ class SessionCommands:
         for session in sessions:
             try:
                 self._allowed(session, kind)
-            except Refused:
+            except (Refused, RunsElsewhere):
                 refused.append(session)
             else:
                 self._supervisor.apply(session, Command(kind))
@@ -173,6 +189,7 @@ class SessionCommands:
 
     async def delete(self, session: str) -> None:
         """Delete the client, the engine's files and the rows. The phone shows the link until logout."""
+        self.require_here(session)
         known = self._registry.get(session)
         # Until all of it is gone, no session can have this id.
         with self.reserved(session, known.owner if known is not None else ""):
@@ -210,10 +227,12 @@ class SessionCommands:
         record = msgspec.structs.replace(record, **given)
         self._supervisor.change(record)
         await self._store.flush()
+        self.require_here(session)
         return record
 
     def code(self, session: str) -> PairingCode | None:
         """The QR code to scan now, if there is one."""
+        self.require_here(session)
         self._supervisor.activity.touch(session)
         shown = self._supervisor.codes.valid(session, self._supervisor.now_ms())
         return shown if shown is not None and shown.kind == SignalKind.QR.value else None
@@ -235,6 +254,7 @@ class SessionCommands:
 
     async def simulate(self, session: str, action: str, args: dict[str, Any]) -> Any:
         """What the simulated phone or server answers."""
+        self.require_here(session)
         async with engine_call():
             return await self._pool.simulate(session, action, args)
 
@@ -251,7 +271,7 @@ class SessionCommands:
             chosen = [self._repairable(session)]
         else:
             limit = 1 if recycles else _RECONNECTS_AT_ONCE
-            chosen = not_ready_for_longest(self._registry, self._supervisor.now_ms(), limit)
+            chosen = not_ready_for_longest(self._registry.here(), self._supervisor.now_ms(), limit)
         for record in chosen:
             if recycles:
                 await self._pool.recycle_worker_of(record.id)
@@ -272,10 +292,17 @@ class SessionCommands:
             raise Refused(refused.code, refused.detail, state=record.state.value)
         return record
 
+    def require_here(self, session: str) -> None:
+        """Raises :class:`RunsElsewhere` for a session that another replica owns."""
+        if session in self._registry and not self._supervisor.supervises(session):
+            raise RunsElsewhere(session)
+
     def _known(self, session: str) -> SessionRecord:
+        """The session, which runs here."""
         record = self._registry.get(session)
         if record is None:
             raise not_found("this session")
+        self.require_here(session)
         return record
 
 

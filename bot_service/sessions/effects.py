@@ -88,6 +88,10 @@ class EffectRunner:
         if session not in self._tasks:
             self._tasks[session] = spawn(self._work(session), name=f"engine:{session}")
 
+    def busy(self, session: str) -> bool:
+        """Whether something is left to do for ``session``."""
+        return session in self._tasks
+
     async def idle(self, session: str) -> None:
         """Returns when nothing is left to do for ``session``."""
         task = self._tasks.get(session)

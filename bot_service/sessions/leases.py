@@ -13,10 +13,14 @@ from shared.temporary_folders import remove_left, remove_old_parts
 
 
 class Leases(Protocol):
-    """One machine today. With several, a row per session with expiry and fencing number."""
+    """One machine: a lock on the folder. Several: rows of PostgreSQL (bot_service/replicas/lease.py)."""
 
     def owns(self, session: str) -> bool:
         """By what is in memory."""
+        ...
+
+    def supervises(self, session: str) -> bool:
+        """Whether this service decides what becomes of the session; false for those of another replica."""
         ...
 
     async def hold(self, session: str) -> bool:
@@ -57,6 +61,9 @@ class FolderLease:
 
     def owns(self, session: str) -> bool:
         return self._lock.held
+
+    def supervises(self, session: str) -> bool:
+        return True
 
     async def hold(self, session: str) -> bool:
         return self.owns(session)

@@ -10,7 +10,7 @@ from typing import Any
 from bot_service.access.principals import Principal
 from bot_service.domain.attention import open_need
 from bot_service.domain.readiness import Evidence, Part, doubt, parts
-from bot_service.domain.refused import not_found
+from bot_service.domain.refused import RunsElsewhere, not_found
 from bot_service.domain.session_record import SessionRecord, Transition
 from bot_service.domain.states import LINKED, State, Wanted
 from bot_service.sessions.readiness_check import ReadinessCheck
@@ -133,7 +133,9 @@ class SessionQueries:
         return self._supervisor.now_ms() - self._readiness_check.frame_age_ms(record)
 
     def health(self, record: SessionRecord) -> SessionHealth:
-        """Without a call to the engine or to the outside."""
+        """Without a call to the engine or to the outside. Raises :class:`RunsElsewhere`: its owner knows."""
+        if not self._registry.runs_here(record.id):
+            raise RunsElsewhere(record.id)
         now_ms, evidence = self._supervisor.now_ms(), self._supervisor.activity.evidence(record.id)
         suspicion = frame_age = None
         if record.state in LINKED:

@@ -58,10 +58,11 @@ OUTAGE_SESSIONS, OUTAGE_SHARE = 3, 0.8
 
 
 class SessionRegistry:
-    """Sessions keep the order of their creation."""
+    """Sessions keep the order of their creation. Those of other replicas are here too, as they were stored last."""
 
     def __init__(self) -> None:
         self._records: dict[str, SessionRecord] = {}
+        self._elsewhere: set[str] = set()
         # By owner and the id that the owner knows.
         self._own: dict[tuple[str, str], str] = {}
         self._marked: dict[str, set[str]] = {}
@@ -87,6 +88,35 @@ class SessionRegistry:
     def get(self, session: str) -> SessionRecord | None:
         return self._records.get(session)
 
+    # --- replicas ---
+
+    def runs_here(self, session: str) -> bool:
+        """False when another replica owns it, or none does."""
+        return session not in self._elsewhere
+
+    def here(self) -> Iterator[SessionRecord]:
+        """The sessions that this service runs."""
+        if not self._elsewhere:
+            return iter(self)
+        return (record for record in self._records.values() if record.id not in self._elsewhere)
+
+    def mirror(self, record: SessionRecord) -> None:
+        """A session of another replica, as it was stored."""
+        self._elsewhere.add(record.id)
+        self.put(record)
+
+    def let_go(self, session: str) -> None:
+        """From now on this service does not run it."""
+        self._elsewhere.add(session)
+        self.needs_revision += session in self._needs
+
+    def take(self, session: str) -> None:
+        """From now on this service runs it."""
+        self._elsewhere.discard(session)
+        self.needs_revision += session in self._needs
+
+    # --- changes ---
+
     def of_owner(self, owner: str, session: str) -> SessionRecord | None:
         """The session that ``owner`` knows as ``session``."""
         return self._records.get(self._own.get((owner, session), ""))
@@ -96,8 +126,8 @@ class SessionRegistry:
         return self._marked.get(owner, ())
 
     def ids(self) -> list[str]:
-        """A copy, to walk in slices while sessions come and go."""
-        return list(self._records)
+        """Those of the sessions that this service runs: a copy, to walk in slices while sessions come and go."""
+        return [record.id for record in self.here()] if self._elsewhere else list(self._records)
 
     def put(self, record: SessionRecord) -> None:
         before = self._records.get(record.id)
@@ -114,6 +144,7 @@ class SessionRegistry:
 
     def remove(self, session: str) -> None:
         record = self._records.pop(session, None)
+        self._elsewhere.discard(session)
         if record is not None:
             self._count(record, -1)
             self._owner_changed(record, None)

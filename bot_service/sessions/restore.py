@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from bot_service.domain.reasons import Reason
 from bot_service.domain.session_record import Command, CommandKind, SessionRecord
 from bot_service.domain.states import LIVE, State, Wanted
@@ -25,6 +27,10 @@ class Restore:
     @property
     def done(self) -> bool:
         return not self._waiting
+
+    def forget(self, sessions: Iterable[str]) -> None:
+        """Another replica starts these."""
+        self._waiting.difference_update(sessions)
 
     async def begin(self, records: list[SessionRecord]) -> None:
         """Takes over ``records`` from the store; the timers start the sessions."""
@@ -59,7 +65,7 @@ class Restore:
 
     def _choose_canary(self) -> None:
         outdated = [
-            record for record in self._registry if record.state is State.OUTDATED and record.wanted is Wanted.RUN
+            record for record in self._registry.here() if record.state is State.OUTDATED and record.wanted is Wanted.RUN
         ]
         if outdated:
             canary = next((record for record in outdated if record.due is not None), outdated[0])

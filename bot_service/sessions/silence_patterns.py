@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from bot_service.sessions.registry import SessionRegistry
 from bot_service.sessions.supervisor import Supervisor
 from bot_service.store import silence_patterns
 from bot_service.store.database import Database
@@ -22,8 +23,17 @@ PAUSE_S = 0.02
 class SilencePatterns:
     """``every_s`` seconds between two saves."""
 
-    def __init__(self, supervisor: Supervisor, database: Database, clock: Clock, *, every_s: float = 600.0) -> None:
-        self._supervisor, self._database, self._clock, self._every_s = supervisor, database, clock, every_s
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        registry: SessionRegistry,
+        database: Database,
+        clock: Clock,
+        *,
+        every_s: float = 600.0,
+    ) -> None:
+        self._supervisor, self._registry, self._database = supervisor, registry, database
+        self._clock, self._every_s = clock, every_s
         self._saved: dict[str, int] = {}
 
     async def restore(self) -> None:
@@ -52,7 +62,11 @@ class SilencePatterns:
     async def save(self, *, pause_s: float = PAUSE_S) -> None:
         """Stores what was learned since the last save; after a failure the next save retries."""
         patterns = self._supervisor.activity.patterns()
-        learned = [(name, pattern) for name, pattern in patterns if pattern.learned != self._saved.get(name, 0)]
+        learned = [
+            (name, pattern)
+            for name, pattern in patterns
+            if pattern.learned != self._saved.get(name, 0) and self._registry.runs_here(name)
+        ]
         for begin in range(0, len(learned), SLICE):
             piece = learned[begin : begin + SLICE]
             try:

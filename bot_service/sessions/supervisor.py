@@ -99,6 +99,10 @@ class Supervisor:
     def record(self, session: str) -> SessionRecord | None:
         return self._registry.get(session)
 
+    def supervises(self, session: str) -> bool:
+        """False when another replica decides about it, or none does at the moment."""
+        return self._leases.supervises(session)
+
     def is_canary(self, session: str) -> bool:
         """Whether this session finds out for all whether the client version is accepted."""
         return self.policy.client_outdated and self.policy.canary == session
@@ -110,9 +114,9 @@ class Supervisor:
     # --- what happens ---
 
     def apply(self, session: str, fact: Fact, *, admitted: bool = False) -> SessionRecord | None:
-        """Applies one fact. Returns the new record, None when there is no such session."""
+        """Applies one fact. Returns the new record, None when there is no such session here."""
         before = self._registry.get(session)
-        if before is None:
+        if before is None or not self._leases.supervises(session):
             return None
         now_ms = self.now_ms()
         after, effects = advance(before, fact, self.policy, now_ms)
@@ -125,6 +129,8 @@ class Supervisor:
 
     def on_signal(self, session: str, incarnation: int, signal: Signal) -> None:
         """Subscribed to the signals of the engine pool."""
+        if not self._leases.supervises(session):
+            return
         self.signalled(session, signal)
         if session not in self._registry:
             return
@@ -211,7 +217,7 @@ class Supervisor:
 
     def move(self, move: Move) -> None:
         """The clock is set: every session keeps its ages and waits."""
-        for record in [moved_record(record, move) for record in self._registry]:
+        for record in [moved_record(record, move) for record in self._registry.here()]:
             self.change(record)
         self.activity.move(move)
         self.timers.move(move)
@@ -224,6 +230,12 @@ class Supervisor:
         self.effects.forget(session)
         self.codes.hide(session)
         self.activity.forget(session)
+
+    def let_go(self, session: str) -> None:
+        """Another replica is to run it: forgets what only matters here. Its record stays as it is."""
+        self._registry.let_go(session)
+        self.codes.hide(session)
+        self.activity.let_go(session)
 
     async def settle(self, session: str, timeout_s: float) -> None:
         """Waits, for ``timeout_s`` at most, until the effects of this session are carried out."""

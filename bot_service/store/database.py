@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -127,8 +127,28 @@ class SqliteFile:
         return look(self.path) if self.path.stat().st_size < _CHECK_WHOLE_BELOW_BYTES and not self.alone else None
 
 
-async def open_database(url: str) -> Database:
-    """The store at ``url`` with the newest schema. Raises :class:`StoreRefused`."""
+def lease_database(url: str, name: str) -> Database:
+    """One connection to PostgreSQL that nothing else uses: a lease is renewed while all others are busy."""
+    from bot_service.store import postgresql
+
+    return Database(postgresql.pool(url, size=1, name=name))
+
+
+async def notifications(url: str, name: str, channels: Mapping[str, Callable[[], object]]) -> None:
+    """Call what belongs to a channel at once, and whenever PostgreSQL says so; returns when the connection ended.
+
+    Raises ``OSError`` when there is none.
+    """
+    from bot_service.store import postgresql
+
+    await postgresql.listen(url, channels, name=name)
+
+
+async def open_database(url: str, *, name: str | None = None) -> Database:
+    """The store at ``url`` with the newest schema. Raises :class:`StoreRefused`.
+
+    ``name``: by which PostgreSQL knows the connections.
+    """
     parsed = make_url(url)
     file: SqliteFile | None = None
     if parsed.get_backend_name() == "sqlite":
@@ -144,7 +164,7 @@ async def open_database(url: str) -> Database:
     else:
         from bot_service.store import postgresql
 
-        engine = postgresql.pool(url, size=POSTGRESQL_POOL)
+        engine = postgresql.pool(url, size=POSTGRESQL_POOL, name=name or postgresql.NAME)
     try:
         await _upgraded(engine, file)
     except schema.UnknownRevision as error:

@@ -131,6 +131,9 @@ STATES: dict[str | None, tuple[str, ...]] = {
 }
 
 
+CHANNEL = "veilleur_webhooks"
+
+
 async def all_webhooks(connection: AsyncConnection) -> list[Webhook]:
     found = await connection.execute(sa.select(webhooks).order_by(webhooks.c.created_ms, webhooks.c.id))
     events, headers = msgspec.json.Decoder(tuple[str, ...]).decode, msgspec.json.Decoder(dict[str, str]).decode

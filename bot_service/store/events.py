@@ -33,6 +33,9 @@ async def keep_order(connection: AsyncConnection) -> None:
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ORDER)))
 
 
+CHANNEL = "veilleur_events"
+
+
 class StoredEvent(msgspec.Struct, frozen=True):
     """``id`` sorts by time; ``body`` is the whole event as JSON."""
 

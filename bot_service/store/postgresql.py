@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import asyncpg
@@ -13,18 +15,18 @@ CONNECT_S = 5.0
 # Of one statement. A server that does not answer must not stop the service's loops for good.
 STATEMENT_S = 30.0
 # A service that hangs inside a transaction gives back its row locks after this time.
-_SETTINGS = {"application_name": "veilleur", "idle_in_transaction_session_timeout": "10s", "jit": "off"}
+_SETTINGS = {"idle_in_transaction_session_timeout": "10s", "jit": "off"}
+NAME = "veilleur"
 
 
-def pool(url: str, *, size: int) -> AsyncEngine:
-    """Up to ``size`` connections, made when they are needed. ``url`` is as libpq understands it, ``sslmode`` too."""
+def pool(url: str, *, size: int, name: str = NAME) -> AsyncEngine:
+    """Up to ``size`` connections, made when they are needed. ``url`` is as libpq understands it, ``sslmode`` too.
+
+    ``name`` is by which the server knows them.
+    """
 
     async def connect() -> asyncpg.Connection[Any]:
-        try:
-            return await asyncpg.connect(url, timeout=CONNECT_S, command_timeout=STATEMENT_S, server_settings=_SETTINGS)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
-            # SQLAlchemy translates errors of statements, not those of a connect.
-            raise ConnectionError(f"PostgreSQL accepts no connection: {error or 'no answer'}") from error
+        return await _connect(url, name)
 
     engine = create_async_engine(
         "postgresql+asyncpg://",
@@ -38,6 +40,35 @@ def pool(url: str, *, size: int) -> AsyncEngine:
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
     event.listen(engine.sync_engine, "handle_error", _translate)
     return engine
+
+
+async def _connect(url: str, name: str) -> asyncpg.Connection[Any]:
+    try:
+        settings = {**_SETTINGS, "application_name": name}
+        return await asyncpg.connect(url, timeout=CONNECT_S, command_timeout=STATEMENT_S, server_settings=settings)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+        # SQLAlchemy translates errors of statements, not those of a connect.
+        raise ConnectionError(f"PostgreSQL accepts no connection: {error or 'no answer'}") from error
+
+
+async def listen(url: str, channels: Mapping[str, Callable[[], object]], *, name: str) -> None:
+    """Call what belongs to a channel at once, and at each notification; returns when the connection ended.
+
+    Raises ``OSError`` when there is none. A notification may be lost: it says only that it is time to look.
+    """
+    connection = await _connect(url, name)
+    try:
+        ended = asyncio.Event()
+        connection.add_termination_listener(lambda _: ended.set())
+        for channel in channels:
+            await connection.add_listener(channel, lambda _connection, _pid, channel, _payload: channels[channel]())
+        for notified in channels.values():
+            notified()
+        await ended.wait()
+    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise ConnectionError(f"PostgreSQL gives no notifications: {error}") from error
+    finally:
+        connection.terminate()
 
 
 def _refuse_closed(connection: Any, _record: Any, _proxy: Any) -> None:

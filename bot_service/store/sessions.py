@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from itertools import islice
 from typing import Any
 
@@ -12,7 +12,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot_service.domain.refused import Refused
+from bot_service.domain.refused import Refused, RunsElsewhere
 from bot_service.domain.session_record import SessionRecord, Transition
 from bot_service.domain.states import Actor, State
 from bot_service.store import leftovers
@@ -23,6 +23,7 @@ from bot_service.store.metadata import SESSION_ID, metadata
 from bot_service.store.upsert import upsert
 from shared import logs
 from shared.clock import Clock
+from shared.hooks import Hook
 
 log = logs.get(__name__)
 
@@ -38,6 +39,7 @@ _DECODER = msgspec.json.Decoder(SessionRecord)
 RecordOf = Callable[[str], SessionRecord | None]
 TransitionSink = Callable[[AsyncConnection, list[Transition], RecordOf], Awaitable[None]]
 DeleteSink = Callable[[AsyncConnection, str], Awaitable[None]]
+Fence = Callable[[AsyncConnection, Collection[str]], Awaitable[set[str]]]
 
 
 sessions = sa.Table(
@@ -91,8 +93,21 @@ def row_of(record: SessionRecord) -> dict[str, Any]:
     }
 
 
+def readable(session: str, raw: bytes) -> SessionRecord | None:
+    """A stored record; None, and a line in the log, for one that this version cannot read."""
+    try:
+        return _DECODER.decode(raw)
+    except msgspec.DecodeError as error:
+        log.error("A session cannot be read and is left alone", event_name="store.row", id=session, why=str(error))
+        return None
+
+
 class SessionStore:
-    """Reads are direct. :meth:`mark` leaves writes to :meth:`run`; :meth:`flush` waits for them."""
+    """Reads are direct. :meth:`mark` leaves writes to :meth:`run`; :meth:`flush` waits for them.
+
+    ``fence``, with several replicas: which sessions may still be written, decided in the same
+    transaction. The others are dropped, and ``fenced`` notifies of their ids.
+    """
 
     def __init__(self, database: Database, clock: Clock, *, transitions_kept: int = 50) -> None:
         self._database, self._clock, self._kept = database, clock, transitions_kept
@@ -108,6 +123,8 @@ class SessionStore:
         self._marked = self._written = 0
         self.transition_sinks: list[TransitionSink] = []
         self.delete_sinks: list[DeleteSink] = []
+        self.fence: Fence | None = None
+        self.fenced: Hook[[set[str]]] = Hook()
 
     @property
     def failing(self) -> str | None:
@@ -178,11 +195,18 @@ class SessionStore:
         # Changes stay in order; the rest waits for a later batch of this flush.
         changes, self._changes = self._changes[: BATCH * 2], self._changes[BATCH * 2 :]
         everything = not self._dirty and not self._changes
+        lost: set[str] = set()
         if not records and not changes:
             self._written = begun  # the marked session was dropped
             return
         try:
             async with self._database.write() as connection:
+                if self.fence is not None:
+                    names = records.keys() | {change.session for change in changes}
+                    own = await self.fence(connection, names)
+                    lost = names - own
+                    records = {name: record for name, record in records.items() if name in own}
+                    changes = [change for change in changes if change.session in own]
                 if reused:
                     await leftovers.remove(connection, reused)
                 await upsert(connection, sessions, [row_of(record) for record in records.values()], key="id")
@@ -197,6 +221,8 @@ class SessionStore:
             if everything:
                 self._written = begun
             self._succeed()
+            if lost:
+                self.fenced(lost)
 
     async def _write_changes(self, connection: AsyncConnection, changes: list[Transition], record_of: RecordOf) -> None:
         if changes:
@@ -235,10 +261,18 @@ class SessionStore:
             stale = (transitions.c.session == change.session) & (transitions.c.seq <= oldest_kept)
             await connection.execute(sa.delete(transitions).where(stale))
 
-    async def load(self) -> list[SessionRecord]:
-        """Every session, oldest first. Rows that this version cannot read are logged and kept."""
+    async def find_leftovers(self) -> None:
+        """At the start: under which ids earlier sessions left rows."""
         async with self._database.read() as connection:
             self._used |= await leftovers.find(connection)
+
+    def note_deleted(self, session: str) -> None:
+        """Another replica deleted it: what is left under its id is not of a later session."""
+        self._used.add(session)
+
+    async def load(self) -> list[SessionRecord]:
+        """Every session, oldest first. Rows that this version cannot read are logged and kept."""
+        await self.find_leftovers()
         found: list[SessionRecord] = []
         order = sa.tuple_(sessions.c.created_ms, sessions.c.id)
         query = sa.select(sessions.c.created_ms, sessions.c.id, sessions.c.record).order_by(*order).limit(PAGE)
@@ -247,12 +281,7 @@ class SessionStore:
             async with self._database.read() as connection:
                 page = query if last is None else query.where(order > sa.tuple_(*map(sa.literal, last)))
                 rows = (await connection.execute(page)).all()
-            for _, name, raw in rows:
-                try:
-                    found.append(_DECODER.decode(raw))
-                except msgspec.DecodeError as error:
-                    why = str(error)
-                    log.error("A session cannot be read and is left alone", event_name="store.row", id=name, why=why)
+            found.extend(record for _, name, raw in rows if (record := readable(name, raw)) is not None)
             if len(rows) < PAGE:
                 return found
             last = (rows[-1][0], rows[-1][1])
@@ -272,6 +301,8 @@ class SessionStore:
             self._untrimmed.pop(session, None)
             try:
                 async with self._database.write() as connection:
+                    if self.fence is not None and session not in await self.fence(connection, [session]):
+                        raise RunsElsewhere(session)
                     await connection.execute(sa.delete(transitions).where(transitions.c.session == session))
                     await connection.execute(sa.delete(sessions).where(sessions.c.id == session))
                     for sink in self.delete_sinks:

@@ -11,7 +11,7 @@ import msgspec
 
 from bot_service.domain.message import OutgoingMessage
 from bot_service.domain.ports import CommandPool
-from bot_service.domain.refused import Refused, not_found
+from bot_service.domain.refused import Refused, RunsElsewhere, not_found
 from bot_service.domain.session_ids import shown
 from bot_service.domain.session_record import Command, CommandKind, SessionRecord
 from bot_service.domain.session_rules import refusal
@@ -170,4 +170,6 @@ class Exports:
         record = self._registry.get(session)
         if record is None:
             raise not_found("this session")
+        if not self._supervisor.supervises(session):
+            raise RunsElsewhere(session)
         return record

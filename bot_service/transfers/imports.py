@@ -112,6 +112,8 @@ class Imports:
             record = self._record(who, wanted, pairing)
             webhooks = self._carried_webhooks(record, pairing) if wanted.webhooks else []
             with self._commands.reserved(record.id, record.owner):
+                if not await self._commands.claim(record.id):
+                    raise Refused("exists", "a session with this id was made a moment ago", field="id")
                 await self._pool.forget_left_files(record.id)
                 return await self._store_and_start(record, wanted, pairing, webhooks)
 

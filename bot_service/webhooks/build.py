@@ -64,6 +64,7 @@ async def build(
     *,
     find_session: Callable[[Principal, str], SessionRecord],
     attempted: Callable[[str], None],
+    runs_here: Callable[[str], bool],
 ) -> AsyncIterator[Webhooks]:
     """The parts, with HTTP clients that end with the block. ``attempted`` gets each result."""
     timeout = aiohttp.ClientTimeout(total=None)
@@ -87,7 +88,14 @@ async def build(
         results = WebhookResults(clock, database, outbox.reply)
         policy = WebhookPolicy(retry_for_ms=settings.webhook_retry_for_ms, concurrency=settings.webhook_concurrency)
         dispatcher = WebhookDispatcher(
-            clock, database, events.subscriptions, policy, call=one_call, results=results, observe=attempted
+            clock,
+            database,
+            events.subscriptions,
+            policy,
+            call=one_call,
+            results=results,
+            observe=attempted,
+            runs_here=runs_here,
         )
         events.publisher.committed.subscribe(dispatcher.offer)
         commands = WebhookCommands(

@@ -9,7 +9,7 @@ succeeds; then everything that waits is due. So it is when the webhook changes.
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 import msgspec
 
@@ -34,7 +34,8 @@ _TURN = 20  # deliveries of one lane before other lanes of the webhook get the s
 
 
 class WebhookDispatcher:
-    """``call`` makes one attempt; ``observe(result)`` counts delivered, retried and dead."""
+    """``call`` makes one attempt; ``observe(result)`` counts delivered, retried and dead. Lanes of sessions
+    that do not run here are those of other replicas."""
 
     def __init__(
         self,
@@ -47,7 +48,9 @@ class WebhookDispatcher:
         results: WebhookResults,
         observe: Callable[[str], None] = lambda _result: None,
         pick: Callable[[], float] = random.random,
+        runs_here: Callable[[str], bool] = lambda _session: True,
     ) -> None:
+        self._runs_here = runs_here
         self._clock, self._database, self._subscriptions, self._policy = clock, database, subscriptions, policy
         self._call, self._results, self._observe, self._pick = call, results, observe, pick
         self._tasks = TaskSet()
@@ -126,16 +129,25 @@ class WebhookDispatcher:
                     self._fill_slots(receiver)
             await self._alarms.sleep(now_ms)
 
-    async def _load(self) -> None:
+    async def look(self, sessions: Collection[str]) -> None:
+        """These run here from now on: deliver what waits for them."""
         async with self._database.read() as connection:
             waiting = await deliveries.lanes_waiting(connection)
-            asides = await deliveries.asides_waiting(connection)
-        self._loaded = True
+        self._begin([(webhook, name) for webhook, name in waiting if name in sessions])
+
+    def _begin(self, waiting: list[tuple[str, str]]) -> None:
         for webhook, name in waiting:
             receiver = self._receiver(webhook)
             lane = receiver.lane(name)
             lane.more = True
             self._ready(receiver, lane)
+
+    async def _load(self) -> None:
+        async with self._database.read() as connection:
+            waiting = await deliveries.lanes_waiting(connection)
+            asides = await deliveries.asides_waiting(connection)
+        self._loaded = True
+        self._begin([(webhook, name) for webhook, name in waiting if self._runs_here(name)])
         for webhook, due_ms in asides.items():
             self._expect_asides(self._receiver(webhook), due_ms)
         # Commits during the read may be missing in what it found.
@@ -199,6 +211,10 @@ class WebhookDispatcher:
     async def _take_turn(self, receiver: Receiver, lane: Lane) -> None:
         lane.due_ms = 0
         for _ in range(_TURN):
+            if not self._runs_here(lane.name):
+                lane.rows.clear()
+                lane.after, lane.more = "", False
+                return
             delivery = await lane.next(self._database, self._results.unsaved, self._now_ms())
             if delivery is None:
                 return

@@ -27,6 +27,9 @@ _UNKNOWN = re.compile(r"contains unknown field `(?P<name>[^`]+)`")
 # JSON without a file, and the fields of a form.
 BODY_BYTES = 1024 * 1024
 FORM_BYTES = 256 * 1024
+# The body of a request as it was read, in a program that may have to pass the request on.
+BODY: web.RequestKey[bytes] = web.RequestKey("body", bytes)
+KEEPS_BODIES: web.AppKey[bool] = web.AppKey("keeps_bodies", bool)
 # A login is read before anybody has proved anything.
 LOGIN_BYTES = 4 * 1024
 
@@ -67,7 +70,10 @@ async def read_bytes(request: web.Request, limit: int) -> bytes:
                 raise errors.too_large(limit)
     except web.RequestPayloadError:
         raise errors.bad_request("the body is not what its headers say") from None
-    return b"".join(pieces)
+    raw = b"".join(pieces)
+    if KEEPS_BODIES in request.app:
+        request[BODY] = raw
+    return raw
 
 
 def decode(raw: bytes, kind: type[T]) -> T:

@@ -192,6 +192,7 @@ PAGES = {
     "/deliveries": "deliveries",
     "/webhooks": "webhooks",
     "/keys": "keys",
+    "/replicas": "replicas",
     "/new": "new",
     "/live": "live",
 }

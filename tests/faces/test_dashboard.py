@@ -88,7 +88,17 @@ async def state(bot: Bot, session: str, wanted: State) -> None:
 
 
 async def test_without_a_login_every_page_leads_to_the_login_page(bot: Bot) -> None:
-    for path in ("/", "/new", "/sessions/some-one", "/deliveries", "/webhooks", "/keys", "/live", "/events"):
+    for path in (
+        "/",
+        "/new",
+        "/sessions/some-one",
+        "/deliveries",
+        "/webhooks",
+        "/keys",
+        "/replicas",
+        "/live",
+        "/events",
+    ):
         async with bot.client.get(path, allow_redirects=False) as answer:
             assert (answer.status, answer.headers["Location"].split("?")[0]) == (303, "/login"), path
 

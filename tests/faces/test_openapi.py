@@ -36,6 +36,7 @@ PAGES = {
     "/docs",
     "/deliveries",
     "/webhooks",
+    "/replicas",
     "/keys",
 }
 UNDER_PAGES = (

@@ -36,6 +36,7 @@ class FakePool:
         self.journals: Hook[[str, int]] = Hook()
         self._count = 0
         self.opened = False
+        self.owned_until_s: float | None = None
         self.announced: list[int] = []
         self.refused: frozenset[int] = frozenset()
         self.allowed: list[int] = []
@@ -53,6 +54,13 @@ class FakePool:
 
     async def close(self) -> None:
         self.opened = False
+
+    def own_until(self, until_s: float) -> None:
+        self.owned_until_s = until_s
+
+    async def abandon(self) -> None:
+        self.calls.append(("abandon", ""))
+        self.running.clear()
 
     def emit(self, session: str, kind: SignalKind, **data: Any) -> None:
         """A signal of the client that runs now."""

@@ -9,11 +9,15 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import create_async_engine
 
 import bot_service.store
+from bot_service.store import leases, schema
 from bot_service.store.database import StoreRefused, open_database
 from bot_service.store.metadata import metadata
 from tests.support import postgresql
@@ -69,3 +73,34 @@ async def test_a_database_that_cannot_be_reached_is_refused_without_its_password
         with pytest.raises(StoreRefused, match=why) as refused:
             await open_database(address)
         assert "pass-word" not in str(refused.value)
+
+
+async def test_sessions_of_a_database_without_replicas_get_owners(empty: str) -> None:
+    engine = create_async_engine(empty.replace("postgresql://", "postgresql+asyncpg://"))
+
+    def to_0012(connection: Connection) -> None:
+        config = schema.config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0012")
+
+    async with engine.begin() as connection:
+        await connection.run_sync(to_0012)
+        values = {"record": b'{"id":"one","owner":"main","name":"one","created_ms":1}'}
+        await connection.execute(
+            sa.text(
+                "INSERT INTO sessions (id, owner, name, created_ms, wanted, state, reason, record)"
+                " VALUES ('one', 'main', 'one', 1, 'run', 'READY', 'synced', :record)"
+            ),
+            values,
+        )
+    await engine.dispose()
+    database = await open_database(empty)
+    async with database.write() as connection:
+        await leases.register(connection, "a", url="http://a", version="1", connections="x", ttl_ms=60_000)
+        assert await leases.take(connection, "a", runs=True, count=10) == {"one": 1}
+    async with database.read() as connection:
+        rows, _ = await leases.changes(connection, 0)
+    await database.close()
+    assert [(change.session, change.holder, change.record is not None) for change in map(leases.change_of, rows)] == [
+        ("one", "a", True)
+    ]

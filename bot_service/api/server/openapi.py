@@ -48,7 +48,7 @@ _PROBLEMS = {
     502: "The engine refused.",
     504: "The engine did not answer in time.",
     507: "There is no room for the file.",
-    503: "The store does not take writes just now, or the service stops.",
+    503: "The store does not take writes just now, the service stops, or the session changes its replica (`session_moving`).",
 }
 
 
@@ -215,6 +215,7 @@ _PATH_PARAMETERS: dict[str, dict[str, Any]] = {
         "groupId": "The JID of a group, with or without `@g.us`.",
         "webhookId": "The webhook's id.",
         "eventId": "The event's id.",
+        "replicaId": "The id of one lease of a replica, from `GET /api/replicas`.",
         "keyId": "The key's id.",
     }.items()
 }
@@ -247,7 +248,7 @@ def _problems(route: Route) -> set[int]:
         statuses |= {422}
     if route.body is not None:
         statuses |= {400, 408, 413, 415, 422}
-    if route.method != "GET":
+    if route.method != "GET" or "/api/sessions/{id}/" in route.path:
         statuses |= {503}
     return statuses
 

@@ -14,6 +14,7 @@ from bot_service.api.events import routes as events
 from bot_service.api.health import routes as health
 from bot_service.api.messages import routes as messages
 from bot_service.api.people import routes as people
+from bot_service.api.replicas import routes as replicas
 from bot_service.api.server.openapi import document
 from bot_service.api.server.route import Response, Route
 from bot_service.api.sessions import routes as sessions
@@ -34,6 +35,7 @@ def _document(version: str) -> bytes:
 ROUTES = [
     *sessions.ROUTES,
     *health.ROUTES,
+    *replicas.ROUTES,
     *watchdog.ROUTES,
     *messages.ROUTES,
     *people.ROUTES,

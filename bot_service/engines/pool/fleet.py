@@ -24,6 +24,8 @@ log = logs.get(__name__)
 ADOPT_TIMEOUT_S = 10.0
 # Why an idle worker ends: new workers announce another client build.
 SUPERSEDED = "superseded"
+# Why all of them end: the lease of this replica is over.
+UNLEASED = "lease"
 
 
 class Fleet:
@@ -58,6 +60,8 @@ class Fleet:
         """What new workers announce to WhatsApp; None for an engine without a version to choose."""
         self.refused: frozenset[int] = frozenset()
         """Client builds with which no session but the canary starts."""
+        self.lease_until_s: float | None = None
+        """With replicas: when workers end unless the lease is renewed, by the monotonic clock."""
 
     def with_room(self, *, avoid: str | None = None, canary: bool = False) -> WorkerHandle:
         """A worker other than ``avoid`` with room for one more session, or a new one.
@@ -98,6 +102,9 @@ class Fleet:
         """Takes over the workers of an earlier process; ends those that do not fit."""
         self._policy.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._policy.journal_dir.mkdir(parents=True, exist_ok=True)
+        if not self._policy.adopts:
+            await asyncio.gather(*map(self._end_left, worker_records.read_all(self._policy.run_dir)))
+            return []
         adopted = await asyncio.gather(*map(self._adopt, worker_records.read_all(self._policy.run_dir)))
         return [worker for worker in adopted if worker is not None]
 
@@ -126,6 +133,12 @@ class Fleet:
         await worker.gone(ADOPT_TIMEOUT_S)
         return None
 
+    async def _end_left(self, record: worker_records.WorkerRecord) -> None:
+        process = WorkerProcess(record.pid, record.start_ticks)
+        process.kill()
+        await process.ended()
+        worker_records.remove(self._policy.run_dir, record.id)
+
     async def _end_process(self, process: WorkerProcess) -> None:
         process.terminate()
         try:
@@ -145,7 +158,28 @@ class Fleet:
             pairing=pairing,
             client_build=build,
         )
+        if self.lease_until_s is not None:
+            worker.own_until(self.lease_until_s)
         return worker
+
+    def own_until(self, until_s: float) -> None:
+        """The lease of this replica was renewed."""
+        self.lease_until_s = until_s
+        for worker in self.workers.values():
+            worker.own_until(until_s)
+
+    @property
+    def may_start(self) -> bool:
+        """False when the lease of this replica is over."""
+        return self.lease_until_s is None or self._clock.monotonic() < self.lease_until_s
+
+    async def abandon(self) -> None:
+        """Ends every worker at once; what arrived is in the journals."""
+        workers = list(self.workers.values())
+        for worker in workers:
+            worker.leaving = UNLEASED
+            worker.kill()
+        await asyncio.gather(*(worker.gone(5.0) for worker in workers))
 
     async def watch(self) -> None:
         """Checks every worker periodically, for ever."""
@@ -205,7 +239,7 @@ class Fleet:
         """Removes a worker that has ended. Returns the reason."""
         self.workers.pop(worker.id, None)
         code = worker.process.exit_code if worker.process is not None else None
-        reason = worker.leaving or "crash"
+        reason = worker.leaving or ("crash" if self.may_start else UNLEASED)
         output = last_output(worker_records.stderr_path(self._policy.run_dir, worker.id))
         worker_records.remove(self._policy.run_dir, worker.id)
         if reason in ("crash", "wedged"):
@@ -218,7 +252,7 @@ class Fleet:
                 sessions=len(worker.sessions),
                 last_words=output[-1000:],
             )
-        if reason not in ("stopped", "paired", SUPERSEDED):
+        if reason not in ("stopped", "paired", SUPERSEDED, UNLEASED):
             self.replaced[reason] += 1
             self.worker_replaced(reason)
         return reason

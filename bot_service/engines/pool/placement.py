@@ -53,6 +53,7 @@ class Placement:
         """The worker for the next start; for the ``canary`` one that announces the build to try."""
         if self.closing:
             raise EngineError("no_worker", "the service is stopping")
+        self._require_lease()
         if self.pairs_apart(entry):
             return self._fleet.make(pairing=True)
         avoid, entry.avoid = entry.avoid, None
@@ -63,6 +64,7 @@ class Placement:
 
     async def start(self, entry: SessionEntry, worker: WorkerHandle, *, canary: bool = False) -> None:
         """Starts it there. Raises :class:`EngineError`, but not for the worker's death."""
+        self._require_lease()
         # Placed before the first wait, so that the room is taken and a dying worker finds it here.
         entry.place(worker)
         self.entries[entry.session] = entry
@@ -88,6 +90,10 @@ class Placement:
             if error.code == "timeout":
                 spawn(self.stop_stray(worker, entry.session), name="engines.stray")
             raise
+
+    def _require_lease(self) -> None:
+        if not self._fleet.may_start:
+            raise EngineError("no_lease", "this replica owns no sessions now", retryable=True)
 
     async def stop(self, entry: SessionEntry) -> bool:
         """Stops it. False without confirmation: then the worker must be replaced."""

@@ -17,7 +17,7 @@ from bot_service.domain.message import OutgoingMessage, Sent
 from bot_service.domain.questions import answer_type
 from bot_service.domain.session_record import Signal
 from bot_service.domain.signals import SignalKind
-from bot_service.engines.pool.fleet import SUPERSEDED, Fleet
+from bot_service.engines.pool.fleet import SUPERSEDED, UNLEASED, Fleet
 from bot_service.engines.pool.placement import Placement
 from bot_service.engines.pool.policy import ClientChoice, PoolPolicy
 from bot_service.engines.pool.recovery import ASKED, SessionRecovery
@@ -41,7 +41,7 @@ FRAME_SIGNALS = frozenset(
 # How much longer a worker may take that is replaced because it does not stop a session.
 UNSTOPPED_S = 10.0
 # Ends of a worker that are not its fault.
-ORDERLY = frozenset({"stopped", ASKED, "memory", "descriptors", "paired", SUPERSEDED})
+ORDERLY = frozenset({"stopped", ASKED, "memory", "descriptors", "paired", SUPERSEDED, UNLEASED})
 
 
 class WorkerPool:
@@ -187,6 +187,17 @@ class WorkerPool:
                 async with entry.lock:
                     if entry.unclaimed is not None:
                         await self._stop(entry, quietly=True)
+
+    # --- LeasedPool ---
+
+    def own_until(self, until_s: float) -> None:
+        self.fleet.own_until(until_s)
+
+    async def abandon(self) -> None:
+        for entry in self._placement.entries.values():
+            entry.place(None)
+            entry.wanted, entry.moving, entry.unclaimed = False, False, None
+        await self.fleet.abandon()
 
     # --- ClientVersionPool ---
 

@@ -19,6 +19,7 @@ from bot_service.engines.wire.protocol import (
     CommandFrame,
     Hello,
     JournalAdvanced,
+    LeaseFrame,
     Reply,
     SignalFrame,
     Snapshot,
@@ -84,6 +85,7 @@ class WorkerHandle:
         self.started_at = self.last_frame_at = clock.monotonic()
         self._link: Link[Up] | None = None
         self._ids = itertools.count(1)
+        self._lease_until_s: float | None = None
         self._waiting: dict[int, tuple[Link[Up], asyncio.Future[Reply]]] = {}
         self._ready = asyncio.Event()
         self._greeted = False
@@ -132,6 +134,12 @@ class WorkerHandle:
         if reply.error is not None:
             raise EngineError(reply.error, reply.detail, retryable=reply.retryable, field=reply.field)
         return reply.value
+
+    def own_until(self, until_s: float) -> None:
+        """The worker ends at ``until_s`` of the monotonic clock unless it gets a later one."""
+        self._lease_until_s = until_s
+        if self._link is not None:
+            self._link.offer_latest("lease", LeaseFrame(until_s))
 
     async def greeted_within(self, timeout_s: float) -> bool:
         """Whether its snapshot came within ``timeout_s``."""
@@ -231,6 +239,8 @@ class WorkerHandle:
     def _take_snapshot(self, link: Link[Up], snapshot: Snapshot) -> None:
         first, self._greeted = not self._greeted, True
         self._link = link
+        if self._lease_until_s is not None:
+            self.own_until(self._lease_until_s)
         self.client_build = snapshot.client_build
         self._note_journal(snapshot.journal_file)
         self._listener.greeted(self, snapshot, first=first)

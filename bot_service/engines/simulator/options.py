@@ -9,7 +9,10 @@ from bot_service.engines.port import EngineError
 
 @dataclass(frozen=True, slots=True)
 class SimulatorOptions:
-    """Durations in milliseconds. ``auto_pair_ms`` >= 0: phones scan their code after that time."""
+    """Durations in milliseconds. ``auto_pair_ms`` >= 0: phones scan their code after that time.
+
+    ``record_links`` 1: the begin and end of every login is written to the file ``links``.
+    """
 
     seed: int = 1
     connect_ms: int = 80
@@ -25,6 +28,7 @@ class SimulatorOptions:
     keepalive_give_up_ms: int = 180_000
     retry_ms: int = 1_000
     post_ms: int = 300
+    record_links: int = 0
 
     @classmethod
     def read(cls, options: dict[str, str]) -> SimulatorOptions:

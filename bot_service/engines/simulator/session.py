@@ -35,6 +35,9 @@ class Link(StrEnum):
     DEAF = "deaf"  # the event pump ended: connected without events
 
 
+_LOGGED_IN = frozenset({Link.ONLINE, Link.DEAF})
+
+
 @dataclass(slots=True, eq=False)
 class SimulatedSession:
     """From a start to a stop; what must outlast it is in the world's files."""
@@ -77,6 +80,9 @@ class SimulatedSession:
 
     def set_link(self, link: Link) -> None:
         """Changes the link; cancels what was planned for the old one."""
+        if self.world.options.record_links and (link in _LOGGED_IN) is not (self.link in _LOGGED_IN):
+            now_s = self.world.clock.monotonic()
+            self.world.files.record_link(self.name, now_s, begins=link in _LOGGED_IN)
         self.link = link
         self._epoch += 1
         self.pump_at = None

@@ -128,6 +128,11 @@ class Files:
     def sent_path(self, session: str) -> Path:
         return self.folder / f"{safe_name(session)}.sent"
 
+    def record_link(self, session: str, at_s: float, *, begins: bool) -> None:
+        """Which process is logged in with ``session`` since when, for all workers that share this folder."""
+        with (self.folder / "links").open("a", encoding="utf-8") as file:
+            file.write(f"{session} {os.getpid()} {'begin' if begins else 'end'} {at_s:.3f}\n")
+
     def register_number(self, digits: str, session: str) -> None:
         """Stores the session of the number ``digits``, for every worker of this folder."""
         (self.numbers / digits).write_text(session, encoding="utf-8")

@@ -79,6 +79,15 @@ class CommandFrame(Frame, frozen=True, tag="cmd"):
     args: dict[str, Any] = {}
 
 
+class LeaseFrame(Frame, frozen=True, tag="lease"):
+    """With replicas: this replica owns its sessions until ``until_s`` of the machine's monotonic clock.
+
+    A worker that gets no later one ends at that moment, whatever becomes of its API process. No answer.
+    """
+
+    until_s: float
+
+
 # --- up ---
 
 
@@ -160,5 +169,5 @@ class Snapshot(Frame, frozen=True, tag="snapshot"):
     client_build: int = 0  # announced to WhatsApp; 0 for none
 
 
-Down = Hello | CommandFrame
+Down = Hello | CommandFrame | LeaseFrame
 Up = Reply | SignalFrame | JournalAdvanced | WorkerPulse | Snapshot

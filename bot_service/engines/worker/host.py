@@ -20,6 +20,7 @@ from bot_service.engines.wire.protocol import (
     Down,
     Hello,
     JournalAdvanced,
+    LeaseFrame,
     Reply,
     SignalFrame,
     Snapshot,
@@ -37,6 +38,8 @@ from shared.tasks import spawn
 log = logs.get(__name__)
 
 TIME_EVERY_S = 5.0
+# The exit code of a worker after its replica could not renew the lease.
+LEASE_IS_OVER = 75
 
 
 class Worker:
@@ -52,6 +55,7 @@ class Worker:
         self._grown: dict[str, int] = {}
         self._grown_lock = threading.Lock()
         self._ending = asyncio.Event()
+        self._lease_end: asyncio.TimerHandle | None = None
         self._unrecorded = False
         self._loop = asyncio.get_running_loop()
         self._journal = JournalWriter(
@@ -148,13 +152,31 @@ class Worker:
                         await older.close()
                     link.offer(self._snapshot())
                     link.offer(self._pulse(everything=True))
-                elif link is self._link:
+                elif link is not self._link:
+                    continue
+                elif isinstance(frame, LeaseFrame):
+                    self._own_until(frame.until_s)
+                else:
                     spawn(self._answer(link, frame), name=f"command.{frame.op}")
         finally:
             self._last_frame_at = self._clock.monotonic()
             if self._link is link:
                 self._link = None
             await link.close()
+
+    def _own_until(self, until_s: float) -> None:
+        if self._lease_end is not None:
+            self._lease_end.cancel()
+        self._lease_end = self._loop.call_at(until_s, self._lease_is_over)
+
+    def _lease_is_over(self) -> None:
+        """Another replica may run these sessions from now on: nothing may follow, not even an orderly end.
+
+        The loop runs what was due before the lease ended first, and nothing that is due later. What has
+        arrived is in the journal.
+        """
+        log.error("The lease of this replica is over: its worker ends", event_name="worker.lease_over")
+        os._exit(LEASE_IS_OVER)
 
     def _snapshot(self) -> Snapshot:
         name, end = self._journal.position

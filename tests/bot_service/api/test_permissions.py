@@ -42,6 +42,8 @@ API: dict[tuple[str, str], tuple[Scope, int, Any]] = {
     ("POST", "/api/keepalive"): (WATCHDOG, 422, {}),
     ("GET", "/api/metrics"): (STATS, 200, None),
     ("GET", "/api/attention"): (READ, 200, None),
+    ("GET", "/api/replicas"): (ADMIN, 200, None),
+    ("GET", "/api/replicas/{replicaId}/sessions"): (ADMIN, 404, None),
     ("GET", "/api/sessions"): (READ, 200, None),
     ("POST", "/api/sessions"): (SESSION, 422, {"id": "not a valid id"}),
     ("GET", "/api/sessions/{id}"): (READ, 200, None),
@@ -150,6 +152,7 @@ FORMS: dict[tuple[str, str], tuple[Scope | None, int | str, dict[str, str]]] = {
     ("POST", "/webhooks/{webhookId}/secret"): (SESSION, "problem=invalid", {"overlap": "none"}),
     ("POST", "/webhooks/{webhookId}/test"): (SESSION, "/webhooks", {}),
     ("POST", "/webhooks/{webhookId}/delete"): (SESSION, "done=webhook-deleted", {}),
+    ("GET", "/replicas"): (ADMIN, 200, {}),
     ("GET", "/keys"): (ADMIN, 200, {}),
     ("POST", "/keys"): (ADMIN, "problem=invalid", {"name": ""}),
     ("POST", "/keys/{keyId}/revoke"): (ADMIN, "problem=not_found", {}),
@@ -214,6 +217,7 @@ class World:
             "callId": "none",
             "eventId": "none",
             "keyId": "none",
+            "replicaId": "none",
         }
 
     async def call(self, method: str, path: str, caller: str) -> int:

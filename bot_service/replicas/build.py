@@ -1,0 +1,138 @@
+"""Builds what makes this service one of several replicas."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot_service.access.replica_hops import HopMarks
+from bot_service.replicas import forwarding
+from bot_service.replicas.forwarding import Forwarding
+from bot_service.replicas.keeper import LeaseKeeper
+from bot_service.replicas.lease import ReplicaLease
+from bot_service.replicas.members import Members
+from bot_service.replicas.mirror import Mirror
+from bot_service.replicas.ownership import SessionOwnership
+from bot_service.sessions.build import Sessions
+from bot_service.store import leases
+from bot_service.store.database import Database, lease_database, notifications
+from shared import logs
+from shared.clock import Clock
+from shared.settings import Secret
+from shared.tasks import Loop, TaskSet
+
+log = logs.get(__name__)
+
+LISTEN_AGAIN_S = 1.0
+LOOK_EVERY_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Replicas:
+    """``members`` is who owns what, ``forwarding`` passes requests on, ``ownership`` takes and gives back."""
+
+    lease: ReplicaLease
+    members: Members
+    forwarding: Forwarding
+    keeper: LeaseKeeper
+    ownership: SessionOwnership
+    listener: Listener
+
+    def loops(self) -> Iterator[Loop]:
+        """The background loops by name."""
+        yield "replica-guard", self.keeper.guard
+        yield "replica-lease", self.keeper.run
+        yield "replica-sessions", self.ownership.run
+        yield "replica-news", self.listener.run
+        yield "replica-looks", self.listener.look
+
+
+class Listener:
+    """Calls what belongs to a channel when PostgreSQL notifies of a change, and now and then without that."""
+
+    def __init__(self, url: str, name: str, clock: Clock) -> None:
+        self._url, self._name, self._clock = url, name, clock
+        self.channels: dict[str, Callable[[], object]] = {}
+
+    async def look(self) -> None:
+        """A loop: a notification may be lost, and tables are the truth."""
+        while True:
+            await self._clock.sleep(LOOK_EVERY_S)
+            for notified in self.channels.values():
+                notified()
+
+    async def run(self) -> None:
+        """The loop. Without a connection sessions are found by the rounds, a second later."""
+        while True:
+            try:
+                await notifications(self._url, self._name, self.channels)
+            except OSError as error:
+                log.debug("No notifications of PostgreSQL", event_name="replica.no_news", error=str(error))
+            await self._clock.sleep(LISTEN_AGAIN_S)
+
+
+def connections_name(boot_id: str) -> str:
+    """By which PostgreSQL knows all connections of this run: others end them when its lease is over."""
+    return f"veilleur {boot_id}"
+
+
+@asynccontextmanager
+async def build(
+    clock: Clock,
+    database: Database,
+    sessions: Sessions,
+    lease: ReplicaLease,
+    *,
+    url: str,
+    store_url: str,
+    boot_id: str,
+    version: str,
+    secret: Secret,
+) -> AsyncIterator[Replicas]:
+    """The parts, wired to ``sessions``; ``url`` is where other replicas reach this one."""
+    name, members, tasks = connections_name(boot_id), Members(), TaskSet()
+    renewals = lease_database(store_url, name)
+    supervisor, registry, store = sessions.supervisor, sessions.registry, sessions.store
+    mirror = Mirror(database, registry, supervisor, store, lease, members)
+    keeper = LeaseKeeper(renewals, clock, lease, sessions.pool, supervisor, url=url, version=version, connections=name)
+    ownership = SessionOwnership(
+        database, clock, lease, keeper, sessions.pool, members, mirror, registry, supervisor, store, sessions.restore,
+        connections=name,
+    )  # fmt: skip
+    keeper.began.subscribe(ownership.lease_began)
+    keeper.renewed.subscribe(ownership.lease_renewed)
+    keeper.lost.subscribe(ownership.all_lost)
+
+    def fenced(lost: set[str]) -> None:
+        tasks.start(ownership.fenced(lost), name="replica.fenced")
+
+    async def deleted(connection: AsyncConnection, session: str) -> None:
+        await leases.leave(connection, session)
+        database.after_commit(partial(lease.forget, session))
+
+    listener = Listener(store_url, name, clock)
+    listener.channels[leases.CHANNEL] = ownership.wake
+    store.fence = lease.fence
+    store.fenced.subscribe(fenced)
+    store.delete_sinks.append(deleted)
+    sessions.commands.claim = ownership.claim
+    try:
+        async with forwarding.client() as http:
+            yield Replicas(
+                lease,
+                members,
+                Forwarding(http, members, HopMarks(secret)),
+                keeper,
+                ownership,
+                listener,
+            )
+            # Connections that were just closed need a turn of the loop to be gone.
+            await asyncio.sleep(0)
+    finally:
+        await tasks.close()
+        await renewals.close()

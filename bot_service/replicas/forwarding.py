@@ -1,0 +1,84 @@
+"""Passes a request on to the replica that owns its session."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import aiohttp
+from aiohttp import hdrs
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from bot_service.access.replica_hops import HOP_HEADER, HopMarks
+from bot_service.replicas.members import Members
+from shared import http_client, logs
+
+log = logs.get(__name__)
+
+CONNECT_S, ANSWER_S = 2.0, 60.0
+# A file of a message, and some more.
+ANSWER_BYTES = 40 * 1024 * 1024
+# What belongs to one connection, and what this program sets itself.
+_NOT_PASSED_ON = frozenset(
+    {
+        hdrs.CONNECTION, hdrs.KEEP_ALIVE, hdrs.TRAILER, hdrs.TRANSFER_ENCODING, hdrs.UPGRADE, hdrs.EXPECT,
+        hdrs.CONTENT_LENGTH, hdrs.DATE, hdrs.SERVER, "Proxy-Connection", HOP_HEADER,
+    }
+)  # fmt: skip
+_LEFT_OUT = frozenset(name.lower() for name in _NOT_PASSED_ON)
+
+
+class OwnerUnreachable(Exception):
+    """No replica owns the session at the moment, or its owner does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Of the owner, without what belongs to its connection."""
+
+    status: int
+    headers: CIMultiDict[str]
+    body: bytes
+
+
+class Forwarding:
+    """``marks`` tell a request that was passed on from one of a caller."""
+
+    def __init__(self, http: aiohttp.ClientSession, members: Members, marks: HopMarks) -> None:
+        self._http, self._members, self.marks = http, members, marks
+
+    async def __call__(
+        self, session: str, method: str, path: str, headers: CIMultiDictProxy[str], body: bytes
+    ) -> Answer:
+        """What the owner of ``session`` answers. Raises :class:`OwnerUnreachable`."""
+        owner = self._members.owner_of(session)
+        if owner is None:
+            raise OwnerUnreachable("no replica owns this session at the moment")
+        passed = CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in _LEFT_OUT)
+        passed[HOP_HEADER] = self.marks.make(method, path)
+        try:
+            async with self._http.request(
+                method, URL(owner.url + path, encoded=True), headers=passed, data=body or None, allow_redirects=False
+            ) as answer:
+                content = await http_client.read(answer, ANSWER_BYTES)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            log.warning(
+                "The owner of a session does not answer",
+                event_name="replica.unreachable",
+                session=session,
+                replica=owner.id,
+                error=type(error).__name__,
+            )
+            raise OwnerUnreachable("the replica that owns this session does not answer") from error
+        back = CIMultiDict((name, value) for name, value in answer.headers.items() if name.lower() not in _LEFT_OUT)
+        return Answer(answer.status, back, content)
+
+
+@asynccontextmanager
+async def client() -> AsyncIterator[aiohttp.ClientSession]:
+    """The HTTP client of all passed requests."""
+    timeout = aiohttp.ClientTimeout(total=ANSWER_S, connect=CONNECT_S, sock_connect=CONNECT_S)
+    async with http_client.session(http_client.Connector(limit=200), timeout=timeout) as http:
+        yield http

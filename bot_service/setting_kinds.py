@@ -1,0 +1,53 @@
+"""Kinds of variables that only the bot service has: how their text is read, and what is accepted."""
+
+from __future__ import annotations
+
+import shlex
+
+from bot_service.domain import client_version
+from bot_service.engines.port import EngineError
+from bot_service.engines.simulator.options import SimulatorOptions
+from shared.settings import Kind, Secret
+
+
+def database_url() -> Kind:
+    """The address of the store; a secret, because it may carry a password."""
+
+    def parse(raw: str) -> Secret:
+        if not raw.startswith(("sqlite:///", "postgresql://", "postgres://")):
+            raise ValueError
+        return Secret(raw)
+
+    return Kind(parse, "sqlite:///<path> or postgresql://…", secret=True)
+
+
+def command() -> Kind:
+    """A command line, split as a shell splits it."""
+
+    def parse(raw: str) -> tuple[str, ...]:
+        words = tuple(shlex.split(raw))
+        if not words:
+            raise ValueError
+        return words
+
+    return Kind(parse, "a command line")
+
+
+def whatsapp_version() -> Kind:
+    """How the announced client version is chosen."""
+    return Kind(client_version.parse_setting, "auto, builtin, or a version such as 2.3000.1047769893")
+
+
+def simulator_options() -> Kind:
+    """``name=value`` pairs between commas, each an option of the simulator."""
+
+    def parse(raw: str) -> dict[str, str]:
+        found = [part.partition("=") for part in raw.split(",") if part.strip()]
+        options = {name.strip(): value.strip() for name, _, value in found}
+        try:
+            SimulatorOptions.read(options)
+        except EngineError as error:
+            raise ValueError from error
+        return options
+
+    return Kind(parse, "name=number pairs between commas, named in docs/simulator.md")
