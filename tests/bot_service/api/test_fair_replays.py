@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -15,6 +17,7 @@ import pytest
 from bot_service import keys
 from bot_service.events.publisher import Draft
 from bot_service.events.replay_turns import ReplayTurns
+from bot_service.store import events as stored_events
 from shared.clock import SystemClock
 from tests.support.bot_app import Bot, running
 from tests.support.processes import API_KEY
@@ -153,3 +156,39 @@ async def test_a_key_has_one_place_in_the_queue_however_many_streams_it_has() ->
     place = [number for number, key in enumerate(order) if key == "modest"]
     assert len(order) == 63
     assert place[-1] <= 6
+
+
+async def test_streams_of_one_key_read_the_store_one_at_a_time_and_others_have_every_second_turn(
+    bot: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the running service: who reads the stored events, in which order, and how many at once."""
+    read, reading, most = stored_events.after, 0, 0
+    order: list[str] = []
+
+    async def watched(connection: Any, after: str, limit: int, *, owner: str | None = None) -> Any:
+        nonlocal reading, most
+        if owner is None:  # the service's own reader of what is new
+            return await read(connection, after, limit)
+        reading += 1
+        most = max(most, reading)
+        order.append(owner)
+        try:
+            await asyncio.sleep(0.005)  # as in a store of many events
+            return await read(connection, after, limit, owner=owner)
+        finally:
+            reading -= 1
+
+    for owner, count in (("ann", 1500), ("cat", 1500)):
+        await publish(bot, owner, count)
+    greedy, modest = await key_of(bot, "ann"), await key_of(bot, "cat")
+    monkeypatch.setattr(stored_events, "after", watched)
+    replays = [asyncio.create_task(numbers(bot, greedy, 1500)) for _ in range(8)]
+    await eventually(lambda: len(order) >= 5, what="the first reads of the greedy key")
+    began = len(order)
+    assert await numbers(bot, modest, 1500) == list(range(1500))
+    mine = [place for place, owner in enumerate(order) if owner == "cat"]
+    assert len(mine) >= 3
+    assert all(later - earlier <= 2 for earlier, later in itertools.pairwise([began, *mine])), order
+    assert most == 1
+    for found in await asyncio.gather(*replays):
+        assert found == list(range(1500))
