@@ -26,12 +26,15 @@ help: ## Show all targets
 
 # --- environment ---
 
-# What the programs need: the packages of both, this folder on the path, and the command `veilleur`.
+# What the programs need: the packages of both, this folder on the path, and the command `veilleur`. Compiled once, or both programs
+# do it at the same time at their first start, and the watchdog pings a bot that still compiles.
 $(VENV)/.runs: bot_service/requirements.lock watchdog/requirements.lock
 	@$(INSTALL) bot_service/requirements.lock watchdog/requirements.lock
 	@echo '$(CURDIR)' > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/veilleur.pth"
 	@printf '#!%s\nfrom shared.tools.cli.main import main\n\nmain()\n' '$(CURDIR)/$(BIN)/python' > $(BIN)/veilleur
 	@chmod +x $(BIN)/veilleur
+	@echo 'Compiling the programs'
+	@$(BIN)/python -c 'import bot_service.__main__, bot_service.engines.worker.main, watchdog.__main__, shared.tools.local_run'
 	@touch $@
 
 # What tests and checks need in addition. One collection compiles what the tests import; otherwise every worker of the first

@@ -1,7 +1,7 @@
 """At the end of a start: a box with the addresses on standard output, and a link that signs in once.
 
 The link is printed at every start until somebody has signed in, and not through the log, which redacts
-secrets. After that the box is for terminals only.
+secrets. The box is for people in front of a terminal; elsewhere the link is one line among those of the log.
 """
 
 from __future__ import annotations
@@ -19,12 +19,18 @@ _LINE = "─" * 64
 
 
 def welcome(app: web.Application, address: str) -> None:
-    """Prints the box. The service answers already; ``address`` is its public URL."""
+    """Prints the box or the line. The service answers already; ``address`` is its public URL."""
+    settings = app[keys.SETTINGS]
     first = not app[DASHBOARD].signed_in_once.exists()
-    if first or sys.stdout.isatty():
-        code = app[keys.ACCESS].login_links.make(None) if first else None
-        # Standard output is a LogStream in the program: this does not wait.
-        print(box("Veilleur is running", rows(app[keys.SETTINGS], address, code)), flush=True)  # noqa: T201
+    code = app[keys.ACCESS].login_links.make(None) if first else None
+    if sys.stdout.isatty() or (first and settings.started_with):
+        text = box("Veilleur is running", rows(settings, address, code))
+    elif first:
+        text = f"Dashboard: {address}/login?code={code} (signs you in once, within an hour)"
+    else:
+        return
+    # Standard output is a LogStream in the program: this does not wait.
+    print(text, flush=True)  # noqa: T201
 
 
 def rows(settings: BotSettings, address: str, code: str | None) -> dict[str, str]:

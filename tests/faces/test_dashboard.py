@@ -364,8 +364,10 @@ async def test_the_first_start_prints_a_link_until_somebody_has_signed_in(
 
     async with running(tmp_path / "data") as bot:
         welcome(bot.app, "http://localhost:3000")
-        address = re.search(r"http://localhost:3000(/login\?code=\S+)", capsys.readouterr().out)
+        out = capsys.readouterr().out
+        address = re.search(r"http://localhost:3000(/login\?code=\S+)", out)
         assert address is not None
+        assert "──" not in out, "among the lines of a log it is one line, no box"
         browser = Browser(bot)
         assert await browser.post("/login", code=address[1].partition("code=")[2]) == (303, "/")
         welcome(bot.app, "http://localhost:3000")
