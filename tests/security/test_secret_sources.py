@@ -89,10 +89,32 @@ async def test_a_worker_of_the_running_program_has_no_secret_in_variables_argume
         assert not {target for target in targets if target.startswith("socket:")} & listening
 
 
-async def test_a_data_folder_that_others_may_write_to_is_closed_at_the_start(tmp_path: Path) -> None:
-    program = bot(tmp_path)
-    data = Path(program.env["DATA_DIR"])
-    data.mkdir()
-    data.chmod(0o777)
+@pytest.mark.parametrize("made", [bot, lambda folder, **env: watchdog(folder, "http://127.0.0.1:9", **env)])
+async def test_a_data_folder_that_others_may_write_to_is_closed_at_the_start(
+    tmp_path: Path, made: Callable[..., Program]
+) -> None:
+    program = made(tmp_path, SECRETS_DIR=str(tmp_path / "secrets"))
+    data, secrets = Path(program.env["DATA_DIR"]), tmp_path / "secrets"
+    for folder in (data, secrets):
+        folder.mkdir()
+        folder.chmod(0o777)
     async with program.running():
         assert data.stat().st_mode & 0o022 == 0
+        assert secrets.stat().st_mode & 0o022 == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give files to others (.ci/run has it)")
+@pytest.mark.parametrize("variable", ["DATA_DIR", "SECRETS_DIR"])
+@pytest.mark.parametrize("made", [bot, lambda folder, **env: watchdog(folder, "http://127.0.0.1:9", **env)])
+async def test_a_folder_into_which_somebody_else_put_a_file_ends_the_start(
+    tmp_path: Path, made: Callable[..., Program], variable: str
+) -> None:
+    program = made(tmp_path, SECRETS_DIR=str(tmp_path / "secrets"))
+    folder = Path(program.env[variable])
+    folder.mkdir()
+    (folder / "planted").write_text("x")
+    os.chown(folder / "planted", 12345, 12345)
+    folder.chmod(0o777)
+    output = await refused(program)
+    assert f"{variable}: got" in output
+    assert "planted is of uid 12345" in output

@@ -130,15 +130,53 @@ def test_a_damaged_database_in_the_archive_is_found_before_anything_is_put_in_pl
     assert list(restored.iterdir()) == []
 
 
-def test_an_archive_that_points_outside_is_refused(tmp_path: Path) -> None:
+def _entry(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
+    made = tarfile.TarInfo(name)
+    made.type, made.linkname, made.size = kind, link, 5 if kind == tarfile.REGTYPE else 0
+    return made
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [_entry("../outside")],
+        [_entry("devices/../../outside")],
+        [_entry("link", tarfile.SYMTYPE, ".."), _entry("link/outside")],
+        [_entry("link", tarfile.SYMTYPE, "OTHER"), _entry("link/outside")],
+        [_entry("bot.db", tarfile.SYMTYPE, "OTHER/kept")],
+        [_entry("bot.db", tarfile.SYMTYPE, "../../other/kept")],
+        [_entry("bot.db", tarfile.LNKTYPE, "../../other/kept"), _entry("bot.db")],
+        [_entry("bot.db", tarfile.LNKTYPE, "OTHER/kept"), _entry("bot.db")],
+        [_entry("bot.db", tarfile.CHRTYPE)],
+        [_entry("bot.db", tarfile.FIFOTYPE)],
+    ],
+    ids=lambda entries: " ".join(f"{each.name}>{each.linkname}{each.type!r}" for each in entries),
+)
+def test_an_archive_that_points_outside_is_refused(tmp_path: Path, entries: list[tarfile.TarInfo]) -> None:
+    other, restored = tmp_path / "other", tmp_path / "inner" / "restored"
+    other.mkdir()
+    (other / "kept").write_text("kept")
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w:gz") as tar:
-        tar.addfile(tarfile.TarInfo("../outside"), io.BytesIO())
+        tar.addfile(_entry("journal/first"), io.BytesIO(b"first"))
+        for each in entries:
+            each.linkname = each.linkname.replace("OTHER", str(other))
+            tar.addfile(each, io.BytesIO(b"wrong"))
     archive.seek(0)
-
     with pytest.raises(BackupRefused, match="cannot be read"):
-        restore(archive, tmp_path / "inner" / "restored")
-    assert not (tmp_path / "inner" / "outside").exists()
+        restore(archive, restored)
+    assert [path.name for path in other.iterdir()] == ["kept"]
+    assert (other / "kept").read_text() == "kept"
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["inner", "kept", "other", "restored"]
+
+
+def test_an_absolute_name_in_an_archive_stays_inside(tmp_path: Path) -> None:
+    archive, outside = io.BytesIO(), tmp_path / "outside"
+    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+        tar.addfile(_entry(str(outside)), io.BytesIO(b"wrong"))
+    archive.seek(0)
+    restore(archive, tmp_path / "restored")
+    assert not outside.exists()
 
 
 def test_a_socket_and_a_link_are_left_out(data: Path, tmp_path: Path) -> None:
