@@ -166,9 +166,7 @@ async def test_metrics_can_be_closed_on_both_programs(tmp_path: Path) -> None:
 
 
 # Expressions that name a secret, or what proves one.
-_SECRET = re.compile(
-    r"\.reveal\(\)$|(?:^|[._])(?:token|secret|proof|password|passphrase|mac|bearer|cookie)s?$"
-)
+_SECRET = re.compile(r"\.reveal\(\)$|(?:^|[._])(?:token|secret|proof|password|passphrase|mac|bearer|cookie)s?$")
 
 
 def test_secrets_are_compared_in_constant_time_and_in_no_other_way() -> None:

@@ -16,6 +16,7 @@ from shared import logs
 from shared.contract.attention import printable
 from shared.visible import is_blank, is_plain_name, shown, shown_json
 from tests.faces.test_cli import Terminal
+from tests.faces.test_dashboard import Browser
 from tests.security.conftest import Running
 from tests.support import log_setup, processes
 from tests.support.bot_app import running as running_app
@@ -67,6 +68,35 @@ async def test_the_api_refuses_them_and_says_what_a_name_is(running: Running, na
             status, problem = await client.call("POST", path, body)
             assert status == 422, (path, problem)
             assert "visible text on one line" in json.dumps(problem)
+
+
+async def test_no_other_entrance_takes_them(tmp_path: Path) -> None:
+    async with running_app(tmp_path / "data") as bot:
+        assert (await bot.call("POST", "/api/sessions", {"id": "one", "start": False}))[0] == 201
+        browser = Browser(bot)
+        await browser.sign_in()
+        for name in BAD:
+            if "\ud800" in name:
+                continue  # no form and no JSON can have it
+            for method, path, body in (
+                ("PATCH", "/api/sessions/one", {"name": name}),
+                ("PATCH", "/api/sessions/one", {"metadata": {name: "x"}}),
+                ("POST", "/waha/api/sessions", {"name": "two", "start": False, "config": {"metadata": {name: "x"}}}),
+                ("PUT", "/waha/api/sessions/one", {"config": {"metadata": {name: "x"}}}),
+                ("POST", "/waha/api/sessions", {"name": name, "start": False}),
+                ("POST", "/evolution/instance/create", {"instanceName": name}),
+            ):
+                status, problem = await bot.call(method, path, body)
+                assert status in (400, 422), (path, name, problem)
+            if name == name.strip():  # blanks at the ends of a field are no part of what was typed
+                await browser.get("/new")
+                assert 'class="wrong"' in await browser.refused("/new", next="/new", id="two", name=name), name
+                assert 'class="wrong"' in await browser.refused(
+                    "/keys", next="/keys", owner="a", name=name, scopes="read"
+                )
+        _, listed = await bot.call("GET", "/api/sessions")
+        assert [(each["id"], each["name"], each["metadata"]) for each in listed["sessions"]] == [("one", "one", {})]
+        assert (await bot.call("GET", "/api/keys"))[1]["keys"] == []
 
 
 @pytest.mark.system
@@ -159,8 +189,6 @@ async def _rename(bot: object, session: str, name: str) -> None:
 
 
 async def _page(bot: object, path: str) -> str:
-    from tests.faces.test_dashboard import Browser
-
     browser = Browser(bot)  # type: ignore[arg-type]
     await browser.sign_in()
     status, page = await browser.get(path)
