@@ -92,6 +92,8 @@ class MessageCommands:
         message, digest = composed(wanted), None
         if key is not None:
             digest = fingerprint(message, content or _given(wanted.media))
+        if key is not None and digest is not None and wanted.media is not None:
+            # Before its file is stored, which would be for nothing.
             earlier = await self._outbox.earlier(record.id, key, digest)
             if earlier is not None:
                 return Accepted(earlier, repeated=True)
@@ -100,9 +102,10 @@ class MessageCommands:
                 message, media=await self._stored(record.id, message.id, message.media, wanted.media, content)
             )
         try:
-            async with self._database.read() as connection:
-                to = await one_chat.chat_by_number(connection, record.id, message.to)
-                message = await with_author(connection, record, msgspec.structs.replace(message, to=to))
+            if message.to.endswith(one_chat.HIDDEN) or message.reply_to or message.reaction_to:
+                async with self._database.read() as connection:
+                    to = await one_chat.chat_by_number(connection, record.id, message.to)
+                    message = await with_author(connection, record, msgspec.structs.replace(message, to=to))
             accepted = await self._outbox.accept(record.id, message, key=key, digest=digest, creation=record.creation)
         except Refused:
             await self._delete_file(message)

@@ -27,6 +27,7 @@ _ENCODER = msgspec.json.Encoder()
 
 # The engine's receipts as states of a message.
 STATE_OF_RECEIPT = {"server": "sent", "delivered": "delivered", "read": "read", "played": "read", "failed": "failed"}
+_STATES = ("sent", "delivered", "read", "failed")
 
 
 class ReplyTo(msgspec.Struct, frozen=True, rename="camel"):
@@ -123,8 +124,7 @@ async def ingest(
     await one_chat.store(connection, batch.lids)
     arrived = [each._replace(message=await one_chat.by_number(connection, each.message)) for each in arrived]
     await _store_messages(connection, arrived, now, batch)
-    for receipt, owner in receipts:
-        await _apply_receipt(connection, receipt, now, owner, batch)
+    await _apply_receipts(connection, receipts, now, batch)
     return batch
 
 
@@ -187,23 +187,28 @@ def _call_draft(call: Call, owner: str | None) -> Draft:
     return Draft("call.received", call.session, owner, at, data)
 
 
-async def _apply_receipt(
-    connection: AsyncConnection,
-    receipt: Receipt,
-    now: datetime,
-    owner: str | None,
-    batch: Batch,
+async def _apply_receipts(
+    connection: AsyncConnection, receipts: Sequence[tuple[Receipt, str | None]], now: datetime, batch: Batch
 ) -> None:
-    state = STATE_OF_RECEIPT.get(receipt.type)
-    if state is None or not receipt.message_ids:
-        return
-    error = "rejected" if state == "failed" else None
-    moved = await messages.set_sent_state(connection, receipt.session, receipt.message_ids, state, to_ms(now), error)
-    batch.moved[state] = batch.moved.get(state, 0) + len(moved)
-    batch.drafts.extend(
-        status_draft(receipt.session, owner, chat, message_id, state, from_ms(receipt.at_ms), error)
-        for chat, message_id in moved
-    )
+    """One statement for each state; the events keep the order of the receipts."""
+    named: dict[str, set[tuple[str, str]]] = {}
+    for receipt, _ in receipts:
+        if (state := STATE_OF_RECEIPT.get(receipt.type)) is not None:
+            named.setdefault(state, set()).update((receipt.session, each) for each in receipt.message_ids)
+    moved: dict[tuple[str, str, str], list[str]] = {}
+    # From the first to the last state, so that a message with several receipts here passes all of them.
+    for state in sorted(named, key=_STATES.index):
+        error = "rejected" if state == "failed" else None
+        found = await messages.set_sent_states(connection, named[state], state, to_ms(now), error)
+        batch.moved[state] = batch.moved.get(state, 0) + len(found)
+        for session, chat, message_id in found:
+            moved.setdefault((state, session, message_id), []).append(chat)
+    for receipt, owner in receipts:
+        state = STATE_OF_RECEIPT.get(receipt.type, "")
+        for message_id in receipt.message_ids:
+            for chat in moved.pop((state, receipt.session, message_id), ()):
+                error, at = "rejected" if state == "failed" else None, from_ms(receipt.at_ms)
+                batch.drafts.append(status_draft(receipt.session, owner, chat, message_id, state, at, error))
 
 
 def status_draft(

@@ -6,16 +6,17 @@ A message has the same id here and on WhatsApp, so a retry after a crash is the 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 import msgspec
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot_service.domain.message import OutgoingMessage
-from bot_service.domain.refused import Refused, not_found
+from bot_service.domain.refused import Refused, RunsElsewhere, not_found
 from bot_service.domain.session_record import SessionRecord
 from bot_service.events.ids import EventIds, reply_message_id
 from bot_service.messages.inbound import ReplyTo
@@ -23,8 +24,10 @@ from bot_service.messages.rate_limits import FROZEN, frozen
 from bot_service.sessions.commands import anywhere
 from bot_service.store import messages, send_queue
 from bot_service.store.database import Database
-from bot_service.store.messages import NewMessage, StoredMessage
-from bot_service.store.send_queue import QueueEntry
+from bot_service.store.errors import is_unfit
+from bot_service.store.grouped import Grouped
+from bot_service.store.messages import StoredMessage
+from bot_service.store.send_queue import QueuedMessage, Standing
 from shared import logs
 from shared.clock import Clock, from_ms, iso, to_ms
 
@@ -42,6 +45,28 @@ class Accepted:
     repeated: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """One call of :meth:`Outbox.accept`."""
+
+    session: str
+    message: OutgoingMessage
+    key: str | None
+    digest: str | None
+    creation: str | None
+
+
+@dataclass(slots=True)
+class _Group:
+    """What one transaction queues: later calls of a group see the earlier ones."""
+
+    rows: list[StoredMessage] = field(default_factory=list)
+    entries: list[QueuedMessage] = field(default_factory=list)
+    met: set[tuple[str, str]] = field(default_factory=set)
+    waiting: Counter[str] = field(default_factory=Counter)
+    by_key: dict[tuple[str, str], StoredMessage] = field(default_factory=dict)
+
+
 def fingerprint(message: OutgoingMessage, content: bytes = b"") -> str:
     """A hash that equal calls share: of everything but the id, with ``content``, a file's bytes."""
     plain = {**msgspec.to_builtins(message), "id": ""}
@@ -51,7 +76,10 @@ def fingerprint(message: OutgoingMessage, content: bytes = b"") -> str:
 
 
 class Outbox:
-    """``record_of(session)`` is the session as it is now; ``wake(session)`` starts the sender."""
+    """``record_of(session)`` is the session as it is now; ``wake(session, message)`` gives it to the sender.
+
+    Messages that arrive during a transaction share the next one (decision 0136).
+    """
 
     def __init__(
         self,
@@ -60,13 +88,14 @@ class Outbox:
         ids: EventIds,
         *,
         record_of: Callable[[str], SessionRecord | None],
-        wake: Callable[[str], None],
+        wake: Callable[[str, QueuedMessage], None],
         queue_limit: int,
         require_here: Callable[[str], None] = anywhere,
     ) -> None:
         self._require_here = require_here
         self._clock, self._database, self._ids = clock, database, ids
         self._record_of, self._wake, self._queue_limit = record_of, wake, queue_limit
+        self._grouped = Grouped("outbox.accept", self._accept_all)
 
     async def earlier(self, session: str, key: str, digest: str) -> StoredMessage | None:
         """The message of an earlier call with ``key``. Refused: ``idempotency_key_reused``."""
@@ -86,37 +115,62 @@ class Outbox:
 
         Refused, and nothing stored: ``not_found``, ``sending_frozen``, ``idempotency_key_reused``, ``queue_full``.
         """
-        try:
-            return await self._accept(session, message, key, digest, creation)
-        except IntegrityError:
-            if key is None:
-                raise
-            # PostgreSQL: another call with this key committed first. Now its message is found.
-            return await self._accept(session, message, key, digest, creation)
-
-    async def _accept(
-        self, session: str, message: OutgoingMessage, key: str | None, digest: str | None, creation: str | None
-    ) -> Accepted:
         self._require_here(session)
+        return await self._grouped.ask(_Wanted(session, message, key, digest, creation))
+
+    async def _accept_all(self, wanted: Sequence[_Wanted]) -> Sequence[Accepted | Exception]:
+        try:
+            return await self._transaction(wanted)
+        except (SQLAlchemyError, OverflowError) as error:
+            taken = isinstance(error, IntegrityError)
+            if len(wanted) > 1 and (taken or is_unfit(error)):
+                # The values of one must not refuse the others.
+                return [await self._alone(each) for each in wanted]
+            if not taken or wanted[0].key is None:
+                raise
+            # PostgreSQL: a call in another transaction used this key first. Now its message is found.
+            return await self._transaction(wanted)
+
+    async def _alone(self, wanted: _Wanted) -> Accepted | Exception:
+        try:
+            [answer] = await self._accept_all([wanted])
+        except (SQLAlchemyError, OverflowError) as error:
+            return error
+        return answer
+
+    async def _transaction(self, wanted: Sequence[_Wanted]) -> list[Accepted | Exception]:
         async with self._database.write() as connection:
-            record = self._record_of(session)
-            if creation is not None and (record is None or record.creation != creation):
-                raise not_found("this session")  # deleted since the request began
-            if key is not None:
-                found = await self._earlier(connection, session, key, digest or "")
-                if found is not None:
-                    return Accepted(found, True)
-                if record is not None:  # an earlier owner may have used it
+            found = await send_queue.standings(
+                connection, [(each.session, each.message.to, each.key) for each in wanted]
+            )
+            group = _Group()
+            answers: list[Accepted | Exception] = []
+            for each, standing in zip(wanted, found, strict=True):
+                try:
+                    answers.append(await self._one(connection, group, each, standing))
+                except (Refused, RunsElsewhere) as refused:
+                    answers.append(refused)
+            await self._store(connection, group)
+        return answers
+
+    async def _one(self, connection: AsyncConnection, group: _Group, wanted: _Wanted, standing: Standing) -> Accepted:
+        session, message, key = wanted.session, wanted.message, wanted.key
+        self._require_here(session)
+        record = self._record_of(session)
+        if wanted.creation is not None and (record is None or record.creation != wanted.creation):
+            raise not_found("this session")  # deleted since the request began
+        if key is not None:
+            earlier = group.by_key.get((session, key))
+            if earlier is None and standing.earlier is not None:
+                earlier = await self._earlier(connection, session, key, wanted.digest or "")
+                if earlier is None and record is not None:  # an earlier owner may have used it
                     await messages.release_key(connection, session, key, record.owned_from_ms)
-            history = await messages.chat_history(connection, session, message.to)
-            self._refuse_frozen(session, known_chat=history[1])
-            if await send_queue.depth(connection, session) >= self._queue_limit:
-                raise Refused("queue_full", f"{self._queue_limit} messages wait already")
-            await self._queue(connection, session, message, history, key=key, digest=digest)
-            stored = await messages.get(connection, session, message.id)
-        if stored is None:
-            raise RuntimeError("a row that was just written is not there")
-        return Accepted(stored, False)
+            if earlier is not None:
+                return Accepted(_same(earlier, wanted.digest or ""), True)
+        self._refuse_frozen(session, known_chat=standing.wrote)
+        if standing.waiting + group.waiting[session] >= self._queue_limit:
+            raise Refused("queue_full", f"{self._queue_limit} messages wait already")
+        return Accepted(self._queue(group, session, message, standing, key=key, digest=wanted.digest), False)
 
     async def reply(self, connection: AsyncConnection, reply_to: bytes, text: str) -> None:
         """Queue the reply to a message in the caller's transaction, at most once per message."""
@@ -134,17 +188,17 @@ class Outbox:
                 "An answer was not sent: the session may not send", event_name="reply.frozen", session=to.session
             )
             return
-        history = await messages.chat_history(connection, to.session, to.chat)
-        await self._queue(connection, to.session, message, history)
+        group = _Group()
+        [standing] = await send_queue.standings(connection, [(to.session, to.chat, None)])
+        self._queue(group, to.session, message, standing)
+        await self._store(connection, group)
 
     async def _earlier(self, connection: AsyncConnection, session: str, key: str, digest: str) -> StoredMessage | None:
         found = await messages.by_idempotency_key(connection, session, key)
         record = self._record_of(session)
         if found is not None and record is not None and found.stored_ms < record.owned_from_ms:
             return None
-        if found is not None and found.fingerprint != digest:
-            raise Refused("idempotency_key_reused", "this Idempotency-Key was used for another message")
-        return found
+        return None if found is None else _same(found, digest)
 
     def _refuse_frozen(self, session: str, *, known_chat: bool) -> None:
         record = self._record_of(session)
@@ -154,18 +208,18 @@ class Outbox:
             reason, state = freeze.reason.value, record.state.value
             raise Refused("sending_frozen", FROZEN[freeze.reason], reason=reason, until=until, state=state)
 
-    async def _queue(
+    def _queue(
         self,
-        connection: AsyncConnection,
+        group: _Group,
         session: str,
         message: OutgoingMessage,
-        history: tuple[bool, bool],
+        standing: Standing,
         *,
         key: str | None = None,
         digest: str | None = None,
-    ) -> None:
-        now_ms = to_ms(self._clock.now())
-        row = NewMessage(
+    ) -> StoredMessage:
+        now_ms, chat = to_ms(self._clock.now()), (session, message.to)
+        row = StoredMessage(
             session=session,
             chat=message.to,
             message_id=message.id,
@@ -180,8 +234,7 @@ class Outbox:
             body=_ENCODER.encode(message),
             from_me=True,
         )
-        await messages.insert(connection, [row])
-        entry = QueueEntry(
+        entry = QueuedMessage(
             position=self._ids.next(),
             session=session,
             chat=message.to,
@@ -189,8 +242,27 @@ class Outbox:
             queued_ms=now_ms,
             attempts=0,
             next_ms=now_ms,
-            new_chat=not history[0],
-            known_chat=history[1],
+            new_chat=not standing.met and chat not in group.met,
+            known_chat=standing.wrote,
+            body=row.body,
         )
-        await send_queue.insert(connection, entry)
-        self._database.after_commit(partial(self._wake, session))
+        group.rows.append(row)
+        group.entries.append(entry)
+        group.met.add(chat)
+        group.waiting[session] += 1
+        if key is not None:
+            group.by_key[session, key] = row
+        return row
+
+    async def _store(self, connection: AsyncConnection, group: _Group) -> None:
+        await messages.insert(connection, group.rows)
+        await send_queue.insert(connection, group.entries)
+        for entry in group.entries:
+            self._database.after_commit(partial(self._wake, entry.session, entry))
+
+
+def _same(found: StoredMessage, digest: str) -> StoredMessage:
+    """The message that an earlier call with this key made. Refused: ``idempotency_key_reused``."""
+    if found.fingerprint != digest:
+        raise Refused("idempotency_key_reused", "this Idempotency-Key was used for another message")
+    return found

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot_service.domain.message import OutgoingMessage
 from bot_service.domain.ports import EnginePool
@@ -57,7 +59,11 @@ class SenderPolicy:
 
 @dataclass(slots=True)
 class _Lane:
-    """The sending of one session. ``failures`` counts failed calls of the engine in a row."""
+    """The sending of one session. ``failures`` counts failed calls of the engine in a row.
+
+    While ``complete``, ``fresh`` holds all that was accepted since the store was read, or since
+    nothing waited: the store need not be read again.
+    """
 
     session: str
     all_messages: Bucket
@@ -66,6 +72,8 @@ class _Lane:
     changed: Wake
     has_work: bool = True
     failures: int = 0
+    complete: bool = False
+    fresh: deque[QueuedMessage] = field(default_factory=deque)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,28 @@ class _Wait:
 
     whole_session: bool
     wait_s: float
+
+
+@dataclass(slots=True)
+class _Waits:
+    """What waits after a turn: the ``whole`` session, or messages to ``chats``, for ``next_s`` seconds.
+
+    Messages of one chat keep their order, so later ones of a chat that waits wait too.
+    """
+
+    whole: _Wait | None = None
+    chats: set[str] = field(default_factory=set)
+    next_s: float = math.inf
+
+    def add(self, row: QueuedMessage, wait: _Wait | None) -> None:
+        """``row`` has to wait, or was sent if ``wait`` is None."""
+        if wait is None:
+            return
+        if wait.whole_session:
+            self.whole = wait
+        else:
+            self.chats.add(row.chat)
+            self.next_s = min(self.next_s, wait.wait_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +148,8 @@ class Sender:
         self._unsaved: set[str] = set()
         # Sessions with a call of the engine under way.
         self._calling: set[str] = set()
+        # Sessions of which nothing waits in the store.
+        self._drained: set[str] = set()
         self.writer: BatchWriter[_Ended | Postponement] = BatchWriter("send-results", clock, self._write)
 
     async def run(self) -> None:
@@ -127,23 +159,36 @@ class Sender:
 
     async def look(self) -> None:
         """Find sessions with messages that wait. Replicas do so when they got sessions."""
+        self._drained.clear()
         async with self._database.read() as connection:
             waiting = await send_queue.sessions_waiting(connection)
         for session in waiting:
             self.wake(session)
 
-    def wake(self, session: str) -> None:
-        """Look now: a message was queued. Its owner sends what belongs to a session of another replica."""
+    def wake(self, session: str, message: QueuedMessage | None = None) -> None:
+        """Look now: ``message`` was queued and is committed; None: messages that may wait in the store.
+
+        The owner sends what belongs to a session of another replica.
+        """
         if not self._runs_here(session):
+            self._drained.discard(session)
             return
         lane = self._lanes.get(session)
         if lane is not None:
             lane.has_work = True
+            if message is None:
+                lane.complete = False
+            elif lane.complete:
+                lane.fresh.append(message)
             lane.queued.set()
             return
         if session not in self._buckets:
             self._buckets[session] = Bucket(self._policy.all_messages), Bucket(self._policy.new_chats)
         lane = _Lane(session, *self._buckets[session], Wake(self._clock), Wake(self._clock))
+        if message is not None and session in self._drained:
+            lane.complete = True
+            lane.fresh.append(message)
+        self._drained.discard(session)
         self._lanes[session] = lane
         self._tasks.start(self._work(lane), name="send-lane")
 
@@ -159,6 +204,7 @@ class Sender:
     def forget(self, session: str) -> None:
         """The session is deleted."""
         self._buckets.pop(session, None)
+        self._drained.discard(session)
         self.session_changed(session)
 
     async def rest(self, session: str) -> None:
@@ -181,38 +227,55 @@ class Sender:
                     # One more message does not end the wait of a whole session.
                     await (lane.changed if wait.whole_session else lane.queued).wait(wait.wait_s)
                     lane.has_work = True
+            if self._runs_here(lane.session):
+                self._drained.add(lane.session)
         finally:
             del self._lanes[lane.session]
 
     async def _turn(self, lane: _Lane) -> _Wait | None:
         """Send what may go, oldest first. Returns how long to wait, None when no message waits here."""
-        waiting_chats: set[str] = set()
-        after, next_s = "", math.inf
-        while len(waiting_chats) < _WAITING_CHATS and self._runs_here(lane.session):
+        if not self._runs_here(lane.session):
+            lane.complete = False
+            return None
+        waits = _Waits()
+        handled: set[str] = set()
+        if not lane.complete:
+            # From here on ``fresh`` takes what is accepted; what is read as well is in ``handled``.
+            lane.complete = True
+            lane.fresh.clear()
+            await self._send_stored(lane, waits, handled)
+        while lane.fresh and waits.whole is None and len(waits.chats) < _WAITING_CHATS:
+            row = lane.fresh.popleft()
+            if row.position not in handled and row.chat not in waits.chats:
+                waits.add(row, await self._send(lane, row))
+        if waits.whole is not None or waits.chats:
+            # What waits is read again, in its order.
+            lane.complete = False
+            lane.fresh.clear()
+        return waits.whole or (_Wait(False, waits.next_s) if waits.chats else None)
+
+    async def _send_stored(self, lane: _Lane, waits: _Waits, handled: set[str]) -> None:
+        after, more = "", True
+        while more and len(waits.chats) < _WAITING_CHATS and self._runs_here(lane.session):
             # A result that is stored during the read may be missing in what it finds.
             before = frozenset(self._unsaved)
             try:
                 async with self._database.read() as connection:
                     rows = await send_queue.waiting(
-                        connection, lane.session, after=after, limit=_FETCH, without_chats=waiting_chats
+                        connection, lane.session, after=after, limit=_FETCH, without_chats=waits.chats
                     )
             except STORE_ERRORS:
-                return _Wait(True, 1.0)
-            if not rows:
-                break
+                waits.whole = _Wait(True, 1.0)
+                return
+            more = len(rows) == _FETCH
             for row in rows:
                 after = row.position
-                if row.chat in waiting_chats or row.position in before or row.position in self._unsaved:
+                handled.add(row.position)
+                if row.chat in waits.chats or row.position in before or row.position in self._unsaved:
                     continue
-                wait = await self._send(lane, row)
-                if wait is None:
-                    continue
-                if wait.whole_session:
-                    return wait
-                # Messages of one chat keep their order, so later ones of this chat wait too.
-                waiting_chats.add(row.chat)
-                next_s = min(next_s, wait.wait_s)
-        return _Wait(False, next_s) if waiting_chats else None
+                waits.add(row, await self._send(lane, row))
+                if waits.whole is not None:
+                    return
 
     async def _send(self, lane: _Lane, row: QueuedMessage) -> _Wait | None:
         """Send one message, or return how long it has to wait."""
@@ -281,23 +344,33 @@ class Sender:
         drafts: list[Draft] = []
         async with self._database.write() as connection:
             await send_queue.postpone(connection, [item for item in results if isinstance(item, Postponement)])
+            moved = await self._store_states(connection, ended)
             for item in ended:
-                queued, now_ms = item.queued, to_ms(self._clock.now())
-                moved = await messages.set_sent_state(
-                    connection, queued.session, [queued.message_id], item.state, now_ms, item.error
-                )
-                record = self._record_of(queued.session)
-                owner = record.owner if record is not None else None
-                body = queued.body if item.state == "sent" else None
-                drafts.extend(
-                    status_draft(
-                        queued.session, owner, chat, message_id, item.state, from_ms(item.at_ms), item.error, body
-                    )
-                    for chat, message_id in moved
-                )
+                key = (item.queued.session, item.queued.message_id)
+                drafts.extend(self._draft(item, chat) for chat in moved.pop(key, ()))
             await send_queue.remove(connection, [item.queued.position for item in ended])
             await self._publisher.stage(connection, drafts)
         self._unsaved.difference_update(item.queued.position for item in ended)
+
+    async def _store_states(
+        self, connection: AsyncConnection, ended: Sequence[_Ended]
+    ) -> dict[tuple[str, str], list[str]]:
+        """The chats of each (session, message id) that moved. One statement for all that ended alike."""
+        alike: dict[tuple[str, str | None], list[tuple[str, str]]] = {}
+        for item in ended:
+            alike.setdefault((item.state, item.error), []).append((item.queued.session, item.queued.message_id))
+        moved: dict[tuple[str, str], list[str]] = {}
+        for (state, error), keys in alike.items():
+            now_ms = to_ms(self._clock.now())
+            for session, chat, message_id in await messages.set_sent_states(connection, keys, state, now_ms, error):
+                moved.setdefault((session, message_id), []).append(chat)
+        return moved
+
+    def _draft(self, item: _Ended, chat: str) -> Draft:
+        session, record = item.queued.session, self._record_of(item.queued.session)
+        owner, at = record.owner if record is not None else None, from_ms(item.at_ms)
+        body = item.queued.body if item.state == "sent" else None
+        return status_draft(session, owner, chat, item.queued.message_id, item.state, at, item.error, body)
 
 
 def _until(until_ms: int | None, now_ms: int) -> float:

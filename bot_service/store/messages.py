@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -101,7 +102,11 @@ async def known_keys(connection: AsyncConnection, keys: Sequence[Key]) -> set[Ke
 
 async def insert(connection: AsyncConnection, rows: Sequence[NewMessage]) -> None:
     if rows:
-        await connection.execute(messages.insert(), [msgspec.structs.asdict(row) for row in rows])
+        await connection.execute(messages.insert(), [_values(row) for row in rows])
+
+
+def _values(row: NewMessage) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in NewMessage.__struct_fields__}
 
 
 async def insert_unknown(connection: AsyncConnection, rows: Sequence[NewMessage]) -> set[Key]:
@@ -133,22 +138,29 @@ async def count_duplicates(connection: AsyncConnection, keys: Sequence[Key]) -> 
         )
 
 
-async def set_sent_state(
-    connection: AsyncConnection, session: str, message_ids: Sequence[str], state: str, now_ms: int, error: str | None
-) -> list[tuple[str, str]]:
-    """Move sent messages forward to ``state``. Returns (chat, message id) of those that moved."""
+async def set_sent_states(
+    connection: AsyncConnection, keys: Collection[tuple[str, str]], state: str, now_ms: int, error: str | None
+) -> list[tuple[str, str, str]]:
+    """Move sent messages, named by (session, message id), forward to ``state``.
+
+    Returns (session, chat, message id) of those that moved.
+    """
+    if not keys:
+        return []
     moved = await connection.execute(
         messages.update()
         .where(
-            messages.c.session == session,
-            messages.c.message_id.in_(message_ids),
+            # The first two let SQLite use the index, the third one lets no pair be mixed.
+            messages.c.session.in_({session for session, _ in keys}),
+            messages.c.message_id.in_([message_id for _, message_id in keys]),
+            sa.tuple_(messages.c.session, messages.c.message_id).in_(list(keys)),
             messages.c.direction == "out",
             messages.c.state.in_(_BEFORE[state]),
         )
         .values(state=state, state_ms=now_ms, error=error)
-        .returning(messages.c.chat, messages.c.message_id)
+        .returning(messages.c.session, messages.c.chat, messages.c.message_id)
     )
-    return [(row[0], row[1]) for row in moved]
+    return [(row[0], row[1], row[2]) for row in moved]
 
 
 async def get(
@@ -239,17 +251,6 @@ def _pattern(text: str) -> str:
     """``text`` inside JSON: escaped characters match anything, letters beyond ASCII any one letter."""
     plain = "".join("%" if letter in '\\"%' or letter < " " else ("_" if letter > "~" else letter) for letter in text)
     return f"%{plain}%"
-
-
-async def chat_history(connection: AsyncConnection, session: str, chat: str) -> tuple[bool, bool]:
-    """(whether any message was exchanged with this chat, whether the other side ever wrote)."""
-    rows = await connection.execute(
-        sa.select(messages.c.direction)
-        .where(messages.c.session == session, messages.c.chat == chat)
-        .group_by(messages.c.direction)
-    )
-    directions = {row[0] for row in rows}
-    return bool(directions), "in" in directions
 
 
 async def positions(connection: AsyncConnection) -> dict[str, int]:

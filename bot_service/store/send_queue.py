@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -69,8 +70,63 @@ _WAITING = sa.select(*columns(send_outbox, QueueEntry), messages.c.body).join(
 )
 
 
-async def insert(connection: AsyncConnection, entry: QueueEntry) -> None:
-    await connection.execute(send_outbox.insert(), [msgspec.structs.asdict(entry)])
+async def insert(connection: AsyncConnection, entries: Sequence[QueueEntry]) -> None:
+    if entries:
+        names = QueueEntry.__struct_fields__
+        values = [{name: getattr(entry, name) for name in names} for entry in entries]
+        await connection.execute(send_outbox.insert(), values)
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """What the store knows before a message is queued.
+
+    ``met``: a message was exchanged with the chat; ``wrote``: the other side ever wrote; ``waiting``
+    messages of the session; ``earlier``: the ``seq`` of the message with the same Idempotency-Key.
+    """
+
+    met: bool
+    wrote: bool
+    waiting: int
+    earlier: int | None
+
+
+async def standings(connection: AsyncConnection, wanted: Sequence[tuple[str, str, str | None]]) -> list[Standing]:
+    """For each (session, chat, Idempotency-Key), in one statement."""
+    size = 1 << (len(wanted) - 1).bit_length()  # few sizes, so that few statements are compiled
+    padded = list(wanted) + [wanted[-1]] * (size - len(wanted))
+    values = {
+        f"{name}{number}": value for number, each in enumerate(padded) for name, value in zip("sck", each, strict=True)
+    }
+    found = {row[0]: row for row in await connection.execute(_standings(size), values)}
+    rows = [found[number] for number in range(len(wanted))]
+    return [Standing(bool(row[1]), bool(row[2]), int(row[3]), row[4]) for row in rows]
+
+
+@cache
+def _standings(size: int) -> sa.Select[Any]:
+    """SQLite uses an index for pairs only in a query that is correlated with them."""
+    text = sa.String()
+    rows = [
+        sa.select(
+            sa.bindparam(f"n{number}", number, sa.Integer()).label("n"),
+            sa.bindparam(f"s{number}", type_=text).label("session"),
+            sa.bindparam(f"c{number}", type_=text).label("chat"),
+            sa.bindparam(f"k{number}", type_=text).label("name"),
+        )
+        for number in range(size)
+    ]
+    wanted = sa.union_all(*rows).cte("wanted")
+    own = messages.c.session == wanted.c.session
+    of_chat = own & (messages.c.chat == wanted.c.chat)
+    waiting = sa.select(sa.func.count()).select_from(send_outbox).where(send_outbox.c.session == wanted.c.session)
+    earlier = sa.select(messages.c.seq).where(own, messages.c.idempotency_key == wanted.c.name)
+    return sa.select(
+        wanted.c.n,
+        sa.exists().where(of_chat),
+        sa.exists().where(of_chat, messages.c.direction == "in"),
+        waiting.scalar_subquery(),
+        earlier.scalar_subquery(),
+    )
 
 
 async def waiting(
@@ -95,13 +151,6 @@ async def standing(connection: AsyncConnection, session: str, message_id: str) -
     )
     row = (await connection.execute(query)).first()
     return None if row is None else (bool(row[0]), row[1])
-
-
-async def depth(connection: AsyncConnection, session: str) -> int:
-    found = await connection.execute(
-        sa.select(sa.func.count()).select_from(send_outbox).where(send_outbox.c.session == session)
-    )
-    return int(found.scalar_one())
 
 
 async def oldest(connection: AsyncConnection) -> str | None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.support.members import members
@@ -180,3 +184,61 @@ async def test_queued_messages_survive_a_kill_and_each_reaches_the_phone_once_in
             assert await at_the_phone() == [f"n {number}" for number in range(60)]
     finally:
         program.close()
+
+
+def _has(answers: dict[str, str], count: int) -> bool:
+    return len(answers) >= count
+
+
+async def test_messages_that_many_callers_send_at_once_survive_kills_and_each_reaches_the_phone_once_in_order(
+    tmp_path: Path,
+) -> None:
+    """Twenty callers, one chat each: many messages share a commit. Who gets no answer asks again with the same key."""
+    program = bot(tmp_path, SEND_PER_MINUTE="0", SEND_NEW_CHATS_PER_HOUR="0")
+    callers, each = 20, 30
+    accepted: dict[str, str] = {}
+
+    async with program.running(), Client(program.url) as client:
+        await paired(client, "s0", "s1")
+
+        async def caller(number: int) -> None:
+            for count in range(each):
+                key = f"{number}-{count}"
+                body = {"to": f"49151123450{number:02}", "text": key}
+                while key not in accepted:
+                    with contextlib.suppress(aiohttp.ClientError, AssertionError, TimeoutError):
+                        sent = await client.post(
+                            f"/api/sessions/s{number % 2}/messages", body, **{"Idempotency-Key": key}
+                        )
+                        accepted[key] = sent["id"]
+                        break
+                    await asyncio.sleep(0.05)
+
+        calls = asyncio.gather(*(caller(number) for number in range(callers)))
+        for part in (callers * each // 5, callers * each * 3 // 5):
+            await eventually(partial(_has, accepted, part), what="a part of the answers")
+            program.kill()
+            program.start()
+            await program.ready()
+        await calls
+        assert len(accepted) == len(set(accepted.values())) == callers * each
+
+        async def stored() -> dict[str, str]:
+            return {
+                row["id"]: row["state"]
+                for session in ("s0", "s1")
+                for row in await all_messages(client, direction="out", session=session)
+            }
+
+        async def all_sent() -> bool:
+            return {"queued", "failed"}.isdisjoint((await stored()).values())
+
+        await eventually(all_sent, every_s=0.25, what="every message being sent")
+        # What was answered is stored, under the id of the answer, and nothing else is.
+        assert set(await stored()) == set(accepted.values())
+        for session in ("s0", "s1"):
+            got = await client.post(f"/api/sessions/{session}/simulate", {"action": "inbox"})
+            at_the_phone = [message["text"] for message in got["result"]["messages"]]
+            for number in range(int(session[1]), callers, 2):
+                own = [text for text in at_the_phone if text.startswith(f"{number}-")]
+                assert own == [f"{number}-{count}" for count in range(each)]

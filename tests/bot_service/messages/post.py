@@ -155,10 +155,10 @@ async def post(
     )
     sender.ended.subscribe(lambda _session, _message_id, state: ended.append(state))
 
-    def wake(session: str) -> None:
+    def wake(session: str, message: QueuedMessage) -> None:
         woken.append(session)
         if sending:
-            sender.wake(session)
+            sender.wake(session, message)
 
     outbox = Outbox(clock, database, ids, record_of=records.get, wake=wake, queue_limit=queue_limit)
     loops = TaskGroupOfLoops(clock)

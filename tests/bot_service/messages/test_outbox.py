@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+import sqlalchemy as sa
+from sqlalchemy import event
 
+from bot_service.domain.message import OutgoingMessage
 from bot_service.domain.refused import Refused
 from bot_service.domain.states import State, Wanted
 from bot_service.messages.inbound import ReplyTo
-from bot_service.messages.outbox import fingerprint
+from bot_service.messages.outbox import Accepted, fingerprint
 from bot_service.messages.rate_limits import Freeze
+from bot_service.store import send_queue
 from tests.bot_service.messages.post import post, ready, text
 
 
@@ -85,6 +90,80 @@ async def test_a_full_queue_refuses_new_messages_and_repeats_old_ones(tmp_path: 
             await at.accept(text("m3"))
         assert (await at.outbox.accept("one", text("m4"), key="k", digest="p")).repeated
         assert await at.waiting() == ["m1", "m2"]
+
+
+async def test_messages_that_arrive_together_share_transactions_and_nothing_else(tmp_path: Path) -> None:
+    async with post(tmp_path, sending=False, queue_limit=30) as at:
+        at.records["two"] = ready("two")
+        at.records["away"] = ready("away", state=State.BANNED)
+        commits = 0
+
+        def committed(_connection: object) -> None:
+            nonlocal commits
+            commits += 1
+
+        event.listen(at.database.engine.sync_engine, "commit", committed)
+        calls: list[tuple[str, OutgoingMessage, str | None]] = []
+        for number in range(25):
+            calls.append(("one", text(f"one-{number}", to=f"4915{number % 3}"), None))
+            calls.append(("two", text(f"two-{number}"), f"k{number % 5}"))
+            calls.append(("away", text(f"away-{number}"), None))
+        answers = await asyncio.gather(
+            *(at.outbox.accept(session, message, key=key, digest="p") for session, message, key in calls),
+            return_exceptions=True,
+        )
+        by_call = list(zip(calls, answers, strict=True))
+        assert commits <= 4  # the first alone, then all that had come
+        # Each stored in the order of the calls before it was answered.
+        assert await at.waiting("one") == [f"one-{number}" for number in range(25)]
+        # One message for each key, also when both calls are in one transaction.
+        assert await at.waiting("two") == [f"two-{number}" for number in range(5)]
+        for (session, message, key), answer in by_call:
+            if session == "away":
+                assert isinstance(answer, Refused)
+                assert answer.code == "sending_frozen"
+                continue
+            assert isinstance(answer, Accepted)
+            number = int(message.id.partition("-")[2])
+            first = f"two-{number % 5}" if key is not None else message.id
+            assert (answer.message.message_id, answer.repeated) == (first, first != message.id)
+        # A limit counts what the same transaction queues.
+        more = await asyncio.gather(
+            *(at.outbox.accept("one", text(f"more-{number}"), key=None, digest=None) for number in range(10)),
+            return_exceptions=True,
+        )
+        assert [getattr(answer, "code", "accepted") for answer in more] == ["accepted"] * 5 + ["queue_full"] * 5
+        # Only the first message to a chat is one to a new chat.
+        async with at.database.read() as connection:
+            rows = await send_queue.waiting(connection, "one", limit=100)
+        assert [row.message_id for row in rows if row.new_chat] == ["one-0", "one-1", "one-2"]
+
+
+async def test_a_caller_that_goes_away_ends_nobody_elses_transaction(tmp_path: Path) -> None:
+    async with post(tmp_path, sending=False) as at:
+        first = asyncio.create_task(at.outbox.accept("one", text("m1"), key=None, digest=None))
+        others = [
+            asyncio.create_task(at.outbox.accept("one", text(f"m{number}"), key=None, digest=None)) for number in (2, 3)
+        ]
+        await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.gather(*others)
+        assert {"m2", "m3"} <= set(await at.waiting())
+
+
+async def test_a_store_that_fails_is_the_answer_to_every_call_and_the_next_one_works(tmp_path: Path) -> None:
+    async with post(tmp_path, sending=False) as at:
+        async with at.database.write() as connection:
+            await connection.execute(sa.text("ALTER TABLE send_outbox RENAME TO elsewhere"))
+        answers = await asyncio.gather(
+            *(at.outbox.accept("one", text(f"m{number}"), key=None, digest=None) for number in range(3)),
+            return_exceptions=True,
+        )
+        assert [type(answer) for answer in answers] == [sa.exc.OperationalError] * 3
+        async with at.database.write() as connection:
+            await connection.execute(sa.text("ALTER TABLE elsewhere RENAME TO send_outbox"))
+        await at.accept(text("m9"))
+        assert await at.waiting() == ["m9"]
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
+from bot_service.domain.message import OutgoingMessage, Sent
 from bot_service.domain.states import State
 from bot_service.engines.port import EngineError
 from bot_service.messages.rate_limits import Rate
@@ -22,6 +26,66 @@ async def test_messages_go_out_in_order_and_leave_the_queue_when_the_server_has_
         assert at.sent() == [f"m{number}" for number in range(6)]
         assert await at.states(*at.sent()) == ["sent"] * 6
         assert at.ended == ["sent"] * 6
+
+
+async def test_a_message_for_a_session_without_waiting_ones_is_sent_without_a_look_into_the_store(
+    tmp_path: Path,
+) -> None:
+    async with post(tmp_path) as at:
+        await at.accept(text("m1"))
+        await at.until_empty()
+        reads: list[str] = []
+
+        def executed(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+            if statement.startswith("SELECT") and "JOIN messages" in statement:
+                reads.append(statement)
+
+        event.listen(at.database.engine.sync_engine, "before_cursor_execute", executed)
+        for number in range(2, 12):
+            await at.accept(text(f"m{number}"))
+        await eventually(lambda: len(at.pool.sent) == 11, every_s=0.005, what="all being sent")
+        assert reads == []
+        # One that waits is read again, in its order.
+        at.pool.fail["send"] = EngineError("not_connected", "not now")
+        await at.accept(text("n1"), text("n2"))
+        await at.until_tried("n1")
+        del at.pool.fail["send"]
+        await at.accept(text("n3"))
+        await at.until_empty(pass_s=1.0)
+        assert reads
+        assert at.sent()[11:] == ["n1", "n2", "n3"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_every_message_is_sent_once_and_in_the_order_of_its_chat_whatever_fails(
+    tmp_path: Path, seed: int
+) -> None:
+    chance = random.Random(seed)
+    async with post(tmp_path, queue_limit=1000) as at:
+        real = at.pool.send
+
+        async def send(session: str, message: OutgoingMessage) -> Sent:
+            await asyncio.sleep(chance.choice([0, 0, 0.001]))
+            if chance.random() < 0.15:
+                raise EngineError(chance.choice(["timeout", "not_connected", "timelocked"]), "", retryable=True)
+            return await real(session, message)
+
+        at.pool.send = send  # type: ignore[method-assign]
+        wanted = [f"m{number}" for number in range(150)]
+
+        async def caller(part: list[str]) -> None:
+            for message_id in part:
+                await at.accept(text(message_id, to=f"4915{int(message_id[1:]) % 4}"))
+                if chance.random() < 0.3:
+                    await asyncio.sleep(0.002)
+
+        # One caller for each chat, because only their order is promised.
+        await asyncio.gather(*(caller(wanted[chat::4]) for chat in range(4)))
+        await at.until_empty(pass_s=5.0)
+        sent = at.sent()
+        assert sorted(sent) == sorted(wanted)
+        for chat in range(4):
+            assert [each for each in sent if int(each[1:]) % 4 == chat] == wanted[chat::4]
 
 
 async def test_what_an_earlier_run_left_is_sent_first(tmp_path: Path) -> None:

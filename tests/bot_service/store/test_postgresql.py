@@ -55,7 +55,14 @@ async def test_writers_take_no_turns_and_each_calls_what_its_own_commit_allows(d
 async def test_the_same_idempotency_key_in_calls_that_meet_is_one_message(database: Database) -> None:
     clock = SystemClock()
     outboxes = [
-        Outbox(clock, database, EventIds(clock), record_of=lambda _: ready(), wake=lambda _: None, queue_limit=1000)
+        Outbox(
+            clock,
+            database,
+            EventIds(clock),
+            record_of=lambda _: ready(),
+            wake=lambda _session, _message: None,
+            queue_limit=1000,
+        )
         for _ in range(3)
     ]
     for key in range(100):
