@@ -11,6 +11,7 @@ import aiohttp
 import psutil
 import pytest
 
+from tests.support.memory import Peak
 from tests.support.processes import Program, bot, watchdog
 from tests.support.waiting import PATIENCE_S
 
@@ -41,7 +42,7 @@ async def test_more_connections_than_descriptors_close_no_health_check(
     try:
         await program.ready()
         assert resource.prlimit(program.pid, resource.RLIMIT_NOFILE) == (hard, hard)
-        resident, logged = psutil.Process(program.pid).memory_info().rss, program.log.stat().st_size
+        peak, logged = Peak(program.pid), program.log.stat().st_size
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE_S)) as http:
             for number in range(1200):
                 _, writer = await asyncio.open_connection("127.0.0.1", program.port)
@@ -52,7 +53,7 @@ async def test_more_connections_than_descriptors_close_no_health_check(
                         async with http.get(program.url + path, headers={"Connection": "close"}) as response:
                             assert response.status == 200
         assert psutil.Process(program.pid).num_fds() < hard
-        assert psutil.Process(program.pid).memory_info().rss - resident < 50 * 2**20
+        assert peak.grown_bytes() < 50 * 2**20
         assert program.log.stat().st_size - logged < 20_000
     finally:
         for writer in writers:

@@ -20,6 +20,7 @@ from bot_service.dialects.evolution import routes as evolution
 from bot_service.dialects.waha import routes as waha
 from tests.security.conftest import Running
 from tests.support.bot_app import running as running_bot
+from tests.support.memory import Peak
 from tests.support.processes import API_KEY, WATCHDOG_TOKEN, Program
 from tests.support.waiting import PATIENCE_S
 from tests.support.watchdog_app import running_watchdog
@@ -127,7 +128,7 @@ async def test_packed_bodies_of_strangers_stop_neither_program(running: Running,
     program = getattr(running, name)
     requests = _of_strangers(path)
     process = psutil.Process(program.pid)
-    seconds, resident = sum(process.cpu_times()[:2]), process.memory_info().rss
+    seconds, peak = sum(process.cpu_times()[:2]), Peak(program.pid)
     sent = asyncio.gather(*(_send(program, requests[n % len(requests)]) for n in range(250)))
     patience = aiohttp.ClientTimeout(total=PATIENCE_S)
     async with aiohttp.ClientSession(timeout=patience) as http:
@@ -137,5 +138,5 @@ async def test_packed_bodies_of_strangers_stop_neither_program(running: Running,
     assert set(await asyncio.wait_for(sent, PATIENCE_S)) <= {403, 415}
     # Unpacking what was sent takes a minute of processor time, and 125 GB to hold or discard.
     assert sum(process.cpu_times()[:2]) - seconds < 5
-    assert process.memory_info().rss - resident < 150 * 2**20
+    assert peak.grown_bytes() < 150 * 2**20
     assert program.process.poll() is None

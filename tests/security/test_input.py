@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import re
 import socket
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 from urllib.parse import quote
 
 import aiohttp
@@ -17,6 +15,7 @@ import pytest
 from yarl import URL
 
 from tests.security.conftest import Running
+from tests.support.memory import Peak
 from tests.support.processes import API_KEY, WATCHDOG_TOKEN, Client
 
 pytestmark = pytest.mark.system
@@ -89,7 +88,7 @@ async def test_a_body_that_is_too_large_is_refused_and_costs_no_memory(
             yield chunk
 
     process, token = getattr(running, program), {"bot": API_KEY, "watchdog": WATCHDOG_TOKEN}[program]
-    before = _most_bytes(process.pid, anew=True)
+    peak = Peak(process.pid)
     headers = {"Authorization": f"Bearer {token}", "Content-Type": kind, "Sec-Fetch-Site": "same-origin"}
     async with aiohttp.ClientSession(headers=headers) as http:
         with contextlib.suppress(aiohttp.ClientConnectionError):  # cut off while it was still sending
@@ -98,16 +97,7 @@ async def test_a_body_that_is_too_large_is_refused_and_costs_no_memory(
         assert begun < 4700, "all of it was read"
         async with http.get(f"{process.url}/health") as response:
             assert response.status == 200
-    assert _most_bytes(process.pid) - before < 80 * 2**20
-
-
-def _most_bytes(pid: int, *, anew: bool = False) -> int:
-    """The most memory that the process has held; ``anew``: from now on."""
-    if anew:
-        Path(f"/proc/{pid}/clear_refs").write_text("5")
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    assert found is not None
-    return int(found[1]) * 1024
+    assert peak.grown_bytes() < 80 * 2**20
 
 
 @pytest.mark.parametrize(

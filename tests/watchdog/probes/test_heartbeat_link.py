@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-import resource
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -19,6 +18,7 @@ from shared.contract.identity import BOT, CHALLENGE_HEADER, Identity
 from shared.settings import Secret
 from tests.support.fake_bot import FakeBot
 from tests.support.hostile_server import Call, hostile
+from tests.support.memory import Peak
 from tests.support.processes import WATCHDOG_TOKEN
 from tests.support.waiting import eventually
 from watchdog.probes.heartbeat_link import HeartbeatLink
@@ -167,7 +167,7 @@ async def test_a_stream_that_floods_is_a_lost_link_and_costs_no_memory(
         link = HeartbeatLink(
             url=server.url, token=Secret(WATCHDOG_TOKEN), interval_s=60.0, clock=SystemClock(), listener=heard
         )
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        peak = Peak()
         task = asyncio.create_task(link.run())
         try:
             # The flood ends its connection, long before the limit of silence.
@@ -175,7 +175,7 @@ async def test_a_stream_that_floods_is_a_lost_link_and_costs_no_memory(
                 lambda: len(server.calls) > 1 and server.calls[1].writer.is_closing(), what="the lost link"
             )
             assert not task.done()
-            assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 40_000
+            assert peak.grown_bytes() < 40 * 2**20
             assert (link.up, heard.beats) == (False, [])
         finally:
             task.cancel()
