@@ -42,6 +42,16 @@ def test_many_sessions_are_grouped_by_what_happened_and_counted() -> None:
     assert over(entries(12), PAGE).text.startswith("12 sessions work again: Shop 0 (s0), ")
 
 
+def test_a_name_in_a_notice_of_one_session_or_of_many_is_data() -> None:
+    hostile = "<!channel> @everyone [x](http://evil.example) \x1b[31m\u202e\nA line of its own"
+    some = [NeedEntry(f"s{number}", hostile, "banned", 1) for number in range(3)]
+    for words in (opened(some[:1], ADVICE, PAGE), opened(some, ADVICE, PAGE), over(some[:1], PAGE), over(some, PAGE)):
+        for text in (words.title, words.text):
+            assert not set(text) & set("<>@\x1b\u202e"), text
+            assert "[x]" not in text
+            assert not [line for line in text.split("\n") if line.startswith("A line")]
+
+
 @pytest.mark.parametrize(
     ("name", "shown"),
     [

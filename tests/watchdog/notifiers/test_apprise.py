@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import html
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import parse_qs
 
 import aiohttp
@@ -266,6 +268,32 @@ async def test_no_secret_is_in_the_arguments_or_the_variables(monkeypatch: pytes
         assert "SECRET" not in str(found.environ()) + str(found.cmdline())
     finally:
         process.close()
+
+
+async def test_a_child_has_no_way_to_the_addresses_of_others(process: AppriseProcess) -> None:
+    """Each alert is sent by a child of its own, which has neither the socket of requests nor its input."""
+    process.start()
+    assert process._process is not None
+    root, arrived = psutil.Process(process._process.pid), asyncio.Event()
+
+    async def hang(_writer: asyncio.StreamWriter) -> None:
+        arrived.set()
+        await asyncio.Event().wait()
+
+    async with raw(hang) as receiver:
+        sending = asyncio.ensure_future(AppriseNotifier(address(receiver), process).send(NOTICE))
+        [child] = await eventually(root.children, what="the child of the alert")
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await arrived.wait()
+            own = {os.readlink(each) for each in Path(f"/proc/{child.pid}/fd").iterdir()}
+            of_parent = {os.readlink(each) for each in Path(f"/proc/{root.pid}/fd").iterdir()}
+            assert not {each for each in own & of_parent if each.startswith("socket:")}
+            assert os.readlink(f"/proc/{child.pid}/fd/0") == "/dev/null"
+        finally:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+            child.kill()
 
 
 async def test_it_ends_with_the_watchdog() -> None:
