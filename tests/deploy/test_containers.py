@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ import yaml
 from bot_service.settings import BotSettings
 from shared.settings import load
 from tests.support.processes import ROOT
+from watchdog.settings import WatchdogSettings
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 DOCKERFILES = ["Dockerfile.bot", "Dockerfile.watchdog"]
@@ -77,6 +79,33 @@ def test_the_engine_can_be_chosen_for_one_start() -> None:
     assert environment["ENGINE"] == "${ENGINE:-}"
     assert environment["STARTED_WITH"] == "docker compose up"
     assert load(BotSettings, {"ENGINE": ""}).engine == "neonize"
+
+
+@pytest.mark.parametrize("name", ["bot", "watchdog"])
+def test_our_programs_run_as_the_user_of_their_images(name: str) -> None:
+    assert COMPOSE["services"][name]["user"] == "10001:10001"
+    assert "\nUSER 10001:10001\n" in (ROOT / f"Dockerfile.{name}").read_text(encoding="utf-8")
+
+
+def test_no_secret_stands_in_the_files_of_compose() -> None:
+    secrets = {
+        field.metadata["name"]
+        for settings in (BotSettings, WatchdogSettings)
+        for field in dataclasses.fields(settings)
+        if field.metadata["kind"].secret
+    }
+    assert {"BOT_API_KEY", "WATCHDOG_TOKEN", "METRICS_TOKEN", "ALERT_URLS"} <= secrets
+    given = [
+        (variable, str(value))
+        for service in COMPOSE["services"].values()
+        for variable, value in dict(service.get("environment") or {}).items()
+    ]
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    given += re.findall(r"^([A-Z_]+)=(.*)$", example, re.M)
+    assert len(given) > 10
+    assert [(name, value) for name, value in given if name in secrets and value and not value.startswith("${")] == []
+    for path in (ROOT / "docker-compose.yml", *(ROOT / "monitoring").rglob("*.yml"), ROOT / ".env.example"):
+        assert not re.search(r"whsec_[A-Za-z0-9+/=]{16,}|vk_[A-Za-z0-9]{16,}", path.read_text(encoding="utf-8")), path
 
 
 def test_the_watchdog_waits_for_nobody() -> None:

@@ -36,6 +36,28 @@ def _asserting() -> tuple[dict[str, Function], set[str]]:
     return {function.name: function for function in functions if function.name.startswith("test_")}, asserting
 
 
+# What others send, keys, owners and secrets: each has to be a promise of the page, however it is worded.
+SUBJECTS = (
+    "Retry-After", "costs bounded memory and time", "nothing is unpacked", "Name servers that do not answer", "apprise run in a process",
+    "No request body is decompressed", "Large bodies and headers", "Heads, bodies and idle connections", "Connections are limited",
+    "Health checks, heartbeats and metrics are answered", "No attack without a key", "100 Continue", "A log that is not read",
+    "One cause cannot flood the log", "Names and texts of people are data", "hostile headers, queries, paths, JSON or forms",
+    "/metrics fail", "redact or to match", "replays the event stream", "hides no message", "the database cannot hold",
+    "What came from a key ends with it", "Signing out ends the login on the server", "share of event streams", "Wrong keys are slowed",
+    "login links and origin checks follow", "deleted session belong to no one", "new owner does not see", "Which ids of sessions",
+    "status page's cookie is not the token", "`WATCHDOG_TOKEN` is never sent", "A secret is one line of text",
+    "Other users cannot write to the folders", "A worker process gets only", "Only the program's own user can read",
+    "Keys are read from headers", "compared in constant time", "A form from another site", "redirects to another host",
+    "only public addresses",
+)  # fmt: skip
+
+
+def test_every_subject_has_a_promise() -> None:
+    promises = re.findall(r"^\| (?!promise|---|who)(.+?) \| `test_", PAGE, re.M)
+    missing = [subject for subject in SUBJECTS if not any(subject in promise for promise in promises)]
+    assert missing == []
+
+
 def test_every_promise_names_tests_that_exist_and_assert() -> None:
     tests, asserting = _asserting()
     promises = re.findall(r"^\| (?!promise|---|who)(.+?) \| (`test_.+?) \|$", PAGE, re.M)
