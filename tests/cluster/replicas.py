@@ -29,12 +29,12 @@ class Cluster:
         self.programs: list[Program] = []
         self.clients: list[Client] = []
 
-    async def add(self, count: int = 1) -> None:
-        """Start more replicas, all at the same time."""
-        added = [self._start() for _ in range(count)]
+    async def add(self, count: int = 1, **env: str) -> None:
+        """Start more replicas, all at the same time; ``env`` is what they have in addition."""
+        added = [self._start(env) for _ in range(count)]
         await asyncio.gather(*(program.ready() for program in added))
 
-    def _start(self) -> Program:
+    def _start(self, env: dict[str, str]) -> Program:
         number, port = len(self.programs), free_port()
         program = bot(
             self._tmp_path,
@@ -46,6 +46,7 @@ class Cluster:
                 "REPLICA_URL": f"http://127.0.0.1:{port}",
                 "SIMULATOR_OPTIONS": OPTIONS,
                 **self._env,
+                **env,
             },
         )
         data_dir = Path(program.env["DATA_DIR"])

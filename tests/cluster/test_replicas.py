@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.link import Link
 from tests.cluster.replicas import Cluster, cluster, postgresql_server
 from tests.support.postgresql import PostgreSQL
 from tests.support.processes import Client
@@ -136,6 +137,51 @@ async def test_after_5_s_without_postgresql_every_session_comes_back(three: Clus
     assert took_s < WITHIN_S
     # No lease outlived the outage: each session was taken again.
     assert all(epoch > before[session] for session, epoch in three.epochs().items())
+
+
+@pytest.mark.deep
+async def test_while_postgresql_stands_still_nothing_runs_and_then_all_come_back(three: Cluster) -> None:
+    before = three.epochs()
+    async with three.one_client_each():
+        three.server.signal(signal.SIGSTOP)
+        try:
+            await eventually(lambda: not any(three.logged_in().values()), within_s=6.0, what="no client being left")
+            await asyncio.sleep(15.0)
+        finally:
+            three.server.signal(signal.SIGCONT)
+        back_at = time.monotonic()
+        await three.ready(0, 12)
+        took_s = time.monotonic() - back_at
+        await three.even(0, 1, 2)
+        await three.ready(0, 12)
+    assert took_s < WITHIN_S
+    assert all(epoch > before[session] for session, epoch in three.epochs().items())
+
+
+@pytest.mark.deep
+async def test_a_replica_that_is_cut_off_from_postgresql_lets_go_before_others_begin(
+    tmp_path: Path, server: PostgreSQL
+) -> None:
+    async with Link(server.port) as link, cluster(tmp_path, server, 2) as made:
+        through = server.url("cluster").replace(f":{server.port}/", f":{link.port}/")
+        await made.add(DATABASE_URL=through)
+        await made.pair(*SESSIONS)
+        await made.even(0, 1, 2)
+        before, owners = made.epochs(), made.replica_of()
+        async with made.one_client_each():
+            link.cut()
+            await made.even(0, 1)
+            await made.ready(0, 12, within_s=WITHIN_S)
+            # It answers all the same, from memory, and takes nothing on.
+            status, health = await made.clients[2].call("GET", "/health")
+            assert (status, health.get("reasons", [])) in ((200, []), (503, ["store"]))
+            assert (await made.clients[2].call("POST", "/api/sessions", {"id": "one-more"}))[0] == 503
+            # What it sent meanwhile arrives now, and fits no lease.
+            link.heal()
+            await made.even(0, 1, 2)
+            await made.ready(0, 12)
+        for session, epoch in made.epochs().items():
+            assert epoch >= before[session] + (owners[session] == 2), session
 
 
 async def test_a_request_reaches_the_owner_from_every_replica(three: Cluster) -> None:
