@@ -10,7 +10,6 @@ from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot_service.access.replica_hops import HopMarks
 from bot_service.replicas import forwarding
 from bot_service.replicas.forwarding import Forwarding
 from bot_service.replicas.keeper import LeaseKeeper
@@ -123,10 +122,12 @@ async def build(
     sessions.commands.claim = ownership.claim
     try:
         async with forwarding.client() as http:
+            to_owner = Forwarding(http, members, secret)
+            sessions.commands.ask_owner = to_owner.command
             yield Replicas(
                 lease,
                 members,
-                Forwarding(http, members, HopMarks(secret)),
+                to_owner,
                 keeper,
                 ownership,
                 listener,

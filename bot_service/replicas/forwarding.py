@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import aiohttp
 from aiohttp import hdrs
@@ -12,12 +14,16 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from bot_service.access.replica_hops import HOP_HEADER, HopMarks
+from bot_service.domain.session_record import CommandKind
 from bot_service.replicas.members import Members
 from shared import http_client, logs
+from shared.settings import Secret
 
 log = logs.get(__name__)
 
 CONNECT_S, ANSWER_S = 2.0, 60.0
+# Of one that concerns many sessions.
+COMMANDS_AT_ONCE = 10
 # A file of a message, and some more.
 ANSWER_BYTES = 40 * 1024 * 1024
 # What belongs to one connection, and what this program sets itself.
@@ -46,8 +52,21 @@ class Answer:
 class Forwarding:
     """``marks`` tell a request that was passed on from one of a caller."""
 
-    def __init__(self, http: aiohttp.ClientSession, members: Members, marks: HopMarks) -> None:
-        self._http, self._members, self.marks = http, members, marks
+    def __init__(self, http: aiohttp.ClientSession, members: Members, administrator: Secret) -> None:
+        self._http, self._members, self._administrator = http, members, administrator
+        self.marks = HopMarks(administrator)
+        self._at_once = asyncio.Semaphore(COMMANDS_AT_ONCE)
+
+    async def command(self, session: str, kind: CommandKind) -> bool:
+        """START, STOP or RESTART for a caller of this replica, who was checked here. False when it is refused."""
+        path = f"/api/sessions/{quote(session, safe='')}/{kind.value}"
+        key = CIMultiDict({hdrs.AUTHORIZATION: f"Bearer {self._administrator.reveal()}"})
+        async with self._at_once:
+            try:
+                answer = await self(session, "POST", path, CIMultiDictProxy(key), b"")
+            except OwnerUnreachable:
+                return False
+        return answer.status < 300
 
     async def __call__(
         self, session: str, method: str, path: str, headers: CIMultiDictProxy[str], body: bytes

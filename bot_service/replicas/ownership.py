@@ -33,7 +33,7 @@ from shared.wake import Wake
 
 log = logs.get(__name__)
 
-# Notifications of this time share one round.
+# Rounds begin no sooner one after another: notifications of this time share one.
 GATHER_S = 0.1
 RETRY_S = 0.2
 # Shares are counted again after so many rounds in which nothing seemed to change.
@@ -96,6 +96,7 @@ class SessionOwnership:
     async def run(self) -> None:
         """The loop."""
         while True:
+            began_s = self._clock.monotonic()
             try:
                 async with self._turn:
                     pause_s = await self._round()
@@ -104,7 +105,7 @@ class SessionOwnership:
                 self._fails(error)
                 pause_s = RETRY_S
             await self._wake.wait(pause_s)
-            await self._clock.sleep(GATHER_S)
+            await self._clock.sleep(max(0.0, began_s + GATHER_S - self._clock.monotonic()))
 
     async def _round(self) -> float:
         """Returns the seconds until the next one."""

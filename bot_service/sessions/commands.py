@@ -80,6 +80,10 @@ async def _claimed(_session: str) -> bool:
     return True  # the only service has every id
 
 
+async def _no_owner(_session: str, _kind: CommandKind) -> bool:
+    return False
+
+
 def _check_words(name: str | None, metadata: dict[str, str] | None) -> None:
     check_name(name)
     for key in metadata or {}:
@@ -90,7 +94,8 @@ class SessionCommands:
     """Every method raises :class:`Refused`, those that need the engine :class:`EngineError`.
 
     With replicas they raise :class:`RunsElsewhere` for sessions of another one. ``claim`` is then how
-    this one gets a session that is not made yet; false when another replica has that id.
+    this one gets a session that is not made yet; false when another replica has that id. ``ask_owner``
+    gives a command to the replica that owns the session; false when it refuses.
     """
 
     def __init__(
@@ -98,6 +103,7 @@ class SessionCommands:
     ) -> None:
         self._supervisor, self._registry, self._store, self._pool = supervisor, registry, store, pool
         self.claim: Callable[[str], Awaitable[bool]] = _claimed
+        self.ask_owner: Callable[[str, CommandKind], Awaitable[bool]] = _no_owner
         # Created or deleted now: ids as stored, and with their owners as these know them.
         self._busy: set[str] = set()
         self._busy_own: set[tuple[str, str]] = set()
@@ -166,16 +172,19 @@ class SessionCommands:
 
     async def command_each(self, sessions: Iterable[str], kind: CommandKind) -> list[str]:
         """:meth:`command` for several sessions; returns those that refused it."""
-        refused = []
+        refused, elsewhere = [], []
         for session in sessions:
             try:
                 self._allowed(session, kind)
-            except (Refused, RunsElsewhere):
+            except Refused:
                 refused.append(session)
+            except RunsElsewhere:
+                elsewhere.append(session)
             else:
                 self._supervisor.apply(session, Command(kind))
         await self._store.flush()
-        return refused
+        done = await asyncio.gather(*(self.ask_owner(session, kind) for session in elsewhere))
+        return refused + [session for session, well in zip(elsewhere, done, strict=True) if not well]
 
     async def logout(self, session: str) -> SessionRecord:
         """Unlink the phone; the row stays. The engine does it before this returns."""

@@ -135,6 +135,10 @@ class Cluster:
                 found[session] = at_s - ends[session]
         return found
 
+    def logins_s(self) -> dict[str, float]:
+        """When the newest client of each phone logged in, in monotonic seconds."""
+        return {session: at_s for session, _, what, at_s in self._links() if what == "begin"}
+
     def _links(self) -> list[tuple[str, int, str, float]]:
         links = self.phones / "links"
         lines = [line.split() for line in links.read_text().splitlines()] if links.exists() else []

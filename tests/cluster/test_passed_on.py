@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -96,6 +97,7 @@ async def _texts(client: Client, text: str) -> bool:
     return any(each.get("text") == text and each["state"] != "queued" for each in found)
 
 
+@pytest.mark.deep
 async def test_an_owner_that_does_not_answer_is_a_503_until_there_is_another_one(two: Cluster) -> None:
     owner = two.replica_of()["second"]
     assert owner is not None
@@ -114,6 +116,26 @@ async def _answers(client: Client) -> bool:
     return status == 200
 
 
+@pytest.mark.deep
+async def test_a_command_for_several_sessions_reaches_the_owners_of_all(two: Cluster) -> None:
+    url = two.programs[0].url
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with aiohttp.ClientSession(cookie_jar=jar, headers={"Sec-Fetch-Site": "same-origin"}) as http:
+        async with http.post(f"{url}/login", data={"key": API_KEY}) as answer:
+            assert answer.status == 200
+        async with http.get(url) as answer:
+            token = re.search(r'name="token" value="([^"]+)"', await answer.text())
+        assert token is not None
+        fields = [("token", token[1]), ("command", "stop"), ("session", "first"), ("session", "second"), ("next", "/")]
+        async with http.post(f"{url}/sessions", data=fields) as answer:
+            assert "Refused for" not in await answer.text()
+    for session in ("first", "second"):
+        owner = two.replica_of()[session]
+        assert owner is not None
+        assert (await two.clients[owner].get(f"/api/sessions/{session}"))["state"] == "STOPPED"
+
+
+@pytest.mark.deep
 async def test_both_list_the_replicas_and_their_sessions(two: Cluster) -> None:
     for number, client in enumerate(two.clients):
         found = await client.get("/api/replicas")
@@ -150,6 +172,7 @@ async def test_webhooks_and_events_are_of_all_sessions_wherever_they_were_asked_
     assert sorted(got.json["data"]["text"] for got in receiver.requests) == sorted(wanted)
 
 
+@pytest.mark.deep
 async def test_what_waits_for_a_webhook_is_delivered_by_the_next_owner(two: Cluster, receiver: Receiver) -> None:
     owner = two.replica_of()["first"]
     assert owner is not None

@@ -184,6 +184,7 @@ async def test_a_replica_that_is_cut_off_from_postgresql_lets_go_before_others_b
             assert epoch >= before[session] + (owners[session] == 2), session
 
 
+@pytest.mark.deep
 async def test_a_request_reaches_the_owner_from_every_replica(three: Cluster) -> None:
     session = SESSIONS[0]
     for client in three.clients:
