@@ -124,7 +124,7 @@ def build_app(
             _loops,
         ]
     )
-    app[DASHBOARD] = new_dashboard(tokens.administrator, clock, settings.data_dir)
+    app[DASHBOARD] = new_dashboard(tokens.administrator, clock, settings.data_dir, settings.installation or "")
     app.on_response_prepare.append(middleware.add_headers)
     app.on_shutdown.append(end_streams)
     app.on_shutdown.append(end_events)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import shlex
 
 from bot_service.domain import client_version
+from bot_service.domain.components import OWNER, SESSIONS, Component
 from bot_service.engines.port import EngineError
 from bot_service.engines.simulator.options import SimulatorOptions
-from shared.settings import Kind, Secret
+from shared.settings import Kind, Secret, line
 
 
 def database_url() -> Kind:
@@ -51,3 +52,32 @@ def simulator_options() -> Kind:
         return options
 
     return Kind(parse, "name=number pairs between commas, named in docs/simulator.md")
+
+
+MOST_COMPONENTS = 20
+
+
+def component_list() -> Kind:
+    """``Lyon=owner:lyon, Support=sessions:support-``: groups of sessions by name."""
+
+    def parse(raw: str) -> tuple[Component, ...]:
+        found = tuple(_component(part) for part in raw.split(",") if part.strip())
+        if len(found) > MOST_COMPONENTS or len({each.name for each in found}) != len(found):
+            raise ValueError
+        return found
+
+    return Kind(
+        parse,
+        f"up to {MOST_COMPONENTS} different names, each as name=owner:<owner> or name=sessions:<beginning of the ids>,"
+        " separated by commas",
+    )
+
+
+def _component(part: str) -> Component:
+    name, _, group = (each.strip() for each in part.partition("="))
+    line(60).parse(name)
+    if group.startswith(OWNER) and len(group) > len(OWNER):
+        return Component(name, owner=group.removeprefix(OWNER))
+    if group.startswith(SESSIONS) and len(group) > len(SESSIONS):
+        return Component(name, prefix=group.removeprefix(SESSIONS).removesuffix("*"))
+    raise ValueError

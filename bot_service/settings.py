@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot_service.domain import client_version
+from bot_service.domain.components import Component
 from bot_service.engines.version_page import DEFAULT_URL
-from bot_service.setting_kinds import command, database_url, simulator_options, whatsapp_version
+from bot_service.setting_kinds import command, component_list, database_url, simulator_options, whatsapp_version
+from shared.contract.installation import Installation
 from shared.settings import (
     CommonSettings,
     Fault,
@@ -60,6 +62,12 @@ class BotSettings(CommonSettings):
         text(r"[A-Za-z0-9.-]+(:\d+)?", "a domain name"),
         default=None,
         about="https://<domain> is the default of PUBLIC_URL; Railway sets it",
+    )
+    status_components: tuple[Component, ...] = setting(
+        "STATUS_COMPONENTS",
+        component_list(),
+        default=(),
+        about="Groups of sessions that the watchdog's status page shows by these names: Lyon=owner:lyon, Support=sessions:support-*",
     )
     database_url: Secret | None = setting(
         "DATABASE_URL",
@@ -344,6 +352,11 @@ class BotSettings(CommonSettings):
     def reached_at(self) -> str | None:
         """The address at which people reach the dashboard, where it is known."""
         return self.public_url or (f"https://{self.railway_public_domain}" if self.railway_public_domain else None)
+
+    @property
+    def installed(self) -> Installation:
+        """What alerts say of this installation."""
+        return Installation(self.installation or "", self.reached_at or "")
 
     @property
     def store_url(self) -> str:

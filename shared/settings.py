@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 from urllib.parse import urlsplit
 
-from shared import alert_addresses, secret_text
+from shared import alert_addresses, secret_text, visible
 from shared.settings_spelling import misspelt
 
 S = TypeVar("S")
@@ -127,6 +127,19 @@ def text(pattern: str = r".+", accepts: str = "a text that is not empty") -> Kin
         return raw
 
     return Kind(parse, accepts)
+
+
+def line(longest: int) -> Kind:
+    """One line of visible text that people read on pages and in alerts."""
+
+    def parse(raw: str) -> str:
+        if len(raw.strip()) > longest:
+            raise ValueError
+        if not visible.is_plain_name(raw.strip()):
+            raise Unusable("it is not visible text on one line")
+        return raw.strip()
+
+    return Kind(parse, f"up to {longest} visible characters on one line")
 
 
 def path() -> Kind:
@@ -312,31 +325,6 @@ def exit_for(faults: list[Fault], hints: Sequence[object] = ()) -> NoReturn:
     raise SystemExit(2) from None
 
 
-@dataclass(frozen=True, slots=True)
-class Described:
-    """One variable for tables."""
-
-    name: str
-    default: str
-    accepts: str
-    about: str
-    secret: bool
-
-
-def describe(cls: type[Any]) -> list[Described]:
-    """Every variable of ``cls`` in order, for the documents and ``veilleur doctor``."""
-    rows = []
-    for field in dataclasses.fields(cls):
-        kind = cast(Kind, field.metadata["kind"])
-        shown = field.metadata["shown_default"]
-        if shown is None:
-            default = field.default
-            shown = "" if default in (dataclasses.MISSING, None, ()) else str(default)
-            shown = shown.lower() if isinstance(default, bool) else shown
-        rows.append(Described(field.metadata["name"], shown, kind.accepts, field.metadata["about"], kind.secret))
-    return rows
-
-
 @dataclass(frozen=True, kw_only=True)
 class CommonSettings:
     """The variables of both programs. Each program has a class of its own that adds PORT."""
@@ -372,6 +360,12 @@ class CommonSettings:
         text(r"[\w.*,\s-]+", "host names without ports, separated by commas, or *"),
         default=None,
         about="Further host names by which browsers reach the pages; addresses and local names always work; * allows any",
+    )
+    installation: str | None = setting(
+        "INSTALLATION_NAME",
+        line(60),
+        default=None,
+        about="Name of this installation on its pages and in front of its alerts; the same for both programs",
     )
     heartbeat_interval_ms: int = setting(
         "HEARTBEAT_INTERVAL", duration(100, 60_000), default=2000, about="Time between two beats of /api/heartbeat"

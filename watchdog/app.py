@@ -54,6 +54,7 @@ from watchdog.remediators.lease import RepairLease
 from watchdog.settings import WatchdogSettings
 from watchdog.status import api, own_health, pages
 from watchdog.status.access import Access
+from watchdog.status.brand import Brand
 from watchdog.status.snapshot import SNAPSHOT, StatusSnapshot
 from watchdog.watch import Watch
 
@@ -91,7 +92,7 @@ def build_app(
         own_port=sockets[0].getsockname()[1] if sockets else None,
         own_address=OwnAddress(settings, boot, clock),
     )
-    own_hosts = OwnHosts(names=[settings.railway_public_domain, settings.own_hosts])
+    own_hosts = OwnHosts(urls=[settings.status_page_url], names=[settings.railway_public_domain, settings.own_hosts])
     app = web.Application(
         middlewares=[
             middleware.problems(clock, metrics.http_measure(base.registry, PREFIX)),
@@ -111,7 +112,7 @@ def build_app(
     app[WRONG_KEYS] = WrongKeys(clock, base.registry, PREFIX)
     access = Access(settings.status_page_public, settings.status_page_token, base.token, clock)
     api.add_routes(app, access)
-    pages.add_routes(app, access, clock)
+    pages.add_routes(app, access, Brand.of(settings), clock)
     return app
 
 
@@ -163,7 +164,7 @@ def _running(base: Base) -> Callable[[web.Application], AsyncIterator[None]]:
                         base.clock,
                         webhook_secret=settings.alert_webhook_secret,
                         name=settings.name,
-                        page=settings.status_page_url or "",
+                        installation=settings.installed,
                     )
                 )
                 if isinstance(base.clock, ServiceClock):

@@ -8,14 +8,17 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from shared.alert_addresses import host_of
+from shared.contract.installation import Installation
 from shared.settings import (
     CommonSettings,
     Fault,
+    Kind,
     Secret,
     boolean,
     choices,
     duration,
     integer,
+    line,
     number,
     path,
     secret,
@@ -31,6 +34,18 @@ _DAY_MS = 86_400_000
 _REPLICAS = 20
 _PEERS = 6
 _CONTAINER = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+
+
+def picture_url() -> Kind:
+    """A web address that can stand in a content security policy."""
+    address = url()
+
+    def parse(raw: str) -> str:
+        if re.search(r"[;,'\"\s]", raw):
+            raise ValueError
+        return str(address.parse(raw))
+
+    return Kind(parse, f"{address.accepts}, and without ; , quotes and spaces")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +187,7 @@ class WatchdogSettings(CommonSettings):
         "STATUS_PAGE_URL",
         url(),
         default=None,
-        about="Address of the status page for people; shown at the start, and the link in alerts",
+        about="Address at which people reach the watchdog's pages; alerts and the dashboard link to it, the start shows it",
     )
     bot_api_key: Secret | None = setting(
         "BOT_API_KEY", secret(), default=None, about="For repairs by the bot's API; read from SECRETS_DIR when unset"
@@ -227,6 +242,25 @@ class WatchdogSettings(CommonSettings):
         "RAILWAY_ENVIRONMENT_ID", text(), default=None, about="The environment on Railway; Railway sets it"
     )
 
+    status_page_title: str | None = setting(
+        "STATUS_PAGE_TITLE",
+        line(60),
+        default=None,
+        shown_default="INSTALLATION_NAME, else Veilleur",
+        about="What the status page calls your service",
+    )
+    status_page_logo: str | None = setting(
+        "STATUS_PAGE_LOGO",
+        picture_url(),
+        default=None,
+        about="Address of a picture that the status page shows beside its title",
+    )
+    status_page_accent: str | None = setting(
+        "STATUS_PAGE_ACCENT",
+        text("#[0-9A-Fa-f]{6}", "a colour as #rrggbb"),
+        default=None,
+        about="Colour of links and buttons of the status page; made darker or lighter where text could not be read",
+    )
     status_page_public: bool = setting(
         "STATUS_PAGE_PUBLIC",
         boolean(),
@@ -249,6 +283,16 @@ class WatchdogSettings(CommonSettings):
         if self.bot_urls:
             return "BOT_URLS"
         return "RAILWAY_PUBLIC_DOMAIN" if self.railway_public_domain and not self.bot_url else "BOT_URL"
+
+    @property
+    def installed(self) -> Installation:
+        """What alerts say of this installation."""
+        return Installation(self.installation or "", self.status_page_url or "")
+
+    @property
+    def page_title(self) -> str:
+        """What the status page calls the service."""
+        return self.status_page_title or self.installation or "Veilleur"
 
     @property
     def docker_containers(self) -> dict[str, str]:

@@ -42,8 +42,8 @@ class DashboardContext:
 DASHBOARD: web.AppKey[DashboardContext] = web.AppKey("dashboard", DashboardContext)
 
 
-def new_dashboard(administrator: Secret, clock: Clock, data_dir: Path) -> DashboardContext:
-    pages = Pages(Path(__file__).parent, clock)
+def new_dashboard(administrator: Secret, clock: Clock, data_dir: Path, installation: str = "") -> DashboardContext:
+    pages = Pages(Path(__file__).parent, clock, installation)
     return DashboardContext(pages, Logins(administrator, clock), data_dir / "signed-in", FlashMessages(clock))
 
 

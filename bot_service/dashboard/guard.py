@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from typing import Any
 from urllib.parse import quote
 
 from aiohttp import web
@@ -136,7 +137,7 @@ def _problem_page(request: web.Request, code: str, login: Login | None) -> web.R
     """With the navigation for readers who are signed in."""
     t, missing = words(request), code == "not_found"
     status = 404 if missing else 403 if code == "forbidden" else 422
-    values = {
+    values: dict[str, Any] = {
         "title": t("Not found") if missing else t("Something went wrong"),
         "text": t("This page does not exist.") if missing else t(wording.PROBLEM.get(code, wording.PROBLEM["other"])),
         "base": "layout.html" if login is None else "dashboard.html",

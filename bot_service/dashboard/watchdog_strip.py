@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shared.contract.keepalive import KeepAlive
 from shared.translation import N_
@@ -81,10 +81,17 @@ def _bars(report: KeepAlive, t: Words) -> Svg | None:
 
 
 def _figures(report: KeepAlive, t: Words) -> list[Figure]:
-    names = {"24h": t("24 hours"), "7d": t("7 days"), "30d": t("30 days")}
+    names = {"24h": (1, t("24 hours")), "7d": (7, t("7 days")), "30d": (30, t("30 days"))}
+    known = {name: names[name] for name in names if name in report.uptime_ratio}
+    since = report.lifetime.since if report.lifetime is not None else None
+    age = report.last_push_at - since if since is not None and report.last_push_at is not None else None
+    # The percentage of a window that the watchdog has not watched whole bears the name of what it covers.
     found = [
         Figure(words, t.percent(report.uptime_ratio[name]))
-        for name, words in names.items()
-        if name in report.uptime_ratio
+        for name, (days, words) in known.items()
+        if age is None or age >= timedelta(days=days)
     ]
+    if since is not None and age is not None and len(found) < len(known):
+        when = t.day(since) if age >= timedelta(days=1) else t.when(since)
+        found.append(Figure(t("since {when}", when=when), t.percent(report.uptime_ratio[list(known)[-1]])))
     return found or [Figure(t("Answered"), t.number(float(report.success_rate), 1) + "%")]

@@ -64,7 +64,7 @@ async def build(
     subscriptions.load(webhooks)
     shared = settings.replica_url is not None
     publisher = EventPublisher(clock, database, ids, subscriptions, shared=shared)
-    service_alerts = ServiceAlerts(clock, publisher)
+    service_alerts = ServiceAlerts(clock, publisher, settings.installed)
     session_events = SessionEvents(
         clock,
         publisher,

@@ -15,6 +15,8 @@ from bot_service.events.subscriptions import Target
 from bot_service.store.batch_writer import STORE_ERRORS
 from shared import logs
 from shared.clock import Clock, from_ms, iso
+from shared.contract.attention import session_page
+from shared.contract.installation import UNNAMED, Installation
 from shared.settings import Secret
 from shared.webhook_signing import SCHEMES, lenient_key, split_url
 
@@ -47,8 +49,8 @@ def targets(urls: Iterable[Secret], secret: Secret | None) -> list[Target]:
 class ServiceAlerts:
     """Open alerts by kind and session; ``about`` is the session of an alert about one."""
 
-    def __init__(self, clock: Clock, publisher: EventPublisher) -> None:
-        self._clock, self._publisher = clock, publisher
+    def __init__(self, clock: Clock, publisher: EventPublisher, installation: Installation = UNNAMED) -> None:
+        self._clock, self._publisher, self._installation = clock, publisher, installation
         self._since: dict[tuple[str, str | None], str] = {}
 
     @property
@@ -86,6 +88,9 @@ class ServiceAlerts:
 
     async def _publish(self, event_type: str, kind: str, text: str, since: str, about: str | None) -> None:
         data = {"kind": kind, "text": text, "since": since} | ({} if about is None else {"session": about})
+        page = self._installation.page
+        link = page if about is None or not page else session_page(f"{page}/", about)
+        data = self._installation.signed(data, link)
         # On ALERT_URLS the notices about sessions that need a person cover this alert.
         draft = Draft(event_type, None, None, self._clock.now(), data, alert_urls=kind != NOT_RECEIVING)
         await self._publisher.publish([draft])

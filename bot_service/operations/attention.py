@@ -21,6 +21,7 @@ from shared.boot import Boot
 from shared.clock import Clock
 from shared.contract import attention as contract
 from shared.contract.attention import Attention, NeedAdvice, NeedEntry, NoticeWords
+from shared.contract.installation import UNNAMED, Installation
 from shared.contract.keepalive import Push
 from shared.gathering import PATIENCE_S, Gathering
 
@@ -48,9 +49,11 @@ class AttentionNotices:
         subscriptions: Subscriptions,
         *,
         page: str,
+        installation: Installation = UNNAMED,
     ) -> None:
         self._clock, self._boot, self._registry, self._store = clock, boot, registry, store
         self._publisher, self._subscriptions, self._page = publisher, subscriptions, page.rstrip("/") + "/"
+        self._installation = installation
         self._channels = 0
         self._heard_s = float("-inf")
         self._silent_after_s = 0.0
@@ -173,6 +176,8 @@ class AttentionNotices:
     async def _publish(self, event_type: str, words: NoticeWords, records: list[SessionRecord]) -> None:
         one = {"session": records[0].id} if len(records) == 1 else {}
         data = {"kind": KIND, "title": words.title, "text": words.text} | one | words.fields
+        # The text has the links to the sessions.
+        data = self._installation.signed(data)
         await self._publisher.publish([Draft(event_type, None, None, self._clock.now(), data)])
 
     def _needs(self) -> list[tuple[SessionRecord, int]]:

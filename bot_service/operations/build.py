@@ -98,6 +98,7 @@ async def build(
         events.publisher,
         events.subscriptions,
         page=settings.reached_at or f"http://localhost:{settings.port}",
+        installation=settings.installed,
     )
     return Operations(
         ages=ages,
@@ -115,11 +116,12 @@ async def build(
             attention=lambda: attention.revision,
             listening=attention.listening,
             orderly_stops=lambda: history.orderly_stops,
+            components=settings.status_components,
         ),
         queues=QueueReader(clock, database),
         rates=MessageRates(),
         retention=Retention(clock, database, messages.media, retention, receivers_down=webhooks.dispatcher.paused),
-        store_damage=StoreDamage(clock, database, events.subscriptions, events.ids, webhooks.call),
+        store_damage=StoreDamage(clock, database, events.subscriptions, events.ids, webhooks.call, settings.installed),
         unhealthy_reasons=lambda dead_loops: unhealthy_reasons(dead_loops, sessions, messages, database),
         watchdog_reports=reports,
         watchdog_silence=WatchdogSilence(clock, reports, events.service_alerts),

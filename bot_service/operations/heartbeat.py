@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
+from bot_service.domain.components import Component, counted
 from bot_service.sessions.registry import SessionRegistry
 from shared.boot import Boot
 from shared.clock import Clock
-from shared.contract.heartbeat import BEAT, STOPPING, Beat, SessionShares, Stopping
+from shared.contract.heartbeat import BEAT, STOPPING, Beat, ComponentShares, SessionShares, Stopping
 from shared.loop_guard import LoopGuard
 from shared.sse import EventStream, event
 
 # A container needs up to ten seconds to stop, and some more to start.
 STOP_DEADLINE_MS = 30_000
+COUNT_EVERY_S = 2.0
 
 
 class HeartbeatPublisher:
@@ -33,11 +35,14 @@ class HeartbeatPublisher:
         attention: Callable[[], str],
         listening: Callable[[int], None],
         orderly_stops: Callable[[], tuple[str, ...]],
+        components: Sequence[Component] = (),
     ) -> None:
         self._clock, self._boot, self._guard, self._registry = clock, boot, guard, registry
         self.interval_ms, self._starting, self._upstream_outage = interval_ms, starting, upstream_outage
         self._attention, self._listening = attention, listening
-        self._orderly_stops = orderly_stops
+        self._orderly_stops, self._components = orderly_stops, components
+        self._component_shares: tuple[ComponentShares, ...] = ()
+        self._counted_s = float("-inf")
         self._streams: set[EventStream] = set()
         self._sequence = 0
         self.draining = False
@@ -68,7 +73,20 @@ class HeartbeatPublisher:
             upstream_outage=self._upstream_outage(),
             attention=self._attention(),
             orderly_stops=self._orderly_stops(),
+            components=self._counted(),
         )
+
+    def _counted(self) -> tuple[ComponentShares, ...]:
+        """The components' shares; all sessions are walked for them, so not for every beat."""
+        now_s = self._clock.monotonic()
+        if self._components and now_s - self._counted_s >= COUNT_EVERY_S:
+            self._counted_s = now_s
+            counts = counted(self._components, self._registry)
+            self._component_shares = tuple(
+                ComponentShares(component.name, count.wanted, count.ready)
+                for component, count in zip(self._components, counts, strict=True)
+            )
+        return self._component_shares
 
     @property
     def listeners(self) -> int:

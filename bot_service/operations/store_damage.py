@@ -14,6 +14,7 @@ from bot_service.store.database import Database
 from bot_service.webhooks.call import Attempt
 from shared import logs
 from shared.clock import Clock, iso
+from shared.contract.installation import UNNAMED, Installation
 from shared.retry import full_jitter
 
 log = logs.get(__name__)
@@ -37,7 +38,9 @@ class StoreDamage:
         subscriptions: Subscriptions,
         ids: EventIds,
         call: Callable[[Target, str, bytes], Awaitable[Attempt]],
+        installation: Installation = UNNAMED,
     ) -> None:
+        self._installation = installation
         self._clock, self._database, self._subscriptions = clock, database, subscriptions
         self._ids, self._call = ids, call
         self._looked_s = clock.monotonic()
@@ -55,7 +58,8 @@ class StoreDamage:
         text, since = TEXT.format(reason=reason), iso(self._clock.now())
         log.error(f"ALERT: {text}", event_name="service.alert", kind=KIND)
         event_id = self._ids.next()
-        data = {"kind": KIND, "text": text, "since": since}
+        link = self._installation.page
+        data = self._installation.signed({"kind": KIND, "text": text, "since": since}, link)
         body = msgspec.json.encode(Envelope(event_id, "service.alert", since, None, data))
         await asyncio.gather(*(self._send(target, event_id, body) for target in self._subscriptions.fixed()))
         await asyncio.Event().wait()

@@ -135,4 +135,5 @@ class WatchdogReports:
             lifetime=push.lifetime,
             recent=push.recent,
             uptime_ratio=push.uptime_ratio,
+            watchdog_page=push.page if push.page.startswith(("http://", "https://")) else "",
         )

@@ -26,6 +26,14 @@ class SessionShares(msgspec.Struct, frozen=True, rename="camel"):
     by_state: dict[str, int]
 
 
+class ComponentShares(msgspec.Struct, frozen=True, rename="camel"):
+    """A group of sessions that the status page shows as one part: ``wanted`` should run, ``ready`` of them are READY."""
+
+    name: str
+    wanted: int
+    ready: int
+
+
 class Beat(msgspec.Struct, frozen=True, rename="camel"):
     """One beat; the next follows after ``interval_ms``.
 
@@ -33,7 +41,7 @@ class Beat(msgspec.Struct, frozen=True, rename="camel"):
     the last beat. ``starting``: some wanted session has not had its first try. ``attention`` changes
     with the sessions that need a person; the answer to the next report holds them.
     ``orderly_stops``: boot ids of earlier runs, newest first, up to the first one that was not
-    stopped in order.
+    stopped in order. ``components``: the groups of STATUS_COMPONENTS.
     """
 
     boot_id: str
@@ -47,6 +55,7 @@ class Beat(msgspec.Struct, frozen=True, rename="camel"):
     upstream_outage: bool = False
     attention: str = ""
     orderly_stops: tuple[str, ...] = ()
+    components: tuple[ComponentShares, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
 

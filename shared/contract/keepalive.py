@@ -88,6 +88,8 @@ class Push(msgspec.Struct, frozen=True, rename="camel"):
     channels: Count = 0
     attention_known: ShortText | None = None
     attention_taken: ShortText = ""
+    # Address of the watchdog's pages, for the dashboard's link.
+    page: Annotated[str, Meta(max_length=2000)] = ""
     schema_version: int = SCHEMA_VERSION
 
 
@@ -123,6 +125,7 @@ class KeepAlive(msgspec.Struct, frozen=True, rename="camel"):
     lifetime: Lifetime | None = None
     recent: list[int | None] = []
     uptime_ratio: dict[str, float | None] = {}
+    watchdog_page: str = ""
     schema_version: int = SCHEMA_VERSION
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from typing import Literal
 
 from aiohttp import hdrs, web
 
@@ -34,8 +35,14 @@ def _pattern(name: str) -> re.Pattern[str]:
 
 
 def set_login_cookie(
-    request: web.Request, response: web.StreamResponse, name: str, value: str, *, lasts_s: int
+    request: web.Request,
+    response: web.StreamResponse,
+    name: str,
+    value: str,
+    *,
+    lasts_s: int,
+    same_site: Literal["Strict", "Lax"] = "Strict",
 ) -> None:
-    """HttpOnly and Strict; Secure when the browser uses HTTPS, also through a proxy that ends it."""
+    """HttpOnly; Strict unless forms carry a token of their login; Secure when the browser uses HTTPS, also through a proxy that ends it."""
     by_https = request.secure or request.headers.get("X-Forwarded-Proto", "").split(",")[0].strip() == "https"
-    response.set_cookie(name, value, max_age=lasts_s, httponly=True, samesite="Strict", secure=by_https, path="/")
+    response.set_cookie(name, value, max_age=lasts_s, httponly=True, samesite=same_site, secure=by_https, path="/")

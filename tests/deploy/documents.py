@@ -11,7 +11,8 @@ import re
 import sys
 
 from bot_service.settings import BotSettings
-from shared.settings import CommonSettings, Described, describe
+from shared.settings import CommonSettings
+from shared.settings_table import Described, describe
 from shared.tools.local_run import LocalRunSettings
 from tests.deploy import architecture_picture, cli_document
 from tests.deploy.cli_document import CLI

@@ -16,7 +16,6 @@ from shared.settings import (
     SettingsError,
     boolean,
     choices,
-    describe,
     duration,
     integer,
     load,
@@ -25,6 +24,7 @@ from shared.settings import (
     url,
     urls,
 )
+from shared.settings_table import describe
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from shared.contract.heartbeat import Beat, SessionShares, Stopping
+from shared.contract.heartbeat import Beat, ComponentShares, SessionShares, Stopping
 from shared.contract.identity import BOT, CHALLENGE_HEADER, Identity
 from shared.settings import Secret
 from tests.support.processes import WATCHDOG_TOKEN
@@ -41,6 +41,7 @@ class FakeBot:
     status: str = "ok"
     boot_id: str = field(default_factory=lambda: secrets.token_hex(8))
     sessions: SessionShares = field(default_factory=lambda: SessionShares(0, 0, 0, 0, {}))
+    components: tuple[ComponentShares, ...] = ()
     pings: int = 0
     pushes: list[dict[str, Any]] = field(default_factory=list)
     push_status: int = 200
@@ -147,7 +148,15 @@ class FakeBot:
             while True:
                 if self.beats == "on":
                     self._sequence += 1
-                    beat = Beat(self.boot_id, self._sequence, int(self.beat_s * 1000), 1, 0, self.sessions)
+                    beat = Beat(
+                        self.boot_id,
+                        self._sequence,
+                        int(self.beat_s * 1000),
+                        1,
+                        0,
+                        self.sessions,
+                        components=self.components,
+                    )
                     await stream.write(b"event: beat\ndata: " + msgspec.json.encode(beat) + b"\n\n")
                 await asyncio.sleep(self.beat_s)
         finally:

@@ -179,7 +179,9 @@ async def test_a_start_without_a_folder_watches_alerts_and_repairs_nothing(tmp_p
         await bot.stop()
         await hook.wait_for(of_kind("down"))
         repairs = watchdog.app[PARTS].repairs
-        await eventually(lambda: repairs.refusal("bot") == "history_unknown", what="the refusal to repair")
+        await eventually(
+            lambda: (repairs.refusal("bot") or [None])[0] == "history_unknown", what="the refusal to repair"
+        )
         await bot.start()
         await hook.wait_for(of_kind("up"))
 

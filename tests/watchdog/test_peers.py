@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.fake_bot import FakeBot
+from tests.support.operator import signed_in
 from tests.support.processes import free_port
 from tests.support.receiver import Receiver
 from tests.support.waiting import eventually
@@ -78,8 +79,8 @@ async def test_down_from_here_is_no_down_and_both_say_so(tmp_path: Path, receive
         await near.start()
         await far.start()
         await _all_are(both, "UP")
-        page = await (await paris.http.get(paris.url + "/")).text()
-        assert "frankfurt" in page
+        async with signed_in(paris.url) as operator:
+            assert "frankfurt" in await operator.page()
         metrics = await (await paris.http.get(paris.url + "/metrics")).text()
         assert f'veilleur_watchdog_peer_up{{peer="{_others(paris)[0].host}"}} 1.0' in metrics
 

@@ -87,6 +87,7 @@ class ReportBuilder:
             channels=self.attention.channels,
             attention_known=self.attention.known,
             attention_taken=self.attention.taken,
+            page=_page(self.base),
         )
 
     async def _read(self, open_now: tuple[OpenRef, ...], now_ms: int) -> _Reading:
@@ -100,6 +101,13 @@ class ReportBuilder:
         found = await self.base.ledger.read(read)
         until_s = self.base.clock.monotonic() + self.base.settings.push_interval_ms / 1000
         return _Reading(open_now, until_s, *found)
+
+
+def _page(base: Base) -> str:
+    """Where people reach this watchdog's pages; on its own machine when nothing says so."""
+    if base.settings.status_page_url:
+        return base.settings.status_page_url
+    return f"http://localhost:{base.own_port}" if base.own_port else ""
 
 
 def _open(incident: Incident | None) -> OpenIncident | None:

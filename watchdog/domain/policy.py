@@ -17,7 +17,10 @@ class Now(msgspec.Struct, frozen=True):
 
 
 class Pause(msgspec.Struct, frozen=True, rename="camel"):
-    """A maintenance window in wall time. It always ends: ``until_ms`` is mandatory."""
+    """A maintenance window in wall time. It always ends: ``until_ms`` is mandatory.
+
+    ``reason`` is for operators, ``text`` for the readers of the status page.
+    """
 
     id: str
     target: str
@@ -25,6 +28,9 @@ class Pause(msgspec.Struct, frozen=True, rename="camel"):
     until_ms: int
     author: str
     reason: str = ""
+    text: str = ""
+    created_at_ms: int = 0
+    ended_at_ms: int | None = None
 
 
 class Policy(msgspec.Struct, frozen=True):

@@ -27,12 +27,17 @@ class Record(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Uptime(msgspec.Struct, frozen=True):
-    """Milliseconds of each kind; ``ratio`` is up / (up + down), None when both are 0."""
+    """Milliseconds of each kind; ``ratio`` is up / (up + down), None when both are 0.
+
+    ``since_ms``: what is measured begins there, with the window or with the first record in it; None
+    without any record.
+    """
 
     up_ms: int = 0
     down_ms: int = 0
     unknown_ms: int = 0
     maintenance_ms: int = 0
+    since_ms: int | None = None
 
     @property
     def ratio(self) -> float | None:
@@ -51,11 +56,21 @@ def measure(spans: Iterable[Span], from_ms: int, until_ms: int) -> Uptime:
             total[span.kind] += end - begin
         first = span.from_ms if first is None else min(first, span.from_ms)
     # Holes between spans (the wall clock was set forward) are unknown time.
-    watched = until_ms - max(from_ms, first) if first is not None and first < until_ms else 0
+    since = max(from_ms, first) if first is not None and first < until_ms else None
+    watched = until_ms - since if since is not None else 0
     hole = max(0, watched - sum(total.values()))
     return Uptime(
         up_ms=total[Stretch.UP],
         down_ms=total[Stretch.DOWN],
         unknown_ms=total[Stretch.UNKNOWN] + hole,
         maintenance_ms=total[Stretch.MAINTENANCE],
+        since_ms=since,
     )
+
+
+def covers(since_ms: int | None, window: str, now_ms: int) -> bool:
+    """Whether records that begin at ``since_ms`` fill ``window`` of :data:`WINDOWS`, which ends now.
+
+    The percentage of a window that they do not fill must not bear the name of the window.
+    """
+    return since_ms is not None and since_ms <= now_ms - WINDOWS[window]

@@ -69,6 +69,11 @@ class SessionAttention:
         self._first_seen_s: dict[tuple[str, int, bool], float] = {}
         self._opening, self._ending = Gathering(), Gathering()
 
+    @property
+    def dashboard(self) -> str:
+        """Address of the bot's dashboard, as the bot gives it; empty before it has."""
+        return self._found.page if self._found is not None else ""
+
     def beat(self, revision: str) -> None:
         """The heartbeat names the state ``revision``: ask for the sessions when it is another one."""
         if not revision and self.known:

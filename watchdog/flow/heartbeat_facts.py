@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from shared.contract import heartbeat
 from shared.hooks import Hook
+from shared.visible import shown
+from watchdog.domain.components import LONGEST_NAME, MOST, Component
 from watchdog.domain.facts import BeatSeen, BeatsLost, StopAnnounced
 from watchdog.flow.pipeline import Pipeline
 from watchdog.flow.schedule import Schedule
@@ -15,6 +17,8 @@ class HeartbeatFacts:
     def __init__(self, *, target: str, pipeline: Pipeline, schedule: Schedule) -> None:
         self._target, self._pipeline, self._schedule = target, pipeline, schedule
         self.last: BeatSeen | None = None
+        # The newest ones, also while the link is down.
+        self.components: tuple[Component, ...] = ()
         self.attention: Hook[[str]] = Hook()
 
     async def beat(self, beat: heartbeat.Beat) -> None:
@@ -30,6 +34,9 @@ class HeartbeatFacts:
             upstream_outage=beat.upstream_outage,
             interval_ms=beat.interval_ms,
             orderly_stops=beat.orderly_stops,
+        )
+        self.components = tuple(
+            Component(shown(each.name)[:LONGEST_NAME], each.wanted, each.ready) for each in beat.components[:MOST]
         )
         await self._pipeline.process(self._target, self.last)
         self.attention(beat.attention)

@@ -74,7 +74,7 @@ class RepairLoop:
             target: ladder_of(tuple(remediator.name for remediator in some)) for target, some in remediators.items()
         }
         self._histories = {target: RepairHistory() for target in remediators}
-        self._last_refusals: dict[str, Refusal] = {}
+        self._last_refusals: dict[str, tuple[Refusal, int]] = {}
         self._count = 0
         self._lease, self._locked_since_ms = lease, 0
         self._call = asyncio.Event()
@@ -111,8 +111,8 @@ class RepairLoop:
         """Repairs that the budget of ``target`` allows now."""
         return budget_left(self._histories[target], self._policy, self._steady_ms())
 
-    def refusal(self, target: str) -> Refusal | None:
-        """The reason of the last refusal."""
+    def refusal(self, target: str) -> tuple[Refusal, int] | None:
+        """Why the last decision was against a repair, and since when (epoch ms)."""
         return self._last_refusals.get(target)
 
     async def run(self) -> None:
@@ -164,9 +164,10 @@ class RepairLoop:
     async def _refused(self, target: str, incident: Incident | None, refused: Refuse) -> None:
         if refused.page and incident is not None:
             await self._page(incident)
-        if self._last_refusals.get(target) is refused.why:
+        last = self._last_refusals.get(target)
+        if last is not None and last[0] is refused.why:
             return
-        self._last_refusals[target] = refused.why
+        self._last_refusals[target] = (refused.why, epoch_ms(self._clock))
         if refused.why not in _SILENT:
             self._metrics.refused.labels(refused.why).inc()
             log.info(

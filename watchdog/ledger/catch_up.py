@@ -21,6 +21,7 @@ _KEYS = {
     "target_state": "target",
     "channel": "channel",
     "pause": "id",
+    "announcement": "id",
     "incident": "id",
     "repair": "id",
     "notice": "id",

@@ -34,6 +34,7 @@ _ORDER = (
     "total",
     "run",
     "pause",
+    "announcement",
     "incident",
     "notice",
     "outbox",
@@ -81,6 +82,8 @@ def _queries(now_ms: int, history: bool) -> Iterator[tuple[str, str, tuple[objec
         yield table, f"SELECT * FROM {table}", ()  # noqa: S608
     yield "run", "SELECT * FROM run ORDER BY started_at DESC LIMIT 3", ()
     yield "pause", "SELECT * FROM pause WHERE until_at > ?", (now_ms,)
+    shown = "ended_at IS NULL AND (until_at IS NULL OR until_at > ?)"
+    yield "announcement", f"SELECT * FROM announcement WHERE {shown}", (now_ms,)  # noqa: S608
     some = "SELECT id FROM incident ORDER BY opened_at DESC LIMIT 200"
     more = f" OR id IN ({some})" if history else ""
     yield "incident", f"SELECT * FROM incident WHERE closed_at IS NULL{more}", ()  # noqa: S608

@@ -63,6 +63,7 @@ _OLD = {
     "notice": "created_at < ? AND id NOT IN (SELECT notice_id FROM outbox WHERE state IN ('waiting', 'leased'))",
     "repair": "decided_at < ?",
     "pause": "until_at < ?",
+    "announcement": "coalesce(ended_at, until_at) < ?",
     "stretch": "until_at < ?",
     "peer_stretch": "until_at < ?",
     "run": "ended_at < ?",

@@ -18,6 +18,8 @@ from watchdog.ledger import outbox
 from watchdog.ledger.claiming import Claim
 from watchdog.ledger.outbox import Channels
 
+_FIRST = 5  # of the waiting notices of a channel
+
 
 class Settled(msgspec.Struct, frozen=True):
     """``retry_in_ms`` after a failure; ``reported`` is the notice to the other channels."""
@@ -94,9 +96,9 @@ def _failed(
     asked_ms = min(int((tried.delivered.retry_after_s or 0) * 1000), policy.retry_after_cap_ms)
     failures, since, reported = connection.execute(
         "UPDATE channel SET failures = failures + 1, failing_since = coalesce(failing_since, ?), last_reason = ?,"
-        " asked_until = ?, seen_row = ? WHERE channel = ?"
+        " last_failed_at = ?, last_failure = ?, asked_until = ?, seen_row = ? WHERE channel = ?"
         " RETURNING failures, failing_since, reported",
-        (now_ms, reason, now_ms + asked_ms if asked_ms else 0, claim.newest_row, claim.channel),
+        (now_ms, reason, now_ms, reason, now_ms + asked_ms if asked_ms else 0, claim.newest_row, claim.channel),
     ).fetchone()
     connection.execute(
         "UPDATE channel SET retry_at = ? WHERE channel = ?",
@@ -163,21 +165,42 @@ def shift(connection: sqlite3.Connection, step_ms: int) -> None:
     connection.execute("UPDATE incident SET last_notice_at = last_notice_at + ? WHERE closed_at IS NULL", (step_ms,))
 
 
-class ChannelState(msgspec.Struct, frozen=True, rename="camel"):
-    """State of one channel. Times in ms since the epoch; ``failing_since_ms`` None: it works."""
+class Waiting(msgspec.Struct, frozen=True, rename="camel"):
+    """A notice that a channel has not got yet. ``reason`` of the last try, or why it is held."""
 
+    target: str
+    kind: str
+    title: str
+    created_at_ms: int
+    due_at_ms: int
+    tries: int
+    reason: str
+
+
+class ChannelState(msgspec.Struct, frozen=True, rename="camel"):
+    """State of one channel. Times in ms since the epoch; ``failing_since_ms`` None: it works.
+
+    ``waiting`` counts notices, ``first`` has the first of them to be sent.
+    """
+
+    id: str
     name: str
     role: str
     failures: int
     failing_since_ms: int | None
     last_ok_at_ms: int | None
     last_reason: str
+    last_failed_at_ms: int | None
+    last_failure: str
     waiting: int
+    first: tuple[Waiting, ...] = ()
 
 
 def channel_states(connection: sqlite3.Connection, channels: Channels, labels: Mapping[str, str]) -> list[ChannelState]:
     """Every configured channel, also those that were never used."""
-    known = connection.execute("SELECT channel, failures, failing_since, last_ok_at, last_reason FROM channel")
+    known = connection.execute(
+        "SELECT channel, failures, failing_since, last_ok_at, last_reason, last_failed_at, last_failure FROM channel"
+    )
     figures = {channel: rest for channel, *rest in known}
     waiting = dict(
         connection.execute(
@@ -187,9 +210,23 @@ def channel_states(connection: sqlite3.Connection, channels: Channels, labels: M
     states = []
     for channel in channels.all:
         name, role = channel_name(labels[channel], channel), channels.role(channel)
-        failures, since, last_ok, reason = figures.get(channel, (0, None, None, ""))
-        states.append(ChannelState(name, role, failures, since, last_ok, reason, waiting.get(channel, 0)))
+        count = waiting.get(channel, 0)
+        first = _waiting(connection, channel) if count else ()
+        failures, since, last_ok, reason, last_failed, failure = figures.get(channel, (0, None, None, "", None, ""))
+        states.append(
+            ChannelState(channel, name, role, failures, since, last_ok, reason, last_failed, failure, count, first)
+        )
     return states
+
+
+def _waiting(connection: sqlite3.Connection, channel: str) -> tuple[Waiting, ...]:
+    found = connection.execute(
+        "SELECT n.target, n.kind, json_extract(n.payload, '$.title'), o.created_at, o.due_at, o.tries, o.reason"
+        " FROM outbox o JOIN notice n ON n.id = o.notice_id"
+        " WHERE o.channel = ? AND o.state IN ('waiting', 'leased') ORDER BY o.due_at, o.id LIMIT ?",
+        (channel, _FIRST),
+    )
+    return tuple(Waiting(*row) for row in found)
 
 
 def channel_name(label: str | None, channel: str) -> str:

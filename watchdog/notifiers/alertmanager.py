@@ -101,8 +101,8 @@ class AlertmanagerNotifier:
             "runbook_url": _RUNBOOKS.get(labels["kind"], _WATCHDOG),
         }
         alert: dict[str, Any] = {"labels": labels, "annotations": annotations}
-        if self._page:
-            annotations["link"] = alert["generatorURL"] = self._page
+        if link := notice.fields.get("link") or self._page:
+            annotations["link"] = alert["generatorURL"] = link
         begin = from_ms(notice.created_at_ms)
         if notice.kind not in _LASTING:
             end = max(begin, now) + EVENT_FOR
@@ -160,6 +160,8 @@ def _labels(notice: Notice, watchdog: str) -> dict[str, str]:
             else notice.id,
             "severity": "page" if notice.kind in _PAGES else "ticket",
         }
+    if name := notice.fields.get("installation"):
+        labels["installation"] = name  # else two installations would have one incident
     if labels["kind"] == IncidentKind.BLIND or notice.target == "watchdog":
         labels["watchdog"] = watchdog  # about itself: that is no voice in common
     return labels

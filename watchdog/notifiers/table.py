@@ -15,11 +15,13 @@ import aiohttp
 
 from shared.alert_addresses import alertmanagers, is_alertmanager
 from shared.clock import Clock
+from shared.contract.installation import UNNAMED, Installation
 from shared.settings import Fault, Secret
 from shared.webhook_signing import SCHEMES
 from watchdog.domain.ports import Notifier
 from watchdog.notifiers import apprise
 from watchdog.notifiers.alertmanager import AlertmanagerNotifier
+from watchdog.notifiers.signed import SignedAlertmanager, SignedNotifier
 from watchdog.notifiers.webhook import WebhookNotifier
 
 # Services with webhook addresses of their own; apprise converts them.
@@ -79,9 +81,14 @@ def hosts(urls: Sequence[Secret]) -> tuple[str, ...]:
 
 @contextmanager
 def builder(
-    http: aiohttp.ClientSession, clock: Clock, *, webhook_secret: Secret | None, name: str = "watchdog", page: str = ""
+    http: aiohttp.ClientSession,
+    clock: Clock,
+    *,
+    webhook_secret: Secret | None,
+    name: str = "watchdog",
+    installation: Installation = UNNAMED,
 ) -> Iterator[Callable[[Secret], Notifier]]:
-    """Makes the notifier of an address, for the watchdog ``name`` with its status page at ``page``.
+    """Makes the notifier of an address, for the watchdog ``name`` of ``installation``.
 
     The process for apprise starts with the first that needs it.
     """
@@ -91,11 +98,12 @@ def builder(
         """Raises ``ValueError`` for an invalid address."""
         kind = serves(url.reveal())
         if kind == "alertmanager":
-            return AlertmanagerNotifier(url, http, clock, name=name, page=page)
+            alertmanager = AlertmanagerNotifier(url, http, clock, name=name, page=installation.page)
+            return SignedAlertmanager(alertmanager, installation)
         if kind == "webhook":
-            return WebhookNotifier(url, http, clock, secret=webhook_secret)
+            return SignedNotifier(WebhookNotifier(url, http, clock, secret=webhook_secret), installation)
         process.start()
-        return apprise.AppriseNotifier(url, process)
+        return SignedNotifier(apprise.AppriseNotifier(url, process), installation)
 
     try:
         yield build

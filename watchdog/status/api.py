@@ -1,8 +1,7 @@
-"""The watchdog's API: status, incidents, maintenance, acknowledgement, test alert, ping."""
+"""The watchdog's API: status, incidents, maintenance, announcements, acknowledgement, test alert, ping."""
 
 from __future__ import annotations
 
-import secrets
 import sqlite3
 from collections.abc import Callable
 
@@ -13,41 +12,45 @@ from shared.clock import epoch_ms, to_ms
 from shared.web import errors
 from shared.web.body import json_response, read
 from shared.web.middleware import Handler
-from watchdog.domain import notices
-from watchdog.domain.facts import Tick
 from watchdog.domain.joint import Verdicts, verdict_of
 from watchdog.domain.target import View
 from watchdog.domain.uptime import Record
-from watchdog.ledger import history, outbox, pauses, timeline
+from watchdog.ledger import history, timeline
 from watchdog.ledger import incidents as rows
 from watchdog.parts import PARTS
-from watchdog.status import badge
-from watchdog.status.access import Access
-from watchdog.status.requests import AcknowledgeRequest, PauseRequest, TestRequest, pause_of, plain
-from watchdog.status.schema import IncidentView, NoticeView, incident_view, pause_view
+from watchdog.status import badge, commands, schema
+from watchdog.status.access import ACCESS, Access
+from watchdog.status.requests import AcknowledgeRequest, AnnouncementRequest, PauseRequest, TestRequest, plain
+from watchdog.status.schema import IncidentView, NoticeView, StatusView, incident_view, pause_view
 from watchdog.status.snapshot import SNAPSHOT
 
 _MOST_INCIDENTS = 100
 _MOST_SPANS = 5000
+# Other sites show it.
+_PICTURE = {"Cache-Control": "no-cache, max-age=60", "Cross-Origin-Resource-Policy": "cross-origin"}
 
 
 def add_routes(app: web.Application, access: Access) -> None:
     """Readers get the first routes; the others need WATCHDOG_TOKEN."""
+    app[ACCESS] = access
     for path, handler in (
         ("/api/status", status),
         ("/api/incidents", incidents),
         ("/api/incidents/{id}", incident),
-        ("/api/notices/{id}", notice),
         ("/api/pause", list_pauses),
+        ("/api/announcements", list_announcements),
         ("/badge.svg", show_badge),
     ):
         app.router.add_get(path, _checked(handler, access.require_reader))
     for method, path, handler in (
         ("GET", "/api/verdicts", verdicts),
         ("GET", "/api/record", record),
+        ("GET", "/api/notices/{id}", notice),
         ("POST", "/api/pause", pause),
         ("DELETE", "/api/pause", end_pauses),
         ("DELETE", "/api/pause/{id}", end_pause),
+        ("POST", "/api/announcements", announce),
+        ("DELETE", "/api/announcements/{id}", end_announcement),
         ("POST", "/api/incidents/{id}/ack", acknowledge),
         ("POST", "/api/test-alert", test_alert),
         ("POST", "/api/ping", ping),
@@ -64,8 +67,14 @@ def _checked(handler: Handler, check: Callable[[web.Request], None]) -> Handler:
     return checked
 
 
+async def _view(request: web.Request) -> StatusView:
+    """What this caller may see."""
+    view = await request.app[SNAPSHOT].status()
+    return view if request.app[ACCESS].sees_details(request) else schema.for_everybody(view)
+
+
 async def status(request: web.Request) -> web.StreamResponse:
-    return json_response(await request.app[SNAPSHOT].status())
+    return json_response(await _view(request))
 
 
 async def incidents(request: web.Request) -> web.StreamResponse:
@@ -75,6 +84,8 @@ async def incidents(request: web.Request) -> web.StreamResponse:
     found = await request.app[SNAPSHOT].incidents(
         limit=limit or 20, before_ms=before, target=request.query.get("target")
     )
+    if not request.app[ACCESS].sees_details(request):
+        found = [schema.incident_for_everybody(one) for one in found]
     return json_response({"incidents": found})
 
 
@@ -88,6 +99,8 @@ async def incident(request: web.Request) -> web.StreamResponse:
     found = await request.app[PARTS].base.ledger.read(look)
     if found is None:
         raise errors.not_found("this incident")
+    if not request.app[ACCESS].sees_details(request):
+        found = schema.incident_for_everybody(found)
     return json_response(found)
 
 
@@ -125,7 +138,12 @@ async def record(request: web.Request) -> web.StreamResponse:
 
 
 async def list_pauses(request: web.Request) -> web.StreamResponse:
-    return json_response({"pauses": (await request.app[SNAPSHOT].status()).pauses})
+    return json_response({"pauses": (await _view(request)).pauses})
+
+
+async def list_announcements(request: web.Request) -> web.StreamResponse:
+    """Those that are shown now."""
+    return json_response({"announcements": (await _view(request)).announcements})
 
 
 async def show_badge(request: web.Request) -> web.StreamResponse:
@@ -139,89 +157,62 @@ async def show_badge(request: web.Request) -> web.StreamResponse:
     if show == "state":
         picture = badge.state_badge(label, target.state)
     elif show in target.uptime:
-        picture = badge.uptime_badge(label, target, show)
+        picture = badge.uptime_badge(label, target, show, shown.generated_at_ms)
     else:
         raise errors.invalid("show", f"must be state or one of {', '.join(target.uptime)}")
-    return web.Response(text=picture, content_type="image/svg+xml", headers={"Cache-Control": "no-cache, max-age=60"})
+    return web.Response(text=picture, content_type="image/svg+xml", headers=_PICTURE)
 
 
 async def pause(request: web.Request) -> web.StreamResponse:
-    parts, now_ms = request.app[PARTS], epoch_ms(request.app[PARTS].base.clock)
-    made = pause_of(await read(request, PauseRequest), tuple(parts.base.settings.targets), now_ms)
-    await parts.base.ledger.write(lambda c: pauses.begin(c, made))
-    await _pauses_changed(request.app)
-    return json_response(pause_view(made, now_ms), status=201)
+    made = await commands.begin_pause(request.app, await read(request, PauseRequest))
+    return json_response(pause_view(made, epoch_ms(request.app[PARTS].base.clock)), status=201)
 
 
 async def end_pause(request: web.Request) -> web.StreamResponse:
-    now_ms, name = epoch_ms(request.app[PARTS].base.clock), request.match_info["id"]
-    if not await request.app[PARTS].base.ledger.write(lambda c: pauses.end(c, name, now_ms)):
-        raise errors.not_found("this open maintenance window")
-    await _pauses_changed(request.app)
+    name = request.match_info["id"]
+    await commands.end_pause(request.app, name)
     return json_response({"ended": [name]})
 
 
 async def end_pauses(request: web.Request) -> web.StreamResponse:
     """All of them."""
-    now_ms = epoch_ms(request.app[PARTS].base.clock)
-    ended = await request.app[PARTS].base.ledger.write(
-        lambda c: [one.id for one in pauses.current(c, now_ms) if pauses.end(c, one.id, now_ms)]
-    )
-    await _pauses_changed(request.app)
-    return json_response({"ended": ended})
+    return json_response({"ended": await commands.end_all_pauses(request.app)})
 
 
-async def _pauses_changed(app: web.Application) -> None:
-    parts = app[PARTS]
-    await parts.pipeline.load_pauses()
-    for target in parts.base.settings.targets:
-        await parts.pipeline.process(target, Tick())
-    app[SNAPSHOT].invalidate()
+async def announce(request: web.Request) -> web.StreamResponse:
+    made = await commands.announce(request.app, await read(request, AnnouncementRequest))
+    return json_response(schema.announcement_view(made), status=201)
+
+
+async def end_announcement(request: web.Request) -> web.StreamResponse:
+    name = request.match_info["id"]
+    await commands.end_announcement(request.app, name)
+    return json_response({"ended": [name]})
 
 
 async def acknowledge(request: web.Request) -> web.StreamResponse:
     """200 also when it was acknowledged before; 409 when it is over."""
-    parts, name, now_ms = request.app[PARTS], request.match_info["id"], epoch_ms(request.app[PARTS].base.clock)
     given = await read(request, AcknowledgeRequest, optional=True)
     author = plain(given.author, "author") or "api"
-    found = await parts.base.ledger.write(lambda c: rows.acknowledge(c, name, now_ms, author))
-    if found is None:
-        raise errors.not_found("this incident")
-    if found.closed_at_ms is not None:
-        raise errors.conflict("incident_over", "this incident is over: there is nothing to acknowledge")
-    request.app[SNAPSHOT].invalidate()
-    return json_response(incident_view(found, now_ms))
+    found = await commands.acknowledge(request.app, request.match_info["id"], author)
+    return json_response(incident_view(found, epoch_ms(request.app[PARTS].base.clock)))
 
 
 async def test_alert(request: web.Request) -> web.StreamResponse:
     """202 with the notice's id; ``GET /api/notices/{id}`` shows its state on every channel."""
-    parts, now_ms = request.app[PARTS], epoch_ms(request.app[PARTS].base.clock)
     given = await read(request, TestRequest, optional=True)
-    made = notices.test(f"test:{now_ms}-{secrets.token_hex(3)}", now_ms, plain(given.author, "author") or "the API")
-    await parts.base.ledger.write(lambda c: outbox.enqueue_everywhere(c, made, parts.dispatcher.channels))
-    parts.dispatcher.wake()
-    receipts = await parts.base.ledger.read(lambda c: timeline.receipts(c, made.id))
-    return json_response(NoticeView(made.id, tuple(receipts)), status=202)
+    author = plain(given.author, "author") or "the API"
+    return json_response(await commands.send_test(request.app, author, given.channel), status=202)
 
 
 async def ping(request: web.Request) -> web.StreamResponse:
     """202: a ping of every target starts now."""
-    parts = request.app[PARTS]
-    if not parts.base.settings.enabled:
-        raise errors.conflict("disabled", "KEEP_ALIVE_ENABLED is false: nothing is pinged")
-    for watch in parts.watches.values():
-        watch.schedule.ping_now()
-    return json_response({"targets": list(parts.watches)}, status=202)
+    return json_response({"targets": commands.ping(request.app)}, status=202)
 
 
 async def restore_repair_budget(request: web.Request) -> web.StreamResponse:
     """Give back the whole repair budget. 409 when repairs are off."""
-    parts = request.app[PARTS]
-    if not parts.base.settings.repairs_by:
-        raise errors.conflict("repairs_off", "REMEDIATION is not set: there is no budget")
-    left = {target: await parts.repairs.restore_budget(target) for target in parts.base.settings.targets}
-    request.app[SNAPSHOT].invalidate()
-    return json_response({"budget": left})
+    return json_response({"budget": await commands.restore_repair_budget(request.app)})
 
 
 def _integer(request: web.Request, name: str, default: int | None, low: int, high: int) -> int | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
+from shared.clock import from_ms
+from watchdog.domain.uptime import DAY_MS, covers
 from watchdog.status.schema import TargetView
 
 _COLOURS = {
@@ -23,11 +25,15 @@ def state_badge(label: str, state: str) -> str:
     return _svg(label, state.lower(), _COLOURS.get(state, "#5f6368"))
 
 
-def uptime_badge(label: str, target: TargetView, window: str) -> str:
-    """``window`` is one of the keys of ``target.uptime``."""
-    ratio = target.uptime[window].ratio
+def uptime_badge(label: str, target: TargetView, window: str, now_ms: int) -> str:
+    """``window`` is one of the keys of ``target.uptime``; a window that the records do not fill is not named."""
+    uptime = target.uptime[window]
+    ratio, since_ms = uptime.ratio, uptime.since_ms
     if ratio is None:
         return _svg(f"{label} {window}", "no data", "#5f6368")
+    if since_ms is not None and not covers(since_ms, window, now_ms):
+        since = from_ms(since_ms)
+        window = f"since {since:%H:%M} UTC" if now_ms - since_ms < DAY_MS else f"since {since.day} {since:%b}"
     colour = _COLOURS["UP"] if ratio >= 0.99 else _COLOURS["DEGRADED"] if ratio >= 0.95 else _COLOURS["DOWN"]
     # Never rounded up to 100: that would hide an outage.
     return _svg(f"{label} {window}", f"{int(ratio * 10_000) / 100:.2f}%", colour)

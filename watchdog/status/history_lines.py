@@ -6,16 +6,18 @@ from collections import Counter
 
 from shared.clock import from_ms
 from shared.translation import N_
+from shared.web.ui.markup import Html, moment
+from shared.web.ui.markup import filled as filled_in
 from shared.web.ui.words import Words
 from watchdog.status.schema import StatusView, TargetView
 
 
-def gap(view: StatusView, t: Words) -> list[str]:
+def gap(view: StatusView, t: Words) -> list[Html]:
     since_ms = view.watchdog.history_gap_since_ms
     if since_ms is None:
         return []
-    when = t.when(from_ms(since_ms), seconds=True)
-    return [t("The history is not kept since {when}: the watchdog cannot use its ledger.", when=when)]
+    said = N_("The history is not kept since {when}: the watchdog cannot use its ledger.")
+    return [filled_in(t, said, when=moment(t, from_ms(since_ms), show="seconds"))]
 
 
 def filled(target: TargetView, t: Words) -> list[str]:

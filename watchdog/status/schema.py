@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 import msgspec
 
+from watchdog.domain.announcements import Announcement
 from watchdog.domain.notices import length
 from watchdog.domain.policy import Pause
-from watchdog.domain.states import Incident
+from watchdog.domain.states import Incident, IncidentKind
 from watchdog.ledger.history import FlipLine, Latency
 from watchdog.ledger.repairs import Repair
 from watchdog.ledger.settling import ChannelState
@@ -20,13 +21,18 @@ from watchdog.ledger.timeline import NoticeLine, Receipt, Slot, TimelineEvent
 
 
 class UptimeView(msgspec.Struct, frozen=True, rename="camel"):
-    """``ratio`` is up / (up + down), None when both are 0."""
+    """``ratio`` is up / (up + down), None when both are 0.
+
+    It covers the time since ``since_ms``: a window is longer than what the watchdog has recorded when
+    it was started less than that ago. None without any record.
+    """
 
     ratio: float | None
     up_ms: int
     down_ms: int
     unknown_ms: int
     maintenance_ms: int
+    since_ms: int | None = None
 
 
 class DayView(msgspec.Struct, frozen=True, rename="camel"):
@@ -86,6 +92,10 @@ class PauseView(Pause, frozen=True, rename="camel"):
     open: bool = False
 
 
+class AnnouncementView(Announcement, frozen=True, rename="camel"):
+    """One that is shown now."""
+
+
 class SeenView(msgspec.Struct, frozen=True, rename="camel"):
     """What one watchdog sees. ``age_ms`` since it said so, None when it never did.
 
@@ -98,11 +108,21 @@ class SeenView(msgspec.Struct, frozen=True, rename="camel"):
     counts: bool
 
 
+class ComponentView(msgspec.Struct, frozen=True, rename="camel"):
+    """A group of sessions of STATUS_COMPONENTS. ``state`` is up, partly, down, maintenance, idle or unknown."""
+
+    name: str
+    state: str
+    sessions_wanted: int
+    sessions_ready: int
+
+
 class TargetView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """``uptime`` by window (24h, 7d, 30d, 90d); ``days`` has 90, oldest first.
 
     ``sessions_wanted`` should run, ``sessions_ready`` of them are READY. ``curve`` covers the last 24 hours. ``repair_budget`` is None while repairs are off;
-    ``repair_refusal`` says why nothing is repaired now.
+    ``repair_refusal`` says why nothing is repaired since
+    ``repair_refused_at_ms``.
     """
 
     name: str
@@ -124,7 +144,9 @@ class TargetView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     flips: tuple[FlipLine, ...] = ()
     repair_budget: int | None
     repair_refusal: str | None
+    repair_refused_at_ms: int | None = None
     seen: tuple[SeenView, ...] = ()
+    components: tuple[ComponentView, ...] = ()
 
 
 class WatchdogView(msgspec.Struct, frozen=True, rename="camel"):
@@ -161,6 +183,7 @@ class StatusView(msgspec.Struct, frozen=True, rename="camel"):
     channels: tuple[ChannelState, ...]
     repairs: tuple[Repair, ...]
     notices: tuple[NoticeLine, ...] = ()
+    announcements: tuple[AnnouncementView, ...] = ()
 
 
 class NoticeView(msgspec.Struct, frozen=True, rename="camel"):
@@ -180,6 +203,52 @@ def most_severe(states: list[str]) -> str:
 
 def pause_view(pause: Pause, now_ms: int) -> PauseView:
     return PauseView(**msgspec.structs.asdict(pause), open=pause.from_ms <= now_ms)
+
+
+def announcement_view(announcement: Announcement) -> AnnouncementView:
+    return AnnouncementView(**msgspec.structs.asdict(announcement))
+
+
+# What is wrong with the service. The other kinds are about the watchdogs themselves.
+PUBLIC_INCIDENTS = frozenset({IncidentKind.DOWN, IncidentKind.FLAPPING, IncidentKind.DEGRADED, IncidentKind.UNANSWERED})
+# What happened to the service; the other lines say how operators were alerted and what they did.
+_FOR_ALL = frozenset(
+    {
+        *("began", "decided", "ping_failed", "state", "over", "acknowledged"),
+        *("restarted", "planned_stop", "stop_announced", "watchdog_gap", "ledger_gap"),
+    }
+)
+
+
+def for_everybody(view: StatusView) -> StatusView:
+    """Without what only operators may see: channels, notices, repairs, and names of people."""
+    return msgspec.structs.replace(
+        view,
+        watchdog=msgspec.structs.replace(view.watchdog, history_gap_reason=None, remediation=(), dry_run=False),
+        targets=tuple(
+            msgspec.structs.replace(each, repair_budget=None, repair_refusal=None, repair_refused_at_ms=None)
+            for each in view.targets
+        ),
+        incidents=tuple(incident_for_everybody(each) for each in view.incidents),
+        pauses=tuple(pause_for_everybody(each) for each in view.pauses),
+        announcements=tuple(msgspec.structs.replace(each, author="") for each in view.announcements),
+        channels=(),
+        repairs=(),
+        notices=(),
+    )
+
+
+def incident_for_everybody(incident: IncidentView) -> IncidentView:
+    lines = (
+        msgspec.structs.replace(line, author="", text="") if line.kind == "acknowledged" else line
+        for line in incident.timeline
+        if line.kind in _FOR_ALL
+    )
+    return msgspec.structs.replace(incident, acknowledged_by=None, timeline=tuple(lines))
+
+
+def pause_for_everybody(pause: PauseView) -> PauseView:
+    return msgspec.structs.replace(pause, author="", reason="")
 
 
 def incident_view(incident: Incident, now_ms: int, events: Sequence[TimelineEvent] = ()) -> IncidentView:

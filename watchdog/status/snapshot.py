@@ -10,11 +10,12 @@ from aiohttp import web
 
 from shared.clock import epoch_ms, to_ms
 from watchdog.domain.bars import daily
+from watchdog.domain.components import state_of
 from watchdog.domain.decision import Decided
 from watchdog.domain.joint import counted, view_of
 from watchdog.domain.target import TargetState
 from watchdog.domain.uptime import DAY_MS, Uptime
-from watchdog.ledger import history, pauses, repairs, settling, timeline
+from watchdog.ledger import announcements, history, pauses, repairs, settling, timeline
 from watchdog.parts import Parts
 from watchdog.status import schema
 
@@ -96,6 +97,7 @@ class StatusSnapshot:
             channels=tuple(settling.channel_states(connection, dispatcher.channels, dispatcher.labels)),
             repairs=tuple(repairs.newest(connection, _REPAIRS)),
             notices=tuple(timeline.newest_notices(connection, _NOTICES)),
+            announcements=tuple(schema.announcement_view(one) for one in announcements.current(connection, now_ms)),
         )
 
     def _watchdog(self) -> schema.WatchdogView:
@@ -123,6 +125,7 @@ class StatusSnapshot:
     def _target(self, state: TargetState) -> schema.TargetView:
         watch, repairs_on = self._parts.watches[state.target], bool(self._base.settings.repairs_by)
         link, last = watch.link, watch.counts.last
+        refused = self._parts.repairs.refusal(state.target) if repairs_on else None
         return schema.TargetView(
             name=state.target,
             state=state.state,
@@ -138,8 +141,13 @@ class StatusSnapshot:
             if last is not None
             else None,
             repair_budget=self._parts.repairs.budget(state.target) if repairs_on else None,
-            repair_refusal=self._parts.repairs.refusal(state.target) if repairs_on else None,
+            repair_refusal=refused[0] if refused is not None else None,
+            repair_refused_at_ms=refused[1] if refused is not None else None,
             seen=self._seen(state),
+            components=tuple(
+                schema.ComponentView(each.name, state_of(each, state.state, heard=link.up), each.wanted, each.ready)
+                for each in watch.heartbeat.components
+            ),
         )
 
     def _seen(self, state: TargetState) -> tuple[schema.SeenView, ...]:
@@ -191,4 +199,6 @@ def _incidents(
 
 
 def uptime_view(value: Uptime) -> schema.UptimeView:
-    return schema.UptimeView(value.ratio, value.up_ms, value.down_ms, value.unknown_ms, value.maintenance_ms)
+    return schema.UptimeView(
+        value.ratio, value.up_ms, value.down_ms, value.unknown_ms, value.maintenance_ms, value.since_ms
+    )

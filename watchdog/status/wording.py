@@ -42,6 +42,16 @@ VIEW: Mapping[str, tuple[str, str]] = {
     "silent": (N_("does not answer"), "idle"),
 }
 
+# A component: a group of sessions.
+COMPONENT: Mapping[str, tuple[str, str]] = {
+    "up": (N_("running"), "good"),
+    "partly": (N_("partly disturbed"), "warn"),
+    "down": (N_("down"), "bad"),
+    "maintenance": (N_("maintenance"), "calm"),
+    "idle": (N_("not in use"), "idle"),
+    "unknown": (N_("not known"), "idle"),
+}
+
 # In one sentence; ``{name}`` is the bot service.
 SENTENCE: Mapping[str, str] = {
     "UP": N_("{name} is running."),
@@ -195,7 +205,31 @@ RESULT: dict[str, str] = {
     "done": N_("done"),
     "failed": N_("failed"),
     "dry_run": N_("only decided (dry run)"),
+    "skipped": N_("not needed"),
     "abandoned": N_("abandoned"),
+}
+
+# Why nothing is repaired.
+REFUSAL: Mapping[str, str] = {
+    "not_configured": N_("no way to repair is set"),
+    "nothing_wrong": N_("nothing is wrong"),
+    "not_repairable": N_("no repair helps against this"),
+    "lease_elsewhere": N_("another watchdog repairs"),
+    "lease_unknown": N_("the database of the repair lease is away"),
+    "blind": N_("the watchdog cannot see"),
+    "heartbeat_lives": N_("its heartbeat goes on"),
+    "refused_by_bot": N_("it refuses the watchdog"),
+    "maintenance": N_("maintenance"),
+    "planned_stop": N_("announced stop"),
+    "starting": N_("it is starting"),
+    "logged_out": N_("its sessions wait for people"),
+    "upstream_outage": N_("WhatsApp itself is disturbed"),
+    "no_rung": N_("none of the ways to repair fits"),
+    "in_flight": N_("a repair is running"),
+    "boot_grace": N_("it was restarted and gets time to start"),
+    "backoff": N_("waiting before the next try"),
+    "budget_spent": N_("the budget of repairs is spent"),
+    "history_unknown": N_("earlier repairs cannot be read"),
 }
 
 # An event of a timeline by its kind: sentence and colour.
@@ -226,6 +260,11 @@ _PINGS = re.compile(r"(\d+)_of_(\d+)_pings_failed")
 # An error of the operating system on the watchdog's side, or an unexpected one.
 _APART = re.compile(r"down from (.+); up from (.+)")
 _ERROR = re.compile(r"own_(e\w+)|error_(\w+)")
+
+
+def refusal(code: str, t: Words) -> str:
+    """The words for a refusal to repair."""
+    return t(REFUSAL.get(code, code.replace("_", " ")))
 
 
 def reason(code: str, t: Words) -> str:

@@ -21,6 +21,7 @@ from bot_service.domain.session_record import CommandKind
 from bot_service.domain.states import State
 from bot_service.sessions.queries import Order
 from bot_service.sessions.registry import Search
+from shared.web.other_program import reached
 from shared.web.ui.sessions_ready import sessions_ready
 from shared.web.ui.words import Words
 
@@ -66,7 +67,8 @@ class ListAddress:
 
 async def show(request: web.Request, login: Login) -> web.StreamResponse:
     t, who, sessions = words(request), login.principal, request.app[keys.SESSIONS]
-    at = ListAddress.of(request)
+    at, report = ListAddress.of(request), request.app[keys.OPERATIONS].watchdog_reports.view()
+    page = reached(request, report.watchdog_page)
     search = Search(state=at.state, text=at.search.strip().lower() or None)
     records, fitting = sessions.queries.numbered_page(who, search, at.order, at.number, at.size)
     running, ready, total = sessions.queries.shares(who)
@@ -77,7 +79,8 @@ async def show(request: web.Request, login: Login) -> web.StreamResponse:
         summary=sessions_ready(t, ready=ready, running=running, total=total),
         counts=session_list.state_counts(sessions.queries.by_state(who), at.state, t),
         total=t.number(total),
-        watchdog=strip(request.app[keys.OPERATIONS].watchdog_reports.view(), t),
+        watchdog=strip(report, t),
+        watchdog_page=f"{page}/operator" if page and who.may(Scope.ADMIN) else page,
         needs=session_list.needs(request.app[keys.OPERATIONS].attention.of_owner(who.owner), t),
         client=view_models.client_version(sessions.client_version.facts(), t),
         rows=[session_list.session_row(record, sessions.queries.last_frame_ms(record), t) for record in records],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -48,6 +49,9 @@ HEADERS = {
 }
 
 
+NO_HEADERS: Mapping[str, str] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
     """One number of a page with its label."""
@@ -65,10 +69,13 @@ def _visible(value: object) -> object:
 
 
 class Pages:
-    """The pages of one program: ``folder`` has ``templates/``, ``static/`` and ``locale/``."""
+    """The pages of one program: ``folder`` has ``templates/``, ``static/`` and ``locale/``.
 
-    def __init__(self, folder: Path, clock: Clock) -> None:
-        self._folder = folder
+    ``installation`` is the name of the installation, empty without one.
+    """
+
+    def __init__(self, folder: Path, clock: Clock, installation: str = "") -> None:
+        self._folder, self._installation = folder, installation
         self._clock = clock
         self.assets = Assets([HERE / "static", folder / "static"])
 
@@ -83,8 +90,19 @@ class Pages:
         lang = language_of(cookie(request, "lang"), request.headers.get("Accept-Language", ""))
         return Words(lang, french(self._folder, HERE) if lang == "fr" else ENGLISH)
 
-    def render(self, request: web.Request, template: str, *, status: int = 200, **context: Any) -> web.Response:
-        """The page ``template`` with ``context`` and the names that every page has."""
+    def render(
+        self,
+        request: web.Request,
+        template: str,
+        *,
+        status: int = 200,
+        headers: Mapping[str, str] = NO_HEADERS,
+        **context: Any,
+    ) -> web.Response:
+        """The page ``template`` with ``context`` and the names that every page has.
+
+        ``headers`` replace or add to those of every page.
+        """
         words = self.words(request)
         theme = cookie(request, "theme")
         text = self._environment.get_template(template).render(
@@ -95,6 +113,7 @@ class Pages:
             iso=iso,
             asset=self.assets.url,
             path=request.path,
+            installation=self._installation,
             **context,
         )
         body, packed = text.encode(), accepts_gzip(request)
@@ -103,7 +122,7 @@ class Pages:
             status=status,
             content_type="text/html",
             charset="utf-8",
-            headers={**HEADERS, hdrs.CONTENT_ENCODING: "gzip"} if packed else HEADERS,
+            headers={**HEADERS, **headers} | ({hdrs.CONTENT_ENCODING: "gzip"} if packed else {}),
         )
 
     def choice(self, request: web.Request) -> web.Response | None:

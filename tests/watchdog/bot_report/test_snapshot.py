@@ -55,6 +55,7 @@ class Report:
             clock=self.clock,
             ledger=self.ledger,
             guard=SimpleNamespace(lag_s=0.25),
+            own_port=3001,
         )
         self.build = ReportBuilder(
             target="bot",

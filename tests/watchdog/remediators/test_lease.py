@@ -99,7 +99,7 @@ class TestWithPostgreSQL:
                 await receiver.wait_for(lambda body: body["data"]["kind"] == "repairs_locked")
                 await bot.stop()
                 await receiver.wait_for(lambda body: body["data"]["kind"] == "down")
-                await eventually(lambda: parts.repairs.refusal("bot") is Refusal.LEASE_UNKNOWN)
+                await eventually(lambda: (parts.repairs.refusal("bot") or [None])[0] is Refusal.LEASE_UNKNOWN)
                 assert docker.restarts == []
                 database.start()
                 await receiver.wait_for(lambda body: body["data"]["kind"] == "repairs_unlocked")

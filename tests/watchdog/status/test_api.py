@@ -47,7 +47,7 @@ async def _open_incident(watchdog: RunningWatchdog) -> dict[str, Any]:
 
 
 async def test_the_status_of_a_bot_that_is_up_is_whole(watchdog: RunningWatchdog) -> None:
-    seen = await watchdog.get("/api/status")
+    seen = (await watchdog.call("GET", "/api/status"))[1]
     target = seen["targets"][0]
     assert (seen["state"], target["name"], target["state"]) == ("UP", "bot", "UP")
     assert list(target["uptime"]) == ["24h", "7d", "30d", "90d"]
@@ -79,7 +79,7 @@ async def test_an_incident_has_a_timeline_from_the_first_failed_ping_to_its_end(
     incident = await _open_incident(watchdog)
     await bot.start()
     await _state(watchdog, "UP")
-    status, whole = await watchdog.call("GET", f"/api/incidents/{incident['id']}", token=None)
+    status, whole = await watchdog.call("GET", f"/api/incidents/{incident['id']}")
     assert status == 200
     kinds = [line["kind"] for line in whole["timeline"]]
     assert kinds[0] == "began"
@@ -87,7 +87,7 @@ async def test_an_incident_has_a_timeline_from_the_first_failed_ping_to_its_end(
     assert {"delivered", "state"} <= set(kinds)
     assert [line["atMs"] for line in whole["timeline"]] == sorted(line["atMs"] for line in whole["timeline"])
     assert whole["closeReason"] == "recovered"
-    notices = (await watchdog.get("/api/status"))["notices"]
+    notices = (await watchdog.call("GET", "/api/status"))[1]["notices"]
     assert [one["kind"] for one in notices][-2:] == ["up", "down"]
     assert notices[-1]["receipts"][0]["channel"] == "log"
     listed = (await watchdog.get("/api/incidents?limit=1&target=bot"))["incidents"]
@@ -115,7 +115,8 @@ async def test_a_maintenance_window_pauses_until_it_is_ended(watchdog: RunningWa
     status, made = await watchdog.call("POST", "/api/pause", {"minutes": 5, "author": "ann", "reason": "upgrade"})
     assert status == 201
     assert made["untilMs"] - made["fromMs"] == 300_000
-    assert (await _state(watchdog, "PAUSED"))["pauses"][0]["author"] == "ann"
+    await _state(watchdog, "PAUSED")
+    assert (await watchdog.call("GET", "/api/pause"))[1]["pauses"][0]["author"] == "ann"
     await bot.stop()
     await bot.start()
     listed = (await watchdog.get("/api/pause"))["pauses"]
@@ -151,6 +152,9 @@ async def test_all_windows_end_together_when_asked(watchdog: RunningWatchdog) ->
         ({"minutes": 5, "author": "x" * 101}, "author"),
         ({"minutes": 5, "reason": "a\nb"}, "reason"),
         ({"minutes": 5, "forever": True}, "forever"),
+        ({"minutes": 5, "from": "soon"}, "from"),
+        ({"minutes": 5, "from": "2999-01-01T00:00:00Z"}, "from"),
+        ({"minutes": 5, "from": "2020-01-01T00:00:00Z", "text": "a\tb"}, "text"),
     ],
 )
 async def test_a_window_without_a_proper_end_is_refused(
@@ -173,12 +177,12 @@ async def test_a_test_alert_reaches_every_channel_and_its_receipt_can_be_read(
         await eventually(lambda: {r.path for r in receiver.requests} == {"/a", "/b"}, what="both test alerts")
 
         async def done() -> bool:
-            notices = await watchdog.get(f"/api/notices/{made['id']}")
+            _, notices = await watchdog.call("GET", f"/api/notices/{made['id']}")
             return [one["state"] for one in notices["receipts"]] == ["done", "done", "done"]
 
         await eventually(done, what="the receipts")
         assert "ann" in receiver.requests[0].json["text"]
-        assert (await watchdog.call("GET", "/api/notices/none", token=None))[0] == 404
+        assert (await watchdog.call("GET", "/api/notices/none"))[0] == 404
 
 
 async def test_a_ping_can_be_asked_for(watchdog: RunningWatchdog, bot: FakeBot) -> None:
@@ -198,6 +202,9 @@ async def test_without_repairs_there_is_no_budget_to_give_back(watchdog: Running
 
 
 _WRITES = [
+    ("GET", "/api/notices/x"),
+    ("POST", "/api/announcements"),
+    ("DELETE", "/api/announcements/x"),
     ("POST", "/api/pause"),
     ("DELETE", "/api/pause"),
     ("DELETE", "/api/pause/x"),
@@ -206,7 +213,16 @@ _WRITES = [
     ("POST", "/api/ping"),
     ("DELETE", "/api/repairs/budget"),
 ]
-_READS = ["/api/status", "/api/incidents", "/api/incidents/x", "/api/notices/x", "/api/pause", "/badge.svg"]
+_READS = [
+    "/api/status",
+    "/api/incidents",
+    "/api/incidents/x",
+    "/api/pause",
+    "/api/announcements",
+    "/badge.svg",
+    "/embed",
+    "/feed.atom",
+]
 
 
 async def test_only_the_watchdogs_token_changes_anything(tmp_path: Path, bot: FakeBot) -> None:
@@ -262,7 +278,7 @@ async def test_no_address_and_no_token_is_in_the_status(tmp_path: Path, bot: Fak
         tmp_path, bot.url, ALERT_URLS=f"{receiver.url}/hidden?secret=whsec_aGlkZGVu,tgram://123:hidden/1"
     ) as watchdog:
         await watchdog.call("POST", "/api/test-alert")
-        shown = str(await watchdog.get("/api/status"))
+        shown = str(await watchdog.call("GET", "/api/status"))
         for secret in ("127.0.0.1", "hidden", "whsec", "123:"):
             assert secret not in shown
 

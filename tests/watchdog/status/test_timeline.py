@@ -10,7 +10,7 @@ from shared.web.ui.words import Words
 from tests.support.processes import ROOT
 from watchdog.domain.states import Incident, IncidentKind
 from watchdog.ledger.timeline import TimelineEvent
-from watchdog.status import page_model
+from watchdog.status import incident_model
 from watchdog.status.schema import IncidentView, incident_view
 
 AT = 1_790_000_000_000
@@ -59,7 +59,7 @@ def view(event: TimelineEvent) -> IncidentView:
 def test_an_event_is_whole_in_both_languages(fields: dict[str, str], english: str, french: str) -> None:
     incident = view(TimelineEvent(at_ms=AT, **fields))
     assert incident.timeline[0].text == english
-    assert page_model._incident(incident, Words("fr", FRENCH), several=False).steps[0].text == french.replace(
+    assert incident_model.incident(incident, Words("fr", FRENCH), several=False).steps[0].text == french.replace(
         " :", "\u00a0:"
     )
 

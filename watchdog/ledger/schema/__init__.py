@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from importlib import resources
 
-NEWEST = 4
+NEWEST = 5
 
 
 def bring_up_to_date(connection: sqlite3.Connection) -> None:

@@ -15,12 +15,13 @@ function ago(seconds) {
   return french ? `dans ${text}` : `in ${text}`;
 }
 
-function update() {
-  for (const element of document.querySelectorAll("time[data-ago], time[data-lasting]")) {
+function update(root = document) {
+  for (const element of root.querySelectorAll("time[data-ago], time[data-lasting]")) {
     const seconds = (Date.now() - Date.parse(element.dateTime)) / 1000;
     const text = "ago" in element.dataset ? ago(seconds) : span(Math.max(0, seconds));
     if (element.textContent !== text) element.textContent = text;
   }
 }
 
-setInterval(update, 1000);
+setInterval(() => update(), 1000);
+document.addEventListener("regions-fetched", (event) => update(event.detail));

@@ -11,13 +11,21 @@ function sameShell(region, next) {
   return region.dataset.shell !== undefined && (region.childElementCount > 0) === (next.childElementCount > 0);
 }
 
+// Between the press and the release of a button it must stay where it is, or the click is lost.
+let pressed = null;
+document.addEventListener("pointerdown", (event) => { pressed = event.target; });
+for (const end of ["pointerup", "pointercancel"]) document.addEventListener(end, () => { setTimeout(() => { pressed = null; }); });
+
 function busy(region) {
   if (region.dataset.shell !== undefined) return false;
+  if (pressed && region.contains(pressed)) return true;
   const focused = document.activeElement;
   return focused && region.contains(focused) && focused.matches("input:not([type=checkbox]), textarea, select");
 }
 
 function swap(fresh) {
+  // Scripts that rewrite texts of the page do so here first: what did not change is not swapped.
+  document.dispatchEvent(new CustomEvent("regions-fetched", { detail: fresh }));
   for (const region of document.querySelectorAll("[data-live]")) {
     const next = fresh.querySelector(`[data-live="${CSS.escape(region.dataset.live)}"]`);
     if (!next) { region.remove(); continue; }
