@@ -99,11 +99,14 @@ def builder(
         kind = serves(url.reveal())
         if kind == "alertmanager":
             alertmanager = AlertmanagerNotifier(url, http, clock, name=name, page=installation.page)
-            return SignedAlertmanager(alertmanager, installation)
+            return alertmanager if installation == UNNAMED else SignedAlertmanager(alertmanager, installation)
+        notifier: Notifier
         if kind == "webhook":
-            return SignedNotifier(WebhookNotifier(url, http, clock, secret=webhook_secret), installation)
-        process.start()
-        return SignedNotifier(apprise.AppriseNotifier(url, process), installation)
+            notifier = WebhookNotifier(url, http, clock, secret=webhook_secret)
+        else:
+            process.start()
+            notifier = apprise.AppriseNotifier(url, process)
+        return notifier if installation == UNNAMED else SignedNotifier(notifier, installation)
 
     try:
         yield build
