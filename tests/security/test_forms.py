@@ -13,8 +13,10 @@ import pytest
 from tests.bot_service.api.test_permissions import FORMS, World, filled
 from tests.faces.test_dashboard import Browser
 from tests.support.bot_app import Bot, paired, running
+from tests.support.operator import signed_in
 from tests.support.processes import API_KEY, WATCHDOG_TOKEN, free_port
 from tests.support.watchdog_app import running_watchdog
+from watchdog.status.operator_pages import COMMANDS as OPERATOR_COMMANDS
 
 HERE = {"Sec-Fetch-Site": "same-origin"}
 ELSEWHERE: list[dict[str, str]] = [
@@ -136,7 +138,7 @@ async def test_the_status_pages_cookie_is_secure_behind_https(tmp_path: Path, pr
             watchdog.url + "/login", data={"token": WATCHDOG_TOKEN}, headers=headers, allow_redirects=False
         ) as answer:
             cookie = answer.headers["Set-Cookie"]
-        assert {"HttpOnly", "SameSite=Strict"} <= {part.strip() for part in cookie.split(";")}
+        assert {"HttpOnly", "SameSite=Lax"} <= {part.strip() for part in cookie.split(";")}
         assert ("Secure" in cookie) is (proto == "https")
 
 
@@ -146,3 +148,13 @@ async def test_no_form_of_the_status_page_works_from_elsewhere(tmp_path: Path, h
         for path, form in (("/login", {"token": WATCHDOG_TOKEN}), ("/logout", {})):
             async with watchdog.http.post(watchdog.url + path, data=form, headers=headers) as answer:
                 assert (answer.status, "Set-Cookie" in answer.headers) == (403, False), path
+        async with signed_in(watchdog.url) as operator:
+            for command in OPERATOR_COMMANDS:
+                data = {"token": operator.token, "minutes": "30", "title": "Foreign"}
+                async with operator.http.post(
+                    f"{watchdog.url}/operator/{command}", data=data, headers=headers
+                ) as answer:
+                    assert answer.status == 403, command
+        _, seen = await watchdog.call("GET", "/api/status")
+        tests = [notice for notice in seen["notices"] if notice["kind"] == "test"]
+        assert (seen["pauses"], seen["announcements"], tests) == ([], [], [])

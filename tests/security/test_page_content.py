@@ -9,10 +9,12 @@ import pytest
 
 from bot_service.domain.message import InboundMessage, Media
 from bot_service.domain.signals import SignalKind
+from shared.contract.heartbeat import ComponentShares
 from tests.bot_service.api.test_permissions import FORMS
 from tests.faces.test_dashboard import Browser
 from tests.support.bot_app import Bot, paired, received, running
 from tests.support.fake_bot import FakeBot
+from tests.support.operator import signed_in
 from tests.support.waiting import eventually
 from tests.support.watchdog_app import running_watchdog
 
@@ -114,9 +116,13 @@ async def test_nothing_that_anybody_writes_acts_on_any_page_of_the_dashboard(tmp
 
 async def test_nothing_that_anybody_writes_acts_on_the_status_page(tmp_path: Path) -> None:
     words = "<script>alert(1)</script><img src=x>"
-    async with FakeBot() as bot, running_watchdog(tmp_path, bot.url, KEEP_ALIVE_INTERVAL="200") as watchdog:
-        body = {"minutes": 5, "reason": words, "author": words}
+    given = {"INSTALLATION_NAME": "<script>alert(1)</script>", "KEEP_ALIVE_INTERVAL": "200"}
+    async with FakeBot() as bot, running_watchdog(tmp_path, bot.url, **given) as watchdog:
+        bot.components = (ComponentShares(words, 1, 1),)
+        body = {"minutes": 5, "reason": words, "author": words, "text": words}
         assert (await watchdog.call("POST", "/api/pause", body))[0] in (200, 201)
+        news = {"title": words, "text": f"{words}\n\n{words}", "author": words}
+        assert (await watchdog.call("POST", "/api/announcements", news))[0] == 201
 
         async def says() -> str | None:
             _, page = await watchdog.call("GET", "/", token=None)
@@ -128,6 +134,17 @@ async def test_nothing_that_anybody_writes_acts_on_the_status_page(tmp_path: Pat
             "/?lang=<script>",
             "/?target=<script>alert(1)</script>",
             "/badge.svg?label=<script>alert(1)</script>",
+            "/embed",
+            "/feed.atom",
+            "/operator?incident=<script>alert(1)</script>",
         ):
             _, page = await watchdog.call("GET", path, token=None)
             assert "<script>alert" not in page, path
+        async with signed_in(watchdog.url, author="<script>alert(1)</script>") as operator:
+            for path in ("/operator", "/operator?incident=<script>alert(1)</script>&done=<script>alert(1)</script>"):
+                page = await operator.page(path)
+                assert "&lt;script&gt;" in page
+                assert acts(page) == []
+            status, page = await operator.post("plan", text=words, reason=words, **{"from": words, "until": words})
+            assert status == 422
+            assert acts(page) == []
