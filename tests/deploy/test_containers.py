@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 import yaml
 
 from bot_service.settings import BotSettings
-from shared.settings import load
+from shared.settings import environment, load
 from tests.support.processes import ROOT
 from watchdog.settings import WatchdogSettings
 
@@ -59,6 +60,28 @@ def test_compose_accepts_the_file_without_an_env_file(profile: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.docker
+@pytest.mark.parametrize(("shell", "file", "engine"), [
+    ({}, "", ""),
+    ({"ENGINE": "simulator"}, "", "simulator"),
+    ({}, "ENGINE=simulator\n", "simulator"),
+    ({"ENGINE": "neonize"}, "ENGINE=simulator\n", "neonize"),
+])  # fmt: skip
+def test_the_engine_of_the_shell_or_of_the_env_file_reaches_the_container(
+    tmp_path: Path, shell: dict[str, str], file: str, engine: str
+) -> None:
+    if not _compose():
+        pytest.skip("needs docker with compose 2.24 or newer (.ci/run starts an engine)")
+    shutil.copy(ROOT / "docker-compose.yml", tmp_path)
+    (tmp_path / ".env").write_text(file)
+    done = subprocess.run(
+        ["docker", "compose", "config", "--format", "json"], cwd=tmp_path, capture_output=True, text=True, timeout=120,
+        check=False, env={**{name: value for name, value in environment().items() if name != "ENGINE"}, **shell},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["services"]["bot"]["environment"]["ENGINE"] == engine
+
+
 @pytest.mark.parametrize("name", sorted(COMPOSE["services"]))
 def test_every_service_is_confined(name: str) -> None:
     service = COMPOSE["services"][name]
@@ -75,9 +98,9 @@ def test_every_service_is_confined(name: str) -> None:
 
 
 def test_the_engine_can_be_chosen_for_one_start() -> None:
-    environment = COMPOSE["services"]["bot"]["environment"]
-    assert environment["ENGINE"] == "${ENGINE:-}"
-    assert environment["STARTED_WITH"] == "docker compose up"
+    given = COMPOSE["services"]["bot"]["environment"]
+    assert given["ENGINE"] == "${ENGINE:-}"
+    assert given["STARTED_WITH"] == "docker compose up"
     assert load(BotSettings, {"ENGINE": ""}).engine == "neonize"
 
 
