@@ -83,6 +83,12 @@ def shown_receiver(url: str) -> str:
         return "?"
 
 
+def shown_url(url: str) -> str:
+    """The whole address without what may be a secret: user, password and the query."""
+    scheme, _, _ = url.partition("://")
+    return f"{scheme}://{shown_receiver(url)}" + ("?***" if "?" in url else "")
+
+
 def public_socket(info: tuple[Any, Any, int, str, tuple[Any, ...]]) -> socket.socket:
     """A socket for the resolved address ``info``. Raises RefusedAddress if it is not public."""
     family, kind, proto, _, where = info

@@ -282,11 +282,13 @@ async def page(
     if wanted.before is not None:
         event, webhook = wanted.before
         matches.append((c.event < event) | ((c.event == event) & (c.webhook < webhook)))
-    found: list[Delivery] = []
+    # A delivery may move on between two queries: the states are in the order in which it does, and the later one counts.
+    found: dict[tuple[str, str], Delivery] = {}
     for state in STATES[wanted.state]:  # one query each, so that an index has the order
         query = _DELIVERIES.where(c.state == state, *matches).order_by(c.event.desc(), c.webhook.desc()).limit(limit)
-        found.extend(Delivery(*row) for row in await connection.execute(query))
-    return sorted(found, key=lambda row: (row.event, row.webhook), reverse=True)[:limit]
+        rows = [Delivery(*row) for row in await connection.execute(query)]
+        found |= {(row.event, row.webhook): row for row in rows}
+    return sorted(found.values(), key=lambda row: (row.event, row.webhook), reverse=True)[:limit]
 
 
 async def get(connection: AsyncConnection, webhook: str, event: str) -> Delivery | None:

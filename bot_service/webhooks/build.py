@@ -112,6 +112,7 @@ async def build(
             events.subscriptions,
             retry=dispatcher.retry_asides,
             try_now=dispatcher.try_now,
+            next_try_ms=dispatcher.next_try_ms,
         )
         health = WebhookHealth(database, is_down=dispatcher.is_down, next_try_ms=dispatcher.next_try_ms)
         yield Webhooks(one_call, commands, deliveries, health, dispatcher, results)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bot_service.access.principals import Principal
+from bot_service.access.public_addresses import shown_url
 from bot_service.domain.refused import invalid, not_found
 from bot_service.domain.session_ids import MARK
 from bot_service.events import ids
@@ -59,10 +60,14 @@ class DeliveryCommands:
         *,
         retry: Callable[[str], None],
         try_now: Callable[[str], None],
+        next_try_ms: Callable[[str], int | None],
     ) -> None:
-        """``retry(webhook id)`` starts deliveries that were made due, ``try_now(webhook id)`` all that wait."""
+        """``retry(webhook id)`` starts deliveries that were made due, ``try_now(webhook id)`` all that wait.
+
+        ``next_try_ms(webhook id)`` is when one of those that wait is tried.
+        """
         self._clock, self._database, self._subscriptions = clock, database, subscriptions
-        self._retry, self._try_now = retry, try_now
+        self._retry, self._try_now, self._next_of = retry, try_now, next_try_ms
 
     async def page(self, who: Principal, search: DeliverySearch, *, limit: int) -> tuple[list[Delivery], str | None]:
         """The newest first, and the cursor of the page that follows. Refused: ``invalid``."""
@@ -104,8 +109,15 @@ class DeliveryCommands:
         at = from_ms(tries[-1].at_ms - tries[-1].duration_ms) if tries else self._clock.now()
         headers = call.headers_of(target, delivery.event, delivery.body, at)
         return SentRequest(
-            None if webhook is None else target.url, {name: _shown(name, headers[name]) for name in headers}
+            None if webhook is None else shown_url(target.url), {name: _shown(name, headers[name]) for name in headers}
         )
+
+    def next_try_ms(self, delivery: Delivery) -> int | None:
+        """When ``delivery`` is tried next, at the earliest; None when it has ended or its webhook is paused."""
+        target = self._subscriptions.target(delivery.webhook, delivery.type)
+        if delivery.finished_ms is not None or target is None:
+            return None
+        return max(delivery.next_ms, self._next_of(delivery.webhook) or 0)
 
     async def replay(
         self,

@@ -99,8 +99,9 @@ async def index(request: web.Request) -> web.Response:
         since_ms=time_ms("since", query["since"]) if "since" in query else None,
         before=query.get("before"),
     )
-    rows, following = await request.app[keys.WEBHOOKS].deliveries.page(principal(request), search, limit=limit)
-    return json_response(DeliveryPage([_view(row, principal(request)) for row in rows], following))
+    who, commands = principal(request), request.app[keys.WEBHOOKS].deliveries
+    rows, following = await commands.page(who, search, limit=limit)
+    return json_response(DeliveryPage([_view(row, who, commands.next_try_ms(row)) for row in rows], following))
 
 
 async def read(request: web.Request) -> web.Response:
@@ -109,7 +110,7 @@ async def read(request: web.Request) -> web.Response:
     found = await commands.get(principal(request), match["webhookId"], match["eventId"])
     sent = commands.request_of(found)
     view = DeliveryWithBody(
-        **msgspec.structs.asdict(_view(found, principal(request))),
+        **msgspec.structs.asdict(_view(found, principal(request), commands.next_try_ms(found))),
         request=RequestView("POST", sent.url, sent.headers),
         history=[
             AttemptView(iso(from_ms(each.at_ms)), each.duration_ms, each.status, each.error, each.answer)
@@ -131,7 +132,7 @@ async def replay(request: web.Request) -> web.Response:
     return json_response(Replayed(count), status=202)
 
 
-def _view(row: Delivery, who: Principal) -> DeliveryView:
+def _view(row: Delivery, who: Principal, next_ms: int | None) -> DeliveryView:
     return DeliveryView(
         webhook=row.webhook,
         event=row.event,
@@ -140,7 +141,7 @@ def _view(row: Delivery, who: Principal) -> DeliveryView:
         state=msgspec.convert("pending" if row.state == "aside" else row.state, DeliveryState),
         created_at=iso(from_ms(row.created_ms)),
         attempts=row.attempts,
-        next_attempt_at=iso_time(row.next_ms) if row.finished_ms is None else None,
+        next_attempt_at=iso_time(next_ms),
         last_status=row.last_status,
         last_error=row.last_error,
         finished_at=iso_time(row.finished_ms),

@@ -119,12 +119,21 @@ async def show(request: web.Request, login: Login) -> web.StreamResponse:
         sessions=session_choices(request, login),
         spans=spans(t),
         older=filters.href(before=following) if following is not None else "",
-        rows=[delivery_row(each, login.principal, receivers.get(each.webhook, ALERTS), t) for each in rows],
+        rows=[
+            delivery_row(
+                each,
+                login.principal,
+                receivers.get(each.webhook, ALERTS),
+                webhooks.deliveries.next_try_ms(each),
+                t,
+            )
+            for each in rows
+        ],
     )
 
 
-def delivery_row(delivery: Delivery, who: Principal, receiver: str, t: Words) -> DeliveryRow:
-    """``receiver`` is the address of its webhook as pages show it."""
+def delivery_row(delivery: Delivery, who: Principal, receiver: str, next_ms: int | None, t: Words) -> DeliveryRow:
+    """``receiver`` is the address of its webhook as pages show it, ``next_ms`` when it is tried next."""
     kind = {"dead": "bad", "delivered": "good"}.get(delivery.state, "warn" if delivery.attempts else "calm")
     return DeliveryRow(
         id=f"{delivery.webhook}/{delivery.event}",
@@ -133,7 +142,7 @@ def delivery_row(delivery: Delivery, who: Principal, receiver: str, t: Words) ->
         session=who.known_id(delivery.lane) or "–",
         to=receiver,
         tries=delivery.attempts,
-        next_try=moment(delivery.next_ms) if delivery.finished_ms is None and delivery.attempts else None,
+        next_try=moment(next_ms) if delivery.attempts else None,
         kind=kind,
         result=_result(delivery, t),
         verb=_verb(delivery, t) if who.may(Scope.SESSION) else "",

@@ -39,7 +39,7 @@ async def show(request: web.Request, login: Login) -> web.StreamResponse:
         request,
         login,
         "delivery.html",
-        row=delivery_row(found, login.principal, receiver, t),
+        row=delivery_row(found, login.principal, receiver, webhooks.deliveries.next_try_ms(found), t),
         webhook=found.webhook if webhook is not None else "",
         event=found.event,
         finished=moment(found.finished_ms),

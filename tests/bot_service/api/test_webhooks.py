@@ -116,7 +116,7 @@ async def test_a_rotation_keeps_the_old_secret_signing_for_as_long_as_asked(bot:
 
 async def test_health_and_a_delivery_with_its_attempts_and_hidden_secrets(bot: Bot, receiver: Receiver) -> None:
     receiver.answer = lambda _got: (503, {"why": "closed"}, {})
-    webhook = await made(bot, f"{receiver.url}/hook", headers={"Authorization": "Bearer abc"})
+    webhook = await made(bot, f"{receiver.url}/hook?token=s3cret", headers={"Authorization": "Bearer abc"})
     assert webhook["health"]["state"] == "new"
     await bot.call("POST", "/api/sessions", {"id": "one", "start": False})
     await bot.call("DELETE", "/api/sessions/one")
@@ -133,7 +133,8 @@ async def test_health_and_a_delivery_with_its_attempts_and_hidden_secrets(bot: B
     assert health["nextAttemptAt"] is not None
 
     _, one = await bot.call("GET", f"/api/deliveries/{webhook['id']}/{row['event']}")
-    assert one["request"]["url"] == f"{receiver.url}/hook"
+    assert one["request"]["url"] == f"{receiver.url}/hook?***"
+    assert "s3cret" not in str(one)
     headers = {name.lower(): value for name, value in one["request"]["headers"].items()}
     assert (headers["authorization"], headers["webhook-signature"]) == ("***", "v1,***")
     assert (headers["webhook-id"], headers["content-type"]) == (row["event"], "application/json")
@@ -142,7 +143,10 @@ async def test_health_and_a_delivery_with_its_attempts_and_hidden_secrets(bot: B
     first = one["history"][0]
     assert (first["status"], first["error"], first["answer"]) == (503, "http_503", '{"why": "closed"}')
     assert first["durationMs"] >= 0
-    assert one["nextAttemptAt"] is not None
+    assert one["nextAttemptAt"] > first["at"]
+    await bot.call("PATCH", f"/api/webhooks/{webhook['id']}", {"active": False})
+    _, one = await bot.call("GET", f"/api/deliveries/{webhook['id']}/{row['event']}")
+    assert (one["state"], one["nextAttemptAt"]) == ("pending", None)
     assert one["body"]["type"] == "session.deleted"
 
 
