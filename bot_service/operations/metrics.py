@@ -12,7 +12,7 @@ from shared.clock import to_ms
 from shared.web.metrics import Scrapes
 
 PREFIX = "veilleur_bot_"
-LOST_REASONS = ("sent_between", "too_much", "doubtful", "store", "journal", "other")
+LOST_REASONS = ("sent_between", "too_much", "doubtful", "store", "unreadable", "journal", "other")
 _REASONS = 100  # further label values count as "other": reasons may come from the outside
 
 

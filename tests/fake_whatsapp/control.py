@@ -232,6 +232,10 @@ class Control:
         """Whether nothing that this phone writes can be read, however often it is asked again."""
         self._world.account(number).phone.spoils = spoils
 
+    async def hide(self, number: str) -> None:
+        """From now on the chats of this phone name it by its hidden address (LID)."""
+        self._world.account(number).phone.hidden = True
+
     async def inbox(self, number: str) -> list[Body]:
         return self._world.account(number).phone.inbox
 

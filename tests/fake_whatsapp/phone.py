@@ -39,6 +39,7 @@ class Phone:
         self.keys = DeviceKeys()
         self.inbox: list[dict[str, Any]] = []
         self.unreadable: list[dict[str, str]] = []
+        self.hidden = False  # its chats and groups name it by its hidden address
         self.spoils = False  # nothing that it seals can be opened, however often it is asked again
         self.marks: dict[str, list[str]] = {}
         self.typing: list[dict[str, str]] = []
@@ -81,18 +82,22 @@ class Phone:
             "notify": self.name,
         }
         if chat.is_group:
-            attrs |= {"from": chat, "participant": self.jid, "participant_lid": lid_jid(self.number)}
-            attrs["addressing_mode"] = "pn"
+            attrs |= {"from": chat, **self._names("participant", "participant")}
             return Node("message", attrs, self._group_envelopes(companion, outgoing, again))
-        attrs["from"] = self.jid
         message = outgoing.content
         if companion.number == self.number:
-            attrs["recipient"] = chat
+            attrs |= {"from": self.jid, "recipient": chat}
             attrs["peer_recipient_lid"] = lid_jid(chat.number)
             message = content.to_self(str(chat), message)
         else:
-            attrs["sender_lid"] = lid_jid(self.number)
+            attrs |= self._names("from", "sender")
         return Node("message", attrs, [self._seal(companion, message, again)])
+
+    def _names(self, name: str, other: str) -> dict[str, Attr]:
+        """The address by which it is named, and the other one."""
+        if self.hidden:
+            return {name: lid_jid(self.number), f"{other}_pn": self.jid, "addressing_mode": "lid"}
+        return {name: self.jid, f"{other}_lid": lid_jid(self.number), "addressing_mode": "pn"}
 
     def _seal(self, companion: Companion, message: Content, again: int = 0) -> Node:
         session = self._session((companion.number, companion.device))
@@ -100,7 +105,9 @@ class Phone:
             session.begin(companion.take_bundle())
         kind, envelope = session.seal(message.SerializeToString())
         if self.spoils:
-            envelope = envelope[:-1] + bytes([envelope[-1] ^ 1])
+            # In the middle: a device that has the session ignores the last field of a first message.
+            at = len(envelope) // 2
+            envelope = envelope[:at] + bytes([envelope[at] ^ 1]) + envelope[at + 1 :]
         attrs: dict[str, Attr] = {"v": ENVELOPE_VERSION, "type": kind}
         if again:
             attrs["count"] = again
