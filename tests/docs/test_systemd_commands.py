@@ -57,7 +57,7 @@ async def shell(tmp_path: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     if reason is not None:
         pytest.skip(reason)
     command = tmp_path / "systemctl"
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} {systemctl.__file__} "$@"\n')
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -P {systemctl.__file__} "$@"\n')
     command.chmod(0o755)
     process = await asyncio.create_subprocess_exec(
         *MACHINE, "sh", cwd="/", env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": "/root"}, start_new_session=True,
