@@ -13,6 +13,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
+from yarl import URL
 
 from bot_service.app import build_app as build_bot
 from shared.settings import load
@@ -20,6 +21,7 @@ from tests.security.conftest import Running
 from tests.support import bot_app
 from tests.support.examples import examples
 from tests.support.fake_pool import FakePool
+from tests.support.operator import signed_in
 from tests.support.processes import API_KEY, WATCHDOG_TOKEN, Client, Program
 from watchdog.app import build_app as build_watchdog
 from watchdog.ledger.sqlite import open_ledger
@@ -240,6 +242,13 @@ async def test_no_route_of_the_bot_service_answers_hostile_input_with_a_crash(ru
 async def test_no_route_of_the_watchdog_answers_hostile_input_with_a_crash(running: Running) -> None:
     routes, token = _of_watchdog(), f"Authorization: Bearer {WATCHDOG_TOKEN}".encode()
     assert len(routes) > 10
+    async with signed_in(running.watchdog.url) as operator:
+        cookies = operator.http.cookie_jar.filter_cookies(URL(running.watchdog.url))
+        login = "; ".join(f"{name}={morsel.value}" for name, morsel in cookies.items())
+
+    def key_of(path: str) -> bytes:
+        return f"Cookie: {login}\r\nSec-Fetch-Site: same-origin".encode() if path.startswith("/operator") else token
+
     before = len(_tracebacks(running.watchdog))
-    assert await _crashes(running.watchdog, routes, lambda _path: token) == []
+    assert await _crashes(running.watchdog, routes, key_of) == []
     assert _tracebacks(running.watchdog)[before:] == []
