@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,7 +79,12 @@ async def fill(bot: Bot) -> dict[str, str]:
     await bot.call("POST", "/api/keys", {"name": MARKUP[:200], "owner": "ann", "scopes": ["read"]})
     await bot.call("POST", "/api/sessions/odd/messages", {"to": "33612345678", "text": text})
     bot.pool.emit("odd", SignalKind.BANNED, reason=text, code=403)
-    return {"{id}": "odd", "{chat}": CHAT}
+
+    async def delivery() -> Any:
+        return (await bot.call("GET", f"/api/deliveries?state=pending&webhook={made['id']}"))[1]["deliveries"]
+
+    [first, *_] = await eventually(delivery, what="a delivery of the webhook")
+    return {"{id}": "odd", "{chat}": CHAT, "{webhookId}": made["id"], "{eventId}": first["event"]}
 
 
 @pytest.mark.parametrize("language", ["en", "fr"])
