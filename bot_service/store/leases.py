@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot_service.domain.session_record import SessionRecord
-from bot_service.store.metadata import metadata
+from bot_service.store.metadata import SESSION_ID, metadata
 from bot_service.store.sessions import readable
 
 replicas = sa.Table(
@@ -36,7 +36,7 @@ replicas = sa.Table(
 leases = sa.Table(
     "leases",
     metadata,
-    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("id", SESSION_ID, primary_key=True),
     sa.Column("holder", sa.String(32), sa.ForeignKey("replicas.id", ondelete="SET NULL")),
     # Grows with each new holder: the fencing number.
     sa.Column("epoch", sa.BigInteger, nullable=False),
@@ -46,7 +46,7 @@ leases = sa.Table(
 session_changes = sa.Table(
     "session_changes",
     metadata,
-    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("id", SESSION_ID, primary_key=True),
     # Of the last transaction that changed the session or its lease, written by triggers.
     sa.Column("tx", sa.BigInteger, nullable=False),
     sa.Index("session_changes_by_tx", "tx"),

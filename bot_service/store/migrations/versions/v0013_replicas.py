@@ -7,6 +7,8 @@ only what changed, and a notification only hastens that. SQLite has one process 
 import sqlalchemy as sa
 from alembic import op
 
+from bot_service.store.migrations.column_types import SESSION_ID
+
 revision = "0013"
 down_revision = "0012"
 
@@ -56,14 +58,14 @@ def upgrade() -> None:
     )
     op.create_table(
         "leases",
-        sa.Column("id", sa.String(64), primary_key=True),
+        sa.Column("id", SESSION_ID, primary_key=True),
         sa.Column("holder", sa.String(32), sa.ForeignKey("replicas.id", ondelete="SET NULL")),
         sa.Column("epoch", sa.BigInteger, nullable=False),
     )
     op.create_index("leases_by_holder", "leases", ["holder"])
     op.create_table(
         "session_changes",
-        sa.Column("id", sa.String(64), primary_key=True),
+        sa.Column("id", SESSION_ID, primary_key=True),
         sa.Column("tx", sa.BigInteger, nullable=False),
     )
     op.create_index("session_changes_by_tx", "session_changes", ["tx"])
