@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Collection
+from functools import partial
 
 import msgspec
 
@@ -291,10 +292,11 @@ class WebhookDispatcher:
             attempts, next_ms = delivery.attempts + 1, decision.next_ms
             lane.rows.appendleft(msgspec.structs.replace(delivery, attempts=attempts, next_ms=next_ms))
             lane.due_ms = next_ms
-        elif decision.state is AfterFailure.ASIDE and not lane.is_aside:
-            self._expect_asides(receiver, decision.next_ms)
         # Last: a change of the webhook during this wait finds the delivery in its lane.
-        await self._results.add(delivery, attempt, decision.state.value, decision.next_ms)
+        # A delivery that steps aside is found in the store once its result is there, and not before.
+        steps_aside = decision.state is AfterFailure.ASIDE and not lane.is_aside
+        then = partial(self._expect_asides, receiver, 0) if steps_aside else None
+        await self._results.add(delivery, attempt, decision.state.value, decision.next_ms, then=then)
         return decision.state is not AfterFailure.HOLD and receiver.paused_until_ms <= now_ms
 
     def _report_failure(self, receiver: Receiver, attempt: Attempt, state: AfterFailure) -> None:

@@ -25,6 +25,7 @@ class _Result:
     reply_to: bytes | None
     reply: str | None
     ended_ms: int
+    then: Callable[[], None] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,16 @@ class WebhookResults:
         self.writer: BatchWriter[_Result | _Release] = BatchWriter("webhook-results", clock, self._write)
         self.unsaved: set[tuple[str, str]] = set()
 
-    async def add(self, delivery: Delivery, attempt: Attempt, state: str, at_ms: int) -> None:
-        """``at_ms``: when it ended (delivered, dead) or when the next attempt is due."""
+    async def add(
+        self,
+        delivery: Delivery,
+        attempt: Attempt,
+        state: str,
+        at_ms: int,
+        *,
+        then: Callable[[], None] | None = None,
+    ) -> None:
+        """``at_ms``: when it ended (delivered, dead) or when the next attempt is due. ``then`` is called once it is stored."""
         row = DeliveryResult(
             webhook=delivery.webhook,
             event=delivery.event,
@@ -57,7 +66,7 @@ class WebhookResults:
             tries=delivery.tries,
         )
         self.unsaved.add((delivery.webhook, delivery.event))
-        await self.writer.put(_Result(row, delivery.reply_to, attempt.reply, to_ms(self._clock.now())))
+        await self.writer.put(_Result(row, delivery.reply_to, attempt.reply, to_ms(self._clock.now()), then))
 
     async def release(self, webhook: str, then: Callable[[], None]) -> None:
         """Make everything for ``webhook`` due, then call ``then``."""
@@ -73,6 +82,8 @@ class WebhookResults:
                 await deliveries.release(connection, item.webhook, to_ms(self._clock.now()))
                 self._database.after_commit(item.then)
             for result in results:
+                if result.then is not None:
+                    self._database.after_commit(result.then)
                 if result.reply_to is not None and result.reply is not None:
                     await self._reply(connection, result.reply_to, result.reply)
         self.unsaved.difference_update((result.row.webhook, result.row.event) for result in results)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -243,3 +244,32 @@ async def test_a_delivery_that_moves_on_while_a_page_is_read_is_listed_once_as_i
         async with at.database.read() as reading:
             page = await deliveries.page(Moves(reading), ["wh-1"], Filter(None), limit=9)  # type: ignore[arg-type]
     assert [row.state for row in page] == ["delivered"]
+
+
+async def test_a_delivery_that_steps_aside_is_tried_again_however_late_its_result_is_stored(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    receiver.answer = lambda _got: (404, {}, {})
+    async with bench(tmp_path, [webhook(receiver.url)]) as at:
+        write, stored = at.results.writer._write, asyncio.Event()
+
+        async def late(items: Any) -> None:
+            await stored.wait()
+            await write(items)
+
+        await at.publish("1")
+        await at.waited(1)
+        await at.clock.advance(6)
+        await at.waited(2)
+        await at.results.writer.idle()
+        assert at.counted == ["retried", "retried"]
+        at.results.writer._write = late
+        await at.clock.advance(11)
+        await at.waited(3)
+        # The time of the next attempt comes and goes while the store is busy.
+        for _ in range(20):
+            await at.clock.advance(30)
+            await asyncio.sleep(0.01)
+        receiver.answer = None
+        stored.set()
+        await at.arrived(1)
