@@ -45,7 +45,7 @@ async def show(request: web.Request, login: Login) -> web.StreamResponse:
         webhook=webhook,
         name=shown_receiver(webhook.url),
         health=health_line(health, t),
-        headers="\n".join(f"{name}: {value}" for name, value in hidden(webhook.headers).items()),
+        own_headers="\n".join(f"{name}: {value}" for name, value in hidden(webhook.headers).items()),
         old_until=until if until is not None and until > request.app[keys.CLOCK].now() else None,
         created=moment(webhook.created_ms),
         everybody=login.principal.owner is None,
