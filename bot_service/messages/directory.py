@@ -50,7 +50,13 @@ class ChangeMembers(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 class JoinGroup(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     """``code``: an invitation link or the code at its end."""
 
-    code: Annotated[str, Meta(pattern=r"^(?:https://chat\.whatsapp\.com/)?[A-Za-z0-9_-]{1,64}(?!\n)$")]
+    code: Annotated[
+        str,
+        Meta(
+            pattern=r"^(?:https://chat\.whatsapp\.com/)?[A-Za-z0-9_-]{1,64}(?!\n)$",
+            description="an invitation link or its code",
+        ),
+    ]
 
 
 class AnswerJoinRequests(msgspec.Struct, rename="camel", forbid_unknown_fields=True):

@@ -16,8 +16,8 @@ from bot_service.events.ids import new_message_id
 from bot_service.messages.outbox import LONGEST_TEXT
 from bot_service.messages.validation import missing
 
-Chat = Annotated[str, Meta(min_length=1, max_length=128)]
-MessageId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,128}(?!\n)$")]
+Chat = Annotated[str, Meta(min_length=1, max_length=128, description="a phone number with country code, or a JID")]
+MessageId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,128}(?!\n)$", description="the id of a message")]
 SendType = Literal["text", "image", "document", "audio", "video", "location", "contact", "reaction", "sticker", "poll"]
 
 

@@ -25,8 +25,21 @@ from bot_service.webhooks.test_call import TestCallResult, WebhookTestCall
 from shared import webhook_signing
 from shared.clock import Clock, to_ms
 
-Url = Annotated[str, Meta(pattern=r"^https?://[^\s]+(?!\n)$", max_length=2000)]
-EventPattern = Annotated[str, Meta(pattern=r"^[a-z.*]{1,40}(?!\n)$")]
+Url = Annotated[
+    str,
+    Meta(
+        pattern=r"^https?://[^\s]+(?!\n)$",
+        max_length=2000,
+        description="an http:// or https:// address of at most 2000 characters",
+    ),
+]
+EventPattern = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z.*]{1,40}(?!\n)$",
+        description="a type of event such as message or session.state, or a beginning with .*",
+    ),
+]
 EventPatterns = Annotated[list[EventPattern], Meta(min_length=1, max_length=20)]
 
 

@@ -10,8 +10,15 @@ from msgspec import Meta
 
 from bot_service.domain.refused import invalid
 
-HeaderName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}(?!\n)$")]
-HeaderValue = Annotated[str, Meta(pattern=r"^[\t\x20-\x7e]{0,4000}(?!\n)$")]
+HeaderName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}(?!\n)$", description="the name of a header, at most 100 characters"
+    ),
+]
+HeaderValue = Annotated[
+    str, Meta(pattern=r"^[\t\x20-\x7e]{0,4000}(?!\n)$", description="printable ASCII characters, at most 4000")
+]
 CustomHeaders = Annotated[
     dict[Annotated[str, Meta(max_length=100)], Annotated[str, Meta(max_length=4000)]], Meta(max_length=20)
 ]

@@ -81,7 +81,7 @@ def decode(raw: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as error:
-        raise invalid_from(error) from None
+        raise invalid_from(error, kind) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise errors.bad_request(f"the body is not JSON: {error}") from None
     except RecursionError:
@@ -96,11 +96,11 @@ def convert(values: object, kind: type[T], *, strict: bool = True) -> T:
     try:
         return msgspec.convert(values, kind, strict=strict)
     except msgspec.ValidationError as error:
-        raise invalid_from(error) from None
+        raise invalid_from(error, kind) from None
 
 
-def invalid_from(error: msgspec.ValidationError) -> errors.Problem:
-    """The error of msgspec as a 422 that names the field."""
+def invalid_from(error: msgspec.ValidationError, kind: object) -> errors.Problem:
+    """The error of msgspec about a ``kind`` as a 422 that names the field and what is accepted."""
     text = str(error)
     match = _AT_PATH.match(text)
     message, path = (match["message"], match["path"].lstrip(".")) if match else (text, "")
@@ -108,7 +108,9 @@ def invalid_from(error: msgspec.ValidationError) -> errors.Problem:
         found = pattern.search(message)
         if found:
             path = f"{path}.{found['name']}".lstrip(".")
-    return errors.invalid(path or "body", message)
+    from shared.web.field_errors import explained  # errors are rare, and what explains them takes time to import
+
+    return errors.invalid(path or "body", explained(message, path, kind))
 
 
 def json_response(value: object, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:

@@ -21,7 +21,7 @@ from shared import network_errors
 from shared.translation import french
 from shared.web.ui.words import Words
 from tests.support.processes import ROOT
-from watchdog.domain import health, incidents
+from watchdog.domain import health, incidents, reason_words
 from watchdog.domain.alert import Why
 from watchdog.domain.states import IncidentKind, NoticeKind
 from watchdog.domain.states import State as TargetState
@@ -119,9 +119,9 @@ def reasons_in_code() -> set[str]:
 def test_every_reason_of_the_watchdog_has_words_in_both_languages() -> None:
     found, french_texts = reasons_in_code(), catalogue("watchdog/status")
     assert {"too_much", "silent", "unproven", "own_port", "recovered", "apprise_died"} <= found
-    assert found - set(status_wording.REASON) == set()
+    assert found - set(reason_words.REASON) == set()
     for code in found:
-        message = french_texts.get(status_wording.REASON[code])
+        message = french_texts.get(reason_words.REASON[code])
         assert message is not None, code
         assert message.string, code
 
@@ -139,4 +139,4 @@ def test_every_reason_of_the_watchdog_has_words_in_both_languages() -> None:
 )
 def test_reasons_with_numbers_and_names_have_french_words(code: str, expected: str) -> None:
     t = Words("fr", french(ROOT / "watchdog/status", ROOT / "shared/web/ui"))
-    assert status_wording.reason(code, t) == expected
+    assert reason_words.words(code, t) == expected

@@ -94,7 +94,7 @@ async def test_a_session_from_its_making_to_its_end(terminal: Terminal, both: tu
         terminal.run("sessions", "qr", "alice"), eventually(scan, every_s=0.5, what="a scan")
     )
     assert code == 0, out
-    assert "Paired: alice is" in out
+    assert "alice is linked; it is" in out
 
     async def ready() -> bool:
         return bool((await terminal.json("sessions", "list", "--state", "ready"))["total"] == 1)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from shared.contract.attention import NoticeWords
+from watchdog.domain.reason_words import words
 from watchdog.domain.states import Incident, IncidentKind, Notice, NoticeKind
 
 OPENS = {
@@ -43,14 +44,24 @@ _WRONG = {
     IncidentKind.SILENT: "is silent",
 }
 _RIGHT = {
-    IncidentKind.DOWN: "is UP again",
+    IncidentKind.DOWN: "is UP",
     IncidentKind.FLAPPING: "is stable again",
-    IncidentKind.DEGRADED: "is whole again",
+    IncidentKind.DEGRADED: "has recovered",
     IncidentKind.BLIND: "can be seen again",
     IncidentKind.REFUSED: "accepts the watchdog again",
     IncidentKind.UNANSWERED: "answers pings again",
     IncidentKind.PARTIAL: "is seen alike by all watchdogs again",
     IncidentKind.SILENT: "answers again",
+}
+_WAS = {
+    IncidentKind.DOWN: "was down",
+    IncidentKind.FLAPPING: "was unstable",
+    IncidentKind.DEGRADED: "was degraded",
+    IncidentKind.BLIND: "could not be seen",
+    IncidentKind.REFUSED: "refused the watchdog",
+    IncidentKind.UNANSWERED: "answered no pings",
+    IncidentKind.PARTIAL: "was down for some watchdogs only",
+    IncidentKind.SILENT: "was silent",
 }
 
 
@@ -82,7 +93,7 @@ def keep_alive_sentence(threshold: int) -> str:
 
 def opened(incident: Incident, **fields: Any) -> Notice:
     """The notice of a new incident."""
-    text = f"{incident.target} {_wrong(incident)} since {_clock_time(incident.opened_at_ms)}: {incident.reason}."
+    text = f"{incident.target} {_wrong(incident)} since {_clock_time(incident.opened_at_ms)}: {words(incident.reason)}."
     return _of(incident, OPENS[incident.kind], incident.decided_at_ms, _wrong(incident), text, fields)
 
 
@@ -92,8 +103,8 @@ def closed(incident: Incident, **fields: Any) -> Notice:
         raise ValueError(f"incident {incident.id} is still open")
     lasted_ms = incident.closed_at_ms - incident.opened_at_ms
     text = (
-        f"{incident.target} {_RIGHT[incident.kind]} after {length(lasted_ms)}, "
-        f"since {_clock_time(incident.opened_at_ms)}: {incident.reason}."
+        f"{incident.target} {_RIGHT[incident.kind]}. It {_WAS[incident.kind]} for {length(lasted_ms)} "
+        f"from {_clock_time(incident.opened_at_ms)}: {words(incident.reason)}."
     )
     more = {"lastedMs": lasted_ms, "closeReason": incident.close_reason}
     return _of(incident, CLOSES[incident.kind], incident.closed_at_ms, _RIGHT[incident.kind], text, more | fields)
@@ -104,9 +115,7 @@ def reminder(incident: Incident, now_ms: int) -> Notice:
     number = incident.reminders + 1
     lasted_ms = now_ms - incident.opened_at_ms
     wrong = f"{_wrong(incident)} for {length(lasted_ms)}"
-    text = (
-        f"Reminder {number}: {incident.target} {wrong}, since {_clock_time(incident.opened_at_ms)}: {incident.reason}."
-    )
+    text = f"Reminder {number}: {incident.target} {wrong}, since {_clock_time(incident.opened_at_ms)}: {words(incident.reason)}."
     more = {"reminder": number, "lastedMs": lasted_ms}
     return _of(incident, NoticeKind.REMINDER, now_ms, f"still {wrong}", text, more, suffix=f":{number}")
 
@@ -116,7 +125,7 @@ def was_down(incident: Incident, now_ms: int) -> Notice:
     until_ms = incident.closed_at_ms if incident.closed_at_ms is not None else now_ms
     span = f"from {_clock_time(incident.opened_at_ms)} to {_clock_time(until_ms)}"
     lasted_ms = until_ms - incident.opened_at_ms
-    text = f"{incident.target} was down {span} ({length(lasted_ms)}): {incident.reason}. It is UP again."
+    text = f"{incident.target} was down {span} ({length(lasted_ms)}): {words(incident.reason)}. It is UP."
     return _of(incident, NoticeKind.WAS_DOWN, now_ms, f"was down {span}", text, {"lastedMs": lasted_ms})
 
 

@@ -58,7 +58,7 @@ class GapFill:
 
                 await self._ledger.write(write)
         log.info(
-            f"Asked watchdog {peer.name} what it recorded while this one did not see: {len(found)} gaps of {target}",
+            f"The record of watchdog {peer.name} fills {len(found)} gaps of {target}",
             event_name="peer.record",
         )
         return True

@@ -12,6 +12,7 @@ from shared.clock import from_ms, iso
 from shared.translation import ENGLISH
 from shared.visible import shown
 from shared.web.ui.words import Words
+from watchdog.domain import reason_words
 from watchdog.domain.announcements import Announcement
 from watchdog.domain.notices import length
 from watchdog.domain.policy import Pause
@@ -47,7 +48,7 @@ def read(connection: sqlite3.Connection, now_ms: int) -> list[Entry]:
 
 def _incident(incident: Incident) -> Entry:
     what = wording.INCIDENT[incident.kind]
-    why = wording.reason(incident.reason, _WORDS)
+    why = reason_words.words(incident.reason, _WORDS)
     updated_ms = incident.decided_at_ms
     text = f"Since {_when(incident.opened_at_ms)}: {why}."
     if incident.closed_at_ms is not None:

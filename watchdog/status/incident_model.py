@@ -10,6 +10,7 @@ from shared.clock import from_ms
 from shared.translation import N_
 from shared.web.ui.markup import Html, moment
 from shared.web.ui.words import Words
+from watchdog.domain import reason_words
 from watchdog.status import wording
 from watchdog.status.schema import IncidentView, LineView
 
@@ -39,7 +40,7 @@ def incident(found: IncidentView, t: Words, *, several: bool) -> Incident:
     """``several``: there are more bots than one, so the title names it."""
     open_now = found.closed_at_ms is None
     what, span = t(wording.INCIDENT.get(found.kind, found.kind)), t.span(found.lasted_ms)
-    why = wording.reason(found.reason, t)
+    why = reason_words.words(found.reason, t)
     said = N_("{what} for {span} now: {reason}") if open_now else N_("{what} for {span}: {reason}")
     if several:
         what = t("{name}: {what}", name=found.target, what=what)
@@ -60,7 +61,7 @@ def _step(line: LineView, found: IncidentView, t: Words) -> Step:
     said, kind = wording.LINE.get(line.kind, ("{text}", "idle"))
     if line.kind == "acknowledged" and not line.author:
         said = N_("People are working on it")
-    reason = wording.reason(line.reason, t)
+    reason = reason_words.words(line.reason, t)
     repair = f"{line.remediator} {t(wording.ACTION.get(line.action, line.action))}"
     ended = f"{t(wording.RESULT.get(line.result, line.result))} {line.detail}".rstrip()
     change = f"{t(wording.STATE.get(line.old, line.old))} → {t(wording.STATE.get(line.new, line.new))}"

@@ -10,6 +10,7 @@ from shared.clock import from_ms
 from shared.translation import N_
 from shared.web.ui.markup import Html, filled, moment
 from shared.web.ui.words import Words
+from watchdog.domain import reason_words
 from watchdog.ledger.repairs import Repair
 from watchdog.ledger.settling import ChannelState, Waiting
 from watchdog.ledger.timeline import NoticeLine, Receipt
@@ -124,14 +125,14 @@ def _channel(channel: ChannelState, t: Words) -> Channel:
         result=result,
         last_ok=_at(channel.last_ok_at_ms),
         last_failed=_at(channel.last_failed_at_ms),
-        failure=wording.reason(channel.last_failure, t) if channel.last_failed_at_ms is not None else "",
+        failure=reason_words.words(channel.last_failure, t) if channel.last_failed_at_ms is not None else "",
         waits=[_waits(each, t) for each in channel.first],
     )
 
 
 def _state(channel: ChannelState, t: Words) -> tuple[str, Html | str]:
     if channel.failing_since_ms is not None:
-        why, since = wording.reason(channel.last_reason, t), moment(t, from_ms(channel.failing_since_ms))
+        why, since = reason_words.words(channel.last_reason, t), moment(t, from_ms(channel.failing_since_ms))
         return "bad", filled(t, N_("fails since {when}: {reason}"), when=since, reason=why)
     if channel.waiting:
         return "warn", t.many(channel.waiting, "{n} notice waits", "{n} notices wait")
@@ -148,7 +149,7 @@ def _waits(waiting: Waiting, t: Words) -> str:
     words = t(wording.NOTICE.get(waiting.kind, waiting.kind))
     what = t("{name}: {what}", name=waiting.target, what=words)
     why = waiting.reason.removeprefix("held:")
-    return t("{what} ({reason})", what=what, reason=wording.reason(why, t)) if why else what
+    return t("{what} ({reason})", what=what, reason=reason_words.words(why, t)) if why else what
 
 
 def _notice(notice: NoticeLine, t: Words, *, several: bool) -> Notice:
@@ -168,9 +169,9 @@ def _receipt(receipt: Receipt, t: Words) -> str:
     if receipt.state == "done":
         return t("delivered by {channel}", channel=channel)
     if receipt.state in ("muted", "merged", "expired"):
-        return t("not sent by {channel} ({reason})", channel=channel, reason=wording.reason(receipt.reason, t))
+        return t("not sent by {channel} ({reason})", channel=channel, reason=reason_words.words(receipt.reason, t))
     if receipt.tries:
-        why = wording.reason(receipt.reason, t)
+        why = reason_words.words(receipt.reason, t)
         return t("{n} attempts by {channel} ({reason})", n=receipt.tries, channel=channel, reason=why)
     return t("waiting for {channel}", channel=channel)
 

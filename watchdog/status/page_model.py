@@ -14,6 +14,7 @@ from shared.web.ui.pages import Figure
 from shared.web.ui.sessions_ready import sessions_ready
 from shared.web.ui.svg import Svg
 from shared.web.ui.words import Words
+from watchdog.domain import reason_words
 from watchdog.domain.uptime import DAY_MS, covers
 from watchdog.status import charts, history_lines, wording
 from watchdog.status.incident_model import Incident, incident
@@ -130,7 +131,7 @@ def _no_incident(view: StatusView, t: Words) -> Html | str:
         N_("No outage so far. {state} since {when}: {reason}."),
         state=wording_of(worst.state, t),
         when=moment(t, from_ms(worst.since_ms)),
-        reason=wording.reason(worst.reason, t),
+        reason=reason_words.words(worst.reason, t),
     )
 
 
@@ -195,7 +196,7 @@ def _lines(shown: TargetView, now_ms: int, t: Words, *, details: bool) -> list[H
                 N_("Since {when}, for {span}: {reason}."),
                 when=moment(t, from_ms(shown.since_ms), show="seconds"),
                 span=t.span(now_ms - shown.since_ms),
-                reason=wording.reason(shown.reason, t),
+                reason=reason_words.words(shown.reason, t),
             )
         )
     ping = shown.last_ping
@@ -204,7 +205,7 @@ def _lines(shown: TargetView, now_ms: int, t: Words, *, details: bool) -> list[H
         if ping.latency_ms is not None and ping.outcome == "ok":
             text = t("Last ping {ago}, answered in {span}.", ago=ago, span=t.span(ping.latency_ms))
         else:
-            text = t("Last ping {ago}: {reason}.", ago=ago, reason=wording.reason(ping.reason, t))
+            text = t("Last ping {ago}: {reason}.", ago=ago, reason=reason_words.words(ping.reason, t))
         if shown.heartbeat.up and shown.heartbeat.age_ms is not None:
             text += " " + t("Heartbeat {span} ago.", span=t.span(shown.heartbeat.age_ms, parts=1))
         found.append(text)

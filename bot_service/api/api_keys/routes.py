@@ -91,7 +91,7 @@ def _view(key: StoredKey) -> KeyView:
 ROUTES = [
     Route(
         "POST", "/api/login-links", make_login_link, Scope.ADMIN,
-        "Service", "Make a login link",
+        "Service", "Create a login link",
         "An address that signs in to the dashboard with the key of this request, once, within an hour.",
         {201: Response("The link.", LoginLink,
                      example={"url": "http://localhost:3000/login?code=…", "expiresAt": "2026-11-23T10:16:02.000Z"})},
@@ -101,7 +101,7 @@ ROUTES = [
               {200: Response("The keys.", KeyList)}),
     Route(
         "POST", "/api/keys", create, Scope.ADMIN,
-        "Keys", "Make a key", "It is shown in this answer and never again; only a hash is kept.",
+        "Keys", "Create a key", "It is shown in this answer and never again; only a hash is kept.",
         {201: Response("The key.", NewKey)}, body=CreateKey,
         example={"name": "Shop", "owner": "shop", "scopes": ["session", "read", "send"]},
     ),

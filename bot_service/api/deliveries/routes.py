@@ -172,7 +172,7 @@ ROUTES = [
     ),
     Route(
         "GET", "/api/deliveries/{webhookId}/{eventId}", read, Scope.READ,
-        "Events", "Look at a delivery", "With the request that is sent, the attempts and their answers.",
+        "Events", "Get a delivery", "With the request that is sent, the attempts and their answers.",
         {200: Response("The delivery.", DeliveryWithBody)},
     ),
 ]  # fmt: skip

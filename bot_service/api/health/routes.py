@@ -42,6 +42,6 @@ ROUTES = [
         {200: Response("The metrics.", str, media=("text/plain", "application/openmetrics-text"))},
     ),
     Route("GET", "/api/metrics", statistics.read, Scope.STATS,
-        "Service", "Figures for people", "As JSON; Prometheus reads `/metrics`.",
+        "Service", "Statistics (JSON)", "As JSON; Prometheus reads `/metrics`.",
               {200: Response("The figures.", statistics.Statistics)}),
 ]  # fmt: skip

@@ -98,7 +98,7 @@ ROUTES = [
     ),
     Route(
         "GET", f"{ONE}/messages/{{messageId}}", handlers.read, Scope.READ,
-        "Messages", "Look at a message", "With the state it has now.",
+        "Messages", "Get a message", "With the state it has now.",
         {200: Response("The message.", MessageView)},
     ),
     Route(
@@ -168,7 +168,7 @@ ROUTES = [
     ),
     Route(
         "GET", f"{ONE}/groups/{{groupId}}", directory.group, Scope.READ,
-        "Groups", "Look at a group", "Its settings and members.",
+        "Groups", "Get a group", "Its settings and members.",
         {200: Response("The group.", GroupView)}, problems=(409, 422, 502, 504),
     ),
     Route(

@@ -28,7 +28,7 @@ ROUTES = [
     ),
     Route(
         "GET", f"{ONE}/contacts/{{contactId}}", handlers.contact, Scope.SEND,
-        "Contacts", "Look at a contact",
+        "Contacts", "Get a contact",
         "Names, the text of the profile and the id of the picture, as far as the account may see them; also of a number "
         "that is no contact.",
         {200: Response("The contact.", PersonDetails)}, problems=_ASKED,
@@ -58,7 +58,7 @@ ROUTES = [
     ),
     Route(
         "GET", f"{ONE}/profile", handlers.profile, Scope.READ,
-        "Profile", "Look at the own profile", "The picture itself is at `/picture?chat=` with the own number.",
+        "Profile", "Get the own profile", "The picture itself is at `/picture?chat=` with the own number.",
         {200: Response("The profile.", Profile)}, problems=_ASKED,
     ),
     Route(

@@ -65,5 +65,5 @@ class Route:
 TEXT = {"type": "string"}
 PAGE, LONGEST_PAGE = 50, 500
 LIMIT = Parameter(
-    "limit", "At most so many.", {"type": "integer", "minimum": 1, "maximum": LONGEST_PAGE, "default": PAGE}
+    "limit", "The largest number of rows.", {"type": "integer", "minimum": 1, "maximum": LONGEST_PAGE, "default": PAGE}
 )

@@ -96,7 +96,7 @@ ROUTES = [
     ),
     Route(
         "GET", ONE, handlers.read, Scope.READ,
-        "Sessions", "Look at a session", "From memory: it waits for nothing.",
+        "Sessions", "Get a session", "From memory: it waits for nothing.",
         {200: _session("The session.")},
     ),
     Route(
@@ -109,7 +109,7 @@ ROUTES = [
         "DELETE", ONE, handlers.delete, Scope.SESSION,
         "Sessions", "Delete a session",
         "Removes the session, its pairing, messages and files. Log out before, or the phone goes on showing the link.",
-        {204: Response("It is gone.")},
+        {204: Response("Deleted.")},
     ),
     _command("start", handlers.command(CommandKind.START), "Start a session", "Idempotent. Wants the session to run from now on, over restarts too."),
     _command("stop", handlers.command(CommandKind.STOP), "Stop a session", "Idempotent. The pairing stays; nothing starts it again but a start."),
@@ -167,7 +167,7 @@ ROUTES = [
     ),
     Route(
         "GET", f"{ONE}/health", handlers.health, Scope.READ,
-        "Sessions", "Is it really ready?",
+        "Sessions", "Session health",
         "Each part of readiness with its age: connected, authenticated, frames, receiving.",
         {200: Response("The parts.", SessionHealthView)},
     ),

@@ -27,7 +27,7 @@ ROUTES = [
     ),
     Route(
         "GET", WEBHOOK, handlers.read, Scope.READ,
-        "Events", "Look at a webhook", "Without its secret.",
+        "Events", "Get a webhook", "Without its secret.",
         {200: Response("The webhook.", WebhookView)},
     ),
     Route(
@@ -40,7 +40,7 @@ ROUTES = [
     Route(
         "DELETE", WEBHOOK, handlers.delete, Scope.SESSION,
         "Events", "Delete a webhook", "What was on its way to it is dropped.",
-        {204: Response("It is gone.")},
+        {204: Response("Deleted.")},
     ),
     Route(
         "POST", f"{WEBHOOK}/test", handlers.test, Scope.SESSION,

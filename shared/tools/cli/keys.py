@@ -51,7 +51,7 @@ def create(
     expires_in: Annotated[str | None, typer.Option(help="How long it is valid: 12h, 90d; without, for ever.")] = None,
     json: show.Json = False,
 ) -> None:
-    """Make a key; it is shown once and never again."""
+    """Create a key; it is shown once and never again."""
     with show.errors(json):
         body: dict[str, Any] = {"name": name, "owner": owner, "scopes": [each.strip() for each in scopes.split(",")]}
         if expires_in is not None:

@@ -82,7 +82,7 @@ def qr(
             return
         state = _pair_by_qr(bot, session, draw=not json, wait=wait, until=time.monotonic() + timeout)
         if wait:
-            show.done(f"Paired: {session} is {state}.", {"id": session, "state": state}, json_wanted=json)
+            show.done(f"{session} is linked; it is {state} now.", {"id": session, "state": state}, json_wanted=json)
 
 
 def _pair_by_qr(bot: Client, session: str, *, draw: bool, wait: bool, until: float) -> str:

@@ -151,7 +151,9 @@ def resume(json: show.Json = False) -> None:
     """End every pause now."""
     with show.errors(json):
         value = settings.watchdog().delete("/api/pause")
-        show.done(f"{len(value['ended'])} pause(s) ended.", value, json_wanted=json)
+        show.done(
+            f"{len(value['ended'])} {'pause' if len(value['ended']) == 1 else 'pauses'} ended.", value, json_wanted=json
+        )
 
 
 def send_test(

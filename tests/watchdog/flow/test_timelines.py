@@ -12,14 +12,14 @@ from watchdog.domain.states import State
 
 async def test_a_crash_is_told_within_five_seconds_although_regular_pings_are_ten_minutes_apart() -> None:
     line = Timeline()
-    line.at(123.4, line.bot.dies).notice("down", 127.4, 128.5, says="connect_refused")
+    line.at(123.4, line.bot.dies).notice("down", 127.4, 128.5, says="connection refused")
     line.at(200, line.bot.starts).notice("up", 202, 209)
     await line.plays_out(1500)
 
 
 async def test_a_hang_is_told_within_twenty_seconds() -> None:
     line = Timeline()
-    line.at(100, line.bot.hangs).notice("down", 115, 120, says="timeout")
+    line.at(100, line.bot.hangs).notice("down", 115, 120, says="no answer in time")
     line.at(300, line.bot.wakes).notice("up", 300, 309)
     await line.plays_out(1000)
 
@@ -220,7 +220,7 @@ async def test_a_busy_loop_of_thirty_seconds_in_the_bot_is_down_and_up() -> None
 
 async def test_errors_of_the_bot_are_told_and_a_refusal_is_told_as_one() -> None:
     line = Timeline(quick())
-    line.at(101, line.bot.answers, 500).notice("down", 105, 117, says="http_500")
+    line.at(101, line.bot.answers, 500).notice("down", 105, 117, says="answered with status 500")
     line.at(200, line.bot.wakes).notice("up", 201, 212)
     await line.plays_out(1000)
 
