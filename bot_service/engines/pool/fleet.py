@@ -51,7 +51,7 @@ class Fleet:
         self._boot_id = secrets.token_hex(4)
         self._made = 0
         self._spawning = asyncio.Semaphore(policy.spawns_at_once)
-        self._last_check = clock.monotonic()
+        self._last_check = self._next_spare = clock.monotonic()
         self.workers: dict[str, WorkerHandle] = {}
         self.replaced: Counter[str] = Counter()
         """Workers replaced since the start of this process, by reason."""
@@ -174,7 +174,8 @@ class Fleet:
         return self.lease_until_s is None or self._clock.monotonic() < self.lease_until_s
 
     async def abandon(self) -> None:
-        """Ends every worker at once; what arrived is in the journals."""
+        """Ends every worker at once, and starts none before the next lease; what arrived is in the journals."""
+        self.lease_until_s = self._clock.monotonic()
         workers = list(self.workers.values())
         for worker in workers:
             worker.leaving = UNLEASED
@@ -202,6 +203,18 @@ class Fleet:
             return
         for worker in list(self.workers.values()):
             self._check(worker, now)
+        self._keep_spare(now)
+
+    def _keep_spare(self, now: float) -> None:
+        """With replicas: sessions that are taken over do not wait for the start of a process."""
+        if self.lease_until_s is None or not self.may_start or now < self._next_spare:
+            return
+        usable = [
+            worker for worker in self.workers.values() if not (worker.pairing or worker.leaving or worker.is_lost)
+        ]
+        if all(worker.sessions for worker in usable):
+            self._next_spare = now + self._policy.spare_every_s
+            self.make()
 
     def _check(self, worker: WorkerHandle, now: float) -> None:
         if worker.process is None or worker.is_lost:

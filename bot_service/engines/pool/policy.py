@@ -43,6 +43,8 @@ class PoolPolicy(WorkerSettings, frozen=True, kw_only=True):
     recycle_asked_every_s: float = 3600.0
     """On request, the worker of a session is replaced no more often than this."""
     pairs_apart: bool | None = None
+    spare_every_s: float = 10.0
+    """With replicas one worker without sessions is kept; one that does not stay is replaced no more often than this."""
     adopts: bool = True
     """Takes over what an earlier process left running; with replicas those sessions may run elsewhere by now."""
 
