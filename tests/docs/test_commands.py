@@ -38,7 +38,7 @@ async def test_the_commands_of_the_first_steps_work_as_written(shell: asyncio.su
             session = command.text.split()[3]
             (code, said), _ = await asyncio.gather(run(shell, command.text), scanned(shell.pid, session, clone))
             assert code == 0, said
-            assert "Paired" in said
+            assert "is linked" in said
         else:
             code, said = await run(shell, command.text)
             assert code == 0, f"{command.text}: exit code {code}\n{said}\n{(clone / 'up.log').read_text()[-2000:]}"

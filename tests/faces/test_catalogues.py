@@ -17,11 +17,11 @@ from bot_service.domain.readiness import Suspicion
 from bot_service.domain.reasons import Reason
 from bot_service.domain.states import State
 from bot_service.webhooks.health import HealthState
-from shared import network_errors
+from shared import network_errors, reason_words
 from shared.translation import french
 from shared.web.ui.words import Words
 from tests.support.processes import ROOT
-from watchdog.domain import health, incidents, reason_words
+from watchdog.domain import health, incidents
 from watchdog.domain.alert import Why
 from watchdog.domain.states import IncidentKind, NoticeKind
 from watchdog.domain.states import State as TargetState
@@ -117,7 +117,7 @@ def reasons_in_code() -> set[str]:
 
 
 def test_every_reason_of_the_watchdog_has_words_in_both_languages() -> None:
-    found, french_texts = reasons_in_code(), catalogue("watchdog/status")
+    found, french_texts = reasons_in_code(), catalogue("shared/web/ui")
     assert {"too_much", "silent", "unproven", "own_port", "recovered", "apprise_died"} <= found
     assert found - set(reason_words.REASON) == set()
     for code in found:

@@ -187,7 +187,7 @@ async def test_the_watchdogs_commands(terminal: Terminal, receiver: Receiver, bo
     assert (code, out) == (0, f"{row['Incident']} is acknowledged by Ann.\n")
     code, out = await terminal.run("status")
     assert code == 1
-    assert re.search(r"bot is DOWN since .* UTC, for .*: 3 failures: connect refused", out), out
+    assert re.search(r"bot is DOWN since .* UTC, for .*: 3 failures in a row: connection refused", out), out
     assert await terminal.json("ping") == {"targets": ["bot"]}
     code, out = await terminal.run("--version")
     assert (code, out) == (0, f"veilleur {VERSION}\n")

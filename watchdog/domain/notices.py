@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from shared.contract.attention import NoticeWords
-from watchdog.domain.reason_words import words
+from shared.reason_words import words
 from watchdog.domain.states import Incident, IncidentKind, Notice, NoticeKind
 
 OPENS = {

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from html import escape
 from urllib.parse import urlsplit
 
+from shared import reason_words
 from shared.clock import from_ms, iso
 from shared.translation import ENGLISH
 from shared.visible import shown
 from shared.web.ui.words import Words
-from watchdog.domain import reason_words
 from watchdog.domain.announcements import Announcement
 from watchdog.domain.notices import length
 from watchdog.domain.policy import Pause

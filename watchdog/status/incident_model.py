@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from shared import reason_words
 from shared.clock import from_ms
 from shared.translation import N_
 from shared.web.ui.markup import Html, moment
 from shared.web.ui.words import Words
-from watchdog.domain import reason_words
 from watchdog.status import wording
 from watchdog.status.schema import IncidentView, LineView
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from shared import reason_words
 from shared.clock import from_ms
 from shared.translation import N_
 from shared.web.ui.markup import Html, filled, moment
 from shared.web.ui.words import Words
-from watchdog.domain import reason_words
 from watchdog.ledger.repairs import Repair
 from watchdog.ledger.settling import ChannelState, Waiting
 from watchdog.ledger.timeline import NoticeLine, Receipt

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from shared import reason_words
 from shared.clock import from_ms
 from shared.translation import N_
 from shared.web.ui.markup import Html, filled, moment
@@ -14,7 +15,6 @@ from shared.web.ui.pages import Figure
 from shared.web.ui.sessions_ready import sessions_ready
 from shared.web.ui.svg import Svg
 from shared.web.ui.words import Words
-from watchdog.domain import reason_words
 from watchdog.domain.uptime import DAY_MS, covers
 from watchdog.status import charts, history_lines, wording
 from watchdog.status.incident_model import Incident, incident

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import typer
 
 from shared.clock import days_old
+from shared.reason_words import words
 from shared.settings import duration
 from shared.tools.cli import needs, settings, show
 from shared.tools.cli.arguments import milliseconds, part
@@ -70,12 +71,7 @@ def _target(target: dict[str, Any]) -> str:
     )
     if since_ms:
         text += f" since {show.moment(since_ms)}, for {show.span_since(since_ms)}"
-    return f"{text}: {show.plain(_words(reason))}" if reason and target["state"] not in ("UP", "PAUSED") else text
-
-
-def _words(reason: str) -> str:
-    """``3_failures:connect_refused`` for people."""
-    return reason.replace("_", " ").replace(":", ": ")
+    return f"{text}: {show.plain(words(reason))}" if reason and target["state"] not in ("UP", "PAUSED") else text
 
 
 def _print_version(found: Any) -> None:
@@ -104,7 +100,7 @@ def incidents(
             show.as_json(value)
             return
         rows = [
-            (each["id"], each["target"], each["kind"], each["reason"], show.ago_ms(each["openedAtMs"]),
+            (each["id"], each["target"], each["kind"], words(each["reason"]), show.ago_ms(each["openedAtMs"]),
              show.Markup("[red]open[/]") if each["closedAtMs"] is None else show.span(each["lastedMs"]))
             for each in value["incidents"]
         ]  # fmt: skip
