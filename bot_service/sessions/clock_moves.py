@@ -18,6 +18,7 @@ PAST = (
     "active_ms",
     "aged_from_ms",
     "inbound_ms",
+    "exported_ms",
 )
 # Ends of limits that WhatsApp has set.
 LIMITS = ("banned_until_ms", "timelocked_until_ms")

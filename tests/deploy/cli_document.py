@@ -12,11 +12,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
 import typer.main
 from typer.testing import CliRunner
 
 from shared.tools.cli.commands import app
 from tests.support.processes import ROOT
+from tests.support.terminal import made_once
 
 CLI = ROOT / "docs" / "cli.md"
 SHOWN = (
@@ -37,6 +39,12 @@ in the secrets made at the first start. With Docker: `docker compose exec bot ve
 
 def document() -> str:
     """The text of ``docs/cli.md``."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("typer.testing._get_command", made_once)
+        return _document()
+
+
+def _document() -> str:
     lines = [HEAD, "## What it prints", ""]
     with _installation() as environ:
         for command in SHOWN:

@@ -191,6 +191,8 @@ async def test_the_watchdogs_commands(terminal: Terminal, receiver: Receiver, bo
     assert await terminal.json("ping") == {"targets": ["bot"]}
     code, out = await terminal.run("--version")
     assert (code, out) == (0, f"veilleur {VERSION}\n")
+    # Else it is the shell that runs the tests, which may be one without completion.
+    terminal.environ["_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"] = "true"
     code, out = await terminal.run("--show-completion", "bash")
     assert "_VEILLEUR_COMPLETE" in out
 

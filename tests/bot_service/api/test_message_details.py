@@ -110,7 +110,12 @@ async def test_a_form_that_is_not_utf_8_is_4xx_and_leaves_no_file(bot: Bot, tmp_
     [
         ("image/png", "a.png", "image/png", 'attachment; filename="a.png"'),
         ("image/png\r\nX-Evil: 1", "a\r\nX-Evil: 1", "application/octet-stream", 'attachment; filename="a__X-Evil_ 1"'),
-        ("text/html\x00", "a\x00b", "application/octet-stream", 'attachment; filename="a_b"'),
+        (
+            "text/html\x00",
+            "a\x00b",
+            "application/octet-stream",
+            "attachment; filename=\"a_b\"; filename*=UTF-8''a%E2%90%80b",
+        ),
         (
             "imäge/png",
             "é.png",
