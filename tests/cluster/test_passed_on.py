@@ -21,7 +21,7 @@ from tests.support.processes import API_KEY, Client
 from tests.support.receiver import Receiver
 from tests.support.waiting import PATIENCE_S, eventually
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.system, pytest.mark.long]
+pytestmark = [pytest.mark.postgresql, pytest.mark.system, pytest.mark.long, pytest.mark.deep]
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

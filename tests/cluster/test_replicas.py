@@ -55,6 +55,7 @@ async def test_after_kill_9_all_sessions_of_a_replica_are_ready_elsewhere(three:
         assert after[session] == before[session] + (owners[session] == 0), session
 
 
+@pytest.mark.deep
 async def test_at_sigterm_a_replica_gives_its_sessions_back_at_once(three: Cluster) -> None:
     owners = three.replica_of()
     async with three.one_client_each():

@@ -63,6 +63,7 @@ def test_an_environment_is_made_and_what_the_lock_names_is_installed_uncompiled(
     assert "Making" not in capfd.readouterr().out, "an environment that is there is kept"
 
 
+@pytest.mark.deep
 def test_a_package_with_another_hash_is_refused_with_the_words_of_pip(
     tmp_path: Path, index: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -154,6 +154,7 @@ KEY = {"Authorization": f"Bearer {API_KEY}"}
 
 @pytest.mark.system
 @pytest.mark.timeout(300)
+@pytest.mark.deep
 async def test_a_documented_proxy_passes_all_that_the_programs_need(site: Site, http: aiohttp.ClientSession) -> None:
     # Sign in with a link that names the public address; the cookie is for TLS only.
     async with site.request(http, "POST", "/api/login-links", headers=KEY) as answer:
@@ -208,6 +209,7 @@ async def test_a_documented_proxy_passes_all_that_the_programs_need(site: Site, 
 
 @pytest.mark.browser
 @pytest.mark.timeout(300)
+@pytest.mark.deep
 async def test_the_dashboard_changes_by_itself_behind_a_documented_proxy(
     site: Site, http: aiohttp.ClientSession
 ) -> None:

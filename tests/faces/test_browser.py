@@ -211,6 +211,7 @@ async def test_the_api_page_shows_every_operation_and_breaks_no_policy(browser: 
         assert await seen.faults() == []
 
 
+@pytest.mark.deep
 async def test_a_telephone_and_a_french_reader(browser: Browser, both: tuple[Program, Program]) -> None:
     bot, watchdog = both
     await paired(bot, "Boutique Lyon", "Support")

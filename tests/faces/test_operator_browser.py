@@ -163,6 +163,7 @@ async def test_a_press_on_a_button_counts_although_the_page_refreshes_under_it(
         assert await seen.faults() == []
 
 
+@pytest.mark.deep
 async def test_moments_are_typed_and_shown_in_the_time_zone_of_the_reader(
     browser: Browser, bot: FakeBot, tmp_path: Path
 ) -> None:
@@ -207,6 +208,7 @@ async def in_trouble(dog: Program, bot: FakeBot) -> None:
         await operator.post("test")
 
 
+@pytest.mark.deep
 async def test_every_page_of_the_watchdog_is_clean_in_light_and_dark_and_on_a_telephone(
     browser: Browser, bot: FakeBot, tmp_path: Path
 ) -> None:

@@ -23,6 +23,7 @@ pytestmark = [
     pytest.mark.system,
     pytest.mark.timeout(300),
     pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.deep,
 ]
 
 

@@ -26,6 +26,7 @@ pytestmark = [
     pytest.mark.skipif(
         shutil.which("prometheus-alertmanager") is None, reason="needs prometheus-alertmanager (.ci/run installs it)"
     ),
+    pytest.mark.deep,
 ]
 
 

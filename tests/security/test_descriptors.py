@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from tests.security.conftest import Running
+from tests.support.members import members
 from tests.support.memory import Peak
 from tests.support.processes import Program, bot, watchdog
 from tests.support.waiting import PATIENCE_S
@@ -71,7 +72,7 @@ def _watchdog(folder: Path) -> Program:
     return watchdog(folder, "http://127.0.0.1:9")
 
 
-@pytest.mark.parametrize("hard", [160, 1024])
+@pytest.mark.parametrize("hard", members([160, 1024]))
 @pytest.mark.parametrize("made", [bot, _watchdog])
 async def test_more_connections_than_descriptors_close_no_health_check(
     made: Callable[[Path], Program], hard: int, tmp_path: Path

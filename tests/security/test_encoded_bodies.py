@@ -20,6 +20,7 @@ from bot_service.dialects.evolution import routes as evolution
 from bot_service.dialects.waha import routes as waha
 from tests.security.conftest import Running
 from tests.support.bot_app import running as running_bot
+from tests.support.members import members
 from tests.support.memory import Peak
 from tests.support.processes import API_KEY, WATCHDOG_TOKEN, Program
 from tests.support.waiting import PATIENCE_S
@@ -123,7 +124,7 @@ async def _send(program: Program, request: bytes) -> int:
 
 @pytest.mark.system
 @pytest.mark.long
-@pytest.mark.parametrize(("name", "path"), [("bot", "/api/sessions"), ("watchdog", "/api/pause")])
+@pytest.mark.parametrize(("name", "path"), members([("bot", "/api/sessions"), ("watchdog", "/api/pause")]))
 async def test_packed_bodies_of_strangers_stop_neither_program(running: Running, name: str, path: str) -> None:
     program = getattr(running, name)
     requests = _of_strangers(path)

@@ -21,6 +21,7 @@ from tests.security.conftest import Running
 from tests.support import bot_app
 from tests.support.examples import examples
 from tests.support.fake_pool import FakePool
+from tests.support.members import members
 from tests.support.operator import signed_in
 from tests.support.processes import API_KEY, WATCHDOG_TOKEN, Client, Program
 from watchdog.app import build_app as build_watchdog
@@ -209,7 +210,7 @@ def _tracebacks(program: Program) -> list[str]:
 
 
 @pytest.mark.properties
-@pytest.mark.parametrize("part", range(3))
+@pytest.mark.parametrize("part", members(range(3)))
 async def test_no_route_of_the_bot_service_answers_hostile_input_with_a_crash(running: Running, part: int) -> None:
     async with Client(running.bot.url) as client:
         status, _ = await client.call("POST", "/api/sessions", {"id": "one"})

@@ -237,6 +237,7 @@ async def test_a_session_that_receives_nothing_reaches_a_person_until_it_receive
         assert len(notices(people)) == 2
 
 
+@pytest.mark.deep
 async def test_codes_that_no_phone_scans_are_reported_when_the_last_one_has_expired(
     tmp_path: Path, people: Receiver
 ) -> None:

@@ -16,7 +16,7 @@ from tests.support.processes import QUICK, Client
 from tests.support.sessions import paired, reaches
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300), pytest.mark.deep]
 
 
 async def test_a_bot_service_and_its_workers_run_into_a_full_pipe(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tests.support import full_disk, processes
 from tests.support.processes import Client, Program
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300), pytest.mark.deep]
 
 
 async def is_state(client: Client, wanted: str) -> None:

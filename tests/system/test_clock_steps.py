@@ -17,7 +17,7 @@ from tests.support.sessions import paired, reaches
 from tests.support.step_clock import StepClock
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300), pytest.mark.deep]
 
 MINUTE, DAY = 60.0, 86_400.0
 SETTINGS: dict[str, Any] = {

@@ -18,7 +18,7 @@ from tests.support.sessions import paired, reaches
 from tests.support.terminal import Terminal
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300), pytest.mark.deep]
 ANN, BOB = "33612345678", "4915112345678"
 PASSPHRASE = "correct horse battery"
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40

@@ -190,6 +190,7 @@ def _has(answers: dict[str, str], count: int) -> bool:
     return len(answers) >= count
 
 
+@pytest.mark.deep
 async def test_messages_that_many_callers_send_at_once_survive_kills_and_each_reaches_the_phone_once_in_order(
     tmp_path: Path,
 ) -> None:

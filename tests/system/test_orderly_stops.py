@@ -16,7 +16,7 @@ from tests.support.processes import QUICK, Program
 from tests.support.receiver import Receiver
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300), pytest.mark.deep]
 
 
 async def boot_of(bot: Program) -> str:

@@ -17,7 +17,7 @@ from tests.support.processes import WATCHDOG_TOKEN, Program
 from tests.support.service_manager import NotifySocket, program
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.deep]
 PERIOD_S = 2.0
 
 

@@ -17,7 +17,7 @@ from tests.support.receiver import Receiver
 from tests.support.step_clock import StepClock
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300), pytest.mark.deep]
 
 HOUR = 3600.0
 

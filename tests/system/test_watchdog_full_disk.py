@@ -18,7 +18,7 @@ from tests.support.processes import QUICK, Program
 from tests.support.receiver import Receiver
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300), pytest.mark.deep]
 
 
 def of_kind(kind: str) -> Callable[[Any], bool]:

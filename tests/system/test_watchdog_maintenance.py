@@ -15,7 +15,7 @@ from tests.support.processes import QUICK, WATCHDOG_TOKEN, Client, Program
 from tests.support.receiver import Receiver
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180), pytest.mark.deep]
 
 BEGINS_IN_S, LASTS_S = 3.0, 12.0
 

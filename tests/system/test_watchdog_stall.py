@@ -12,7 +12,7 @@ from tests.support import processes
 from tests.support.processes import Program
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(120), pytest.mark.deep]
 
 
 @pytest.mark.long

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.fake_bot import FakeBot
+from tests.support.members import members
 from tests.support.receiver import Receiver
 from tests.support.waiting import eventually
 from tests.support.watchdog_app import RunningWatchdog, running_watchdog
@@ -47,7 +48,7 @@ async def unusable(ledger: Ledger) -> None:
     await eventually(met, what="the failure of the ledger")
 
 
-@pytest.mark.parametrize("break_it", [full, read_only, locked, damaged, removed])
+@pytest.mark.parametrize("break_it", members([full, read_only, locked, damaged, removed], first=2))
 async def test_a_bot_that_dies_is_alerted_once_and_the_ledger_has_it_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, break_it: Callable[[Ledger, Path], Callable[[], None]]
 ) -> None:
@@ -109,7 +110,7 @@ async def test_a_bot_that_dies_is_alerted_once_and_the_ledger_has_it_later(
     assert len(list(path.parent.glob("*.damaged-*Z"))) == (break_it is damaged)
 
 
-@pytest.mark.parametrize("break_it", [full, read_only, locked])
+@pytest.mark.parametrize("break_it", members([full, read_only, locked]))
 async def test_the_end_of_a_failure_is_sent_once_also_when_the_watchdog_restarts_before_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, break_it: Callable[[Ledger, Path], Callable[[], None]]
 ) -> None:

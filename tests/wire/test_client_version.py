@@ -29,7 +29,7 @@ from tests.support.receiver import Receiver
 from tests.support.waiting import eventually
 from tests.wire import programs
 
-pytestmark = [pytest.mark.wire, pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.wire, pytest.mark.system, pytest.mark.timeout(300), pytest.mark.deep]
 BUILTIN = 1_047_769_893
 NEW = 1_052_000_000
 _numbers = itertools.count(15_558_000)

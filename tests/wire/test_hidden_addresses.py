@@ -16,7 +16,7 @@ from tests.support.processes import Client, Program
 from tests.support.waiting import eventually
 from tests.wire import programs
 
-pytestmark = [pytest.mark.wire, pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.wire, pytest.mark.system, pytest.mark.timeout(300), pytest.mark.deep]
 BOT, ANN, BEN = "15550001", "15550002", "15550003"
 GROUP = "120363@g.us"
 FLOOD, PER_SECOND = 150, 50

@@ -13,7 +13,7 @@ from tests.fake_whatsapp.remote import Remote
 from tests.support.members import members
 from tests.wire.kills import measure
 
-pytestmark = [pytest.mark.wire, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.wire, pytest.mark.timeout(300), pytest.mark.deep]
 
 
 @pytest.mark.parametrize(

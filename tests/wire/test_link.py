@@ -12,7 +12,7 @@ from tests.fake_whatsapp.remote import Remote
 from tests.wire.conftest import StartWorker
 from tests.wire.worker_driver import WorkerDriver, eventually
 
-pytestmark = [pytest.mark.wire, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.wire, pytest.mark.timeout(300), pytest.mark.deep]
 BOT, ANN = "15550001", "15550002"
 STILL_S = 2.2
 

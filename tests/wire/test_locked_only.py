@@ -13,7 +13,7 @@ from tests.support.processes import Client
 from tests.support.waiting import eventually
 from tests.wire import programs
 
-pytestmark = [pytest.mark.wire, pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.wire, pytest.mark.system, pytest.mark.timeout(300), pytest.mark.deep]
 BOT, ANN = "15550001", "15550002"
 # The modules of the packages that neonize, apprise and the package of Swagger UI ask for, and that are left out.
 LEFT_OUT = {

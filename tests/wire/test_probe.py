@@ -14,7 +14,7 @@ from tests.support.processes import Client
 from tests.support.waiting import eventually
 from tests.wire import programs
 
-pytestmark = [pytest.mark.wire, pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.wire, pytest.mark.system, pytest.mark.timeout(300), pytest.mark.deep]
 ONE, TWO = "15557001", "15557002"
 
 

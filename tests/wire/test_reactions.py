@@ -17,7 +17,7 @@ from tests.support.members import members
 from tests.support.processes import Client, Program
 from tests.wire import programs
 
-pytestmark = [pytest.mark.wire, pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.wire, pytest.mark.system, pytest.mark.timeout(300), pytest.mark.deep]
 STILL_S = 2.5
 _numbers = itertools.count(15_556_000)
 

@@ -11,7 +11,7 @@ from bot_service.domain.message import OutgoingMessage
 from tests.fake_whatsapp.remote import Remote
 from tests.wire.conftest import StartWorker
 
-pytestmark = pytest.mark.wire
+pytestmark = [pytest.mark.wire, pytest.mark.deep]
 BOT, ANN = "15550001", "15550002"
 MESSAGE = OutgoingMessage(id="m1", to=ANN, type="text", text="once")
 LAST = OutgoingMessage(id="m2", to=ANN, type="text", text="last")

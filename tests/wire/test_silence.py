@@ -18,7 +18,7 @@ from tests.support import bot_app
 from tests.support.fast_clock import FastClock
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.wire, pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.wire, pytest.mark.system, pytest.mark.timeout(300), pytest.mark.deep]
 BOT, FRIENDS = "15550001", ("15550002", "15550003", "15550004")
 # The service waits 150 s for a receipt, checks every session every few seconds, and takes the first step 5 s later.
 NOTICED_S, HEALED_S = 300.0, 480.0

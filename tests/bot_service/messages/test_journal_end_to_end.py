@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from bot_service.engines.wire.journal_file import read_journal
+from tests.support.members import members
 from tests.support.processes import Client, Program, bot
 from tests.support.receiver import Receiver
 from tests.support.sessions import reaches
@@ -100,7 +101,7 @@ def cut(path: Path, at: int) -> None:
     os.truncate(path, at + 60)
 
 
-@pytest.mark.parametrize("harm", [flip, zero, cut])
+@pytest.mark.parametrize("harm", members([flip, zero, cut]))
 @pytest.mark.sqlite
 async def test_what_a_worker_wrote_alone_and_was_harmed_is_lost_by_name_and_the_rest_arrives(
     tmp_path: Path, harm: Callable[[Path, int], None]
