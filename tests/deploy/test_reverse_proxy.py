@@ -20,7 +20,7 @@ import pytest
 import yaml
 from playwright.async_api import async_playwright, expect
 
-from tests.support.browser import ARGUMENTS
+from tests.support.browser import ARGUMENTS, goto
 from tests.support.members import members
 from tests.support.ports import free_port
 from tests.support.processes import API_KEY, ROOT, Program, bot, watchdog
@@ -225,13 +225,13 @@ async def test_the_dashboard_changes_by_itself_behind_a_documented_proxy(
         try:
             context = await browser.new_context(ignore_https_errors=True)
             page = await context.new_page()
-            await page.goto(link)
+            await goto(page, link)
             await page.get_by_role("button").last.click()
             await expect(page).to_have_url(f"https://{BOT}/")
             async with http.post(f"{site.bot.url}/api/sessions", headers=KEY, json={"id": "bob"}) as answer:
                 assert answer.status == 201
             await expect(page.get_by_role("link", name="bob").first).to_be_visible(timeout=AT_ONCE_S * 1000)
-            await page.goto(f"https://{STATUS}/")
+            await goto(page, f"https://{STATUS}/")
             await expect(page.get_by_role("status").first).to_contain_text("running")
         finally:
             await browser.close()

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import axe_playwright_python
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Error, Page, async_playwright, expect
 
 from tests.support.waiting import PATIENCE_S
 
@@ -69,6 +69,16 @@ async def chromium() -> AsyncIterator[Browser]:
             yield browser
         finally:
             await browser.close()
+
+
+async def goto(page: Page, url: str) -> None:
+    """Open ``url``; once more when another test adds or removes a network device meanwhile, which breaks off Chromium's loads."""
+    try:
+        await page.goto(url)
+    except Error as error:
+        if "ERR_NETWORK_CHANGED" not in str(error):
+            raise
+        await page.goto(url)
 
 
 @asynccontextmanager
