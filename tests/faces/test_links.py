@@ -46,7 +46,11 @@ async def test_dashboard_and_watchdog_link_to_each_other_and_name_the_installati
         async with signed_in(dog.url) as operator:
             assert f'<a href="http://localhost:{bot.port}"' in await operator.page()
         # A group that nobody uses yet; then one of its two sessions is ready.
-        assert "not in use" in await status_page(dog.url)
+
+        async def unused() -> bool:
+            return "not in use" in await status_page(dog.url)
+
+        await eventually(unused, every_s=0.3, what="the component, which comes with the first statistics")
         for name in ("support-1", "support-2"):
             await api.post("/api/sessions", {"id": name})
         await reaches(api, "support-1", "PAIRING")
