@@ -159,7 +159,8 @@ async def test_a_store_that_fails_is_the_answer_to_every_call_and_the_next_one_w
             *(at.outbox.accept("one", text(f"m{number}"), key=None, digest=None) for number in range(3)),
             return_exceptions=True,
         )
-        assert [type(answer) for answer in answers] == [sa.exc.OperationalError] * 3
+        # A table that is missing is another class of error in each database.
+        assert [isinstance(answer, sa.exc.DatabaseError) for answer in answers] == [True] * 3
         async with at.database.write() as connection:
             await connection.execute(sa.text("ALTER TABLE elsewhere RENAME TO send_outbox"))
         await at.accept(text("m9"))
