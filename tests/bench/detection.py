@@ -216,10 +216,10 @@ async def restarts(folder: Path, faults: int) -> tuple[int, int, list[float]]:
 
             def decided(began: float = began, seen: int = seen) -> str:
                 # Only the first restarts in a quarter of an hour are sent; the log has them all.
-                told = [event["event"] for event in one.watchdogs[0].events()]
+                seen_kinds = [event["event"] for event in one.watchdogs[0].events()]
                 if any(got.at >= began and got.json["type"].endswith(".down") for got in one.hook.requests):
                     return "down"
-                return "restarted" if told.count("target.restarted") > seen else ""
+                return "restarted" if seen_kinds.count("target.restarted") > seen else ""
 
             kinds.append(await eventually(decided, within_s=30, every_s=0.1, what="the restart"))
     return kinds.count("restarted"), kinds.count("down"), gone

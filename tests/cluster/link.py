@@ -1,4 +1,4 @@
-"""A TCP link to PostgreSQL that can be cut: nothing passes any more, and no one is told."""
+"""A TCP link to PostgreSQL that can be cut: nothing passes any more, and neither end hears of it."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ async def test_dashboard_and_watchdog_link_to_each_other_and_name_the_installati
         assert "Open the watchdog" not in await page(Host=f"bot.internal:{bot.port}")
         async with signed_in(dog.url) as operator:
             assert f'<a href="http://localhost:{bot.port}"' in await operator.page()
-        # A group that nobody uses yet; then one of its two sessions is ready.
+        # A group without sessions yet; then one of its two sessions is ready.
 
         async def unused() -> bool:
             return "not in use" in await status_page(dog.url)

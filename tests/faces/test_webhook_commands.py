@@ -34,7 +34,7 @@ async def test_a_webhook_from_its_creation_to_its_end_by_the_command_line(tmp_pa
         terminal = Terminal(tmp_path, bot.url)
         says, json = terminal.says, terminal.json
 
-        async def told(*command: str, code: int = 0) -> str:
+        async def prints(*command: str, code: int = 0) -> str:
             # The receiver answers in this loop.
             return await asyncio.to_thread(says, *command, code=code)
 
@@ -43,7 +43,7 @@ async def test_a_webhook_from_its_creation_to_its_end_by_the_command_line(tmp_pa
         hook = made["id"]
         assert made["events"] == ["message", "session.*"]
         assert made["secret"].startswith("whsec_")
-        assert f"{hook} answered 200 after" in await told("webhooks test", hook)
+        assert f"{hook} answered 200 after" in await prints("webhooks test", hook)
         got = receiver.requests[0]
         Verifier(made["secret"]).verify(got.raw.decode(), lowered(got))
 
@@ -52,7 +52,7 @@ async def test_a_webhook_from_its_creation_to_its_end_by_the_command_line(tmp_pa
         assert (shown["headers"], shown["events"], shown["active"]) == ("Authorization", "message", "yes")
         assert "abc" not in says("webhooks show", hook)
         rotated = json("webhooks rotate-secret", hook, "--overlap", "1h")
-        await told("webhooks test", hook)
+        await prints("webhooks test", hook)
         got = receiver.requests[1]
         assert lowered(got)["authorization"] == "Bearer abc"
         for secret in (made["secret"], rotated["secret"]):
@@ -60,7 +60,7 @@ async def test_a_webhook_from_its_creation_to_its_end_by_the_command_line(tmp_pa
         assert json("webhooks change", hook, "--no-headers")["headers"] == {}
 
         receiver.answer = lambda _got: (500, {"why": "closed"}, {})
-        assert f"{hook} answered 500" in await told("webhooks test", hook, code=1)
+        assert f"{hook} answered 500" in await prints("webhooks test", hook, code=1)
         assert "is paused" in says("webhooks pause", hook)
         assert names(says("webhooks show", hook))["health"] == "paused"
         assert "is active" in says("webhooks resume", hook)
@@ -91,7 +91,7 @@ async def test_a_webhook_from_its_creation_to_its_end_by_the_command_line(tmp_pa
         assert re.search(rf"{hook} .* message .* failing", says("webhooks list"))
 
         receiver.answer = None
-        assert "1 sent again." in await told("deliveries resend", hook, row["event"])
+        assert "1 sent again." in await prints("deliveries resend", hook, row["event"])
 
         async def arrived() -> bool:
             return bool((await asyncio.to_thread(json, "deliveries list", "--state", "delivered"))["deliveries"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -138,17 +138,6 @@ async def test_of_several_bots_the_one_that_is_dead_is_restarted_and_no_other(tm
             assert docker.restarts == [("bot-b", "10")]
         finally:
             program.close()
-
-
-@pytest.fixture
-def database() -> Iterator[PostgreSQL]:
-    server = PostgreSQL()
-    try:
-        yield server
-    finally:
-        if server.process.poll() is None:
-            server.signal(signal.SIGCONT)
-        server.close()
 
 
 @pytest.mark.deep

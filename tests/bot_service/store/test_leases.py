@@ -65,6 +65,17 @@ async def holders(database: Database) -> dict[str, str | None]:
         return {row[0]: row[1] for row in found}
 
 
+async def is_over(database: Database, replica: str) -> None:
+    """Its lease is over by the clock of the database, as others see it."""
+
+    async def look() -> bool:
+        async with database.read() as connection:
+            over = "SELECT expires_ms <= extract(epoch FROM clock_timestamp()) * 1000 FROM replicas WHERE id = :id"
+            return bool((await connection.execute(sa.text(over), {"id": replica})).scalar_one())
+
+    await eventually(look, what=f"the end of the lease of {replica}")
+
+
 async def waits_for_a_lock(database: Database) -> None:
     """Another transaction waits now."""
 
@@ -83,7 +94,7 @@ async def test_a_renewal_that_has_not_committed_yet_keeps_its_lease(database: Da
     async with database.write() as connection:
         assert await leases.renew(connection, "a", ttl_ms=LONG_MS, draining=False)
         # By what others can see, the lease is over now.
-        await asyncio.sleep(0.8)
+        await is_over(database, "a")
         buried = asyncio.create_task(bury(database))
         await waits_for_a_lock(database)
     assert await buried == []
@@ -265,7 +276,7 @@ async def test_the_connections_of_a_replica_whose_lease_is_over_are_ended_with_w
             async with stopped.write() as connection:
                 assert await leases.still_own(connection, "dead", ["one"]) == {"one"}
                 # A process that is stopped here holds the row.
-                await asyncio.sleep(0.4)
+                await is_over(database, "dead")
                 assert await asyncio.wait_for(bury(database), 5) == ["dead"]
                 assert await take(database, "b") == {"one": 2}
                 await connection.execute(sa.select(1))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,17 +22,6 @@ from watchdog.parts import PARTS
 from watchdog.remediators import lease as lease_module
 from watchdog.remediators.lease import RepairLease
 from watchdog.settings import WatchdogSettings
-
-
-@pytest.fixture
-def database() -> Iterator[PostgreSQL]:
-    server = PostgreSQL()
-    try:
-        yield server
-    finally:
-        if server.process.poll() is None:
-            server.signal(signal.SIGCONT)
-        server.close()
 
 
 def _lease(database: PostgreSQL, holder: str) -> RepairLease:
