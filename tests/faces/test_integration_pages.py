@@ -18,19 +18,6 @@ EVERY_SCOPE = ("read", "send", "session")
 
 
 @pytest.fixture
-async def bot(tmp_path: Path) -> AsyncIterator[Bot]:
-    async with running(tmp_path / "data", WEBHOOK_ALLOW_PRIVATE="true") as started:
-        yield started
-
-
-@pytest.fixture
-async def browser(bot: Bot) -> Browser:
-    made = Browser(bot)
-    await made.sign_in()
-    return made
-
-
-@pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
     async with Receiver() as started:
         yield started

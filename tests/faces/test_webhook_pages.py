@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,22 +12,9 @@ from standardwebhooks import Webhook as Verifier
 from bot_service import keys
 from bot_service.store import deliveries
 from tests.faces.test_dashboard import Browser
-from tests.support.bot_app import Bot, running
+from tests.support.bot_app import Bot
 from tests.support.receiver import Receiver
 from tests.support.waiting import eventually
-
-
-@pytest.fixture
-async def bot(tmp_path: Path) -> AsyncIterator[Bot]:
-    async with running(tmp_path / "data", WEBHOOK_ALLOW_PRIVATE="true") as started:
-        yield started
-
-
-@pytest.fixture
-async def browser(bot: Bot) -> Browser:
-    made = Browser(bot)
-    await made.sign_in()
-    return made
 
 
 async def made(bot: Bot, url: str, **fields: Any) -> dict[str, Any]:
