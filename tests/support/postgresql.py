@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import os
 import shutil
 import signal
@@ -80,7 +81,9 @@ class PostgreSQL:
         """To the server and the processes of its connections, which have groups of their own."""
         server = psutil.Process(self.process.pid)
         for process in (server, *server.children()):
-            process.send_signal(number)
+            # A connection or a task of its own may end meanwhile.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
 
     def restart(self) -> None:
         """Stop at once, as a crash does, and start on the same port."""
