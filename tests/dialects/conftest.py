@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from bot_service.dialects.evolution import routes as evolution
+from bot_service.dialects.waha import routes as waha
+from tests.dialects.reference import EVOLUTION, WAHA, covered
 from tests.support.bot_app import Bot, running
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many operations of each document are here; nothing without the documents."""
+    for name, file, routes in (("WAHA", WAHA, waha.ROUTES), ("Evolution", EVOLUTION, evolution.ROUTES)):
+        if (found := covered(file, routes)) is not None:
+            terminalreporter.write_line(f"{name}: {found[0]} of {found[1]} operations")
 
 
 @pytest.fixture

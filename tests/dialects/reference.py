@@ -79,6 +79,14 @@ def operation(document: dict[str, Any], method: str, path: str) -> dict[str, Any
     return min(known, key=lambda each: each[0], default=(0, None))[1]
 
 
+def covered(file: str, routes: Iterable[tuple[Any, ...]]) -> tuple[int, int] | None:
+    """(operations of the document that ``routes`` have, all of its operations); None without the document."""
+    if not (REFERENCES / file).exists():
+        return None
+    known = {(method.upper(), path) for path, found in _document(file)["paths"].items() for method in found}
+    return len(known.intersection((each[0], each[1]) for each in routes)), len(known)
+
+
 def misfit_of_waha(method: str, path: str, status: int, answer: Any) -> str | None:
     """How an answer differs from WAHA's specification; None when it fits."""
     document = specification_of(WAHA)

@@ -15,7 +15,7 @@ from bot_service.dialects.waha import events, names, routes
 from bot_service.dialects.waha.paths import PREFIX
 from bot_service.domain import people
 from bot_service.domain.states import State
-from tests.dialects.reference import WAHA, misfit_of_waha, specification_of, uncovered
+from tests.dialects.reference import WAHA, covered, misfit_of_waha, specification_of, uncovered
 from tests.dialects.waha_scene import CHAT, GROUP, JID, call, came, every_call, working
 from tests.support.bot_app import Bot, is_in, running
 from tests.support.processes import ROOT
@@ -235,6 +235,12 @@ def test_the_page_names_every_operation() -> None:
     page = (ROOT / "docs" / "api-coverage.md").read_text().partition("## Evolution")[0]
     assert re.findall(r"^\| `(\w+) (\S+)` \|$", page, re.M) == [(each[0], PREFIX + each[1]) for each in routes.ROUTES]
     assert f"{len(routes.ROUTES)} of the 162 operations" in page
+
+
+@pytest.mark.reference
+def test_every_route_counts_as_an_operation_of_wahas_document() -> None:
+    specification_of(WAHA)
+    assert covered(WAHA, routes.ROUTES) == (len(routes.ROUTES), 162)
 
 
 def test_the_page_names_every_event() -> None:
