@@ -35,7 +35,17 @@ log = logs.get(__name__)
 class RequestHandler(web.RequestHandler, asyncio.BufferedProtocol):
     """One connection. Readable requests go through the middlewares of the application."""
 
-    __slots__ = ("_began", "_connection", "_connections", "_dropped", "_received", "_request", "_served", "_unread")
+    __slots__ = (
+        "_began",
+        "_connection",
+        "_connections",
+        "_dropped",
+        "_pipelined",
+        "_received",
+        "_request",
+        "_served",
+        "_unread",
+    )
 
     def __init__(
         self, manager: web.Server, connection: Connection, connections: Connections, *, loop: asyncio.AbstractEventLoop
@@ -55,6 +65,7 @@ class RequestHandler(web.RequestHandler, asyncio.BufferedProtocol):
         self._served, self._began, self._received = 0, 0.0, 0
         self._unread: StreamReader | None = None
         self._dropped = 0
+        self._pipelined = False
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return BUFFER if self._unread is None else _DROPPED
@@ -87,7 +98,7 @@ class RequestHandler(web.RequestHandler, asyncio.BufferedProtocol):
         if self._served == 1:
             return True
         reserved = is_reserved(request.path)
-        await turns.wait(first=reserved)
+        await turns.wait(first=reserved, pipelined=self._pipelined)
         return reserved or self._connections.has_room
 
     def caller_is_identified(self) -> None:
@@ -108,6 +119,7 @@ class RequestHandler(web.RequestHandler, asyncio.BufferedProtocol):
         written = await super().finish_response(request, resp, start_time)
         if self._unread is not None and self.transport is not None:
             self.transport.write_eof()
+        self._pipelined = bool(self._messages)
         self._connections.enter(self._connection, Phase.IDLE)
         return written
 

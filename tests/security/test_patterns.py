@@ -82,9 +82,9 @@ def _slow_on(pattern: str, method: str) -> str | None:
     """A text of which the double takes much more than double the time."""
     search = getattr(re.compile(pattern, re.S), method)
     for text, double in zip(_attacks(pattern, _SIZE), _attacks(pattern, 2 * _SIZE), strict=True):
-        # A busy machine can make one measurement long, hardly the next one too.
+        # A busy machine can make some measurements long, hardly five pairs one after another.
         if _seconds(search, text, 1) > 0.000_3 and all(
-            _seconds(search, double, 2) > 3 * _seconds(search, text, 2) for _ in range(2)
+            _seconds(search, double, 2) > 3 * _seconds(search, text, 2) for _ in range(5)
         ):
             return double
     return None

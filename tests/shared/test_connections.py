@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from shared.clock import SystemClock
 from shared.settings import Secret
 from shared.web import acceptor, auth, body, connections, middleware, ports, request_handler
 from shared.web.connections import Limits, network_of
-from shared.web.turns import Turns
+from shared.web.turns import PIPELINED_EVERY_S, Turns
 from tests.support.waiting import PATIENCE_S, eventually
 
 # Time-outs that end in no test unless it shortens them.
@@ -307,15 +308,39 @@ async def test_a_body_of_an_unknown_caller_gives_way_to_newer_connections() -> N
             writer.close()
 
 
-async def test_many_requests_of_one_connection_wait_for_their_turns() -> None:
+async def test_requests_that_wait_for_no_answer_begin_at_a_fixed_rate_and_delay_no_one() -> None:
+    one = b"GET /quick HTTP/1.1\r\nHost: x\r\n\r\n"
     async with serving(LIMITS) as served:
-        count = 2000
-        reader, writer = await served.open(b"GET /quick HTTP/1.1\r\nHost: x\r\n\r\n" * count)
-        assert await served.status() == 200
-        writer.write(b"GET /quick HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        answers = await asyncio.wait_for(reader.read(), PATIENCE_S)
-        assert answers.count(b"HTTP/1.1 200 ") == count + 1
+        count, begun = 40, time.monotonic()
+        senders = [await served.open(one * count) for _ in range(5)]
+        others = 0
+        done = asyncio.gather(*(_heads(reader, count) for reader, _ in senders))
+        while not done.done():
+            assert await served.status("/quick") == 200
+            others += 1
+        await done
+        # The first of each connection is not one of them.
+        assert time.monotonic() - begun >= len(senders) * (count - 1) * PIPELINED_EVERY_S
+        assert others > 50
+        for _, writer in senders:
+            writer.close()
+
+
+async def test_a_connection_that_ends_leaves_no_gap_in_the_rate() -> None:
+    one = b"GET /quick HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with serving(LIMITS) as served:
+        for _ in range(100):
+            _, writer = await served.open(one * 3)
+            writer.transport.abort()
+        reader, writer = await served.open(one * 3)
+        await _heads(reader, 3)
         writer.close()
+
+
+async def _heads(reader: asyncio.StreamReader, count: int) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        for _ in range(count):
+            await reader.readuntil(b"\r\n\r\n")
 
 
 async def test_one_request_of_each_queue_begins_at_a_turn_in_order() -> None:
