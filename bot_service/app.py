@@ -54,7 +54,7 @@ from shared.loop_guard import LoopGuard
 from shared.secret_files import read_or_create
 from shared.service_clock import ServiceClock, system_service_clock
 from shared.tasks import TaskGroupOfLoops
-from shared.web import middleware
+from shared.web import log_lines, middleware
 from shared.web.body import KEEPS_BODIES
 from shared.web.metrics import http_measure, new_registry
 from shared.web.own_hosts import OWN_HOSTS, OwnHosts
@@ -128,6 +128,7 @@ def build_app(
     app.on_response_prepare.append(middleware.add_headers)
     app.on_shutdown.append(end_streams)
     app.on_shutdown.append(end_events)
+    log_lines.prepare(app)
     routes.mount(app)
     for name, mount in DIALECTS.items():
         if name in settings.dialects:

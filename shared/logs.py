@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from shared.log_budget import LogBudget
 from shared.log_writer import LogStream
+from shared.recent_log import RECENT, LogLine
 from shared.redact import redact_text, redact_value
 from shared.visible import shown
 
@@ -34,6 +35,8 @@ _COLOURS = {"bot": 36, "watchdog": 35, "worker": 34}
 # JSON escapes these.
 _BREAKS = "\n\r\t"
 _KEPT = frozenset({"level", "time", "event"})
+# Which session a line is about, before it is redacted: an id may be a telephone number.
+_SESSION = "_session"
 
 
 class TolerantStream:
@@ -82,7 +85,7 @@ def configure(
         _stamp,
         _redact,
     ]
-    processors += [_charged_to(budget, _symbol if console else None, render, out)]
+    processors += [_charged_to(budget, _symbol if console else None, render, out, program)]
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
@@ -127,9 +130,14 @@ def _allowed_by(budget: LogBudget) -> Any:
     return allowed
 
 
-def _charged_to(budget: LogBudget, symbol: Any, render: Any, out: Any) -> Any:
+def _charged_to(budget: LogBudget, symbol: Any, render: Any, out: Any, program: str) -> Any:
     def one(event: Event) -> str:
-        return str(render(None, "", symbol(None, "", event) if symbol else event))
+        kept = {name: str(event.get(name) or "") for name in ("time", "level", "event_name")}
+        session = event.pop(_SESSION, None)
+        line = _to_json(None, "", dict(event), program=program) if symbol else ""
+        text = str(render(None, "", symbol(None, "", event) if symbol else event))
+        RECENT.add(LogLine(kept["time"], kept["level"], kept["event_name"], session, line or text))
+        return text
 
     def charged(_logger: Any, _method: str, event: Event) -> str:
         cause = _cause(event)
@@ -172,11 +180,14 @@ def _log_unraisable(args: Any) -> None:
 
 
 def _redact(_logger: Any, _method: str, event: Event) -> Event:
+    session = event.get("session")
     for key, value in list(event.items()):
         if key == "event":
             event[key] = shown(redact_text(str(value)), keep=_BREAKS)
         elif key not in _KEPT and key != "event_name":
             event[key] = _visible(redact_value(key, value))
+    if session is not None:
+        event[_SESSION] = str(session)
     return event
 
 

@@ -24,6 +24,7 @@ CLI = ROOT / "docs" / "cli.md"
 SHOWN = (
     "status", "sessions list", "sessions show alice", "sessions history alice", "chats list alice", "chats messages alice",
     "keys list", "webhooks list", "webhooks show wh-5d1f", "deliveries list", "incidents", "test-alert",
+    "logs --program bot --session alice",
 )  # fmt: skip
 HEAD = """# The command line
 
@@ -135,6 +136,12 @@ def _answers() -> dict[str, Any]:
             "openedAtMs": _ago_ms(hours=2, minutes=5), "closedAtMs": 1, "lastedMs": 184_000,
         }]},
         "/api/test-alert": notice,
+        "/api/logs": {"lines": [
+            {"message": "Session RECONNECTING: stream_error", "level": "warning", "time": "2026-11-28T09:12:31.071482Z",
+             "event": "session.state", "program": "bot", "session": "alice", "attempt": 1},
+            {"message": "Session READY: connected", "level": "info", "time": "2026-11-28T09:12:44.310482Z",
+             "event": "session.state", "program": "bot", "session": "alice"},
+        ]},
     }  # fmt: skip
 
 

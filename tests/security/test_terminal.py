@@ -82,6 +82,10 @@ COMMANDS: list[tuple[str, Any]] = [
     ("deliveries list", {"deliveries": [DELIVERY], "next": FORGED}),
     ("deliveries show W1 E1", DELIVERY),
     ("keys create Shop --owner ann", {"id": FORGED, "key": FORGED}),
+    (
+        "logs",
+        {"lines": [{"time": FORGED, "level": FORGED, "message": FORGED, "event": FORGED, "program": FORGED, "session": FORGED, "exception": FORGED}]},
+    ),
     ("login-link", {"url": FORGED, "expiresAt": FORGED}),
     (
         "keys list",

@@ -26,7 +26,12 @@ POLL_S = 0.01
 ROOT = Path(__file__).resolve().parents[2]
 _ids = itertools.count(1)
 _decoder = msgspec.msgpack.Decoder(
-    protocol.Reply | protocol.SignalFrame | protocol.JournalAdvanced | protocol.WorkerPulse | protocol.Snapshot
+    protocol.Reply
+    | protocol.SignalFrame
+    | protocol.JournalAdvanced
+    | protocol.WorkerPulse
+    | protocol.LogLines
+    | protocol.Snapshot
 )
 _encoder = msgspec.msgpack.Encoder()
 

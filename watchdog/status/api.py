@@ -1,4 +1,4 @@
-"""The watchdog's API: status, incidents, maintenance, announcements, acknowledgement, test alert, ping."""
+"""The watchdog's API: status, incidents, maintenance, announcements, acknowledgement, test alert, ping, log."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from shared.clock import epoch_ms, to_ms
-from shared.web import errors
+from shared.web import errors, log_lines
 from shared.web.body import json_response, read
 from shared.web.middleware import Handler
 from watchdog.domain.joint import Verdicts, verdict_of
@@ -33,6 +33,7 @@ _PICTURE = {"Cache-Control": "no-cache, max-age=60", "Cross-Origin-Resource-Poli
 def add_routes(app: web.Application, access: Access) -> None:
     """Readers get the first routes; the others need WATCHDOG_TOKEN."""
     app[ACCESS] = access
+    log_lines.prepare(app)
     for path, handler in (
         ("/api/status", status),
         ("/api/incidents", incidents),
@@ -45,6 +46,8 @@ def add_routes(app: web.Application, access: Access) -> None:
     for method, path, handler in (
         ("GET", "/api/verdicts", verdicts),
         ("GET", "/api/record", record),
+        ("GET", log_lines.PATH, log_lines.show),
+        ("GET", log_lines.STREAM_PATH, log_lines.follow),
         ("GET", "/api/notices/{id}", notice),
         ("POST", "/api/pause", pause),
         ("DELETE", "/api/pause", end_pauses),

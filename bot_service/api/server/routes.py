@@ -12,6 +12,7 @@ from bot_service.api.api_keys import routes as api_keys
 from bot_service.api.deliveries import routes as deliveries
 from bot_service.api.events import routes as events
 from bot_service.api.health import routes as health
+from bot_service.api.logs import routes as logs
 from bot_service.api.messages import routes as messages
 from bot_service.api.people import routes as people
 from bot_service.api.replicas import routes as replicas
@@ -36,6 +37,7 @@ ROUTES = [
     *sessions.ROUTES,
     *health.ROUTES,
     *replicas.ROUTES,
+    *logs.ROUTES,
     *watchdog.ROUTES,
     *messages.ROUTES,
     *people.ROUTES,

@@ -20,6 +20,7 @@ from bot_service.engines.wire.protocol import (
     Hello,
     JournalAdvanced,
     LeaseFrame,
+    LogLines,
     Reply,
     SignalFrame,
     Snapshot,
@@ -29,6 +30,7 @@ from bot_service.engines.wire.protocol import (
 from shared import logs
 from shared.clock import Clock
 from shared.hooks import Hook
+from shared.recent_log import RECENT, LogLine
 
 log = logs.get(__name__)
 
@@ -233,6 +235,9 @@ class WorkerHandle:
             elif isinstance(frame, WorkerPulse):
                 self.pulse = frame
                 self._listener.pulsed(self, frame)
+            elif isinstance(frame, LogLines):
+                for line in frame.lines:
+                    RECENT.add(LogLine(*line))
             else:
                 self._take_snapshot(link, frame)
 

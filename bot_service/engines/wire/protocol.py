@@ -5,7 +5,7 @@ outlives a restart of the API process and is adopted by the next one. A newer co
 older one.
 
 Down go commands, each answered by exactly one :class:`Reply`. Up come :class:`SignalFrame` (in
-order per session), :class:`JournalAdvanced` and :class:`WorkerPulse`. Inbound messages and receipts
+order per session), :class:`JournalAdvanced`, :class:`WorkerPulse` and :class:`LogLines`. Inbound messages and receipts
 are not sent in frames: the worker appends them to its journal, and the API process reads that file
 (see ``bot_service/engines/wire/journal_file.py``).
 """
@@ -144,6 +144,12 @@ class WorkerPulse(Frame, frozen=True, tag="pulse"):
     journal_failing: bool = False
 
 
+class LogLines(Frame, frozen=True, tag="log"):
+    """What the worker wrote to the log: (time, level, event, session or None, the line as JSON)."""
+
+    lines: list[tuple[str, str, str, str | None, str]]
+
+
 class SessionSnapshot(msgspec.Struct, frozen=True):
     """What an adopting API process must know of a running session."""
 
@@ -170,4 +176,4 @@ class Snapshot(Frame, frozen=True, tag="snapshot"):
 
 
 Down = Hello | CommandFrame | LeaseFrame
-Up = Reply | SignalFrame | JournalAdvanced | WorkerPulse | Snapshot
+Up = Reply | SignalFrame | JournalAdvanced | WorkerPulse | LogLines | Snapshot

@@ -29,6 +29,7 @@ from bot_service.engines.wire.protocol import (
 from bot_service.engines.wire.worker_options import WorkerOptions
 from bot_service.engines.worker import error_output
 from bot_service.engines.worker.commands import Commands
+from bot_service.engines.worker.log_lines import LogForwarder
 from bot_service.engines.worker.sink import WorkerSink
 from shared import logs
 from shared.service_clock import ServiceClock
@@ -68,6 +69,7 @@ class Worker:
             given["client_build"] = str(self._client_build)
         self._engine = load(options.engine)(self._sink, data_dir=options.data_dir, options=given, clock=clock)
         self._commands = Commands(self._engine, self._sink)
+        self._log_lines = LogForwarder(self._loop)
 
     def _prepare_library(self) -> int:
         """The build to announce: the ordered one, or the built-in if its copy does not load."""
@@ -132,6 +134,7 @@ class Worker:
         except TimeoutError:
             log.warning("Sessions did not stop in time", event_name="worker.stop.timeout", worker=self._options.id)
         self._journal.close()
+        self._log_lines.close()
         if self._link is not None:
             name, end = self._journal.position
             self._link.offer_latest(name, JournalAdvanced(name, end))
@@ -152,6 +155,7 @@ class Worker:
                         await older.close()
                     link.offer(self._snapshot())
                     link.offer(self._pulse(everything=True))
+                    self._log_lines.use(link)
                 elif link is not self._link:
                     continue
                 elif isinstance(frame, LeaseFrame):
@@ -162,6 +166,7 @@ class Worker:
             self._last_frame_at = self._clock.monotonic()
             if self._link is link:
                 self._link = None
+                self._log_lines.use(None)
             await link.close()
 
     def _own_until(self, until_s: float) -> None:

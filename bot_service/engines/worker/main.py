@@ -19,6 +19,7 @@ from bot_service.engines.wire import worker_options
 from bot_service.engines.worker.host import Worker
 from shared import logs
 from shared.log_writer import LogStream
+from shared.recent_log import RECENT
 from shared.service_clock import system_service_clock
 
 
@@ -29,6 +30,7 @@ def main(argv: list[str]) -> None:
         sys.exit(f"The worker takes one argument, the JSON document of its options: {error}")
     out = _own_standard_output()
     logs.configure(options.log_format, options.log_level, out, program="worker")
+    RECENT.size = 0  # the API process keeps the lines
 
     async def run() -> None:
         await Worker(options, system_service_clock()).run()

@@ -7,8 +7,12 @@ from urllib.parse import quote
 
 import typer
 
-from shared.settings import Kind
+from shared.clock import iso, parse_iso
+from shared.settings import Kind, duration
+from shared.tools.cli import show
 from shared.tools.cli.client import CliError
+
+_AGE = duration(1000, 366 * 86_400_000)
 
 
 def _part_of_path(text: str) -> str:
@@ -38,6 +42,23 @@ def milliseconds(name: str, text: str, accepted: Kind) -> int:
         return int(accepted.parse(text))
     except (ValueError, KeyError):
         raise CliError("invalid", f"{name}: {text!r} is not {accepted.accepts}", exit_code=2) from None
+
+
+def moment(name: str, text: str | None, *, ahead: bool = False) -> str | None:
+    """The ISO time ``text`` of the option ``name``: a time, or how long ago; with ``ahead``, in how long.
+
+    Raises :class:`CliError` that says what is accepted.
+    """
+    if text is None:
+        return None
+    try:
+        return iso(parse_iso(text))
+    except ValueError:
+        pass
+    try:
+        return show.time_before(_AGE.parse(text) * (-1 if ahead else 1))
+    except ValueError:
+        raise CliError("invalid", f"{name}: use a time such as 2026-11-23T09:16:02Z, or 2h", exit_code=2) from None
 
 
 def at(session: str, *more: str) -> str:

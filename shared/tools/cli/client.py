@@ -101,12 +101,14 @@ class Client:
             except (OSError, http.client.HTTPException) as error:
                 raise CliError("unreachable", f"{self.name} broke off at {self.base}: {_why(error)}") from error
 
-    def events(self, path: str, *, silence_s: float = 60.0) -> Iterator[tuple[str, Any]]:
+    def events(
+        self, path: str, *, query: Mapping[str, str | int | None] | None = None, silence_s: float = 60.0
+    ) -> Iterator[tuple[str, Any]]:
         """Server-sent events as (name, value), until the end or a silence of ``silence_s``."""
         from shared.sse import EventReader  # needs asyncio, and `check` starts faster without it
 
         headers = {"Accept": "text/event-stream"}
-        with self._open("GET", path, headers=headers, timeout_s=silence_s) as response:
+        with self._open("GET", path, query=query, headers=headers, timeout_s=silence_s) as response:
             if response.status != 200:
                 raise self._error(_answer(response))
             reader = EventReader(LONGEST_LINE_BYTES)

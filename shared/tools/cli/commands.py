@@ -13,6 +13,7 @@ from shared.tools.cli import (
     doctor,
     groups,
     keys,
+    logs,
     messages,
     people,
     proxy,
@@ -51,6 +52,7 @@ app.add_typer(keys.app, name="keys", help="API keys: list, create, revoke.")
 app.add_typer(webhooks.app, name="webhooks", help="Who gets events: list, create, change, pause, test, rotate secrets.")
 app.add_typer(deliveries.app, name="deliveries", help="Events on their way to webhooks: list, look at, send again.")
 app.command("status")(watching.status)
+app.command("logs")(logs.logs)
 app.command("incidents")(watching.incidents)
 app.command("ack")(watching.acknowledge)
 app.command("ping")(watching.ping)

@@ -8,13 +8,9 @@ from urllib.parse import quote
 
 import typer
 
-from shared.clock import iso, parse_iso
-from shared.settings import duration
 from shared.tools.cli import settings, show
-from shared.tools.cli.arguments import part
-from shared.tools.cli.client import CliError
+from shared.tools.cli.arguments import moment, part
 
-AGE = duration(1000, 366 * 86_400_000)
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 Webhook = Annotated[str, part("WEBHOOK", "The webhook's id.")]
@@ -39,7 +35,7 @@ def list_deliveries(
     with show.errors(json):
         value = settings.bot().get(
             "/api/deliveries", state=state, webhook=webhook, type=event_type, session=session,
-            since=_time(since), before=before, limit=limit,
+            since=moment("--since", since), before=before, limit=limit,
         )  # fmt: skip
         rows = [
             (each["event"], each["webhook"], each["type"], each["session"] or "–", each["state"],
@@ -70,22 +66,9 @@ def resend(
 ) -> None:
     """Send again what failed: all of it, that of one webhook, that since a time; or the events named."""
     with show.errors(json):
-        body = {"webhook": webhook, "events": events, "since": _time(since)}
+        body = {"webhook": webhook, "events": events, "since": moment("--since", since)}
         value = settings.bot().post("/api/deliveries/replay", {name: each for name, each in body.items() if each})
         show.done(f"{value['replayed']} sent again.", value, json_wanted=json)
-
-
-def _time(text: str | None) -> str | None:
-    if text is None:
-        return None
-    try:
-        return iso(parse_iso(text))
-    except ValueError:
-        pass
-    try:
-        return show.time_before(AGE.parse(text))
-    except ValueError:
-        raise CliError("invalid", "--since: use a time such as 2026-11-23T09:16:02Z, or 2h", exit_code=2) from None
 
 
 def _result(delivery: dict[str, Any]) -> str:

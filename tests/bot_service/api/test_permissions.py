@@ -42,6 +42,8 @@ API: dict[tuple[str, str], tuple[Scope, int, Any]] = {
     ("POST", "/api/keepalive"): (WATCHDOG, 422, {}),
     ("GET", "/api/metrics"): (STATS, 200, None),
     ("GET", "/api/attention"): (READ, 200, None),
+    ("GET", "/api/logs"): (ADMIN, 200, None),
+    ("GET", "/api/logs/stream"): (ADMIN, 200, None),
     ("GET", "/api/replicas"): (ADMIN, 200, None),
     ("GET", "/api/replicas/{replicaId}/sessions"): (ADMIN, 404, None),
     ("GET", "/api/sessions"): (READ, 200, None),

@@ -15,6 +15,7 @@ from bot_service.engines.wire.protocol import (
     Down,
     Hello,
     JournalAdvanced,
+    LogLines,
     Reply,
     SignalFrame,
     Up,
@@ -27,6 +28,7 @@ UP = [
     SignalFrame("s1", 7, 1, "qr", 1_700_000_000_000, {"code": "x" * 300}),
     JournalAdvanced("w-1.journal", 2**40),
     WorkerPulse(1, 2, 3, 4, 5, {"s1": (None, 3)}),
+    LogLines([("2026-11-28T09:12:44.310000Z", "warning", "engine.media", "s1", "{}")]),
 ]
 
 
