@@ -156,8 +156,8 @@ images: ## Build both images
 containers: $(VENV)/.tests ## Test images and compose file on a running Docker engine, or start one (Debian, root)
 	.ci/containers
 
-translations: $(VENV)/.tests ## Bring the translators' files in step with the texts of the pages and compile them
-	PYBABEL=$(BIN)/pybabel .ci/translations.sh
+translations: $(VENV)/.tests ## Bring the translators' files in step with the texts of the pages and compile them; ADD=de adds a language
+	PYBABEL=$(BIN)/pybabel .ci/translations.sh $(ADD)
 
 docs: $(VENV)/.tests ## Generate .env.example, docs/configuration.md, docs/cli.md, docs/architecture.svg and the Grafana board from the code
 	$(BIN)/python -m tests.deploy.documents --write

@@ -5,11 +5,10 @@ from __future__ import annotations
 import ast
 import io
 import re
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
-from babel.messages import mofile, pofile
-from babel.messages.catalog import Catalog
+from babel.messages import mofile
 
 from bot_service.dashboard import wording
 from bot_service.domain.client_version import Source
@@ -18,8 +17,9 @@ from bot_service.domain.reasons import Reason
 from bot_service.domain.states import State
 from bot_service.webhooks.health import HealthState
 from shared import network_errors, reason_words
-from shared.translation import french
-from shared.web.ui.words import Words
+from shared.translation import languages
+from shared.web.ui.words import MONTHS, NAME, NUMBER, UNITS
+from tests.support.catalogues import FOLDERS, TRANSLATED, catalogue, texts, words
 from tests.support.processes import ROOT
 from watchdog.domain import health, incidents
 from watchdog.domain.alert import Why
@@ -27,42 +27,68 @@ from watchdog.domain.states import IncidentKind, NoticeKind
 from watchdog.domain.states import State as TargetState
 from watchdog.status import wording as status_wording
 
-FOLDERS = ("bot_service/dashboard", "watchdog/status", "shared/web/ui")
-NAME = re.compile(r"\{\w+\}")
+NAMES = re.compile(r"\{\w+\}")
+MARKUP = re.compile(r"<[^>]*>|&\w+;")
+# The comment of a text that is the same in both languages: "# same as English" above it in messages.po.
+SAME = "same as English"
+EVERY = pytest.mark.parametrize(("folder", "language"), [(each, one) for each in FOLDERS for one in TRANSLATED])
 
 
-def texts(folder: str) -> Path:
-    return ROOT / folder / "locale/fr/LC_MESSAGES/messages.po"
-
-
-def catalogue(folder: str) -> Catalog:
-    with texts(folder).open("rb") as file:
-        return pofile.read_po(file)
-
-
-@pytest.mark.parametrize("folder", FOLDERS)
-def test_every_text_is_translated_with_the_names_that_are_filled_in(folder: str) -> None:
-    for message in catalogue(folder):
+def entries(folder: str, language: str) -> Iterator[tuple[tuple[str, ...], tuple[str, ...], list[str]]]:
+    """The English texts, the translated ones and the translator's comments of every entry."""
+    for message in catalogue(folder, language):
         if message.id:
-            ids, strings = (
-                each if isinstance(each, list | tuple) else (each,) for each in (message.id, message.string)
-            )
-            assert all(strings), message.id
             assert not message.fuzzy, message.id
-            for said in strings:
-                assert set(NAME.findall(str(said))) == set(NAME.findall(str(ids[-1]))), message.id
+            ids, strings = (
+                tuple(map(str, each)) if isinstance(each, list | tuple) else (str(each),)
+                for each in (message.id, message.string)
+            )
+            yield ids, strings, message.user_comments
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
-def test_the_compiled_file_is_that_of_the_texts(folder: str) -> None:
+def test_the_languages_of_the_files_are_offered() -> None:
+    assert {"es", "fr"} <= set(TRANSLATED)
+    for folder in FOLDERS:
+        offered = languages(ROOT / folder, ROOT / "shared/web/ui")
+        assert list(offered) == ["en", *(each.replace("_", "-") for each in TRANSLATED)]
+
+
+@EVERY
+def test_every_text_is_translated_with_the_names_and_markup_that_are_filled_in(folder: str, language: str) -> None:
+    for ids, strings, _ in entries(folder, language):
+        assert all(strings), ids
+        for said in strings:
+            for parts in (NAMES, MARKUP):
+                assert sorted(set(parts.findall(said))) == sorted(set(parts.findall(ids[-1]))), ids
+            assert (said[0].isspace(), said[-1].isspace()) == (False, False), ids
+
+
+@EVERY
+def test_no_text_is_left_in_english_unless_the_translator_says_so(folder: str, language: str) -> None:
+    for ids, strings, comments in entries(folder, language):
+        assert bool(set(ids) & set(strings)) == (SAME in comments), (ids, comments)
+
+
+@EVERY
+def test_the_compiled_file_is_that_of_the_texts(folder: str, language: str) -> None:
     compiled = io.BytesIO()
-    mofile.write_mo(compiled, catalogue(folder))
-    assert texts(folder).with_suffix(".mo").read_bytes() == compiled.getvalue(), "run make translations"
+    mofile.write_mo(compiled, catalogue(folder, language))
+    assert texts(folder, language).with_suffix(".mo").read_bytes() == compiled.getvalue(), "run make translations"
+
+
+@pytest.mark.parametrize("language", ["en", *TRANSLATED])
+def test_a_catalogue_says_how_its_language_writes_names_numbers_and_dates(language: str) -> None:
+    t = words(language.replace("_", "-"))
+    assert language == "en" or t(NAME) != NAME
+    assert re.fullmatch(r"1\D?234\D5", t(NUMBER)), t(NUMBER)
+    assert len(t(UNITS).split()) == 4
+    assert len(set(t(MONTHS).split())) == 12
 
 
 def test_a_program_uses_its_own_text_first_then_the_shared_one() -> None:
-    page = french(ROOT / "watchdog/status", ROOT / "shared/web/ui")
-    assert (page.gettext("Down"), page.gettext("never"), page.gettext("unknown")) == ("En panne", "jamais", "unknown")
+    for language, texts_of in (("fr", ("En panne", "jamais")), ("es", ("Caído", "nunca"))):
+        page = words(language, "watchdog/status")
+        assert (page("Down"), page("never"), page("unknown")) == (*texts_of, "unknown")
 
 
 def test_every_state_has_a_word_and_a_colour_class() -> None:
@@ -77,11 +103,13 @@ def test_every_source_of_the_client_version_has_words() -> None:
     assert set(wording.VERSION_SOURCE) == set(Source)
 
 
-@pytest.mark.parametrize("reason", [*Reason, *Suspicion])
-def test_every_reason_has_wording_in_english_and_french(reason: str) -> None:
-    english = wording.REASON[reason]
-    # Nothing is shown for the steps of an ordinary start.
-    assert english == "" or catalogue("bot_service/dashboard").get(english)
+@pytest.mark.parametrize("language", TRANSLATED)
+def test_every_reason_has_wording_in_every_language(language: str) -> None:
+    translated = catalogue("bot_service/dashboard", language)
+    for reason in (*Reason, *Suspicion):
+        english = wording.REASON[reason]
+        # Nothing is shown for the steps of an ordinary start.
+        assert english == "" or translated.get(english), reason
 
 
 def test_every_state_incident_and_notice_of_the_watchdog_has_words() -> None:
@@ -116,12 +144,13 @@ def reasons_in_code() -> set[str]:
     return found
 
 
-def test_every_reason_of_the_watchdog_has_words_in_both_languages() -> None:
-    found, french_texts = reasons_in_code(), catalogue("shared/web/ui")
+@pytest.mark.parametrize("language", TRANSLATED)
+def test_every_reason_of_the_watchdog_has_words_in_every_language(language: str) -> None:
+    found, translated = reasons_in_code(), catalogue("shared/web/ui", language)
     assert {"too_much", "silent", "unproven", "own_port", "recovered", "apprise_died"} <= found
     assert found - set(reason_words.REASON) == set()
     for code in found:
-        message = french_texts.get(reason_words.REASON[code])
+        message = translated.get(reason_words.REASON[code])
         assert message is not None, code
         assert message.string, code
 
@@ -138,5 +167,4 @@ def test_every_reason_of_the_watchdog_has_words_in_both_languages() -> None:
     ],
 )
 def test_reasons_with_numbers_and_names_have_french_words(code: str, expected: str) -> None:
-    t = Words("fr", french(ROOT / "watchdog/status", ROOT / "shared/web/ui"))
-    assert reason_words.words(code, t) == expected
+    assert reason_words.words(code, words("fr", "watchdog/status")) == expected

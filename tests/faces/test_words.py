@@ -6,15 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.translation import ENGLISH, french
 from shared.web.ui.sessions_ready import of_health, sessions_ready
-from shared.web.ui.words import Words, language_of
-from tests.support.processes import ROOT
+from shared.web.ui.words import language_of
+from tests.support.catalogues import words
 
-EN, FR = (
-    Words("en", ENGLISH),
-    Words("fr", french(ROOT / "bot_service/dashboard", ROOT / "shared/web/ui")),
-)
+EN, FR, ES = words("en"), words("fr"), words("es")
+OFFERED = ("en", "es", "fr", "pt-BR")
 
 
 @pytest.mark.parametrize(
@@ -23,15 +20,21 @@ EN, FR = (
         (None, "", "en"),
         (None, "fr-FR,fr;q=0.9,en;q=0.8", "fr"),
         (None, "de,en;q=0.7,fr;q=0.8", "fr"),
-        (None, "de,es", "en"),
+        (None, "de,it", "en"),
+        (None, "es-MX,es;q=0.9,en;q=0.8", "es"),
+        (None, "es-419", "es"),
+        (None, "pt", "pt-BR"),
+        (None, "PT-br", "pt-BR"),
+        (None, "pt-PT;q=0.8, fr;q=0.5", "pt-BR"),
         (None, "fr;q=0, en;q=0.1", "en"),
         (None, "fr;q=banana", "en"),
         ("en", "fr", "en"),
         ("xx", "fr", "fr"),
+        ("pt-BR", "fr", "pt-BR"),
     ],
 )
 def test_the_readers_choice_wins_over_the_browsers(cookie: str | None, accept: str, expected: str) -> None:
-    assert language_of(cookie, accept) == expected
+    assert language_of(cookie, accept, OFFERED) == expected
 
 
 def test_a_text_without_translation_stays_english_and_counting_follows_the_language() -> None:
@@ -40,6 +43,7 @@ def test_a_text_without_translation_stays_english_and_counting_follows_the_langu
     assert FR("Untranslated {n}", n=1) == "Untranslated 1"
     assert EN.many(0, "{n} day old", "{n} days old") == "0 days old"
     assert FR.many(0, "{n} day old", "{n} days old") == "vieille de 0 jour"
+    assert ES.many(0, "{n} day old", "{n} days old") == "de hace 0 días"
     assert FR.many(1_000_000, "{n} day old", "{n} days old") == "vieille de 1\u202f000\u202f000 jours"
 
 
@@ -61,25 +65,49 @@ def test_a_ratio_is_never_rounded_up_to_a_hundred_per_cent() -> None:
     assert EN.percent(0.999999) == "99.99%"
     assert EN.percent(1.0) == "100%"
     assert EN.percent(None) == "–"
-    assert FR.percent(0.9995) == "99,95\u202f%"
+    assert FR.percent(0.9995) == ES.percent(0.9995) == "99,95\u202f%"
 
 
 @pytest.mark.parametrize(
-    ("ready", "running", "total", "english", "french_text"),
+    ("counts", "english", "french", "spanish"),
     [
-        (0, 0, 0, "No session yet", "Aucune session pour l’instant"),
-        (0, 0, 4, "No session is running, 4 stopped", "Aucune session en marche, 4 arrêtées"),
-        (1, 1, 1, "1 session is ready", "1 session est prête"),
-        (0, 1, 2, "The session is not ready, 1 stopped", "La session n’est pas prête, 1 arrêtée"),
-        (3, 8, 1002, "3 of 8 running sessions ready, 994 stopped", "3 sessions prêtes sur 8 en marche, 994 arrêtées"),
-        (8, 8, 8, "8 of 8 running sessions ready", "8 sessions prêtes sur 8 en marche"),
+        ((0, 0, 0), "No session yet", "Aucune session pour l’instant", "Todavía no hay sesiones"),
+        (
+            (0, 0, 4),
+            "No session is running, 4 stopped",
+            "Aucune session en marche, 4 arrêtées",
+            "Ninguna sesión en marcha, 4 detenidas",
+        ),
+        ((1, 1, 1), "1 session is ready", "1 session est prête", "1 sesión está lista"),
+        (
+            (0, 1, 2),
+            "The session is not ready, 1 stopped",
+            "La session n’est pas prête, 1 arrêtée",
+            "La sesión no está lista, 1 detenida",
+        ),
+        (
+            (1, 8, 1002),
+            "1 of 8 running sessions ready, 994 stopped",
+            "1 session prête sur 8 en marche, 994 arrêtées",
+            "1 de 8 sesiones en marcha está lista, 994 detenidas",
+        ),
+        (
+            (8, 8, 8),
+            "8 of 8 running sessions ready",
+            "8 sessions prêtes sur 8 en marche",
+            "8 de 8 sesiones en marcha están listas",
+        ),
     ],
 )
 def test_one_sentence_says_how_many_sessions_are_ready(
-    ready: int, running: int, total: int, english: str, french_text: str
+    counts: tuple[int, int, int], english: str, french: str, spanish: str
 ) -> None:
-    assert sessions_ready(EN, ready=ready, running=running, total=total) == english
-    assert sessions_ready(FR, ready=ready, running=running, total=total) == french_text
+    ready, running, total = counts
+    assert [sessions_ready(t, ready=ready, running=running, total=total) for t in (EN, FR, ES)] == [
+        english,
+        french,
+        spanish,
+    ]
 
 
 def test_health_of_an_older_bot_counts_every_session_as_running() -> None:
@@ -95,3 +123,5 @@ def test_moments_are_relative_to_now() -> None:
     assert EN.ago(now + timedelta(hours=2), now) == "in 2\u00a0h"
     assert EN.ago(None, now) == "never"
     assert FR.when(now) == "23 nov. 2026, 09:16 UTC"
+    assert ES.ago(now - timedelta(days=3), now) == "hace 3\u00a0d"
+    assert ES.when(now) == "23 nov 2026, 09:16 UTC"

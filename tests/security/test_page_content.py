@@ -87,7 +87,7 @@ async def fill(bot: Bot) -> dict[str, str]:
     return {"{id}": "odd", "{chat}": CHAT, "{webhookId}": made["id"], "{eventId}": first["event"]}
 
 
-@pytest.mark.parametrize("language", ["en", "fr"])
+@pytest.mark.parametrize("language", ["en", "es", "fr"])
 async def test_nothing_that_anybody_writes_acts_on_any_page_of_the_dashboard(tmp_path: Path, language: str) -> None:
     shown = set()
     async with running(tmp_path / "data") as bot:

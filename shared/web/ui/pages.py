@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import hdrs, web
 
 from shared.clock import Clock, iso
-from shared.translation import ENGLISH, french
+from shared.translation import languages
 from shared.visible import shown
 from shared.web.browser import cookie
 from shared.web.ui.assets import Assets, accepts_gzip
-from shared.web.ui.words import LANGUAGES, Words, language_of
+from shared.web.ui.words import NAME, Words, language_of
 
 if TYPE_CHECKING:
     import jinja2
@@ -81,14 +81,15 @@ class Pages:
 
     def warm(self) -> None:
         """Compile templates and read translations, so that no first reader blocks the loop."""
-        french(self._folder, HERE)
+        languages(self._folder, HERE)
         for template in self._environment.list_templates():
             self._environment.get_template(template)
 
     def words(self, request: web.Request) -> Words:
         """The reader's language: cookie first, then ``Accept-Language``."""
-        lang = language_of(cookie(request, "lang"), request.headers.get("Accept-Language", ""))
-        return Words(lang, french(self._folder, HERE) if lang == "fr" else ENGLISH)
+        offered = languages(self._folder, HERE)
+        lang = language_of(cookie(request, "lang"), request.headers.get("Accept-Language", ""), offered)
+        return Words(lang, offered[lang])
 
     def render(
         self,
@@ -108,6 +109,7 @@ class Pages:
         text = self._environment.get_template(template).render(
             t=words,
             lang=words.lang,
+            languages={tag: each.gettext(NAME) for tag, each in languages(self._folder, HERE).items()},
             theme=theme if theme in THEMES else "auto",
             now=self._clock.now(),
             iso=iso,
@@ -127,7 +129,7 @@ class Pages:
 
     def choice(self, request: web.Request) -> web.Response | None:
         """A redirect that stores ``?lang=fr`` or ``?theme=dark`` in a cookie; None without them."""
-        for name, allowed in (("lang", LANGUAGES), ("theme", THEMES)):
+        for name, allowed in (("lang", languages(self._folder, HERE)), ("theme", THEMES)):
             wanted = request.query.get(name)
             if wanted is not None and wanted in allowed:
                 rest = [(key, value) for key, value in request.query.items() if key not in ("lang", "theme")]

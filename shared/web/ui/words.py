@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from gettext import NullTranslations
 
 from shared.translation import N_
 
-LANGUAGES = ("en", "fr")
+# What a catalogue says about its language.
+# translators: the name of your language, in your language
+NAME = N_("English")
+# translators: this number as your language writes it
+NUMBER = N_("1,234.5")
+# translators: short signs for days, hours, minutes and seconds, with a space between them
+UNITS = N_("d h min s")
+# translators: the twelve months, short, with a space between them
+MONTHS = N_("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec")
 
-_UNITS = {
-    "en": (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000)),
-    "fr": (("j", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000)),
-}
-_MONTHS = {
-    "en": ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
-    "fr": ("janv.", "févr.", "mars", "avr.", "mai", "juin", "juil.", "août", "sept.", "oct.", "nov.", "déc."),
-}
+_UNITS_MS = (86_400_000, 3_600_000, 60_000, 1000)
 
 
-def language_of(cookie: str | None, accept: str) -> str:
-    """``en`` or ``fr``: the reader's choice, else the best of ``Accept-Language``, else English."""
-    if cookie in LANGUAGES:
+def language_of(cookie: str | None, accept: str, offered: Collection[str]) -> str:
+    """One of the tags ``offered``: the reader's choice, else the best of ``Accept-Language``, else English.
+
+    ``es-MX`` is served ``es``, and ``pt`` is served ``pt-BR`` where there is no closer one.
+    """
+    if cookie is not None and cookie in offered:
         return cookie
+    known = {tag.partition("-")[0].lower(): tag for tag in offered} | {tag.lower(): tag for tag in offered}
     best, best_weight = "en", 0.0
     for part in accept.split(","):
-        name, _, parameters = part.strip().partition(";")
-        language = name.split("-")[0].lower()
+        name, _, parameters = part.strip().lower().partition(";")
+        language = known.get(name) or known.get(name.partition("-")[0])
         weight = _weight(parameters)
-        if language in LANGUAGES and weight > best_weight:
+        if language and weight > best_weight:
             best, best_weight = language, weight
     return best
 
@@ -61,10 +67,8 @@ class Words:
 
     def number(self, value: float, digits: int = 0) -> str:
         """``1,234.5`` in English, ``1 234,5`` in French (narrow no-break space)."""
-        text = f"{value:,.{digits}f}"
-        if self.lang == "fr":
-            text = text.replace(",", "\u202f").replace(".", ",")
-        return text
+        example = self(NUMBER)
+        return f"{value:,.{digits}f}".translate({ord(","): example[1:-5], ord("."): example[-2]})
 
     def percent(self, ratio: float | None, digits: int = 2) -> str:
         """A ratio of 0 to 1 in per cent, rounded down: 99.999 % is not 100 %. ``–`` for None."""
@@ -72,14 +76,14 @@ class Words:
             return "–"
         scale = 10**digits
         value = int(round(ratio * 100 * scale, 6)) / scale
-        return self.number(value, 0 if value == 100 else digits) + ("\u202f%" if self.lang == "fr" else "%")
+        return self(N_("{n}%"), n=self.number(value, 0 if value == 100 else digits))
 
     def span(self, milliseconds: float, parts: int = 2) -> str:
         """A duration: ``45 ms``, ``12 s``, ``3 min 20 s``, ``2 d 4 h``; without line breaks."""
         if milliseconds < 1000:
             return f"{milliseconds:.0f}\u00a0ms"
         left, words = int(milliseconds), []
-        for name, size in _UNITS[self.lang]:
+        for name, size in zip(self(UNITS).split(), _UNITS_MS, strict=True):
             count, left = divmod(left, size)
             if count:
                 words.append(f"{count}\u00a0{name}")
@@ -103,4 +107,5 @@ class Words:
         return f"{self.day(moment)}, {clock} UTC"
 
     def day(self, moment: datetime) -> str:
-        return f"{moment.day} {_MONTHS[self.lang][moment.month - 1]} {moment.year}"
+        month = self(MONTHS).split()[moment.month - 1]
+        return self(N_("{day} {month} {year}"), day=moment.day, month=month, year=moment.year)

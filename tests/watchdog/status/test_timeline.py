@@ -5,9 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from shared.translation import french
-from shared.web.ui.words import Words
-from tests.support.processes import ROOT
+from tests.support.catalogues import words
 from watchdog.domain.states import Incident, IncidentKind
 from watchdog.ledger.timeline import TimelineEvent
 from watchdog.status import incident_model
@@ -48,7 +46,7 @@ CASES = [
 ]
 
 
-FRENCH = french(ROOT / "watchdog/status", ROOT / "shared/web/ui")
+FRENCH = words("fr", "watchdog/status")
 
 
 def view(event: TimelineEvent) -> IncidentView:
@@ -59,9 +57,7 @@ def view(event: TimelineEvent) -> IncidentView:
 def test_an_event_is_whole_in_both_languages(fields: dict[str, str], english: str, french: str) -> None:
     incident = view(TimelineEvent(at_ms=AT, **fields))
     assert incident.timeline[0].text == english
-    assert incident_model.incident(incident, Words("fr", FRENCH), several=False).steps[0].text == french.replace(
-        " :", "\u00a0:"
-    )
+    assert incident_model.incident(incident, FRENCH, several=False).steps[0].text == french.replace(" :", "\u00a0:")
 
 
 def test_the_api_gives_the_values_of_an_event_beside_its_text() -> None:

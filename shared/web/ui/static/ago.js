@@ -1,7 +1,8 @@
-// Keeps "12 s ago" and "for 12 s" true between two answers of the server; the words come from the page's language.
+// Keeps "12 s ago" and "for 12 s" true between two answers of the server; the words stand in the page.
 
-const french = document.documentElement.lang === "fr";
-const units = [[french ? "j" : "d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
+const words = document.documentElement.dataset;
+const sizes = [86400, 3600, 60, 1];
+const units = words.units.split(" ").map((name, at) => [name, sizes[at]]);
 
 function span(seconds) {
   const [name, unit] = units.find(([, each]) => seconds >= each) ?? units[3];
@@ -9,10 +10,8 @@ function span(seconds) {
 }
 
 function ago(seconds) {
-  if (Math.abs(seconds) < 1) return french ? "à l’instant" : "just now";
-  const text = span(Math.abs(seconds));
-  if (seconds > 0) return french ? `il y a ${text}` : `${text} ago`;
-  return french ? `dans ${text}` : `in ${text}`;
+  if (Math.abs(seconds) < 1) return words.now;
+  return (seconds > 0 ? words.past : words.future).replace("{text}", span(Math.abs(seconds)));
 }
 
 function update(root = document) {
