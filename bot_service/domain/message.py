@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from bot_service.domain.calls import Call
+from bot_service.domain.group_changes import GroupChange
 
 MessageType = Literal[
     "text",
@@ -232,7 +233,8 @@ class Sent(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class JournalRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One record of a worker's journal: a message, a receipt or a call; none in a test of the disk.
+    """One record of a worker's journal: a message, a receipt, a call or a change of a group; none
+    in a test of the disk.
 
     ``creation`` is that of the session when its client was started. ``meta["atMs"]`` is when the
     record was written, in ms since the epoch.
@@ -243,3 +245,9 @@ class JournalRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     call: Call | None = None
     meta: dict[str, Any] = {}
     creation: str = ""
+    group: GroupChange | None = None
+
+    @property
+    def item(self) -> InboundMessage | Receipt | Call | GroupChange | None:
+        """What it holds."""
+        return self.message or self.receipt or self.call or self.group

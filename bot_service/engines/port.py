@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from bot_service.domain.calls import Call
 from bot_service.domain.directory import Question
+from bot_service.domain.group_changes import GroupChange
 from bot_service.domain.message import InboundMessage, OutgoingMessage, Receipt, Sent
 from bot_service.domain.signals import SignalKind
 
@@ -41,6 +42,8 @@ class EngineSink(Protocol):
     def receipt(self, receipt: Receipt) -> None: ...
 
     def call(self, call: Call) -> None: ...
+
+    def group_change(self, change: GroupChange) -> None: ...
 
     def frame_seen(self, session: str) -> None: ...
 

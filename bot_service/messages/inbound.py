@@ -17,6 +17,7 @@ from bot_service.domain.session_record import SessionRecord
 from bot_service.events.publisher import Draft
 from bot_service.messages import one_chat, poll_votes, storable
 from bot_service.messages.authors import referring
+from bot_service.messages.group_events import group_draft
 from bot_service.messages.one_chat import Pair, StoredLids
 from bot_service.messages.rendering import inbound_data, outgoing_data
 from bot_service.store import messages
@@ -88,7 +89,7 @@ async def ingest(
     arrived: list[_Arrived] = []
     receipts: list[tuple[Receipt, str | None]] = []
     for record in records:
-        item = record.message or record.receipt or record.call
+        item = record.item
         if item is None:
             continue
         session = session_of(item.session)
@@ -100,6 +101,8 @@ async def ingest(
         if record.call is not None:
             batch.calls.append(record.call)
             batch.drafts.append(_call_draft(record.call, owner))
+        if record.group is not None:
+            batch.drafts.append(group_draft(storable.group_change(record.group), owner))
         if record.receipt is not None:
             receipt = storable.receipt(record.receipt)
             batch.receipts.append(receipt)

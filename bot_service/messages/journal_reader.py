@@ -219,7 +219,7 @@ class JournalReader:
             return
         if batch is None:
             [(_, record)] = part
-            item = record.message or record.receipt or record.call
+            item = record.item
             named = ((item.session, getattr(item, "id", "")),) if item is not None else ()
             begin = self._positions.get(file, 0)
             await self._lose(JournalLoss(file, UNFIT, begin, end, int(record.message is not None), named))

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from bot_service.domain.group_changes import GroupChange
 from bot_service.domain.message import InboundMessage, Receipt
 
 LONGEST_ID = 128
@@ -27,6 +28,13 @@ def message(given: InboundMessage) -> InboundMessage:
     if _ENCODED_NUL not in _ENCODE(given):
         return given
     return msgspec.convert(_without_nul(msgspec.to_builtins(given)), InboundMessage)
+
+
+def group_change(given: GroupChange) -> GroupChange:
+    """Without NUL characters in its texts."""
+    if _ENCODED_NUL not in _ENCODE(given):
+        return given
+    return msgspec.convert(_without_nul(msgspec.to_builtins(given)), GroupChange)
 
 
 def receipt(given: Receipt) -> Receipt:

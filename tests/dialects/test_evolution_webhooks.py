@@ -16,6 +16,7 @@ from bot_service.domain.calls import Call
 from bot_service.domain.message import Media, Receipt
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import State
+from tests.dialects.arriving import groups_change
 from tests.dialects.evolution_scene import GROUP, JID, NUMBER, call, came
 from tests.support.bot_app import Bot, is_in, received, running
 from tests.support.processes import API_KEY
@@ -121,6 +122,23 @@ async def test_presence_and_calls_are_shown(bot: Bot, receiver: Receiver) -> Non
     assert presence.json["data"] == {"id": JID, "presences": {JID: {"lastKnownPresence": "composing"}}}
     data = rings.json["data"]
     assert (data["id"], data["from"], data["status"], data["isVideo"]) == ("CALL1", JID, "offer", True)
+
+
+async def test_changes_of_groups_have_the_shapes_of_evolution(bot: Bot, receiver: Receiver) -> None:
+    await opened(bot, receiver, "GROUPS_UPSERT", "GROUP_UPDATE", "GROUP_PARTICIPANTS_UPDATE")
+    await groups_change("shop", bot)
+    (joined,) = await got(receiver, "groups.upsert")
+    (found,) = joined.json["data"]
+    assert (found["id"], found["subject"], found["restrict"], found["size"]) == (GROUP, "Orders", True, 1)
+    assert found["participants"] == [{"id": JID, "admin": "admin"}]
+    updated = [each.json["data"] for each in await got(receiver, "groups.update", 2)]
+    assert updated == [
+        [{"id": GROUP, "subject": "New", "author": JID}],
+        [{"id": GROUP, "announce": True, "author": JID}],
+    ]
+    members = [each.json["data"] for each in await got(receiver, "group-participants.update", 5)]
+    assert [each["action"] for each in members] == ["add", "remove", "promote", "demote", "remove"]
+    assert [each["participants"] for each in members] == [*[[JID]] * 4, ["jid-shop@s.whatsapp.net"]]
 
 
 async def test_edits_revocations_and_files_are_what_they_are(bot: Bot, receiver: Receiver) -> None:

@@ -14,6 +14,7 @@ from bot_service.dialects.waha import events
 from bot_service.domain.calls import Call
 from bot_service.domain.message import Choice, Contact, Media, Poll, PollVote, Receipt
 from bot_service.domain.signals import SignalKind
+from tests.dialects.arriving import groups_change
 from tests.dialects.reference import WAHA, misfit_of_wahas_event, specification_of
 from tests.dialects.waha_scene import CHAT, GROUP, JID, call, came, working
 from tests.support.bot_app import Bot, received, running
@@ -81,6 +82,8 @@ async def test_every_event_fits_wahas_specification(bot: Bot, receiver: Receiver
         bot.pool.emit("default", SignalKind.PRESENCE, **{"chat": JID, "from": JID, "state": state})
         await arrive(receiver, "presence.update", count=len(named(receiver, "presence.update")) or 1)
     await arrive(receiver, "call.received")
+    await groups_change("default", bot)
+    await arrive(receiver, "group.v2.update", count=2)
     await arrive(receiver, "message.any", count=10)
     await arrive(receiver, "message.ack", count=3)
     fits(named(receiver))
@@ -102,6 +105,18 @@ async def test_every_event_fits_wahas_specification(bot: Bot, receiver: Receiver
     assert named(receiver, "presence.update")[-1]["payload"]["id"] == CHAT
     (ring,) = named(receiver, "call.received")
     assert (ring["payload"]["from"], ring["payload"]["isVideo"], ring["payload"]["isGroup"]) == (CHAT, True, False)
+    (joined,), (gone,) = named(receiver, "group.v2.join"), named(receiver, "group.v2.leave")
+    assert (joined["payload"]["group"]["subject"], gone["payload"]["group"]) == ("Orders", {"id": GROUP})
+    assert joined["payload"]["group"]["participants"][0] == {"id": CHAT, "role": "admin"}
+    parts = [body["payload"] for body in named(receiver, "group.v2.participants")]
+    assert [(each["type"], each["participants"][0]) for each in parts] == [
+        ("join", {"id": CHAT, "role": "participant"}),
+        ("leave", {"id": CHAT, "role": "left"}),
+        ("promote", {"id": CHAT, "role": "admin"}),
+        ("demote", {"id": CHAT, "role": "participant"}),
+    ]
+    updated = [body["payload"]["group"] for body in named(receiver, "group.v2.update")]
+    assert updated == [{"id": GROUP, "subject": "New"}, {"id": GROUP, "membersCanSendMessages": False}]
     acks = [body["payload"]["ackName"] for body in named(receiver, "message.ack") if own in body["payload"]["id"]]
     assert acks == ["SERVER", "READ"]
 
@@ -178,6 +193,14 @@ async def test_ignored_chats_are_not_heard_of(bot: Bot, receiver: Receiver) -> N
         await came(bot, f"M{number}", chat)
     bodies = await arrive(receiver, "message", count=2)
     assert [body["payload"]["from"] for body in bodies] == ["1@broadcast", CHAT]
+
+
+async def test_ignored_groups_are_not_heard_of_when_they_change(bot: Bot, receiver: Receiver) -> None:
+    await working(bot, ignore={"groups": True}, webhooks=[hook(receiver, "message", "group.v2.update")])
+    await groups_change("default", bot)
+    await came(bot, "M1")
+    await arrive(receiver, "message")
+    assert len(receiver.requests) == 1
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from bot_service.domain.signals import SignalKind
 from bot_service.engines.port import EngineError
 from bot_service.events.dialects import TEST_EVENT
 from bot_service.events.subscriptions import EVENT_TYPES
+from tests.dialects.arriving import groups_change
 from tests.support.bot_app import Bot, paired, received, running
 from tests.support.fast_clock import FastClock
 from tests.support.receiver import Receiver
@@ -73,6 +74,7 @@ async def test_every_event_that_is_sent_is_as_its_schema_says(tmp_path: Path, re
         await messages_arrive(bot)
         await messages_leave(bot)
         await received(bot, Call("one", "C-1", ANN, 1_800_000_000_000, True, GROUP), Call("one", "C-2", ANN, 0))
+        await groups_change("one", bot)
         for state in ("available", "unavailable", "composing", "recording", "paused"):
             data = {"chat": ANN, "from": ANN, "state": state, "lastSeenMs": 1_800_000_000_000}
             bot.pool.emit("one", SignalKind.PRESENCE, **data)

@@ -10,12 +10,13 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.fake_whatsapp import content
+from tests.fake_whatsapp import content, group_notices
 from tests.fake_whatsapp.accounts import Group
 from tests.fake_whatsapp.content import Content
 from tests.fake_whatsapp.faults import Faults
 from tests.fake_whatsapp.jid import GROUP_SERVER, JID, group_jid, phone_jid
 from tests.fake_whatsapp.media import MEDIA_KEYS, MediaError
+from tests.fake_whatsapp.nodes import Node
 from tests.fake_whatsapp.pairing import PairingError
 from tests.fake_whatsapp.people import shared_keys
 from tests.fake_whatsapp.server import FakeWhatsApp
@@ -220,6 +221,28 @@ class Control:
         """A person asks to be let into a group."""
         self._world.directory.groups[chat_of(group).user].requests.append(number)
 
+    async def group_change(
+        self, group: str, by: str, change: str, members: list[str] | None = None, text: str = "", by_lid: bool = False
+    ) -> None:
+        """Another member changes a group; `change` is `add`, `remove`, `promote`, `demote`, `subject`, `description`
+        or the name of a setting."""
+        found = self._world.directory.groups[chat_of(group).user]
+        for number in members or []:
+            self._world.account(number)
+            if change == "add":
+                found.members.append(number)
+            elif change == "remove":
+                found.members.remove(number)
+        if members is not None:
+            await group_notices.members(self._world, found, by, change, members, by_lid=by_lid)
+        else:
+            await group_notices.setting(self._world, found, by, change, text)
+
+    async def group_notice(self, group: str, by: str, nodes: list[list[Any]]) -> None:
+        """A notice with any parts: `[tag, attributes, parts or text]` each."""
+        found = self._world.directory.groups[chat_of(group).user]
+        await group_notices.raw(self._world, found, by, [_node(*each) for each in nodes], found.members)
+
     async def mark(self, number: str, chat: str, author: str, id: str, kind: str = "read") -> None:
         """A phone marks a message of `author` as `read` or `played`; `chat` is the number itself or a group."""
         await self._server.router.phone_marks(number, chat_of(chat), author, id, kind)
@@ -275,3 +298,11 @@ class Control:
 
     async def drop(self, number: str = "") -> int:
         return await self._server.drop(number)
+
+
+def _node(tag: str, attrs: dict[str, Any] | None = None, parts: list[list[Any]] | str | None = None) -> Node:
+    """A value of `attrs` with `@` is an address."""
+    known = {name: chat_of(value) if "@" in str(value) else value for name, value in (attrs or {}).items()}
+    if isinstance(parts, str):
+        return Node(tag, known, parts.encode())
+    return Node(tag, known, [_node(*each) for each in parts] if parts is not None else None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 
+from tests.fake_whatsapp import group_notices
 from tests.fake_whatsapp.accounts import Companion, Group
 from tests.fake_whatsapp.connection import Connection
 from tests.fake_whatsapp.jid import JID, SERVER, lid_jid, phone_jid
@@ -171,6 +172,8 @@ class Services:
             members = [connection.number, *(child.jid("jid").number for child in created.all("participant"))]
             group = Group(self._world.new_id("1203").replace("-", ""), created.text("subject"), members)
             groups[group.id] = group
+            for number in members:
+                await group_notices.joined(self._world, group, connection.number, number, _group_node(group))
             return [_group_node(group)]
         if node.child("participating"):
             mine = [_group_node(group) for group in groups.values() if connection.number in group.members]
@@ -180,10 +183,12 @@ class Services:
             and node.jid("to").server == "g.us"
             and not node.jid("to").user
         ):
-            return [self._join(connection, invitation.text("code"))]
+            return [await self._join(connection, invitation.text("code"))]
         if (leaving := node.child("leave")) is not None:
             for child in leaving.children():
-                groups[child.jid("id").user].members.remove(connection.number)
+                left = groups[child.jid("id").user]
+                left.members.remove(connection.number)
+                await group_notices.members(self._world, left, connection.number, "remove", [connection.number])
             return [Node("leave", {}, [Node("group", {"id": child.attrs["id"]}) for child in leaving.children()])]
         group = groups[node.jid("to").user]
         if node.child("membership_approval_requests") is not None:
@@ -194,16 +199,19 @@ class Services:
             return [Node("membership_approval_requests", {}, asked)]
         for action in ("add", "remove", "promote", "demote"):
             if (change := node.child(action)) is not None:
-                return [
-                    Node(action, {}, [self._member(group, action, child.jid("jid")) for child in change.children()])
-                ]
-        return self._group_setting(group, node) or [_group_node(group)]
+                changed = [self._member(group, action, child.jid("jid")) for child in change.children()]
+                done = [each.jid("jid").number for each in changed if not each.text("error")]
+                await group_notices.members(self._world, group, connection.number, action, done)
+                return [Node(action, {}, changed)]
+        return await self._group_setting(connection, group, node) or [_group_node(group)]
 
-    def _join(self, connection: Connection, code: str) -> Node:
+    async def _join(self, connection: Connection, code: str) -> Node:
         for group in self._world.directory.groups.values():
             if group.invite == code:
                 if connection.number not in group.members:
                     group.members.append(connection.number)
+                    number = connection.number
+                    await group_notices.joined(self._world, group, number, number, _group_node(group))
                 return Node("group", {"jid": JID(group.id, "g.us")})
         raise LookupError(code)
 
@@ -222,15 +230,19 @@ class Services:
             group.admins.discard(account.number)
         return Node("participant", {**attrs, "type": "admin"} if account.number in group.admins else attrs)
 
-    def _group_setting(self, group: Group, node: Node) -> Answer:
+    async def _group_setting(self, connection: Connection, group: Group, node: Node) -> Answer:
+        by = connection.number
         if (subject := node.child("subject")) is not None:
             group.subject = subject.data().decode()
+            await group_notices.setting(self._world, group, by, "subject", group.subject)
         elif (description := node.child("description")) is not None:
             body = description.child("body")
             group.description = body.data().decode() if body is not None else ""
+            await group_notices.setting(self._world, group, by, "description", group.description)
         elif (named := next((name for name in SETTINGS if node.child(name) is not None), None)) is not None:
             setting, value = SETTINGS[named]
             group.settings[setting] = value
+            await group_notices.setting(self._world, group, by, named)
         elif node.child("invite") is not None:
             if node.text("type") == "set":
                 group.invite = f"{group.id}x{self._world.new_id('i')}"

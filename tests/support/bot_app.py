@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from bot_service import keys
 from bot_service.app import build_app
 from bot_service.domain.calls import Call
+from bot_service.domain.group_changes import GroupChange
 from bot_service.domain.message import InboundMessage, JournalRecord, Receipt
 from bot_service.domain.states import State
 from bot_service.messages.inbound import ingest
@@ -88,11 +89,11 @@ async def is_in(bot: Bot, session: str, state: State) -> None:
     await eventually(lambda: (r := registry.get(session)) and r.state is state, what=f"{session} being {state}")
 
 
-_PARTS: dict[type, str] = {InboundMessage: "message", Receipt: "receipt", Call: "call"}
+_PARTS: dict[type, str] = {InboundMessage: "message", Receipt: "receipt", Call: "call", GroupChange: "group"}
 
 
-async def received(bot: Bot, *items: InboundMessage | Receipt | Call) -> None:
-    """Store messages, receipts and calls as if they had just come through a journal, for the sessions that they name."""
+async def received(bot: Bot, *items: InboundMessage | Receipt | Call | GroupChange) -> None:
+    """Store messages, receipts, calls and changes of groups as if they had just come through a journal, for the sessions that they name."""
     known = bot.app[keys.SESSIONS].registry.get
     records = [
         JournalRecord(

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from bot_service.domain.calls import Call
+from bot_service.domain.group_changes import GroupChange
 from bot_service.domain.message import InboundMessage, OutgoingMessage, Receipt, Sent
 from bot_service.engines.wire import journal_file, protocol, worker_options
 from bot_service.engines.wire.worker_options import WorkerOptions
@@ -182,7 +183,7 @@ class WorkerDriver:
 
     # --- the journal ---
 
-    def records(self) -> list[InboundMessage | Receipt | Call]:
+    def records(self) -> list[InboundMessage | Receipt | Call | GroupChange]:
         return journalled(self.data_dir)
 
     def messages(self, session: str | None = None) -> list[InboundMessage]:
@@ -194,6 +195,9 @@ class WorkerDriver:
 
     def receipts(self) -> list[Receipt]:
         return [record for record in self.records() if isinstance(record, Receipt)]
+
+    def group_changes(self) -> list[GroupChange]:
+        return [record for record in self.records() if isinstance(record, GroupChange)]
 
     def calls(self) -> list[Call]:
         return [record for record in self.records() if isinstance(record, Call)]
@@ -241,18 +245,17 @@ class WorkerDriver:
             self.snapshot = frame
 
 
-def journalled(data_dir: Path) -> list[InboundMessage | Receipt | Call]:
+def journalled(data_dir: Path) -> list[InboundMessage | Receipt | Call | GroupChange]:
     """Everything in the journals of this folder, oldest first, repeats included."""
-    found: list[InboundMessage | Receipt | Call] = []
+    found: list[InboundMessage | Receipt | Call | GroupChange] = []
     folder = data_dir / "journal"
     for name, size in journal_file.journal_files(folder):
         at = 0
         while at < size:
             piece = journal_file.read_journal(folder / name, at)
             for _, record in piece.records:
-                entry = record.message or record.receipt or record.call
-                if entry is not None:
-                    found.append(entry)
+                if record.item is not None:
+                    found.append(record.item)
             if piece.end == at:
                 break
             at = piece.end

@@ -8,6 +8,8 @@ _AT = "2026-11-23T09:16:02.000Z"
 _CUSTOMER = "33612345678@s.whatsapp.net"
 _SERVICE = ("service.alert", "service.recovered")
 
+_GROUP = "120363041234567890@g.us"
+_IN_GROUP = {"session": "boutique", "group": _GROUP, "by": _CUSTOMER, "at": _AT}
 _STATE = {
     "session": "boutique",
     "name": "Boutique",
@@ -53,6 +55,22 @@ _DATA: dict[str, dict[str, Any]] = {
         "group": None,
         "at": _AT,
     },
+    "group.joined": {
+        **_IN_GROUP,
+        "info": {
+            "id": _GROUP,
+            "subject": "Orders",
+            "description": "",
+            "owner": _CUSTOMER,
+            "created": _AT,
+            "announce": False,
+            "locked": False,
+            "members": [{"jid": _CUSTOMER, "admin": True}, {"jid": "33698765432@s.whatsapp.net"}],
+        },
+    },
+    "group.left": _IN_GROUP,
+    "group.members": {**_IN_GROUP, "action": "add", "members": ["33698765432@s.whatsapp.net"]},
+    "group.updated": {**_IN_GROUP, "subject": "Orders of December"},
     "presence.update": {
         "session": "boutique",
         "chat": _CUSTOMER,

@@ -9,9 +9,11 @@ from typing import Any, Literal
 
 import msgspec
 
+from bot_service.api.messages.directory import GroupView
 from bot_service.api.messages.views import FileView
 from bot_service.api.server.openapi import WebhookCalls, WebhookEvent
 from bot_service.api.webhooks import event_examples
+from bot_service.domain.directory import MemberAction
 from bot_service.domain.message import InboundMessage, OutgoingMessage
 from bot_service.domain.states import Actor, State, Wanted
 from bot_service.events.dialects import TEST_EVENT
@@ -56,6 +58,49 @@ class ReceivedCall(msgspec.Struct, frozen=True, rename="camel"):
     video: bool
     group: str | None
     at: str
+
+
+class GroupJoined(msgspec.Struct, frozen=True, rename="camel"):
+    """The account belongs to ``group`` from now on. ``by`` did it; ``info`` is null where WhatsApp does not show the group."""
+
+    session: str
+    group: str
+    by: str | None
+    at: str
+    info: GroupView | None
+
+
+class GroupLeft(msgspec.Struct, frozen=True, rename="camel"):
+    """The account is out of ``group``. ``by``: who removed it, or the account itself."""
+
+    session: str
+    group: str
+    by: str | None
+    at: str
+
+
+class GroupMembersChanged(msgspec.Struct, frozen=True, rename="camel"):
+    """``by`` changed ``members`` of ``group``."""
+
+    session: str
+    group: str
+    by: str | None
+    action: MemberAction
+    members: list[str]
+    at: str
+
+
+class GroupUpdated(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What is not there did not change. ``announce``: only administrators write; ``locked``: only they change the group."""
+
+    session: str
+    group: str
+    by: str | None
+    at: str
+    subject: str | None = None
+    description: str | None = None
+    announce: bool | None = None
+    locked: bool | None = None
 
 
 class PresenceUpdate(msgspec.Struct, frozen=True, rename="camel"):
@@ -140,6 +185,10 @@ _DATA: dict[str, Any] = {
     "message": ReceivedMessage,
     "message.status": MessageStatus,
     "call.received": ReceivedCall,
+    "group.joined": GroupJoined,
+    "group.left": GroupLeft,
+    "group.members": GroupMembersChanged,
+    "group.updated": GroupUpdated,
     "presence.update": PresenceUpdate,
     "session.state": SessionState,
     "session.qr": SessionCode,

@@ -29,15 +29,22 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "QRCODE_UPDATED": ("session.qr",),
     "PRESENCE_UPDATE": ("presence.update",),
     "CALL": ("call.received",),
+    "GROUPS_UPSERT": ("group.joined",),
+    "GROUP_UPDATE": ("group.updated",),
+    "GROUP_PARTICIPANTS_UPDATE": ("group.members", "group.left"),
 } | dict.fromkeys(
     (
         "APPLICATION_STARTUP", "MESSAGES_SET", "SEND_MESSAGE_UPDATE", "CONTACTS_SET", "CONTACTS_UPSERT", "CONTACTS_UPDATE",
-        "CHATS_SET", "CHATS_UPSERT", "CHATS_UPDATE", "CHATS_DELETE", "GROUPS_UPSERT", "GROUP_UPDATE",
-        "GROUP_PARTICIPANTS_UPDATE", "LABELS_EDIT", "LABELS_ASSOCIATION", "REMOVE_INSTANCE", "NEW_JWT_TOKEN",
+        "CHATS_SET", "CHATS_UPSERT", "CHATS_UPDATE", "CHATS_DELETE", "LABELS_EDIT", "LABELS_ASSOCIATION", "REMOVE_INSTANCE", "NEW_JWT_TOKEN",
         "TYPEBOT_START", "TYPEBOT_CHANGE_STATUS", "ERRORS",
     ),
     (),
 )  # fmt: skip
+# As they are in bodies, where that is not the name with dots.
+BODY_NAMES = {"GROUP_UPDATE": "groups.update", "GROUP_PARTICIPANTS_UPDATE": "group-participants.update"}
+_OF_GROUP = {
+    "subject": "subject", "description": "desc", "owner": "owner", "announce": "announce", "locked": "restrict",
+}  # fmt: skip
 _CLOSED = {State.LOGGED_OUT: 401, State.BANNED: 403, State.TEMP_BANNED: 403, State.OUTDATED: 405, State.FENCED: 440}
 _OF_CHANGE = {"revoke": "messages.delete", "edit": "messages.edited"}
 Shown = tuple[str, Any]
@@ -90,6 +97,14 @@ def _data(
                 "presence.update",
                 {"id": data["chat"], "presences": {data["from"]: {"lastKnownPresence": data["state"]} | last_seen}},
             )
+        case "group.joined":
+            yield "groups.upsert", [_group(data["group"], data["info"] or {})]
+        case "group.updated":
+            yield "groups.update", [_group(data["group"], data) | {"author": data["by"]}]
+        case "group.members" | "group.left":
+            own = [without_device(record.jid)] if record.jid else []
+            change = {"action": data.get("action", "remove"), "participants": data.get("members", own)}
+            yield "group-participants.update", {"id": data["group"], "author": data["by"], **change}
         case "call.received":
             yield "call", _call(data)
         case _ if event.type == TEST_EVENT:
@@ -141,6 +156,17 @@ def _connection(record: SessionRecord, state: State, previous: State) -> Iterato
 def closed(state: State) -> int:
     """Why there is no connection, by the number that Evolution's library has for it."""
     return _CLOSED.get(state, 428)
+
+
+def _group(group: str, known: dict[str, Any]) -> dict[str, Any]:
+    """What is known of a group, by the names of Evolution."""
+    found = {theirs: known[ours] for ours, theirs in _OF_GROUP.items() if known.get(ours) is not None}
+    if "members" in known:
+        people = [{"id": each["jid"], "admin": "admin" if each.get("admin") else None} for each in known["members"]]
+        found |= {"size": len(people), "participants": people}
+    if known.get("created"):
+        found["creation"] = to_ms(parse_iso(known["created"])) // 1000
+    return {"id": group, **found}
 
 
 def _call(data: dict[str, Any]) -> dict[str, Any]:

@@ -113,10 +113,10 @@ class EvolutionWebhooks:
     def bodies(self, webhook: Webhook, event: Envelope) -> list[DialectBody]:
         session = event.session or webhook.session or ""
         record, options = self._find(session), _options(webhook)
-        if record is None or (views.ignores_groups(record) and _of_group(event.data)):
+        if record is None or (views.ignores_groups(record) and _of_group(event)):
             return []
         shown = events.envelopes(record, event, lambda: self._code(session), webhook.url, self._server)
-        wanted = {name.replace("_", ".").lower() for name in options.events} | {"test"}
+        wanted = {events.BODY_NAMES.get(name, name.replace("_", ".").lower()) for name in options.events} | {"test"}
         return [DialectBody(name, _ENCODE(content)) for name, content in shown if name in wanted]
 
     def url(self, webhook: Webhook, event_type: str) -> str:
@@ -130,5 +130,5 @@ class EvolutionWebhooks:
         return _options(webhook).headers
 
 
-def _of_group(data: Any) -> bool:
-    return isinstance(data, dict) and str(data.get("chat", "")).endswith("@g.us")
+def _of_group(event: Envelope) -> bool:
+    return event.type.startswith("group.") or str(event.data.get("chat", "")).endswith("@g.us")

@@ -28,16 +28,28 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "message.revoked": ("message",),
     "poll.vote": ("message",),
     "poll.vote.failed": ("message",),
+    "group.v2.join": ("group.joined",),
+    "group.v2.leave": ("group.left",),
+    "group.v2.participants": ("group.members",),
+    "group.v2.update": ("group.updated",),
     "presence.update": ("presence.update",),
     "call.received": ("call.received",),
 }
 NEVER = (
-    "state.change", "message.ack.group", "message.waiting", "group.join", "group.leave", "group.v2.join", "group.v2.leave",
-    "group.v2.update", "group.v2.participants", "chat.archive", "call.accepted",
+    "state.change", "message.ack.group", "message.waiting", "group.join", "group.leave", "chat.archive", "call.accepted",
     "call.rejected", "label.upsert", "label.deleted", "label.chat.added", "label.chat.deleted", "event.response",
     "event.response.failed", "engine.event",
 )  # fmt: skip
 _PRESENCES = {"unavailable": "offline", "composing": "typing", "recording": "recording", "paused": "paused"}
+_GROUP_EVENTS = {
+    "group.joined": "group.v2.join",
+    "group.left": "group.v2.leave",
+    "group.members": "group.v2.participants",
+    "group.updated": "group.v2.update",
+}
+_MEMBERS = {"add": "join", "remove": "leave", "promote": "promote", "demote": "demote"}
+_ROLES = {"remove": "left", "promote": "admin"}
+_ALLOWED = {"announce": "membersCanSendMessages", "locked": "membersCanChangeInfo"}
 _SPECIAL = {"reaction": "message.reaction", "edit": "message.edited", "revoke": "message.revoked"}
 Shown = tuple[str, dict[str, Any]]
 
@@ -74,7 +86,9 @@ def is_wanted(name: str, wanted: Sequence[str]) -> bool:
 
 
 def chat_of(payload: dict[str, Any]) -> str:
-    """The chat of a message's event; empty for others."""
+    """The chat of a message's event, or the group; empty for others."""
+    if isinstance(group := payload.get("group"), dict):
+        return str(group["id"])
     about = payload.get("after") or payload.get("vote") or payload
     return str(about.get("to" if about.get("fromMe") else "from", ""))
 
@@ -93,6 +107,8 @@ def _payloads(record: SessionRecord, event: Envelope, base: str, at_ms: int) -> 
             yield from _arrived(record, data, base)
         case "message.status":
             yield from _moved(record, data, base)
+        case "group.joined" | "group.left" | "group.members" | "group.updated":
+            yield _GROUP_EVENTS[event.type], _group(event.type, data)
         case "presence.update":
             yield "presence.update", _presence(data)
         case "call.received":
@@ -176,6 +192,35 @@ def _moved(record: SessionRecord, data: dict[str, Any], base: str) -> Iterator[S
             "_data": {"error": data["error"]} if "error" in data else {},
         },
     )
+
+
+def _group(type_: str, data: dict[str, Any]) -> dict[str, Any]:
+    """The payload of one of WAHA's events of groups, version 2."""
+    group: dict[str, Any] = {"id": data["group"]}
+    shown: dict[str, Any] = {"timestamp": _ms(data["at"]) // 1000, "group": group, "_data": {"by": data["by"]}}
+    match type_:
+        case "group.joined":
+            group |= _group_info(data["info"] or {})
+        case "group.members":
+            role = _ROLES.get(data["action"], "participant")
+            people = [{"id": names.chat_out(each), "role": role} for each in data["members"]]
+            shown |= {"type": _MEMBERS[data["action"]], "participants": people}
+        case "group.updated":
+            known = {name: data[name] for name in ("subject", "description") if name in data}
+            group |= known | {theirs: not data[ours] for ours, theirs in _ALLOWED.items() if ours in data}
+    return shown
+
+
+def _group_info(info: dict[str, Any]) -> dict[str, Any]:
+    """What is not known is empty. New members come without approval as far as this service can see."""
+    allowed = {theirs: not info.get(ours, False) for ours, theirs in _ALLOWED.items()}
+    people = [
+        {"id": names.chat_out(each["jid"]), "role": "admin" if each.get("admin") else "participant"}
+        for each in info.get("members", ())
+    ]
+    texts = {name: info.get(name, "") for name in ("subject", "description")}
+    known = {"membersCanAddNewMember": True, "newMembersApprovalRequired": False, "participants": people}
+    return {**texts, **allowed, **known}
 
 
 def _presence(data: dict[str, Any]) -> dict[str, Any]:

@@ -287,8 +287,13 @@ class SessionClient:
             self._intake.receipt(event)
         elif number in (library.CALL_OFFER, library.CALL_OFFER_NOTICE):
             self._intake.call(event)
+        elif number == library.GROUP_INFO:
+            self._intake.group(event)
+        elif number == library.JOINED_GROUP:
+            self._intake.joined_group(event, to_ms(self._context.clock.now()))
         elif number == library.ME:
             self._lid = jids.to_text(event.LID, with_device=True) or None
+            self._intake.own = frozenset((jids.to_text(event.JID), jids.to_text(event.LID)))
             self._pumping.set()
         elif number == library.PAIR_STATUS:
             self._pair_status(event)

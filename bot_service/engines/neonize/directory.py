@@ -52,7 +52,7 @@ def _picture(client: bytes, question: ask.GetPicture) -> ask.Picture | None:
 
 def _list(client: bytes, _: ask.ListGroups) -> list[ask.Group]:
     found = read_answer(pb.GetJoinedGroupsReturnFunction, binder.gocode.GetJoinedGroups(client))
-    return [_group_of(group) for group in found.Group]
+    return [group_of(group) for group in found.Group]
 
 
 def _get(client: bytes, question: ask.GetGroup) -> ask.Group:
@@ -61,14 +61,14 @@ def _get(client: bytes, question: ask.GetGroup) -> ask.Group:
 
 def _info(client: bytes, group: bytes) -> ask.Group:
     raw = binder.gocode.GetGroupInfo(client, group, len(group))
-    return _group_of(read_answer(pb.GetGroupInfoReturnFunction, raw).GroupInfo)
+    return group_of(read_answer(pb.GetGroupInfoReturnFunction, raw).GroupInfo)
 
 
 def _create(client: bytes, question: ask.CreateGroup) -> ask.Group:
     members = [jids.to_library(member) for member in question.members]
     body = pb.ReqCreateGroup(name=question.subject, Participants=members, CreateKey="").SerializeToString()
     raw = binder.gocode.CreateGroup(client, body, len(body))
-    return _group_of(read_answer(pb.GetGroupInfoReturnFunction, raw).GroupInfo)
+    return group_of(read_answer(pb.GetGroupInfoReturnFunction, raw).GroupInfo)
 
 
 def _members(client: bytes, question: ask.ChangeMembers) -> list[ask.GroupMember]:
@@ -128,7 +128,8 @@ def _answer_join_requests(_client: bytes, _question: ask.AnswerJoinRequests) -> 
     raise EngineError("not_supported", "the WhatsApp library has no call that answers a request to join a group")
 
 
-def _group_of(found: Any) -> ask.Group:
+def group_of(found: Any) -> ask.Group:
+    """A group as this service shows it."""
     owner = jids.known_by_number(found.OwnerJID, found.OwnerPN)
     created = int(found.GroupCreated)
     return ask.Group(

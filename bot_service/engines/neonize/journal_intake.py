@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from bot_service.engines.neonize import inbound
+from bot_service.engines.neonize import group_changes, inbound
 from bot_service.engines.neonize.receipt_gate import ReceiptGate
 from bot_service.engines.neonize.sent_messages import SentMessages
 from bot_service.engines.port import EngineError, EngineSink
@@ -34,6 +34,8 @@ class JournalIntake:
         self._session, self._gate, self._sent, self._sink = session, gate, sent, sink
         self._fetch, self._read_vote, self._number_of, self._broken = fetch, read_vote, number_of, broken
         self._is_broken = False
+        # The addresses of the account.
+        self.own: frozenset[str] = frozenset()
         # Who called, as WhatsApp names him, by the id of the call.
         self.callers: dict[str, str] = {}
 
@@ -77,6 +79,15 @@ class JournalIntake:
         while len(self.callers) > KEPT_CALLS:
             del self.callers[next(iter(self.callers))]
         self._sink.call(found)
+
+    def joined_group(self, event: Any, now_ms: int) -> None:
+        """The account is in a group from now on."""
+        self._sink.group_change(group_changes.joined(self._session, event, now_ms))
+
+    def group(self, event: Any) -> None:
+        """Somebody changed a group of the account."""
+        for change in group_changes.changes(self._session, event, self.own, self._number_of):
+            self._sink.group_change(change)
 
     def _chat_of(self, whatsapp_id: str) -> str | None:
         known = self._sent.by_whatsapp_id(whatsapp_id)

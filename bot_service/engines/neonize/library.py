@@ -17,6 +17,7 @@ from bot_service.engines.neonize.native import binder, pb, registration
 ME, PAIR_STATUS, CONNECTED, KEEPALIVE_TIMEOUT, KEEPALIVE_RESTORED = 0, 2, 3, 4, 5
 DISCONNECTED, MESSAGE, RECEIPT, CHAT_PRESENCE, SYNC_PREVIEW, SYNC_COMPLETED, UNDECRYPTABLE = 12, 17, 18, 19, 26, 27, 44
 LOGGED_OUT, PRESENCE, CALL_OFFER, CALL_OFFER_NOTICE = 6, 20, 36, 40
+JOINED_GROUP, GROUP_INFO = 21, 22
 TYPES: dict[int, Any] = {
     ME: pb.Device,
     PAIR_STATUS: pb.PairStatus,
@@ -29,6 +30,8 @@ TYPES: dict[int, Any] = {
     RECEIPT: pb.Receipt,
     CHAT_PRESENCE: pb.ChatPresence,
     PRESENCE: pb.Presence,
+    JOINED_GROUP: pb.JoinedGroup,
+    GROUP_INFO: pb.GroupInfoEvent,
     CALL_OFFER: pb.CallOffer,
     CALL_OFFER_NOTICE: pb.CallOfferNotice,
     SYNC_PREVIEW: pb.OfflineSyncPreview,

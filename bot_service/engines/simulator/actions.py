@@ -24,6 +24,7 @@ SESSION_ACTIONS: dict[str, Callable[[SimulatedSession, Arguments], Result]] = {
     "presence": people.presence,
     "call": people.call,
     "joinRequest": people.join_request,
+    "groupChange": people.group_change,
     "inbox": people.inbox,
     # the link
     "drop": faults.drop,

@@ -63,6 +63,10 @@ class Arguments:
             raise self._wrong(name, "true or false")
         return value
 
+    def has(self, name: str) -> bool:
+        """Whether it is given and not read yet."""
+        return name in self._left
+
     def texts(self, name: str) -> list[str]:
         value = self._left.pop(name, None)
         if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):

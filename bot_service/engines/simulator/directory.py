@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from bot_service.domain import directory as ask
+from bot_service.domain.group_changes import GroupChange
 from bot_service.engines.port import EngineError
 from bot_service.engines.simulator import account_questions
 from bot_service.engines.simulator.account_questions import NO_ACCOUNT, lid_of
@@ -72,11 +73,18 @@ def _create(session: SimulatedSession, question: ask.CreateGroup) -> ask.Group:
         members=(ask.GroupMember(_own(session), admin=True), *members),
     )
     _save(session, StoredGroup(group))
+    report(session, group.id, "joined", by=_own(session), info=group)
     return group
 
 
 def _members(session: SimulatedSession, question: ask.ChangeMembers) -> list[ask.GroupMember]:
-    stored = _administered(session, question.group)
+    return change_members(session, _administered(session, question.group), question, by=_own(session))
+
+
+def change_members(
+    session: SimulatedSession, stored: StoredGroup, question: ask.ChangeMembers, *, by: str
+) -> list[ask.GroupMember]:
+    """Changes who is in the group, or an administrator."""
     members = {member.jid: member for member in stored.group.members}
     changed = []
     for jid in map(jid_of, question.members):
@@ -90,6 +98,12 @@ def _members(session: SimulatedSession, question: ask.ChangeMembers) -> list[ask
             changed.append(members[jid])
     stored.group = msgspec.structs.replace(stored.group, members=tuple(members.values()))
     _save(session, stored)
+    done = tuple(member.jid for member in changed if not member.error)
+    others = tuple(jid for jid in done if jid != _own(session) or question.action in ("promote", "demote"))
+    if others:
+        report(session, stored.group.id, "members", by=by, action=question.action, members=others)
+    if len(others) < len(done):
+        report(session, stored.group.id, "left" if question.action == "remove" else "joined", by=by)
     return changed
 
 
@@ -99,6 +113,7 @@ def _change(session: SimulatedSession, question: ask.ChangeGroup) -> ask.Group:
     given = {name: value for name, value in wanted.items() if value is not None}
     stored.group = msgspec.structs.replace(stored.group, **given)
     _save(session, stored)
+    report(session, stored.group.id, "updated", by=_own(session), **given)
     return stored.group
 
 
@@ -119,6 +134,7 @@ def _join(session: SimulatedSession, question: ask.JoinGroup) -> str:
         members = (*stored.group.members, ask.GroupMember(_own(session)))
         stored.group = msgspec.structs.replace(stored.group, members=members)
         _save(session, stored)
+        report(session, stored.group.id, "joined", by=_own(session), info=stored.group)
     return stored.group.id
 
 
@@ -127,6 +143,12 @@ def _leave(session: SimulatedSession, question: ask.LeaveGroup) -> None:
     members = tuple(member for member in stored.group.members if member.jid != _own(session))
     stored.group = msgspec.structs.replace(stored.group, members=members)
     _save(session, stored)
+    report(session, stored.group.id, "left", by=_own(session))
+
+
+def report(session: SimulatedSession, group: str, kind: Any, **parts: Any) -> None:
+    """Journals what happened to a group, as the real engine does."""
+    session.world.sink.group_change(GroupChange(session.name, group, kind, session.world.now_ms(), **parts))
 
 
 def _join_requests(session: SimulatedSession, question: ask.ListJoinRequests) -> list[ask.JoinRequest]:
@@ -143,6 +165,20 @@ def request_to_join(session: SimulatedSession, group: str, person: str) -> None:
     stored = _stored(session, group)
     stored.requests.append(ask.JoinRequest(jid_of(person), session.world.now_ms()))
     _save(session, stored)
+
+
+def others_change(
+    session: SimulatedSession, group: str, by: str, members: ask.ChangeMembers | None, settings: dict[str, Any]
+) -> None:
+    """Another administrator changes who is in a group of this account, or its settings."""
+    session.require_online()
+    stored = _stored(session, group)
+    if members is not None:
+        change_members(session, stored, members, by=jid_of(by))
+    if settings:
+        stored.group = msgspec.structs.replace(stored.group, **settings)
+        _save(session, stored)
+        report(session, stored.group.id, "updated", by=jid_of(by), **settings)
 
 
 def _folder(session: SimulatedSession) -> Path:

@@ -8,6 +8,7 @@ from typing import Any, get_args
 import msgspec
 
 from bot_service.domain.calls import Call
+from bot_service.domain.directory import ChangeMembers, MemberAction
 from bot_service.domain.message import InboundMessage, Media, MessageDetails, MessageType
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.port import EngineError
@@ -196,6 +197,19 @@ def join_request(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
     group, person = args.needed_text("group"), args.text("from") or DEFAULT_SENDER
     args.end()
     directory.request_to_join(session, group, person)
+    return {"group": group}
+
+
+def group_change(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
+    """Another administrator changes a group of the account."""
+    group, by = args.needed_text("group"), args.text("from") or DEFAULT_SENDER
+    members = args.texts("members") if args.has("members") else []
+    action = args.choice("change", "add", *get_args(MemberAction))
+    settings: dict[str, Any] = {name: args.text(name) for name in ("subject", "description") if args.has(name)}
+    settings |= {name: args.flag(name, False) for name in ("announce", "locked") if args.has(name)}
+    args.end()
+    wanted = ChangeMembers(group, msgspec.convert(action, MemberAction), members) if members else None
+    directory.others_change(session, group, by, wanted, settings)
     return {"group": group}
 
 

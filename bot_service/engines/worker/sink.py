@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot_service.domain.calls import Call
+from bot_service.domain.group_changes import GroupChange
 from bot_service.domain.message import InboundMessage, JournalRecord, Receipt
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.port import EngineError
@@ -102,6 +103,10 @@ class WorkerSink:
         self._keep(call.session, call=call)
         self.frame_seen(call.session)
 
+    def group_change(self, change: GroupChange) -> None:
+        self._keep(change.session, group=change)
+        self.frame_seen(change.session)
+
     def frame_seen(self, session: str) -> None:
         known = self._sessions.get(session)
         if known is not None:
@@ -142,9 +147,10 @@ class WorkerSink:
         message: InboundMessage | None = None,
         receipt: Receipt | None = None,
         call: Call | None = None,
+        group: GroupChange | None = None,
     ) -> None:
         creation = self._creations.get(session, "")
-        record = JournalRecord(message, receipt, call, {"atMs": self._now_ms()}, creation)
+        record = JournalRecord(message, receipt, call, {"atMs": self._now_ms()}, creation, group)
         try:
             self._journal.append(record)
         except JournalError as error:

@@ -206,7 +206,11 @@ def watch(
 
 def _sentence(name: str, value: dict[str, Any]) -> str:
     data = value.get("data") or {}
-    if name == "call.received":
+    if name.startswith("group."):
+        what = show.plain(
+            " ".join(str(part) for part in (data["group"], data.get("action"), *data.get("members", ())) if part)
+        )
+    elif name == "call.received":
         what = show.plain(f"{data['id']} from {data['from']}")
     else:
         what = show.coloured(str(data["state"])) if "state" in data else show.plain(data.get("reason", ""))

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bot_service.domain.calls import Call
+from bot_service.domain.group_changes import GroupChange
 from bot_service.domain.message import InboundMessage, OutgoingMessage, Receipt
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.port import EngineError
@@ -43,6 +44,7 @@ class Sink:
         self.messages: list[InboundMessage] = []
         self.receipts: list[Receipt] = []
         self.calls: list[Call] = []
+        self.group_changes: list[GroupChange] = []
         self.frames: list[str] = []
         self.full = False
 
@@ -56,6 +58,9 @@ class Sink:
 
     def call(self, call: Call) -> None:
         self.calls.append(call)
+
+    def group_change(self, change: GroupChange) -> None:
+        self.group_changes.append(change)
 
     def receipt(self, receipt: Receipt) -> None:
         self.receipts.append(receipt)

@@ -64,6 +64,9 @@ class Outside(Protocol):
         """Ann goes online or offline."""
         ...
 
+    async def changes_group(self, group: str, change: str, members: list[str] | None = None, text: str = "") -> None:
+        """Ann changes who is in a group, its `subject`, or that it is `locked`."""
+
     async def calls(self, call: str, *, video: bool) -> None:
         """Ann calls."""
         ...
@@ -152,6 +155,9 @@ class FakeServer:
     async def asks_to_join(self, group: str) -> None:
         await self._server("join_request", group=group, number=ANN)
 
+    async def changes_group(self, group: str, change: str, members: list[str] | None = None, text: str = "") -> None:
+        await self._server("group_change", group=group, by=ANN, change=change, members=members, text=text)
+
     async def announced(self) -> int:
         assert "wrong build hashes" not in await self._server("stats")
         return int((await self._server("account", number=BOT))["build"])
@@ -230,6 +236,10 @@ class Simulation:
 
     async def asks_to_join(self, group: str) -> None:
         await self._do("joinRequest", group=group, **{"from": ANN})
+
+    async def changes_group(self, group: str, change: str, members: list[str] | None = None, text: str = "") -> None:
+        args: dict[str, Any] = {"members": members, "change": change} if members is not None else {change: text or True}
+        await self._do("groupChange", group=group, **{"from": ANN}, **args)
 
     async def announced(self) -> int:
         return 0

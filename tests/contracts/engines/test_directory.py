@@ -8,9 +8,11 @@ import msgspec
 import pytest
 
 from bot_service.domain import directory as ask
+from bot_service.domain.group_changes import GroupChange
 from bot_service.domain.questions import answer_type
 from tests.contracts.engines.conftest import Bench
 from tests.contracts.engines.outside import ANN, SESSION
+from tests.support import waiting
 from tests.wire.worker_driver import CommandError
 
 ANN_JID = f"{ANN}@s.whatsapp.net"
@@ -76,6 +78,43 @@ async def test_the_life_of_a_group(bench: Bench) -> None:
         await answer(bench, ask.JoinGroup(first))
     assert await answer(bench, ask.JoinGroup(second)) == made.id
     assert [group.id for group in await answer(bench, ask.ListGroups())] == [made.id]
+
+
+async def test_what_happens_to_a_group_is_journalled(bench: Bench) -> None:
+    await bench.pair()
+    own, third = bench.jid.partition(":")[0].partition("@")[0], "15550007777"
+    own_jid, third_jid = f"{own}@s.whatsapp.net", f"{third}@s.whatsapp.net"
+
+    async def came(count: int) -> list[GroupChange]:
+        """Those beyond the ones before."""
+        await waiting.eventually(lambda: len(bench.worker.group_changes()) >= count, what=f"{count} changes")
+        return bench.worker.group_changes()
+
+    group = (await answer(bench, ask.CreateGroup("Orders", [ANN_JID]))).id
+    [made] = await came(1)
+    assert (made.kind, made.group, made.by, made.session) == ("joined", group, own_jid, SESSION)
+    assert made.info is not None
+    assert (made.info.subject, len(made.info.members)) == ("Orders", 2)
+    await answer(bench, ask.ChangeMembers(group, "promote", [ANN_JID]))
+    await bench.outside.changes_group(group, "add", [third])
+    await bench.outside.changes_group(group, "subject", text="Orders 🎉")
+    await bench.outside.changes_group(group, "locked")
+    await bench.outside.changes_group(group, "remove", [third])
+    promoted, added, renamed, locked, removed = (await came(6))[1:]
+    assert (promoted.kind, promoted.action, promoted.members, promoted.by) == (
+        "members",
+        "promote",
+        (ANN_JID,),
+        own_jid,
+    )
+    assert (added.kind, added.action, added.members, added.by) == ("members", "add", (third_jid,), ANN_JID)
+    assert (renamed.kind, renamed.subject, renamed.description, renamed.by) == ("updated", "Orders 🎉", None, ANN_JID)
+    assert (locked.kind, locked.locked, locked.subject) == ("updated", True, None)
+    assert (removed.action, removed.members) == ("remove", (third_jid,))
+    assert all(each.at_ms > 1_600_000_000_000 for each in bench.worker.group_changes())
+    await bench.outside.changes_group(group, "remove", [own])
+    gone = (await came(7))[6]
+    assert (gone.kind, gone.by, gone.members) == ("left", ANN_JID, ())
 
 
 async def test_a_group_that_does_not_exist_is_refused_by_the_server(bench: Bench) -> None:
