@@ -23,7 +23,7 @@ from tests.support.terminal import made_once
 CLI = ROOT / "docs" / "cli.md"
 SHOWN = (
     "status", "sessions list", "sessions show alice", "sessions history alice", "chats list alice", "chats messages alice",
-    "keys list", "webhooks list", "webhooks show wh-5d1f", "deliveries list", "incidents", "test-alert",
+    "keys list", "webhooks list", "webhooks show wh-5d1f", "deliveries list", "incidents", "pauses", "announcements list", "channels", "test-alert",
     "logs --program bot --session alice",
 )  # fmt: skip
 HEAD = """# The command line
@@ -118,7 +118,13 @@ def _answers() -> dict[str, Any]:
         "/api/webhooks/wh-5d1f": hook,
         "/api/deliveries": {"deliveries": [delivery], "next": None},
         "/health": {"status": "ok", "uptime": 7_500_000, "sessions": {"total": 2, "wanted": 2, "ready": 1, "needPerson": 0}},
-        "/api/status": {"targets": [{"name": "bot", "state": "UP", "sinceMs": _ago_ms(hours=2, minutes=5), "reason": "first_answer"}]},
+        "/api/status": {"targets": [{"name": "bot", "state": "UP", "sinceMs": _ago_ms(hours=2, minutes=5), "reason": "first_answer"}],
+            "channels": [
+                {"name": "slack", "role": "primary", "failingSinceMs": None, "lastOkAtMs": _ago_ms(hours=2, minutes=5),
+                 "lastFailedAtMs": None, "lastFailure": "", "waiting": 0},
+                {"name": "mailtos", "role": "fallback", "failingSinceMs": 1, "lastOkAtMs": _ago_ms(hours=25, minutes=5),
+                 "lastFailedAtMs": _ago_ms(minutes=4, seconds=30), "lastFailure": "answered 503", "waiting": 2},
+            ]},
         "/api/sessions": {"sessions": [bob, alice], "total": 2, "next": None},
         "/api/sessions/alice": shown,
         "/api/sessions/alice/transitions": {"session": "alice", "transitions": [
@@ -136,6 +142,14 @@ def _answers() -> dict[str, Any]:
             "openedAtMs": _ago_ms(hours=2, minutes=5), "closedAtMs": 1, "lastedMs": 184_000,
         }]},
         "/api/test-alert": notice,
+        "/api/pause": {"pauses": [{
+            "id": "pause-1764320400000-a1b2c3", "target": "bot", "open": False, "fromMs": 1_796_205_600_000,
+            "untilMs": 1_796_209_200_000, "author": "Ann", "reason": "upgrade", "text": "Back at 11",
+        }]},
+        "/api/announcements": {"announcements": [{
+            "id": "news-1764320400000-d4e5f6", "severity": "info", "title": "Messages may be late",
+            "createdAtMs": _ago_ms(hours=2, minutes=5), "untilMs": None, "author": "Ann",
+        }]},
         "/api/logs": {"lines": [
             {"message": "Session RECONNECTING: stream_error", "level": "warning", "time": "2026-11-28T09:12:31.071482Z",
              "event": "session.state", "program": "bot", "session": "alice", "attempt": 1},

@@ -170,10 +170,35 @@ async def test_the_watchdogs_commands(terminal: Terminal, receiver: Receiver, bo
     assert len((await terminal.json("resume"))["ended"]) == 1
     code, out = await terminal.run("pause", "--for", "soon")
     assert code == 2
+    code, out = await terminal.run("pause", "--for", "30m", "--until", "2h")
+    assert (code, "--for or --until" in out) == (2, True)
+    planned = await terminal.json("pause", "--from", "2h", "--until", "3h", "--text", "Back at 5", "--author", "Ann")
+    assert (planned["open"], planned["text"]) == (False, "Back at 5")
+    assert 3_590_000 < planned["untilMs"] - planned["fromMs"] < 3_610_000
+    [row] = rows((await terminal.run("pauses"))[1].replace("–", "no reason"))
+    assert (row["Pause"], row["State"], row["Author"], row["Text"]) == (planned["id"], "planned", "Ann", "Back at 5")
+    assert await terminal.run("resume", planned["id"]) == (0, "1 pause ended.\n")
+    assert (await terminal.run("resume", planned["id"]))[0] == 1
+    made = await terminal.json("announcements", "create", "Slow today", "--severity", "problem", "--until", "2h")
+    [row] = rows((await terminal.run("announcements", "list"))[1])
+    assert (row["Announcement"], row["Severity"], row["Title"]) == (made["id"], "problem", "Slow today")
+    assert await terminal.run("announcements", "end", made["id"]) == (0, f"{made['id']} is ended.\n")
+    assert await terminal.run("announcements", "list") == (0, "There is no announcement.\n")
     code, out = await terminal.run("test-alert")
     assert code == 0, out
     assert [row["Result"] for row in rows(out)] == ["arrived", "arrived"]  # the log and the webhook
+    row_of = rows(out)[1]
     await receiver.wait_for(lambda body: "test" in json.dumps(body).lower())
+    assert [each["name"] for each in (await terminal.json("channels"))["channels"]] == ["log", row_of["Channel"]]
+    code, out = await terminal.run("test-alert", "--channel", row_of["Channel"])
+    assert [row["Channel"] for row in rows(out)] == [row_of["Channel"]]
+    code, out = await terminal.run("repairs", "list")
+    assert (code, out) == (0, "bot: repairs are off\nNo repair so far.\n")
+    code, out = await terminal.run("repairs", "restore-budget")
+    assert (code, "(repairs_off)" in out) == (1, True), out
+    [replica] = (await terminal.json("replicas", "list"))["replicas"]
+    assert await terminal.run("replicas", "sessions", replica["id"]) == (0, "It has no session.\n")
+    assert re.search(r"^sessions\.total +0$", (await terminal.run("statistics"))[1], re.M)
     both[0].kill()
 
     async def incident() -> bool:
@@ -185,6 +210,10 @@ async def test_the_watchdogs_commands(terminal: Terminal, receiver: Receiver, bo
     assert (code, row["Target"], row["Lasted"]) == (0, "bot", "open")
     code, out = await terminal.run("ack", row["Incident"], "--author", "Ann")
     assert (code, out) == (0, f"{row['Incident']} is acknowledged by Ann.\n")
+    code, out = await terminal.run("incident", row["Incident"])
+    assert re.search(r"^acknowledged +Ann$", out, re.M), out
+    assert re.search(r"^2\S+Z  decided +down: ", out, re.M), out
+    assert (await terminal.run("incidents", "--before", "1d")) == (0, "No incident so far.\n")
     code, out = await terminal.run("status")
     assert code == 1
     assert re.search(r"bot is DOWN since .* UTC, for .*: 3 failures in a row: connection refused", out), out

@@ -92,6 +92,43 @@ COMMANDS: list[tuple[str, Any]] = [
         {"keys": [{"id": FORGED, "name": FORGED, "owner": FORGED, "scopes": [FORGED], "lastUsedAt": AT, "revokedAt": None, "expiresAt": FORGED}], "next": FORGED},
     ),
     (
+        "incident I1",
+        {
+            "id": FORGED, "target": FORGED, "kind": FORGED, "reason": FORGED, "openedAtMs": 1, "closedAtMs": None, "lastedMs": 1,
+            "acknowledgedBy": FORGED, "acknowledgedAtMs": 1, "timeline": [{"atMs": 1, "kind": FORGED, "text": FORGED}],
+        },
+    ),
+    (
+        "pauses",
+        {"pauses": [{"id": FORGED, "target": FORGED, "open": True, "fromMs": 1, "untilMs": 2, "author": FORGED, "reason": FORGED, "text": FORGED}]},
+    ),
+    (
+        "announcements list",
+        {"announcements": [{"id": FORGED, "severity": FORGED, "title": FORGED, "createdAtMs": 1, "untilMs": None, "author": FORGED}]},
+    ),
+    (
+        "channels",
+        {"channels": [{"name": FORGED, "role": FORGED, "failingSinceMs": 1, "lastOkAtMs": None, "lastFailedAtMs": 1, "lastFailure": FORGED, "waiting": 1}]},
+    ),
+    (
+        "repairs list",
+        {
+            "targets": [{"name": FORGED, "repairBudget": 1, "repairRefusal": FORGED, "repairRefusedAtMs": 1}],
+            "repairs": [{"target": FORGED, "remediator": FORGED, "action": FORGED, "atMs": 1, "result": FORGED, "incidentId": FORGED}],
+        },
+    ),
+    (
+        "replicas list",
+        {
+            "replicas": [{"id": FORGED, "url": FORGED, "version": FORGED, "startedAt": None, "draining": False, "here": True,
+                          "sessions": {"total": 1, "wanted": 1, "ready": 1}}],
+            "unowned": {"total": 0, "wanted": 0, "ready": 0},
+        },
+    ),
+    ("replicas sessions r1", {"sessions": [{"id": FORGED, "name": FORGED, "owner": FORGED, "state": FORGED, "wanted": FORGED}], "next": FORGED}),
+    ("statistics", {"version": FORGED, "memory": {"rssBytes": FORGED}, "alerts": [FORGED]}),
+    ("sessions health one", {"ready": True, "state": FORGED, "parts": {"link": {"ok": True, "detail": FORGED}}}),
+    (
         "incidents",
         {"incidents": [{"id": FORGED, "target": FORGED, "kind": FORGED, "reason": FORGED, "openedAtMs": 1, "closedAtMs": None, "lastedMs": 1}]},
     ),

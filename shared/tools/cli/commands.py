@@ -14,9 +14,11 @@ from shared.tools.cli import (
     groups,
     keys,
     logs,
+    maintenance,
     messages,
     people,
     proxy,
+    service,
     session_details,
     sessions,
     settings,
@@ -51,14 +53,23 @@ app.add_typer(proxy.app, name="proxy", help="A session's own proxy: show, set, c
 app.add_typer(keys.app, name="keys", help="API keys: list, create, revoke.")
 app.add_typer(webhooks.app, name="webhooks", help="Who gets events: list, create, change, pause, test, rotate secrets.")
 app.add_typer(deliveries.app, name="deliveries", help="Events on their way to webhooks: list, look at, send again.")
+app.add_typer(
+    maintenance.announcements, name="announcements", help="What stands on top of the status page: list, create, end."
+)
+app.add_typer(maintenance.repairs, name="repairs", help="What the watchdog repairs: list, restore the budget.")
+app.add_typer(service.replicas, name="replicas", help="Bot services that share sessions: list, their sessions.")
 app.command("status")(watching.status)
 app.command("logs")(logs.logs)
 app.command("incidents")(watching.incidents)
+app.command("incident")(watching.incident)
 app.command("ack")(watching.acknowledge)
 app.command("ping")(watching.ping)
-app.command("pause")(watching.pause)
-app.command("resume")(watching.resume)
+app.command("pause")(maintenance.pause)
+app.command("pauses")(maintenance.list_pauses)
+app.command("resume")(maintenance.resume)
+app.command("channels")(maintenance.channels)
 app.command("test-alert")(watching.send_test)
+app.command("statistics")(service.statistics)
 app.command("doctor")(doctor.command)
 
 

@@ -155,4 +155,4 @@ def _print(line: dict[str, Any], *, json_wanted: bool) -> None:
     show.console().print("  ".join(parts).rstrip())
     for more in ("exception", "stack"):
         for row in str(line.get(more) or "").splitlines():
-            show.console().print(f"    {show.plain(row)}")
+            show.console().print(f"    [dim]|[/] {show.plain(row)}")

@@ -14,7 +14,13 @@ from shared.tools.cli.client import CliError
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to those of ``sessions``."""
-    for name, command in (("show", show_session), ("change", change), ("history", history), ("simulate", simulate)):
+    for name, command in (
+        ("show", show_session),
+        ("health", health),
+        ("change", change),
+        ("history", history),
+        ("simulate", simulate),
+    ):
         app.command(name)(command)
 
 
@@ -23,6 +29,15 @@ def show_session(session: Session, json: show.Json = False) -> None:
     with show.errors(json):
         value = settings.bot().get(at(session))
         show.done(show.fields(value), value, json_wanted=json)
+
+
+def health(session: Session, json: show.Json = False) -> None:
+    """Show whether a session is ready and receives, part by part; exit code 1 when it is not ready."""
+    with show.errors(json):
+        value = settings.bot().get(at(session, "health"))
+        show.done(show.fields(show.flat(value)), value, json_wanted=json)
+    if not value["ready"]:
+        raise typer.Exit(1)
 
 
 def change(

@@ -107,6 +107,17 @@ def fields(value: dict[str, Any]) -> list[str]:
     return [f"{name:{width}} {_word(each)}" for name, each in value.items()]
 
 
+def flat(value: dict[str, Any], before: str = "") -> dict[str, Any]:
+    """``value`` without inner documents: their fields are named ``outer.inner``."""
+    found: dict[str, Any] = {}
+    for name, each in value.items():
+        if isinstance(each, dict):
+            found |= flat(each, f"{before}{name}.")
+        else:
+            found[before + name] = ", ".join(map(str, each)) if isinstance(each, list) else each
+    return found
+
+
 def _word(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"

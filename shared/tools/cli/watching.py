@@ -1,4 +1,4 @@
-"""Commands about the watchdog: status, incidents, pauses, and a test of every alert channel."""
+"""Commands about the watchdog: status, incidents, pings, and a test of alert channels."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from urllib.parse import quote
 
 import typer
 
-from shared.clock import days_old
+from shared.clock import days_old, from_ms, iso, parse_iso, to_ms
 from shared.reason_words import words
-from shared.settings import duration
 from shared.tools.cli import needs, settings, show
-from shared.tools.cli.arguments import milliseconds, part
+from shared.tools.cli.arguments import moment, part
 from shared.tools.cli.client import CliError
 from shared.visible import shown
 from shared.web.ui.sessions_ready import of_health
 
 # States of a bot service that make the exit code 1.
 _WRONG = {"DOWN", "FLAPPING", "DEGRADED", "BLIND", "PARTIAL"}
-MAX_PAUSE = duration(1000, 7 * 86_400_000)
+
+
+Incident = Annotated[str, part("INCIDENT", "The incident's id, as `veilleur incidents` shows it.")]
 
 
 def status(json: show.Json = False) -> None:
@@ -90,12 +91,18 @@ def _print_version(found: Any) -> None:
 
 
 def incidents(
+    target: Annotated[str | None, typer.Option(help="Only of this bot service.")] = None,
+    before: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only those that began before: a time, or how long ago, as 7d.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=100, help="The most that are shown.")] = 20,
     json: show.Json = False,
 ) -> None:
     """List incidents, newest first."""
     with show.errors(json):
-        value = settings.watchdog().get("/api/incidents", limit=limit)
+        older = moment("--before", before)
+        before_ms = None if older is None else to_ms(parse_iso(older))
+        value = settings.watchdog().get("/api/incidents", target=target, before=before_ms, limit=limit)
         if json:
             show.as_json(value)
             return
@@ -107,8 +114,25 @@ def incidents(
         show.table(("Incident", "Target", "Kind", "Reason", "Began", "Lasted"), rows, empty="No incident so far.")
 
 
+def incident(incident: Incident, json: show.Json = False) -> None:
+    """Show an incident with everything that happened in it."""
+    with show.errors(json):
+        value = settings.watchdog().get(f"/api/incidents/{quote(incident, safe='')}")
+        acknowledged = value["acknowledgedBy"] or (value["acknowledgedAtMs"] is not None)
+        head = {name: value[name] for name in ("id", "target", "kind")} | {
+            "reason": words(value["reason"]), "began": show.moment(value["openedAtMs"]),
+            "ended": "–" if value["closedAtMs"] is None else show.moment(value["closedAtMs"]),
+            "lasted": show.span(value["lastedMs"]), "acknowledged": acknowledged,
+        }  # fmt: skip
+        lines = [
+            f"{iso(from_ms(each['atMs']))}  {each['kind']:15}  {each.get('text', '')}".rstrip()
+            for each in value["timeline"]
+        ]
+        show.done([*show.fields(head), "", *lines], value, json_wanted=json)
+
+
 def acknowledge(
-    incident: Annotated[str, part("INCIDENT", "The incident's id, as `veilleur incidents` shows it.")],
+    incident: Incident,
     author: Annotated[str, typer.Option(help="Who takes care of it.")] = "cli",
     json: show.Json = False,
 ) -> None:
@@ -125,41 +149,15 @@ def ping(json: show.Json = False) -> None:
         show.done(f"A ping of {', '.join(value['targets'])} begins.", value, json_wanted=json)
 
 
-def pause(
-    for_: Annotated[str, typer.Option("--for", help="How long: 30m, 2h.")],
-    reason: Annotated[str, typer.Option(help="Why.")] = "",
-    target: Annotated[str, typer.Option(help="Which bot service; * for all.")] = "*",
-    json: show.Json = False,
-) -> None:
-    """Maintenance: no alert and no repair for a time that always ends."""
-    with show.errors(json):
-        request = {
-            "target": target,
-            "durationMs": milliseconds("--for", for_, MAX_PAUSE),
-            "reason": reason,
-            "author": "cli",
-        }
-        made = settings.watchdog().post("/api/pause", request)
-        show.done(f"Paused until {show.moment(made['untilMs'])}.", made, json_wanted=json)
-
-
-def resume(json: show.Json = False) -> None:
-    """End every pause now."""
-    with show.errors(json):
-        value = settings.watchdog().delete("/api/pause")
-        show.done(
-            f"{len(value['ended'])} {'pause' if len(value['ended']) == 1 else 'pauses'} ended.", value, json_wanted=json
-        )
-
-
 def send_test(
+    channel: Annotated[str, typer.Option(help="Only this one: its name or id; all without it.")] = "",
     timeout: Annotated[int, typer.Option(min=1, metavar="SECONDS", help="How long to wait for the answers.")] = 30,
     json: show.Json = False,
 ) -> None:
-    """Send a test through every alert channel; exit code 1 when one did not arrive."""
+    """Send a test through the alert channels; exit code 1 when one did not arrive."""
     with show.errors(json):
         watchdog = settings.watchdog()
-        value = watchdog.post("/api/test-alert", {"author": "cli"})
+        value = watchdog.post("/api/test-alert", {"author": "cli", "channel": channel})
         until = time.monotonic() + timeout
         # A channel is tried again after a failure; here only the first answer counts.
         while any(_undecided(each) for each in value["receipts"]) and time.monotonic() < until:
