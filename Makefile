@@ -35,6 +35,7 @@ $(VENV)/.runs: bot_service/requirements.lock watchdog/requirements.lock
 	@chmod +x $(BIN)/veilleur
 	@echo 'Compiling the programs'
 	@$(BIN)/python -c 'import bot_service.__main__, bot_service.engines.worker.main, watchdog.__main__, shared.tools.local_run'
+	@$(BIN)/python -m shared.web.ui.template_environment bot_service/dashboard watchdog/status
 	@touch $@
 
 # What tests and checks need in addition. One collection compiles what the tests import; otherwise every worker of the first

@@ -64,7 +64,8 @@ def _resembling(name: str, names: Iterable[str]) -> Iterator[str]:
 
 def _distance(one: str, other: str) -> int:
     """Letters to insert, drop, change or swap with their neighbour; 3 stands for all that is more than 2."""
-    if abs(len(one) - len(other)) > 2:
+    # Two steps change at most two letters each; most pairs of names end here.
+    if abs(len(one) - len(other)) > 2 or len(set(one) ^ set(other)) > 4:
         return 3
     before: list[int] = []
     row = list(range(len(other) + 1))

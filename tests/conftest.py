@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Generator, Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support import leaks, postgresql, template
+from tests.support import leaks, postgresql, processes, template
 from tests.support.receiver import Receiver
 
 # Hypothesis fails what takes longer than 200 ms once, and what is slow to make examples: both are the machine's, not the code's.
@@ -28,6 +28,8 @@ _NEEDS = {"prometheus": ("prometheus", "promtool"), "browser": ("chromium",)}
 # those of other projects' specifications; all others then fail.
 _SKIPS_NOTHING_BUT = os.environ.get("SKIPS_NOTHING_BUT")
 
+
+processes.FORKED = True
 
 # Under nohup hang-ups are ignored, also by the programs that tests start: they must end them.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)

@@ -5,6 +5,12 @@
 
 from __future__ import annotations
 
+import gc
+
+if __name__ == "__main__":
+    # Nothing becomes garbage while modules are imported; ``gc_tuning.settle`` enables it.
+    gc.disable()
+
 import asyncio
 import os
 import sys

@@ -78,6 +78,7 @@ async def test_more_connections_than_descriptors_close_no_health_check(
     made: Callable[[Path], Program], hard: int, tmp_path: Path
 ) -> None:
     program = made(tmp_path)
+    program.own_interpreter = True
     program.start()
     # Before the program has opened its port: the limits that it finds.
     resource.prlimit(program.pid, resource.RLIMIT_NOFILE, (128, hard))

@@ -51,8 +51,10 @@ async def test_a_made_secret_that_is_none_ends_the_start_with_one_sentence(
     for name in ("bot-api-key", "watchdog-token"):
         make(secrets / name)
         (secrets / name).chmod(0o600)
-    assert "BOT_API_KEY: got" in await refused(bot(tmp_path, SECRETS_DIR=str(secrets), BOT_API_KEY=""))
+    program = bot(tmp_path, SECRETS_DIR=str(secrets), BOT_API_KEY="")
     guard = watchdog(tmp_path, "http://127.0.0.1:9", SECRETS_DIR=str(secrets), WATCHDOG_TOKEN="")
+    program.own_interpreter = guard.own_interpreter = True
+    assert "BOT_API_KEY: got" in await refused(program)
     assert "WATCHDOG_TOKEN: got" in await refused(guard)
 
 

@@ -8,7 +8,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from tests.support.processes import _INHERITED, ROOT, Program
+from tests.support.processes import ROOT, Program
+from tests.support.start_server import inherited
 
 
 @contextlib.contextmanager
@@ -42,11 +43,10 @@ class PipedProgram(Program):
         return piped
 
     def start(self) -> None:
-        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         self.process = subprocess.Popen(
             [sys.executable, "-m", self.module],
             cwd=ROOT,
-            env={**inherited, "PYTHONPATH": str(ROOT), **self.env},
+            env={**inherited(), "PYTHONPATH": str(ROOT), **self.env},
             stdout=self.into,
             stderr=self.into,
             stdin=subprocess.DEVNULL,

@@ -16,10 +16,13 @@ from typing import Any, Self
 import aiohttp
 
 from tests.support.ports import free_port as free_port
+from tests.support.start_server import StartedProgram, inherited, start_server
 from tests.support.template import empty_store, store_environment
 from tests.support.waiting import PATIENCE_S, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
+# Tests fork programs from one that has imported them (tests/support/start_server.py); measurements start them as they are.
+FORKED = False
 API_KEY = "test-api-key-0123456789abcdef"
 WATCHDOG_TOKEN = "test-watchdog-token-0123456789"
 # Settings with which a watchdog decides within seconds.
@@ -31,8 +34,6 @@ QUICK: dict[str, Any] = {
     "KEEP_ALIVE_PUSH_INTERVAL": "1000",
     "HEARTBEAT_INTERVAL": "500",
 }
-# The programs must see nothing of the machine's own configuration, only what a test gives.
-_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "SYSTEMROOT", "LD_LIBRARY_PATH")
 
 
 class Program:
@@ -42,7 +43,9 @@ class Program:
         self, module: str, env: dict[str, str], *, log: Path, cwd: Path = ROOT, arguments: tuple[str, ...] = ()
     ) -> None:
         self.module, self.env, self.log, self.cwd, self.arguments = module, env, log, cwd, arguments
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | StartedProgram | None = None
+        # For tests of the start itself, of memory and of limits, which must not begin with what another process has imported.
+        self.own_interpreter = not FORKED
         # Where it is started and reached, for a program in a network of its own (tests/support/namespaces.py).
         self.prefix: list[str] = []
         self.address = "127.0.0.1"
@@ -62,9 +65,12 @@ class Program:
 
     def start(self) -> None:
         """Start it; output is appended to the log file."""
-        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        environment = {**inherited, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT), **self.env}
+        environment = {**inherited(), "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT), **self.env}
+        forked = not (self.own_interpreter or self.prefix) and start_server().serves(self.module, environment)
         with self.log.open("ab") as out:
+            if forked:
+                self.process = start_server().start(self.module, self.arguments, environment, self.cwd, out.fileno())
+                return
             self.process = subprocess.Popen(
                 [*self.prefix, sys.executable, "-m", self.module, *self.arguments],
                 cwd=self.cwd,
@@ -120,7 +126,8 @@ class Program:
             return process.poll() is not None
 
         await eventually(ended, within_s=within_s, what=f"the end of {self.module}")
-        return int(process.returncode)
+        assert process.returncode is not None
+        return process.returncode
 
     def output(self) -> str:
         return self.log.read_text(errors="replace") if self.log.exists() else ""

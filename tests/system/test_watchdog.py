@@ -181,6 +181,7 @@ async def test_with_keep_alive_disabled_it_serves_pings_nothing_and_says_so(tmp_
 
 
 async def run_to_the_end(dog: Program) -> tuple[int, str]:
+    dog.own_interpreter = True
     dog.start()
     try:
         return await dog.exit_code(), dog.output()
@@ -210,9 +211,13 @@ async def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
     assert len(output.strip().splitlines()) == 1
 
 
-async def test_the_memory_of_a_running_watchdog_stays_small(dog: Program) -> None:
+async def test_the_memory_of_a_running_watchdog_stays_small(tmp_path: Path, bot: Program) -> None:
     if sys.platform != "linux":
         pytest.skip("needs Linux with /proc (.ci/run has it)")
-    lines = Path(f"/proc/{dog.pid}/status").read_text().splitlines()
+    program = processes.watchdog(tmp_path, bot.url, **QUICK)
+    program.own_interpreter = True
+    async with program.running():
+        await heard(program)
+        lines = Path(f"/proc/{program.pid}/status").read_text().splitlines()
     resident_mb = next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS:"))
     assert resident_mb <= 60

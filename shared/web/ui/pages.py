@@ -13,7 +13,6 @@ from aiohttp import hdrs, web
 
 from shared.clock import Clock, iso
 from shared.translation import languages
-from shared.visible import shown
 from shared.web.browser import cookie
 from shared.web.ui.assets import Assets, accepts_gzip
 from shared.web.ui.words import NAME, Words, language_of
@@ -60,14 +59,6 @@ class Figure:
     value: str
 
 
-def _visible(value: object) -> object:
-    """Every text that a template writes: what could change the reading of the page is a symbol."""
-    if type(value) is str:
-        return shown(value, keep="\n\r\t")
-    # Markup comes from our own macros and filters, which were given visible texts.
-    return value
-
-
 class Pages:
     """The pages of one program: ``folder`` has ``templates/``, ``static/`` and ``locale/``.
 
@@ -81,9 +72,10 @@ class Pages:
 
     def warm(self) -> None:
         """Compile templates and read translations, so that no first reader blocks the loop."""
+        from shared.web.ui.template_environment import compile_all
+
         languages(self._folder, HERE)
-        for template in self._environment.list_templates():
-            self._environment.get_template(template)
+        compile_all(self._environment)
 
     def words(self, request: web.Request) -> Words:
         """The reader's language: cookie first, then ``Accept-Language``."""
@@ -142,13 +134,7 @@ class Pages:
 
     @cached_property
     def _environment(self) -> jinja2.Environment:
-        import jinja2  # imported with the first page: the watchdog stays small without a reader
+        # Imported with the first page: the watchdog stays small without a reader.
+        from shared.web.ui.template_environment import template_environment
 
-        return jinja2.Environment(
-            loader=jinja2.FileSystemLoader([self._folder / "templates", HERE / "templates"]),
-            autoescape=True,
-            finalize=_visible,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            undefined=jinja2.StrictUndefined,
-        )
+        return template_environment(self._folder)
