@@ -50,6 +50,24 @@ async def test_the_page_answers_in_french_by_browser_and_by_choice(watchdog: Run
         assert not answer.headers.get("Location", "/").startswith("//")
 
 
+async def test_the_feed_answers_in_the_language_of_its_address_or_of_the_reader(watchdog: RunningWatchdog) -> None:
+    await watchdog.call("POST", "/api/pause", {"minutes": 5, "text": "We move."})
+    for query, accepted, lang, title in (
+        ("", "fr", "fr", "Maintenance"),
+        ("?lang=es", "fr", "es", "Mantenimiento"),
+        ("?lang=xx", "de", "en", "Maintenance"),
+    ):
+        async with watchdog.http.get(
+            watchdog.url + "/feed.atom" + query, headers={"Accept-Language": accepted}
+        ) as answer:
+            text = await answer.text()
+            assert answer.headers["Content-Language"] == lang
+        assert f'xml:lang="{lang}"' in text
+        assert f"<title>{title}</title>" in text
+        assert ('/feed.atom?lang=es"' in text) == (lang == "es")
+    assert "We move." in text
+
+
 async def test_a_dead_bot_is_shown_with_its_incident_and_every_step(tmp_path: Path) -> None:
     async with running_watchdog(tmp_path, f"http://127.0.0.1:{free_port()}") as running:
         page = await shows(running, "The bot service is down.")

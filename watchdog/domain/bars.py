@@ -9,7 +9,7 @@ import msgspec
 
 from watchdog.domain.filled import PeerSpan
 from watchdog.domain.target import Stretch
-from watchdog.domain.uptime import DAY_MS, Span, Uptime
+from watchdog.domain.uptime import DAY_MS, DegradedSpan, Span, Uptime
 
 
 class Bar(msgspec.Struct, frozen=True):
@@ -37,6 +37,7 @@ def daily(spans: Iterable[Span], now_ms: int, days: int) -> list[Bar]:
     """The last ``days`` days, oldest first, today included."""
     first = now_ms // DAY_MS - days + 1
     sums = [dict.fromkeys(Stretch, 0) for _ in range(days)]
+    degraded = [0] * days
     filled: list[dict[str, int]] = [{} for _ in range(days)]
     for span in spans:
         begin = max(span.from_ms, first * DAY_MS)
@@ -45,6 +46,7 @@ def daily(spans: Iterable[Span], now_ms: int, days: int) -> list[Bar]:
             day = begin // DAY_MS
             until = min(end, (day + 1) * DAY_MS)
             sums[day - first][span.kind] += until - begin
+            degraded[day - first] += until - begin if isinstance(span, DegradedSpan) else 0
             if isinstance(span, PeerSpan):
                 shares = filled[day - first]
                 shares[span.watchdog] = shares.get(span.watchdog, 0) + until - begin
@@ -52,7 +54,13 @@ def daily(spans: Iterable[Span], now_ms: int, days: int) -> list[Bar]:
     return [
         Bar(
             (first + number) * DAY_MS,
-            Uptime(total[Stretch.UP], total[Stretch.DOWN], total[Stretch.UNKNOWN], total[Stretch.MAINTENANCE]),
+            Uptime(
+                total[Stretch.UP],
+                total[Stretch.DOWN],
+                total[Stretch.UNKNOWN],
+                total[Stretch.MAINTENANCE],
+                degraded_ms=degraded[number],
+            ),
             filled[number],
         )
         for number, total in enumerate(sums)

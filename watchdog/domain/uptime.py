@@ -1,10 +1,12 @@
-"""Uptime from stretches of time. Unknown time counts neither as up nor as down."""
+"""Uptime from stretches of time. Unknown time counts neither as up nor as down; degraded time is up, and counted apart."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from watchdog.domain.target import Stretch
 
@@ -20,6 +22,10 @@ class Span(msgspec.Struct, frozen=True, rename="camel"):
     until_ms: int | None
 
 
+class DegradedSpan(Span, frozen=True):
+    """A stretch UP in which the service answered and was DEGRADED."""
+
+
 class Record(msgspec.Struct, frozen=True, rename="camel"):
     """The answer of ``GET /api/record``: what one watchdog itself recorded, oldest first."""
 
@@ -29,6 +35,7 @@ class Record(msgspec.Struct, frozen=True, rename="camel"):
 class Uptime(msgspec.Struct, frozen=True):
     """Milliseconds of each kind; ``ratio`` is up / (up + down), None when both are 0.
 
+    ``degraded_ms`` is the part of ``up_ms`` in which the service was DEGRADED.
     ``since_ms``: what is measured begins there, with the window or with the first record in it; None
     without any record.
     """
@@ -38,6 +45,7 @@ class Uptime(msgspec.Struct, frozen=True):
     unknown_ms: int = 0
     maintenance_ms: int = 0
     since_ms: int | None = None
+    degraded_ms: int = 0
 
     @property
     def ratio(self) -> float | None:
@@ -48,12 +56,14 @@ class Uptime(msgspec.Struct, frozen=True):
 def measure(spans: Iterable[Span], from_ms: int, until_ms: int) -> Uptime:
     """The uptime within [``from_ms``, ``until_ms``); time before the first span is left out."""
     total = dict.fromkeys(Stretch, 0)
+    degraded_ms = 0
     first: int | None = None
     for span in spans:
         begin = max(span.from_ms, from_ms)
         end = min(span.until_ms if span.until_ms is not None else until_ms, until_ms)
         if end > begin:
             total[span.kind] += end - begin
+            degraded_ms += end - begin if isinstance(span, DegradedSpan) else 0
         first = span.from_ms if first is None else min(first, span.from_ms)
     # Holes between spans (the wall clock was set forward) are unknown time.
     since = max(from_ms, first) if first is not None and first < until_ms else None
@@ -65,7 +75,33 @@ def measure(spans: Iterable[Span], from_ms: int, until_ms: int) -> Uptime:
         unknown_ms=total[Stretch.UNKNOWN] + hole,
         maintenance_ms=total[Stretch.MAINTENANCE],
         since_ms=since,
+        degraded_ms=degraded_ms,
     )
+
+
+def with_degraded(spans: Iterable[Span], degraded: Sequence[tuple[int, int]]) -> list[Span]:
+    """``spans`` with the parts of UP cut out that lie within ``degraded``: (from, until), sorted and without overlap."""
+    return [part for span in spans for part in _cut(span, degraded)] if degraded else list(spans)
+
+
+def _cut(span: Span, degraded: Sequence[tuple[int, int]]) -> Iterator[Span]:
+    # What another watchdog recorded is more than a span: this one saw nothing then.
+    if span.kind is not Stretch.UP or type(span) is not Span:
+        yield span
+        return
+    at_ms, end_ms = span.from_ms, span.until_ms
+    for number in range(max(0, bisect_right(degraded, at_ms, key=lambda each: each[0]) - 1), len(degraded)):
+        begin, until = degraded[number]
+        if end_ms is not None and begin >= end_ms:
+            break
+        begin, until = max(begin, at_ms), until if end_ms is None else min(until, end_ms)
+        if begin < until:
+            if at_ms < begin:
+                yield replace(span, from_ms=at_ms, until_ms=begin)
+            yield DegradedSpan(Stretch.UP, begin, until)
+            at_ms = until
+    if end_ms is None or at_ms < end_ms:
+        yield replace(span, from_ms=at_ms)
 
 
 def covers(since_ms: int | None, window: str, now_ms: int) -> bool:

@@ -7,14 +7,45 @@ import sqlite3
 import msgspec
 
 from watchdog.domain.filled import fill
+from watchdog.domain.states import State
 from watchdog.domain.target import Stretch
-from watchdog.domain.uptime import WINDOWS, Span, Uptime, measure
+from watchdog.domain.uptime import WINDOWS, Span, Uptime, measure, with_degraded
 from watchdog.ledger.gaps import peer_spans
 
 
 def spans(connection: sqlite3.Connection, target: str, from_ms: int, until_ms: int) -> list[Span]:
-    """The stretches that touch the window, oldest first; gaps are filled from the records of other watchdogs."""
-    return fill(recorded(connection, target, from_ms, until_ms), peer_spans(connection, target, from_ms, until_ms))
+    """The stretches that touch the window, oldest first; gaps are filled from the records of other watchdogs.
+
+    Those with the state DEGRADED are :class:`~watchdog.domain.uptime.DegradedSpan`.
+    """
+    known = fill(recorded(connection, target, from_ms, until_ms), peer_spans(connection, target, from_ms, until_ms))
+    return with_degraded(known, _degraded(connection, target, from_ms, until_ms))
+
+
+def _degraded(connection: sqlite3.Connection, target: str, from_ms: int, until_ms: int) -> list[tuple[int, int]]:
+    found = connection.execute(
+        "SELECT since, old_state, new_state FROM flip"
+        " WHERE target = ? AND at >= ? AND (old_state = ? OR new_state = ?) ORDER BY at, id LIMIT 50000",
+        (target, from_ms, State.DEGRADED, State.DEGRADED),
+    )
+    periods: list[tuple[int, int]] = []
+    begun: int | None = None
+    for number, (since, old, new) in enumerate(found):
+        if old == State.DEGRADED and (number == 0 or begun is not None):
+            _add(periods, from_ms if begun is None else begun, min(since, until_ms))
+            begun = None
+        if new == State.DEGRADED:
+            begun = since
+    if begun is not None:
+        _add(periods, begun, until_ms)
+    return periods
+
+
+def _add(periods: list[tuple[int, int]], begin_ms: int, end_ms: int) -> None:
+    """Without overlap: a state may be decided to have begun before the last one was left."""
+    begin_ms = max(begin_ms, periods[-1][1]) if periods else begin_ms
+    if begin_ms < end_ms:
+        periods.append((begin_ms, end_ms))
 
 
 def recorded(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from shared.clock import from_ms
+from watchdog.domain.notices import length
 from watchdog.domain.uptime import DAY_MS, covers
 from watchdog.status.schema import TargetView
 
@@ -36,7 +37,11 @@ def uptime_badge(label: str, target: TargetView, window: str, now_ms: int) -> st
         window = f"since {since:%H:%M} UTC" if now_ms - since_ms < DAY_MS else f"since {since.day} {since:%b}"
     colour = _COLOURS["UP"] if ratio >= 0.99 else _COLOURS["DEGRADED"] if ratio >= 0.95 else _COLOURS["DOWN"]
     # Never rounded up to 100: that would hide an outage.
-    return _svg(f"{label} {window}", f"{int(ratio * 10_000) / 100:.2f}%", colour)
+    value = f"{int(ratio * 10_000) / 100:.2f}%"
+    if uptime.degraded_ms:
+        value += f", degraded {length(uptime.degraded_ms)}"
+        colour = _COLOURS["DEGRADED"] if ratio >= 0.95 else colour
+    return _svg(f"{label} {window}", value, colour)
 
 
 def _svg(label: str, value: str, colour: str) -> str:

@@ -17,22 +17,34 @@ HOUR_MS = 3_600_000
 
 def days(shown: Sequence[DayView], t: Words) -> Svg:
     """One bar a day, oldest first."""
-    made = [Bar(day_kind(day), 0.06 if day.gap else 1.0, day_title(day, t)) for day in shown]
+    heights = {"gap": 0.06, "degraded": 0.6}  # not by colour alone
+    made = [Bar(kind, heights.get(kind, 1.0), day_title(day, t)) for day in shown for kind in (day_kind(day),)]
     bad = sum(bar.kind in ("part", "down") for bar in made)
+    degraded = sum(bool(day.uptime.degraded_ms) for day in shown)
     gaps = sum(bar.kind == "gap" for bar in made)
-    label = t("{days} days: {bad} with an outage, {gaps} without data", days=len(made), bad=bad, gaps=gaps)
+    label = t(
+        "{days} days: {bad} with an outage, {degraded} degraded, {gaps} without data",
+        days=len(made), bad=bad, degraded=degraded, gaps=gaps,
+    )  # fmt: skip
     return bars(made, label=label)
 
 
 def day_kind(day: DayView) -> str:
-    """The class of the bar: gap, down, part, up or rest."""
+    """The class of the bar: gap, down, part, degraded, up or rest."""
     if day.gap:
         return "gap"
     if day.uptime.down_ms >= HOUR_MS:
         return "down"
     if day.uptime.down_ms > 0:
         return "part"
+    if day.uptime.degraded_ms > 0:
+        return "degraded"
     return "up" if day.uptime.up_ms > 0 else "rest"
+
+
+def is_bad(day: DayView) -> bool:
+    """Whether the page lists the day: it had an outage, or was degraded."""
+    return day_kind(day) in ("part", "down", "degraded")
 
 
 def day_title(day: DayView, t: Words) -> str:
@@ -43,6 +55,8 @@ def day_title(day: DayView, t: Words) -> str:
     parts = [t.percent(day.uptime.ratio)] if day.uptime.ratio is not None else []
     if day.uptime.down_ms:
         parts.append(t("down for {span}", span=t.span(day.uptime.down_ms)))
+    if day.uptime.degraded_ms:
+        parts.append(t("degraded for {span}", span=t.span(day.uptime.degraded_ms)))
     if day.incidents:
         parts.append(t.many(day.incidents, "{n} incident", "{n} incidents"))
     if day.uptime.maintenance_ms:

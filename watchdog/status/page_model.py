@@ -26,6 +26,7 @@ from watchdog.status.schema import (
     SeenView,
     StatusView,
     TargetView,
+    UptimeView,
     for_everybody,
 )
 
@@ -167,7 +168,7 @@ def target(
         figures=_figures(shown, view.generated_at_ms, t),
         days=charts.days(shown.days, t),
         days_from=t.day(charts.midnight(shown.days[0].day)) if shown.days else "",
-        bad_days=[charts.day_title(day, t) for day in reversed(shown.days) if charts.day_kind(day) in ("part", "down")],
+        bad_days=[charts.day_title(day, t) for day in reversed(shown.days) if charts.is_bad(day)],
         curve=curve,
         curve_y=curve_y,
         curve_x=curve_x,
@@ -228,7 +229,7 @@ def _figures(shown: TargetView, now_ms: int, t: Words) -> list[Figure]:
     names = {"24h": t("24 hours"), "7d": t("7 days"), "30d": t("30 days"), "90d": t("90 days")}
     known = {name: shown.uptime[name] for name in WINDOWS if name in shown.uptime}
     found = [
-        Figure(names[name], t.percent(uptime.ratio))
+        Figure(_named(names[name], uptime, t), t.percent(uptime.ratio))
         for name, uptime in known.items()
         if covers(uptime.since_ms, name, now_ms)
     ]
@@ -236,11 +237,18 @@ def _figures(shown: TargetView, now_ms: int, t: Words) -> list[Figure]:
     if len(found) < len(known) and longest is not None and longest.since_ms is not None:
         whole_days = now_ms - longest.since_ms >= DAY_MS
         when = moment(t, from_ms(longest.since_ms), show="day" if whole_days else "when")
-        found.append(Figure(filled(t, N_("since {when}"), when=when), t.percent(longest.ratio)))
+        found.append(Figure(_named(filled(t, N_("since {when}"), when=when), longest, t), t.percent(longest.ratio)))
     day = shown.latency.get("24h")
     if day is not None and day.p50_ms is not None:
         found.append(Figure(t("{name}, 24 h", name="p50"), t.span(day.p50_ms)))
     return found
+
+
+def _named(window: Html | str, uptime: UptimeView, t: Words) -> Html | str:
+    """The window, and for how long of it the service did less than it should, although it answered."""
+    if not uptime.degraded_ms:
+        return window
+    return filled(t, N_("{name}, degraded for {span}"), name=window, span=t.span(uptime.degraded_ms))
 
 
 def announcement(shown: AnnouncementView, t: Words) -> Note:

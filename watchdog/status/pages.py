@@ -72,11 +72,20 @@ def add_routes(app: web.Application, access: Access, brand: Brand, clock: Clock)
         )
 
     async def atom(request: web.Request) -> web.StreamResponse:
+        """In the language of ``?lang=``, which a feed reader keeps in the address, else as for a page."""
         access.require_reader(request)
-        now_ms = epoch_ms(clock)
-        entries = await app[PARTS].base.ledger.read(lambda c: feed.read(c, now_ms))
-        text = feed.atom(entries, title=brand.title, address=brand.address(request), made_ms=now_ms)
-        headers = {"Cache-Control": "no-cache, max-age=60"}
+        now_ms, wanted = epoch_ms(clock), request.query.get("lang")
+        words = pages.words(request, wanted)
+        entries = await app[PARTS].base.ledger.read(lambda c: feed.read(c, now_ms, words))
+        query = f"?lang={words.lang}" if wanted == words.lang else ""
+        text = feed.atom(
+            entries, title=brand.title, address=brand.address(request), made_ms=now_ms, lang=words.lang, query=query
+        )
+        headers = {
+            "Cache-Control": "no-cache, max-age=60",
+            "Content-Language": words.lang,
+            "Vary": "Accept-Language, Cookie",
+        }
         return web.Response(text=text, content_type="application/atom+xml", charset="utf-8", headers=headers)
 
     async def login(request: web.Request) -> web.StreamResponse:

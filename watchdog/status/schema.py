@@ -21,7 +21,8 @@ from watchdog.ledger.timeline import NoticeLine, Receipt, Slot, TimelineEvent
 
 
 class UptimeView(msgspec.Struct, frozen=True, rename="camel"):
-    """``ratio`` is up / (up + down), None when both are 0.
+    """``ratio`` is up / (up + down), None when both are 0. ``degraded_ms`` is the part of ``up_ms`` in which the service
+    answered and was DEGRADED.
 
     It covers the time since ``since_ms``: a window is longer than what the watchdog has recorded when
     it was started less than that ago. None without any record.
@@ -33,6 +34,7 @@ class UptimeView(msgspec.Struct, frozen=True, rename="camel"):
     unknown_ms: int
     maintenance_ms: int
     since_ms: int | None = None
+    degraded_ms: int = 0
 
 
 class DayView(msgspec.Struct, frozen=True, rename="camel"):

@@ -200,5 +200,11 @@ def _incidents(
 
 def uptime_view(value: Uptime) -> schema.UptimeView:
     return schema.UptimeView(
-        value.ratio, value.up_ms, value.down_ms, value.unknown_ms, value.maintenance_ms, value.since_ms
+        value.ratio,
+        value.up_ms,
+        value.down_ms,
+        value.unknown_ms,
+        value.maintenance_ms,
+        value.since_ms,
+        value.degraded_ms,
     )

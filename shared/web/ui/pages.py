@@ -77,10 +77,11 @@ class Pages:
         languages(self._folder, HERE)
         compile_all(self._environment)
 
-    def words(self, request: web.Request) -> Words:
-        """The reader's language: cookie first, then ``Accept-Language``."""
+    def words(self, request: web.Request, wanted: str | None = None) -> Words:
+        """The reader's language: ``wanted`` where it is offered, then the cookie, then ``Accept-Language``."""
         offered = languages(self._folder, HERE)
-        lang = language_of(cookie(request, "lang"), request.headers.get("Accept-Language", ""), offered)
+        chosen = wanted if wanted in offered else cookie(request, "lang")
+        lang = language_of(chosen, request.headers.get("Accept-Language", ""), offered)
         return Words(lang, offered[lang])
 
     def render(

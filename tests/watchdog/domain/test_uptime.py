@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from watchdog.domain.bars import daily
+from watchdog.domain.filled import PeerSpan
 from watchdog.domain.target import Stretch
-from watchdog.domain.uptime import DAY_MS, WINDOWS, Span, covers, measure
+from watchdog.domain.uptime import DAY_MS, WINDOWS, DegradedSpan, Span, covers, measure, with_degraded
 
 NOW_MS = 20_000 * DAY_MS + 43_200_000
 MINUTE_MS = 60_000
@@ -47,3 +50,43 @@ def test_days_before_the_first_record_are_gaps() -> None:
     bars = daily([Span(Stretch.UP, NOW_MS - MINUTE_MS, None)], NOW_MS, 90)
     assert [bar.gap for bar in bars] == [True] * 89 + [False]
     assert {bar.uptime.ratio for bar in bars[:-1]} == {None}
+
+
+def test_only_what_was_up_is_cut_into_degraded_parts_and_none_of_it_is_lost() -> None:
+    up, down, peer = Span(Stretch.UP, 0, 50), Span(Stretch.DOWN, 50, 70), PeerSpan(Stretch.UP, 70, 80, "oslo")
+    still_up = Span(Stretch.UP, 80, None)
+    assert with_degraded([up, down, peer, still_up], [(-5, 10), (20, 30), (45, 90), (100, 120)]) == [
+        DegradedSpan(Stretch.UP, 0, 10), Span(Stretch.UP, 10, 20), DegradedSpan(Stretch.UP, 20, 30),
+        Span(Stretch.UP, 30, 45), DegradedSpan(Stretch.UP, 45, 50), down, peer,
+        DegradedSpan(Stretch.UP, 80, 90), Span(Stretch.UP, 90, 100), DegradedSpan(Stretch.UP, 100, 120),
+        Span(Stretch.UP, 120, None),
+    ]  # fmt: skip
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.integers(1, 20)), max_size=6),
+    st.lists(st.tuples(st.integers(0, 40), st.integers(1, 20)), max_size=6),
+)
+def test_degraded_time_is_the_overlap_and_changes_no_percentage(
+    ups: list[tuple[int, int]], downs: list[tuple[int, int]]
+) -> None:
+    def periods(parts: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        at, found = 0, []
+        for apart, length in parts:
+            found.append((at + apart, at + apart + length))
+            at += apart + length
+        return found
+
+    spans = [Span(Stretch.UP, begin, end) for begin, end in periods(ups)]
+    plain, cut = measure(spans, 0, 500), measure(with_degraded(spans, periods(downs)), 0, 500)
+    both = {at for begin, end in periods(ups) for at in range(begin, end)} & {
+        at for begin, end in periods(downs) for at in range(begin, end)
+    }
+    assert (cut.up_ms, cut.ratio, cut.degraded_ms) == (plain.up_ms, plain.ratio, len(both))
+
+
+def test_a_day_has_its_degraded_time() -> None:
+    spans = with_degraded([Span(Stretch.UP, NOW_MS - DAY_MS, None)], [(NOW_MS - DAY_MS, NOW_MS - MINUTE_MS)])
+    yesterday, today = daily(spans, NOW_MS, 2)
+    assert yesterday.uptime.degraded_ms == yesterday.uptime.up_ms == DAY_MS // 2
+    assert today.uptime.up_ms - today.uptime.degraded_ms == MINUTE_MS

@@ -7,6 +7,7 @@ from functools import partial
 
 from tests.support.fold import EPOCH_MS, Folded
 from tests.support.memory_ledger import open_in_memory
+from watchdog.domain.facts import PersonNeeded
 from watchdog.domain.outcome import Attempt, Cause, Outcome, ProbeResult
 from watchdog.domain.target import Stretch
 from watchdog.domain.uptime import Span, measure
@@ -73,6 +74,35 @@ async def test_uptime_of_a_story_counts_each_kind_apart() -> None:
     assert seen.ratio is not None
     assert abs(seen.ratio - 904 / 1210) < 0.01
     assert bot.closed[0].id == bot.opened[0].id
+
+
+async def test_time_in_which_it_answered_and_was_degraded_is_up_and_counted_apart() -> None:
+    ledger = open_in_memory()
+    bot = Folded()
+
+    async def then(minutes: float) -> None:
+        step = bot.steps[-1]
+        await ledger.write(lambda c: decisions.write_step(c, step, bot.now.wall_ms))
+        bot.wait(60 * minutes)
+
+    bot.ok()
+    await then(10)
+    bot.take(PersonNeeded(1))
+    await then(30)
+    bot.take(PersonNeeded(0))
+    await then(20)
+    bot.take(PersonNeeded(1))
+    await then(15)
+    now = bot.now.wall_ms
+    seen = (await ledger.read(lambda c: history.uptimes(c, "bot", now)))["24h"]
+    assert (seen.up_ms, seen.degraded_ms, seen.ratio) == (75 * MINUTE, 45 * MINUTE, 1.0)
+    # A window that begins while it is degraded.
+    known = await ledger.read(lambda c: history.spans(c, "bot", EPOCH_MS + 20 * MINUTE, now))
+    seen = measure(known, EPOCH_MS + 20 * MINUTE, now)
+    assert (seen.up_ms, seen.degraded_ms) == (55 * MINUTE, 35 * MINUTE)
+    # What another watchdog reads of it is as before: it cuts its own time.
+    plain = await ledger.read(lambda c: history.recorded(c, "bot", 0, now))
+    assert {type(span) for span in plain} == {Span}
 
 
 def test_holes_between_spans_are_unknown_and_never_make_more_than_all() -> None:

@@ -6,6 +6,11 @@ import sqlite3
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+
+from shared.translation import ENGLISH, languages
+from shared.web.ui import words as ui
+from shared.web.ui.words import Words
 from watchdog.domain.announcements import Announcement, Severity
 from watchdog.domain.policy import Pause
 from watchdog.domain.states import Incident, IncidentKind
@@ -18,7 +23,10 @@ HOUR_MS = 3_600_000
 NOW_MS = 1_790_000_000_000
 
 
-async def entries(tmp_path: Path, now_ms: int = NOW_MS) -> dict[str, feed.Entry]:
+ENGLISH_WORDS = Words("en", ENGLISH)
+
+
+async def entries(tmp_path: Path, now_ms: int = NOW_MS, t: Words = ENGLISH_WORDS) -> dict[str, feed.Entry]:
     """Of a ledger with one of everything, by id."""
     ledger = open_ledger(tmp_path / "w.db")
 
@@ -44,7 +52,7 @@ async def entries(tmp_path: Path, now_ms: int = NOW_MS) -> dict[str, feed.Entry]
             pauses.begin(connection, window)
 
     await ledger.write(fill)
-    found = await ledger.read(lambda c: feed.read(c, now_ms))
+    found = await ledger.read(lambda c: feed.read(c, now_ms, t))
     ledger.close()
     return {entry.id: entry for entry in found}
 
@@ -62,6 +70,32 @@ async def test_incidents_announcements_and_maintenance_are_entries(tmp_path: Pat
     assert "secret" not in str(found)
 
 
+@pytest.mark.parametrize(
+    ("lang", "titles", "text"),
+    [
+        (
+            "fr",
+            {"bot : En panne (terminé)", "bot : En panne", "Maintenance planifiée", "Maintenance (terminé)"},
+            "Depuis le 21 sept. 2026, 11:13 UTC : pas de réponse à temps.",
+        ),
+        (
+            "es",
+            {"bot: Caído (finalizado)", "bot: Caído", "Mantenimiento programado", "Mantenimiento (finalizado)"},
+            "Desde el 21 sep 2026, 11:13 UTC: sin respuesta a tiempo.",
+        ),
+    ],
+)
+async def test_entries_are_in_the_language_of_the_reader_and_keep_their_ids(
+    tmp_path: Path, lang: str, titles: set[str], text: str
+) -> None:
+    catalogue = languages(Path(feed.__file__).parent, Path(ui.__file__).parent)[lang]
+    found = await entries(tmp_path, t=Words(lang, catalogue))
+    assert found.keys() == {"down-1", "down-2", "news-1", "pause-1", "pause-2"}
+    shown = {entry.title.replace("\u00a0", " ").replace("\u202f", " ") for entry in found.values()}
+    assert shown == titles | {"<b>New & better</b>"}, "what people wrote stays as it is"
+    assert found["down-2"].text.replace("\u00a0", " ").replace("\u202f", " ") == text
+
+
 async def test_an_entry_is_updated_only_when_it_says_something_else(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
@@ -75,7 +109,7 @@ async def test_an_entry_is_updated_only_when_it_says_something_else(tmp_path: Pa
 
 async def test_the_document_is_atom_with_everything_escaped(tmp_path: Path) -> None:
     found = list((await entries(tmp_path)).values())
-    text = feed.atom(found, title='Tom & "Jerry"', address="https://watch.example/a", made_ms=NOW_MS)
+    text = feed.atom(found, title='Tom & "Jerry"', address="https://watch.example/a", made_ms=NOW_MS, lang="en")
     root = ElementTree.fromstring(text)
     assert root.tag == f"{ATOM}feed"
     assert root.findtext(f"{ATOM}title") == 'Tom & "Jerry"'
@@ -92,6 +126,6 @@ async def test_the_document_is_atom_with_everything_escaped(tmp_path: Path) -> N
 
 
 def test_a_feed_without_entries_is_valid_too() -> None:
-    root = ElementTree.fromstring(feed.atom([], title="T", address="http://localhost:3001", made_ms=NOW_MS))
+    root = ElementTree.fromstring(feed.atom([], title="T", address="http://localhost:3001", made_ms=NOW_MS, lang="en"))
     assert root.findtext(f"{ATOM}updated")
     assert root.findall(f"{ATOM}entry") == []
