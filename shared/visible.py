@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from shared.translation import N_
+
 # Format characters that scripts and emoji need between two visible ones: ZWNJ and ZWJ.
 _JOINERS = frozenset("\u200c\u200d")
 # Flags of regions are spelled with tag characters behind U+1F3F4; a cancel tag ends them.
@@ -18,7 +20,7 @@ _BLANK = frozenset("\u00ad\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 _VARIATIONS = frozenset(chr(code) for code in (*range(0xFE00, 0xFE10), *range(0x180B, 0x1810)))
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
-RULE = (
+RULE = N_(
     "must be visible text on one line: letters, marks, digits, punctuation, symbols, emoji and single spaces of any"
     " script; no control, formatting or direction characters"
 )

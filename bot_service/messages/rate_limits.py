@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from bot_service.domain.session_record import SessionRecord
 from bot_service.domain.states import State, Wanted
+from shared.translation import N_
 
 
 class Freeze(StrEnum):
@@ -26,17 +27,19 @@ class Freeze(StrEnum):
 
 
 FROZEN = {
-    Freeze.BANNED: "WhatsApp has banned this account",
-    Freeze.TEMP_BANNED: "WhatsApp has banned this account for a time",
-    Freeze.TIMELOCKED: "WhatsApp lets this account write only to chats that wrote to it, for a time",
-    Freeze.LOGGED_OUT: "the phone is not linked any more",
-    Freeze.NOT_PAIRED: "no phone is linked yet",
-    Freeze.OUTDATED: "WhatsApp refuses this version of the client: Veilleur looks by itself for one that is accepted",
-    Freeze.EXPORTED: "the session was exported: its pairing may run elsewhere",
-    Freeze.FENCED: "another client has taken this account over",
-    Freeze.FAILED: "the session has failed and waits for a person",
-    Freeze.CLOSED: "the session was closed because it was not used or had its age",
-    Freeze.NOT_RUNNING: "the session does not run",
+    Freeze.BANNED: N_("WhatsApp has banned this account"),
+    Freeze.TEMP_BANNED: N_("WhatsApp has banned this account for a time"),
+    Freeze.TIMELOCKED: N_("WhatsApp lets this account write only to chats that wrote to it, for a time"),
+    Freeze.LOGGED_OUT: N_("the phone is not linked any more"),
+    Freeze.NOT_PAIRED: N_("no phone is linked yet"),
+    Freeze.OUTDATED: N_(
+        "WhatsApp refuses this version of the client: Veilleur looks by itself for one that is accepted"
+    ),
+    Freeze.EXPORTED: N_("the session was exported: its pairing may run elsewhere"),
+    Freeze.FENCED: N_("another client has taken this account over"),
+    Freeze.FAILED: N_("the session has failed and waits for a person"),
+    Freeze.CLOSED: N_("the session was closed because it was not used or had its age"),
+    Freeze.NOT_RUNNING: N_("the session does not run"),
 }
 
 _ENDED = {

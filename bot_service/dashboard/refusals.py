@@ -1,0 +1,45 @@
+"""Why a form was refused, in the reader's language: the reasons are written for the API, in English with their values inside."""
+
+from __future__ import annotations
+
+import re
+
+from shared.translation import N_
+from shared.visible import RULE
+from shared.web.ui.words import Words
+
+# The reasons that a form of the dashboard can get. One that is missing here is shown in English.
+REASONS = (
+    N_("is needed"),
+    N_("must have at least 1 character"),
+    N_("must have at most {n} characters"),
+    N_("must have at least 1 entry"),
+    N_("must be one of those offered"),
+    N_("must be letters, digits, - and _, at most 64, the first a letter or digit"),
+    N_("must be letters, digits and ._@-, at most 64, the first a letter or digit"),
+    RULE,
+    N_("must be an http:// or https:// address of at most 2000 characters"),
+    N_("must be a whole http or https address"),
+    N_("{address} is a private address; WEBHOOK_ALLOW_PRIVATE=true allows it"),
+    N_("must be one header in each line, as in Authorization: Bearer abc"),
+    N_("{name} is no name of a header: letters, digits and dashes"),
+    N_("{name} is set by this service"),
+    N_("a session with this id exists already"),
+    N_("the session is {state}: start one that has no phone yet"),
+    N_("the session is {state}: a phone is unlinked while connected"),
+    N_("the phone can be unlinked only while connected"),
+    N_("the session is not started"),
+    N_("{n} messages wait already"),
+)
+
+_WITH_VALUES = [
+    (re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+)", re.escape(text))), text) for text in REASONS if "{" in text
+]
+
+
+def reason(why: str, t: Words) -> str:
+    """``why`` in the reader's language."""
+    for pattern, text in _WITH_VALUES:
+        if found := pattern.fullmatch(why):
+            return t(text, **found.groupdict())
+    return t(why)
