@@ -81,7 +81,7 @@ async def test_incidents_announcements_and_maintenance_are_entries(tmp_path: Pat
         (
             "es",
             {"bot: Caído (finalizado)", "bot: Caído", "Mantenimiento programado", "Mantenimiento (finalizado)"},
-            "Desde el 21 sep 2026, 11:13 UTC: sin respuesta a tiempo.",
+            "Desde el 21 sept 2026, 11:13 UTC: sin respuesta a tiempo.",
         ),
     ],
 )
