@@ -27,6 +27,8 @@ from bot_service.dialects.waha.paths import PREFIX as WAHA
 from bot_service.engines.pool.policy import DEFAULT_COMMAND, PoolPolicy
 from bot_service.engines.pool.pool import WorkerPool
 from bot_service.engines.pool.worker_environment import worker_environment
+from bot_service.engines.wire import device_store
+from bot_service.engines.wire.device_store import DeviceStoreAddress
 from bot_service.operations.collectors import WorkerMemory
 from bot_service.sessions.leases import FolderTaken
 from bot_service.settings import BotSettings
@@ -85,6 +87,14 @@ async def _settled(app: web.Application) -> AsyncIterator[None]:
     yield
 
 
+def _device_store(settings: BotSettings) -> DeviceStoreAddress | None:
+    """Replicas share the devices of their sessions; without replicas they are files."""
+    if not settings.shares_devices:
+        return None
+    pooler = settings.device_store_url.reveal() if settings.device_store_url is not None else None
+    return device_store.prepare(settings.store_url, pooler, settings.data_dir / "run")
+
+
 def _pool_policy(settings: BotSettings) -> PoolPolicy:
     return PoolPolicy(
         engine=settings.engine,
@@ -93,6 +103,7 @@ def _pool_policy(settings: BotSettings) -> PoolPolicy:
         command=settings.engine_worker_command or DEFAULT_COMMAND,
         options=(settings.simulator_options or {}) if settings.engine == "simulator" else {},
         environment=worker_environment(environment()),
+        device_store=_device_store(settings),
         adopts=settings.replica_url is None,
         orphan_grace_s=settings.worker_orphan_grace_ms / 1000,
         max_rss_mb=settings.worker_max_rss_mb,

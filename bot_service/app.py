@@ -34,6 +34,7 @@ from bot_service.operations import clock_watch
 from bot_service.operations.build import build as build_operations
 from bot_service.operations.metrics import BotMetrics
 from bot_service.operations.run_history import RunHistory
+from bot_service.replicas import device_store
 from bot_service.replicas.build import build as build_replicas
 from bot_service.replicas.build import connections_name
 from bot_service.replicas.lease import ReplicaLease
@@ -285,6 +286,10 @@ def _replicas(lease: ReplicaLease) -> Callable[[web.Application], AsyncIterator[
         settings, boot, sessions = app[keys.SETTINGS], app[keys.RUN].boot, app[keys.SESSIONS]
         helpers, events = app[keys.RUN].loops.helpers, app[keys.EVENTS]
         sender, dispatcher = app[keys.MESSAGES].sender, app[keys.WEBHOOKS].dispatcher
+        if settings.shares_devices:
+            pooler = settings.device_store_url.reveal() if settings.device_store_url is not None else None
+            accepted = settings.device_store_async == "accept"
+            await device_store.check(app[keys.DATABASE], pooler, asynchronous=accepted)
         async with build_replicas(
             app[keys.CLOCK],
             app[keys.DATABASE],

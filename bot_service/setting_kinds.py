@@ -22,6 +22,17 @@ def database_url() -> Kind:
     return Kind(parse, "sqlite:///<path> or postgresql://…", secret=True)
 
 
+def pooler_url() -> Kind:
+    """The address of PostgreSQL or a pooler; a secret, because it may carry a password."""
+
+    def parse(raw: str) -> Secret:
+        if not raw.startswith(("postgresql://", "postgres://")):
+            raise ValueError
+        return Secret(raw)
+
+    return Kind(parse, "postgresql://…", secret=True)
+
+
 def command() -> Kind:
     """A command line, split as a shell splits it."""
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from bot_service.domain import client_version
 from bot_service.domain.components import Component
 from bot_service.engines.version_page import DEFAULT_URL
-from bot_service.setting_kinds import command, component_list, database_url, simulator_options, whatsapp_version
+from bot_service.setting_kinds import command, component_list, simulator_options, whatsapp_version
+from bot_service.store_settings import StoreSettings
 from shared.contract.installation import Installation
 from shared.settings import (
-    CommonSettings,
     Fault,
     Secret,
     boolean,
@@ -30,7 +30,7 @@ YEAR_MS = 366 * DAY_MS
 
 
 @dataclass(frozen=True, kw_only=True)
-class BotSettings(CommonSettings):
+class BotSettings(StoreSettings):
     port: int = setting("PORT", integer(0, 65535), default=3000, about="Port of the bot service")
     bot_api_key: Secret | None = setting(
         "BOT_API_KEY",
@@ -68,31 +68,6 @@ class BotSettings(CommonSettings):
         component_list(),
         default=(),
         about="Groups of sessions that the watchdog's status page shows by these names: Lyon=owner:lyon, Support=sessions:support-*",
-    )
-    database_url: Secret | None = setting(
-        "DATABASE_URL",
-        database_url(),
-        default=None,
-        shown_default="sqlite:///DATA_DIR/bot.db",
-        about="Database for sessions, messages and deliveries; PostgreSQL is refused until several services can share one",
-    )
-    postgresql_preview: bool = setting(
-        "POSTGRESQL_PREVIEW",
-        boolean(),
-        default=False,
-        about="Accepts PostgreSQL in DATABASE_URL all the same, for tests",
-    )
-    replica_url: str | None = setting(
-        "REPLICA_URL",
-        url(),
-        default=None,
-        about="Address at which other replicas reach this one; set, this service shares the sessions of its PostgreSQL with them",
-    )
-    replica_lease_ms: int = setting(
-        "REPLICA_LEASE",
-        duration(1000, 60_000),
-        default=5000,
-        about="Time after which others take over the sessions of a replica that does not renew its lease",
     )
     public_stats: bool = setting(
         "PUBLIC_STATS",
@@ -359,18 +334,15 @@ class BotSettings(CommonSettings):
         return Installation(self.installation or "", self.reached_at or "")
 
     @property
-    def store_url(self) -> str:
-        """The store's address with its default filled in."""
-        return self.database_url.reveal() if self.database_url else f"sqlite:///{self.data_dir / 'bot.db'}"
+    def shares_devices(self) -> bool:
+        """Whether the devices of sessions are in PostgreSQL for all replicas, and not files in DATA_DIR."""
+        return self.replica_url is not None and self.engine != "simulator"
 
     def faults(self) -> list[Fault]:
         """Variables judged together."""
-        found = []
-        if not self.store_url.startswith("sqlite:") and not self.postgresql_preview:
-            why = "PostgreSQL is not ready for production: sessions of WhatsApp and media still live in DATA_DIR"
-            found.append(Fault("DATABASE_URL", None, "sqlite:///<path>", why))
+        found = self.store_faults()
         if self.replica_url is not None:
-            found.extend(self._replica_faults(self.replica_url))
+            found.extend(self._replica_faults())
         if self.reconnect_max_delay_ms < self.reconnect_first_delay_ms:
             found.append(
                 Fault("RECONNECT_MAX_DELAY", str(self.reconnect_max_delay_ms), "at least RECONNECT_FIRST_DELAY")
@@ -379,13 +351,8 @@ class BotSettings(CommonSettings):
             found.append(Fault("LOOP_STALL_EXIT", str(self.stall_exit_ms), "at least LOOP_STALL_DUMP"))
         return found
 
-    def _replica_faults(self, given: str) -> list[Fault]:
+    def _replica_faults(self) -> list[Fault]:
         found = []
-        if self.store_url.startswith("sqlite:"):
-            found.append(Fault("REPLICA_URL", given, "none with SQLite", "replicas share a DATABASE_URL of PostgreSQL"))
-        if self.engine != "simulator":
-            why = "the engine keeps its devices in DATA_DIR, where no other replica finds them"
-            found.append(Fault("ENGINE", None, "simulator with REPLICA_URL", why))
         for name, secret_given in (("BOT_API_KEY", self.bot_api_key), ("WATCHDOG_TOKEN", self.watchdog_token)):
             if secret_given is None:
                 found.append(Fault(name, None, "a secret", "all replicas need the same one"))

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -162,6 +163,10 @@ class LeasedPool(Protocol):
 
     def own_until(self, until_s: float) -> None:
         """At ``until_s`` of the monotonic clock every worker ends, and from then on none starts."""
+        ...
+
+    def use_epochs(self, epochs: Mapping[str, int]) -> None:
+        """The leases of the sessions that this replica owns, under which clients use a shared device store."""
         ...
 
     async def abandon(self) -> None:

@@ -57,13 +57,20 @@ class Engine(Protocol):
     """
 
     async def start(
-        self, session: str, *, jid: str | None, proxy: str | None, pairing: bool, canary: bool = False
+        self,
+        session: str,
+        *,
+        jid: str | None,
+        proxy: str | None,
+        pairing: bool,
+        canary: bool = False,
+        epoch: int | None = None,
     ) -> None:
         """Begins to connect and returns; the rest comes as signals.
 
         ``pairing`` shows QR codes when there is no jid. ``canary``: this login finds out whether
         the client version is accepted. Others raise :class:`EngineError` ``outdated`` while it is
-        known to be refused.
+        known to be refused. ``epoch`` is that of the session's lease where replicas share a device store.
         """
         ...
 

@@ -18,7 +18,7 @@ from bot_service.replicas.members import Members
 from bot_service.replicas.mirror import Mirror
 from bot_service.replicas.ownership import SessionOwnership
 from bot_service.sessions.build import Sessions
-from bot_service.store import leases
+from bot_service.store import devices, leases
 from bot_service.store.database import Database, lease_database, notifications
 from shared import logs
 from shared.clock import Clock
@@ -103,6 +103,7 @@ async def build(
         database, clock, lease, keeper, sessions.pool, members, mirror, registry, supervisor, store, sessions.restore,
         connections=name,
     )  # fmt: skip
+    sessions.pool.use_epochs(lease.epochs)
     keeper.began.subscribe(ownership.lease_began)
     keeper.renewed.subscribe(ownership.lease_renewed)
     keeper.lost.subscribe(ownership.all_lost)
@@ -112,6 +113,7 @@ async def build(
 
     async def deleted(connection: AsyncConnection, session: str) -> None:
         await leases.leave(connection, session)
+        await devices.forget(connection, session)
         database.after_commit(partial(lease.forget, session))
 
     listener = Listener(store_url, name, clock)

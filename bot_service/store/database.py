@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -142,6 +142,13 @@ async def notifications(url: str, name: str, channels: Mapping[str, Callable[[],
     from bot_service.store import postgresql
 
     await postgresql.listen(url, channels, name=name)
+
+
+async def application_names(url: str, names: Sequence[str]) -> list[str]:
+    """By which names PostgreSQL knows connections by ``url`` that call themselves ``names``. Raises ``OSError``."""
+    from bot_service.store import postgresql
+
+    return await postgresql.application_names(url, names)
 
 
 async def open_database(url: str, *, name: str | None = None) -> Database:

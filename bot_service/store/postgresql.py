@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -69,6 +69,31 @@ async def listen(url: str, channels: Mapping[str, Callable[[], object]], *, name
         raise ConnectionError(f"PostgreSQL gives no notifications: {error}") from error
     finally:
         connection.terminate()
+
+
+async def application_names(url: str, names: Sequence[str]) -> list[str]:
+    """By which names the server behind ``url`` knows connections that call themselves ``names``. Raises ``OSError``."""
+    connections = []
+    try:
+        for name in names:
+            # Without prepared statements, which poolers do not know, and without settings that they refuse.
+            connections.append(  # noqa: PERF401  what is open is closed when the next one fails
+                await asyncpg.connect(
+                    url, timeout=CONNECT_S, command_timeout=CONNECT_S, statement_cache_size=0,
+                    server_settings={"application_name": name},
+                )
+            )  # fmt: skip
+        found = []
+        for connection in connections:
+            async with connection.transaction():
+                found.append(str(await connection.fetchval("SELECT current_setting('application_name')")))
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+        raise ConnectionError(f"the pooler accepts no connection: {error or 'no answer'}") from error
+    else:
+        return found
+    finally:
+        for connection in connections:
+            connection.terminate()
 
 
 def _refuse_closed(connection: Any, _record: Any, _proxy: Any) -> None:

@@ -41,6 +41,7 @@ def build(
         events.subscriptions,
         engine=settings.engine,
         data_dir=settings.data_dir,
+        shares_devices=settings.shares_devices,
     )
     imports = Imports(
         sessions.commands,
@@ -56,5 +57,6 @@ def build(
         webhooks.commands,
         engine=settings.engine,
         data_dir=settings.data_dir,
+        shares_devices=settings.shares_devices,
     )
     return Transfers(exports, imports)

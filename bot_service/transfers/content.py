@@ -63,6 +63,7 @@ class Pairing(msgspec.Struct, frozen=True, kw_only=True):
     waiting: list[CarriedMessage]
 
 
+DEVICES_ARE_SHARED = "replicas keep devices in PostgreSQL, and a device cannot be taken out of it or put into it yet"
 _DECODER = msgspec.msgpack.Decoder(Pairing)
 
 

@@ -27,7 +27,7 @@ from bot_service.store.database import Database
 from bot_service.store.messages import StoredMessage
 from bot_service.store.sessions import SessionStore
 from bot_service.transfers import content, sealed
-from bot_service.transfers.content import CarriedMessage, CarriedWebhook, Pairing
+from bot_service.transfers.content import DEVICES_ARE_SHARED, CarriedMessage, CarriedWebhook, Pairing
 from shared import logs
 from shared.version import VERSION
 
@@ -54,10 +54,12 @@ class Exports:
         *,
         engine: str,
         data_dir: Path,
+        shares_devices: bool = False,
     ) -> None:
         self._supervisor, self._registry, self._store, self._pool = supervisor, registry, store, pool
         self._sender, self._database, self._media, self._subscriptions = sender, database, media, subscriptions
         self._engine, self._data_dir = engine, data_dir
+        self._shares_devices = shares_devices
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def export(self, session: str, passphrase: str) -> bytes:
@@ -67,6 +69,8 @@ class Exports:
         Refused: ``invalid``, ``not_paired``, ``too_large`` (nothing has changed then).
         """
         sealed.check_passphrase(passphrase)
+        if self._shares_devices:
+            raise Refused("files_unusable", DEVICES_ARE_SHARED)
         async with self._turns[session]:
             self._allowed(session, CommandKind.EXPORT)
             await self._refuse_large(session)

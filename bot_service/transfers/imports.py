@@ -37,7 +37,7 @@ from bot_service.store.messages import NewMessage
 from bot_service.store.send_queue import QueueEntry
 from bot_service.store.sessions import SessionStore
 from bot_service.transfers import content, sealed
-from bot_service.transfers.content import CarriedMessage, Pairing
+from bot_service.transfers.content import DEVICES_ARE_SHARED, CarriedMessage, Pairing
 from bot_service.webhooks.commands import WebhookCommands
 from shared import logs
 from shared.tasks import spawn
@@ -78,11 +78,13 @@ class Imports:
         *,
         engine: str,
         data_dir: Path,
+        shares_devices: bool = False,
     ) -> None:
         self._commands, self._supervisor, self._registry = commands, supervisor, registry
         self._store, self._pool, self._sender, self._database = store, pool, sender, database
         self._media, self._ids, self._subscriptions, self._webhooks = media, ids, subscriptions, webhooks
         self._engine, self._data_dir = engine, data_dir
+        self._shares_devices = shares_devices
         self._arriving: set[str] = set()
 
     def clean_up(self) -> None:
@@ -100,6 +102,8 @@ class Imports:
         ``proxy``), ``forbidden``, ``exists`` for the id, ``already_paired`` when this service has the pairing.
         """
         who.require_owner(wanted.owner, "imports sessions for another owner")
+        if self._shares_devices:
+            raise Refused("files_unusable", DEVICES_ARE_SHARED)
         raw = await asyncio.to_thread(sealed.unseal, wanted.file, wanted.passphrase)
         pairing = await asyncio.to_thread(content.decode, raw)
         if pairing.engine != self._engine:

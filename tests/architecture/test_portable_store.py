@@ -12,6 +12,7 @@ PROGRAM = Path(__file__).resolve().parents[2] / "bot_service"
 OF_ONE_DATABASE = {
     "store/damage.py",
     "store/database.py",
+    "store/devices.py",
     "store/leases.py",
     "store/postgresql.py",
     "store/schema.py",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,9 @@ class FakePool:
 
     def own_until(self, until_s: float) -> None:
         self.owned_until_s = until_s
+
+    def use_epochs(self, epochs: Mapping[str, int]) -> None:
+        self.epochs = epochs
 
     async def abandon(self) -> None:
         self.calls.append(("abandon", ""))

@@ -28,6 +28,8 @@ from tests.support.waiting import PATIENCE_S
 
 TEMPLATE = "template_veilleur"
 _USER = "veilleur"
+# The server refuses to run as root.
+OWNER = "postgres" if os.geteuid() == 0 else None
 # Nothing of a test must survive a crash of the machine.
 _SETTINGS = {
     "fsync": "off",
@@ -61,9 +63,9 @@ class PostgreSQL:
         assert bin_folder is not None, "PostgreSQL is not installed (.ci/run installs it)"
         self._bin = bin_folder
         self.folder = Path(tempfile.mkdtemp(prefix="veilleur-postgresql-"))
-        self._owner = "postgres" if os.geteuid() == 0 else None
-        if self._owner is not None:  # the server refuses to run as root
-            shutil.chown(self.folder, self._owner)
+        self.user = _USER
+        if OWNER is not None:
+            shutil.chown(self.folder, OWNER)
         atexit.register(self.close)
         self._run(
             "initdb", "--no-sync", "--auth=trust", f"--username={_USER}", "--encoding=UTF8", "--locale=C", "-D", "data"
@@ -129,11 +131,11 @@ class PostgreSQL:
         return False
 
     def _as_owner(self) -> list[str]:
-        return ["--reuid", self._owner, "--regid", self._owner, "--clear-groups"] if self._owner is not None else []
+        return ["--reuid", OWNER, "--regid", OWNER, "--clear-groups"] if OWNER is not None else []
 
     def _run(self, program: str, *arguments: str) -> str:
         command = [str(self._bin / program), *arguments]
-        if self._owner is not None:
+        if OWNER is not None:
             command = ["setpriv", *self._as_owner(), *command]
         ended = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
         assert ended.returncode == 0, f"{program}: {ended.stderr}"
@@ -171,3 +173,9 @@ def create(name: str, *, empty: bool = False) -> str:
 def drop(name: str) -> None:
     """With all connections to it."""
     server().sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def migrated(on: PostgreSQL, name: str) -> None:
+    """A new database on a server of the test's own, with the newest schema."""
+    on.sql(f"CREATE DATABASE {name}")
+    await (await open_database(on.url(name))).close()

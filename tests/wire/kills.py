@@ -8,6 +8,7 @@ import re
 import signal
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,11 +61,12 @@ async def measure(
     replying: bool = False,
     end: int = signal.SIGKILL,
     chance: random.Random,
+    make: Callable[[Path, Remote], WorkerDriver] = WorkerDriver,
 ) -> Loss:
     """One flood of ``messages`` over all sessions with ``kills`` kills in it. ``replying``: the sessions send at the same time."""
     begun = time.monotonic()
     names = {f"s{index}": f"155510{index:02}" for index in range(sessions)}
-    worker = WorkerDriver(data_dir, server)
+    worker = make(data_dir, server)
     await worker.start()
     jids = {name: await worker.pair(name, number) for name, number in names.items()}
     await worker.end()
@@ -75,7 +77,7 @@ async def measure(
     loss = Loss()
     ids: list[str] = []
     for _ in range(kills):
-        worker = await _fresh(data_dir, server, jids)
+        worker = await _fresh(make(data_dir, server), jids)
         if not ids or not await server("flooding"):
             ids += await server("flood", sender=SENDER, chats=chats, count=messages // sessions, per_second=per_second)
         talk = asyncio.create_task(_talk(worker, list(jids))) if replying else None
@@ -90,7 +92,7 @@ async def measure(
         loss.acknowledged_early += sum(
             1 for mark, kinds in marks_before["marks"].items() if "delivered" in kinds and mark not in journalled
         )
-    worker = await _fresh(data_dir, server, jids)
+    worker = await _fresh(make(data_dir, server), jids)
     await _settle(server, worker)
     await worker.end()
     per_id = 1 if not grouped else sessions
@@ -111,8 +113,7 @@ async def measure(
     return loss
 
 
-async def _fresh(data_dir: Path, server: Remote, jids: dict[str, str]) -> WorkerDriver:
-    worker = WorkerDriver(data_dir, server)
+async def _fresh(worker: WorkerDriver, jids: dict[str, str]) -> WorkerDriver:
     await worker.start()
     await asyncio.gather(*(worker.begin(name, jid) for name, jid in jids.items()))
     return worker

@@ -12,19 +12,21 @@ from tests.support.sessions import reaches
 from tests.support.waiting import PATIENCE_S, eventually
 
 
-def bot(tmp_path: Path, server: Remote, **env: str) -> Program:
-    """The bot service with neonize, whose workers know no other server than the fake one."""
-    settings = {
+def settings(server: Remote) -> dict[str, str]:
+    """What makes a bot service run neonize against the fake server."""
+    return {
         "ENGINE": "neonize",
         "ENGINE_WORKER_COMMAND": server.worker_command,
         "SSL_CERT_FILE": server.ca_file,
         "WHATSAPP_PROXY": server.proxy,
-        "WHATSAPP_VERSION": "auto",
         "RECONNECT_FIRST_DELAY": "200",
         "RECONNECT_MAX_DELAY": "1000",
-        **env,
     }
-    return processes.bot(tmp_path, port=None, name="bot", **settings)
+
+
+def bot(tmp_path: Path, server: Remote, **env: str) -> Program:
+    """The bot service with neonize, whose workers know no other server than the fake one."""
+    return processes.bot(tmp_path, port=None, name="bot", **{**settings(server), "WHATSAPP_VERSION": "auto", **env})
 
 
 async def state_of(client: Client, session: str) -> str:

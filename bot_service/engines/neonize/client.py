@@ -25,8 +25,7 @@ from bot_service.engines.neonize import (
 )
 from bot_service.engines.neonize.client_table_lock import ClientTableLock
 from bot_service.engines.neonize.connection import Connection
-from bot_service.engines.neonize.decrypt_marks import DecryptMarks
-from bot_service.engines.neonize.files import DeviceFiles
+from bot_service.engines.neonize.device_store import DeviceStore
 from bot_service.engines.neonize.journal_intake import JournalIntake
 from bot_service.engines.neonize.receipt_gate import ReceiptGate
 from bot_service.engines.neonize.sending import Sending
@@ -73,17 +72,18 @@ class SessionClient:
         self,
         session: str,
         name: bytes,
-        files: DeviceFiles,
+        store: DeviceStore,
         context: ClientContext,
         proxy: str | None,
         code_round: int | None,
         attempt: LoginAttempt | None,
     ) -> None:
-        self.session, self.name, self.files = session, name, files
-        self.marks = DecryptMarks(files.marks)
+        self.session, self.name, self.store = session, name, store
         # Its marks are compared with what triggers in the library's file read from the wall clock.
-        self.gate = ReceiptGate(self.marks, SystemClock())
-        self.sent = SentMessages(files.sent)
+        self.gate = ReceiptGate(
+            store.marks, SystemClock(), store_failed=self._store_failed, wait_until_fenced=store.wait_until_fenced
+        )
+        self.sent = SentMessages(store.sent)
         self.sending = Sending(self.gate, self.sent)
         self.connection = Connection(self._report)
         self._intake = JournalIntake(
@@ -145,7 +145,7 @@ class SessionClient:
         self.gate.release()
         ended = self._finished.wait(wait_s)
         self._end_attempt()
-        self.marks.close()
+        self.store.marks.close()
         self.sent.close()
         return ended
 
@@ -160,7 +160,14 @@ class SessionClient:
         )
         reason = "the event pump ended"
         try:
-            self._context.library.run(self.name, self.files.dsn, self.proxy, callbacks)
+            jid = (
+                jids.to_library(self.store.jid, keep_device=True).SerializeToString()
+                if self.store.jid is not None
+                else b""
+            )
+            self._context.library.run(
+                self.name, self.store.dsn, self.proxy, callbacks, jid=jid, new=self.store.new_device
+            )
         except library.LibraryError as error:
             reason = redact_text(str(error))[:300]
         finally:
@@ -209,6 +216,7 @@ class SessionClient:
             elif text.startswith(log_lines.REDIALING):
                 self._wait_at_gate(alone=text == log_lines.REDIALING_AT_ONCE)
         elif logger == "Client/Socket" and text.startswith(log_lines.DIALING):
+            self._ask_before_dial()
             self.gate.new_connection()
             self.connection.dialing()
         if level in ("WARN", "ERROR"):
@@ -252,6 +260,14 @@ class SessionClient:
             # Its wait of 0 s is over too, and the library may choose that instead of the stop and
             # dial. So this thread never returns to it, and ends with the process.
             threading.Event().wait()
+
+    def _ask_before_dial(self) -> None:
+        """The library dials by itself too: a process that stood still may not be the owner of this session any more."""
+        if self.store.may_dial is None or self.store.may_dial(self._left.is_set):
+            return
+        if not self._left.is_set():
+            self._store_failed("another client of the session was started")
+        threading.Event().wait()  # as above: no connection follows
 
     def _login_ended(self, *, accepted: bool) -> None:
         attempt, gate = self._attempt, self._context.login_gate
@@ -316,12 +332,30 @@ class SessionClient:
         self._context.linked(self)
 
     def _journal_broken(self) -> None:
-        threading.Thread(target=self._leave, name="session-leave", daemon=True).start()
+        self._begin_leaving("a message could not be journalled")
 
-    def _leave(self) -> None:
+    def fenced(self) -> None:
+        """The store took something for that of an older client: another one has this session."""
+        self.gate.store_failed("another client of the session was started")
+
+    def _store_failed(self, why: str) -> None:
+        """Nothing is acknowledged, so the server delivers what came again to the next client."""
+        log.error(
+            f"The device store failed, the session leaves WhatsApp: {redact_text(why)[:200]}",
+            event_name="engine.store_failed",
+            session=self.session,
+        )
+        self._begin_leaving("the device store does not answer")
+
+    def _begin_leaving(self, reason: str) -> None:
+        threading.Thread(target=self._leave, args=(reason,), name="session-leave", daemon=True).start()
+
+    def _leave(self, reason: str) -> None:
         self.disconnect()
+        if self.store.check_owner is not None:
+            self.store.check_owner()
         self.gate.release()
-        self._report(SignalKind.PUMP_DIED, {"reason": "a message could not be journalled"})
+        self._report(SignalKind.PUMP_DIED, {"reason": reason})
         self._context.ended(self)
 
     def _report(self, kind: SignalKind, data: dict[str, Any]) -> None:

@@ -22,18 +22,17 @@ from bot_service.domain import people
 from bot_service.domain.directory import Question
 from bot_service.domain.message import Media, OutgoingMessage, PollVote, Sent
 from bot_service.domain.signals import SignalKind
-from bot_service.engines.neonize import directory, jids, lost_messages, media_files, outgoing
+from bot_service.engines.neonize import directory, jids, log_lines, lost_messages, media_files, outgoing
 from bot_service.engines.neonize import people as questions
 from bot_service.engines.neonize.client import GATE_POLL_S, ClientContext, SessionClient
 from bot_service.engines.neonize.client_table_lock import ClientTableLock
-from bot_service.engines.neonize.decrypt_marks import DecryptMarks
+from bot_service.engines.neonize.device_store import DeviceStores, SqliteStores, StoreFailed
 from bot_service.engines.neonize.errors import translate
-from bot_service.engines.neonize.files import DeviceFiles
 from bot_service.engines.neonize.library import TYPING, Library, LibraryError
 from bot_service.engines.neonize.sent_messages import SentMessage
-from bot_service.engines.neonize.store_recovery import StoreRecovery
 from bot_service.engines.neonize.threads import on, within
 from bot_service.engines.port import EngineError, EngineSink
+from bot_service.engines.wire.device_store import DeviceStoreAddress
 from bot_service.engines.wire.login_gate import RECENT_S, LoginAttempt, LoginGate, LoginResult
 from shared import logs
 from shared.clock import Clock, SystemClock, to_ms
@@ -56,7 +55,13 @@ class NeonizeEngine:
     """One per worker process."""
 
     def __init__(
-        self, sink: EngineSink, *, data_dir: Path, options: dict[str, str], clock: Clock | None = None
+        self,
+        sink: EngineSink,
+        *,
+        data_dir: Path,
+        options: dict[str, str],
+        clock: Clock | None = None,
+        device_store: DeviceStoreAddress | None = None,
     ) -> None:
         self._sink, self._data_dir = sink, data_dir
         self._clock = clock or SystemClock()
@@ -76,9 +81,10 @@ class NeonizeEngine:
             linked=lambda client: self._spawn_on_loop(self._restart_if_idle, client, "engine.linked"),
             login_gate=self._login_gate,
         )
-        self._stores = StoreRecovery()
+        self._stores = _stores(device_store, data_dir, self._library)
         self._clients: dict[str, SessionClient] = {}
         self._sending: dict[str, asyncio.Lock] = {}
+        self._epochs: dict[str, int | None] = {}
         self._rounds: Counter[str] = Counter()
         self._incarnations = itertools.count(1)
         self._lifecycle = ThreadPoolExecutor(2, thread_name_prefix="lifecycle")
@@ -90,14 +96,21 @@ class NeonizeEngine:
     # --- start and stop ---
 
     async def start(
-        self, session: str, *, jid: str | None, proxy: str | None, pairing: bool, canary: bool = False
+        self,
+        session: str,
+        *,
+        jid: str | None,
+        proxy: str | None,
+        pairing: bool,
+        canary: bool = False,
+        epoch: int | None = None,
     ) -> None:
         if session in self._clients:
             await self._forget(self._clients.pop(session))
         attempt = await self._at_gate() if jid is not None and not canary else None
         self._rounds[session] = 0 if jid else self._rounds[session] + 1
         try:
-            client = await on(self._lifecycle, self._make, session, proxy, jid is None and pairing, attempt)
+            client = await on(self._lifecycle, self._make, session, proxy, jid is None and pairing, attempt, epoch)
         except BaseException:
             if attempt is not None:
                 attempt.end()
@@ -126,23 +139,21 @@ class NeonizeEngine:
             raise EngineError("outdated", "WhatsApp refuses the client version of this worker", retryable=True)
         return attempt
 
-    def _make(self, session: str, proxy: str | None, pairing: bool, attempt: LoginAttempt | None) -> SessionClient:
+    def _make(
+        self, session: str, proxy: str | None, pairing: bool, attempt: LoginAttempt | None, epoch: int | None
+    ) -> SessionClient:
         try:
-            files = DeviceFiles.of(self._data_dir, session)
-            self._recover_store(session, files)
+            store, lost = self._stores.open(session, epoch)
+            for message_id, reason in lost.items():
+                lost_messages.report(self._sink, session, message_id, reason)
+            self._epochs[session] = epoch
             name = f"{next(self._incarnations)}-{session}".encode()
             code_round = self._rounds[session] if pairing else None
-            return SessionClient(session, name, files, self._context, proxy, code_round, attempt)
+            return SessionClient(session, name, store, self._context, proxy, code_round, attempt)
+        except StoreFailed as error:
+            raise EngineError("not_connected", f"the device store: {error}", retryable=True) from error
         except OSError as error:
             raise EngineError("internal", f"the files of the session: {error.strerror}", retryable=True) from error
-
-    def _recover_store(self, session: str, files: DeviceFiles) -> None:
-        marks = DecryptMarks(files.marks)
-        try:
-            for message_id, reason in self._stores.prepare(session, files, marks).items():
-                lost_messages.report(self._sink, session, message_id, reason)
-        finally:
-            marks.close()
 
     async def stop(self, session: str) -> None:
         client = self._clients.pop(session, None)
@@ -195,7 +206,9 @@ class NeonizeEngine:
         idle = not (client.connection.dials > 1 or client.connection.is_up or client.stopping or client.over)
         if idle and self._clients.get(client.session) is client:
             log.info("The library did not connect after pairing, connecting", event_name="engine.paired.restart")
-            await self.start(client.session, jid="known", proxy=client.proxy, pairing=False)
+            await self.start(
+                client.session, jid="known", proxy=client.proxy, pairing=False, epoch=self._epochs[client.session]
+            )
 
     async def logout(self, session: str) -> None:
         client = self._linked(session)
@@ -208,6 +221,7 @@ class NeonizeEngine:
         await asyncio.gather(*(self._shut_down(client) for client in clients))
         for executor in (self._lifecycle, self._calls, self._sends, self._fetches):
             executor.shutdown(wait=False, cancel_futures=True)
+        self._stores.close()
 
     # --- pairing ---
 
@@ -271,6 +285,8 @@ class NeonizeEngine:
                 at_s = client.call(self._library.send, target, body)
         except LibraryError as error:
             failure = translate(str(error))
+            if log_lines.names_fence(str(error)):
+                client.fenced()
             if failure.code == "timelocked":
                 self._sink.signal(client.session, SignalKind.TIMELOCK, {"untilMs": None})
             raise failure from error
@@ -307,7 +323,7 @@ class NeonizeEngine:
             return media
         try:
             data = self._fetches.submit(client.call, self._library.download, body).result(FETCH_S)
-            return media_files.keep(client.files.media, message_id, media, data)
+            return media_files.keep(client.store.media, message_id, media, data)
         except (LibraryError, EngineError, OSError, FetchTimeout, RuntimeError) as error:
             log.warning("A file could not be fetched", event_name="engine.media", reason=type(error).__name__)
             return media
@@ -347,6 +363,14 @@ class NeonizeEngine:
     async def _call(self, session: str, function: Callable[..., Result], *args: Any) -> Result:
         client = self._client(session)
         return await within(CALL_S, self._calls, client.call, function, *args)
+
+
+def _stores(address: DeviceStoreAddress | None, data_dir: Path, library: Library) -> DeviceStores:
+    if address is None:
+        return SqliteStores(data_dir)
+    from bot_service.engines.neonize.postgresql_store import PostgresqlStores  # loads its driver
+
+    return PostgresqlStores(address, data_dir, library)
 
 
 def _address(text: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from bot_service.engines.neonize import log_lines
 from bot_service.engines.port import EngineError
 from shared.redact import redact_text
 
@@ -24,6 +25,7 @@ def translate(text: str) -> EngineError:
     lowered = text.lower()
     if "timed out" in lowered or "deadline exceeded" in lowered:
         return EngineError("timeout", detail, retryable=True)
-    if any(part in lowered for part in _NOT_CONNECTED):
+    # A store that does not answer, or is another client's by now: nothing has left.
+    if log_lines.names_store(text) or any(part in lowered for part in _NOT_CONNECTED):
         return EngineError("not_connected", detail, retryable=True)
     return EngineError("rejected", detail)

@@ -69,14 +69,25 @@ class Library:
         self._go = binder.gocode
         # The binding forgot this one: without it the answer is a pointer that is never freed.
         self._go.DecryptPollVote.errcheck = self._go.SendMessage.errcheck
+        self._ignore_device = binder.func_callback_bytes2(lambda _data, _size: None)
         self._relays: list[_Relay] = []
         self._current: dict[bytes, _Relay] = {}
         self._properties: bytes = registration.DeviceProps(
             os="Veilleur", platformType=registration.DeviceProps.DESKTOP
         ).SerializeToString()
 
-    def run(self, client: bytes, dsn: str, proxy: str | None, callbacks: Callbacks) -> None:
-        """Connects and pumps events until :meth:`stop`. Raises when one of them fails."""
+    def make_tables(self, dsn: str) -> None:
+        """The library's tables in a database, in its newest form."""
+        # Its answers are the devices, which are of no use here.
+        raise_error(self._go.GetAllDevices(dsn.encode(), self._ignore_device))
+
+    def run(
+        self, client: bytes, dsn: str, proxy: str | None, callbacks: Callbacks, *, jid: bytes = b"", new: bool = False
+    ) -> None:
+        """Connects and pumps events until :meth:`stop`. Raises when one of them fails.
+
+        ``jid`` is a device of a store with several, ``new`` adds one; otherwise it is the first one.
+        """
         relay = _Relay(callbacks)
         self._relays.append(relay)
         self._current[client] = relay
@@ -86,9 +97,9 @@ class Library:
         error: bytes = self._go.Neonize(
             dsn.encode(),
             client,
-            b"",
-            0,
-            0,
+            jid,
+            len(jid),
+            int(new),
             b"DEBUG",
             *relay.functions,
             subscribed,

@@ -16,6 +16,19 @@ _PASSED_OVER = ("Unhandled encrypted message ", "Error unmarshaling decrypted me
 _UNREADABLE = re.compile(r"Error decrypting message (\S+) from ")
 _IGNORED = re.compile(r"Ignoring message (\S+) from ")
 _GIVEN_UP = re.compile(r"Not sending any more retry receipts for (\S+)")
+# What the library says when its store in PostgreSQL does not answer, or refuses. SQLite's errors have no such words.
+_STORE = (
+    *(
+        "pq: ",
+        "dial tcp",
+        "dial unix",
+        "driver: bad connection",
+        "broken pipe",
+        "connection reset",
+        "connection refused",
+    ),
+    *("i/o timeout", "unexpected EOF"),
+)
 DECRYPTING = "Decrypting message from "
 DIALING = "Dialing "
 REDIALING = "Automatically reconnecting after "
@@ -73,6 +86,16 @@ def unreadable_message(text: str) -> str | None:
     """The id of a message that cannot be decrypted; its sender is asked again."""
     found = _UNREADABLE.match(text)
     return found[1] if found else None
+
+
+def names_store(text: str) -> bool:
+    """Whether an error is one of a store in PostgreSQL."""
+    return "proto:" not in text and (any(word in text for word in _STORE) or text.endswith(": EOF"))
+
+
+def names_fence(text: str) -> bool:
+    """Whether the store refused what an older client of the session wrote."""
+    return "veilleur: fenced" in text
 
 
 def given_up_message(text: str) -> str | None:

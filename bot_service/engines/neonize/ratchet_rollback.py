@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import closing
 from enum import StrEnum
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -79,27 +80,39 @@ def _undo(db: sqlite3.Connection, unfinished: DecryptMark) -> RollbackResult:
     rows = db.execute(
         "SELECT tab, k1, k2, k3, old FROM veilleur_undo WHERE at_ms >= ? ORDER BY seq", (unfinished.at_ms,)
     ).fetchall()
-    if not rows:
-        return RollbackResult.NOTHING
     if len(rows) >= KEPT_ROWS:
         return RollbackResult.TOO_MUCH
+    outcome, back = plan(rows, _own_users(db), partial(_session_now, db))
+    for table, key, old in back:
+        _put_back(db, table, key, old)
+    return outcome
+
+
+def plan(
+    rows: Iterable[tuple[str, str, str, str, bytes | None]],
+    own: Collection[str],
+    session_now: Callable[[str, str], bytes | None],
+) -> tuple[RollbackResult, list[tuple[str, tuple[str, str, str], bytes | None]]]:
+    """What is put back of the old ``rows``, in their order: the table, the key, and the old value or None.
+
+    ``own`` are the users of this account, ``session_now`` reads a session as it is.
+    """
     before: dict[tuple[str, str, str, str], list[bytes | None]] = {}
     for table, k1, k2, k3, old in rows:
         before.setdefault((table, k1, k2, k3), []).append(old)
-    own = _own_users(db)
-    back, kept = 0, 0
-    for key, olds in before.items():
-        table, k1, k2, k3 = key
+    if not before:
+        return RollbackResult.NOTHING, []
+    back, kept = [], 0
+    for (table, k1, k2, k3), olds in before.items():
         if table == SENDER_KEYS and k3.replace("_", ":").split(":")[0] in own:
             continue
-        if table == SESSIONS and not _may_go_back(db, k1, k2, olds):
+        if table == SESSIONS and not _may_go_back(session_now(k1, k2), olds):
             kept += 1
             continue
-        _put_back(db, table, (k1, k2, k3), olds[0])
-        back += 1
-    if kept and not back:
-        return RollbackResult.SENT_BETWEEN
-    return RollbackResult.SENT_BETWEEN if kept and _is_receiving_kept(before) else RollbackResult.BACK
+        back.append((table, (k1, k2, k3), olds[0]))
+    if kept and (not back or _is_receiving_kept(before)):
+        return RollbackResult.SENT_BETWEEN, back
+    return RollbackResult.BACK, back
 
 
 def _is_receiving_kept(before: Iterable[tuple[str, str, str, str]]) -> bool:
@@ -108,12 +121,16 @@ def _is_receiving_kept(before: Iterable[tuple[str, str, str, str]]) -> bool:
     return not any(table == SENDER_KEYS for table, *_ in before)
 
 
-def _may_go_back(db: sqlite3.Connection, our_jid: str, their_id: str, olds: list[bytes | None]) -> bool:
+def _session_now(db: sqlite3.Connection, our_jid: str, their_id: str) -> bytes | None:
     query = "SELECT session FROM whatsmeow_sessions WHERE our_jid=? AND their_id=?"
     row = db.execute(query, (our_jid, their_id)).fetchone()
-    if row is None:
+    return row[0] if row is not None else None
+
+
+def _may_go_back(now: bytes | None, olds: list[bytes | None]) -> bool:
+    if now is None:
         return False
-    steps = [*olds, row[0]]
+    steps = [*olds, now]
     try:
         return all(after is not None and only_received(before, after) for before, after in pairwise(steps))
     except ValueError:
@@ -143,10 +160,12 @@ def _put_back(db: sqlite3.Connection, table: str, key: tuple[str, str, str], old
 
 
 def _own_users(db: sqlite3.Connection) -> set[str]:
-    users = set()
-    for jid, lid in db.execute("SELECT jid, lid FROM whatsmeow_device"):
-        users |= {str(address).split("@")[0].split(":")[0] for address in (jid, lid) if address}
-    return users
+    return users_of(address for row in db.execute("SELECT jid, lid FROM whatsmeow_device") for address in row)
+
+
+def users_of(addresses: Iterable[str | None]) -> set[str]:
+    """The users of addresses with and without a device."""
+    return {str(address).split("@")[0].split(":")[0] for address in addresses if address}
 
 
 def main(argv: list[str]) -> int:

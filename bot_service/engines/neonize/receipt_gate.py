@@ -10,8 +10,10 @@ message may end unseen. A timeout is counted in `overdue` (a message, marked as 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
-from bot_service.engines.neonize.decrypt_marks import DecryptMark, DecryptMarks
+from bot_service.engines.neonize.decrypt_marks import DecryptMark
+from bot_service.engines.neonize.device_store import Marks, StoreFailed
 from bot_service.engines.neonize.open_messages import OpenMessage, OpenMessages
 from bot_service.engines.neonize.turn_taking import SendTurn, TurnTaking
 from shared.clock import Clock, to_ms
@@ -39,16 +41,19 @@ class ReceiptGate:
 
     def __init__(
         self,
-        marks: DecryptMarks,
+        marks: Marks,
         clock: Clock,
         *,
         hold_s: float = HOLD_S,
         rest_s: float = REST_S,
         turn_s: float = TURN_S,
+        store_failed: Callable[[str], None] | None = None,
+        wait_until_fenced: Callable[[], None] | None = None,
     ) -> None:
         self._marks = marks
         self._clock = clock
         self._hold_s, self._rest_s, self._turn_s = hold_s, rest_s, turn_s
+        self._on_store_failed, self._wait_until_fenced = store_failed, wait_until_fenced
         self._changed = threading.Condition()
         self._turns = TurnTaking()
         self._messages = OpenMessages()
@@ -60,6 +65,7 @@ class ReceiptGate:
         # When the ratchet moved last for something that is finished.
         self._moved_ms = 0
         self._broken = False
+        self._store_failing = False
         self._over = False
         self.overdue = self.crowded = 0
 
@@ -87,8 +93,39 @@ class ReceiptGate:
             self._begun = self._messages.take_next()
             # An unseen message is marked too: it can be rolled back without its id.
             self._begun_mark = DecryptMark(self._begun.id if self._begun else UNKNOWN, self._later_than_last())
-            self._marks.begin(self._begun_mark)
+            begun = self._mark_begun(self._begun_mark)
             self._changed.notify_all()
+        if not begun and self._wait_until_fenced is not None:
+            # Decrypted now, its ratchet would step without a mark.
+            self._wait_until_fenced()
+
+    def _mark_begun(self, mark: DecryptMark) -> bool:
+        """False when the device store failed: the message must not be decrypted."""
+        if not self._store_failing:
+            try:
+                self._marks.begin(mark)
+            except StoreFailed as error:
+                self._store_has_failed(str(error))
+        return not self._store_failing
+
+    def store_failed(self, why: str) -> None:
+        """The library could not read or write its store: nothing may be acknowledged or requested again.
+
+        Only a store that other clients can take over is left; a file is repaired by the next start.
+        """
+        if self._wait_until_fenced is not None:
+            with self._changed:
+                self._store_has_failed(why)
+
+    def _store_has_failed(self, why: str) -> None:
+        first, self._store_failing, self._broken = not self._store_failing, True, True
+        if first and not self._over and self._on_store_failed is not None:
+            self._on_store_failed(why)
+
+    def before_other_frame(self) -> None:
+        """Holds what answers an unreadable message while the device store fails: it may be readable later."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._over or not self._store_failing)
 
     def begin_send(self) -> SendTurn:
         """Holds until no message is unfinished; none is begun until :meth:`end_send`."""

@@ -16,6 +16,8 @@ def of_client(gate: ReceiptGate, text: str) -> None:
     elif (ignored := log_lines.ignored_message(text)) is not None:
         gate.part_handled(ignored)
     elif (unreadable := log_lines.unreadable_message(text)) is not None:
+        if log_lines.names_store(text):
+            gate.store_failed(text)
         gate.unreadable(unreadable)
     elif log_lines.is_passed_over(text):
         gate.passed_over()
@@ -27,10 +29,12 @@ def of_frame_out(gate: ReceiptGate, text: str) -> None:
         stanza = log_lines.parse(text)
         kind = stanza.attrs.get("type") if stanza is not None else None
         if stanza is not None and kind == "retry":
+            gate.before_other_frame()
             gate.asked_again(stanza.id)
         elif stanza is not None and kind not in ("read", "played"):
             gate.before_receipt(stanza.ids)
     elif text.startswith('<ack class="message"'):
         stanza = log_lines.parse(text)
+        gate.before_other_frame()
         if stanza is not None and "error" not in stanza.attrs:
             gate.before_ack(stanza.id)

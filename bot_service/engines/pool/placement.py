@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bot_service.engines.pool.fleet import Fleet
 from bot_service.engines.pool.policy import PoolPolicy
 from bot_service.engines.pool.session_entries import SessionEntry
@@ -23,6 +25,7 @@ class Placement:
         self._incarnation = first_incarnation
         self.entries: dict[str, SessionEntry] = {}
         self.closing = False
+        self.epochs: Mapping[str, int] = {}
 
     def entry(self, session: str) -> SessionEntry:
         """The session's entry, created when there is none."""
@@ -80,6 +83,7 @@ class Placement:
             "creation": entry.creation,
         }
         args |= {"canary": True} if canary else {}
+        args |= self._lease_of(entry.session)
         try:
             async with worker.starts:
                 await worker.command("start", entry.session, args)
@@ -90,6 +94,14 @@ class Placement:
             if error.code == "timeout":
                 spawn(self.stop_stray(worker, entry.session), name="engines.stray")
             raise
+
+    def _lease_of(self, session: str) -> dict[str, int]:
+        """For a device store that replicas share: it takes nothing that is written under an older lease."""
+        if self._policy.device_store is None:
+            return {}
+        if session not in self.epochs:
+            raise EngineError("no_lease", "this replica does not own the session now", retryable=True)
+        return {"epoch": self.epochs[session]}
 
     def _require_lease(self) -> None:
         if not self._fleet.may_start:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,9 @@ class WorkerPool:
 
     def own_until(self, until_s: float) -> None:
         self.fleet.own_until(until_s)
+
+    def use_epochs(self, epochs: Mapping[str, int]) -> None:
+        self._placement.epochs = epochs
 
     async def abandon(self) -> None:
         for entry in self._placement.entries.values():

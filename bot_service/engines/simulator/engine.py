@@ -50,7 +50,14 @@ class SimulatorEngine:
         self._fetch_letters()
 
     async def start(
-        self, session: str, *, jid: str | None, proxy: str | None, pairing: bool, canary: bool = False
+        self,
+        session: str,
+        *,
+        jid: str | None,
+        proxy: str | None,
+        pairing: bool,
+        canary: bool = False,
+        epoch: int | None = None,
     ) -> None:
         simulated = SimulatedSession(self.world, session)
         self.sessions[session] = simulated

@@ -67,7 +67,7 @@ class Hello(Frame, frozen=True, tag="hello"):
 class CommandFrame(Frame, frozen=True, tag="cmd"):
     """``op`` of ``session`` with ``args``, as in ``engines/port.py:Engine``.
 
-    start {jid: str | None, proxy: str | None, pairing: bool, incarnation: int, creation: str, canary: bool}, stop
+    start {jid: str | None, proxy: str | None, pairing: bool, incarnation: int, creation: str, canary: bool, epoch: int}, stop
     {}, logout {}, pairing_code {phone}, send {message: OutgoingMessage as dict}, mark_read {chat,
     sender, messageIds}, typing {chat, state}, ask {question}, simulate {action, ...}; for the whole worker (session
     None): snapshot {}, shutdown {}.

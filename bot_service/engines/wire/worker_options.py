@@ -6,6 +6,8 @@ from pathlib import Path
 
 import msgspec
 
+from bot_service.engines.wire.device_store import DeviceStoreAddress
+
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What all workers of a pool share. ``options`` are the engine's own; times in seconds."""
@@ -13,6 +15,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     engine: str
     data_dir: Path
     options: dict[str, str] = {}
+    device_store: DeviceStoreAddress | None = None
+    """None: devices are files in ``data_dir``."""
     orphan_grace_s: float = 60.0
     stop_timeout_s: float = 6.0
     pulse_s: float = 5.0

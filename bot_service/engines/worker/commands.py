@@ -98,6 +98,7 @@ class Commands:
                 proxy=args.get("proxy"),
                 pairing=bool(args.get("pairing", True)),
                 canary=bool(args.get("canary")),
+                **({"epoch": int(args["epoch"])} if "epoch" in args else {}),
             )
         except BaseException:
             self._sink.end(session, None)

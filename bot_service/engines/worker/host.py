@@ -67,7 +67,8 @@ class Worker:
         given = dict(options.options)
         if self._client_build:
             given["client_build"] = str(self._client_build)
-        self._engine = load(options.engine)(self._sink, data_dir=options.data_dir, options=given, clock=clock)
+        more = {"device_store": options.device_store} if options.device_store is not None else {}
+        self._engine = load(options.engine)(self._sink, data_dir=options.data_dir, options=given, clock=clock, **more)
         self._commands = Commands(self._engine, self._sink)
         self._log_lines = LogForwarder(self._loop)
 

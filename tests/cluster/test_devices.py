@@ -1,0 +1,132 @@
+"""Replicas with the real engine on one PostgreSQL: sessions move with their devices, and nothing is paired again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.replicas import postgresql_server
+from tests.cluster.whatsapp import ANN, WhatsApp, number_of, whatsapp
+from tests.fake_whatsapp.remote import Remote, ServerProcess
+from tests.support import postgresql
+from tests.support.ports import free_port
+from tests.support.postgresql import PostgreSQL
+from tests.support.processes import bot
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.wire, pytest.mark.system, pytest.mark.long, pytest.mark.timeout(300), *postgresql.needed()]
+
+SESSIONS = [f"phone-{number:03}" for number in range(4)]
+WITHIN_S = 10.0
+
+
+@pytest.fixture(scope="session")
+def phones_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    process = ServerProcess(tmp_path_factory.mktemp("whatsapp"))
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def server() -> Iterator[PostgreSQL]:
+    with postgresql_server() as started:
+        yield started
+
+
+@pytest.fixture
+async def two(tmp_path: Path, server: PostgreSQL, phones_process: ServerProcess) -> AsyncIterator[WhatsApp]:
+    """Two replicas with four READY sessions in fair shares."""
+    async with Remote(phones_process) as phones_at, whatsapp(tmp_path, server, phones_at, 2) as made:
+        await made.pair(*SESSIONS)
+        await made.even(0, 1)
+        await made.ready(0, 4)
+        yield made
+
+
+async def talk(made: WhatsApp, number: int, name: str) -> None:
+    """Each session sends a message that is read, and gets an answer that is stored, by way of any replica."""
+    for session in SESSIONS:
+        text = f"{name} from {session}"
+        await made.clients[number].post(f"/api/sessions/{session}/messages", {"to": ANN, "text": text})
+        await made.phones_at.message_to(ANN, text=text)
+        answer = await made.phones_at("send", sender=ANN, chat=number_of(session), body=f"re {text}")
+        await eventually(partial(_is_stored, made, session, answer), what="the answer in PostgreSQL")
+    assert (await made.phones_at("phone", number=ANN))["unreadable"] == []
+
+
+async def test_sessions_of_a_replica_that_is_gone_go_on_elsewhere(two: WhatsApp) -> None:
+    await two.phones_at("send", sender=ANN, chat=number_of(SESSIONS[0]), body="hello")
+    await talk(two, 0, "before")
+    registered = (await two.stats())["registrations"]
+    two.end(1)
+    ended_s = time.monotonic()
+    await eventually(lambda: two.shares() == {0: 4}, every_s=0.05, what="other owners")
+    await two.ready(0, 4)
+    assert time.monotonic() - ended_s < WITHIN_S
+    await talk(two, 0, "after")
+    stats = await two.stats()
+    assert (stats["registrations"], stats.get("doubled", 0), replaced(two)) == (registered, 0, 0)
+
+
+def replaced(made: WhatsApp) -> int:
+    """How often a client was thrown off by another one, as sessions remember it."""
+    return int(made.rows("SELECT count(*) FROM transitions WHERE reason LIKE 'replaced%'")[0][0])
+
+
+def _is_stored(made: WhatsApp, session: str, message: str) -> bool:
+    return (session, message) in made.stored()
+
+
+@pytest.mark.deep
+async def test_a_replica_that_stood_still_throws_nobody_off(two: WhatsApp) -> None:
+    await two.phones_at("send", sender=ANN, chat=number_of(SESSIONS[0]), body="hello")
+    await talk(two, 0, "before")
+    stopped = two.family(1)
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    stopped_s = time.monotonic()
+    await eventually(lambda: two.shares() == {0: 4}, every_s=0.05, what="other owners")
+    await two.ready(0, 4)
+    await asyncio.sleep(max(0.0, stopped_s + 20.0 - time.monotonic()))
+    two.programs[1].output()
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
+    await eventually(lambda: "replica.lease_over" in two.programs[1].output(), what="the end of its lease")
+    await two.even(0, 1)
+    await two.ready(0, 4)
+    await talk(two, 1, "after")
+    assert replaced(two) == 0
+    assert (await two.stats())["registrations"] == len(SESSIONS)
+
+
+@pytest.mark.parametrize(
+    ("env", "named"),
+    [
+        ({}, "DEVICE_STORE_ASYNC: this PostgreSQL has no synchronous standby"),
+        ({"POSTGRESQL_PREVIEW": "false"}, "the journals of arrived messages"),
+        ({"REPLICA_URL": "", "DEVICE_STORE_URL": "postgresql://a@b/c"}, "DEVICE_STORE_URL: devices are files"),
+    ],
+    ids=["no-standby", "production", "no-replica"],
+)
+async def test_what_a_replica_refuses_at_its_start(
+    tmp_path: Path, server: PostgreSQL, env: dict[str, str], named: str
+) -> None:
+    port = free_port()
+    settings = {
+        "ENGINE": "neonize", "DATABASE_URL": server.url(), "POSTGRESQL_PREVIEW": "true",
+        "REPLICA_URL": f"http://127.0.0.1:{port}", **env,
+    }  # fmt: skip
+    program = bot(tmp_path, port=port, **settings)
+    program.start()
+    try:
+        assert await program.exit_code() == 2
+        assert named in program.output()
+    finally:
+        program.close()
