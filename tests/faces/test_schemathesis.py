@@ -18,7 +18,7 @@ from tests.support.processes import Client, Program
 pytestmark = [pytest.mark.system, pytest.mark.properties, pytest.mark.timeout(600)]
 
 # Streams have no end, and one of the others is the watchdog's own (its token is used in tests of the watchdog).
-STREAMS = r"/api/(events|heartbeat)$"
+STREAMS = r"/api/(events|heartbeat|logs/stream)$"
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 SCHEMATHESIS = shutil.which("schemathesis", path=str(Path(sys.executable).parent)) or "schemathesis"
 
@@ -31,14 +31,18 @@ async def bot(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Program
         await started.ready()
         async with Client(started.url) as api:
             await api.post("/api/sessions", {"id": "boutique"})
+            # So that webhooks and deliveries have something to answer with.
+            await api.post("/api/webhooks", {"url": "https://receiver.invalid/hook", "events": ["session.*"]})
+            await api.post("/api/sessions/boutique/restart")
         yield started
     finally:
         started.close()
 
 
-async def conforms(bot: Program, key: str | None, phases: str) -> str:
+async def conforms(bot: Program, key: str | None, phases: str, schema: str | None = None) -> str:
+    """``schema`` is a file that describes it; its own description by default."""
     arguments = [
-        SCHEMATHESIS, "run", f"{bot.url}/api/openapi.json", "--checks", CHECKS, "--phases", phases,
+        SCHEMATHESIS, "run", schema or f"{bot.url}/api/openapi.json", *(["--url", bot.url] if schema else []), "--checks", CHECKS, "--phases", phases,
         "--max-examples", str(examples(1)), "--exclude-path-regex", STREAMS, "--seed", "1", "--no-color",
     ]  # fmt: skip
     if key is not None:

@@ -19,6 +19,8 @@ OUTAGES = (
     (23, 40_000, "http_500"),
     (9, 95_000, "connect_refused"),
 )
+# (days ago, length in ms)
+DEGRADED = ((33, 5 * 60 * MINUTE_MS), (4, 55 * MINUTE_MS))
 WATCHED_DAYS = 72
 
 
@@ -45,6 +47,13 @@ def _stretches(ledger: sqlite3.Connection, now_ms: int) -> None:
             (f"seeded-{number}", began, began + 4000, at, reason),
         )
     rows.append(("up", at, now_ms - 1000))
+    for days, length in DEGRADED:
+        began = now_ms - int(days * DAY_MS)
+        for old, new, since in (("UP", "DEGRADED", began), ("DEGRADED", "UP", began + length)):
+            ledger.execute(
+                "INSERT INTO flip (target, at, since, old_state, new_state, reason) VALUES ('bot', ?, ?, ?, ?, '')",
+                (since, since, old, new),
+            )
     ledger.executemany("INSERT INTO stretch (target, kind, from_at, until_at) VALUES ('bot', ?, ?, ?)", rows)
 
 

@@ -63,10 +63,20 @@ let stream = listen();
 let tries = 0;
 window.addEventListener("pagehide", () => stream.close());
 window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
-document.addEventListener("visibilitychange", () => soon());
+
+// A browser opens six connections to a server. Pages that are not looked at leave theirs to others; the list of events goes on.
+const asleep = () => document.hidden && !list;
+function sleepOrWake() {
+  if (asleep()) stream.close();
+  else if (stream.readyState === EventSource.CLOSED) stream = listen();
+  soon();
+}
+document.addEventListener("visibilitychange", sleepOrWake);
+sleepOrWake();
 
 // Without a stream the page is asked for instead, and the stream is opened again: a hung service closes none.
 setInterval(() => {
+  if (asleep()) return;
   if (stream.readyState === EventSource.OPEN && !isLost()) { tries = 0; return; }
   tries += 1;
   if (stream.readyState === EventSource.CLOSED || tries % 4 === 0) { stream.close(); stream = listen(); }
