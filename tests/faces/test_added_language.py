@@ -67,7 +67,7 @@ def english_left(body: str) -> set[str]:
     return set(re.findall(r"[A-Za-z]{3,}", rest))
 
 
-@pytest.mark.deep
+@pytest.mark.long
 async def test_a_language_needs_its_translations_only(tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     for each in ("shared", "bot_service", "watchdog"):
