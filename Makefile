@@ -148,7 +148,7 @@ sbom: $(VENV)/.tests ## Write the bills of materials of both images to build/
 	$(BIN)/python .ci/sbom.py
 
 screenshots: $(VENV)/.tests ## Take the pictures in docs/screenshots again (needs Debian's Chromium)
-	SCREENSHOTS=$(CURDIR)/docs/screenshots $(PYTEST) tests/faces/test_browser.py tests/faces/test_operator_browser.py
+	SCREENSHOTS=$(CURDIR)/docs/screenshots $(PYTEST) tests/faces/test_browser.py tests/faces/test_operator_browser.py tests/faces/test_webhook_browser.py
 
 images: ## Build both images
 	docker build -f Dockerfile.bot -t veilleur-bot .

@@ -174,6 +174,11 @@ async def test_every_page_is_clean_in_light_and_dark_for_every_reader(
                 assert await seen.axe() == [], f"{path} {scheme}"
                 await screenshot(seen, f"{name}-{scheme}")
                 assert await seen.faults() == [], f"{path} {scheme}"
+            # Not found, in the browser's words and in the service's.
+            seen.expected += ["404"]
+            for path in ("/nothing", "/sessions/nobody"):
+                await seen.page.goto(bot.url + path)
+                assert await seen.axe() == [], f"{path} {scheme}"
             await seen.page.goto(watchdog.url + "/")
             assert await seen.axe() == [], f"status {scheme}"
             await screenshot(seen, f"status-{scheme}")
@@ -225,6 +230,7 @@ async def test_a_telephone_and_a_reader_of_another_language(
     bot, watchdog = both
     await paired(bot, "Boutique Lyon", "Support")
     async with Client(bot.url) as api:
+        await api.post("/api/sessions/boutique-lyon/simulate", {"action": "message", "text": "Are you open tomorrow?"})
         await api.post("/api/webhooks", {"url": "http://127.0.0.1:9/a/long/address/with/many/parts?tenant=lyon-3"})
         await api.post("/api/sessions/support/restart")
         await reaches(api, "support", "READY")
@@ -238,6 +244,7 @@ async def test_a_telephone_and_a_reader_of_another_language(
             (f"{bot.url}/webhooks", "telephone-webhooks"),
             (f"{bot.url}/keys", "telephone-keys"),
             (f"{bot.url}/deliveries?state=pending", "telephone-deliveries"),
+            *((bot.url + path.replace("garage", "support"), "") for path in PAGES),
             (f"{watchdog.url}/", "telephone-status"),
         ):
             await seen.page.goto(address)
@@ -246,7 +253,7 @@ async def test_a_telephone_and_a_reader_of_another_language(
             assert await seen.page.evaluate(SQUEEZED) == [], address
             assert await seen.axe() == [], address
             assert await seen.faults() == [], address
-            if locale == "fr-FR":
+            if name and locale == "fr-FR":
                 await screenshot(seen, name)
         await expect(seen.page.get_by_role("status")).to_have_text(runs)
 

@@ -78,6 +78,22 @@ async def test_a_dead_bot_is_shown_with_its_incident_and_every_step(tmp_path: Pa
         await shows(running, "Le service est en panne.", **{"Accept-Language": "fr"})
 
 
+async def test_a_first_page_with_ninety_days_travels_in_less_than_60_kb(watchdog: RunningWatchdog) -> None:
+    page = await shows(watchdog, "The bot service is running.")
+    addresses = ["/", *re.findall(r'(?:href|src)="(/static/[^"]+)"', page)]
+    folder = re.findall(r'src="(/static/[^"/]+/)', page)[0]
+    travelled = {}
+    for address in dict.fromkeys([*addresses, *(folder + name for name in ("connection.js", "regions.js", "ago.js"))]):
+        # Without a decoder the client sees what travels.
+        async with watchdog.http.get(
+            watchdog.url + address, headers={"Accept-Encoding": "gzip"}, auto_decompress=False
+        ) as answer:
+            assert answer.status == 200, address
+            assert answer.headers["Content-Encoding"] == "gzip", address
+            travelled[address] = len(await answer.read())
+    assert sum(travelled.values()) < 60_000, travelled
+
+
 async def test_the_page_runs_nothing_that_is_not_ours(watchdog: RunningWatchdog) -> None:
     async with watchdog.http.get(watchdog.url + "/") as answer:
         page, policy = await answer.text(), answer.headers["Content-Security-Policy"]
