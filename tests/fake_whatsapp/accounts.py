@@ -81,6 +81,8 @@ class Account:
     logins: list[float] = field(default_factory=list)
     attempts: list[float] = field(default_factory=list)
     profile: Profile = field(default_factory=Profile)
+    asked_by: set[str] = field(default_factory=set)
+    """The accounts with devices that asked for the devices of this one."""
     build: int = 0
     """The client build of its last login."""
 

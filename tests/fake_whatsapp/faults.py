@@ -16,6 +16,7 @@ class Faults:
     sent. `no_message_ack`: sent messages are swallowed. `lost_acks`: they arrive, only the answer is lost. `latency_ms`: every frame to the client waits so long.
     `login_failures`: one failure per login attempt until the list is empty (`forever` keeps the last).
     `refuse_proxy`: CONNECT is answered 403. `hold_handshake`: the hello is never answered. `reject_sends`: error code of the ack.
+    `spoiled`: devices (`number:device`) that can read nothing before they ask for it again.
     `hasty`: a stream that ends is closed at once, perhaps before the client has read why.
     """
 
@@ -33,6 +34,7 @@ class Faults:
     hold_handshake: bool = False
     break_media: bool = False
     hasty: bool = False
+    spoiled: set[str] = field(default_factory=set)
 
     @staticmethod
     def hits(numbers: set[str], number: str) -> bool:

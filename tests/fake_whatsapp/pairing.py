@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from neonize.proto.waAdv import WAAdv_pb2 as wa_adv
 
+from tests.fake_whatsapp import device_notices
 from tests.fake_whatsapp.connection import Connection
 from tests.fake_whatsapp.jid import SERVER
 from tests.fake_whatsapp.keys import KeyPair, ctr, hkdf
@@ -140,6 +141,7 @@ class Pairing:
         ]
         attrs: dict[str, Attr] = {"from": SERVER, "type": "set", "id": self._world.new_id(), "t": self._world.now_s()}
         await connection.send(Node("iq", {**attrs}, [Node("pair-success", {}, children)]))
+        await device_notices.linked(self._world, companion)
 
 
 def _stretch(letters: bytes, salt: bytes) -> bytes:

@@ -110,10 +110,22 @@ class Router:
         if refusal:
             await connection.send(Node("ack", {**ack, "error": refusal}))
             return
+        if self._misses_devices(node):
+            # The hash of the list as the server knows it: the device asks for it before its next message.
+            ack["phash"] = "2:AAAAAAAA"
         self._world.stats["messages from devices"] += 1
         if not faults.hits(faults.lost_acks, number):
             await connection.send(Node("ack", ack))
         await self._spread(companion, node)
+
+    def _misses_devices(self, node: Node) -> bool:
+        """Whether a message to a person is sealed for fewer devices than this person has."""
+        chat, participants = node.jid("to"), node.child("participants")
+        account = self._world.directory.find(chat)
+        if chat.is_group or participants is None or account is None:
+            return False
+        sealed = {each.jid("jid").device for each in participants.children() if each.jid("jid").number == chat.number}
+        return not sealed.issuperset(account.companions)
 
     async def _spread(self, companion: Companion, node: Node) -> None:
         chat, shared = node.jid("to"), list(node.all("enc"))
@@ -122,12 +134,15 @@ class Router:
         for target in participants.children() if participants else []:
             jid = target.jid("jid")
             for_device[jid.number, jid.device] += target.all("enc")
-        if chat.is_group:
+        if (only := node.attrs.get("participant")) is not None and isinstance(only, JID):
+            # Sent again, because this device asked for it.
+            for_device[only.number, only.device] += shared
+        elif chat.is_group:
             for number in self._members(chat):
                 for device in (0, *self._world.account(number).companions):
                     for_device[number, device] += shared
         elif shared:
-            for_device[chat.number, 0] += shared
+            for_device[chat.number, chat.device] += shared
         for_device.pop((companion.number, companion.device), None)
         for (number, device), envelopes in for_device.items():
             if device == 0:
@@ -155,6 +170,8 @@ class Router:
             attrs |= {"from": sender.jid, "recipient": chat}
         else:
             attrs |= {"from": sender.jid, "sender_lid": sender.lid}
+        if f"{reader.number}:{reader.device}" in self._world.faults.spoiled:
+            envelopes = [each if each.text("count") else _spoiled(each) for each in envelopes]
         await self.deliver(reader, Node("message", attrs, envelopes))
 
     async def _receipt(self, connection: Connection, companion: Companion, node: Node) -> None:
@@ -171,10 +188,33 @@ class Router:
         if node.text("type"):
             ack["type"] = node.text("type")
         await connection.send(Node("ack", ack))
-        if kind == "retry" and phone is not None and ids[0] in phone.written:
+        if kind == "retry" and isinstance(author, JID) and author.device:
+            await self._ask_again(companion, author, node)
+        elif kind == "retry" and phone is not None and ids[0] in phone.written:
             self._world.stats["repeats asked"] += 1
             again = int(node.need("retry").text("count") or 1)
             await self._hand_over(self._world.account(phone.number), companion, phone.written[ids[0]], again)
+
+    async def _ask_again(self, reader: Companion, author: JID, node: Node) -> None:
+        """A device asks another device, which wrote a message, to send it again."""
+        asked = self._world.directory.companion(author)
+        if asked is None:
+            return
+        self._world.stats["repeats asked"] += 1
+        self._world.stats[f"repeats asked by {reader.number}:{reader.device}"] += 1
+        chat = node.jid("to")
+        attrs: dict[str, Attr] = {"id": node.text("id"), "t": self._world.now_s(), "type": "retry"}
+        attrs |= {"from": chat, "participant": reader.jid} if chat.is_group else {"from": reader.jid}
+        if (recipient := node.attrs.get("recipient")) is not None:
+            attrs["recipient"] = recipient
+        await self.deliver(asked, Node("receipt", attrs, node.children()))
+
+
+def _spoiled(envelope: Node) -> Node:
+    """Cannot be opened, wherever it is from."""
+    data = envelope.data()
+    at = len(data) // 2
+    return Node("enc", envelope.attrs, data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
 
 
 async def drop_all(world: World, number: str = "") -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 
-from tests.fake_whatsapp import group_notices
+from tests.fake_whatsapp import device_notices, group_notices
 from tests.fake_whatsapp.accounts import Companion, Group
 from tests.fake_whatsapp.connection import Connection
 from tests.fake_whatsapp.jid import JID, SERVER, lid_jid, phone_jid
@@ -92,7 +92,11 @@ class Services:
         first = node.children()[0]
         if first.tag == "remove-companion-device":
             self._world.stats["unlinked"] += 1
-            self._world.account(connection.number).unlink(connection.companion.device if connection.companion else 0)
+            gone = self._world.account(connection.number).unlink(
+                connection.companion.device if connection.companion else 0
+            )
+            if gone is not None:
+                await device_notices.unlinked(self._world, gone)
         elif first.text("stage") == "companion_hello":
             return [await self._pairing.companion_hello(connection, first)]
         elif first.text("stage") == "companion_finish":
@@ -130,10 +134,10 @@ class Services:
 
     # --- who exists ---
 
-    async def _usync(self, _: Connection, node: Node) -> Answer:
+    async def _usync(self, connection: Connection, node: Node) -> Answer:
         usync = node.need("usync")
         query = usync.need("query")
-        users = [self._user(query, user) for user in usync.need("list").children()]
+        users = [self._user(connection, query, user) for user in usync.need("list").children()]
         attrs: dict[str, Attr] = {
             "sid": usync.text("sid"),
             "mode": "query",
@@ -143,7 +147,7 @@ class Services:
         }
         return [Node("usync", {**attrs}, [Node("list", {}, users)])]
 
-    def _user(self, query: Node, user: Node) -> Node:
+    def _user(self, connection: Connection, query: Node, user: Node) -> Node:
         jid = user.attrs.get("jid")
         if not isinstance(jid, JID):
             contact = user.child("contact")
@@ -159,6 +163,7 @@ class Services:
         if account is not None:
             children += self._people.user_parts(query, account.number)
         if account is not None and query.child("devices"):
+            account.asked_by.add(connection.number)
             devices = [Node("device", {"id": number}) for number in (0, *account.companions)]
             children.append(Node("devices", {}, [Node("device-list", {}, devices)]))
         return Node("user", {"jid": jid}, children)

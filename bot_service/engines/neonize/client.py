@@ -28,6 +28,7 @@ from bot_service.engines.neonize.connection import Connection
 from bot_service.engines.neonize.device_store import DeviceStore
 from bot_service.engines.neonize.journal_intake import JournalIntake
 from bot_service.engines.neonize.receipt_gate import ReceiptGate
+from bot_service.engines.neonize.repeat_turns import RepeatTurns
 from bot_service.engines.neonize.sending import Sending
 from bot_service.engines.neonize.sent_messages import SentMessages
 from bot_service.engines.port import EngineError, EngineSink
@@ -85,6 +86,7 @@ class SessionClient:
         )
         self.sent = SentMessages(store.sent)
         self.sending = Sending(self.gate, self.sent)
+        self._repeats, self._unread = RepeatTurns(), lost_messages.Unread()
         self.connection = Connection(self._report)
         self._intake = JournalIntake(
             session,
@@ -208,11 +210,22 @@ class SessionClient:
             receipt_gate_lines.of_frame_out(self.gate, text)
             self.sending.frame_out(text)
         elif logger == "Client":
+            self._repeats.line(text)
             receipt_gate_lines.of_client(self.gate, text)
-            if (message_id := log_lines.given_up_message(text)) is not None:
+            if (message_id := log_lines.unreadable_message(text)) is not None:
+                self._unread.add(message_id)
+            elif (message_id := log_lines.ignored_message(text)) is not None and self._unread.take(message_id):
+                # It was asked for again, and its sender sealed it with a key that was used before.
+                lost_messages.report(self._context.sink, self.session, message_id, lost_messages.UNREADABLE)
+            elif (message_id := log_lines.given_up_message(text)) is not None:
                 # Unreadable although its sender was asked repeatedly: it will not come again.
                 self.gate.asked_again(message_id)
                 lost_messages.report(self._context.sink, self.session, message_id, lost_messages.UNREADABLE)
+            elif (message_id := log_lines.not_repeated_message(text)) is not None:
+                # One device of the receiver will never read it; the others may have.
+                lost_messages.report(
+                    self._context.sink, self.session, self.sent.own_id(message_id), lost_messages.NOT_REPEATED
+                )
             elif text.startswith(log_lines.REDIALING):
                 self._wait_at_gate(alone=text == log_lines.REDIALING_AT_ONCE)
         elif logger == "Client/Socket" and text.startswith(log_lines.DIALING):
@@ -298,6 +311,7 @@ class SessionClient:
     def _event(self, number: int, event: Any) -> None:
         self.last_event_at = self._context.clock.monotonic()
         if number == library.MESSAGE:
+            self._unread.take(event.Info.ID)
             self._intake.message(event)
         elif number == library.RECEIPT:
             self._intake.receipt(event)

@@ -15,6 +15,14 @@ _ITEM = re.compile(r'<item id="([^"]+)"/>')
 _PASSED_OVER = ("Unhandled encrypted message ", "Error unmarshaling decrypted message ", "Unknown version ")
 _UNREADABLE = re.compile(r"Error decrypting message (\S+) from ")
 _IGNORED = re.compile(r"Ignoring message (\S+) from ")
+_NOT_REPEATED = re.compile(r"Failed to handle retry receipt for \S+/(\S+) from .*couldn't find message")
+_REPEAT_BEGINS = re.compile(r"(Found|Accepted) .* retry (receipt|request) ")
+_REPEAT_ENDS = (
+    "Sent retry #",
+    "Failed to handle retry receipt",
+    "Dropping retry request",
+    "Retry receipt handler panicked",
+)
 _GIVEN_UP = re.compile(r"Not sending any more retry receipts for (\S+)")
 # What the library says when its store in PostgreSQL does not answer, or refuses. SQLite's errors have no such words.
 _STORE = (
@@ -102,6 +110,22 @@ def given_up_message(text: str) -> str | None:
     """The id of an unreadable message that is not requested any more."""
     found = _GIVEN_UP.match(text)
     return found[1] if found else None
+
+
+def not_repeated_message(text: str) -> str | None:
+    """The id of a sent message that a device cannot read and asked for again, and that the library has forgotten."""
+    found = _NOT_REPEATED.match(text)
+    return found[1] if found else None
+
+
+def repeat_begins(text: str) -> bool:
+    """Whether the library begins to send a message again."""
+    return _REPEAT_BEGINS.match(text) is not None
+
+
+def repeat_ends(text: str) -> bool:
+    """Whether it has sent it, or does not."""
+    return text.startswith(_REPEAT_ENDS)
 
 
 def ignored_message(text: str) -> str | None:

@@ -8,7 +8,26 @@ from shared import logs
 
 log = logs.get(__name__)
 # Reasons, besides the results of the rollback.
-STORE, DOUBTFUL, UNREADABLE = "store", "doubtful", "unreadable"
+STORE, DOUBTFUL, UNREADABLE, NOT_REPEATED = "store", "doubtful", "unreadable", "not_repeated"
+
+
+KEPT = 1000
+
+
+class Unread:
+    """Ids of messages that could not be read, as long as they were not read after all. Callable from any thread."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, None] = {}
+
+    def add(self, message_id: str) -> None:
+        self._ids[message_id] = None
+        while len(self._ids) > KEPT:
+            self._ids.pop(next(iter(self._ids)), None)
+
+    def take(self, message_id: str) -> bool:
+        """Whether this message waits to be read; it does not any more."""
+        return self._ids.pop(message_id, ...) is None
 
 
 def report(sink: EngineSink, session: str, message_id: str, reason: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from bot_service.domain.session_record import Signal
 from bot_service.domain.signals import SignalKind as K
-from bot_service.engines.neonize import log_lines, stanza_signals
+from bot_service.engines.neonize import log_lines, repeat_turns, stanza_signals
 from bot_service.engines.neonize.client_table_lock import ClientTableLock
 from bot_service.engines.neonize.errors import translate
 from bot_service.engines.neonize.files import DeviceFiles
@@ -79,6 +80,16 @@ def test_other_lines_are_no_stanzas() -> None:
         log_lines.unreadable_message("Error decrypting message 3A01 from 1@s.whatsapp.net: no valid sessions") == "3A01"
     )
     assert log_lines.unreadable_message("Ignoring message 3A01 from 1@s.whatsapp.net: old counter") is None
+    for begin in ("Found message in local cache", "Found message in local cache with alternate chat JID 1@lid"):
+        assert log_lines.repeat_begins(
+            f"{begin} to accept retry receipt for 1@s.whatsapp.net/3A01 from 2@s.whatsapp.net"
+        )
+    assert not log_lines.repeat_begins("Sent retry receipt #1 for 3A01")
+    assert log_lines.repeat_ends("Sent retry #1 for 1@s.whatsapp.net/3A01 to 2@s.whatsapp.net")
+    failed = "Failed to handle retry receipt for 1@s.whatsapp.net/3A01 from 2@s.whatsapp.net: "
+    assert log_lines.repeat_ends(failed)
+    assert log_lines.not_repeated_message(f"{failed}couldn't find message 3A01") == "3A01"
+    assert log_lines.not_repeated_message(f"{failed}timeout") is None
     assert log_lines.is_passed_over("Unhandled encrypted message (type new) from 1@s.whatsapp.net")
     assert not log_lines.is_passed_over("Decrypting message from 1@s.whatsapp.net")
     assert stanza('<iq id="1"><pair-device><ref>2@a</ref><ref>2@b</ref></pair-device></iq>').offered_codes == 2
@@ -192,3 +203,17 @@ def test_starts_and_stops_happen_alone() -> None:
         assert call.is_alive()
     call.join(30)
     assert not call.is_alive()
+
+
+async def test_messages_are_sent_again_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = repeat_turns.RepeatTurns()
+    begin = "Found message in local cache to accept retry receipt for 1@s.whatsapp.net/3A01 from 2@s.whatsapp.net"
+    turns.line(begin)
+    second = asyncio.create_task(asyncio.to_thread(turns.line, begin))
+    done, _ = await asyncio.wait([second], timeout=0.1)
+    assert not done, "the first one is not sent yet"
+    turns.line("Sent retry #1 for 1@s.whatsapp.net/3A01 to 2@s.whatsapp.net")
+    await second
+    # The second one never ends: the third one waits a moment only.
+    monkeypatch.setattr(repeat_turns, "TURN_S", 0.05)
+    await asyncio.to_thread(turns.line, begin)
