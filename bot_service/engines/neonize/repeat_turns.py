@@ -1,8 +1,8 @@
 """Lets the library send messages again one after the other.
 
-It answers each device that asks for a message again in a goroutine of its own, without its lock on sending.
+It answers each request for a message in a goroutine of its own, without its lock on sending.
 Two at once may seal two messages with the same key: the receiver drops the second one as a repeat, and it
-is lost. Called with lines of `Client`, whose goroutine waits until the call returns.
+is lost. Called with lines of `Client`; the goroutine of a line waits until the call returns.
 """
 
 from __future__ import annotations
