@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Generator, Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support import leaks, postgresql, processes, template
+from tests.support import compiled_statements, leaks, postgresql, processes, template
 from tests.support.receiver import Receiver
 
 # Hypothesis fails what takes longer than 200 ms once, and what is slow to make examples: both are the machine's, not the code's.
@@ -30,6 +30,7 @@ _SKIPS_NOTHING_BUT = os.environ.get("SKIPS_NOTHING_BUT")
 
 
 processes.FORKED = True
+compiled_statements.share()
 
 # Under nohup hang-ups are ignored, also by the programs that tests start: they must end them.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -67,11 +68,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
+    gc.disable()  # what is imported and collected is no garbage
     with warnings.catch_warnings():
         # Importing neonize leaves pipes of ``os.popen`` open; what tests leave open is still an error.
         warnings.simplefilter("ignore", ResourceWarning)
         result = yield
         # What was imported and collected stays: later collections of garbage need not look at it again and again.
+        gc.enable()
         gc.collect()
         gc.freeze()
     return result

@@ -8,14 +8,9 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx2
 import pytest
-from mcp import ClientSession
-from mcp.client import Client
-from mcp.client.streamable_http import streamable_http_client
-from mcp_types import CallToolResult, TextContent
 
 from bot_service import keys
 from bot_service.dialects.mcp.tools import TOOLS
@@ -23,11 +18,20 @@ from bot_service.domain.message import InboundMessage
 from tests.support.bot_app import Bot, paired, received, running
 from tests.support.processes import API_KEY
 
+# The SDK is imported by the tests that use it: every process of a run would spend half a second on it.
+if TYPE_CHECKING:
+    from mcp.client import Client
+    from mcp_types import CallToolResult
+
 JID = "33612345678@s.whatsapp.net"
 
 
 @asynccontextmanager
 async def client_of(bot: Bot, key: str = API_KEY) -> AsyncIterator[Client]:
+    import httpx2
+    from mcp.client import Client
+    from mcp.client.streamable_http import streamable_http_client
+
     async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {key}"}) as http:
         url = str(bot.client.make_url("/mcp"))
         async with Client(streamable_http_client(url, http_client=http)) as client:
@@ -41,6 +45,8 @@ async def key_for(bot: Bot, owner: str, *scopes: str) -> tuple[str, str]:
 
 
 def text_of(result: CallToolResult) -> str:
+    from mcp_types import TextContent
+
     (content,) = result.content
     assert isinstance(content, TextContent)
     return content.text
@@ -85,6 +91,11 @@ async def test_a_model_reads_and_sends(bot: Bot) -> None:
 
 
 async def test_clients_with_the_handshake_of_earlier_versions_work_too(bot: Bot) -> None:
+    import httpx2
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamable_http_client
+    from mcp_types import CallToolResult
+
     await paired(bot, "shop")
     async with (
         httpx2.AsyncClient(headers={"X-Api-Key": API_KEY}) as http,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import sys
 from collections.abc import AsyncIterator
@@ -17,21 +16,33 @@ from shared.version import VERSION
 from tests.support import processes
 from tests.support.processes import API_KEY, ROOT, WATCHDOG_TOKEN, Client, Program, free_port
 from tests.support.receiver import Receiver
+from tests.support.start_server import inherited, start_server
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+
+
+CLI = "shared.tools.cli.main"
 
 
 class Terminal:
     """Runs commands with the addresses and keys of two programs."""
 
     def __init__(self, **environ: str) -> None:
-        self.environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "COLUMNS": "140", **environ}
+        common = {name: value for name, value in inherited().items() if name in ("PATH", "LANG", "LC_ALL")}
+        self.environ = {**common, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "COLUMNS": "140", **environ}
 
     async def run(self, *arguments: str) -> tuple[int, str]:
         """(exit code, both outputs)."""
+        server = start_server()
+        if not server.serves(CLI, self.environ):
+            return await self._run_apart(*arguments)
+        code, out = await asyncio.to_thread(server.run, CLI, arguments, self.environ)
+        return code, out.decode()
+
+    async def _run_apart(self, *arguments: str) -> tuple[int, str]:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "shared.tools.cli.main", *arguments,
+            sys.executable, "-m", CLI, *arguments,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=ROOT, env=self.environ,
         )  # fmt: skip
         out, _ = await asyncio.wait_for(process.communicate(), 120)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,7 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from tests.support.processes import ROOT
+from tests.faces.test_cli import Terminal
 
 VERSION = {"version": "2.3000.1047769893", "source": "published", "ageDays": 12.3, "outdated": False}
 
@@ -37,17 +34,8 @@ class Both:
         return web.json_response({"sessions": self.attention})
 
     async def run(self, *arguments: str) -> tuple[int, str]:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "shared.tools.cli.main", "status", *arguments,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=ROOT,
-            env={
-                "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "DATA_DIR": "/nonexistent", "COLUMNS": "140",
-                "BOT_URL": self.url, "WATCHDOG_URL": self.url,
-            },
-        )  # fmt: skip
-        out, _ = await asyncio.wait_for(process.communicate(), 100)
-        assert process.returncode is not None
-        return process.returncode, out.decode()
+        terminal = Terminal(DATA_DIR="/nonexistent", BOT_URL=self.url, WATCHDOG_URL=self.url)
+        return await terminal.run("status", *arguments)
 
 
 @pytest.fixture

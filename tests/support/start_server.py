@@ -1,6 +1,6 @@
 """Starts the programs for tests without importing them each time, which is most of what a start costs.
 
-One process for each test process has imported both programs. It forks a child for each start, and the child becomes the program as
+One process for each test process has imported the programs. It forks a child for each start, and the child becomes the program as
 ``python -m`` would: arguments, environment, folder, standard streams, ``__main__``, signals and exit code are those of a real start.
 Its parent is the start server, which sends its exit status. Tests of starting itself use ``Program.own_interpreter``.
 """
@@ -27,10 +27,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tests.support.waiting import PATIENCE_S
+
 ROOT = Path(__file__).resolve().parents[2]
-MODULES = ("bot_service", "watchdog")
-# What Python, the C library or OpenSSL read once, before a program could be told to be another.
-_READ_AT_START = ("PYTHON", "LD_", "LC_", "LANG", "TZ", "MALLOC_", "GLIBC_", "OPENSSL_")
+# What is started, and what its start imports.
+MODULES = {
+    "bot_service": "bot_service.__main__",
+    "watchdog": "watchdog.__main__",
+    "shared.tools.cli.main": "shared.tools.cli.commands",
+}
+# What Python, the C library, OpenSSL or Typer read once, before a program could be told to be another.
+_READ_AT_START = ("PYTHON", "LD_", "LC_", "LANG", "TZ", "MALLOC_", "GLIBC_", "OPENSSL_", "FORCE_COLOR", "_TYPER_")
 _LONGEST = 200_000
 
 
@@ -100,6 +107,17 @@ class StartServer:
             while not self._started:
                 self._receive()
             return StartedProgram(self, self._started.pop())
+
+    def run(self, module: str, arguments: tuple[str, ...], environment: Mapping[str, str]) -> tuple[int, bytes]:
+        """(exit code, both outputs) of a program that ends by itself."""
+        with tempfile.TemporaryFile() as out:
+            program = self.start(module, arguments, environment, ROOT, out.fileno())
+            try:
+                code = program.wait(PATIENCE_S)
+            finally:
+                program.kill()
+            out.seek(0)
+            return code, out.read()
 
     def ended(self, pid: int, within_s: float | None) -> int | None:
         """The exit code of ``pid``, as in ``subprocess``; None when it still runs after ``within_s``."""
@@ -186,10 +204,11 @@ def _become(module: str, arguments: list[str], environment: dict[str, str], cwd:
 
 
 def _import() -> None:
-    """Import both programs, without what only a start may do."""
-    for module in MODULES:
-        importlib.import_module(f"{module}.__main__")
-        del sys.modules[f"{module}.__main__"]
+    """Import the programs, without what only a start may do."""
+    for module in MODULES.values():
+        importlib.import_module(module)
+        if module.endswith("__main__"):
+            del sys.modules[module]
     assert threading.active_count() == 1, "a fork would lose a thread"
     assert tempfile.tempdir is None, "a program would use this process's folder for temporary files"
     gc.collect()
