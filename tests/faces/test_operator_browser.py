@@ -18,7 +18,7 @@ from tests.support import processes
 from tests.support.browser import TELEPHONE, Tab, chromium, screenshot, tab
 from tests.support.fake_bot import FakeBot
 from tests.support.operator import signed_in
-from tests.support.processes import QUICK, WATCHDOG_TOKEN, Client, Program
+from tests.support.processes import QUICK, WATCHDOG_TOKEN, Client, Program, free_port
 from tests.support.waiting import eventually
 
 pytestmark = [
@@ -245,6 +245,20 @@ async def test_every_page_of_the_watchdog_is_clean_in_light_and_dark_and_on_a_te
                     seen.expected += ["422"]
                     assert await seen.axe() == []
                     assert await seen.faults() == []
+
+
+@pytest.mark.long
+async def test_a_channel_that_fails_fits_on_a_telephone(browser: Browser, bot: FakeBot, tmp_path: Path) -> None:
+    async with watching(tmp_path, bot, ALERT_URLS=f"json://127.0.0.1:{free_port()}") as dog:
+        async with Client(dog.url, WATCHDOG_TOKEN) as api:
+            await api.post("/api/test-alert")
+        async with tab(browser, size=TELEPHONE, locale="es-MX") as seen:
+            seen.expected += ["401"]
+            await seen.page.goto(dog.url + "/operator")
+            await seen.page.get_by_label("Token").fill(WATCHDOG_TOKEN)
+            await seen.page.get_by_role("button", name="Acceder").click()
+            await expect(seen.page.get_by_text("falla desde el")).to_be_visible()
+            await clean(seen, dog, "/operator", "a channel that fails")
 
 
 async def clean(seen: Tab, dog: Program, path: str, name: str) -> None:
