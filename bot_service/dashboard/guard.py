@@ -17,7 +17,7 @@ from bot_service.dashboard import wording
 from bot_service.dashboard.context import DASHBOARD, render, words
 from bot_service.dashboard.flash import FlashMessage
 from bot_service.dashboard.login import COOKIE, Login, inside, same_token
-from bot_service.dashboard.refusals import reason
+from bot_service.dashboard.refusals import REFUSALS
 from bot_service.domain.refused import Refused
 from bot_service.engines.port import EngineError
 from shared.web import auth, errors
@@ -119,10 +119,10 @@ def _refused_form(problem: errors.Problem | Refused | EngineError, fields: Form,
     if not isinstance(problem, errors.Problem) and problem.field is not None:
         wrong = {problem.field: problem.detail}
     if not wrong and problem.code not in ("not_found", "forbidden"):
-        text += f" ({reason(problem.detail, t)})"
+        text += f" ({REFUSALS.words(problem.detail, t)})"
     typed = {name: [str(value) for value in fields.getall(name)] for name in fields if name not in _NOT_TYPED}
     # ``scopes[0]`` is one of the boxes named ``scopes``.
-    by_field = {re.split(r"[.\[]", name, maxsplit=1)[0]: reason(why, t) for name, why in wrong.items()}
+    by_field = {re.split(r"[.\[]", name, maxsplit=1)[0]: REFUSALS.words(why, t) for name, why in wrong.items()}
     return FlashMessage("bad", text, errors=by_field, typed=typed)
 
 

@@ -1,15 +1,12 @@
-"""Why a form was refused, in the reader's language: the reasons are written for the API, in English with their values inside."""
+"""The reasons for which a form of the dashboard is refused, for translation."""
 
 from __future__ import annotations
 
-import re
-
 from shared.translation import N_
 from shared.visible import RULE
-from shared.web.ui.words import Words
+from shared.web.ui.refusals import Refusals
 
-# The reasons that a form of the dashboard can get. One that is missing here is shown in English.
-REASONS = (
+REFUSALS = Refusals(
     N_("is needed"),
     N_("must have at least 1 character"),
     N_("must have at most {n} characters"),
@@ -31,15 +28,3 @@ REASONS = (
     N_("the session is not started"),
     N_("{n} messages wait already"),
 )
-
-_WITH_VALUES = [
-    (re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+)", re.escape(text))), text) for text in REASONS if "{" in text
-]
-
-
-def reason(why: str, t: Words) -> str:
-    """``why`` in the reader's language."""
-    for pattern, text in _WITH_VALUES:
-        if found := pattern.fullmatch(why):
-            return t(text, **found.groupdict())
-    return t(why)

@@ -6,10 +6,13 @@ import html
 
 import pytest
 
-from bot_service.dashboard.refusals import REASONS, reason
+from bot_service.dashboard.refusals import REFUSALS
+from shared.web.ui.refusals import Refusals
+from shared.web.ui.words import Words
 from tests.faces.test_dashboard import HERE, Browser
 from tests.support.bot_app import Bot
 from tests.support.catalogues import TRANSLATED, words
+from watchdog.status import refusals as status_refusals
 
 SPANISH = {**HERE, "Accept-Language": "es"}
 WEBHOOK = {"url": "https://shop.example/hook", "events": ["message"]}
@@ -42,11 +45,16 @@ async def test_the_reason_is_in_the_readers_language(
 
 @pytest.mark.parametrize("language", TRANSLATED)
 def test_a_reason_keeps_its_values_in_every_language(language: str) -> None:
-    t = words(language.replace("_", "-"))
-    for text in REASONS:
+    for refusals, folder in ((REFUSALS, "bot_service/dashboard"), (status_refusals.REFUSALS, "watchdog/status")):
+        t = words(language.replace("_", "-"), folder)
+        keep_their_values(refusals, t)
+        assert refusals.words("not in the table: {odd}", t) == "not in the table: {odd}"
+
+
+def keep_their_values(refusals: Refusals, t: Words) -> None:
+    for text in refusals.texts:
         filled = text.format(n="17", name="X-Shop", address="10.0.0.7", state="READY")
-        said = reason(filled, t)
+        said = refusals.words(filled, t)
         assert said != filled, text
         for value in ("17", "X-Shop", "10.0.0.7", "READY"):
             assert (value in filled) == (value in said), text
-    assert reason("not in the table: {odd}", t) == "not in the table: {odd}"

@@ -17,12 +17,14 @@ from shared.web.body import read_form
 from shared.web.browser import is_same_origin
 from shared.web.other_program import reached
 from shared.web.ui.pages import Pages
+from shared.web.ui.words import Words
 from watchdog.domain.announcements import Severity
 from watchdog.ledger import incidents, timeline
 from watchdog.parts import PARTS
 from watchdog.status import commands, operator_model
 from watchdog.status.access import Access, StatusLogin
 from watchdog.status.brand import Brand
+from watchdog.status.refusals import REFUSALS
 from watchdog.status.requests import AnnouncementRequest, PauseRequest
 from watchdog.status.schema import IncidentView, incident_view
 from watchdog.status.snapshot import SNAPSHOT
@@ -71,10 +73,10 @@ def add_routes(app: web.Application, access: Access, brand: Brand, pages: Pages,
             form_token=login.form_token(),
             author=login.author,
             done=words(DONE.get(request.query.get("done", ""), "")),
-            problem=refused.detail if refused is not None else "",
+            problem=_problem(refused, words),
             live=refused is None,
             typed=_typed(request, form),
-            wrong=_wrong(request, refused),
+            wrong=_wrong(request, refused, words),
             lengths=[(minutes, words.span(minutes * 60_000)) for minutes in LENGTHS],
             dashboard=_dashboard(request),
         )
@@ -144,10 +146,18 @@ def _typed(request: web.Request, form: Form | None) -> Callable[[str, str], str]
     return typed
 
 
-def _wrong(request: web.Request, refused: errors.Problem | None) -> Callable[[str, str], str]:
+def _problem(refused: errors.Problem | None, t: Words) -> str:
+    """Why a form was refused, with the names of the fields that are wrong."""
+    if refused is None:
+        return ""
+    wrong = [f"{field}: {REFUSALS.words(why, t)}" for field, why in refused.fields.items()]
+    return "; ".join(wrong) or REFUSALS.words(refused.detail, t)
+
+
+def _wrong(request: web.Request, refused: errors.Problem | None, t: Words) -> Callable[[str, str], str]:
     """``wrong(command, field)``: why the field of the form of that command was refused."""
     here, fields = request.path.rpartition("/")[2], refused.fields if refused is not None else {}
-    return lambda command, field: fields.get(field, "") if here == command else ""
+    return lambda command, field: REFUSALS.words(fields.get(field, ""), t) if here == command else ""
 
 
 # --- commands: each returns a key of DONE ---

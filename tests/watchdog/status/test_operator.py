@@ -396,6 +396,21 @@ async def test_the_page_answers_in_french(operator: OperatorBrowser) -> None:
     assert "Suspendre les alertes" in page
 
 
+async def test_a_refused_form_says_why_in_the_readers_language(operator: OperatorBrowser) -> None:
+    operator.http.headers["Accept-Language"] = "es"
+    past = {"from": "2020-01-01T10:00", "until": "2020-01-01T11:00"}
+    for command, fields, expected in (
+        ("plan", {"from": "2020-01-01T10:00"}, "until: es obligatorio"),
+        ("plan", past, "until: debe terminar en el futuro"),
+        ("announce", {"title": ""}, "title: no debe estar vacío"),
+        ("acknowledge", {"id": "none"}, "este incidente no existe"),
+        ("restore-budget", {}, "REMEDIATION no está definida: no hay cupo"),
+    ):
+        status, page = await operator.post(command, **fields)
+        assert status in (404, 409, 422), command
+        assert f'role="alert">{expected}</p>' in page, (command, fields)
+
+
 def test_every_refusal_to_repair_and_every_result_has_words() -> None:
     assert set(wording.REFUSAL) == set(Refusal)
     assert len(DONE) == len(COMMANDS)
