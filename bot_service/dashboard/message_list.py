@@ -38,7 +38,8 @@ KIND = {
 
 @dataclass(frozen=True, slots=True, repr=False)
 class MessageLine:
-    """``group`` is the group it was written in, ``file`` the address of its file; both may be empty."""
+    """``group`` is the group it was written in, ``file`` the address of its file, ``take_back`` where a
+    form revokes it, ``error`` why it was not sent; all may be empty."""
 
     direction: str
     who: str
@@ -50,9 +51,12 @@ class MessageLine:
     file: str
     file_name: str
     chat_href: str
+    id: str = ""
+    error: str = ""
+    take_back: str = ""
 
 
-def message_line(stored: StoredMessage, t: Words) -> MessageLine:
+def message_line(stored: StoredMessage, t: Words, *, revocable: bool = False) -> MessageLine:
     message, out = message_of(stored), stored.direction == "out"
     group = address_name(stored.chat, t) if stored.chat.endswith("@g.us") else ""
     if isinstance(message, InboundMessage) and not message.from_me:
@@ -77,6 +81,11 @@ def message_line(stored: StoredMessage, t: Words) -> MessageLine:
         file=f"{session_path(stored.session)}/messages/{quote(stored.message_id, safe='')}/file" if has_file else "",
         file_name=(media.file_name or media.mime_type) if media is not None else "",
         chat_href=chat_path(stored.session, stored.chat),
+        id=stored.message_id,
+        error=stored.error or "" if out else "",
+        take_back=f"{session_path(stored.session)}/messages/{quote(stored.message_id, safe='')}/revoke"
+        if revocable
+        else "",
     )
 
 

@@ -27,4 +27,6 @@ REFUSALS = Refusals(
     N_("the phone can be unlinked only while connected"),
     N_("the session is not started"),
     N_("{n} messages wait already"),
+    N_("a message can only be revoked within 60 hours"),
+    N_("only own messages, and in groups those of others, can be revoked"),
 )

@@ -48,6 +48,7 @@ def table(app: web.Application) -> list[web.RouteDef]:
         web.get("/sessions/{id}/chats", page(READ, chats.index)),
         web.get("/sessions/{id}/chats/{chat}", page(READ, chats.show)),
         web.get("/sessions/{id}/messages/{messageId}/file", page(READ, chats.file)),
+        web.post("/sessions/{id}/messages/{messageId}/revoke", form(SEND, chats.take_back)),
         web.get("/deliveries", page(READ, deliveries.show)),
         web.get("/deliveries/{webhookId}/{eventId}", page(READ, delivery.show)),
         web.post("/deliveries/replay", form(SESSION, deliveries.replay)),

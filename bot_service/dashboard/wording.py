@@ -149,6 +149,7 @@ DONE = {
     "logout": N_("The phone is unlinked."),
     "delete": N_("The session is deleted."),
     "send": N_("The message is being sent."),
+    "take-back": N_("The message is taken back: phones show that it was deleted."),
     "replay": N_("The deliveries are sent again."),
     "webhook-deleted": N_("The webhook is deleted. Its pending deliveries are dropped."),
     "webhook-changed": N_("The webhook is changed."),
@@ -182,6 +183,9 @@ PROBLEM = {
     "invalid": N_("Please correct the form."),
     "exists": N_("There is one with that id already."),
     "queue_full": N_("Too many messages for now. WhatsApp bans senders that are too fast."),
+    "not_revocable": N_("This message cannot be taken back."),
+    "too_late": N_("It is too late: phones ignore it."),
+    "not_sent": N_("WhatsApp refused it."),
     "engine": N_("The engine could not do it. The log says why."),
     "other": N_("Something went wrong. The log says why."),
 }

@@ -74,6 +74,12 @@ class MessageChanges:
         message = OutgoingMessage(new_message_id(), target.chat, "revoke", revokes=target.message_id)
         return await self._accept(record, written_by(record, message, target), key)
 
+    def is_revocable(self, target: StoredMessage) -> bool:
+        """Whether it is a message of this service that the server has and that is not too old."""
+        arrived = target.direction == "out" and target.state in ("sent", "delivered", "read")
+        is_content = target.type not in ("reaction", "edit", "revoke")
+        return arrived and is_content and self._now_ms() - target.at_ms <= REVOKE_WITHIN_MS
+
     async def forward(
         self, record: SessionRecord, target: StoredMessage, wanted: ForwardMessage, *, key: str | None = None
     ) -> Accepted:

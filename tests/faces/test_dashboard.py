@@ -17,6 +17,7 @@ from bot_service.domain.message import InboundMessage
 from bot_service.domain.session_record import SessionRecord
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import Actor, State, Wanted
+from bot_service.engines.port import EngineError
 from bot_service.sessions.client_version import VersionFacts
 from bot_service.store import deliveries
 from shared.clock import iso
@@ -391,6 +392,39 @@ async def test_a_test_message_is_sent_once_however_often_the_button_is_pressed(b
     for to, text in (("someone", "Hello"), ("+33612345678", " ")):
         page = await browser.refused("/sessions/boutique/messages", to=to, text=text)
         assert f'value="{to}"' in page
+
+
+async def test_an_own_message_is_taken_back_after_a_question_and_a_refusal_has_the_reason(
+    bot: Bot, browser: Browser
+) -> None:
+    await paired(bot, "one")
+    person = "4915112345678@s.whatsapp.net"
+    here = f"/sessions/one/chats/{person}"
+    await received(bot, InboundMessage("one", person, "P1", person, 0, "text", "From the other side"))
+    _, sent = await bot.call("POST", "/api/sessions/one/messages", {"to": person, "text": "A mistake"})
+    await eventually(lambda: len(bot.pool.sent) == 1, what="the message in the engine")
+
+    async def button() -> bool:
+        return "Take back" in (await browser.get(here))[1]
+
+    await eventually(button, what="the button")
+    _, page = await browser.get(here)
+    action = f"/sessions/one/messages/{sent['id']}/revoke"
+    assert page.count(f'action="{action}"') == page.count('class="sure"') == 1, "only what this service sent"
+    assert "Yes, take it back for everyone" in page
+    bot.pool.fail["send"] = EngineError("rejected", "error 479")
+    page = await browser.refused(action, next=here)
+    assert "WhatsApp refused it" in page
+    assert "479" in page
+    bot.pool.fail.clear()
+    assert await browser.post(action, next=here) == (303, f"{here}?done=take-back")
+    (_, revoked) = bot.pool.sent[-1]
+    assert (revoked.type, revoked.revokes, revoked.to) == ("revoke", sent["id"], person)
+    _, page = await browser.get(f"{here}?done=take-back")
+    assert "The message is taken back" in page
+    assert action not in page
+    page = await browser.refused("/sessions/one/messages/P1/revoke", next=here)
+    assert "cannot be taken back" in page
 
 
 async def test_messages_say_who_wrote_in_which_group_and_chats_have_pages(bot: Bot, browser: Browser) -> None:
