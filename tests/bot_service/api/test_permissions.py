@@ -142,6 +142,7 @@ FORMS: dict[tuple[str, str], tuple[Scope | None, int | str, dict[str, str]]] = {
     ("POST", "/sessions/{id}/delete"): (SESSION, "done=delete", {}),
     ("POST", "/sessions/{id}/pairing-code"): (SESSION, "problem=not_pairing", {"phone": "33612345678"}),
     ("POST", "/sessions/{id}/messages"): (SEND, "problem=sending_frozen", {"to": "33612345678", "text": "x"}),
+    ("POST", "/sessions/{id}/messages/{messageId}/revoke"): (SEND, "problem=not_found", {}),
     ("GET", "/deliveries"): (READ, 200, {}),
     ("GET", "/deliveries/{webhookId}/{eventId}"): (READ, 404, {}),
     ("POST", "/deliveries/replay"): (SESSION, "problem=not_found", {"delivery": "none/none"}),
