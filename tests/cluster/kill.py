@@ -1,18 +1,20 @@
 """How long sessions are away when a replica is killed, and when it ends in order.
 
 ``python -m tests.cluster.kill [--sessions 150] [--rounds 3]``: real bot services with the simulator on a real PostgreSQL, on loopback.
-A phone counts as away from the moment of the kill, or from the end of its client, until its next client has logged in.
+With ``ENGINE=neonize`` the real engine, the fake WhatsApp server and messages (``tests/cluster/kill_whatsapp.py``). A phone counts as away from the moment of the kill, or from the end of its client, until its next client has logged in.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import tempfile
 import time
 from pathlib import Path
 
+from tests.cluster import kill_whatsapp
 from tests.cluster.lease import show
 from tests.cluster.replicas import Cluster, cluster, postgresql_server
 from tests.support.waiting import eventually
@@ -66,7 +68,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sessions", type=int, default=150)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--rate", type=float, default=40.0, help="messages that arrive a second, with ENGINE=neonize")
+    parser.add_argument("--pooled", action="store_true", help="with PgBouncer, with ENGINE=neonize")
     given = parser.parse_args()
+    if os.environ.get("ENGINE") == "neonize":
+        asyncio.run(kill_whatsapp.measure(given.sessions, given.rate, given.rounds, pooled=given.pooled))
+        return
     for _ in range(given.rounds):
         asyncio.run(measure(given.sessions))
 

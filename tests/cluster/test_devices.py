@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -85,17 +86,35 @@ def _is_stored(made: WhatsApp, session: str, message: str) -> bool:
 
 
 @pytest.mark.deep
-async def test_a_replica_that_stood_still_throws_nobody_off(two: WhatsApp) -> None:
+async def test_workers_that_stood_still_are_replaced_where_they_are(two: WhatsApp) -> None:
+    """Their replica keeps its lease: it ends them, and its next worker fences off what they still write."""
     await two.phones_at("send", sender=ANN, chat=number_of(SESSIONS[0]), body="hello")
     await talk(two, 0, "before")
-    stopped = two.family(1)
+    stopped = two.programs[1].worker_pids()
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    await asyncio.sleep(20.0)
+    for pid in stopped:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+    await two.ready(0, 4)
+    await talk(two, 0, "after")
+    assert two.shares() == {0: 2, 1: 2}
+    assert replaced(two) == 0
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("whole", [True, False], ids=["service-and-workers", "service"])
+async def test_a_replica_that_stood_still_throws_nobody_off(two: WhatsApp, whole: bool) -> None:
+    await two.phones_at("send", sender=ANN, chat=number_of(SESSIONS[0]), body="hello")
+    await talk(two, 0, "before")
+    stopped = two.family(1) if whole else [two.programs[1].pid]
     for pid in stopped:
         os.kill(pid, signal.SIGSTOP)
     stopped_s = time.monotonic()
     await eventually(lambda: two.shares() == {0: 4}, every_s=0.05, what="other owners")
     await two.ready(0, 4)
     await asyncio.sleep(max(0.0, stopped_s + 20.0 - time.monotonic()))
-    two.programs[1].output()
     for pid in stopped:
         os.kill(pid, signal.SIGCONT)
     await eventually(lambda: "replica.lease_over" in two.programs[1].output(), what="the end of its lease")

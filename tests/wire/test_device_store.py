@@ -104,6 +104,7 @@ async def test_a_session_pairs_sends_receives_and_comes_back_anywhere(
     assert store.sql("SELECT session, opening, epoch, jid FROM veilleur_devices") == f"s|3|2|{jid}"
 
 
+@pytest.mark.long
 async def test_a_worker_that_stood_still_writes_nothing_and_throws_nobody_off(
     start: Start, server: Remote, store: Store
 ) -> None:
@@ -300,6 +301,7 @@ async def test_no_message_is_lost_by_kills(
 
 @pytest.mark.parametrize("pool", [1, pytest.param(4, marks=pytest.mark.deep)])
 @pgbouncer.needed()
+@pytest.mark.long
 async def test_pgbouncer_in_transaction_mode(
     server: Remote, store: Store, own_server: PostgreSQL, tmp_path: Path, pool: int
 ) -> None:

@@ -18,6 +18,9 @@ from typing import Any
 from bot_service.engines.neonize.decrypt_marks import DecryptMark
 from bot_service.engines.neonize.device_store import StoreFailed
 from bot_service.engines.neonize.postgresql_link import ERRORS, PostgresqlLink, why
+from shared import logs
+
+log = logs.get(__name__)
 
 MARK_S = 3.0
 AGAIN_S = 0.3
@@ -120,7 +123,9 @@ class MarkWriter:
                 try:
                     async with asyncio.timeout(MARK_S):
                         found = await self._write(list(rows.values()))
-                except ERRORS as error:
+                except Exception as error:
+                    if not isinstance(error, ERRORS):  # the loop must go on: without marks nothing is read
+                        log.exception("The marks of messages cannot be written", event_name="engine.marks")
                     self._drop_connection()
                     self._failed(rows, waiting, error)
                     await asyncio.sleep(AGAIN_S)

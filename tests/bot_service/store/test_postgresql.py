@@ -139,6 +139,8 @@ async def test_the_driver_is_not_imported_with_sqlite(tmp_path: Path) -> None:
     code = (
         "import asyncio, sys\n"
         "import bot_service.__main__\n"
+        "import bot_service.engines.worker.main\n"
+        "import bot_service.engines.neonize.engine\n"
         "from bot_service.store.database import open_database\n"
         f"asyncio.run(open_database('sqlite:///{tmp_path / 'bot.db'}'))\n"
         "sys.exit('asyncpg' in sys.modules)"
