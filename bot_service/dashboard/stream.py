@@ -19,11 +19,13 @@ from bot_service.dashboard.login import Login
 from bot_service.domain.states import State
 from bot_service.sessions.notifications import Event
 from shared import sse
-from shared.clock import iso
+from shared.clock import iso, parse_iso
 from shared.sse import EventStream
 from shared.web.ui.words import Words
 
 QUEUE = 200
+# What a list of events begins with (``?recent``): of so many stored ones, the newest that it shows.
+LOOKED_AT, RECENT = 200, 50
 # A page counts the connection as lost within 5 s without an event.
 BEAT_S = 1.5
 BEAT = sse.event("beat", b"{}")
@@ -51,6 +53,8 @@ async def _follow(request: web.Request, login: Login, response: web.StreamRespon
     unsubscribe = request.app[keys.SESSIONS].bus.subscribe(enqueue)
     messages = asyncio.create_task(_follow_messages(request.app, login, enqueue), name="dashboard.messages")
     try:
+        if "recent" in request.query:
+            await response.write(await _recent(request.app, login, t))
         await stream.write_to(response, keep_alive_s=BEAT_S, keep_alive=BEAT)
     finally:
         unsubscribe()
@@ -61,12 +65,31 @@ async def _follow(request: web.Request, login: Login, response: web.StreamRespon
 
 class _Data(msgspec.Struct):
     state: str | None = None
+    reason: object = None
 
 
 class _Stored(msgspec.Struct):
     """The part of a stored event that is read: no text and no telephone number."""
 
+    timestamp: str
     data: _Data
+
+
+async def _recent(app: web.Application, login: Login, t: Words) -> bytes:
+    """What happened before, as far as the bus and the messages would have said it."""
+    who = login.principal
+    found = await app[keys.EVENTS].stream.newest(LOOKED_AT, who.owner)
+    lines = []
+    for each in found:
+        if each.session is not None and each.type.startswith(("session.", "message")):
+            stored = msgspec.json.decode(each.body, type=_Stored)
+            data = {
+                "state": stored.data.state or "",
+                "reason": stored.data.reason if isinstance(stored.data.reason, str) else "",
+            }
+            event = Event(each.type, each.session, each.owner or "", parse_iso(stored.timestamp), data)
+            lines.append(_line(event, t, who.known_id(each.session)))
+    return b"".join(lines[-RECENT:])
 
 
 async def _follow_messages(app: web.Application, login: Login, enqueue: Callable[[Event], None]) -> None:

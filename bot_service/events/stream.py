@@ -62,6 +62,11 @@ class EventStream:
             self._closed = True
             self._grown.notify_all()
 
+    async def newest(self, count: int, owner: str | None) -> list[StoredEvent]:
+        """The newest ``count`` events, the oldest of them first; with ``owner`` only theirs."""
+        async with self._database.read() as connection:
+            return await events.newest(connection, count, owner=owner)
+
     async def newest_id(self) -> str:
         """The start of a reader that wants only events from now on."""
         async with self._database.read() as connection:

@@ -61,6 +61,14 @@ async def after(
     return [StoredEvent(*row) for row in await connection.execute(query)]
 
 
+async def newest(connection: AsyncConnection, limit: int, *, owner: str | None = None) -> list[StoredEvent]:
+    """The newest events, the oldest of them first; with ``owner`` only theirs."""
+    query = sa.select(events).order_by(events.c.id.desc()).limit(limit)
+    if owner is not None:
+        query = query.where(events.c.owner == owner)
+    return [StoredEvent(*row) for row in await connection.execute(query)][::-1]
+
+
 async def newest_id(connection: AsyncConnection) -> str | None:
     newest: str | None = (await connection.execute(sa.select(sa.func.max(events.c.id)))).scalar_one()
     return newest

@@ -173,6 +173,21 @@ async def test_pages_that_are_not_looked_at_leave_their_connection_to_others_and
         assert await seen.faults() == []
 
 
+async def test_the_focus_stays_on_a_control_without_an_id_when_its_region_is_swapped(
+    browser: Browser, bot: Program
+) -> None:
+    async with tab(browser) as seen:
+        await sign_in(seen, bot)
+        page = seen.page
+        await page.get_by_role("link", name="Boutique").focus()
+        assert await page.evaluate("document.activeElement.id") == ""
+        await page.evaluate("document.activeElement.closest('[data-live]').append('of before')")
+        async with page.expect_response(bot.url + "/"):
+            await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        await expect(page.get_by_text("of before")).to_have_count(0)
+        await expect(page.get_by_role("link", name="Boutique")).to_be_focused()
+
+
 async def test_a_tab_that_is_signed_out_elsewhere_goes_to_the_login_by_itself(browser: Browser, bot: Program) -> None:
     async with tab(browser) as seen:
         await sign_in(seen, bot)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import AsyncIterator
@@ -356,6 +357,27 @@ async def test_the_stream_of_a_page_tells_what_changed_and_ends_with_the_service
         seen: list[Any] = []
         while not any(b'"session":"seen"' in line for line in seen):
             seen.append(await answer.content.readline())
+
+
+async def test_a_list_of_events_begins_with_what_happened_before_and_holds_no_text(bot: Bot, browser: Browser) -> None:
+    await paired(bot, "before")
+
+    async def stored() -> bool:
+        return "READY" in str((await bot.call("GET", "/api/sessions/before/transitions"))[1])
+
+    await eventually(stored, what="READY in the store")
+    person = "4915112345678@s.whatsapp.net"
+    await received(bot, InboundMessage("before", person, "P1", person, 0, "text", "secret words"))
+    lines: list[dict[str, Any]] = []
+    async with bot.client.get("/events?recent") as answer:
+        while not any(each["kind"] == "message" for each in lines):
+            line = await answer.content.readline()
+            assert b"secret" not in line
+            if line.startswith(b'data: {"kind'):
+                lines.append(json.loads(line[6:]))
+    assert {each["session"] for each in lines} == {"before"}
+    assert {"Starting – started manually", "Ready"} <= {each["text"] for each in lines}
+    assert [each["at"] for each in lines] == sorted(each["at"] for each in lines)
 
 
 async def test_the_first_start_prints_a_link_until_somebody_has_signed_in(

@@ -45,8 +45,9 @@ function show(event) {
 const shownSession = document.querySelector("[data-session]")?.dataset.session;
 
 function listen() {
-  const made = new EventSource("/events");
-  made.addEventListener("open", () => { heard(); soon(); });
+  const made = new EventSource(list ? "/events?recent" : "/events");
+  // A list begins with what happened before, also what was missed without a stream.
+  made.addEventListener("open", () => { heard(); list?.replaceChildren(); soon(); });
   made.addEventListener("beat", heard);
   // It ends with the login, with the service and every ten minutes: the page itself says which.
   made.addEventListener("error", refresh);

@@ -23,6 +23,14 @@ function busy(region) {
   return focused && region.contains(focused) && focused.matches("input:not([type=checkbox]), textarea, select");
 }
 
+// What has the place of a control that was swapped: the same id, else the same position and text.
+const FOCUSABLE = "a, button, summary, input, select, textarea";
+function successor(focused, next, place) {
+  if (focused.id) return document.getElementById(focused.id);
+  const there = next.querySelectorAll(FOCUSABLE)[place];
+  return there?.tagName === focused.tagName && there.textContent === focused.textContent ? there : null;
+}
+
 function swap(fresh) {
   // Scripts that rewrite texts of the page do so here first: what did not change is not swapped.
   document.dispatchEvent(new CustomEvent("regions-fetched", { detail: fresh }));
@@ -34,11 +42,12 @@ function swap(fresh) {
     const ids = (selector) => [...region.querySelectorAll(selector)].map((each) => each.id);
     const open = ids("details[open][id]");
     const ticked = ids("input[type=checkbox][id]:checked");
-    const focusedId = region.contains(document.activeElement) ? document.activeElement.id : "";
+    const focused = region.contains(document.activeElement) ? document.activeElement : null;
+    const place = focused ? [...region.querySelectorAll(FOCUSABLE)].indexOf(focused) : -1;
     region.replaceWith(next);
     for (const id of open) document.getElementById(id)?.setAttribute("open", "");
     for (const id of ticked) { const box = document.getElementById(id); if (box) box.checked = true; }
-    if (focusedId) document.getElementById(focusedId)?.focus({ preventScroll: true });
+    if (focused) successor(focused, next, place)?.focus({ preventScroll: true });
   }
   if (fresh.title) document.title = fresh.title;
   document.dispatchEvent(new CustomEvent("regions-swapped"));
