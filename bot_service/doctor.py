@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import resource
+import socket
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from bot_service import doctor_version
 from bot_service.settings import BotSettings
@@ -14,6 +16,7 @@ from shared.doctor import Check, CheckStatus, Context, settings_checks, sqlite_c
 
 GROUP, BEFORE = "Bot service", "Before deployment: bot service"
 DESCRIPTORS = 4096
+WHATSAPP, CONNECT_S = ("web.whatsapp.com", 443), 5.0
 
 
 def checks(context: Context) -> Iterator[Check]:
@@ -22,6 +25,8 @@ def checks(context: Context) -> Iterator[Check]:
     if not isinstance(settings, BotSettings):
         return
     yield _engine(settings)
+    if settings.engine != "simulator":
+        yield reached(settings.whatsapp_proxy)
     yield from doctor_version.checks(GROUP, settings)
     yield _database(settings)
     yield _descriptors()
@@ -36,6 +41,26 @@ def _engine(settings: BotSettings) -> Check:
         todo = "install the locked packages (make venv), or set ENGINE=simulator"
         return Check(GROUP, "engine", CheckStatus.FAILED, "neonize is not installed", todo)
     return Check(GROUP, "engine", CheckStatus.OK, f"neonize {metadata.version('neonize')} is installed")
+
+
+def reached(proxy: str | None, server: tuple[str, int] = WHATSAPP) -> Check:
+    """Whether a connection to WhatsApp can begin, or to the ``proxy`` through which the engine dials it."""
+    (host, port), todo = server, "open outgoing connections to it: DNS and firewall, or set WHATSAPP_PROXY"
+    if proxy is not None:
+        parts = urlsplit(proxy)
+        host, todo = parts.hostname or "", "correct WHATSAPP_PROXY, or start the proxy"
+        port = parts.port or {"http": 80, "https": 443, "socks5": 1080}[parts.scheme]
+    name = "WhatsApp" if proxy is None else "proxy to WhatsApp"
+    try:
+        socket.create_connection((host, port), timeout=CONNECT_S).close()
+    except OSError as error:
+        why = (
+            "the name cannot be resolved"
+            if isinstance(error, socket.gaierror)
+            else error.strerror or "no answer in time"
+        )
+        return Check(GROUP, name, CheckStatus.FAILED, f"{host}:{port} cannot be reached: {why}", todo)
+    return Check(GROUP, name, CheckStatus.OK, f"{host}:{port} can be reached")
 
 
 def _database(settings: BotSettings) -> Check:

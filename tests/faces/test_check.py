@@ -115,7 +115,12 @@ async def test_the_own_program_may_be_either(health_server: Healths, body: dict[
 async def test_doctor_names_what_answers_in_place_of_a_program(health_server: Healths) -> None:
     bot, page = await health_server(200, WATCHDOG_WELL, 0.0), await health_server(200, {}, 0.0)
     code, out, _ = await veilleur(
-        "doctor", "--json", BOT_URL=bot, WATCHDOG_URL=page, WATCHDOG_TOKEN="token-of-the-tests-0123456789"
+        "doctor",
+        "--json",
+        ENGINE="simulator",
+        BOT_URL=bot,
+        WATCHDOG_URL=page,
+        WATCHDOG_TOKEN="token-of-the-tests-0123456789",
     )
     checks = {check["name"]: check for check in json.loads(out)["checks"]}
     assert code == 1
