@@ -26,6 +26,8 @@ class PresenceEvents:
     ) -> None:
         self._clock, self._publisher, self._record_of = clock, publisher, record_of
         self._waiting: dict[tuple[str, str, str], Draft] = {}
+        # With the session's creation and owner: another one with the same id hears nothing of it.
+        self._last: dict[tuple[str, str, str], tuple[str, str | None, dict[str, Any]]] = {}
         self._wake = Wake(clock)
 
     def on_signal(self, session: str, signal: Signal) -> None:
@@ -47,8 +49,20 @@ class PresenceEvents:
             "lastSeen": iso(from_ms(last_seen_ms)) if last_seen_ms else None,
             "at": iso(now),
         }
+        self._last.pop(key, None)
+        while len(self._last) >= MOST_WAITING:
+            del self._last[next(iter(self._last))]
+        self._last[key] = (record.creation, record.owner, data)
         self._waiting[key] = Draft("presence.update", session, record.owner, now, data)
         self._wake.set()
+
+    def known(self, record: SessionRecord) -> list[dict[str, Any]]:
+        """What was heard last of each person since the start of the service, as in the events."""
+        return [
+            data
+            for (session, _, _), (creation, owner, data) in self._last.items()
+            if session == record.id and (creation, owner) == (record.creation, record.owner)
+        ]
 
     async def run(self) -> None:
         """The loop."""

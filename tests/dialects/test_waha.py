@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from bot_service.access.principals import Scope
-from bot_service.dialects.waha import events, names, routes
+from bot_service.dialects.waha import events, names, not_here, routes
 from bot_service.dialects.waha.paths import PREFIX
 from bot_service.domain import people
+from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import State
 from tests.dialects.reference import WAHA, covered, misfit_of_waha, specification_of, uncovered
 from tests.dialects.waha_scene import CHAT, GROUP, JID, call, came, every_call, working
@@ -85,6 +86,26 @@ async def test_the_overview_has_the_chats_that_are_named(bot: Bot) -> None:
     assert [chat["id"] for chat in found] == [GROUP]
 
 
+async def test_presences_are_those_that_were_heard_last(bot: Bot) -> None:
+    await working(bot)
+    bot.pool.answers[people.FollowPresence] = None
+    assert (await call(bot, "GET", "/api/default/presence"))[1] == []
+    assert (await call(bot, "GET", f"/api/default/presence/{CHAT}"))[1] == {"id": CHAT, "presences": []}
+    assert bot.pool.asked == [("default", people.FollowPresence(JID))]
+    for who, state in ((JID, "available"), ("49151@s.whatsapp.net", "recording"), (JID, "composing")):
+        chat = JID if who == JID else GROUP
+        bot.pool.emit("default", SignalKind.PRESENCE, **{"chat": chat, "from": who, "state": state})
+    status, found = await call(bot, "GET", "/api/default/presence")
+    assert (status, {each["id"]: each["presences"] for each in found}) == (200, {
+        CHAT: [{"participant": CHAT, "lastKnownPresence": "typing"}],
+        GROUP: [{"participant": "49151@c.us", "lastKnownPresence": "recording"}],
+    })  # fmt: skip
+    assert (await call(bot, "GET", f"/api/default/presence/{CHAT}"))[1]["presences"][0]["lastKnownPresence"] == "typing"
+    assert len(bot.pool.asked) == 1, "who was heard is followed already"
+    await bot.call("PATCH", "/api/sessions/default", {"owner": "ann"})
+    assert (await call(bot, "GET", "/api/default/presence"))[1] == []
+
+
 async def test_hidden_addresses_are_listed_where_the_number_is_known(bot: Bot) -> None:
     await working(bot)
     bot.pool.answers[people.ListContacts] = [
@@ -111,12 +132,14 @@ async def test_a_session_that_cannot_send_says_so_at_once(bot: Bot) -> None:
         ("POST", "/api/sendList"),
         ("DELETE", f"/api/default/groups/{GROUP}"),
         ("PUT", "/api/apps/one"),
+        ("POST", "/mcp"),
     ],
 )
 async def test_what_is_not_there_is_said_by_name(bot: Bot, method: str, path: str) -> None:
     status, problem = await call(bot, method, path)
     assert (status, problem["code"]) == (501, "not_implemented")
     assert f"{method} /waha{path}" in problem["message"]
+    assert not_here.reason(path) in problem["message"]
     assert (await call(bot, method, path, key=None))[0] == 401
 
 
@@ -241,6 +264,15 @@ def test_the_page_names_every_operation() -> None:
 def test_every_route_counts_as_an_operation_of_wahas_document() -> None:
     specification_of(WAHA)
     assert covered(WAHA, routes.ROUTES) == (len(routes.ROUTES), 162)
+    here = {(each[0], each[1]) for each in routes.ROUTES}
+    paths = specification_of(WAHA)["paths"].items()
+    rest = [(method.upper(), path) for path, found in paths for method in found if (method.upper(), path) not in here]
+    assert [each for each in rest if not_here.reason(each[1]) is None] == [], "neither here nor refused by name"
+
+
+def test_the_page_names_what_is_not_there_and_why() -> None:
+    page = (ROOT / "docs" / "api-coverage.md").read_text().partition("## Evolution")[0].partition("## WAHA")[2]
+    assert dict(re.findall(r"^\| `(/\S+)` \| (.+) \|$", page, re.M)) == not_here.NOT_HERE
 
 
 def test_the_page_names_every_event() -> None:

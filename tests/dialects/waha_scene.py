@@ -109,6 +109,8 @@ async def every_call(bot: Bot) -> list[tuple[str, str, Any]]:
         ("PUT", "/api/default/profile/picture", {"file": {"mimetype": "image/jpeg", "data": JPEG}}),
         ("POST", "/api/default/presence", {"presence": "online"}),
         ("POST", "/api/default/presence", {"presence": "typing", "chatId": CHAT}),
+        ("GET", "/api/default/presence", None),
+        ("GET", f"/api/default/presence/{CHAT}", None),
         ("POST", f"/api/default/presence/{CHAT}/subscribe", None),
         ("PUT", "/api/star", {"messageId": f"false_{CHAT}_AAA", "chatId": CHAT, "star": True, "session": "default"}),
         ("POST", "/api/default/calls/reject", {"from": CHAT, "id": "C1"}),

@@ -110,7 +110,7 @@ def _payloads(record: SessionRecord, event: Envelope, base: str, at_ms: int) -> 
         case "group.joined" | "group.left" | "group.members" | "group.updated":
             yield _GROUP_EVENTS[event.type], _group(event.type, data)
         case "presence.update":
-            yield "presence.update", _presence(data)
+            yield "presence.update", presence(data)
         case "call.received":
             yield "call.received", _call(data)
         case _ if event.type == TEST_EVENT:
@@ -223,7 +223,8 @@ def _group_info(info: dict[str, Any]) -> dict[str, Any]:
     return {**texts, **allowed, **known}
 
 
-def _presence(data: dict[str, Any]) -> dict[str, Any]:
+def presence(data: dict[str, Any]) -> dict[str, Any]:
+    """The payload of a person's presence."""
     known: dict[str, Any] = {
         "participant": names.chat_out(data["from"]),
         "lastKnownPresence": _PRESENCES.get(data["state"], "online"),

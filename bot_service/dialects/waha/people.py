@@ -10,8 +10,9 @@ from aiohttp import web
 from bot_service import keys
 from bot_service.api.server.request import integer
 from bot_service.dialects import sending
-from bot_service.dialects.waha import names, requests
+from bot_service.dialects.waha import events, names, requests
 from bot_service.dialects.waha.sessions import find, named
+from bot_service.domain.addresses import address
 from bot_service.domain.people import Person
 from bot_service.domain.refused import invalid
 from bot_service.messages import people as ours
@@ -183,6 +184,25 @@ async def follow_presence(request: web.Request) -> web.Response:
     wanted = body.convert({"chat": request.match_info["chatId"]}, ours.FollowPresence)
     await _people(request).follow_presence(record, wanted)
     return json_response(DONE, status=201)
+
+
+async def presences(request: web.Request) -> web.Response:
+    """What was heard last, by chat."""
+    record = named(request)
+    found: dict[str, dict[str, Any]] = {}
+    for shown in map(events.presence, request.app[keys.EVENTS].presence.known(record)):
+        found.setdefault(shown["id"], {"id": shown["id"], "presences": []})["presences"] += shown["presences"]
+    return json_response(list(found.values()))
+
+
+async def presence(request: web.Request) -> web.Response:
+    """What was heard last in one chat; of a person that is not followed yet, this follows it."""
+    record, chat = named(request), address(request.match_info["chatId"], "chatId")
+    heard = [each for each in request.app[keys.EVENTS].presence.known(record) if each["chat"] == chat]
+    if not heard and not chat.endswith("@g.us"):
+        await _people(request).follow_presence(record, body.convert({"chat": chat}, ours.FollowPresence))
+    found = [each for shown in map(events.presence, heard) for each in shown["presences"]]
+    return json_response({"id": names.chat_out(chat), "presences": found})
 
 
 async def star(request: web.Request) -> web.Response:

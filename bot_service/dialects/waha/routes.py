@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 from bot_service.access.principals import Scope
 from bot_service.api.messages.handlers import media
 from bot_service.dialects.edge import Edge
-from bot_service.dialects.waha import groups, messages, people, sessions, websocket
+from bot_service.dialects.waha import groups, messages, not_here, people, sessions, websocket
 from bot_service.dialects.waha.paths import FILE, PREFIX, WEBSOCKET
 from shared.web import errors
 from shared.web.body import json_response
@@ -72,6 +72,8 @@ ROUTES: list[tuple[str, str, Handler, Scope]] = [
     ("PUT", "/api/{session}/profile/status", people.set_status, SEND),
     ("PUT", "/api/{session}/profile/picture", people.set_picture, SEND),
     ("POST", "/api/{session}/presence", people.set_presence, SEND),
+    ("GET", "/api/{session}/presence", people.presences, READ),
+    ("GET", "/api/{session}/presence/{chatId}", people.presence, SEND),
     ("POST", "/api/{session}/presence/{chatId}/subscribe", people.follow_presence, SEND),
     ("PUT", "/api/star", people.star, SEND),
     ("POST", "/api/{session}/calls/reject", people.reject_call, SEND),
@@ -123,12 +125,14 @@ def mount(app: web.Application, scopes: dict[tuple[str, str], Scope]) -> None:
         app.router.add_route("GET", path, handler)
         scopes["GET", path] = READ
     # Last: what WAHA has and this service does not is never a silent 404.
-    app.router.add_route("*", PREFIX + "/api/{rest:.*}", missing)
-    scopes.update({(method, PREFIX + "/api/{rest}"): READ for method in hdrs.METH_ALL})
+    for path, known in (("/api/{rest:.*}", "/api/{rest}"), ("/mcp", "/mcp")):
+        app.router.add_route("*", PREFIX + path, missing)
+        scopes.update({(method, PREFIX + known): READ for method in hdrs.METH_ALL})
 
 
 async def missing(request: web.Request) -> web.StreamResponse:
-    detail = f"{request.method} {request.path} is no operation that is there: docs/api-coverage.md lists those that are"
+    why = not_here.reason(request.path.removeprefix(PREFIX)) or "docs/api-coverage.md lists those that are"
+    detail = f"{request.method} {request.path} is no operation that is there: {why}"
     raise errors.Problem(501, "not_implemented", detail)
 
 

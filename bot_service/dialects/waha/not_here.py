@@ -1,0 +1,51 @@
+"""Operations of WAHA that this service does not have, by the first parts of their path, and why."""
+
+from __future__ import annotations
+
+import re
+
+_BUSINESS = "WhatsApp shows it of business accounts only"
+_STATUS = "the library chooses who gets a status, and no test proves who that is"
+_FILES = "files are sent as they are: voice messages should be Opus in Ogg, videos MP4"
+NOT_HERE = {
+    "/api/{session}/auth/passkey": "the library has no call to answer a passkey: remove it on the phone, then scan again",
+    "/api/keys": "keys are those of Veilleur: `/api/keys`, `veilleur keys`, or the page of keys",
+    "/api/{session}/profile/picture": "the library cannot send an empty picture: set another",
+    "/api/send/link-custom-preview": "texts with links are sent without a preview",
+    "/api/sendLinkPreview": "texts with links are sent without a preview",
+    "/api/sendButtons": _BUSINESS,
+    "/api/sendList": _BUSINESS,
+    "/api/send/buttons/reply": "buttons are read, and not answered",
+    "/api/sendPollVote": "votes are read, and not cast",
+    "/api/{session}/new-message-id": "this service makes the ids: `Idempotency-Key` sends a message once",
+    "/api/{session}/chats/{chatId}/messages/{messageId}": "a message cannot be pinned",
+    "/api/{session}/chats/{chatId}/messages": "messages are kept until they are too old (`MESSAGE_RETENTION`)",
+    "/api/{session}/chats/{chatId}/archive": "chats cannot be archived",
+    "/api/{session}/chats/{chatId}/unarchive": "chats cannot be archived",
+    "/api/{session}/chats/{chatId}/unread": "a chat cannot be marked as unread",
+    "/api/{session}/chats/{chatId}": "chats are kept as long as their messages",
+    "/api/{session}/channels": "channels are not read",
+    "/api/{session}/status": _STATUS,
+    "/api/{session}/labels": "labels are of business accounts, and are not read",
+    "/api/{session}/contacts": "contacts are kept on the phone",
+    "/api/{session}/groups/join-info": "the group of an invitation cannot be read before it is joined",
+    "/api/{session}/groups/{id}/picture": "the picture of a group cannot be changed",
+    "/api/{session}/groups/{id}": "a group cannot be deleted: `POST …/leave` leaves it",
+    "/api/screenshot": "there is no browser",
+    "/api/{session}/events": "invitations to an event cannot be sent",
+    "/api/server/environment": "`veilleur doctor` shows the settings to operators",
+    "/api/server/stop": "operators restart the service",
+    "/api/server/debug": "operators have `/metrics`",
+    "/api/{session}/media/convert": _FILES,
+    "/api/apps": "programs get events through webhooks",
+    "/mcp": "`/mcp` of this service is at its root",
+}
+_PATTERNS = [
+    (re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path)) + "(?:/|$)"), why)
+    for path, why in sorted(NOT_HERE.items(), key=lambda each: each[0].count("{"))
+]
+
+
+def reason(path: str) -> str | None:
+    """Why an operation with this path, without the prefix, is not here; None for what WAHA does not have either."""
+    return next((why for pattern, why in _PATTERNS if pattern.match(path)), None)
