@@ -21,6 +21,7 @@ from tests.support.ports import free_port
 from tests.support.postgresql import PostgreSQL
 from tests.support.processes import bot
 from tests.support.waiting import eventually
+from tests.wire import programs
 
 pytestmark = [pytest.mark.wire, pytest.mark.system, pytest.mark.long, pytest.mark.timeout(300), *postgresql.needed()]
 
@@ -149,3 +150,33 @@ async def test_what_a_replica_refuses_at_its_start(
         assert named in program.output()
     finally:
         program.close()
+
+
+async def test_a_deleted_or_unlinked_session_leaves_no_device(two: WhatsApp) -> None:
+    devices = "SELECT (SELECT count(*) FROM whatsmeow_device), count(jid), count(*) FROM veilleur_devices"
+    assert two.rows(devices) == [["4", "4", "4"]]
+    unlinked, deleted = SESSIONS[:2]
+    await two.clients[0].post(f"/api/sessions/{unlinked}/logout")
+    await eventually(lambda: two.rows(devices) == [["3", "3", "4"]], what="the device being gone")
+    status, _ = await two.clients[1].call("DELETE", f"/api/sessions/{deleted}")
+    assert status == 204
+    await eventually(lambda: two.rows(devices) == [["2", "2", "3"]], what="the device being gone")
+    # The same names again, with other devices.
+    await two.clients[0].post(f"/api/sessions/{unlinked}/start")
+    await scan(two, unlinked)
+    await programs.pair(two.clients[1], two.phones_at, deleted, number_of(deleted))
+    assert two.rows(devices) == [["4", "4", "4"]]
+    await two.phones_at("send", sender=ANN, chat=number_of(SESSIONS[0]), body="hello")
+    await talk(two, 0, "again")
+
+
+async def scan(made: WhatsApp, session: str) -> None:
+    """Pair a session that shows a code."""
+
+    async def code() -> str | None:
+        status, body = await made.clients[0].call("GET", f"/api/sessions/{session}/qr")
+        return str(body["qr"]) if status == 200 else None
+
+    shown = await eventually(code, every_s=0.05, what="a QR code")
+    await made.phones_at("scan", code=shown, number=number_of(session))
+    await programs.until_state(made.clients[0], session, "READY")
