@@ -303,6 +303,10 @@ async def test_a_phone_is_linked_by_keyboard_alone(browser: Browser, bot: Progra
         await tab_to(seen, "Yes, delete it")
         await keyboard.press("Enter")
         await expect(page.get_by_text("The session is deleted.")).to_be_visible()
+        # Said once: a reload does not repeat it.
+        await expect(page).to_have_url(bot.url + "/")
+        await page.reload()
+        await expect(page.get_by_text("The session is deleted.")).to_have_count(0)
         assert await seen.faults() == []
 
 

@@ -114,6 +114,9 @@ async def test_a_session_from_its_making_to_its_end(terminal: Terminal, both: tu
     code, out = await terminal.run("sessions", "list")
     [row] = rows(out)
     assert (code, row["Session"], row["State"], row["Owner"]) == (0, "alice", "READY", "main")
+    terminal.environ["COLUMNS"] = "20"  # of no account in a pipe: a row is a line
+    assert rows((await terminal.run("sessions", "list"))[1])[0]["State"] == "READY"
+    terminal.environ["COLUMNS"] = "140"
     sent = await terminal.json("sessions", "send", "alice", "+33612345678", "Hello")
     assert (sent["direction"], sent["text"]) == ("out", "Hello")
     assert (await terminal.json("chats", "messages", "alice", "--search", "HELL"))["messages"][0]["id"] == sent["id"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -49,7 +50,7 @@ def _folders(context: Context) -> Iterator[Check]:
 def _writable(name: str, folder: Path, variable: str) -> Check:
     if not folder.exists():
         parent = next((each for each in folder.absolute().parents if each.exists()), Path("/"))
-        if os.access(parent, os.W_OK | os.X_OK):
+        if _takes_folders(parent):
             return Check(MACHINE, name, CheckStatus.INFO, f"{folder} is not there yet; it is made at the first start")
         todo = f"make {folder} and give it to uid {os.geteuid()}, or set {variable} to another folder"
         return Check(MACHINE, name, CheckStatus.FAILED, f"{folder} is not there and cannot be made", todo)
@@ -57,6 +58,15 @@ def _writable(name: str, folder: Path, variable: str) -> Check:
         todo = f"give it to uid {os.geteuid()}, or run this as the user of the programs"
         return Check(MACHINE, name, CheckStatus.FAILED, f"{folder} cannot be written by uid {os.geteuid()}", todo)
     return Check(MACHINE, name, CheckStatus.OK, f"{folder} can be written")
+
+
+def _takes_folders(parent: Path) -> bool:
+    # Tried: the rights alone say nothing where root asks, or of a file system such as /proc.
+    try:
+        os.rmdir(tempfile.mkdtemp(prefix=".veilleur-", dir=parent))
+    except OSError:
+        return False
+    return True
 
 
 def _closed(folder: Path) -> Check:
