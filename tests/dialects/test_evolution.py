@@ -258,7 +258,7 @@ async def test_history_has_the_content_under_whatsapps_names(bot: Bot) -> None:
         ("POST", "/instance/create", {"instanceName": "a b", "integration": "WHATSAPP-BAILEYS"}, 400, "instanceName"),
         ("POST", "/instance/create", {"instanceName": "x", "integration": "WHATSAPP-BUSINESS"}, 400, "integration"),
         ("POST", "/instance/create", {"instanceName": "x", "token": "secret"}, 400, "token"),
-        ("POST", "/instance/create", {"instanceName": "x", "rejectCall": True}, 400, "rejectCall"),
+        ("POST", "/instance/create", {"instanceName": "x", "readStatus": True}, 400, "readStatus"),
         ("POST", "/instance/create", {"instanceName": "x", "rabbitmq": {"enabled": True}}, 400, "rabbitmq"),
         ("POST", "/settings/set/shop", {"alwaysOnline": True}, 400, "alwaysOnline"),
         ("POST", "/chat/findMessages/shop", {"where": {"key": {"fromMe": True}}}, 400, "fromMe"),

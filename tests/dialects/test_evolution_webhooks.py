@@ -12,10 +12,14 @@ import pytest
 
 from bot_service import keys
 from bot_service.dialects.evolution import events
+from bot_service.domain import people
 from bot_service.domain.calls import Call
 from bot_service.domain.message import Media, Receipt
 from bot_service.domain.signals import SignalKind
 from bot_service.domain.states import State
+from bot_service.engines.port import EngineError
+from bot_service.messages.inbound import Batch
+from shared.clock import to_ms
 from tests.dialects.arriving import groups_change
 from tests.dialects.evolution_scene import GROUP, JID, NUMBER, call, came
 from tests.support.bot_app import Bot, is_in, received, running
@@ -139,6 +143,35 @@ async def test_changes_of_groups_have_the_shapes_of_evolution(bot: Bot, receiver
     members = [each.json["data"] for each in await got(receiver, "group-participants.update", 5)]
     assert [each["action"] for each in members] == ["add", "remove", "promote", "demote", "remove"]
     assert [each["participants"] for each in members] == [*[[JID]] * 4, ["jid-shop@s.whatsapp.net"]]
+
+
+async def ring(bot: Bot, *calls: Call) -> None:
+    """Calls that are stored, as the reader of the journal says it."""
+    await received(bot, *calls)
+    bot.app[keys.MESSAGES].journal.committed(Batch(calls=list(calls)))
+
+
+async def test_calls_are_rejected_and_answered_when_the_instance_says_so(bot: Bot, receiver: Receiver) -> None:
+    await opened(bot, receiver, "CALL")
+    bot.pool.answers[people.RejectCall] = None
+    now_ms = to_ms(bot.app[keys.CLOCK].now())
+    await ring(bot, Call("shop", "CALL0", JID, now_ms))
+    text = "We do not take calls: write to us"
+    assert (await call(bot, "POST", "/settings/set/shop", {"rejectCall": True, "msgCall": text}))[0] == 201
+    _, found = await call(bot, "GET", "/settings/find/shop")
+    assert (found["reject_call"], found["msg_call"]) == (True, text)
+    await ring(bot, Call("shop", "OLD", JID, now_ms - 3_600_000), Call("shop", "CALL1", JID, now_ms))
+    await ring(bot, Call("shop", "CALL2", JID, now_ms, group=GROUP))
+    await eventually(lambda: len(bot.pool.asked) == 2 and len(bot.pool.sent) == 1, what="both refusals and a text")
+    assert bot.pool.asked == [("shop", people.RejectCall(each, JID)) for each in ("CALL1", "CALL2")]
+    [(_, answer)] = bot.pool.sent
+    assert (answer.to, answer.text) == (JID, text)
+    bot.pool.fail["ask"] = EngineError("timeout", "no answer")
+    await ring(bot, Call("shop", "CALL3", JID, now_ms))
+    assert len(await got(receiver, "call", 5)) == 5, "a call that cannot be rejected is an event all the same"
+    assert (await call(bot, "POST", "/settings/set/shop", {"rejectCall": False}))[1]["settings"]["settings"][
+        "reject_call"
+    ] is False
 
 
 async def test_edits_revocations_and_files_are_what_they_are(bot: Bot, receiver: Receiver) -> None:

@@ -32,7 +32,7 @@ _NOT_HERE = {
     "sqs": "events go to webhooks and to the event stream",
     "chatwootAccountId": "Chatwoot is reached through a webhook",
 }
-_SETTINGS_NOT_HERE = ("rejectCall", "alwaysOnline", "readMessages", "readStatus", "syncFullHistory")
+_SETTINGS_NOT_HERE = ("alwaysOnline", "readMessages", "readStatus", "syncFullHistory")
 
 
 async def info(request: web.Request) -> web.Response:

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from bot_service.access.principals import Scope
 from bot_service.dialects.edge import Edge
-from bot_service.dialects.evolution import chats, groups, instances, messages, names, people, proxies, webhooks
+from bot_service.dialects.evolution import calls, chats, groups, instances, messages, names, people, proxies, webhooks
 from shared.web import errors
 from shared.web.body import json_response
 from shared.web.middleware import Handler
@@ -126,6 +126,7 @@ def mount(app: web.Application, scopes: dict[tuple[str, str], Scope]) -> None:
     for method, path, handler, scope in [*here, AT_THE_ROOT, ("GET", PREFIX, instances.info, READ), *rest]:
         app.router.add_route(method, path, handler)
         scopes[method, path.replace(":.*", "")] = scope
+    app.on_startup.append(calls.listen)
 
 
 def _refusal(problem: errors.Problem) -> web.Response:

@@ -22,6 +22,7 @@ from shared.clock import from_ms, iso
 INTEGRATION = "WHATSAPP-BAILEYS"
 # In the metadata of a session.
 IGNORES_GROUPS = "evolution.groupsIgnore"
+_REJECTS_CALLS, _CALL_TEXT = "evolution.rejectCall", "evolution.msgCall"
 
 
 def state(record: SessionRecord) -> dict[str, Any]:
@@ -49,8 +50,8 @@ def instance(record: SessionRecord) -> dict[str, Any]:
 
 def settings(record: SessionRecord) -> dict[str, Any]:
     return {
-        "reject_call": False,
-        "msg_call": "",
+        "reject_call": rejects_calls(record),
+        "msg_call": call_text(record),
         "groups_ignore": ignores_groups(record),
         "always_online": False,
         "read_messages": False,
@@ -64,10 +65,24 @@ def ignores_groups(record: SessionRecord) -> bool:
     return record.metadata.get(IGNORES_GROUPS) == "true"
 
 
+def rejects_calls(record: SessionRecord) -> bool:
+    return record.metadata.get(_REJECTS_CALLS) == "true"
+
+
+def call_text(record: SessionRecord) -> str:
+    """What a caller gets who is rejected; empty for nothing."""
+    return record.metadata.get(_CALL_TEXT, "")
+
+
 def with_settings(metadata: dict[str, str], wanted: Settings) -> dict[str, str]:
     """The metadata of a session with the settings that are kept in it."""
-    kept = {name: value for name, value in metadata.items() if name != IGNORES_GROUPS}
-    return kept | ({IGNORES_GROUPS: "true"} if wanted.groupsIgnore else {})
+    given = {
+        IGNORES_GROUPS: "true" if wanted.groupsIgnore else "",
+        _REJECTS_CALLS: "true" if wanted.rejectCall else "",
+        _CALL_TEXT: wanted.msgCall or "",
+    }
+    kept = {name: value for name, value in metadata.items() if name not in given}
+    return kept | {name: value for name, value in given.items() if value}
 
 
 def codes(shown: PairingCode) -> dict[str, Any]:
