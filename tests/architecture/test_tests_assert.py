@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -18,26 +19,23 @@ def functions(tree: ast.AST) -> Iterator[Function]:
     return (node for node in ast.walk(tree) if isinstance(node, Function))
 
 
-def called(function: Function) -> set[str]:
-    """The last parts of the names of everything called, also by the functions within."""
-    names = set()
+def proof(function: Function) -> tuple[bool, set[str]]:
+    """(whether it has an ``assert``, ``raise AssertionError``, ``pytest.raises`` and the like, all that it calls).
+
+    Calls are named by the last parts of their names; those of the functions within count too.
+    """
+    itself, names = False, set()
     for node in ast.walk(function):
         if isinstance(node, ast.Call):
             if isinstance(node.func, ast.Attribute):
                 names.add(node.func.attr)
             elif isinstance(node.func, ast.Name):
                 names.add(node.func.id)
-    return names
-
-
-def asserts(function: Function) -> bool:
-    """Whether it has an ``assert``, ``raise AssertionError``, ``pytest.raises`` and the like."""
-    for node in ast.walk(function):
-        if isinstance(node, ast.Assert):
-            return True
-        if isinstance(node, ast.Raise) and node.exc is not None and "AssertionError" in ast.unparse(node.exc):
-            return True
-    return bool(called(function) & _ASSERTING)
+        elif isinstance(node, ast.Assert) or (
+            isinstance(node, ast.Raise) and node.exc is not None and "AssertionError" in ast.unparse(node.exc)
+        ):
+            itself = True
+    return itself or bool(names & _ASSERTING), names
 
 
 def unproving(trees: dict[str, ast.Module], product: frozenset[str] = frozenset()) -> list[str]:
@@ -45,22 +43,17 @@ def unproving(trees: dict[str, ast.Module], product: frozenset[str] = frozenset(
 
     Helpers are known by their names; those of ``product`` could be a call of the program, so they prove nothing.
     """
-    everything = [function for tree in trees.values() for function in functions(tree) if function.name not in product]
-    proving = {function.name for function in everything if asserts(function) and not function.name.startswith("test_")}
-    while True:
-        more = {
-            function.name
-            for function in everything
-            if not function.name.startswith("test_") and function.name not in proving and called(function) & proving
-        }
-        if not more:
-            break
+    found = [
+        (path, function.name, *proof(function)) for path, tree in sorted(trees.items()) for function in functions(tree)
+    ]
+    helpers = [each for each in found if not each[1].startswith("test_") and each[1] not in product]
+    proving = {name for _, name, itself, _ in helpers if itself}
+    while more := {name for _, name, _, calls in helpers if name not in proving and calls & proving}:
         proving |= more
     return [
-        f"{path}::{function.name}"
-        for path, tree in sorted(trees.items())
-        for function in functions(tree)
-        if function.name.startswith("test_") and not asserts(function) and not called(function) & proving
+        f"{path}::{name}"
+        for path, name, itself, calls in found
+        if name.startswith("test_") and not itself and not calls & proving
     ]
 
 
@@ -70,8 +63,10 @@ def trees(package: str) -> dict[str, ast.Module]:
 
 
 def test_every_test_asserts_something() -> None:
-    programs = [tree for package in ("bot_service", "watchdog", "shared") for tree in trees(package).values()]
-    product = frozenset(function.name for tree in programs for function in functions(tree))
+    texts = (
+        path.read_text() for package in ("bot_service", "watchdog", "shared") for path in (ROOT / package).rglob("*.py")
+    )
+    product = frozenset(name for text in texts for name in re.findall(r"^ *(?:async )?def (\w+)", text, re.M))
     assert unproving(trees("tests"), product) == []
 
 

@@ -52,7 +52,8 @@ ONLY_API = CHANGES | {
 def _codes() -> set[str]:
     found = set()
     for path in (ROOT / "bot_service").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        text = path.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(text)) if "Refused(" in text else ():
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Refused":
                 code = node.args[0]
                 if isinstance(code, ast.Constant):
