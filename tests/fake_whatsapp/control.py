@@ -166,6 +166,10 @@ class Control:
         message = self._content(kind, parts)
         return await self._server.router.phone_sends(sender, chat_of(chat), message, id)
 
+    async def status(self, sender: str, readers: list[str], kind: str = "text", **parts: Any) -> str:
+        """A phone posts a status, of the kinds of `send`."""
+        return await self._server.router.phone_posts(sender, readers, self._content(kind, parts))
+
     async def flood(self, sender: str, chats: list[str], count: int, per_second: float = 0) -> list[str]:
         """`count` texts from one phone to each chat; returns their ids at once and goes on sending (0 = as fast as possible)."""
         ids = [self._world.new_message_id() for _ in range(count * len(chats))]

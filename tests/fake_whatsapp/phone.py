@@ -85,7 +85,9 @@ class Phone:
             attrs |= {"from": chat, **self._names("participant", "participant")}
             return Node("message", attrs, self._group_envelopes(companion, outgoing, again))
         message = outgoing.content
-        if companion.number == self.number:
+        if chat.server == "broadcast":
+            attrs |= {"from": chat, **self._names("participant", "participant")}
+        elif companion.number == self.number:
             attrs |= {"from": self.jid, "recipient": chat}
             attrs["peer_recipient_lid"] = lid_jid(chat.number)
             message = content.to_self(str(chat), message)

@@ -43,6 +43,14 @@ class Router:
                 await self._hand_over(sender, companion, outgoing)
         return outgoing.id
 
+    async def phone_posts(self, number: str, readers: list[str], message: Content) -> str:
+        """A phone posts a status; those who know its number get it. Returns the message's id."""
+        sender = self._world.account(number)
+        outgoing = sender.phone.write(self._world.new_message_id(), JID("status", "broadcast"), message)
+        for companion in self._devices_of(readers):
+            await self._hand_over(sender, companion, outgoing)
+        return outgoing.id
+
     async def phone_types(self, number: str, chat: JID, state: str) -> None:
         """A phone shows that its owner is typing (`composing`, `paused`)."""
         for companion in self._devices_of(self._members(chat) - {number}):

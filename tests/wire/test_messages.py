@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bot_service.domain.addresses import can_be_answered
 from bot_service.domain.message import Media, MessageType, OutgoingMessage
 from tests.fake_whatsapp.remote import Remote
 from tests.support import waiting
@@ -181,6 +182,22 @@ async def test_read_marks_and_typing_reach_the_phone_and_typing_comes_back(
     await server.wait(saw)
     await server("types", number=ANN, chat=BOT)
     assert (await worker.heard("s", "presence")).session == "s"
+
+
+async def test_a_status_of_a_contact_arrives_as_one(worker: WorkerDriver, server: Remote) -> None:
+    await worker.pair("s", BOT)
+    ids = [
+        await server("status", sender=ANN, readers=[BOT], body="On holiday"),
+        await server("status", sender=ANN, readers=[BOT], kind="image", data=base64.b64encode(b"\x89PNG").decode()),
+    ]
+    text, image = [await worker.message(id=each) for each in ids]
+    for status in (text, image):
+        assert (status.chat, status.sender) == ("status@broadcast", ANN_JID)
+        assert not can_be_answered(status.chat)
+    assert (text.type, text.text) == ("text", "On holiday")
+    assert image.type == "image"
+    assert image.media is not None
+    assert Path(image.media.path or "").read_bytes() == b"\x89PNG"
 
 
 async def test_what_the_owner_writes_on_his_phone_comes_as_his_own(worker: WorkerDriver, server: Remote) -> None:
