@@ -18,6 +18,7 @@ from tests.support import processes
 from tests.support.browser import TELEPHONE, Tab, chromium, tab
 from tests.support.history import seed
 from tests.support.processes import Client, Program, free_port
+from tests.support.waiting import eventually
 
 pytestmark = [
     pytest.mark.browser,
@@ -209,7 +210,12 @@ async def test_no_page_moves_while_it_loads_or_its_regions_refresh(
 ) -> None:
     dog = processes.watchdog(tmp_path, bot.url, ALERT_URLS="")
     seed(Path(dog.env["DATA_DIR"]) / "watchdog.db")
-    async with dog.running(), tab(browser) as seen, tab(browser, size=TELEPHONE) as small:
+    async with dog.running(), tab(browser) as seen, tab(browser, size=TELEPHONE) as small, Client(bot.url) as api:
+        # Its first report is news, and may move what stands below it.
+        async def reported() -> bool:
+            return bool((await api.get("/api/keepalive")).get("state") == "UP")
+
+        await eventually(reported, what="the watchdog's report")
         moved: dict[str, float] = {}
         for each in (seen, small):
             await sign_in(each, bot)
