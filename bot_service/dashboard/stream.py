@@ -79,7 +79,7 @@ async def _recent(app: web.Application, login: Login, t: Words) -> bytes:
     """What happened before, as far as the bus and the messages would have said it."""
     who = login.principal
     found = await app[keys.EVENTS].stream.newest(LOOKED_AT, who.owner)
-    lines = []
+    shown = []
     for each in found:
         if each.session is not None and each.type.startswith(("session.", "message")):
             stored = msgspec.json.decode(each.body, type=_Stored)
@@ -88,8 +88,10 @@ async def _recent(app: web.Application, login: Login, t: Words) -> bytes:
                 "reason": stored.data.reason if isinstance(stored.data.reason, str) else "",
             }
             event = Event(each.type, each.session, each.owner or "", parse_iso(stored.timestamp), data)
-            lines.append(_line(event, t, who.known_id(each.session)))
-    return b"".join(lines[-RECENT:])
+            shown.append((event, who.known_id(each.session)))
+    # A code may be stored before the change of state that led to it.
+    shown.sort(key=lambda pair: pair[0].at)
+    return b"".join(_line(event, t, session) for event, session in shown[-RECENT:])
 
 
 async def _follow_messages(app: web.Application, login: Login, enqueue: Callable[[Event], None]) -> None:
