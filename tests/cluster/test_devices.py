@@ -152,6 +152,7 @@ async def test_what_a_replica_refuses_at_its_start(
         program.close()
 
 
+@pytest.mark.deep
 async def test_a_deleted_or_unlinked_session_leaves_no_device(two: WhatsApp) -> None:
     devices = "SELECT (SELECT count(*) FROM whatsmeow_device), count(jid), count(*) FROM veilleur_devices"
     assert two.rows(devices) == [["4", "4", "4"]]

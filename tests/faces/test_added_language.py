@@ -81,7 +81,7 @@ def english_left(body: str) -> set[str]:
     return set(re.findall(r"[A-Za-z]{3,}", rest)) - SAME_EVERYWHERE
 
 
-@pytest.mark.long
+@pytest.mark.deep
 async def test_a_language_needs_its_translations_only(tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     for each in ("shared", "bot_service", "watchdog"):

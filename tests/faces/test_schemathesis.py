@@ -68,6 +68,7 @@ async def test_the_administrators_key_meets_no_5xx_and_only_described_answers(bo
     assert not [event for event in bot.events() if event.get("event") == "http.crash"]
 
 
+@pytest.mark.deep
 async def test_a_scoped_key_meets_no_5xx_and_only_described_answers(bot: Program) -> None:
     async with Client(bot.url) as api:
         made = await api.post("/api/keys", {"name": "Shop", "owner": "shop", "scopes": ["session", "read", "send"]})
