@@ -17,6 +17,7 @@ import pytest
 from shared.file_lock import is_locked
 from shared.tools import local_run
 from shared.tools.local_run import Program, programs, run
+from tests.support.members import members
 from tests.support.processes import ROOT, free_port
 from tests.support.waiting import eventually
 
