@@ -42,6 +42,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.deep
 def test_an_environment_is_made_and_what_the_lock_names_is_installed_uncompiled(
     tmp_path: Path, index: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

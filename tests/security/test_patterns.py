@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from shared.redact import redact_text
+from tests.support.members import members
 from tests.support.processes import ROOT
 
 _METHODS = {"match", "fullmatch", "search", "sub", "split", "findall", "finditer"}
@@ -96,7 +97,7 @@ def test_no_pattern_takes_the_square_of_its_input(file: str) -> None:
     assert slow == {}
 
 
-@pytest.mark.parametrize("slow", [r"[\w.+-]+(?::\d+)?@lid", r"TEL[^:]*:x", r"\s+#", r"(a|1)*b\Z"])
+@pytest.mark.parametrize("slow", members([r"TEL[^:]*:x", r"\s+#", r"[\w.+-]+(?::\d+)?@lid", r"(a|1)*b\Z"], first=2))
 def test_the_check_finds_a_pattern_that_does(slow: str) -> None:
     assert _slow_on(slow, "search")
 

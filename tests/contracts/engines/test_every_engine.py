@@ -12,6 +12,7 @@ from bot_service.domain.signals import SignalKind
 from bot_service.engines import registry
 from tests.contracts.engines.conftest import Bench
 from tests.contracts.engines.outside import ANN, BOT, SESSION
+from tests.support.members import members
 from tests.wire.worker_driver import CommandError, eventually
 
 ANN_JID = f"{ANN}@s.whatsapp.net"
@@ -133,13 +134,16 @@ async def test_one_way_silence_looks_healthy_and_a_new_start_heals_it(bench: Ben
 
 @pytest.mark.parametrize(
     ("deed", "kind"),
-    [
-        ("unlink", "logged_out"),
-        ("replace", "replaced"),
-        ("ban", "banned"),
-        ("ban_for_an_hour", "temp_banned"),
-        ("outdate", "outdated"),
-    ],
+    members(
+        [
+            ("ban", "banned"),
+            ("unlink", "logged_out"),
+            ("outdate", "outdated"),
+            ("replace", "replaced"),
+            ("ban_for_an_hour", "temp_banned"),
+        ],
+        first=3,
+    ),
 )
 async def test_an_end_is_named_and_the_engine_stays_down(bench: Bench, deed: str, kind: str) -> None:
     await bench.pair()
