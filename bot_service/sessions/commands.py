@@ -113,7 +113,8 @@ class SessionCommands:
         who.require_owner(wanted.owner, "makes sessions for another owner")
         _check_words(wanted.name, wanted.metadata)
         proxy = proxies.read(who, wanted.proxy)
-        asked, owner = wanted.id or f"s-{secrets.token_hex(6)}", wanted.owner or who.owner or DEFAULT_OWNER
+        owner = wanted.owner or who.owner or DEFAULT_OWNER
+        asked = wanted.id or self._id_for(who, owner, wanted.name or "")
         session, now_ms = self.new_id(who, owner, asked), self._supervisor.now_ms()
         record = SessionRecord(
             id=session, owner=owner, name=wanted.name or asked,
@@ -139,6 +140,15 @@ class SessionCommands:
                     self._supervisor.admit(creation)
                 raise
         return creation.after
+
+    def _id_for(self, who: Principal, owner: str, name: str) -> str:
+        """An id that reads like ``name`` and that ``who`` sees nowhere yet."""
+        base = session_ids.from_name(name)
+        for asked in (base, *(f"{base}-{number}" for number in range(2, 100))) if base else ():
+            seen = who.owner is None and (asked in self._registry or asked in self._busy)
+            if not seen and not self._has(owner, asked):
+                return asked
+        return f"s-{secrets.token_hex(6)}"
 
     def new_id(self, who: Principal, owner: str, asked: str) -> str:
         """The id to store. Refused ``exists`` only for a session that ``who`` sees: others get a mark."""

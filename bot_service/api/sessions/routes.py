@@ -78,7 +78,8 @@ ROUTES = [
     Route(
         "POST", "/api/sessions", handlers.create, Scope.SESSION,
         "Sessions", "Create a session",
-        "Makes a session and, unless `start` is false, begins to connect it: a QR code can be fetched a moment later.",
+        "Makes a session and, unless `start` is false, begins to connect it: a QR code can be fetched a moment later. "
+        "Without `id` the session gets one that reads like its name, or a random one.",
         {201: _session("The new session; `Location` leads to it.")},
         body=CreateSession, body_optional=True, problems=(409,),
         example={"id": "boutique", "name": "Boutique Lyon", "metadata": {"shop": "lyon-2"}},

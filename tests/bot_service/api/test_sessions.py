@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,24 @@ async def test_name_owner_and_metadata_can_be_changed(bot: Bot) -> None:
     assert (status, view["name"], view["metadata"]) == (200, "New", {"a": "b"})
     status, problem = await bot.call("PATCH", "/api/sessions/one", {"state": "READY"})
     assert (status, problem["errors"][0]["field"]) == (422, "state")
+
+
+async def test_a_session_without_an_id_gets_one_that_reads_like_its_name(bot: Bot) -> None:
+    ids = [(await bot.call("POST", "/api/sessions", {"name": "Café Lyon 2"}))[1]["id"] for _ in range(3)]
+    assert ids == ["cafe-lyon-2", "cafe-lyon-2-2", "cafe-lyon-2-3"]
+    _, made = await bot.call("POST", "/api/keys", {"name": "shop", "owner": "shop", "scopes": ["session"]})
+    # What others use stays unknown to a key of one owner.
+    _, own = await bot.call("POST", "/api/sessions", {"name": "Café Lyon 2"}, key=made["key"])
+    assert own["id"] == "cafe-lyon-2"
+
+
+@pytest.mark.parametrize("name", ["+33 6 12 34 56 78", "日本", None])
+async def test_a_name_that_makes_no_id_or_may_be_a_telephone_number_gives_a_random_one(
+    bot: Bot, name: str | None
+) -> None:
+    status, made = await bot.call("POST", "/api/sessions", {} if name is None else {"name": name})
+    assert status == 201
+    assert re.fullmatch("s-[0-9a-f]{12}", made["id"])
 
 
 async def test_an_id_that_is_taken_answers_409(bot: Bot) -> None:
