@@ -63,6 +63,7 @@ async def talk(made: WhatsApp, number: int, name: str) -> None:
     assert (await made.phones_at("phone", number=ANN))["unreadable"] == []
 
 
+@pytest.mark.deep
 async def test_sessions_of_a_replica_that_is_gone_go_on_elsewhere(two: WhatsApp) -> None:
     await two.phones_at("send", sender=ANN, chat=number_of(SESSIONS[0]), body="hello")
     await talk(two, 0, "before")

@@ -162,6 +162,7 @@ async def test_a_page_that_is_away_at_first_is_asked_again(tmp_path: Path) -> No
         await here.noticed("service.alert", "service.alert", "service.recovered")
 
 
+@pytest.mark.deep
 async def test_a_published_build_that_is_refused_too_needs_a_person_who_is_given_the_facts(tmp_path: Path) -> None:
     async with scene(tmp_path, "a", "b", "c", factor=120) as here:
         here.pool.outdated, here.page.build, before = {BUILTIN, NEW}, NEW, len(here.pool.logins)

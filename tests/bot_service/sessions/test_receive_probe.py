@@ -79,6 +79,7 @@ async def test_a_ring_between_two_own_sessions_proves_that_both_receive(tmp_path
         assert "veilleur_bot_probe_round_trip_seconds_count" in metrics
 
 
+@pytest.mark.deep
 async def test_a_ring_that_does_not_arrive_raises_suspicion_and_a_reconnect_heals(tmp_path: Path) -> None:
     env = {"RECEIVE_PROBE": "ring", "RECEIVE_PROBE_INTERVAL": "500", "RECEIVE_PROBE_TIMEOUT": "5000"}
     async with simulated(tmp_path, "deaf", "well", **env) as bot:
