@@ -34,6 +34,7 @@ async def stopped(bot: Program, how: str) -> None:
 @pytest.mark.parametrize("how", ["kill", "orderly stop", "kill with its workers"])
 async def test_a_restart_on_a_full_disk_keeps_the_sessions_connected(tmp_path: Path, how: str) -> None:
     bot = processes.bot(tmp_path)
+    bot.own_interpreter = True  # it inherits the limit of this process
     message = {"to": "33612345678", "text": "hello"}
     async with bot.running(), Client(bot.url) as client:
         await client.post("/api/sessions", {"id": "one"})

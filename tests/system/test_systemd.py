@@ -26,7 +26,10 @@ def under_systemd(name: str, tmp_path: Path, notify: NotifySocket, **env: str) -
         "PORT": str(free_port()), "NOTIFY_SOCKET": notify.address, "WATCHDOG_USEC": str(int(PERIOD_S * 1e6)),
         "WATCHDOG_TOKEN": WATCHDOG_TOKEN, "ENGINE": "simulator", "LOG_FORMAT": "json", "WHATSAPP_VERSION": "builtin", **env,
     }  # fmt: skip
-    return program(name, tmp_path, tmp_path / f"{name}.log", **given)
+    made = program(name, tmp_path, tmp_path / f"{name}.log", **given)
+    # A child of this process, whose stop can be waited for.
+    made.own_interpreter = True
+    return made
 
 
 def listens(port: int) -> bool:

@@ -42,6 +42,7 @@ async def test_a_full_disk_a_dead_bot_and_kill_9_are_alerted_and_the_history_cat
 ) -> None:
     bot = await FakeBot(beats="absent").start()
     dog = processes.watchdog(tmp_path, bot.url, ALERT_URLS=hook.url, **QUICK)
+    dog.own_interpreter = True  # it inherits the limit of this process
     async with dog.running():
         await is_state(dog, "UP")
         full_disk.fill(dog.pid)
