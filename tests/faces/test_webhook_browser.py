@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from tests.faces.signing_in import sign_in
 from tests.faces.test_browser import SQUEEZED
@@ -109,6 +109,38 @@ async def test_a_webhook_is_made_edited_paused_rotated_and_deleted_and_its_secre
         await page.get_by_role("button", name="Delete permanently").click()
         await expect(page.get_by_text("The webhook is deleted.")).to_be_visible()
         assert await seen.faults() == []
+
+
+REFRESHES = """async () => {
+  const found = performance.getEntriesByType("resource").find((each) => each.name.includes("/regions"));
+  const { refresh } = await import(found.name);
+  setInterval(refresh, 100);
+}"""
+
+
+async def test_a_webhook_that_is_deleted_leads_to_the_list_although_its_page_refreshes_meanwhile(
+    browser: Browser, bot: Program, shop: Receiver
+) -> None:
+    async with Client(bot.url) as api:
+        made = await api.post("/api/webhooks", {"url": shop.url, "events": ["message"]})
+    async with tab(browser) as seen:
+        page = seen.page
+        await sign_in(seen, bot)
+        await page.goto(f"{bot.url}/webhooks/{made['id']}")
+        gone: list[str] = []
+        page.on("response", lambda answer: gone.append(answer.url) if answer.status == 404 else None)
+
+        async def late(route: Route) -> None:
+            headers = {**await route.request.all_headers(), "Sec-Fetch-Site": "same-origin"}
+            answer = await route.fetch(max_redirects=0, headers=headers)
+            await eventually(lambda: len(gone) >= 3, what="refreshes that find no webhook")
+            await route.fulfill(response=answer)
+
+        await page.route("**/delete", late)
+        await page.evaluate(REFRESHES)
+        await page.get_by_label(f"Delete {shop.url}").press("Enter")
+        await page.get_by_role("button", name="Delete permanently").press("Enter")
+        await expect(page.get_by_text("The webhook is deleted")).to_be_visible()
 
 
 async def test_a_failure_shows_by_itself_its_delivery_is_opened_and_sent_again(

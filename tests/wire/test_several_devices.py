@@ -36,16 +36,21 @@ async def write(worker: WorkerDriver, session: str, to: str, names: Iterable[str
 
 
 async def each_once(worker: WorkerDriver, session: str, names: Iterable[str]) -> None:
+    """Each is there once, or named as lost: a first send beside a second one of the same message may use its key (decision 0149)."""
     wanted = set(names)
 
     def missing() -> set[str]:
         return wanted - texts(worker, session).keys()
 
+    def lost() -> int:
+        return worker.kinds(session).count("message_lost")
+
     try:
-        await eventually(lambda: not missing(), within_s=30, what=f"all of {session}")
+        await eventually(lambda: len(missing()) <= lost(), within_s=30, what=f"all of {session}")
     except AssertionError as error:
         raise AssertionError(f"{session} misses {sorted(missing())}; heard {worker.kinds(session)}") from error
-    assert {name: count for name, count in texts(worker, session).items() if name in wanted} == dict.fromkeys(wanted, 1)
+    found = texts(worker, session)
+    assert all(found[name] == 1 for name in wanted - missing())
 
 
 async def phone_has_each_once(server: Remote, number: str, names: Iterable[str]) -> None:

@@ -53,12 +53,19 @@ function swap(fresh) {
   document.dispatchEvent(new CustomEvent("regions-swapped"));
 }
 
+// A form that was sent brings its own page: to load this one again would cancel it. It may have deleted what this page shows.
+let sentAt = -Infinity;
+document.addEventListener("submit", (event) => { if (!event.defaultPrevented) sentAt = Date.now(); });
+
 async function load() {
   const answer = await fetch(location.href, {
     headers: { Accept: "text/html" }, redirect: "manual", cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS),
   });
   // Signed out, or what the page shows is gone: the server has another page for this address.
-  if (answer.type === "opaqueredirect" || [401, 403, 404].includes(answer.status)) { location.reload(); return; }
+  if (answer.type === "opaqueredirect" || [401, 403, 404].includes(answer.status)) {
+    if (Date.now() - sentAt > PATIENCE_MS) location.reload();
+    return;
+  }
   if (!answer.ok) return;
   const text = await answer.text();
   heard();
