@@ -99,6 +99,7 @@ async def test_a_bot_that_dies_is_alerted_once_and_the_ledger_has_it_later(
         assert up["incidentId"] == down["incidentId"]
         assert "historyKept" not in up
         assert [got.json["data"]["kind"] for got in hook.requests].count("down") == 1
+    await bot.stop()
     assert rows(path, "SELECT id, closed_at IS NULL FROM incident") == [(down["incidentId"], 0)]
     assert rows(path, "SELECT count(*) FROM delivery d JOIN outbox o ON o.id = d.outbox_id WHERE d.ok") != [(0,)]
     assert rows(path, "SELECT count(*) FROM outbox WHERE state != 'done'") == [(0,)]
