@@ -68,6 +68,7 @@ async def test_a_full_disk_a_dead_bot_and_kill_9_are_alerted_and_the_history_cat
                 return answer.status == 200
 
         await eventually(healthy, every_s=0.2, what="the ledger in use again")
+    await bot.stop()
     with closing(sqlite3.connect(Path(dog.env["DATA_DIR"]) / "watchdog.db")) as ledger:
         assert ledger.execute("SELECT id FROM incident WHERE closed_at IS NOT NULL").fetchall() == [(up["incidentId"],)]
 

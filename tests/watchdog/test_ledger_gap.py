@@ -186,6 +186,7 @@ async def test_a_start_without_a_folder_watches_alerts_and_repairs_nothing(tmp_p
         )
         await bot.start()
         await hook.wait_for(of_kind("up"))
+    await bot.stop()
 
 
 async def test_a_damaged_ledger_at_the_start_is_said_and_the_next_history_begins(tmp_path: Path) -> None:
