@@ -176,7 +176,7 @@ async def test_every_page_is_clean_in_light_and_dark_for_every_reader(
                 assert await seen.faults() == [], f"{path} {scheme}"
             # Not found, in the browser's words and in the service's.
             seen.expected += ["404"]
-            for path in ("/nothing", "/sessions/nobody"):
+            for path in ("/nothing", "/sessions/unknown"):
                 await seen.page.goto(bot.url + path)
                 assert await seen.axe() == [], f"{path} {scheme}"
             await seen.page.goto(watchdog.url + "/")

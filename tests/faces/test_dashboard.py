@@ -335,7 +335,7 @@ async def test_pages_are_french_for_french_readers(bot: Bot, browser: Browser) -
 
 
 async def test_an_unknown_session_is_a_page_that_says_so(browser: Browser) -> None:
-    status, page = await browser.get("/sessions/nobody")
+    status, page = await browser.get("/sessions/unknown")
     assert status == 404
     assert "This page does not exist." in page
 

@@ -85,7 +85,7 @@ class PostgreSQL:
         """To the server and the processes of its connections, which have groups of their own."""
         server = psutil.Process(self.process.pid)
         for process in (server, *server.children()):
-            # A connection or a task of its own may end meanwhile.
+            # A process of a connection may end in between.
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
 

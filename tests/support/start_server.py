@@ -36,7 +36,7 @@ MODULES = {
     "watchdog": "watchdog.__main__",
     "shared.tools.cli.main": "shared.tools.cli.commands",
 }
-# What Python, the C library, OpenSSL or Typer read once, before a program could be told to be another.
+# What Python, the C library, OpenSSL or Typer read once, when the process starts.
 _READ_AT_START = ("PYTHON", "LD_", "LC_", "LANG", "TZ", "MALLOC_", "GLIBC_", "OPENSSL_", "FORCE_COLOR", "_TYPER_")
 _LONGEST = 200_000
 

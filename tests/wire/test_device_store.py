@@ -173,10 +173,10 @@ class Keeper:
     async def supervise(self) -> None:
         handled = len(self.worker.signals)
         while True:
-            for told in self.worker.signals[handled:]:
+            for each in self.worker.signals[handled:]:
                 handled += 1
-                if told.kind in ("pump_died", "connect_error"):
-                    await self._restart(told.session)
+                if each.kind in ("pump_died", "connect_error"):
+                    await self._restart(each.session)
             await asyncio.sleep(0.05)
 
     async def _restart(self, session: str) -> None:
