@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from bot_service.domain.refused import invalid
 from shared.translation import N_
@@ -34,6 +35,8 @@ def telephone_number(text: str, field: str) -> str:
     return found[1]
 
 
+# A list asks it again for each of its sessions.
+@lru_cache(maxsize=64)
 def part_of_number(text: str) -> str:
     """The digits of ``text`` if it can be a part of a telephone number, else an empty text."""
     found = _PART.fullmatch(_BETWEEN.sub("", text))

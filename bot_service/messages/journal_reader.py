@@ -41,6 +41,10 @@ log = logs.get(__name__)
 BATCH_RECORDS = 50
 SLICE_BYTES = 256 * 1024
 LOOK_EVERY_S = 5.0
+# A transaction costs more than its messages. When more than one in PACE_S would begin, what arrives shares the next one;
+# after a pause, messages have a transaction each for BURST_S.
+PACE_S = 0.008
+BURST_S = 0.1
 ORPHAN_S = 60.0
 
 
@@ -97,14 +101,19 @@ class JournalReader:
             async with self._database.read() as connection:
                 self._positions = await messages.positions(connection)
             self._loaded = True
-        next_look = self._clock.monotonic()
+        next_look = paced_until = self._clock.monotonic()
         while True:
             if self._clock.monotonic() >= next_look:
                 await self._look_around()
                 next_look = self._clock.monotonic() + LOOK_EVERY_S
+            began = self._clock.monotonic()
             if not await self._read_on():
                 self.caught_up.set()
                 await self._wake.wait(max(0.0, next_look - self._clock.monotonic()))
+                continue
+            paced_until = max(paced_until, began - BURST_S) + PACE_S
+            if (rest_s := paced_until - self._clock.monotonic()) > 0 and self.behind_bytes() < SLICE_BYTES:
+                await self._clock.sleep(rest_s)
 
     async def _read_on(self) -> bool:
         """Read one slice of every file that has more; False when none had."""

@@ -30,8 +30,10 @@ class Search:
             return False
         if self.state is not None and record.state is not self.state:
             return False
+        if self.text is None:
+            return True
         session = shown(record.id) if self.by_owner else record.id
-        if self.text is None or self.text in session.lower() or self.text in record.name.lower():
+        if self.text in session.lower() or self.text in record.name.lower():
             return True
         number = part_of_number(self.text)
         return bool(number and record.jid) and number in (record.jid or "").partition("@")[0].partition(":")[0]

@@ -18,6 +18,7 @@ from bot_service.engines.wire.journal_file import JournalWriter
 from bot_service.events.ids import EventIds
 from bot_service.events.publisher import EventPublisher
 from bot_service.events.subscriptions import Subscriptions
+from bot_service.messages import journal_reader
 from bot_service.messages.inbound import Batch
 from bot_service.messages.journal_reader import JournalReader
 from bot_service.store import events, messages
@@ -185,7 +186,6 @@ async def test_a_receipt_moves_a_message_of_ours_forward_and_never_back(tmp_path
 async def test_a_spent_journal_of_a_worker_that_is_gone_is_deleted_and_others_stay(
     tmp_path: Path, monkeypatch: object
 ) -> None:
-    from bot_service.messages import journal_reader
 
     before, journal_reader.ORPHAN_S, every, journal_reader.LOOK_EVERY_S = (
         journal_reader.ORPHAN_S,
@@ -239,3 +239,18 @@ async def test_a_burst_of_three_thousand_messages_is_stored_whole_while_the_loop
         writer.close()
     print(f"3000 messages in {took:.2f} s ({3000 / took:.0f} a second), longest turn of the loop {worst * 1000:.0f} ms")
     assert turns > 60, "the loop was held up for whole batches"
+
+
+async def test_messages_that_arrive_one_after_the_other_share_transactions(tmp_path: Path) -> None:
+    """A slow machine makes fewer transactions, never more."""
+    async with road(tmp_path) as at:
+        writer = at.writer()
+        began = time.monotonic()
+        for number in range(300):
+            writer.append(inbound(number))
+            await asyncio.sleep(0.001)
+        await eventually(lambda: sum(len(b.messages) for b in at.batches) == 300, what="300")
+        took = time.monotonic() - began
+        assert len(at.batches) <= (journal_reader.BURST_S + took) / journal_reader.PACE_S + 1
+        assert [message.id for batch in at.batches for message in batch.messages] == [f"M{n}" for n in range(300)]
+        writer.close()
