@@ -8,11 +8,14 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from tests.support.processes import ROOT
 
 PACKAGES = ("bot_service", "watchdog", "shared")
 
 
+@pytest.mark.deep
 def test_the_wheel_holds_every_file_and_its_command_works(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()

@@ -23,6 +23,7 @@ def program() -> str:
     return str(found)
 
 
+@pytest.mark.deep
 @pytest.mark.system
 @pytest.mark.timeout(300)
 @NEEDS_A_NETWORK

@@ -299,9 +299,9 @@ async def test_no_message_is_lost_by_kills(
     print(loss)
 
 
-@pytest.mark.parametrize("pool", [1, pytest.param(4, marks=pytest.mark.deep)])
+@pytest.mark.parametrize("pool", [1, 4])
 @pgbouncer.needed()
-@pytest.mark.long
+@pytest.mark.deep
 async def test_pgbouncer_in_transaction_mode(
     server: Remote, store: Store, own_server: PostgreSQL, tmp_path: Path, pool: int
 ) -> None:

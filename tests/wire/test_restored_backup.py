@@ -13,6 +13,7 @@ import pytest
 from bot_service.domain.message import OutgoingMessage
 from shared.tools.backup import restore, save
 from tests.fake_whatsapp.remote import Remote
+from tests.support.members import members
 from tests.wire.conftest import StartWorker
 from tests.wire.worker_driver import WorkerDriver
 
@@ -44,7 +45,7 @@ async def talk(worker: WorkerDriver, server: Remote, name: str, *, answers: bool
             await worker.message(text=f"re all {text}")
 
 
-@pytest.mark.parametrize("answers", [False, True], ids=["sent-only", "in-turns"])
+@pytest.mark.parametrize("answers", members([False, True], ids=["sent-only", "in-turns"]))
 async def test_what_is_sent_after_a_restored_backup_is_read(
     start_worker: StartWorker, server: Remote, tmp_path: Path, answers: bool
 ) -> None:

@@ -177,7 +177,7 @@ async def bot(tmp_path: Path) -> AsyncIterator[Bot]:
 
 
 class World:
-    """A running service with two owners, and what belongs to the first of them, created for every call."""
+    """A running service with two owners, and what belongs to the first of them, made again when it is gone."""
 
     def __init__(self, bot: Bot) -> None:
         self.bot = bot
@@ -186,6 +186,7 @@ class World:
         }  # fmt: skip
         self._cannot_sign_in: set[str] = set()
         self._machines = 0
+        self._names: dict[str, str] | None = None
 
     async def make_keys(self) -> None:
         for owner in ("ann", "bob"):
@@ -203,7 +204,12 @@ class World:
         return dict(made)
 
     async def names(self) -> dict[str, str]:
-        """A session and a webhook of ann's, made again when an earlier call deleted them."""
+        """A session and a webhook of ann's, made again when an earlier call may have deleted them."""
+        if self._names is None:
+            self._names = await self._make()
+        return self._names
+
+    async def _make(self) -> dict[str, str]:
         await self.bot.call("POST", "/api/sessions", {"id": "of-ann", "owner": "ann", "start": False})
         _, listed = await self.bot.call("GET", "/api/webhooks")
         found = [hook["id"] for hook in listed["webhooks"] if hook["owner"] == "ann"]
@@ -230,6 +236,8 @@ class World:
         names = await self.names()
         if caller not in WRONG_KEYS:
             async with self.bot.client.request(method, filled(path, names), json=body, headers=headers) as response:
+                if method != "GET" and response.ok:
+                    self._names = None
                 return response.status  # a stream is left as soon as it has begun
         # Wrong keys from one address are answered late, so each comes from another.
         self._machines += 1
@@ -262,6 +270,7 @@ class World:
         ) as response:
             if response.status != 303:
                 return response.status
+            self._names = None
             address, _, query = response.headers["Location"].partition("?")
             once = query.partition("once=")[2]
             shown = self.bot.app[DASHBOARD].flash.take(login, once) if login and once else None

@@ -275,7 +275,7 @@ async def test_a_terminal_shows_one_format_the_name_of_each_program_and_a_box_at
     assert any(line.startswith("bot      | ") and "Server running on port" in line for line in lines[:begin])
 
 
-@pytest.mark.parametrize("harm", members(["terminal closed", signal.SIGKILL, signal.SIGHUP, signal.SIGQUIT], first=2))
+@pytest.mark.parametrize("harm", members(["terminal closed", signal.SIGKILL, signal.SIGHUP, signal.SIGQUIT]))
 async def test_however_the_run_ends_both_programs_end_and_the_next_start_works(
     tmp_path: Path, harm: signal.Signals | str
 ) -> None:
