@@ -69,7 +69,7 @@ def message_line(stored: StoredMessage, t: Words, *, revocable: bool = False) ->
         who = t("from the linked phone to {name}", name=address_name(stored.chat, t))
         out = True
     media = message.media
-    has_file = media is not None and media.path is not None
+    has_file = media is not None and media.file_key is not None
     return MessageLine(
         direction="out" if out else "in",
         who=who,

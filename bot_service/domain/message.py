@@ -41,7 +41,11 @@ PROBE_TEXT = "·"
 
 
 class Media(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A sent or received file. ``path`` is in DATA_DIR; ``data_base64`` is for the API only."""
+    """A sent or received file. ``key`` names it in the store of files, on every replica.
+
+    ``path`` is where a worker left it or finds it; older versions stored that instead of a key.
+    ``data_base64`` is for the API only.
+    """
 
     mime_type: str
     file_name: str | None = None
@@ -51,6 +55,22 @@ class Media(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     seconds: int | None = None
     voice: bool = False
     video_note: bool = False
+    key: str | None = None
+
+    @property
+    def file_key(self) -> str | None:
+        """The key of its file; None when no file is kept. A path ends with session and name."""
+        return self.key if self.key is not None or self.path is None else "/".join(self.path.split("/")[-2:])
+
+
+def by_key(media: Media) -> Media:
+    """As it is stored: without a path, which means nothing on another machine."""
+    return msgspec.structs.replace(media, key=media.file_key, path=None)
+
+
+def without_place(media: Media) -> Media:
+    """For another service, where its file gets another key."""
+    return msgspec.structs.replace(media, key=None, path=None)
 
 
 class Poll(msgspec.Struct, frozen=True, rename="camel"):
@@ -95,7 +115,7 @@ def missing_part(message: OutgoingMessage) -> str | None:
     kind = message.type
     if kind == "text" and not message.text:
         return "a text message needs text"
-    if kind in MEDIA_TYPES and (message.media is None or message.media.path is None):
+    if kind in MEDIA_TYPES and (message.media is None or message.media.file_key is None):
         return f"a message of type {kind} needs a file"
     if kind == "location" and (message.latitude is None or message.longitude is None):
         return "a location needs latitude and longitude"

@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 
+from bot_service.access.downloads import KeptFile
 from bot_service.access.principals import Principal
 from bot_service.domain.addresses import address
 from bot_service.domain.message import Media, OutgoingMessage
@@ -239,13 +239,13 @@ class MessageCommands:
             return WaitsFor(stop.reason.value, stop.until_ms)
         return WaitsFor((last_error or "its_turn") if record.state in LINKED else "not_connected")
 
-    async def file(self, who: Principal, record: SessionRecord, message_id: str) -> tuple[Media, Path]:
-        """The file of a message and where it is. Refused: ``not_found``."""
+    async def file(self, who: Principal, record: SessionRecord, message_id: str) -> tuple[Media, KeptFile]:
+        """The file of a message. Refused: ``not_found``."""
         media = rendering.media_of(await self.get(who, record, message_id))
-        path = self._media.readable(media) if media is not None else None
-        if media is None or path is None:
+        file = await self._media.find(media) if media is not None else None
+        if media is None or file is None:
             raise not_found("a file of this message")
-        return media, path
+        return media, file
 
     async def mark_read(self, record: SessionRecord, wanted: MarkRead) -> None:
         """The other side sees the messages as read. Refused: ``invalid``."""

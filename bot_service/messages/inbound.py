@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot_service.domain.addresses import can_be_answered
 from bot_service.domain.calls import Call
-from bot_service.domain.message import InboundMessage, JournalRecord, Receipt, is_probe
+from bot_service.domain.message import InboundMessage, JournalRecord, Receipt, by_key, is_probe
 from bot_service.domain.session_record import SessionRecord
 from bot_service.events.publisher import Draft
 from bot_service.messages import one_chat, poll_votes, storable
@@ -114,9 +114,12 @@ async def ingest(
         else:
             # What arrived for an earlier owner is stored as such: the present one does not see it.
             stored_ms = at_ms if at_ms < session.owned_from_ms else now_ms
+            message = storable.message(record.message)
+            if message.media is not None:
+                message = msgspec.structs.replace(message, media=by_key(message.media))
             arrived.append(
                 _Arrived(
-                    storable.message(record.message),
+                    message,
                     owner,
                     record.creation,
                     stored_ms,

@@ -20,6 +20,7 @@ from bot_service.domain.refused import Refused, RunsElsewhere, not_found
 from bot_service.domain.session_record import SessionRecord
 from bot_service.events.ids import EventIds, reply_message_id
 from bot_service.messages.inbound import ReplyTo
+from bot_service.messages.rendering import PLACES
 from bot_service.messages.rate_limits import FROZEN, frozen
 from bot_service.sessions.commands import anywhere
 from bot_service.store import messages, send_queue
@@ -71,7 +72,7 @@ def fingerprint(message: OutgoingMessage, content: bytes = b"") -> str:
     """A hash that equal calls share: of everything but the id, with ``content``, a file's bytes."""
     plain = {**msgspec.to_builtins(message), "id": ""}
     if isinstance(plain.get("media"), dict):
-        plain["media"] = {key: value for key, value in plain["media"].items() if key not in ("path", "dataBase64")}
+        plain["media"] = {name: value for name, value in plain["media"].items() if name not in PLACES}
     return hashlib.sha256(msgspec.json.encode(plain, order="deterministic") + content).hexdigest()
 
 

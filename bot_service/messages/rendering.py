@@ -13,6 +13,8 @@ from shared.clock import from_ms, iso
 _INBOUND = msgspec.json.Decoder(InboundMessage)
 _OUTGOING = msgspec.json.Decoder(OutgoingMessage)
 _ENCODER = msgspec.json.Encoder()
+# Where the content of a file is: for this service only.
+PLACES = frozenset({"path", "key", "dataBase64"})
 
 
 def media_url(session: str, message_id: str) -> str:
@@ -37,8 +39,8 @@ def outgoing_data(session: str, encoded: bytes) -> msgspec.Raw:
 def _with_url(message: InboundMessage | OutgoingMessage, session: str) -> dict[str, Any]:
     """Its file with the address in the API instead of the local path."""
     data = msgspec.to_builtins(message)
-    media = {key: value for key, value in data["media"].items() if key not in ("path", "dataBase64")}
-    if message.media is not None and message.media.path is not None:
+    media = {key: value for key, value in data["media"].items() if key not in PLACES}
+    if message.media is not None and message.media.file_key is not None:
         media["url"] = media_url(session, message.id)
     return {**data, "media": media}
 

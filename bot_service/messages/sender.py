@@ -10,6 +10,7 @@ import math
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import msgspec
@@ -120,6 +121,7 @@ class Sender:
     """One task per session that has messages to send; it ends when none is left.
 
     ``on_sent(session, chat)`` is called after each message. Only what ``runs_here(session)`` is sent.
+    ``with_file(message)`` puts a message's file where workers find it, for the block.
     """
 
     def __init__(
@@ -134,9 +136,10 @@ class Sender:
         on_sent: Callable[[str, str], None] = lambda _session, _chat: None,
         pick: Callable[[], float] = random.random,
         runs_here: Callable[[str], bool] = lambda _session: True,
+        with_file: Callable[[OutgoingMessage], AbstractAsyncContextManager[OutgoingMessage]] = nullcontext,
     ) -> None:
         self._clock, self._database, self._publisher, self._pool = clock, database, publisher, pool
-        self._runs_here = runs_here
+        self._runs_here, self._with_file = runs_here, with_file
         self._policy, self._record_of, self._pick = policy, record_of, pick
         self._on_sent = on_sent
         self.ended: Hook[[str, str, str]] = Hook()
@@ -303,7 +306,9 @@ class Sender:
         lane.all_messages.take()
         self._calling.add(lane.session)
         try:
-            sent = await self._pool.send(lane.session, _DECODER.decode(row.body))
+            message = _DECODER.decode(row.body)
+            async with nullcontext(message) if message.media is None else self._with_file(message) as ready:
+                sent = await self._pool.send(lane.session, ready)
         except EngineError as error:
             return await self._failed(lane, row, error)
         finally:

@@ -2,7 +2,7 @@
 
 Times are milliseconds since the epoch. Bodies are JSON bytes, read whole and never searched. There
 are no foreign keys: a delivery may outlive its message, and ``forget_session`` of each module
-deletes the rows of a deleted session. The one exception is in ``store/leases.py``.
+deletes the rows of a deleted session. The exceptions are in ``store/leases.py`` and ``store/media.py``.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from bot_service.domain.message import OutgoingMessage
+from bot_service.domain.message import OutgoingMessage, without_place
 from bot_service.domain.ports import CommandPool
 from bot_service.domain.refused import Refused, RunsElsewhere, not_found
 from bot_service.domain.session_ids import shown
@@ -157,12 +157,11 @@ class Exports:
         message = _DECODER.decode(row.body)
         file = await self._file(message)
         if message.media is not None:
-            message = msgspec.structs.replace(message, media=msgspec.structs.replace(message.media, path=None))
+            message = msgspec.structs.replace(message, media=without_place(message.media))
         return CarriedMessage(message, row.chat, row.at_ms, known_chat, row.idempotency_key, row.fingerprint, file)
 
     async def _file(self, message: OutgoingMessage) -> bytes | None:
-        path = self._media.readable(message.media) if message.media is not None else None
-        return await asyncio.to_thread(path.read_bytes) if path is not None else None
+        return await self._media.content(message.media) if message.media is not None else None
 
     def _allowed(self, session: str, kind: CommandKind) -> None:
         record = self._known(session)

@@ -15,6 +15,7 @@ from msgspec import Meta
 from bot_service.access.names import check_name
 from bot_service.access.principals import Principal
 from bot_service.domain.inputs import Owner, SessionId
+from bot_service.domain.message import without_place
 from bot_service.domain.ports import CommandPool
 from bot_service.domain.reasons import Reason
 from bot_service.domain.refused import Refused, invalid
@@ -210,8 +211,10 @@ class Imports:
 
     async def _queued(self, record: SessionRecord, carried: CarriedMessage) -> tuple[NewMessage, QueueEntry]:
         now_ms, message = self._supervisor.now_ms(), carried.message
-        if message.media is not None and carried.file is not None:
-            media = await self._media.from_bytes(record.id, message.id, message.media, carried.file)
+        if message.media is not None:
+            media = without_place(message.media)
+            if carried.file is not None:
+                media = await self._media.from_bytes(record.id, message.id, media, carried.file)
             message = msgspec.structs.replace(message, media=media)
         row = NewMessage(
             session=record.id, chat=carried.chat, message_id=message.id, direction="out", type=message.type,

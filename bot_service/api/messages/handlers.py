@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.access.downloads import Download
+from bot_service.access.downloads import download
 from bot_service.api.messages import form
 from bot_service.api.messages.views import ChatPage, MessagePage, chat_view, message_view
 from bot_service.api.server.access import principal
@@ -98,8 +98,8 @@ async def read(request: web.Request) -> web.Response:
 async def media(request: web.Request) -> web.StreamResponse:
     """The file as a download."""
     who, record = principal(request), session_of(request)
-    found, path = await request.app[keys.MESSAGES].commands.file(who, record, request.match_info["messageId"])
-    return Download(found, path, request.app[keys.ACCESS].requests, who)
+    found, file = await request.app[keys.MESSAGES].commands.file(who, record, request.match_info["messageId"])
+    return download(found, file, request.app[keys.ACCESS].requests, who)
 
 
 async def mark_read(request: web.Request) -> web.Response:

@@ -139,5 +139,5 @@ def _details(message: InboundMessage | OutgoingMessage) -> dict[str, Any]:
 
 
 def _file_view(row: StoredMessage, media: Media) -> FileView:
-    url = rendering.media_url(row.session, row.message_id) if media.path is not None else None
+    url = rendering.media_url(row.session, row.message_id) if media.file_key is not None else None
     return FileView(media.mime_type, url, media.file_name, media.size, media.seconds, media.voice, media.video_note)

@@ -7,7 +7,7 @@ import secrets
 from aiohttp import web
 
 from bot_service import keys
-from bot_service.access.downloads import Download
+from bot_service.access.downloads import download
 from bot_service.access.principals import Scope
 from bot_service.dashboard.context import render, words
 from bot_service.dashboard.guard import Form, back, done
@@ -91,8 +91,8 @@ async def take_back(request: web.Request, login: Login, form: Form) -> str:
 async def file(request: web.Request, login: Login) -> web.StreamResponse:
     who, app = login.principal, request.app
     record = app[keys.SESSIONS].queries.find(who, request.match_info["id"])
-    media, path = await app[keys.MESSAGES].commands.file(who, record, request.match_info["messageId"])
-    return Download(media, path, app[keys.ACCESS].requests, who)
+    media, kept = await app[keys.MESSAGES].commands.file(who, record, request.match_info["messageId"])
+    return download(media, kept, app[keys.ACCESS].requests, who)
 
 
 def _before(request: web.Request) -> int:

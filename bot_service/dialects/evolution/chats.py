@@ -123,8 +123,8 @@ async def media(request: web.Request) -> web.Response:
     """The file of a message in base64, as it is: nothing is converted."""
     record, wanted = find(request), await body.read(request, requests.MediaMessage)
     message_id = wanted.message.key.id
-    found, path = await request.app[keys.MESSAGES].commands.file(principal(request), record, message_id)
-    content = await asyncio.to_thread(path.read_bytes)
+    found, file = await request.app[keys.MESSAGES].commands.file(principal(request), record, message_id)
+    content = await file.content()
     row = await sending.stored(request, record, message_id)
     return json_response(
         {

@@ -110,7 +110,7 @@ def _ack(state: str) -> dict[str, Any]:
 def _content(record: SessionRecord, content: InboundMessage | OutgoingMessage, base: str) -> dict[str, Any]:
     """What was written. What a message does not have is empty."""
     arrived = content if isinstance(content, InboundMessage) else None
-    has_file = content.media is not None and content.media.path is not None
+    has_file = content.media is not None and content.media.file_key is not None
     url = f"{base}/api/files/{record.id}/{content.id}" if has_file else ""
     found: dict[str, Any] = {
         "body": content.text or "",

@@ -41,7 +41,6 @@ class DeviceStore:
     dsn: str
     marks: Marks
     sent: Path
-    media: Path
     jid: str | None = None
     new_device: bool = False
     may_dial: Callable[[Callable[[], bool]], bool] | None = None
@@ -76,7 +75,7 @@ class SqliteStores:
             lost = self._recovery.prepare(session, files, marks)
         finally:
             marks.close()
-        return DeviceStore(files.dsn, DecryptMarks(files.marks), files.sent, files.media), lost
+        return DeviceStore(files.dsn, DecryptMarks(files.marks), files.sent), lost
 
     def close(self) -> None:
         """Files need no end."""

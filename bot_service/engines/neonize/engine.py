@@ -22,7 +22,8 @@ from bot_service.domain import people
 from bot_service.domain.directory import Question
 from bot_service.domain.message import Media, OutgoingMessage, PollVote, Sent
 from bot_service.domain.signals import SignalKind
-from bot_service.engines.neonize import directory, jids, log_lines, lost_messages, media_files, outgoing
+from bot_service.engines.arrived_files import ArrivedFiles, FolderFiles
+from bot_service.engines.neonize import directory, jids, log_lines, lost_messages, outgoing
 from bot_service.engines.neonize import people as questions
 from bot_service.engines.neonize.client import GATE_POLL_S, ClientContext, SessionClient
 from bot_service.engines.neonize.client_table_lock import ClientTableLock
@@ -62,8 +63,10 @@ class NeonizeEngine:
         options: dict[str, str],
         clock: Clock | None = None,
         device_store: DeviceStoreAddress | None = None,
+        files: ArrivedFiles | None = None,
     ) -> None:
         self._sink, self._data_dir = sink, data_dir
+        self._files = files or FolderFiles(data_dir / "media")
         self._clock = clock or SystemClock()
         self._loop = asyncio.get_running_loop()
         self._library = Library()
@@ -319,11 +322,14 @@ class NeonizeEngine:
 
     def _fetch(self, client: SessionClient, body: Any, media: Media, message_id: str) -> Media:
         """Runs on the session's event pump: bounded, because the whole session waits."""
-        if (media.size or 0) > media_files.MAX_FETCHED_BYTES:
+        if (media.size or 0) > self._files.limit_bytes:
+            log.info("A file is too large to be kept", event_name="engine.media.large", size=media.size)
             return media
         try:
             data = self._fetches.submit(client.call, self._library.download, body).result(FETCH_S)
-            return media_files.keep(client.store.media, message_id, media, data)
+            if len(data) > self._files.limit_bytes:  # senders may say less
+                return media
+            return self._files.keep(client.session, message_id, media, data)
         except (LibraryError, EngineError, OSError, FetchTimeout, RuntimeError) as error:
             log.warning("A file could not be fetched", event_name="engine.media", reason=type(error).__name__)
             return media

@@ -19,7 +19,6 @@ class DeviceFiles:
     store: Path
     marks: Path
     sent: Path
-    media: Path
 
     @property
     def dsn(self) -> str:
@@ -35,4 +34,4 @@ class DeviceFiles:
         store = folder / f"{name}.db"
         if not store.exists():
             os.close(os.open(store, os.O_CREAT | os.O_RDWR, 0o600))
-        return cls(store, folder / f"{name}.db.marks", folder / f"{name}.db.sent", data_dir / "media" / name)
+        return cls(store, folder / f"{name}.db.marks", folder / f"{name}.db.sent")

@@ -107,12 +107,10 @@ class PostgresqlStores:
                 message_id=opened.again,
             )
         name = f"veilleur device {opened.number} {opened.opening}"
-        sent, media = self._files(session)
         store = DeviceStore(
             self._address.for_driver(name),
             PostgresqlMarks(self._writer, opened.number, opened.opening),
-            sent,
-            media,
+            self._sent(session),
             jid=opened.jid,
             new_device=opened.jid is None,
             may_dial=lambda over: self._may_dial(session, opened, over),
@@ -125,10 +123,10 @@ class PostgresqlStores:
         self._writer.flush(FLUSH_S)
         self._link.close()
 
-    def _files(self, session: str) -> tuple[Path, Path]:
+    def _sent(self, session: str) -> Path:
         folder, name = self._data_dir / "devices", safe_name(session)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return folder / f"{name}.db.sent", self._data_dir / "media" / name
+        return folder / f"{name}.db.sent"
 
     def _make_schema(self) -> None:
         with self._complete:

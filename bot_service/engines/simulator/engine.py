@@ -10,6 +10,7 @@ import msgspec
 
 from bot_service.domain.directory import Question
 from bot_service.domain.message import OutgoingMessage, Sent
+from bot_service.engines.arrived_files import ArrivedFiles, FolderFiles
 from bot_service.engines.port import EngineError, EngineSink
 from bot_service.engines.simulator import actions, directory, handover, sending
 from bot_service.engines.simulator.options import SimulatorOptions
@@ -29,7 +30,13 @@ class SimulatorEngine:
     """``data_dir/simulator`` holds the state of the simulated world."""
 
     def __init__(
-        self, sink: EngineSink, *, data_dir: Path, options: dict[str, str], clock: Clock | None = None
+        self,
+        sink: EngineSink,
+        *,
+        data_dir: Path,
+        options: dict[str, str],
+        clock: Clock | None = None,
+        files: ArrivedFiles | None = None,
     ) -> None:
         clock = clock or SystemClock()
         self.world = World(
@@ -38,7 +45,7 @@ class SimulatorEngine:
             Timers(clock, asyncio.get_running_loop()),
             SimulatorOptions.read(options),
             Files(data_dir / "simulator"),
-            data_dir / "media",
+            files or FolderFiles(data_dir / "media"),
         )
         self.sessions: dict[str, SimulatedSession] = {}
         # Sessions share slots, and one slot after the other gets a frame: no timer per session.

@@ -135,18 +135,13 @@ def _file(world: World, session: str, message_id: str, kind: str) -> Media | Non
     if kind not in _FILES:
         return None
     mime_type, ending, content = _FILES[kind]
-    folder = world.media_dir / safe_name(session)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{safe_name(message_id)}.{ending}"
-    path.write_bytes(content)
-    return Media(
+    media = Media(
         mime_type=mime_type,
         file_name=f"simulated.{ending}" if kind == "document" else None,
-        path=str(path),
-        size=len(content),
         seconds=1 if kind in ("audio", "video") else None,
         voice=kind == "audio",
     )
+    return world.media.keep(session, message_id, media, content)
 
 
 def receipt(session: SimulatedSession, args: Arguments) -> dict[str, Any]:

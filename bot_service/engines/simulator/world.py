@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import random
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bot_service.engines.arrived_files import ArrivedFiles
 from bot_service.engines.port import EngineSink
 from bot_service.engines.simulator.options import SimulatorOptions
 from bot_service.engines.simulator.store import Files
@@ -27,7 +27,7 @@ class World:
     timers: Timers
     options: SimulatorOptions
     files: Files
-    media_dir: Path
+    media: ArrivedFiles
     numbers: dict[str, SimulatedSession] = field(default_factory=dict)
     born_ms: int = field(init=False)
     leaked: list[bytearray] = field(default_factory=list)

@@ -9,6 +9,13 @@ import msgspec
 from bot_service.engines.wire.device_store import DeviceStoreAddress
 
 
+class SharedFilesAddress(msgspec.Struct, frozen=True):
+    """``server`` is the PostgreSQL, without a password, that has the files of messages of all replicas."""
+
+    server: str
+    limit_bytes: int
+
+
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What all workers of a pool share. ``options`` are the engine's own; times in seconds."""
 
@@ -17,6 +24,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, str] = {}
     device_store: DeviceStoreAddress | None = None
     """None: devices are files in ``data_dir``."""
+    shared_files: SharedFilesAddress | None = None
+    """None: files of messages are in ``data_dir``."""
     orphan_grace_s: float = 60.0
     stop_timeout_s: float = 6.0
     pulse_s: float = 5.0

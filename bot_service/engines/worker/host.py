@@ -9,6 +9,7 @@ import threading
 import msgspec
 
 from bot_service.engines import procfs
+from bot_service.engines.arrived_files import ArrivedFiles, FolderFiles
 from bot_service.engines.registry import client_library, load, use_copy
 from bot_service.engines.wire import clock_file, worker_records
 from bot_service.engines.wire.frames import FrameDecoder
@@ -68,7 +69,10 @@ class Worker:
         if self._client_build:
             given["client_build"] = str(self._client_build)
         more = {"device_store": options.device_store} if options.device_store is not None else {}
-        self._engine = load(options.engine)(self._sink, data_dir=options.data_dir, options=given, clock=clock, **more)
+        self._files = _files(options)
+        self._engine = load(options.engine)(
+            self._sink, data_dir=options.data_dir, options=given, clock=clock, files=self._files, **more
+        )
         self._commands = Commands(self._engine, self._sink)
         self._log_lines = LogForwarder(self._loop)
 
@@ -134,6 +138,7 @@ class Worker:
                 await self._engine.close()
         except TimeoutError:
             log.warning("Sessions did not stop in time", event_name="worker.stop.timeout", worker=self._options.id)
+        self._files.close()
         self._journal.close()
         self._log_lines.close()
         if self._link is not None:
@@ -264,3 +269,11 @@ class Worker:
                 )
                 self._ending.set()
                 return
+
+
+def _files(options: WorkerOptions) -> ArrivedFiles:
+    if options.shared_files is None:
+        return FolderFiles(options.data_dir / "media")
+    from bot_service.engines.worker.shared_files import SharedFiles  # loads its driver
+
+    return SharedFiles(options.shared_files.server, options.shared_files.limit_bytes)
