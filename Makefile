@@ -141,7 +141,7 @@ audit: $(VENV)/.tests ## Look up known vulnerabilities of the locked packages (a
 lock: ## Resolve the dependencies again (needs uv)
 	$(UV_COMPILE) --extra bot pyproject.toml -o bot_service/requirements.lock
 	$(UV_COMPILE) --extra watchdog pyproject.toml -o watchdog/requirements.lock
-	$(UV_COMPILE) --extra bot --extra mcp --extra watchdog --extra dev -c bot_service/requirements.lock -c watchdog/requirements.lock pyproject.toml -o tests/requirements.lock
+	$(UV_COMPILE) --extra bot --extra mcp --extra s3 --extra watchdog --extra dev -c bot_service/requirements.lock -c watchdog/requirements.lock pyproject.toml -o tests/requirements.lock
 	grep '^pip==' tests/requirements.lock | tr -d '\\' | $(UV_COMPILE) - -o .ci/pip.lock
 
 sbom: $(VENV)/.tests ## Write the bills of materials of both images to build/

@@ -24,11 +24,13 @@ from bot_service.app import announce_stop, build_app
 from bot_service.dashboard.context import DASHBOARD
 from bot_service.dashboard.welcome import welcome
 from bot_service.dialects.waha.paths import PREFIX as WAHA
+from bot_service.engines.arrived_files import LARGEST_BYTES, LARGEST_IN_POSTGRESQL
 from bot_service.engines.pool.policy import DEFAULT_COMMAND, PoolPolicy
 from bot_service.engines.pool.pool import WorkerPool
 from bot_service.engines.pool.worker_environment import worker_environment
 from bot_service.engines.wire import device_store
 from bot_service.engines.wire.device_store import DeviceStoreAddress
+from bot_service.engines.wire.worker_options import SharedFilesAddress
 from bot_service.operations.collectors import WorkerMemory
 from bot_service.sessions.leases import FolderTaken
 from bot_service.settings import BotSettings
@@ -87,15 +89,21 @@ async def _settled(app: web.Application) -> AsyncIterator[None]:
     yield
 
 
-def _device_store(settings: BotSettings) -> DeviceStoreAddress | None:
-    """Replicas share the devices of their sessions; without replicas they are files."""
-    if not settings.shares_devices:
+def _shared_store(settings: BotSettings) -> DeviceStoreAddress | None:
+    """Where workers of replicas find what all of them share; without replicas it is in files."""
+    if settings.replica_url is None:
         return None
     pooler = settings.device_store_url.reveal() if settings.device_store_url is not None else None
     return device_store.prepare(settings.store_url, pooler, settings.data_dir / "run")
 
 
+def _shared_files(settings: BotSettings, store: DeviceStoreAddress | None) -> SharedFilesAddress | None:
+    largest = LARGEST_BYTES if settings.media_url is not None else LARGEST_IN_POSTGRESQL
+    return None if store is None else SharedFilesAddress(store.server, largest)
+
+
 def _pool_policy(settings: BotSettings) -> PoolPolicy:
+    store = _shared_store(settings)
     return PoolPolicy(
         engine=settings.engine,
         data_dir=settings.data_dir,
@@ -103,7 +111,8 @@ def _pool_policy(settings: BotSettings) -> PoolPolicy:
         command=settings.engine_worker_command or DEFAULT_COMMAND,
         options=(settings.simulator_options or {}) if settings.engine == "simulator" else {},
         environment=worker_environment(environment()),
-        device_store=_device_store(settings),
+        device_store=store if settings.shares_devices else None,
+        shared_files=_shared_files(settings, store),
         adopts=settings.replica_url is None,
         orphan_grace_s=settings.worker_orphan_grace_ms / 1000,
         max_rss_mb=settings.worker_max_rss_mb,

@@ -29,7 +29,7 @@ from bot_service.domain.recovery import gave_up
 from bot_service.events.build import build as build_events
 from bot_service.events.service_alerts import CLIENT_OUTDATED, NOT_RECEIVING
 from bot_service.messages.build import build as build_messages
-from bot_service.messages.media import MediaStore
+from bot_service.messages.build import build_media
 from bot_service.operations import clock_watch
 from bot_service.operations.build import build as build_operations
 from bot_service.operations.metrics import BotMetrics
@@ -220,7 +220,7 @@ def _parts(pool: EnginePool, lease: Leases) -> Callable[[web.Application], Async
     async def parts(app: web.Application) -> AsyncIterator[None]:
         settings, clock, run, metrics = app[keys.SETTINGS], app[keys.CLOCK], app[keys.RUN], app[keys.METRICS]
         database = app[keys.DATABASE]
-        media = MediaStore(settings.data_dir / "media", limit_bytes=settings.media_max_bytes)
+        media = build_media(settings, clock, database)
         async with build_sessions(
             settings,
             clock,

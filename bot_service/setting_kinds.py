@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from urllib.parse import parse_qsl, urlsplit
 
 from bot_service.domain import client_version
 from bot_service.domain.components import OWNER, SESSIONS, Component
@@ -31,6 +32,22 @@ def pooler_url() -> Kind:
         return Secret(raw)
 
     return Kind(parse, "postgresql://…", secret=True)
+
+
+_OBJECT_STORE = frozenset({"region", "endpoint"})
+
+
+def object_store_url() -> Kind:
+    """A bucket; a secret, because it may carry credentials."""
+
+    def parse(raw: str) -> Secret:
+        parts = urlsplit(raw)
+        given = {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
+        if parts.scheme != "s3" or not parts.hostname or parts.fragment or not given <= _OBJECT_STORE:
+            raise ValueError
+        return Secret(raw)
+
+    return Kind(parse, "s3://[<key id>:<secret>@]<bucket>[/<prefix>][?region=…&endpoint=…]", secret=True)
 
 
 def command() -> Kind:

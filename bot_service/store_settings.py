@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot_service.setting_kinds import database_url, pooler_url
+from bot_service.setting_kinds import database_url, object_store_url, pooler_url
 from shared.settings import CommonSettings, Fault, Secret, boolean, choice, duration, setting, url
 
 # What does not follow a session to another replica yet.
-_MISSING = "the journals of arrived messages, the ids of sent ones and media are still files of one machine"
+_MISSING = "the journals of arrived messages and the ids of sent ones are still files of one machine"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +51,12 @@ class StoreSettings(CommonSettings):
         default="refuse",
         about="Whether replicas run on a PostgreSQL without a synchronous standby: its loss may make the next sent messages unreadable",
     )
+    media_url: Secret | None = setting(
+        "MEDIA_URL",
+        object_store_url(),
+        default=None,
+        about="Object store for files of messages of replicas: s3://<key id>:<secret>@<bucket>/<prefix>?region=…&endpoint=…; in PostgreSQL when unset",
+    )
 
     @property
     def store_url(self) -> str:
@@ -69,4 +75,6 @@ class StoreSettings(CommonSettings):
             found.append(Fault("REPLICA_URL", self.replica_url, "none with SQLite", why))
         if self.device_store_url is not None and self.replica_url is None:
             found.append(Fault("DEVICE_STORE_URL", None, "none without REPLICA_URL", "devices are files in DATA_DIR"))
+        if self.media_url is not None and self.replica_url is None:
+            found.append(Fault("MEDIA_URL", None, "none without REPLICA_URL", "files of messages are in DATA_DIR"))
         return found

@@ -14,6 +14,8 @@ from bot_service.domain.message import Media
 from bot_service.engines.registry import safe_name
 
 LARGEST_BYTES = 100 * 1024 * 1024
+# Of those that stay in a database.
+LARGEST_IN_POSTGRESQL = 16 * 1024 * 1024
 _LONGEST_NAME = 100
 
 

@@ -15,6 +15,7 @@ from bot_service.messages.directory import ChatDirectory
 from bot_service.messages.inbound import Batch
 from bot_service.messages.journal_losses import JournalAlerts
 from bot_service.messages.journal_reader import JournalReader
+from bot_service.messages.local_media import LocalMedia
 from bot_service.messages.media import MediaStore
 from bot_service.messages.media_fetch import MediaFetcher
 from bot_service.messages.outbox import Outbox
@@ -22,7 +23,7 @@ from bot_service.messages.people import People
 from bot_service.messages.rate_limits import Rate
 from bot_service.messages.sender import Sender, SenderPolicy
 from bot_service.sessions.build import Sessions
-from bot_service.settings import BotSettings
+from bot_service.settings import DAY_MS, BotSettings
 from bot_service.store.database import Database
 from shared.clock import Clock
 from shared.tasks import Loop
@@ -32,7 +33,7 @@ from shared.tasks import Loop
 class Messages:
     """``commands`` are the use cases, ``journal`` receives, ``outbox`` and ``sender`` send.
 
-    ``media`` keeps files to send.
+    ``media`` keeps files.
     """
 
     commands: MessageCommands
@@ -50,6 +51,23 @@ class Messages:
         yield "journal", self.journal.run
         yield "journal-alerts", self.journal_alerts.run
         yield "sends", self.sender.run
+        yield from self.media.loops()
+
+
+def build_media(settings: BotSettings, clock: Clock, database: Database) -> MediaStore:
+    """Replicas share the files of messages; without replicas they are in DATA_DIR."""
+    if settings.replica_url is None:
+        return MediaStore(LocalMedia(settings.data_dir / "media"), limit_bytes=settings.media_max_bytes)
+    from bot_service.messages.shared_media import SharedMedia  # most services never need it
+
+    objects = None
+    if settings.media_url is not None:
+        from bot_service.messages.object_store import S3Objects
+
+        objects = S3Objects(settings.media_url.reveal())
+    keeps_ms = settings.message_retention_ms + settings.send_expire_ms + DAY_MS
+    shared = SharedMedia(database, clock, settings.data_dir, keeps_ms=keeps_ms, objects=objects)
+    return MediaStore(shared, limit_bytes=settings.media_max_bytes)
 
 
 def build(
@@ -77,6 +95,7 @@ def build(
         record_of=registry.get,
         on_sent=activity.sent,
         runs_here=registry.runs_here,
+        with_file=media.sendable,
     )
     outbox = Outbox(
         clock,

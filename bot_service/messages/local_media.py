@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from bot_service.access.downloads import KeptFile
+from shared.tasks import Loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,9 @@ class LocalMedia:
 
     async def forget_session(self, session: str) -> None:
         await asyncio.to_thread(shutil.rmtree, self._folder / session, True)
+
+    def loops(self) -> Iterable[Loop]:
+        return ()
 
 
 def _write(path: Path, data: bytes) -> None:

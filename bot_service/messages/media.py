@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +18,7 @@ from bot_service.domain.refused import Refused, invalid
 from bot_service.engines.port import EngineError
 from bot_service.store.batch_writer import STORE_ERRORS
 from bot_service.store.errors import why
+from shared.tasks import Loop
 
 
 class MediaFiles(Protocol):
@@ -41,6 +42,10 @@ class MediaFiles(Protocol):
     async def delete(self, key: str) -> None: ...
 
     async def forget_session(self, session: str) -> None: ...
+
+    def loops(self) -> Iterable[Loop]:
+        """What it does in the background, by name."""
+        ...
 
 
 class MediaStore:
@@ -130,6 +135,10 @@ class MediaStore:
     async def forget_session(self, session: str) -> None:
         """Delete every file of a deleted session."""
         await self._files.forget_session(session)
+
+    def loops(self) -> Iterable[Loop]:
+        """The background loops by name."""
+        return self._files.loops()
 
 
 def _new_key(session: str, message_id: str) -> str:

@@ -7,8 +7,7 @@ store that is away therefore holds nothing up: files wait in PostgreSQL.
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from bot_service.store.media import PART_BYTES, Claimed, Place
 from shared import logs
 from shared.clock import Clock
 from shared.service_clock import ago_ms, steady
+from shared.tasks import Loop
 from shared.temporary_folders import remove_left, temporary_folder
 
 log = logs.get(__name__)
@@ -125,7 +125,7 @@ class SharedMedia:
     async def local(self, file: KeptFile) -> AsyncIterator[Path]:
         with temporary_folder(self._folder, SENDING) as made:
             path = made / "file"
-            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+            with await asyncio.to_thread(path.open, "wb") as stream:
                 async for part in file.parts(0, file.size):
                     await asyncio.to_thread(stream.write, part)
             yield path
@@ -137,6 +137,9 @@ class SharedMedia:
     async def forget_session(self, session: str) -> None:
         async with self._database.write() as connection:
             await (media.delete if self._objects is None else media.retire)(connection, session=session)
+
+    def loops(self) -> Iterable[Loop]:
+        return (("media", self.run),)
 
     # --- the loop ---
 

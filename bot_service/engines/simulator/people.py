@@ -12,7 +12,6 @@ from bot_service.domain.directory import ChangeMembers, MemberAction
 from bot_service.domain.message import InboundMessage, Media, MessageDetails, MessageType
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.port import EngineError
-from bot_service.engines.registry import safe_name
 from bot_service.engines.simulator import directory, handover, pairing, sending
 from bot_service.engines.simulator.arguments import Arguments
 from bot_service.engines.simulator.session import SimulatedSession

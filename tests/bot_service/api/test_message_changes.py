@@ -7,11 +7,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from bot_service import keys
 from bot_service.domain.message import InboundMessage, Media, Poll
 from bot_service.messages.changes import EDIT_WITHIN_MS, REVOKE_WITHIN_MS
+from bot_service.store import messages
+from bot_service.store.messages import NewMessage
 from shared.clock import to_ms
 from tests.support.bot_app import Bot, paired, received, running
 from tests.support.waiting import eventually
@@ -120,6 +123,25 @@ async def test_forwards_copy_content_and_file(bot: Bot, tmp_path: Path) -> None:
     assert Path(picture.media.path).read_bytes() == b"png"
     assert (await queued(bot, "POST", f"{SEND}/POLL/forward", {"to": TO})).poll == Poll("When?", ("a", "b"), 1)
     assert (await queued(bot, "POST", f"{SEND}/PLACE/forward", {"to": TO})).latitude == 1.0
+
+
+async def test_files_of_an_older_version_are_found_by_their_key_also_in_a_folder_that_moved(
+    bot: Bot, tmp_path: Path
+) -> None:
+    file = tmp_path / "media" / "one" / "in.png"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"png")
+    for name, path in (("HERE", str(file)), ("MOVED", "/another/place/media/one/in.png")):
+        row = InboundMessage("one", CHAT, name, CHAT, 0, "image", media=Media("image/png", "in.png", path, size=3))
+        async with bot.app[keys.DATABASE].write() as connection:
+            body = msgspec.json.encode(row)
+            values = NewMessage("one", CHAT, name, "in", "image", 0, 0, "received", 0, body)
+            await messages.insert_unknown(connection, [values])
+        assert await bot.call("GET", f"{SEND}/{name}/media") == (200, "png")
+        assert (await queued(bot, "POST", f"{SEND}/{name}/forward", {"to": GROUP})).media.file_name == "in.png"
+    escaping = Media("image/png", "x", "/media/../bot.db", size=3)
+    await came(bot, "ESCAPES", type="image", media=escaping)
+    assert (await bot.call("GET", f"{SEND}/ESCAPES/media"))[0] == 404
 
 
 async def test_polls_and_stickers_are_sent(bot: Bot) -> None:
