@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from pathlib import Path
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
@@ -111,7 +111,7 @@ class _Download(web.StreamResponse):
         return start, stop
 
 
-def _cut(request: web.BaseRequest) -> None:
+def _cut(request: web.BaseRequest) -> NoReturn:
     if request.transport is not None:
         request.transport.abort()
     raise ConnectionResetError("the key ended")

@@ -20,8 +20,8 @@ from bot_service.domain.refused import Refused, RunsElsewhere, not_found
 from bot_service.domain.session_record import SessionRecord
 from bot_service.events.ids import EventIds, reply_message_id
 from bot_service.messages.inbound import ReplyTo
-from bot_service.messages.rendering import PLACES
 from bot_service.messages.rate_limits import FROZEN, frozen
+from bot_service.messages.rendering import PLACES
 from bot_service.sessions.commands import anywhere
 from bot_service.store import messages, send_queue
 from bot_service.store.database import Database
