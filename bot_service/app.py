@@ -44,6 +44,7 @@ from bot_service.settings import BotSettings
 from bot_service.store.batch_writer import UNAVAILABLE
 from bot_service.store.database import open_database
 from bot_service.store.deliveries import CHANNEL as WEBHOOKS
+from bot_service.store.ended_logins import CHANNEL as ACCESS
 from bot_service.store.errors import is_unfit
 from bot_service.store.events import CHANNEL as EVENTS
 from bot_service.transfers.build import build as build_transfers
@@ -83,7 +84,8 @@ def build_app(
     tokens = _tokens(settings)
     # The store is opened when the application starts, the gate is built now.
     own_hosts, pages_of = OwnHosts(urls=[settings.reached_at], names=[settings.own_hosts]), set[str]()
-    access = build_access(clock, lambda: app[keys.DATABASE], tokens.administrator)
+    replicated = settings.replica_url is not None
+    access = build_access(clock, lambda: app[keys.DATABASE], tokens.administrator, replicated=replicated)
     edges = Edges(*(edge for name, edge in EDGES.items() if name in settings.dialects))
     app = web.Application(
         middlewares=[
@@ -125,7 +127,9 @@ def build_app(
             _loops,
         ]
     )
-    app[DASHBOARD] = new_dashboard(tokens.administrator, clock, settings.data_dir, settings.installation or "")
+    app[DASHBOARD] = new_dashboard(
+        tokens.administrator, clock, settings.data_dir, settings.installation or "", access.once
+    )
     app.on_response_prepare.append(middleware.add_headers)
     app.on_shutdown.append(end_streams)
     app.on_shutdown.append(end_events)
@@ -310,7 +314,11 @@ def _replicas(lease: ReplicaLease) -> Callable[[web.Application], AsyncIterator[
             def webhooks_changed() -> None:
                 helpers.start(events.see_webhooks(), name="replica.subscriptions")
 
+            def access_changed() -> None:
+                helpers.start(app[keys.ACCESS].refresh(), name="replica.access")
+
             built.ownership.taken.subscribe(taken)
+            built.listener.channels[ACCESS] = access_changed
             built.listener.channels[EVENTS] = lambda: events.stream.wake(None)
             built.listener.channels[WEBHOOKS] = webhooks_changed
             yield

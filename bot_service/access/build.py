@@ -9,6 +9,7 @@ from bot_service.access.ended_logins import EndedLogins
 from bot_service.access.keyring import KeyRing
 from bot_service.access.login_links import LoginLinks
 from bot_service.access.open_requests import OpenRequests
+from bot_service.access.shared_once import SharedOnce
 from bot_service.store.database import Database
 from shared.clock import Clock
 from shared.settings import Secret
@@ -22,13 +23,25 @@ class Access:
     login_links: LoginLinks
     ended_logins: EndedLogins
     requests: OpenRequests
+    once: SharedOnce | None
+    """Only with replicas."""
+
+    async def refresh(self) -> None:
+        """What other replicas ended ends here too."""
+        await self.ended_logins.refresh()
+        await self.keyring.refresh()
 
 
-def build(clock: Clock, database: Callable[[], Database], administrator: Secret) -> Access:
+def build(clock: Clock, database: Callable[[], Database], administrator: Secret, *, replicated: bool = False) -> Access:
     """``database`` is called when a key is looked up: the store opens later than this is built."""
-    keyring, login_links, requests = KeyRing(clock, database, administrator), LoginLinks(clock), OpenRequests(clock)
+    once = SharedOnce(database) if replicated else None
+    keyring, login_links, requests = (
+        KeyRing(clock, database, administrator),
+        LoginLinks(clock, once),
+        OpenRequests(clock),
+    )
     ended_logins = EndedLogins(clock, database)
     keyring.revoked.subscribe(login_links.forget)
     keyring.revoked.subscribe(requests.end)
     ended_logins.ended.subscribe(requests.end)
-    return Access(keyring, login_links, ended_logins, requests)
+    return Access(keyring, login_links, ended_logins, requests, once)

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import Protocol
 
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
@@ -58,7 +58,7 @@ class _LocalDownload(web.FileResponse):
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         async with self._requests.until_ended(self._who):
             return await super().prepare(request)
-        _cut(request)
+        raise _cut(request)
 
 
 class _Download(web.StreamResponse):
@@ -71,7 +71,7 @@ class _Download(web.StreamResponse):
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         async with self._requests.until_ended(self._who):
             return await self._send(request)
-        _cut(request)
+        raise _cut(request)
 
     async def _send(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         # The content of a key never changes.
@@ -111,7 +111,7 @@ class _Download(web.StreamResponse):
         return start, stop
 
 
-def _cut(request: web.BaseRequest) -> NoReturn:
+def _cut(request: web.BaseRequest) -> ConnectionResetError:
     if request.transport is not None:
         request.transport.abort()
-    raise ConnectionResetError("the key ended")
+    return ConnectionResetError("the key ended")

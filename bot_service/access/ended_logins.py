@@ -29,6 +29,17 @@ class EndedLogins:
         async with self._database().read() as connection:
             self._until_s = await ended_logins.load(connection)
 
+    async def refresh(self) -> None:
+        """Read what other replicas stored since then."""
+        async with self._database().read() as connection:
+            found = await ended_logins.load(connection)
+        new = found.keys() - self._until_s.keys()
+        both = {**self._until_s, **found}
+        # What is only here was stored a moment ago, or deleted by a replica that had too many.
+        self._until_s = both if len(both) <= KEPT else found
+        for login in new:
+            self.ended(login)
+
     def includes(self, login: str, until_s: int) -> bool:
         """Whether ``login``, which ends by itself at ``until_s``, was ended before."""
         return login in self._until_s or until_s <= self._until_s.get(_OLDER, 0)

@@ -63,6 +63,8 @@ class KeyRing:
         self._cache: dict[str, tuple[float, StoredKey]] = {}
         self._uses: dict[str, int] = {}
         self._revocations = 0
+        # Of all replicas, when it was looked at last.
+        self._known_revoked: set[str] = set()
         # Notified with the id of each revoked key, at the commit.
         self.revoked: Hook[[str]] = Hook()
 
@@ -134,6 +136,14 @@ class KeyRing:
             await api_keys.revoke(connection, key_id, self._now_ms())
             self._database().after_commit(partial(self._end, key_id))
         log.info("An API key was revoked", event_name="key.revoked", key=key_id)
+
+    async def refresh(self) -> None:
+        """End what other replicas revoked."""
+        async with self._database().read() as connection:
+            revoked = await api_keys.revoked(connection)
+        known, self._known_revoked = self._known_revoked, revoked
+        for key_id in revoked - known:
+            self._end(key_id)
 
     def _end(self, key_id: str) -> None:
         self._revocations += 1

@@ -1,25 +1,37 @@
-"""One-time codes that sign in to the dashboard with the key that asked for them."""
+"""One-time codes that sign in to the dashboard with the key that asked for them. Replicas share them."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
 
+import msgspec
+
+from bot_service.access.shared_once import SharedOnce
 from shared.clock import Clock
 
 LINK_LASTS_S = 3600
 _LINKS_KEPT = 20
+_ENCODE, _DECODER = msgspec.json.encode, msgspec.json.Decoder(str | None)
 
 
 class LoginLinks:
-    """Each code is good for one login within an hour, as long as its key. Only hashes are kept, in memory."""
+    """Each code is good for one login within an hour, as long as its key. Only hashes are kept, in memory or ``shared``."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock, shared: SharedOnce | None = None) -> None:
+        self._clock, self._shared = clock, shared
         self._open: dict[bytes, tuple[float, str | None]] = {}
 
+    async def make_anywhere(self, key_id: str | None) -> str:
+        """A new code for the key ``key_id``, good at every replica; None is the administrator."""
+        if self._shared is None:
+            return self.make(key_id)
+        code = secrets.token_urlsafe(24)
+        await self._shared.put(code, _ENCODE(key_id), lasts_s=LINK_LASTS_S)
+        return code
+
     def make(self, key_id: str | None) -> str:
-        """A new code for the key ``key_id``; None is the administrator. The oldest one ends when too many are open."""
+        """As :meth:`make_anywhere`, good here alone. The oldest one ends when too many are open."""
         self._drop_expired()
         while len(self._open) >= _LINKS_KEPT:
             self._open.pop(next(iter(self._open)))
@@ -27,13 +39,18 @@ class LoginLinks:
         self._open[_hash(code)] = self._clock.monotonic() + LINK_LASTS_S, key_id
         return code
 
-    def take(self, code: str) -> str | None:
+    async def take(self, code: str) -> str | None:
         """Use ``code`` up: the id of its key, None for the administrator. Raises ``KeyError`` when it is not good."""
         self._drop_expired()
+        if self._shared is not None and _hash(code) not in self._open:
+            found = await self._shared.take(code)
+            if found is None:
+                raise KeyError(code)
+            return _DECODER.decode(found)
         return self._open.pop(_hash(code))[1]
 
     def forget(self, key_id: str) -> None:
-        """End the open codes of a key."""
+        """End the open codes of a key. Shared ones sign nobody in, because their key does not."""
         self._open = {code: made for code, made in self._open.items() if made[1] != key_id}
 
     def _drop_expired(self) -> None:

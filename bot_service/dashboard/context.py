@@ -11,6 +11,7 @@ from aiohttp import web
 
 from bot_service import keys
 from bot_service.access.principals import Scope
+from bot_service.access.shared_once import SharedOnce
 from bot_service.dashboard import wording
 from bot_service.dashboard.flash import FlashMessage, FlashMessages
 from bot_service.dashboard.login import Login, Logins
@@ -42,9 +43,11 @@ class DashboardContext:
 DASHBOARD: web.AppKey[DashboardContext] = web.AppKey("dashboard", DashboardContext)
 
 
-def new_dashboard(administrator: Secret, clock: Clock, data_dir: Path, installation: str = "") -> DashboardContext:
+def new_dashboard(
+    administrator: Secret, clock: Clock, data_dir: Path, installation: str = "", once: SharedOnce | None = None
+) -> DashboardContext:
     pages = Pages(Path(__file__).parent, clock, installation)
-    return DashboardContext(pages, Logins(administrator, clock), data_dir / "signed-in", FlashMessages(clock))
+    return DashboardContext(pages, Logins(administrator, clock), data_dir / "signed-in", FlashMessages(clock, once))
 
 
 def words(request: web.Request) -> Words:

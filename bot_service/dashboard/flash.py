@@ -1,4 +1,4 @@
-"""One-time flash messages (a new secret, a test result), kept in memory for the next page."""
+"""One-time flash messages (a new secret, a test result), kept for the next page; with replicas for that of any of them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
+from bot_service.access.shared_once import SharedOnce
 from bot_service.dashboard.login import Login, same_token
 from shared.clock import Clock
 
@@ -34,8 +37,10 @@ class FlashMessage:
 class FlashMessages:
     """A message is for the login that caused it; it is shown once, within five minutes."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock, shared: SharedOnce | None = None) -> None:
+        self._clock, self._shared = clock, shared
+        # What no other replica can find yet.
+        self._unshared: list[str] = []
         self._kept: dict[str, tuple[float, str, FlashMessage]] = {}
 
     def add(self, login: Login, target: str, message: FlashMessage) -> str:
@@ -45,7 +50,26 @@ class FlashMessages:
             self._kept.pop(next(iter(self._kept)))
         token = secrets.token_urlsafe(12)
         self._kept[token] = (self._clock.monotonic() + _KEPT_FOR_S, login.form_token, message)
+        if self._shared is not None:
+            self._unshared.append(token)
         return f"{target}{'&' if '?' in target else '?'}once={token}"
+
+    async def share(self) -> None:
+        """With replicas: put what was added where every replica finds it."""
+        tokens, self._unshared = self._unshared, []
+        for token in tokens:
+            if self._shared is not None and (kept := self._kept.pop(token, None)) is not None:
+                data = msgspec.json.encode(kept[2])
+                await self._shared.put(token, data, lasts_s=_KEPT_FOR_S, reader=kept[1])
+
+    async def fetch(self, login: Login, token: str) -> None:
+        """With replicas: get the message of ``token`` for :meth:`take`, wherever it was added."""
+        if self._shared is None or not token or token in self._kept:
+            return
+        data = await self._shared.take(token, reader=login.form_token)
+        if data is not None:
+            message = msgspec.json.decode(data, type=FlashMessage)
+            self._kept[token] = (self._clock.monotonic() + _KEPT_FOR_S, login.form_token, message)
 
     def take(self, login: Login, token: str) -> FlashMessage | None:
         """The message of ``token`` for this login; a second call gives None."""

@@ -48,6 +48,7 @@ def page(scope: Scope, handler: Page) -> Handler:
         auth.identified(request)
         try:
             login.principal.require(scope)
+            await dashboard.flash.fetch(login, request.query.get("once", ""))
             return await _with_own_ids(request, login, handler(request, login))
         except (errors.Problem, Refused) as problem:
             return _problem_page(request, problem.code, login)
@@ -84,6 +85,7 @@ def form(scope: Scope, handler: Submit) -> Handler:
         except (errors.Problem, Refused, EngineError) as problem:
             refused = _refused_form(problem, fields, words(request))
             target = request.app[DASHBOARD].flash.add(login, back(request, fields), refused)
+        await request.app[DASHBOARD].flash.share()
         return web.Response(status=303, headers={"Location": target})
 
     return guarded

@@ -21,7 +21,8 @@ _LINE = "─" * 64
 def welcome(app: web.Application, address: str) -> None:
     """Prints the box or the line. The service answers already; ``address`` is its public URL."""
     settings = app[keys.SETTINGS]
-    first = not app[DASHBOARD].signed_in_once.exists()
+    # Replicas have a key that somebody chose, and a proxy before them: a link of one of them would not do.
+    first = settings.replica_url is None and not app[DASHBOARD].signed_in_once.exists()
     code = app[keys.ACCESS].login_links.make(None) if first else None
     if sys.stdout.isatty() or (first and settings.started_with):
         text = box("Veilleur is running", rows(settings, address, code))

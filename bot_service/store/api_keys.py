@@ -93,3 +93,8 @@ async def _first(connection: AsyncConnection, *where: sa.ColumnElement[bool]) ->
 
 def _stored(row: sa.Row[Any]) -> StoredKey:
     return StoredKey(**{**row._mapping, "scopes": tuple(row.scopes.split())})
+
+
+async def revoked(connection: AsyncConnection) -> set[str]:
+    """The ids of all keys that were revoked."""
+    return set((await connection.execute(sa.select(api_keys.c.id).where(api_keys.c.revoked_ms.is_not(None)))).scalars())

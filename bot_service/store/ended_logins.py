@@ -8,6 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot_service.store.metadata import metadata
 from bot_service.store.upsert import upsert
 
+# Notifies of sign-outs and of revoked keys.
+CHANNEL = "veilleur_access"
+
 ended_logins = sa.Table(
     "ended_logins",
     metadata,

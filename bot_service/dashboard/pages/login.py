@@ -38,7 +38,7 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
     code = str(form.get("code", ""))
     if code:
         try:
-            key_id = access.login_links.take(code)
+            key_id = await access.login_links.take(code)
         except KeyError:
             await request.app[WRONG_KEYS].refuse(request)
             problem = t("This link was used already or is too old. Ask for a new one, or sign in with a key.")
