@@ -304,6 +304,7 @@ def _replicas(lease: ReplicaLease) -> Callable[[web.Application], AsyncIterator[
             boot_id=boot.boot_id,
             version=boot.version,
             secret=_tokens(settings).administrator,
+            watchdog_token=_tokens(settings).watchdog,
         ) as built:
             app[keys.REPLICAS] = built
 

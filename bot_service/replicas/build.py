@@ -10,7 +10,7 @@ from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot_service.replicas import forwarding
+from bot_service.replicas import forwarding, same_secrets
 from bot_service.replicas.forwarding import Forwarding
 from bot_service.replicas.keeper import LeaseKeeper
 from bot_service.replicas.lease import ReplicaLease
@@ -92,13 +92,17 @@ async def build(
     boot_id: str,
     version: str,
     secret: Secret,
+    watchdog_token: Secret,
 ) -> AsyncIterator[Replicas]:
     """The parts, wired to ``sessions``; ``url`` is where other replicas reach this one."""
     name, members, tasks = connections_name(boot_id), Members(), TaskSet()
     renewals = lease_database(store_url, name)
     supervisor, registry, store = sessions.supervisor, sessions.registry, sessions.store
     mirror = Mirror(database, registry, supervisor, store, lease, members)
-    keeper = LeaseKeeper(renewals, clock, lease, sessions.pool, supervisor, url=url, version=version, connections=name)
+    digest = await asyncio.to_thread(same_secrets.digest, secret, watchdog_token)
+    keeper = LeaseKeeper(
+        renewals, clock, lease, sessions.pool, supervisor, url=url, version=version, connections=name, secrets=digest
+    )
     ownership = SessionOwnership(
         database, clock, lease, keeper, sessions.pool, members, mirror, registry, supervisor, store, sessions.restore,
         connections=name,

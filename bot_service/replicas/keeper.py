@@ -41,7 +41,9 @@ class LeaseKeeper:
         url: str,
         version: str,
         connections: str,
+        secrets: str | None = None,
     ) -> None:
+        self._secrets = secrets
         self._database, self._clock, self._lease = database, clock, lease
         self._pool, self._supervisor = pool, supervisor
         self._url, self._version, self._connections = url, version, connections
@@ -98,6 +100,14 @@ class LeaseKeeper:
                 version=self._version,
                 connections=self._connections,
                 ttl_ms=self._ttl_ms,
+                secrets=self._secrets,
+            )
+            others = await leases.with_other_secrets(connection, self._secrets) if self._secrets is not None else []
+        if others:
+            log.warning(
+                "Replicas have other secrets: BOT_API_KEY and WATCHDOG_TOKEN have to be the same for all",
+                event_name="replica.other_secrets",
+                replicas=others,
             )
         self._lease.begin(replica, asked_s)
         self._pool.own_until(self._lease.state.workers_end_s)

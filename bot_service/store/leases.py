@@ -30,6 +30,8 @@ replicas = sa.Table(
     sa.Column("started_ms", sa.BigInteger, nullable=False),
     sa.Column("expires_ms", sa.BigInteger, nullable=False),
     sa.Column("draining", sa.Boolean, nullable=False),
+    # A hash of its secrets, which all replicas share.
+    sa.Column("secrets", sa.String(64)),
 )
 
 # The ids here and below are those of sessions. Rows stay when a session is deleted.
@@ -90,8 +92,8 @@ class Change(msgspec.Struct, frozen=True):
 # --- the lease of a replica ---
 
 _REGISTER = sa.text(
-    "INSERT INTO replicas (id, url, version, connections, started_ms, expires_ms, draining)"  # noqa: S608
-    f" VALUES (:id, :url, :version, :connections, {_NOW_MS}, {_NOW_MS} + :ttl_ms, false)"
+    "INSERT INTO replicas (id, url, version, connections, started_ms, expires_ms, draining, secrets)"  # noqa: S608
+    f" VALUES (:id, :url, :version, :connections, {_NOW_MS}, {_NOW_MS} + :ttl_ms, false, :secrets)"
 )
 _COMPLETE = sa.text(
     "INSERT INTO leases (id, epoch) SELECT id, 0 FROM sessions"
@@ -107,10 +109,19 @@ _FORGET_CHANGES = sa.text(f"DELETE FROM session_changes AS gone WHERE {_GONE}") 
 
 
 async def register(
-    connection: AsyncConnection, replica: str, *, url: str, version: str, connections: str, ttl_ms: int
+    connection: AsyncConnection,
+    replica: str,
+    *,
+    url: str,
+    version: str,
+    connections: str,
+    ttl_ms: int,
+    secrets: str | None = None,
 ) -> None:
     """A new lease, which begins now. Sessions that an older version made get their rows."""
-    values = {"id": replica, "url": url, "version": version, "connections": connections, "ttl_ms": ttl_ms}
+    values = {
+        "id": replica, "url": url, "version": version, "connections": connections, "ttl_ms": ttl_ms, "secrets": secrets,
+    }  # fmt: skip
     await connection.execute(_REGISTER, values)
     await connection.execute(_COMPLETE)
     await connection.execute(_FORGET_CHANGES)
@@ -132,6 +143,16 @@ async def renew(connection: AsyncConnection, replica: str, *, ttl_ms: int, drain
 async def resign(connection: AsyncConnection, replica: str) -> None:
     """End the own lease; what it still owned is free."""
     await connection.execute(replicas.delete().where(replicas.c.id == replica))
+
+
+_WITH_OTHER_SECRETS = sa.text(
+    f"SELECT url FROM replicas WHERE secrets <> :secrets AND expires_ms > {_NOW_MS} ORDER BY url"  # noqa: S608
+)
+
+
+async def with_other_secrets(connection: AsyncConnection, secrets: str) -> list[str]:
+    """The addresses of living replicas that have other ones."""
+    return [row[0] for row in await connection.execute(_WITH_OTHER_SECRETS, {"secrets": secrets})]
 
 
 _LIVING = sa.text(

@@ -1,4 +1,4 @@
-"""What any replica shows once; replicas learn of sign-outs and revoked keys by a notification."""
+"""What any replica shows once; replicas compare their secrets, and learn of sign-outs and revoked keys by a notification."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.Column("until_ms", sa.BigInteger, nullable=False),
         sa.Column("data", sa.LargeBinary, nullable=False),
     )
+    op.add_column("replicas", sa.Column("secrets", sa.String(64)))
     if op.get_bind().dialect.name == "postgresql":
         op.execute(_NOTIFY)
         # Uses of keys are noted in the same table, and mean nothing to others.
