@@ -151,6 +151,13 @@ async def application_names(url: str, names: Sequence[str]) -> list[str]:
     return await postgresql.application_names(url, names)
 
 
+async def is_shared(url: str) -> bool:
+    """Whether two clients of ``url`` use one connection to PostgreSQL. Raises ``OSError``."""
+    from bot_service.store import postgresql
+
+    return await postgresql.is_shared(url)
+
+
 async def open_database(url: str, *, name: str | None = None) -> Database:
     """The store at ``url`` with the newest schema. Raises :class:`StoreRefused`.
 

@@ -96,6 +96,31 @@ async def application_names(url: str, names: Sequence[str]) -> list[str]:
             connection.terminate()
 
 
+async def is_shared(url: str) -> bool:
+    """Whether two clients of ``url`` use one connection to the server, as behind a pooler in transaction mode.
+
+    Raises ``OSError``.
+    """
+    connections: list[asyncpg.Connection[Any]] = []
+    try:
+        for _ in range(2):
+            connections.append(  # noqa: PERF401
+                await asyncpg.connect(url, timeout=CONNECT_S, command_timeout=CONNECT_S, statement_cache_size=0)
+            )
+        # A busy pooler may give them different ones for once.
+        for _ in range(5):
+            pids = [await connection.fetchval("SELECT pg_backend_pid()") for connection in connections]
+            if pids[0] == pids[1]:
+                return True
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+        raise ConnectionError(f"the pooler accepts no connection: {error or 'no answer'}") from error
+    else:
+        return False
+    finally:
+        for connection in connections:
+            connection.terminate()
+
+
 def _refuse_closed(connection: Any, _record: Any, _proxy: Any) -> None:
     """After a restart of the server the pool makes new connections. This asks the driver, not the server."""
     if connection.driver_connection.is_closed():
