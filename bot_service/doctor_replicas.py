@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 from collections.abc import AsyncIterator, Iterator
 from urllib.parse import urlsplit
 
@@ -21,6 +20,7 @@ from bot_service.store import devices, leases
 from bot_service.store.batch_writer import STORE_ERRORS
 from bot_service.store.database import Database, application_names, is_shared, lease_database
 from bot_service.store.errors import why
+from shared.clock import SystemClock
 from shared.doctor import Check, CheckStatus, Context
 from shared.settings import SettingsError
 
@@ -89,11 +89,12 @@ async def _server(database: Database) -> Check:
 
 
 async def _clock(database: Database) -> Check:
+    clock = SystemClock()
     async with database.read() as connection:
-        before = time.time()
+        before = clock.now().timestamp()
         query = sa.text("SELECT extract(epoch FROM clock_timestamp())::float8")
         there = float((await connection.execute(query)).scalar_one())
-        apart = there - (before + time.time()) / 2
+        apart = there - (before + clock.now().timestamp()) / 2
     text = f"the clock of PostgreSQL is {abs(apart):.1f} s {'ahead of' if apart > 0 else 'behind'} this one"
     if abs(apart) < CLOCK_S:
         return Check(GROUP, "clock", OK, text)
