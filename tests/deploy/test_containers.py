@@ -52,7 +52,7 @@ def test_the_compose_file_has_the_shape_of_the_specification() -> None:
 
 
 @pytest.mark.docker
-@pytest.mark.parametrize("profile", ["monitoring", "pair"])
+@pytest.mark.parametrize("profile", ["monitoring", "pair", "replicas"])
 def test_compose_accepts_the_file_without_an_env_file(profile: str) -> None:
     if not _compose():
         pytest.skip("needs docker with compose 2.24 or newer (.ci/run starts an engine)")
@@ -108,6 +108,32 @@ def test_the_engine_can_be_chosen_for_one_start() -> None:
 def test_our_programs_run_as_the_user_of_their_images(name: str) -> None:
     assert COMPOSE["services"][name]["user"] == "10001:10001"
     assert "\nUSER 10001:10001\n" in (ROOT / f"Dockerfile.{name}").read_text(encoding="utf-8")
+
+
+def test_replicas_are_the_bot_service_with_an_address_and_a_folder_of_their_own() -> None:
+    services = COMPOSE["services"]
+    own = {"profiles", "environment", "volumes", "ports"}
+    for name in ("bot-2", "bot-3"):
+        assert services[name]["profiles"] == ["replicas"]
+        assert services[name]["environment"] == {**services["bot"]["environment"], "REPLICA_URL": f"http://{name}:3000"}
+        assert services[name]["volumes"] == [f"{name}-data:/data", "shared-secrets:/secrets"]
+        assert {key: value for key, value in services[name].items() if key not in own} == {
+            key: value for key, value in services["bot"].items() if key not in own
+        }
+    # What the default profile starts is as it was.
+    assert [name for name, service in services.items() if "profiles" not in service] == ["bot", "watchdog"]
+    assert "REPLICA_URL" not in services["bot"]["environment"]
+
+
+def test_the_watchdog_gets_no_address_with_a_password_of_the_bot_service() -> None:
+    own = {field.metadata["name"] for field in dataclasses.fields(WatchdogSettings)}
+    secret = {
+        field.metadata["name"] for field in dataclasses.fields(BotSettings) if field.metadata["kind"].secret
+    } - own  # fmt: skip
+    addresses = {name for name in secret if name.endswith("_URL")}
+    assert addresses == {"DATABASE_URL", "DEVICE_STORE_URL", "MEDIA_URL"}
+    given = COMPOSE["services"]["watchdog"]["environment"]
+    assert {name: given[name] for name in addresses} == dict.fromkeys(addresses, "")
 
 
 def test_no_secret_stands_in_the_files_of_compose() -> None:
