@@ -46,7 +46,8 @@ class LoginLinks:
             found = await self._shared.take(code)
             if found is None:
                 raise KeyError(code)
-            return _DECODER.decode(found)
+            key_id: str | None = _DECODER.decode(found)
+            return key_id
         return self._open.pop(_hash(code))[1]
 
     def forget(self, key_id: str) -> None:

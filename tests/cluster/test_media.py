@@ -81,4 +81,5 @@ async def _has_file(client: Client, message: str) -> Any:
 
 
 async def _sent(client: Client, message: str) -> bool:
-    return (await client.get(f"/api/sessions/first/messages/{message}"))["state"] != "queued"
+    found = await client.get(f"/api/sessions/first/messages/{message}")
+    return bool(found["state"] != "queued")

@@ -116,8 +116,8 @@ async def _status(two: Cluster, replica: int, path: str, headers: dict[str, str]
 async def test_a_replica_without_a_secret_ends_with_its_name(tmp_path: Path, missing: str) -> None:
     program = bot(
         tmp_path, DATABASE_URL="postgresql://nowhere/veilleur", POSTGRESQL_PREVIEW="true", REPLICA_URL="http://a",
-        **{missing: ""},
     )  # fmt: skip
+    program.env[missing] = ""
     program.start()
     try:
         assert await program.exit_code() == 2

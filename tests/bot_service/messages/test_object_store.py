@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 
+from urllib.request import Request, urlopen
+
 import pytest
 from moto.server import ThreadedMotoServer
 
@@ -29,13 +31,7 @@ def server() -> Iterator[str]:
 
 @pytest.fixture
 def objects(server: str) -> S3Objects:
-    import boto3
-
-    client = boto3.client(
-        "s3", endpoint_url=server, aws_access_key_id="k", aws_secret_access_key="s", region_name="us-east-1"
-    )
-    client.create_bucket(Bucket="files")
-    client.close()
+    urlopen(Request(f"{server}/files", method="PUT")).close()  # the bucket
     return S3Objects(f"s3://k:s@files/of/veilleur?region=us-east-1&endpoint={server}")
 
 

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from structlog.testing import capture_logs
 
 from bot_service.domain.message import Media
+from bot_service.messages.local_media import LocalMedia
 from bot_service.messages.media import MediaStore
 from bot_service.operations.retention import Retention, RetentionPolicy
 from bot_service.store.database import Database, open_database
@@ -83,7 +84,7 @@ async def kept(tmp_path: Path) -> AsyncIterator[Kept]:
 async def _kept(folder: Path) -> AsyncIterator[Kept]:
     empty_store(folder)
     database = await open_database(store_url(folder))
-    yield Kept(FakeClock(), database, MediaStore(folder / "media", limit_bytes=1000), folder)
+    yield Kept(FakeClock(), database, MediaStore(LocalMedia(folder / "media"), limit_bytes=1000), folder)
     await database.close()
 
 
