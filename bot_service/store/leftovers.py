@@ -9,13 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot_service.store.metadata import metadata
 
-# Rows of the first two name their owner, and files are found by their key only. All other tables with a column
-# ``session`` are searched.
-_OTHERS = frozenset({"events", "webhooks", "media_files"})
+# Their rows name their owner. All other tables with a column ``session`` are searched.
+_OF_AN_OWNER = frozenset({"events", "webhooks"})
 
 
 def _tables() -> list[sa.Table]:
-    return [table for name, table in metadata.tables.items() if "session" in table.c and name not in _OTHERS]
+    return [table for name, table in metadata.tables.items() if "session" in table.c and name not in _OF_AN_OWNER]
 
 
 async def find(connection: AsyncConnection) -> set[str]:

@@ -32,13 +32,14 @@ media_files = sa.Table(
     "media_files",
     metadata,
     sa.Column("key", sa.String(400), primary_key=True),
-    sa.Column("session", SESSION_ID, nullable=False),
+    # Its session; it may be stored a moment before the row of that.
+    sa.Column("belongs_to", SESSION_ID, nullable=False),
     sa.Column("size", sa.BigInteger, nullable=False),
     sa.Column("stored_ms", sa.BigInteger, nullable=False),
     sa.Column("place", sa.String(8), nullable=False),
     # Until then one replica moves or deletes it, and others leave it alone.
     sa.Column("claimed_until_ms", sa.BigInteger, nullable=False),
-    sa.Index("media_files_by_session", "session"),
+    sa.Index("media_files_by_session", "belongs_to"),
     sa.Index("media_files_by_place", "place", "stored_ms"),
 )
 
@@ -67,7 +68,7 @@ class Claimed(msgspec.Struct, frozen=True):
 async def begin(connection: AsyncConnection, key: str, size: int) -> None:
     """A new file without parts."""
     values = {
-        "key": key, "session": session_of(key), "size": size, "stored_ms": _NOW_MS, "place": Place.MAKING,
+        "key": key, "belongs_to": session_of(key), "size": size, "stored_ms": _NOW_MS, "place": Place.MAKING,
         "claimed_until_ms": 0,
     }  # fmt: skip
     await connection.execute(media_files.insert().values(values))
@@ -143,7 +144,7 @@ async def forget(connection: AsyncConnection, key: str) -> None:
 _ORPHANS = sa.text(
     "SELECT key FROM media_files AS file WHERE place <> 'gone' AND ("
     " (stored_ms < :old_ms)"
-    " OR (stored_ms < :new_ms AND (place = 'making' OR NOT EXISTS (SELECT 1 FROM sessions WHERE id = file.session)))"
+    " OR (stored_ms < :new_ms AND (place = 'making' OR NOT EXISTS (SELECT 1 FROM sessions WHERE id = file.belongs_to)))"
     ") LIMIT 500"
 )
 
@@ -159,4 +160,4 @@ def session_of(key: str) -> str:
 
 
 def _named(key: str | None, session: str | None) -> sa.ColumnElement[bool]:
-    return media_files.c.key == key if key is not None else media_files.c.session == session
+    return media_files.c.key == key if key is not None else media_files.c.belongs_to == session

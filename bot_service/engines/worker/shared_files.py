@@ -18,7 +18,7 @@ TRY_S, TRIES, PAUSE_S = 10.0, 3, 1.0
 PART_BYTES = 1024 * 1024
 
 _BEGIN = """
-INSERT INTO media_files (key, session, size, stored_ms, place, claimed_until_ms)
+INSERT INTO media_files (key, belongs_to, size, stored_ms, place, claimed_until_ms)
 SELECT $1, $2, $3, (extract(epoch FROM clock_timestamp()) * 1000)::bigint, 'here', 0
 WHERE EXISTS (SELECT 1 FROM sessions WHERE id = $2) ON CONFLICT (key) DO NOTHING
 """

@@ -13,13 +13,13 @@ def upgrade() -> None:
     op.create_table(
         "media_files",
         sa.Column("key", sa.String(400), primary_key=True),
-        sa.Column("session", SESSION_ID, nullable=False),
+        sa.Column("belongs_to", SESSION_ID, nullable=False),
         sa.Column("size", sa.BigInteger, nullable=False),
         sa.Column("stored_ms", sa.BigInteger, nullable=False),
         sa.Column("place", sa.String(8), nullable=False),
         sa.Column("claimed_until_ms", sa.BigInteger, nullable=False),
     )
-    op.create_index("media_files_by_session", "media_files", ["session"])
+    op.create_index("media_files_by_session", "media_files", ["belongs_to"])
     op.create_index("media_files_by_place", "media_files", ["place", "stored_ms"])
     op.create_table(
         "media_parts",
