@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import shutil
 from collections.abc import AsyncIterator, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ async def test_files_outlive_the_replica_that_received_or_accepted_them(two: Clu
     owner = two.replica_of()["first"]
     assert owner is not None
     here, other = two.clients[owner], two.clients[1 - owner]
-    args = {"action": "message", "from": ANN, "kind": "image", "id": "PICTURE"}
+    args = {"action": "message", "from": ANN, "type": "image", "id": "PICTURE"}
     await here.post("/api/sessions/first/simulate", args)
     await eventually(lambda: _has_file(other, "PICTURE"), what="the message at the other replica")
     arrived = await file(here, "first", "PICTURE")
@@ -56,9 +56,13 @@ async def test_files_outlive_the_replica_that_received_or_accepted_them(two: Clu
     assert await file(other, "first", "PICTURE") == arrived
 
     # Accepted at one replica, sent by the other one.
-    data = base64.b64encode(PICTURE).decode()
-    wanted = {"to": ANN, "type": "image", "media": {"data": data, "mimeType": "image/png", "fileName": "a.png"}}
-    sent = await other.post("/api/sessions/first/messages", wanted)
+    form = aiohttp.FormData({"to": ANN, "type": "image"})
+    form.add_field("file", BytesIO(PICTURE), filename="a.png", content_type="image/png")
+    headers = {"Authorization": f"Bearer {API_KEY}"}
+    url = f"{other.url}/api/sessions/first/messages"
+    async with aiohttp.ClientSession(headers=headers) as http, http.post(url, data=form) as answer:
+        sent = await answer.json()
+        assert answer.status == 202, sent
     await eventually(lambda: _sent(other, sent["id"]), what="the message being sent")
 
     two.programs[owner].kill()

@@ -129,6 +129,6 @@ async def test_a_replica_without_a_secret_ends_with_its_name(tmp_path: Path, mis
 
 async def test_a_replica_with_other_secrets_says_so(two: Cluster) -> None:
     await two.add(1, WATCHDOG_TOKEN=f"{WATCHDOG_TOKEN}-of-its-own")
-    said = [line for line in two.programs[2].events() if line.get("event_name") == "replica.other_secrets"]
+    said = [line for line in two.programs[2].events() if line.get("event") == "replica.other_secrets"]
     assert sorted(said[0]["replicas"]) == sorted(program.url for program in two.programs[:2])
     assert not any("replica.other_secrets" in program.output() for program in two.programs[:2])

@@ -19,8 +19,8 @@ PART_BYTES = 1024 * 1024
 
 _BEGIN = """
 INSERT INTO media_files (key, belongs_to, size, stored_ms, place, claimed_until_ms)
-SELECT $1, $2, $3, (extract(epoch FROM clock_timestamp()) * 1000)::bigint, 'here', 0
-WHERE EXISTS (SELECT 1 FROM sessions WHERE id = $2) ON CONFLICT (key) DO NOTHING
+SELECT $1::text, $2::text, $3::bigint, (extract(epoch FROM clock_timestamp()) * 1000)::bigint, 'here', 0
+WHERE EXISTS (SELECT 1 FROM sessions WHERE id = $2::text) ON CONFLICT (key) DO NOTHING
 """
 _PART = "INSERT INTO media_parts (key, number, data) VALUES ($1, $2, $3)"
 
