@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-
 from urllib.request import Request, urlopen
 
 import pytest
