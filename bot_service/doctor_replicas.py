@@ -10,13 +10,11 @@ import secrets
 from collections.abc import AsyncIterator, Iterator
 from urllib.parse import urlsplit
 
-import sqlalchemy as sa
-
 from bot_service.messages.object_store import S3Objects
 from bot_service.replicas import same_secrets
 from bot_service.replicas.device_store import NAMES
 from bot_service.settings import BotSettings
-from bot_service.store import devices, leases
+from bot_service.store import devices, leases, server
 from bot_service.store.batch_writer import STORE_ERRORS
 from bot_service.store.database import Database, application_names, is_shared, lease_database
 from bot_service.store.errors import why
@@ -77,23 +75,22 @@ async def _postgresql(settings: BotSettings, others: list[str]) -> list[Check]:
 
 async def _server(database: Database) -> Check:
     async with database.read() as connection:
-        number = int((await connection.execute(sa.text("SHOW server_version_num"))).scalar_one())
-        replica = bool((await connection.execute(sa.text("SELECT pg_is_in_recovery()"))).scalar_one())
-    version = number // 10_000
-    if replica:
+        state = await server.state(connection)
+    if state.follows:
         todo = "name the primary, or all servers with target_session_attrs=read-write"
         return Check(GROUP, "PostgreSQL", FAILED, "DATABASE_URL leads to a standby, which cannot be written", todo)
-    if version < OLDEST_VERSION:
-        return Check(GROUP, "PostgreSQL", FAILED, f"version {version}", f"upgrade it to {OLDEST_VERSION} or newer")
-    return Check(GROUP, "PostgreSQL", OK, f"version {version} can be used")
+    if state.version < OLDEST_VERSION:
+        return Check(
+            GROUP, "PostgreSQL", FAILED, f"version {state.version}", f"upgrade it to {OLDEST_VERSION} or newer"
+        )
+    return Check(GROUP, "PostgreSQL", OK, f"version {state.version} can be used")
 
 
 async def _clock(database: Database) -> Check:
     clock = SystemClock()
     async with database.read() as connection:
         before = clock.now().timestamp()
-        query = sa.text("SELECT extract(epoch FROM clock_timestamp())::float8")
-        there = float((await connection.execute(query)).scalar_one())
+        there = await server.now_s(connection)
         apart = there - (before + clock.now().timestamp()) / 2
     text = f"the clock of PostgreSQL is {abs(apart):.1f} s {'ahead of' if apart > 0 else 'behind'} this one"
     if abs(apart) < CLOCK_S:
@@ -116,8 +113,7 @@ async def _standby(database: Database, *, accepted: bool) -> Check:
 
 async def _secrets(settings: BotSettings, database: Database, others: list[str]) -> list[Check]:
     async with database.read() as connection:
-        made = await connection.execute(sa.text("SELECT to_regclass('replicas') IS NOT NULL"))
-        if not made.scalar_one():
+        if not (await server.state(connection)).made:
             return [Check(GROUP, "replicas", INFO, "none has started yet: the tables are not made")]
         others += [each.url for each in await leases.living(connection) if each.left_ms > 0]
         if not others or settings.bot_api_key is None or settings.watchdog_token is None:

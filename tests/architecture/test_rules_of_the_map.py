@@ -74,6 +74,7 @@ WALL_CLOCK = {
     "bot_service/engines/neonize/client.py",  # compares with times of the library's database
     "bot_service/engines/neonize/engine.py",  # without a worker, in tests
     "bot_service/engines/simulator/engine.py",
+    "bot_service/doctor_replicas.py",
     "bot_service/doctor_version.py",  # shown to people
     "shared/tools/cli/machine_checks.py",
     "shared/tools/cli/show.py",

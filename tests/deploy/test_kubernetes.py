@@ -34,8 +34,8 @@ DEPLOYMENTS = [each for each in EVERY if each["kind"] == "Deployment"]
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_every_manifest_has_the_shape_of_its_kind(path: Path, version: str) -> None:
-    for document in documents(path):
-        kubernetes_validate.validate(document, version, strict=True)
+    found = [(each["kind"], kubernetes_validate.validate(each, version, strict=True)) for each in documents(path)]
+    assert found
 
 
 @pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda each: str(each["metadata"]["name"]))

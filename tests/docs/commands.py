@@ -18,6 +18,7 @@ ELSEWHERE = {
     "pip": "a package index",
     "git": "a remote repository",
     "$EDITOR": "a person",
+    "kubectl": "a cluster; test_kubernetes.py holds the manifests against its schemas",
     "chmod": "the files of a backup",
     **dict.fromkeys(
         ("useradd", "install", "mv", "chown", "systemctl", "/opt/veilleur/.venv/bin/python"),

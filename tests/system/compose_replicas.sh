@@ -19,11 +19,11 @@ export PORT WATCHDOG_PORT PROXY_PORT
 # As docs/replicas.md says, with the simulator.
 guide() { python3 -c '
 import re, sys
-[text] = re.findall(r"^cat >> \.env <<EOF\n(.*?)^EOF$", open("docs/replicas.md").read(), re.M | re.S)
+[text] = re.findall(r"^```dotenv\n(.*?)^```$", open("docs/replicas.md").read(), re.M | re.S)
 sys.stdout.write(text)'; }
-password=$(openssl rand -hex 32) key=$(openssl rand -hex 32)
-guide | sed -e "s/\$password/$password/" -e "s/^BOT_API_KEY=.*/BOT_API_KEY=$key/" -e "s/^WATCHDOG_TOKEN=.*/WATCHDOG_TOKEN=$(openssl rand -hex 32)/" > "$work/.env"
-! grep -q '\$' "$work/.env" || { echo "a line of the guide was not filled in"; exit 1; }
+key=$(openssl rand -hex 32)
+guide | sed -e "s/<password>/$(openssl rand -hex 32)/" -e "s/<secret>/$key/" -e "s/<another secret>/$(openssl rand -hex 32)/" > "$work/.env"
+! grep -q '<' "$work/.env" || { echo "a line of the guide was not filled in"; exit 1; }
 printf 'ENGINE=simulator\nSIMULATOR_OPTIONS=auto_pair_ms=50\n' >> "$work/.env"
 cp -r docker-compose.yml Dockerfile.bot Dockerfile.watchdog bot_service watchdog shared docs monitoring "$work/"
 mkdir "$work/phones"; chmod 1777 "$work/phones"

@@ -65,7 +65,7 @@ async def test_errors_name_no_address_and_no_credential() -> None:
         ("s3://id:secret@bucket/a/b?region=eu-central-1&endpoint=https://minio.example", False),
         ("https://bucket", True),
         ("s3:///prefix", True),
-        ("s3://bucket?regoin=x", True),
+        ("s3://bucket?zone=x", True),
     ],
 )
 def test_the_setting_is_checked_at_the_start_and_never_shown(url: str, faulty: bool) -> None:
