@@ -51,7 +51,7 @@ class LoginLinks:
         return self._open.pop(_hash(code))[1]
 
     def forget(self, key_id: str) -> None:
-        """End the open codes of a key. Shared ones sign nobody in, because their key does not."""
+        """End the open codes of a key. Shared ones sign no one in, because their key does not."""
         self._open = {code: made for code, made in self._open.items() if made[1] != key_id}
 
     def _drop_expired(self) -> None:

@@ -105,7 +105,7 @@ async def delete(connection: AsyncConnection, *, key: str | None = None, session
 
 
 async def retire(connection: AsyncConnection, *, key: str | None = None, session: str | None = None) -> None:
-    """Nobody finds them any more; :func:`claim` gives them to who deletes them from the object store."""
+    """No reader finds them any more; :func:`claim` gives them to who deletes them from the object store."""
     where = _named(key, session)
     keys = sa.select(media_files.c.key).where(where)
     await connection.execute(media_parts.delete().where(media_parts.c.key.in_(keys)))

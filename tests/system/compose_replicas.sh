@@ -17,6 +17,7 @@ print(*(s.getsockname()[1] for s in held))')
 export PORT WATCHDOG_PORT PROXY_PORT
 
 # As docs/replicas.md says, with the simulator.
+# shellcheck disable=SC2016
 guide() { python3 -c '
 import re, sys
 [text] = re.findall(r"^```dotenv\n(.*?)^```$", open("docs/replicas.md").read(), re.M | re.S)
