@@ -1,4 +1,4 @@
-"""Members with several devices: every message is readable once on each device, or is named as lost.
+"""Members with several devices: every message is readable once on each device.
 
 The devices are sessions of the real engine, linked to the number of the bot or to that of its friend.
 """
@@ -36,21 +36,15 @@ async def write(worker: WorkerDriver, session: str, to: str, names: Iterable[str
 
 
 async def each_once(worker: WorkerDriver, session: str, names: Iterable[str]) -> None:
-    """Each is there once, or named as lost: a first send beside a second one of the same message may use its key (decision 0149)."""
     wanted = set(names)
-
-    def missing() -> set[str]:
-        return wanted - texts(worker, session).keys()
-
-    def lost() -> int:
-        return worker.kinds(session).count("message_lost")
-
     try:
-        await eventually(lambda: len(missing()) <= lost(), within_s=30, what=f"all of {session}")
+        await eventually(lambda: wanted <= texts(worker, session).keys(), within_s=30, what=f"all of {session}")
     except AssertionError as error:
-        raise AssertionError(f"{session} misses {sorted(missing())}; heard {worker.kinds(session)}") from error
+        missing = sorted(wanted - texts(worker, session).keys())
+        raise AssertionError(f"{session} misses {missing}; heard {worker.kinds(session)}") from error
     found = texts(worker, session)
-    assert all(found[name] == 1 for name in wanted - missing())
+    assert all(found[name] == 1 for name in wanted)
+    assert "message_lost" not in worker.kinds(session)
 
 
 async def phone_has_each_once(server: Remote, number: str, names: Iterable[str]) -> None:

@@ -86,7 +86,7 @@ class SessionClient:
         )
         self.sent = SentMessages(store.sent)
         self.sending = Sending(self.gate, self.sent)
-        self._repeats, self._unread = RepeatTurns(), lost_messages.Unread()
+        self._repeats, self._unread = RepeatTurns(self.gate), lost_messages.Unread()
         self.connection = Connection(self._report)
         self._intake = JournalIntake(
             session,

@@ -16,13 +16,13 @@ _PASSED_OVER = ("Unhandled encrypted message ", "Error unmarshaling decrypted me
 _UNREADABLE = re.compile(r"Error decrypting message (\S+) from ")
 _IGNORED = re.compile(r"Ignoring message (\S+) from ")
 _NOT_REPEATED = re.compile(r"Failed to handle retry receipt for \S+/(\S+) from .*couldn't find message")
-_REPEAT_BEGINS = re.compile(r"(Found|Accepted) .* retry (receipt|request) ")
-_REPEAT_ENDS = (
-    "Sent retry #",
-    "Failed to handle retry receipt",
-    "Dropping retry request",
-    "Retry receipt handler panicked",
+_REPEAT_BEGINS = re.compile(r"(?:Found|Accepted) .* retry (?:receipt|request) for \S+/(\S+) from (\S+)")
+_REPEAT_ENDS = re.compile(
+    r"(?:Sent retry #\d+ for \S+/(?=\S+ to )|Failed to handle retry receipt for \S+/|Dropping retry request from )"
+    r"(\S+) (?:to|from|for) (\S+?)(?:: .*|:?)$",
+    re.DOTALL,
 )
+_REPEAT_PANICKED = "Retry receipt handler panicked"
 _GIVEN_UP = re.compile(r"Not sending any more retry receipts for (\S+)")
 # What the library says when its store in PostgreSQL does not answer, or refuses. SQLite's errors have no such words.
 _STORE = (
@@ -41,6 +41,14 @@ DECRYPTING = "Decrypting message from "
 DIALING = "Dialing "
 REDIALING = "Automatically reconnecting after "
 REDIALING_AT_ONCE = REDIALING + "0s"
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """An answer to a device that asked for a sent message again: WhatsApp's id of the message, and the device."""
+
+    message_id: str
+    device: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +126,16 @@ def not_repeated_message(text: str) -> str | None:
     return found[1] if found else None
 
 
-def repeat_begins(text: str) -> bool:
-    """Whether the library begins to send a message again."""
-    return _REPEAT_BEGINS.match(text) is not None
+def repeat_begins(text: str) -> Repeat | None:
+    """The answer that the library begins, if this line says so."""
+    found = _REPEAT_BEGINS.match(text)
+    return Repeat(found[1], found[2]) if found else None
 
 
-def repeat_ends(text: str) -> bool:
-    """Whether it has sent it, or does not."""
-    return text.startswith(_REPEAT_ENDS)
+def repeat_ends(text: str, answer: Repeat) -> bool:
+    """Whether the library has sent ``answer``, or will not send it."""
+    found = _REPEAT_ENDS.match(text)
+    return text.startswith(_REPEAT_PANICKED) if found is None else Repeat(found[1], found[2]) == answer
 
 
 def ignored_message(text: str) -> str | None:

@@ -36,7 +36,7 @@ class ReceiptGate:
     """One per client.
 
     `received`, `passed_over` and `before_…` are called on the library's threads, `reading` and
-    `part_handled` on its event pump, `begin_send` and `end_send` on the thread of a send.
+    `part_handled` on its event pump, `begin_send` and `end_send` on the thread of a send, also of one of the library's own.
     """
 
     def __init__(
@@ -136,10 +136,12 @@ class ReceiptGate:
             if self._begun is not None:
                 self._wait_for(self._begun, self._turn_s)
             left = max(0.0, until - self._clock.monotonic())
-            if self._changed.wait_for(lambda: self._over or self._may_send(), left):
-                self._turns.begin_send(turn)
-            else:
+            in_time = self._changed.wait_for(lambda: self._over or self._may_send(), left)
+            if not in_time:
                 self.crowded += 1
+            if in_time or self._turns.is_sending:
+                # A send that did not end in time loses its turn.
+                self._turns.begin_send(turn)
             self._turns.sends_waiting -= 1
             self._changed.notify_all()
         return turn

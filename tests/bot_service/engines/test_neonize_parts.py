@@ -13,8 +13,10 @@ from bot_service.domain.session_record import Signal
 from bot_service.domain.signals import SignalKind as K
 from bot_service.engines.neonize import log_lines, repeat_turns, stanza_signals
 from bot_service.engines.neonize.client_table_lock import ClientTableLock
+from bot_service.engines.neonize.decrypt_marks import DecryptMarks
 from bot_service.engines.neonize.errors import translate
 from bot_service.engines.neonize.files import DeviceFiles
+from bot_service.engines.neonize.receipt_gate import ReceiptGate
 from bot_service.engines.neonize.sent_messages import KEPT, SentMessage, SentMessages
 from bot_service.engines.registry import files_of
 from shared.clock import SystemClock
@@ -80,14 +82,22 @@ def test_other_lines_are_no_stanzas() -> None:
         log_lines.unreadable_message("Error decrypting message 3A01 from 1@s.whatsapp.net: no valid sessions") == "3A01"
     )
     assert log_lines.unreadable_message("Ignoring message 3A01 from 1@s.whatsapp.net: old counter") is None
+    answer = log_lines.Repeat("3A01", "2:5@s.whatsapp.net")
     for begin in ("Found message in local cache", "Found message in local cache with alternate chat JID 1@lid"):
-        assert log_lines.repeat_begins(
-            f"{begin} to accept retry receipt for 1@s.whatsapp.net/3A01 from 2@s.whatsapp.net"
-        )
-    assert not log_lines.repeat_begins("Sent retry receipt #1 for 3A01")
-    assert log_lines.repeat_ends("Sent retry #1 for 1@s.whatsapp.net/3A01 to 2@s.whatsapp.net")
-    failed = "Failed to handle retry receipt for 1@s.whatsapp.net/3A01 from 2@s.whatsapp.net: "
-    assert log_lines.repeat_ends(failed)
+        text = f"{begin} to accept retry receipt for 1@s.whatsapp.net/3A01 from 2:5@s.whatsapp.net"
+        assert log_lines.repeat_begins(text) == answer
+    assert log_lines.repeat_begins("Sent retry receipt #1 for 3A01") is None
+    failed = "Failed to handle retry receipt for 1@s.whatsapp.net/3A01 from 2:5@s.whatsapp.net: "
+    for end in (
+        "Sent retry #1 for 1@s.whatsapp.net/3A01 to 2:5@s.whatsapp.net",
+        failed,
+        f"{failed}timeout\nwith more",
+        "Dropping retry request from 3A01 for 2:5@s.whatsapp.net: internal retry counter is 10",
+        "Retry receipt handler panicked: oh",
+    ):
+        assert log_lines.repeat_ends(end, answer), end
+    assert not log_lines.repeat_ends("Sent retry #1 for 1@s.whatsapp.net/3A01 to 2:6@s.whatsapp.net", answer)
+    assert not log_lines.repeat_ends("Sent retry receipt #1 for 3A01", answer)
     assert log_lines.not_repeated_message(f"{failed}couldn't find message 3A01") == "3A01"
     assert log_lines.not_repeated_message(f"{failed}timeout") is None
     assert log_lines.is_passed_over("Unhandled encrypted message (type new) from 1@s.whatsapp.net")
@@ -208,15 +218,46 @@ def test_starts_and_stops_happen_alone() -> None:
     assert not call.is_alive()
 
 
-async def test_messages_are_sent_again_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    turns = repeat_turns.RepeatTurns()
-    begin = "Found message in local cache to accept retry receipt for 1@s.whatsapp.net/3A01 from 2@s.whatsapp.net"
-    turns.line(begin)
-    second = asyncio.create_task(asyncio.to_thread(turns.line, begin))
-    done, _ = await asyncio.wait([second], timeout=0.1)
-    assert not done, "the first one is not sent yet"
-    turns.line("Sent retry #1 for 1@s.whatsapp.net/3A01 to 2@s.whatsapp.net")
+def found(message_id: str) -> str:
+    return f"Found message in local cache to accept retry receipt for 1@s.whatsapp.net/{message_id} from 2:5@s.whatsapp.net"
+
+
+def sent_again(message_id: str) -> str:
+    return f"Sent retry #1 for 1@s.whatsapp.net/{message_id} to 2:5@s.whatsapp.net"
+
+
+async def is_held(task: asyncio.Task[object]) -> bool:
+    return not (await asyncio.wait([task], timeout=0.1))[0]
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> ReceiptGate:
+    return ReceiptGate(DecryptMarks(tmp_path / "marks"), SystemClock(), turn_s=120.0)
+
+
+async def test_messages_are_sent_again_one_after_the_other(monkeypatch: pytest.MonkeyPatch, gate: ReceiptGate) -> None:
+    turns = repeat_turns.RepeatTurns(gate)
+    turns.line(found("3A01"))
+    second = asyncio.create_task(asyncio.to_thread(turns.line, found("3A02")))
+    assert await is_held(second), "the first one is not sent yet"
+    turns.line(sent_again("3A03"))
+    assert await is_held(second), "another one was sent"
+    turns.line(sent_again("3A01"))
     await second
     # The second one never ends: the third one waits a moment only.
     monkeypatch.setattr(repeat_turns, "TURN_S", 0.05)
-    await asyncio.to_thread(turns.line, begin)
+    await asyncio.to_thread(turns.line, found("3A04"))
+
+
+async def test_a_message_is_sent_again_before_or_after_a_send_and_not_beside_it(gate: ReceiptGate) -> None:
+    turns = repeat_turns.RepeatTurns(gate)
+    send = gate.begin_send()
+    again = asyncio.create_task(asyncio.to_thread(turns.line, found("3A01")))
+    assert await is_held(again), "the frame of the send has not left yet"
+    gate.end_send(send)
+    await again
+    after: asyncio.Task[object] = asyncio.create_task(asyncio.to_thread(gate.begin_send))
+    assert await is_held(after), "the message is not sent again yet"
+    turns.line(sent_again("3A01"))
+    await after
+    assert gate.crowded == 0

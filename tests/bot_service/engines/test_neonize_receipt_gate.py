@@ -219,6 +219,17 @@ def test_turns_end_although_nobody_ends_them(tmp_path: Path) -> None:
     assert door.crowded == 2
 
 
+def test_a_send_that_never_ends_costs_the_next_one_its_wait_and_no_more(tmp_path: Path) -> None:
+    door, _ = gate(tmp_path, turn_s=0.1)
+    stuck = door.begin_send()
+    following = door.begin_send()
+    assert door.crowded == 1
+    door.end_send(stuck)
+    third = aside(door.begin_send)
+    door.end_send(following)
+    assert released(third)
+
+
 def test_a_flood_is_not_held_back_while_a_send_waits_for_answers_behind_it(tmp_path: Path) -> None:
     door, _ = gate(tmp_path)
     door.begin_send()
