@@ -20,6 +20,8 @@ _JID = re.compile(
     r"|[0-9]{5,32}@newsletter"
     r"|(?:[0-9]{5,32}|status)@broadcast)"
 )
+# The chat of all statuses, own and of contacts.
+STATUS_CHAT = "status@broadcast"
 _BETWEEN = re.compile(r"[ \t\u00a0\u202f().\-/]")
 _NUMBER = re.compile(r"(?:\+|00)?([1-9][0-9]{5,14})")
 _PART = re.compile(r"(?:\+|00)?([0-9]{3,15})")
@@ -58,6 +60,11 @@ def without_device(jid: str) -> str:
     """The address of a person, from that of one of its devices."""
     user, at, server = jid.partition("@")
     return f"{user.partition(':')[0]}{at}{server}"
+
+
+def has_authors(chat: str) -> bool:
+    """Whether each message of ``chat`` names its author: in groups, of statuses and in broadcast lists."""
+    return chat.endswith(("@g.us", "@broadcast"))
 
 
 def can_be_answered(chat: str) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot_service.domain.addresses import has_authors
 from bot_service.domain.message import InboundMessage
 from bot_service.store import lids
 
@@ -26,7 +27,7 @@ class StoredLids:
     def new(self, arrived: Iterable[tuple[InboundMessage, str]]) -> list[Pair]:
         """Those of (message, creation) that have both addresses and may not be stored."""
         found = (
-            (message.session, creation, message.lid, message.sender if message.is_group else message.chat)
+            (message.session, creation, message.lid, message.sender if has_authors(message.chat) else message.chat)
             for message, creation in arrived
             if message.lid is not None
         )

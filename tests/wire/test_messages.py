@@ -194,6 +194,7 @@ async def test_a_status_of_a_contact_arrives_as_one(worker: WorkerDriver, server
     for status in (text, image):
         assert (status.chat, status.sender) == ("status@broadcast", ANN_JID)
         assert not can_be_answered(status.chat)
+        assert not status.is_group
     assert (text.type, text.text) == ("text", "On holiday")
     assert image.type == "image"
     assert image.media is not None

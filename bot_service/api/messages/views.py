@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from bot_service.api.server.request import iso_time
+from bot_service.domain.addresses import has_authors
 from bot_service.domain.message import InboundMessage, Media, MessageDetails, MessageType, OutgoingMessage
 from bot_service.messages import rendering
 from bot_service.messages.commands import StoredChat, StoredMessage, WaitsFor
@@ -94,7 +95,7 @@ def chat_view(found: StoredChat) -> ChatView:
     last = message_view(found.last)
     is_group = last.chat.endswith("@g.us")
     own = last.direction == "out" or last.from_me
-    return ChatView(last.chat, None if is_group or own else last.push_name, is_group, found.unread, last)
+    return ChatView(last.chat, None if has_authors(last.chat) or own else last.push_name, is_group, found.unread, last)
 
 
 def message_view(row: StoredMessage, waits_for: WaitsFor | None = None) -> MessageView:

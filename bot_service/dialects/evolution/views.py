@@ -9,7 +9,7 @@ from bot_service.api.sessions import pairing
 from bot_service.dialects.evolution import names
 from bot_service.dialects.evolution.content import Message, content_of
 from bot_service.dialects.evolution.requests import Settings
-from bot_service.domain.addresses import without_device
+from bot_service.domain.addresses import has_authors, without_device
 from bot_service.domain.directory import Group, GroupMember
 from bot_service.domain.message import InboundMessage
 from bot_service.domain.session_record import SessionRecord
@@ -103,7 +103,7 @@ def shown(record: SessionRecord, content: Message, chat: str, at_ms: int, state:
     arrived = content if isinstance(content, InboundMessage) else None
     kind, fields = content_of(content, server + rendering.media_url(record.id, content.id))
     key: dict[str, Any] = {"remoteJid": chat, "fromMe": arrived is None or arrived.from_me, "id": content.id}
-    if arrived is not None and arrived.is_group:
+    if arrived is not None and has_authors(chat):
         key["participant"] = arrived.sender
     return {
         "id": content.id,
@@ -127,11 +127,10 @@ def sent(record: SessionRecord, row: StoredMessage, server: str) -> dict[str, An
 def chat(record: SessionRecord, found: StoredChat, server: str) -> dict[str, Any]:
     """One chat, with its last message."""
     last = message(record, found.last, server)
-    is_group = found.last.chat.endswith("@g.us")
     return {
         "id": found.last.chat,
         "remoteJid": found.last.chat,
-        "pushName": None if is_group or last["key"]["fromMe"] else last["pushName"] or None,
+        "pushName": None if has_authors(found.last.chat) or last["key"]["fromMe"] else last["pushName"] or None,
         "profilePicUrl": None,
         "updatedAt": iso(from_ms(found.last.at_ms)),
         "unreadCount": found.unread,

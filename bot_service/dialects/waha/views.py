@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bot_service.dialects.waha import names
-from bot_service.domain.addresses import without_device
+from bot_service.domain.addresses import has_authors, without_device
 from bot_service.domain.message import InboundMessage, OutgoingMessage
 from bot_service.domain.session_record import SessionRecord
 from bot_service.messages import rendering
@@ -91,9 +91,9 @@ def outgoing(
 
 
 def sides(record: SessionRecord, content: InboundMessage) -> dict[str, Any]:
-    """Who wrote, and to whom; `participant` is the author in a group and empty elsewhere."""
+    """Who wrote, and to whom; `participant` is the author in a group and of a status, and empty elsewhere."""
     own, chat = account(record), names.chat_out(content.chat)
-    author = names.chat_out(content.sender) if content.is_group else ""
+    author = names.chat_out(content.sender) if has_authors(content.chat) else ""
     return {
         "from": own if content.from_me else chat,
         "fromMe": content.from_me,
@@ -156,7 +156,7 @@ def _card(name: str | None, phones: tuple[str, ...]) -> str:
 def chat(record: SessionRecord, found: StoredChat, base: str) -> dict[str, Any]:
     """One chat of the overview."""
     content = rendering.message_of(found.last)
-    name = content.push_name if isinstance(content, InboundMessage) and not content.is_group else None
+    name = content.push_name if isinstance(content, InboundMessage) and not has_authors(content.chat) else None
     chat_id = names.chat_out(found.last.chat)
     return {
         "id": chat_id,

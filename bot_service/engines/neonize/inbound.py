@@ -52,7 +52,8 @@ def message(
         at_ms=_milliseconds(info.Timestamp),
         push_name=info.Pushname or None,
         from_me=source.IsFromMe,
-        is_group=source.IsGroup,
+        # The library calls a status a group too, because it names its author.
+        is_group=source.Chat.Server == jids.GROUP_SERVER,
         **_parts(event, body, envelopes, own_id, fetch, read_vote),
     )
 
