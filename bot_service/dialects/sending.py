@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
@@ -9,10 +10,12 @@ from aiohttp import web
 from bot_service import keys
 from bot_service.api.server.access import principal
 from bot_service.api.server.request import idempotency_key
+from bot_service.domain.message import STATUS_FONTS
+from bot_service.domain.refused import invalid
 from bot_service.domain.session_record import SessionRecord
 from bot_service.messages.commands import StoredMessage
 from bot_service.messages.outbox import Accepted
-from bot_service.messages.requests import SendMessage
+from bot_service.messages.requests import PostStatus, SendMessage
 from shared.web import body
 
 # A file in base64, and what is around it.
@@ -37,6 +40,26 @@ async def send(
         key = f"{key}/{number}"
     wanted = body.convert({name: value for name, value in parts.items() if value is not None}, SendMessage)
     return await ended(request, await request.app[keys.MESSAGES].commands.send(record, wanted, key=key), within_s)
+
+
+async def post_status(
+    request: web.Request, record: SessionRecord, parts: dict[str, Any], within_s: float
+) -> StoredMessage:
+    """:func:`send` for a status."""
+    wanted = body.convert({name: value for name, value in parts.items() if value is not None}, PostStatus)
+    commands, key = request.app[keys.MESSAGES].commands, idempotency_key(request)
+    return await ended(request, await commands.post_status(record, wanted, key=key), within_s)
+
+
+def font(number: float | None) -> int:
+    """A font of statuses; the first for one that phones do not know."""
+    return int(number) if number in STATUS_FONTS else 0
+
+
+def refuse_chosen(field: str, receivers: Sequence[str] | None) -> None:
+    """A status has no receivers of its own. Refused: ``invalid``."""
+    if receivers:
+        raise invalid(field, "must be empty: the status privacy set on the phone chooses who gets a status")
 
 
 async def ended(request: web.Request, accepted: Accepted, within_s: float) -> StoredMessage:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from bot_service.domain.addresses import STATUS_CHAT
 from bot_service.domain.calls import Call
 from bot_service.domain.group_changes import GroupChange
 
@@ -31,6 +32,9 @@ MessageType = Literal[
 
 
 MEDIA_TYPES = frozenset({"image", "document", "audio", "video", "sticker"})
+STATUS_TYPES = frozenset({"text", "image", "video", "audio"})
+# What WhatsApp numbers so: phones show unknown ones as the first.
+STATUS_FONTS = (0, 1, 2, 6, 7, 8, 9, 10)
 SENDABLE_TYPES = MEDIA_TYPES | {"text", "location", "contact", "reaction", "poll", "edit", "revoke"}
 
 
@@ -87,7 +91,8 @@ class OutgoingMessage(msgspec.Struct, frozen=True, rename="camel", omit_defaults
     ``to`` is a JID (``…@s.whatsapp.net``, ``…@g.us``) or a telephone number in digits.
     ``reply_to_sender`` wrote the message of ``reply_to``, ``reaction_to`` or ``revokes``; None when
     unknown. ``edits`` and ``revokes`` name the changed message; ``text`` is its new text.
-    ``refers_to_own``: the session's own account wrote it.
+    ``refers_to_own``: the session's own account wrote it. ``background`` (``#RRGGBB``) and ``font``,
+    one of ``STATUS_FONTS``, are those of a status, which goes to ``STATUS_CHAT``.
     """
 
     id: str
@@ -108,11 +113,15 @@ class OutgoingMessage(msgspec.Struct, frozen=True, rename="camel", omit_defaults
     edits: str | None = None
     revokes: str | None = None
     forwarded: bool = False
+    background: str | None = None
+    font: int | None = None
 
 
 def missing_part(message: OutgoingMessage) -> str | None:
     """What ``message`` lacks, as a sentence; None when every engine can send it."""
     kind = message.type
+    if message.to == STATUS_CHAT and kind != "revoke" and kind not in STATUS_TYPES:
+        return "a status is a text, an image, a video or a voice message"
     if kind == "text" and not message.text:
         return "a text message needs text"
     if kind in MEDIA_TYPES and (message.media is None or message.media.file_key is None):

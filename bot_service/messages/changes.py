@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from bot_service.domain.addresses import address
+from bot_service.domain.addresses import STATUS_CHAT, address
 from bot_service.domain.message import MEDIA_TYPES, SENDABLE_TYPES, Media, OutgoingMessage
 from bot_service.domain.refused import Refused
 from bot_service.domain.session_record import SessionRecord
@@ -18,7 +18,7 @@ from bot_service.messages import rendering
 from bot_service.messages.authors import written_by
 from bot_service.messages.media import MediaStore
 from bot_service.messages.outbox import Accepted, Outbox, fingerprint
-from bot_service.messages.requests import EditMessage, ForwardMessage
+from bot_service.messages.requests import EditMessage, ForwardMessage, receiver
 from bot_service.store.messages import StoredMessage
 
 # Phones ignore later changes.
@@ -51,6 +51,8 @@ class MessageChanges:
         """Refused: ``not_editable``, ``too_late``."""
         if not rendering.author_of(target)[1]:
             raise Refused("not_editable", "only messages of the session's own account can be edited")
+        if target.chat == STATUS_CHAT:
+            raise Refused("not_editable", "a status cannot be edited: revoke it and post another")
         if target.type != "text" and target.type not in _CAPTIONED:
             raise Refused("not_editable", f"a message of type {target.type} has no text that can be edited")
         self._refuse_late(target, EDIT_WITHIN_MS, "edited within 15 minutes")
@@ -87,7 +89,7 @@ class MessageChanges:
         source = rendering.message_of(target)
         if source.type not in SENDABLE_TYPES or source.type in ("reaction", "edit", "revoke"):
             raise Refused("not_forwardable", f"a message of type {source.type} cannot be forwarded")
-        to, copy_id = address(wanted.to, "to"), new_message_id()
+        to, copy_id = receiver(wanted.to), new_message_id()
         message = OutgoingMessage(
             copy_id,
             to,

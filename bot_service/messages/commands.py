@@ -23,7 +23,15 @@ from bot_service.messages.media import MediaStore
 from bot_service.messages.media_fetch import MediaFetcher
 from bot_service.messages.outbox import Accepted, Outbox, fingerprint
 from bot_service.messages.rate_limits import frozen
-from bot_service.messages.requests import MarkRead, SendMedia, SendMessage, ShowTyping, composed
+from bot_service.messages.requests import (
+    MarkRead,
+    PostStatus,
+    SendMedia,
+    SendMessage,
+    ShowTyping,
+    composed,
+    composed_status,
+)
 from bot_service.sessions.commands import anywhere, engine_call
 from bot_service.store import chats, messages, send_queue
 from bot_service.store.chats import StoredChat as StoredChat
@@ -89,17 +97,30 @@ class MessageCommands:
         Refused: ``invalid``, ``too_large``, ``media_not_fetched``, ``no_space`` and as :meth:`Outbox.accept` is.
         """
         self._require_here(record.id)
-        message, digest = composed(wanted), None
-        if key is not None:
-            digest = fingerprint(message, content or _given(wanted.media))
-        if key is not None and digest is not None and wanted.media is not None:
+        return await self._send(record, composed(wanted), wanted.media, content, key)
+
+    async def post_status(self, record: SessionRecord, wanted: PostStatus, *, key: str | None = None) -> Accepted:
+        """Queue a status, once per ``key``. Refused: as :meth:`send` is."""
+        self._require_here(record.id)
+        return await self._send(record, composed_status(wanted), wanted.media, None, key)
+
+    async def _send(
+        self,
+        record: SessionRecord,
+        message: OutgoingMessage,
+        file: SendMedia | None,
+        content: bytes | None,
+        key: str | None,
+    ) -> Accepted:
+        digest = fingerprint(message, content or _given(file)) if key is not None else None
+        if key is not None and digest is not None and file is not None:
             # Before its file is stored, which would be for nothing.
             earlier = await self._outbox.earlier(record.id, key, digest)
             if earlier is not None:
                 return Accepted(earlier, repeated=True)
-        if wanted.media is not None and message.media is not None:
+        if file is not None and message.media is not None:
             message = msgspec.structs.replace(
-                message, media=await self._stored(record.id, message.id, message.media, wanted.media, content)
+                message, media=await self._stored(record.id, message.id, message.media, file, content)
             )
         try:
             if message.to.endswith(one_chat.HIDDEN) or message.reply_to or message.reaction_to:

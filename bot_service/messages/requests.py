@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from bot_service.domain.addresses import address, telephone_number
+from bot_service.domain.addresses import STATUS_CHAT, address, telephone_number
 from bot_service.domain.file_labels import LONGEST_TYPE, is_mime_type
 from bot_service.domain.inputs import Name, Phone
 from bot_service.domain.message import Media, OutgoingMessage, Poll
@@ -60,6 +60,17 @@ class SendMessage(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     poll: SendPoll | None = None
 
 
+class PostStatus(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """``text`` is the caption of a picture or a video. ``backgroundColor``, of a text or a voice
+    message, is ``#RRGGBB``. Who gets it is set on the phone."""
+
+    type: Literal["text", "image", "video", "audio"] = "text"
+    text: Annotated[str, Meta(max_length=LONGEST_TEXT)] | None = None
+    media: SendMedia | None = None
+    background_color: Annotated[str, Meta(pattern=r"^#[0-9A-Fa-f]{6}(?!\n)$", description="`#RRGGBB`")] | None = None
+    font: Literal[0, 1, 2, 6, 7, 8, 9, 10] | None = None
+
+
 class EditMessage(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     """The new text, or the new caption of a file."""
 
@@ -86,22 +97,41 @@ class ShowTyping(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     state: Literal["composing", "recording", "paused"] = "composing"
 
 
-def composed(wanted: SendMessage) -> OutgoingMessage:
-    """The message that a request asks for, without its file. Refused: ``invalid``."""
-    lacking = missing(wanted.type, msgspec.to_builtins(wanted))
-    if lacking is not None:
-        raise invalid(lacking, f"is needed for a message of type {wanted.type}")
-    media = wanted.media
-    if media is not None:
-        _check(media)
+def receiver(to: str) -> str:
+    """The chat that a message is sent to. Refused: ``invalid``."""
+    chat = address(to, "to")
+    if chat == STATUS_CHAT:
+        raise invalid("to", "must be a person or a group; a status is posted with POST /api/sessions/{id}/status")
+    return chat
+
+
+def composed_status(wanted: PostStatus) -> OutgoingMessage:
+    """The status that a request asks for, without its file. Refused: ``invalid``."""
+    if wanted.background_color is not None and wanted.type not in ("text", "audio"):
+        raise invalid("backgroundColor", "is for a text or a voice message")
+    if wanted.font is not None and wanted.type != "text":
+        raise invalid("font", "is for a text")
+    if wanted.text and wanted.type == "audio":
+        raise invalid("text", "is for a text, an image or a video")
     return OutgoingMessage(
         id=new_message_id(),
-        to=address(wanted.to, "to"),
+        to=STATUS_CHAT,
         type=wanted.type,
         text=wanted.text,
-        media=Media(media.mime_type or "", media.file_name, seconds=media.seconds, voice=media.voice)
-        if media
-        else None,
+        media=_described(wanted, voice=wanted.type == "audio"),
+        background=wanted.background_color,
+        font=wanted.font,
+    )
+
+
+def composed(wanted: SendMessage) -> OutgoingMessage:
+    """The message that a request asks for, without its file. Refused: ``invalid``."""
+    return OutgoingMessage(
+        id=new_message_id(),
+        to=receiver(wanted.to),
+        type=wanted.type,
+        text=wanted.text,
+        media=_described(wanted),
         latitude=wanted.latitude,
         longitude=wanted.longitude,
         name=wanted.name,
@@ -113,13 +143,20 @@ def composed(wanted: SendMessage) -> OutgoingMessage:
     )
 
 
-def _check(media: SendMedia) -> None:
+def _described(wanted: SendMessage | PostStatus, *, voice: bool = False) -> Media | None:
+    """The file of a request, without its content. Refused: ``invalid``, also when a part is missing."""
+    lacking = missing(wanted.type, msgspec.to_builtins(wanted))
+    if lacking is not None:
+        raise invalid(lacking, f"is needed for a message of type {wanted.type}")
+    media = wanted.media
+    if media is None:
+        return None
     if (media.data is None) is (media.url is None):
         raise invalid("media", "needs either data or url")
-    if media.mime_type is None and media.url is not None:
-        return
-    if media.mime_type is None or not is_mime_type(media.mime_type):
+    named = media.mime_type is not None or media.url is None
+    if named and (media.mime_type is None or not is_mime_type(media.mime_type)):
         raise invalid("media.mimeType", "must be a MIME type, for example image/png or audio/ogg; codecs=opus")
+    return Media(media.mime_type or "", media.file_name, seconds=media.seconds, voice=media.voice or voice)
 
 
 def _poll(wanted: SendPoll) -> Poll:

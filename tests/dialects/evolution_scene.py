@@ -74,6 +74,7 @@ async def every_call(bot: Bot) -> list[tuple[str, str, Any]]:
         bot, "POST", "/message/sendMedia/shop", {**to, "mediatype": "image", "mimetype": "image/png", "media": PNG}
     )
     group = f"?groupJid={GROUP}"
+    status = {"caption": "", "backgroundColor": "#38b42f", "font": 1, "allContacts": True, "statusJidList": []}
     return [
         ("GET", "/", None),
         ("POST", "/instance/create", {"instanceName": "other", "integration": "WHATSAPP-BAILEYS", "number": NUMBER}),
@@ -103,6 +104,9 @@ async def every_call(bot: Bot) -> list[tuple[str, str, Any]]:
             "/message/sendReaction/shop",
             {"key": {"remoteJid": JID, "fromMe": False, "id": "AAA"}, "reaction": "x"},
         ),
+        ("POST", "/message/sendStatus/shop", {**status, "type": "text", "content": "hi"}),
+        ("POST", "/message/sendStatus/shop", {**status, "type": "image", "content": PNG, "caption": "see"}),
+        ("POST", "/message/sendStatus/shop", {**status, "type": "audio", "content": OGG}),
         ("POST", "/chat/whatsappNumbers/shop", {"numbers": [NUMBER]}),
         ("POST", "/chat/markMessageAsRead/shop", {"readMessages": [{"remoteJid": JID, "fromMe": False, "id": "AAA"}]}),
         ("POST", "/chat/sendPresence/shop", {**to, "options": {"delay": 1, "presence": "composing", "number": NUMBER}}),

@@ -144,8 +144,16 @@ async def test_a_flow_of_n8n_works_from_the_first_code_to_the_logout(program: Pr
         await n8n.ok("messages", "send-poll", **CHAT, caption="which?", **choices)
         reaction = {"messageId": text["key"]["id"], "fromMe": True, "reaction": "🚀"}
         await n8n.ok("messages", "send-reaction", **SCOPE, remoteJid=JID, **reaction)
+        story = {"type": "text", "content": "Open", "backgroundColor": "#075E54", "allContacts": True}
+        await n8n.ok("messages", "send-stories", **SCOPE, **story)
+        # The node has no operation for a place: flows send one with n8n's node for HTTP requests.
+        assert not [name for _, name in n8n.left if "location" in name]
+        place = {"number": NUMBER, "latitude": 48.8584, "longitude": 2.2945, "name": "Shop", "address": "Paris"}
+        await client.post(f"{routes.PREFIX}/message/sendLocation/shop", place)
         kinds = [message["type"] for message in await inbox(client)]
-        assert kinds == ["text", "text", "image", "video", "audio", "document", "contact", "poll", "reaction"]
+        assert kinds == [
+            *("text", "text", "image", "video", "audio", "document", "contact", "poll", "reaction", "text", "location")
+        ]
 
         await client.post("/api/sessions/shop/simulate", {"action": "message", "from": NUMBER, "text": "an answer"})
         await eventually(

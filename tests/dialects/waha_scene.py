@@ -57,6 +57,8 @@ async def every_call(bot: Bot) -> list[tuple[str, str, Any]]:
     chat = {"session": "default", "chatId": CHAT}
     file = {"mimetype": "image/png", "filename": "a.png", "data": PNG}
     own = (await call(bot, "POST", "/api/sendText", {**chat, "text": "own"}))[1]["id"]
+    look = {"text": "hi", "backgroundColor": "#38b42f", "font": 1}
+    status = (await call(bot, "POST", "/api/default/status/text", look))[1]["id"]
     return [
         ("GET", "/ping", None),
         ("GET", "/health", None),
@@ -118,6 +120,15 @@ async def every_call(bot: Bot) -> list[tuple[str, str, Any]]:
         ("GET", f"/api/default/chats/{CHAT}/picture", None),
         ("POST", f"/api/default/chats/{CHAT}/messages/read?messages=5", None),
         ("GET", f"/api/default/chats/{CHAT}/messages/false_{CHAT}_AAA", None),
+        ("POST", "/api/default/status/text", {"text": "hi", "backgroundColor": "#38b42f", "font": 0, "contacts": None}),
+        ("POST", "/api/default/status/image", {"file": file, "caption": "see"}),
+        (
+            "POST",
+            "/api/default/status/voice",
+            {"file": {**file, "mimetype": "audio/ogg; codecs=opus"}, "backgroundColor": "#38b42f"},
+        ),
+        ("POST", "/api/default/status/video", {"file": {**file, "mimetype": "video/mp4"}, "caption": "see"}),
+        ("POST", "/api/default/status/delete", {"id": status, "contacts": None}),
         ("GET", "/api/default/groups", None),
         ("POST", "/api/default/groups", {"name": "Orders", **members}),
         ("GET", "/api/default/groups/count", None),

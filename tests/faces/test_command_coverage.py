@@ -80,6 +80,7 @@ BOT: dict[tuple[str, str], str] = {
     ("DELETE", "/api/sessions/{id}/messages/{messageId}/star"): "messages star alice M1 --off",
     ("POST", "/api/sessions/{id}/read"): "messages read alice 33612345678 M1",
     ("POST", "/api/sessions/{id}/typing"): "messages typing alice 33612345678",
+    ("POST", "/api/sessions/{id}/status"): "messages status alice --text Hello",
     ("POST", "/api/sessions/{id}/numbers"): "contacts check alice 33612345678",
     ("GET", "/api/sessions/{id}/picture"): "chats picture alice 33612345678",
     ("GET", "/api/sessions/{id}/groups"): "groups list alice",

@@ -50,6 +50,11 @@ async def every_kind_of_message(terminal: Terminal, api: Client, folder: Path) -
         assert (made["type"], made["direction"]) == (kind, "out")
     arrived = await eventually(lambda: _arrived(api, 6), what="six messages at the other side")
     assert [each["type"] for each in arrived] == ["text", "image", "document", "location", "contact", "poll"]
+    posted = terminal.json("messages status alice", "--text", "Open", "--background", "#38b42f", "--font", "2")
+    assert (posted["type"], posted["chat"]) == ("text", "status@broadcast")
+    pictured = terminal.json("messages status alice", "--file", str(picture), "--text", "New")
+    assert (pictured["type"], pictured["text"]) == ("image", "New")
+    await eventually(lambda: _arrived(api, 8), what="two statuses")
     first, again = (terminal.json(send, "--text", "Once", "--key", "once-0001") for _ in range(2))
     assert first["id"] == again["id"]
 

@@ -56,13 +56,14 @@ class Companion:
 
 @dataclass(slots=True)
 class Profile:
-    """What an account shows, whom it blocks, and the state that its devices share (patches by collection)."""
+    """What an account shows, whom it blocks, who sees its statuses, and the state that its devices share (patches by collection)."""
 
     about: str = "Hey there!"
     picture: bytes = b""
     presence: str = ""
     blocked: set[str] = field(default_factory=set)
     rejected: list[dict[str, str]] = field(default_factory=list)
+    status_privacy: tuple[str, list[str]] = ("contacts", [])
     patches: defaultdict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
 
     @property

@@ -119,6 +119,7 @@ def describe(message: Content) -> dict[str, Any]:
                 "mediaKey": part.mediaKey.hex(),
                 "size": part.fileLength,
                 "voice": bool(getattr(part, "PTT", False)),
+                "background": getattr(part, "backgroundArgb", 0),
                 "replyTo": part.contextInfo.stanzaID,
             }
     if message.HasField("extendedTextMessage"):
@@ -126,6 +127,7 @@ def describe(message: Content) -> dict[str, Any]:
         context = part.contextInfo
         found = {"kind": "text", "text": part.text, "replyTo": context.stanzaID}
         found |= {"forwarded": context.isForwarded}
+        found |= {"background": part.backgroundArgb, "font": part.font} if part.HasField("backgroundArgb") else {}
         return found | {"participant": context.participant, "mentions": list(context.mentionedJID)}
     if message.conversation:
         return {"kind": "text", "text": message.conversation, "replyTo": ""}

@@ -18,8 +18,8 @@ from tests.fake_whatsapp.jid import GROUP_SERVER, JID, group_jid, phone_jid
 from tests.fake_whatsapp.media import MEDIA_KEYS, MediaError
 from tests.fake_whatsapp.nodes import Node
 from tests.fake_whatsapp.pairing import PairingError
-from tests.fake_whatsapp.people import shared_keys
 from tests.fake_whatsapp.server import FakeWhatsApp
+from tests.fake_whatsapp.shared_state import CONTACTS, StateKey, contacts
 
 Body = dict[str, Any]
 
@@ -198,7 +198,19 @@ class Control:
 
     async def share_keys(self, number: str) -> None:
         """The phone gives its devices a key for the state that they share, as phones do after a pairing."""
-        await self.send(number, number, "raw", message=shared_keys())
+        await self.send(number, number, "raw", message=StateKey().shared())
+
+    async def share_contacts(self, number: str, names: dict[str, str]) -> None:
+        """The phone gives its devices its address book, and the key for it; once."""
+        key, patches = StateKey(), self._world.account(number).profile.patches[CONTACTS]
+        if patches:
+            raise ValueError("the contacts are shared already")
+        patches.append(contacts(key, {str(phone_jid(each)): name for each, name in names.items()}))
+        await self.send(number, number, "raw", message=key.shared())
+
+    async def status_privacy(self, number: str, kind: str, numbers: list[str]) -> None:
+        """Who sees the statuses of a number: `contacts`, or those in or not in a list (`whitelist`, `blacklist`)."""
+        self._world.account(number).profile.status_privacy = (kind, numbers)
 
     async def presence(self, number: str, state: str = "available", last_s: int = 0) -> int:
         """A person goes online or offline; returns how many accounts follow this person."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 USER_SERVER = "s.whatsapp.net"
 LID_SERVER = "lid"
 GROUP_SERVER = "g.us"
+BROADCAST_SERVER = "broadcast"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,11 @@ class JID:
     @property
     def is_group(self) -> bool:
         return self.server == GROUP_SERVER
+
+    @property
+    def has_authors(self) -> bool:
+        """Whether its messages name who wrote them: a group, or the statuses of all."""
+        return self.server in (GROUP_SERVER, BROADCAST_SERVER)
 
 
 SERVER = JID("", USER_SERVER)

@@ -3,14 +3,10 @@ devices of an account share."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
-import os
 from collections import defaultdict
-from typing import Any
 
-from neonize.proto.waE2E import WAWebProtobufsE2E_pb2 as e2e
 from neonize.proto.waServerSync import WAWebProtobufsServerSync_pb2 as sync
 
 from tests.fake_whatsapp.accounts import Profile
@@ -31,9 +27,11 @@ class PeopleServices:
     def _own(self, connection: Connection) -> Profile:
         return self._world.account(connection.number).profile
 
-    async def status(self, _: Connection, __: Node) -> list[Node]:
+    async def status(self, connection: Connection, _: Node) -> list[Node]:
         """Who may see the statuses of an account."""
-        return [Node("privacy", {}, [Node("list", {"type": "contacts", "default": "true"})])]
+        kind, numbers = self._own(connection).status_privacy
+        users = [Node("user", {"jid": phone_jid(number)}) for number in numbers]
+        return [Node("privacy", {}, [Node("list", {"type": kind, "default": "true"}, users)])]
 
     async def mex(self, connection: Connection, node: Node) -> list[Node]:
         """A query in GraphQL; the only one that this server knows sets the text of the profile."""
@@ -135,16 +133,3 @@ class Presences:
         for companion in self._world.account(number).companions.values():
             if companion.connection is not None:
                 await companion.connection.send(node)
-
-
-def shared_keys() -> str:
-    """The message by which a phone shares a key for the state of its devices, in base64."""
-    message = e2e.Message()
-    message.protocolMessage.type = e2e.ProtocolMessage.APP_STATE_SYNC_KEY_SHARE
-    key: Any = message.protocolMessage.appStateSyncKeyShare.keys.add()
-    key.keyID.keyID = b"\x00\x00\x00\x00" + os.urandom(2)
-    key.keyData.keyData = os.urandom(32)
-    key.keyData.timestamp = 1
-    key.keyData.fingerprint.rawID = 7
-    key.keyData.fingerprint.currentIndex = 1
-    return base64.b64encode(message.SerializeToString()).decode()

@@ -64,7 +64,7 @@ class Router:
         """A phone marks a message as delivered (``""``), `read` or `played` towards the devices of its author."""
         for companion in self._devices_of({author}):
             attrs: dict[str, Attr] = {"id": message_id, "t": self._world.now_s()}
-            if chat.is_group:
+            if chat.has_authors:
                 attrs |= {"from": chat, "participant": phone_jid(number)}
             else:
                 attrs["from"] = chat
@@ -130,7 +130,7 @@ class Router:
         """Whether a message to a person is sealed for fewer devices than this person has."""
         chat, participants = node.jid("to"), node.child("participants")
         account = self._world.directory.find(chat)
-        if chat.is_group or participants is None or account is None:
+        if chat.has_authors or participants is None or account is None:
             return False
         sealed = {each.jid("jid").device for each in participants.children() if each.jid("jid").number == chat.number}
         return not sealed.issuperset(account.companions)
@@ -149,6 +149,10 @@ class Router:
             for number in self._members(chat):
                 for device in (0, *self._world.account(number).companions):
                     for_device[number, device] += shared
+        elif chat.has_authors:
+            # A status: the device chooses the readers, and names them by sealing the key for each.
+            for envelopes in for_device.values():
+                envelopes += shared
         elif shared:
             for_device[chat.number, chat.device] += shared
         for_device.pop((companion.number, companion.device), None)
@@ -172,7 +176,7 @@ class Router:
             return
         attrs: dict[str, Attr] = {"id": node.text("id"), "t": self._world.now_s(), "type": node.text("type")}
         attrs["notify"] = self._world.account(sender.number).phone.name
-        if chat.is_group:
+        if chat.has_authors:
             attrs |= {"from": chat, "participant": sender.jid, "participant_lid": sender.lid, "addressing_mode": "pn"}
         elif reader.number == sender.number:
             attrs |= {"from": sender.jid, "recipient": chat}
@@ -212,7 +216,7 @@ class Router:
         self._world.stats[f"repeats asked by {reader.number}:{reader.device}"] += 1
         chat = node.jid("to")
         attrs: dict[str, Attr] = {"id": node.text("id"), "t": self._world.now_s(), "type": "retry"}
-        attrs |= {"from": chat, "participant": reader.jid} if chat.is_group else {"from": reader.jid}
+        attrs |= {"from": chat, "participant": reader.jid} if chat.has_authors else {"from": reader.jid}
         if (recipient := node.attrs.get("recipient")) is not None:
             attrs["recipient"] = recipient
         await self.deliver(asked, Node("receipt", attrs, node.children()))

@@ -12,7 +12,7 @@ from bot_service.api.server.access import principal
 from bot_service.api.server.request import idempotency_key, integer, page_limit, session_of
 from bot_service.messages.commands import MessageSearch, StoredMessage
 from bot_service.messages.outbox import Accepted
-from bot_service.messages.requests import EditMessage, ForwardMessage, MarkRead, SendMessage, ShowTyping
+from bot_service.messages.requests import EditMessage, ForwardMessage, MarkRead, PostStatus, SendMessage, ShowTyping
 from shared.web import body
 from shared.web.body import json_response
 
@@ -27,6 +27,12 @@ async def send(request: web.Request) -> web.Response:
     else:
         wanted = await body.read(request, SendMessage, limit=request.client_max_size)
     return _answer(await commands.send(record, wanted, content=content, key=key))
+
+
+async def post_status(request: web.Request) -> web.Response:
+    record, key = session_of(request), idempotency_key(request)
+    wanted = await body.read(request, PostStatus, limit=request.client_max_size)
+    return _answer(await request.app[keys.MESSAGES].commands.post_status(record, wanted, key=key))
 
 
 async def edit(request: web.Request) -> web.Response:

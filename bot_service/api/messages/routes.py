@@ -25,7 +25,7 @@ from bot_service.messages.directory import (
     JoinGroup,
     NewGroup,
 )
-from bot_service.messages.requests import EditMessage, ForwardMessage, MarkRead, SendMessage, ShowTyping
+from bot_service.messages.requests import EditMessage, ForwardMessage, MarkRead, PostStatus, SendMessage, ShowTyping
 
 ONE = "/api/sessions/{id}"
 
@@ -125,6 +125,15 @@ ROUTES = [
         "GET", f"{ONE}/messages/{{messageId}}/media", handlers.media, Scope.READ,
         "Messages", "Fetch a message's file", "As a download.",
         {200: Response("The file.", None, binary=("application/octet-stream",))},
+    ),
+    Route(
+        "POST", f"{ONE}/status", handlers.post_status, Scope.SEND,
+        "Messages", "Post a status",
+        "A text, image, video or voice message that contacts see for 24 hours: those that the phone has shared with its "
+        "devices, as far as the status privacy set on the phone lets them. It is a message in the chat `status@broadcast`, "
+        "queued like others; `DELETE …/messages/{messageId}` takes it back.",
+        _QUEUED, body=PostStatus, example={"text": "Open until 8 today.", "backgroundColor": "#38b42f", "font": 0},
+        parameters=(_KEY,), problems=(409, 429, 502, 507),
     ),
     Route(
         "POST", f"{ONE}/read", handlers.mark_read, Scope.SEND,

@@ -13,7 +13,7 @@ Message = InboundMessage | OutgoingMessage
 def content_of(message: Message, url: str = "") -> tuple[str, dict[str, Any]]:
     """(name of the type, the content under that name). ``url``: where its file is."""
     context = _context(message)
-    if message.type == "text" and not context:
+    if message.type == "text" and not context and _background(message) is None:
         return "conversation", {"conversation": message.text or ""}
     if isinstance(message, InboundMessage) and message.type in _ONLY_IN:
         name, fields = _ONLY_IN[message.type](message)
@@ -22,6 +22,11 @@ def content_of(message: Message, url: str = "") -> tuple[str, dict[str, Any]]:
     if message.media is not None:
         fields |= _file(message, url)
     return name, {name: fields | ({"contextInfo": context} if context else {})}
+
+
+def _background(message: Message) -> str | None:
+    """The colour behind a status of the own account."""
+    return message.background if isinstance(message, OutgoingMessage) else None
 
 
 def _context(message: Message) -> dict[str, Any]:
@@ -52,7 +57,10 @@ def _file(message: Message, url: str) -> dict[str, Any]:
 
 
 def _text(message: Message) -> tuple[str, dict[str, Any]]:
-    return "extendedTextMessage", {"text": message.text or ""}
+    found: dict[str, Any] = {"text": message.text or ""}
+    if (background := _background(message)) is not None:
+        found["backgroundArgb"] = 0xFF000000 | int(background[1:], 16)
+    return "extendedTextMessage", found
 
 
 def _captioned(message: Message) -> tuple[str, dict[str, Any]]:

@@ -26,6 +26,8 @@ SENT_WITHIN_S = 3.0
 _VOICE = "audio/ogg; codecs=opus"
 # The first bytes of files, in base64, and their type.
 _SOUNDS = {"T2dnU": _VOICE, "SUQz": "audio/mpeg", "//": "audio/mpeg", "UklGR": "audio/wav"}
+_FILES = _SOUNDS | {"iVBOR": "image/png", "/9j/": "image/jpeg"}
+_ELSE = {"image": "image/jpeg", "video": "video/mp4", "audio": "audio/mp4"}
 
 
 async def send_text(request: web.Request) -> web.Response:
@@ -99,6 +101,24 @@ async def send_poll(request: web.Request) -> web.Response:
     wanted = await body.read(request, requests.SendPoll)
     poll = {"question": wanted.name, "options": wanted.values, "selectable": wanted.selectableCount}
     return await _send(request, wanted, {"type": "poll", "poll": poll})
+
+
+async def send_status(request: web.Request) -> web.Response:
+    """``content`` is the text, or the file as in ``media``. The phone chooses who gets it."""
+    wanted = await body.read(request, requests.SendStatus, limit=sending.file_body_limit(request))
+    sending.refuse_chosen("statusJidList", None if wanted.allContacts else wanted.statusJidList)
+    parts: dict[str, Any] = {"type": wanted.type}
+    if wanted.type == "text":
+        parts |= {"text": wanted.content, "font": sending.font(wanted.font)}
+    else:
+        given = next((kind for start, kind in _FILES.items() if wanted.content.startswith(start)), _ELSE[wanted.type])
+        parts["media"] = _media(wanted.content, "content", given)
+    if wanted.type in ("text", "audio"):
+        parts["backgroundColor"] = wanted.backgroundColor or None
+    else:
+        parts["text"] = wanted.caption or None
+    record = find(request)
+    return _answer(request, record, await sending.post_status(request, record, parts, SENT_WITHIN_S))
 
 
 async def send_reaction(request: web.Request) -> web.Response:

@@ -157,6 +157,18 @@ class SendPoll(Options, kw_only=True):
     selectableCount: int = 1
 
 
+class SendStatus(msgspec.Struct):
+    """``content``: the text, the address of a file, or the file in base64."""
+
+    type: Literal["text", "image", "video", "audio"]
+    content: str
+    caption: Text | None = None
+    backgroundColor: str | None = None
+    font: float | None = None
+    allContacts: bool = False
+    statusJidList: list[str] = []
+
+
 class SendReaction(msgspec.Struct):
     """Without a ``reaction`` the earlier one is taken back."""
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from bot_service.dialects.waha import names, views
+from bot_service.domain.addresses import without_device
 from bot_service.domain.message import InboundMessage, OutgoingMessage
 from bot_service.domain.session_record import SessionRecord
 from bot_service.domain.states import State
@@ -28,6 +29,8 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "message.revoked": ("message",),
     "poll.vote": ("message",),
     "poll.vote.failed": ("message",),
+    "group.join": ("group.joined", "group.members"),
+    "group.leave": ("group.left", "group.members"),
     "group.v2.join": ("group.joined",),
     "group.v2.leave": ("group.left",),
     "group.v2.participants": ("group.members",),
@@ -36,8 +39,8 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "call.received": ("call.received",),
 }
 NEVER = (
-    "state.change", "message.ack.group", "message.waiting", "group.join", "group.leave", "chat.archive", "call.accepted",
-    "call.rejected", "label.upsert", "label.deleted", "label.chat.added", "label.chat.deleted", "event.response",
+    "state.change", "message.ack.group", "message.waiting", "chat.archive", "call.accepted", "call.rejected",
+    "label.upsert", "label.deleted", "label.chat.added", "label.chat.deleted", "event.response",
     "event.response.failed", "engine.event",
 )  # fmt: skip
 _PRESENCES = {"unavailable": "offline", "composing": "typing", "recording": "recording", "paused": "paused"}
@@ -89,6 +92,8 @@ def chat_of(payload: dict[str, Any]) -> str:
     """The chat of a message's event, or the group; empty for others."""
     if isinstance(group := payload.get("group"), dict):
         return str(group["id"])
+    if "chatId" in payload:
+        return str(payload["chatId"])
     about = payload.get("after") or payload.get("vote") or payload
     return str(about.get("to" if about.get("fromMe") else "from", ""))
 
@@ -109,6 +114,7 @@ def _payloads(record: SessionRecord, event: Envelope, base: str, at_ms: int) -> 
             yield from _moved(record, data, base)
         case "group.joined" | "group.left" | "group.members" | "group.updated":
             yield _GROUP_EVENTS[event.type], _group(event.type, data)
+            yield from _came_or_went(record, event.type, data)
         case "presence.update":
             yield "presence.update", presence(data)
         case "call.received":
@@ -209,6 +215,23 @@ def _group(type_: str, data: dict[str, Any]) -> dict[str, Any]:
             known = {name: data[name] for name in ("subject", "description") if name in data}
             group |= known | {theirs: not data[ours] for ours, theirs in _ALLOWED.items() if ours in data}
     return shown
+
+
+def _came_or_went(record: SessionRecord, type_: str, data: dict[str, Any]) -> Iterator[Shown]:
+    """WAHA's older events of who came and who went, which it passes on as its engine has them."""
+    action = {"group.joined": "add", "group.left": "remove"}.get(type_, data.get("action"))
+    if action in ("add", "remove") and type_ != "group.updated":
+        members = data["members"] if type_ == "group.members" else [record.jid or ""]
+        yield (
+            "group.join" if action == "add" else "group.leave",
+            {
+                "chatId": data["group"],
+                "type": action,
+                "author": names.chat_out(data["by"]) if data["by"] else None,
+                "recipientIds": [names.chat_out(without_device(each)) for each in members],
+                "timestamp": _ms(data["at"]) // 1000,
+            },
+        )
 
 
 def _group_info(info: dict[str, Any]) -> dict[str, Any]:

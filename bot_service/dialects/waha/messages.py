@@ -64,11 +64,15 @@ async def send_video(request: web.Request) -> web.Response:
 
 async def _send_file(request: web.Request, kind: str) -> web.Response:
     wanted = await body.read(request, requests.SendFile, limit=sending.file_body_limit(request))
-    file = wanted.file
-    media = {"mimeType": file.mimetype, "fileName": file.filename, "url": file.url, "data": file.data}
-    given = {name: value for name, value in media.items() if value is not None}
-    parts = {"type": kind, "text": wanted.caption, "media": given | ({"voice": True} if kind == "audio" else {})}
+    voice = {"voice": True} if kind == "audio" else {}
+    parts = {"type": kind, "text": wanted.caption, "media": file_parts(wanted.file) | voice}
     return await _send(request, wanted, parts, wanted.reply_to)
+
+
+def file_parts(file: requests.File) -> dict[str, Any]:
+    """A file as the API takes it."""
+    media = {"mimeType": file.mimetype, "fileName": file.filename, "url": file.url, "data": file.data}
+    return {name: value for name, value in media.items() if value is not None}
 
 
 async def send_location(request: web.Request) -> web.Response:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 _BUSINESS = "WhatsApp shows it of business accounts only"
-_STATUS = "the library chooses who gets a status, and no test proves who that is"
 _FILES = "files are sent as they are: voice messages should be Opus in Ogg, videos MP4"
 NOT_HERE = {
     "/api/{session}/auth/passkey": "the library has no call to answer a passkey: remove it on the phone, then scan again",
@@ -25,7 +24,7 @@ NOT_HERE = {
     "/api/{session}/chats/{chatId}/unread": "a chat cannot be marked as unread",
     "/api/{session}/chats/{chatId}": "chats are kept as long as their messages",
     "/api/{session}/channels": "channels are not read",
-    "/api/{session}/status": _STATUS,
+    "/api/{session}/status": "this service makes the ids of statuses: `Idempotency-Key` posts one once",
     "/api/{session}/labels": "labels are of business accounts, and are not read",
     "/api/{session}/contacts": "contacts are kept on the phone",
     "/api/{session}/groups/join-info": "the group of an invitation cannot be read before it is joined",

@@ -119,6 +119,25 @@ class Edit(msgspec.Struct):
     text: Text
 
 
+class Status(msgspec.Struct, kw_only=True):
+    """Of a status to post or to take back. A new one gets its id here."""
+
+    id: str | None = None
+    contacts: list[str] | None = None
+
+
+class TextStatus(Status, kw_only=True):
+    text: Text
+    backgroundColor: str
+    font: float = 0
+
+
+class FileStatus(Status, kw_only=True):
+    file: File
+    caption: Text | None = None
+    backgroundColor: str | None = None
+
+
 class Pagination(msgspec.Struct, frozen=True):
     limit: Annotated[int, Meta(ge=1, le=500)] = 20
     offset: Annotated[int, Meta(ge=0, le=1_000_000)] = 0

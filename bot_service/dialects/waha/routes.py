@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 from bot_service.access.principals import Scope
 from bot_service.api.messages.handlers import media
 from bot_service.dialects.edge import Edge
-from bot_service.dialects.waha import groups, messages, not_here, people, sessions, websocket
+from bot_service.dialects.waha import groups, messages, not_here, people, sessions, statuses, websocket
 from bot_service.dialects.waha.paths import FILE, PREFIX, WEBSOCKET
 from shared.web import errors
 from shared.web.body import json_response
@@ -86,6 +86,11 @@ ROUTES: list[tuple[str, str, Handler, Scope]] = [
     ("GET", "/api/{session}/chats/{chatId}/messages/{messageId}", messages.one, READ),
     ("PUT", "/api/{session}/chats/{chatId}/messages/{messageId}", messages.edit, SEND),
     ("DELETE", "/api/{session}/chats/{chatId}/messages/{messageId}", messages.revoke, SEND),
+    ("POST", "/api/{session}/status/text", statuses.text, SEND),
+    ("POST", "/api/{session}/status/image", statuses.image, SEND),
+    ("POST", "/api/{session}/status/voice", statuses.voice, SEND),
+    ("POST", "/api/{session}/status/video", statuses.video, SEND),
+    ("POST", "/api/{session}/status/delete", statuses.delete, SEND),
     ("GET", "/api/{session}/groups", groups.index, READ),
     ("POST", "/api/{session}/groups", groups.create, SEND),
     ("GET", "/api/{session}/groups/count", groups.count, READ),

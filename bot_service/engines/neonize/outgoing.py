@@ -8,10 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bot_service.domain.addresses import STATUS_CHAT
 from bot_service.domain.message import MEDIA_TYPES, PROBE_ID, Media, OutgoingMessage, Poll, missing_part
 from bot_service.engines.neonize.content import EDIT, REVOKE
 from bot_service.engines.neonize.native import e2e
 from bot_service.engines.port import EngineError
+
+# Without a colour phones show white letters on black.
+STATUS_BACKGROUND = "#075E54"
 
 Upload = Callable[[bytes, str], Any]
 
@@ -45,10 +49,21 @@ def _text(message: OutgoingMessage, whatsapp_id: Callable[[str], str]) -> Any:
         # The library chooses the id on the wire, so a probe's id is in a field that no phone shows.
         context = e2e.ContextInfo(conversionSource=message.id)
         return e2e.Message(extendedTextMessage=e2e.ExtendedTextMessage(text=message.text, contextInfo=context))
+    if message.to == STATUS_CHAT:
+        background = _argb(message.background or STATUS_BACKGROUND)
+        status = e2e.ExtendedTextMessage(
+            text=message.text, textArgb=_argb("#FFFFFF"), backgroundArgb=background, font=message.font or 0
+        )
+        return e2e.Message(extendedTextMessage=status)
     context = _context(message, whatsapp_id)
     if context is None:
         return e2e.Message(conversation=message.text)
     return e2e.Message(extendedTextMessage=e2e.ExtendedTextMessage(text=message.text, contextInfo=context))
+
+
+def _argb(colour: str) -> int:
+    """``#RRGGBB``, opaque."""
+    return 0xFF000000 | int(colour[1:], 16)
 
 
 def _with_context(built: Any, field: str, message: OutgoingMessage, whatsapp_id: Callable[[str], str]) -> Any:
@@ -101,6 +116,8 @@ def _decorate(part: Any, message: OutgoingMessage, media: Media) -> None:
         part.seconds = media.seconds
     if message.type == "audio":
         part.PTT = media.voice
+        if message.background is not None:
+            part.backgroundArgb = _argb(message.background)
 
 
 def _contact(message: OutgoingMessage) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from bot_service.domain.addresses import STATUS_CHAT
 from bot_service.domain.message import InboundMessage, OutgoingMessage, Receipt, Sent, missing_part
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.port import EngineError
@@ -23,20 +24,22 @@ async def send(session: SimulatedSession, message: OutgoingMessage) -> Sent:
         await asyncio.sleep(slow["ms"] / 1000)
         session.require_online()
     chat = jid_of(message.to)
-    if not digits_of(chat):
+    if not digits_of(chat) and chat != STATUS_CHAT:
         raise EngineError("invalid", "the message has no receiver")
     if (missing := missing_part(message)) is not None:
         raise EngineError("invalid", missing)
     if rejected := session.condition("rejectSends"):
         raise EngineError("rejected", f"the server refused the message with {rejected['code']}")
-    if (lock := session.condition("timelock")) and not _knows(session, chat):
+    if (lock := session.condition("timelock")) and chat != STATUS_CHAT and not _knows(session, chat):
         session.report(SignalKind.TIMELOCK, untilMs=lock["untilMs"])
         raise EngineError("timelocked", "new chats are locked for this account (463)")
     sent = Sent(message.id, session.world.now_ms())
     known = _remember(session, message)
     session.world.sink.frame_seen(session.name)
     if not known:
-        _deliver(session, chat, message, sent.at_ms)
+        # A status goes to those who wrote: the contacts of a simulated account.
+        for receiver in session.people if chat == STATUS_CHAT else [chat]:
+            _deliver(session, receiver, message, sent.at_ms)
     _plan_receipts(session, chat, message.id)
     return sent
 
@@ -79,7 +82,7 @@ def mark(session: SimulatedSession, chat: str, message_ids: list[str], kind: str
 
 def _inbound_from(sender: SimulatedSession, message: OutgoingMessage, receiver: str, at_ms: int) -> InboundMessage:
     """``message`` as the session ``receiver`` gets it."""
-    chat = jid_of(digits_of(sender.phone.jid or ""))
+    author = jid_of(digits_of(sender.phone.jid or ""))
     same = (
         "type",
         "text",
@@ -99,9 +102,9 @@ def _inbound_from(sender: SimulatedSession, message: OutgoingMessage, receiver: 
     plain: dict[str, Any] = {name: getattr(message, name) for name in same}
     return InboundMessage(
         session=receiver,
-        chat=chat,
+        chat=STATUS_CHAT if message.to == STATUS_CHAT else author,
         id=message.id,
-        sender=chat,
+        sender=author,
         at_ms=at_ms,
         push_name=sender.phone.push_name,
         **plain,

@@ -43,7 +43,11 @@ app = typer.Typer(
 app.add_typer(
     sessions.app, name="sessions", help="WhatsApp sessions: list, create, pair, send, stop, move, delete, watch."
 )
-app.add_typer(messages.app, name="messages", help="Messages: send, react, edit, revoke, forward, mark, fetch files.")
+app.add_typer(
+    messages.app,
+    name="messages",
+    help="Messages: send, post a status, react, edit, revoke, forward, mark, fetch files.",
+)
 app.add_typer(chats.app, name="chats", help="What a session has received and sent: chats, messages, search.")
 app.add_typer(groups.app, name="groups", help="Groups: list, create, change, members, requests, invite, join, leave.")
 app.add_typer(people.contacts, name="contacts", help="People: list, show, LID, check, block, follow.")

@@ -1,4 +1,4 @@
-"""``veilleur messages …``: send anything, and change, forward, mark or fetch what is there."""
+"""``veilleur messages …``: send anything, post a status, and change, forward, mark or fetch what is there."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 Message = Annotated[str, part("MESSAGE", "The message's id.")]
 Chat = Annotated[str, typer.Argument(metavar="CHAT", help="A telephone number or a JID, of a person or a group.")]
 FileType = Literal["image", "document", "audio", "video", "sticker"]
+StatusFile = Literal["image", "audio", "video"]
 
 
 @app.command()
@@ -89,6 +90,31 @@ def _place(text: str) -> dict[str, float]:
 
 
 @app.command()
+def status(
+    session: Session,
+    text: Annotated[str | None, typer.Option(help="A text, or the caption of a picture or a video.")] = None,
+    file: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|URL", help="A picture, video or voice message of this machine, or its address."),
+    ] = None,
+    as_: Annotated[StatusFile | None, typer.Option("--as", help="What the file is; else what its name says.")] = None,
+    background: Annotated[
+        str | None, typer.Option(metavar="#RRGGBB", help="The colour behind a text or a voice message.")
+    ] = None,
+    font: Annotated[int | None, typer.Option(help="0, 1, 2, or 6 to 10.")] = None,
+    key: Annotated[str | None, typer.Option(help="The Idempotency-Key: the same key never posts twice.")] = None,
+    json: show.Json = False,
+) -> None:
+    """Post a status, which contacts see for 24 hours."""
+    with show.errors(json):
+        if file is None and text is None:
+            raise CliError("invalid", "--text or --file is needed", exit_code=2)
+        body: dict[str, Any] = {"type": "text"} if file is None else _file(file, as_, voice=False)
+        body |= {"text": text, "backgroundColor": background, "font": font}
+        _send(session, body, key, path="status", json_wanted=json)
+
+
+@app.command()
 def react(
     session: Session,
     chat: Chat,
@@ -101,10 +127,10 @@ def react(
         _send(session, {"to": chat, "type": "reaction", "reactionTo": message, "text": emoji}, None, json_wanted=json)
 
 
-def _send(session: str, body: dict[str, Any], key: str | None, *, json_wanted: bool) -> None:
+def _send(session: str, body: dict[str, Any], key: str | None, *, json_wanted: bool, path: str = "messages") -> None:
     wanted = {name: value for name, value in body.items() if value is not None}
     headers = {"Idempotency-Key": key or str(uuid.uuid4())}
-    made = settings.bot().post(at(session, "messages"), wanted, **headers)
+    made = settings.bot().post(at(session, path), wanted, **headers)
     show.done(f"Message {made['id']} is {made['state']}.", made, json_wanted=json_wanted)
 
 

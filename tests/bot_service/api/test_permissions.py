@@ -72,6 +72,7 @@ API: dict[tuple[str, str], tuple[Scope, int, Any]] = {
     ("DELETE", "/api/sessions/{id}/messages/{messageId}"): (SEND, 404, None),
     ("POST", "/api/sessions/{id}/messages/{messageId}/forward"): (SEND, 404, {"to": "33612345678"}),
     ("GET", "/api/sessions/{id}/messages/{messageId}/media"): (READ, 404, None),
+    ("POST", "/api/sessions/{id}/status"): (SEND, 409, {"text": "x"}),
     ("POST", "/api/sessions/{id}/numbers"): (SEND, 409, {"numbers": ["33612345678"]}),
     ("GET", "/api/sessions/{id}/picture"): (SEND, 422, None),
     ("GET", "/api/sessions/{id}/groups"): (READ, 409, None),

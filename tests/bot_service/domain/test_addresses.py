@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot_service.domain.addresses import address, can_be_answered, telephone_number, without_device
+from bot_service.domain.addresses import address, can_be_answered, has_authors, telephone_number, without_device
 from bot_service.domain.refused import Refused
 
 
@@ -99,6 +99,21 @@ def test_a_telephone_number_is_refused_under_the_name_of_its_field() -> None:
 )
 def test_only_people_and_groups_can_be_answered(chat: str, *, answer: bool) -> None:
     assert can_be_answered(chat) is answer
+
+
+@pytest.mark.parametrize(
+    ("chat", "answer"),
+    [
+        ("120363041234567890@g.us", True),
+        ("status@broadcast", True),
+        ("1600000000@broadcast", True),
+        ("33612345678@s.whatsapp.net", False),
+        ("123456789012345@lid", False),
+        ("120363041234567890@newsletter", False),
+    ],
+)
+def test_messages_of_groups_and_statuses_name_their_author(chat: str, *, answer: bool) -> None:
+    assert has_authors(chat) is answer
 
 
 def test_a_person_is_the_same_on_every_device() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from bot_service.domain.addresses import STATUS_CHAT
 from tests.fake_whatsapp.remote import Remote
 from tests.wire.worker_driver import WorkerDriver
 
@@ -24,6 +25,14 @@ class Outside(Protocol):
 
     async def texts(self) -> list[str]:
         """What Ann got from the bot, in order."""
+        ...
+
+    async def befriend(self) -> None:
+        """Ann becomes a contact of the account."""
+        ...
+
+    async def statuses(self) -> list[str]:
+        """The kinds of what Ann got as statuses of the bot, in order."""
         ...
 
     async def read(self, own_id: str) -> None:
@@ -101,6 +110,12 @@ class FakeServer:
 
     async def texts(self) -> list[str]:
         return [entry["text"] for entry in await self._server("inbox", number=ANN)]
+
+    async def befriend(self) -> None:
+        await self._server("share_contacts", number=BOT, names={ANN: "Ann"})
+
+    async def statuses(self) -> list[str]:
+        return [each["kind"] for each in await self._server("inbox", number=ANN) if each["chat"] == STATUS_CHAT]
 
     async def read(self, own_id: str) -> None:
         last = (await self._server("inbox", number=ANN))[-1]
@@ -188,6 +203,12 @@ class Simulation:
 
     async def texts(self) -> list[str]:
         return [sent["text"] for sent in (await self._do("inbox"))["messages"]]
+
+    async def befriend(self) -> None:
+        await self.write("I am a contact")
+
+    async def statuses(self) -> list[str]:
+        return [each["type"] for each in (await self._do("inbox"))["messages"] if each["to"] == STATUS_CHAT]
 
     async def read(self, own_id: str) -> None:
         await self._do("receipt", chat=ANN, messageIds=[own_id], type="read")

@@ -8,7 +8,9 @@ import msgspec
 import pytest
 
 from bot_service.domain import directory, people
+from bot_service.domain.addresses import STATUS_CHAT
 from bot_service.domain.directory import Question
+from bot_service.domain.message import OutgoingMessage, Poll
 from bot_service.domain.questions import answer_type
 from tests.contracts.engines.conftest import Bench
 from tests.contracts.engines.outside import ANN, SESSION
@@ -56,6 +58,27 @@ async def test_who_wrote_is_a_contact_with_both_addresses(bench: Bench) -> None:
     for address in (ANN_JID, ANN_LID):
         found = await answer(bench, people.FindAddress(address))
         assert (found.jid, found.lid) == (ANN_JID, ANN_LID)
+
+
+async def test_contacts_get_a_status_until_it_is_taken_back(bench: Bench) -> None:
+    await bench.pair()
+    await bench.outside.befriend()
+
+    async def is_contact() -> bool:
+        return ANN_JID in [person.jid for person in await answer(bench, people.ListContacts())]
+
+    await waiting.eventually(is_contact, what="Ann among the contacts")
+    status = OutgoingMessage("s1", STATUS_CHAT, "text", text="Open", background="#38b42f", font=2)
+    await bench.worker.send(SESSION, status)
+    await bench.worker.send(SESSION, OutgoingMessage("s2", STATUS_CHAT, "revoke", revokes="s1", refers_to_own=True))
+
+    async def got_both() -> bool:
+        return await bench.outside.statuses() == ["text", "revoke"]
+
+    await waiting.eventually(got_both, what="the status and its end")
+    with pytest.raises(CommandError) as refused:
+        await bench.worker.send(SESSION, OutgoingMessage("s3", STATUS_CHAT, "poll", poll=Poll("?", ("a", "b"))))
+    assert refused.value.code == "invalid"
 
 
 async def test_the_own_profile_is_changed_and_read(bench: Bench) -> None:
