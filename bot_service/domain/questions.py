@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot_service.domain import directory, people
+from bot_service.domain import channels, directory, people
 from bot_service.domain.directory import Question
 
-QUESTIONS = directory.QUESTIONS | people.QUESTIONS
-_ANSWERS: dict[type, Any] = directory.ANSWERS | people.ANSWERS
+QUESTIONS = directory.QUESTIONS | people.QUESTIONS | channels.QUESTIONS
+_ANSWERS: dict[type, Any] = directory.ANSWERS | people.ANSWERS | channels.ANSWERS
 
 
 def answer_type(question: Question) -> Any:

@@ -10,6 +10,7 @@ from bot_service.domain.states import LINKED
 from bot_service.events.build import Events
 from bot_service.messages.asking import Asking
 from bot_service.messages.changes import MessageChanges
+from bot_service.messages.channels import Channels
 from bot_service.messages.commands import MessageCommands
 from bot_service.messages.directory import ChatDirectory
 from bot_service.messages.inbound import Batch
@@ -40,6 +41,7 @@ class Messages:
     changes: MessageChanges
     directory: ChatDirectory
     people: People
+    channels: Channels
     journal: JournalReader
     media: MediaStore
     outbox: Outbox
@@ -145,5 +147,5 @@ def build(
     sender.ended.subscribe(commands.ended)
     changes = MessageChanges(outbox, media, now_ms=now_ms, touch=touch)
     asking = Asking(pool, touch=touch, require_here=require_here)
-    directory, people = ChatDirectory(asking), People(asking, now_ms=now_ms)
-    return Messages(commands, changes, directory, people, journal, media, outbox, sender, journal_alerts)
+    directory, people, channels = ChatDirectory(asking), People(asking, now_ms=now_ms), Channels(asking)
+    return Messages(commands, changes, directory, people, channels, journal, media, outbox, sender, journal_alerts)

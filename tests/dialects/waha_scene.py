@@ -8,13 +8,15 @@ from typing import Any
 
 from bot_service.dialects.waha.paths import PREFIX
 from bot_service.domain import directory as ask
-from bot_service.domain import people
+from bot_service.domain import channels, people
+from bot_service.domain.channels import Channel
 from bot_service.domain.message import Poll
 from bot_service.domain.states import State
 from tests.dialects import arriving
 from tests.support.bot_app import Bot, is_in
 
 PNG, JPEG = (base64.b64encode(head).decode() for head in (b"\x89PNG", b"\xff\xd8\xff"))
+CHANNEL = Channel("120363041234567890@newsletter", "News", "", "0029Va", "subscriber", 3, False, False)
 CHAT, JID, GROUP = "33612345678@c.us", "33612345678@s.whatsapp.net", "120363041234567890@g.us"
 
 
@@ -52,6 +54,10 @@ async def every_call(bot: Bot) -> list[tuple[str, str, Any]]:
         people.GetProfile: people.Profile(JID, "9@lid", "Me", "hi", None), people.SetPicture: "1", people.Block: [JID],
         people.ChangeProfile: people.Profile(JID, None, "Me", "hi", None), people.SetPresence: None,
         people.FollowPresence: None, people.RejectCall: None, people.StarMessage: None,
+    }  # fmt: skip
+    bot.pool.answers |= {
+        channels.ListChannels: [CHANNEL], channels.CreateChannel: CHANNEL, channels.GetChannel: CHANNEL,
+        channels.FollowChannel: None, channels.MuteChannel: None,
     }  # fmt: skip
     one_group, members = f"/api/default/groups/{GROUP}", {"participants": [{"id": CHAT}]}
     chat = {"session": "default", "chatId": CHAT}
@@ -120,6 +126,13 @@ async def every_call(bot: Bot) -> list[tuple[str, str, Any]]:
         ("GET", f"/api/default/chats/{CHAT}/picture", None),
         ("POST", f"/api/default/chats/{CHAT}/messages/read?messages=5", None),
         ("GET", f"/api/default/chats/{CHAT}/messages/false_{CHAT}_AAA", None),
+        ("GET", "/api/default/channels?role=SUBSCRIBER", None),
+        ("POST", "/api/default/channels", {"name": "News"}),
+        ("GET", f"/api/default/channels/{CHANNEL.id}", None),
+        ("POST", f"/api/default/channels/{CHANNEL.id}/follow", None),
+        ("POST", f"/api/default/channels/{CHANNEL.id}/unfollow", None),
+        ("POST", f"/api/default/channels/{CHANNEL.id}/mute", None),
+        ("POST", f"/api/default/channels/{CHANNEL.id}/unmute", None),
         ("POST", "/api/default/status/text", {"text": "hi", "backgroundColor": "#38b42f", "font": 0, "contacts": None}),
         ("POST", "/api/default/status/image", {"file": file, "caption": "see"}),
         (

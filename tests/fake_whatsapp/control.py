@@ -233,6 +233,11 @@ class Control:
             "patches": {name: len(patches) for name, patches in profile.patches.items()},
         }
 
+    async def open_channel(self, owner: str, name: str) -> Body:
+        """A person makes a channel."""
+        made = self._world.channels.open(owner, name)
+        return {"id": made.jid, "invite": made.invite}
+
     async def join_request(self, group: str, number: str) -> None:
         """A person asks to be let into a group."""
         self._world.directory.groups[chat_of(group).user].requests.append(number)

@@ -10,6 +10,7 @@ from collections import defaultdict
 from neonize.proto.waServerSync import WAWebProtobufsServerSync_pb2 as sync
 
 from tests.fake_whatsapp.accounts import Profile
+from tests.fake_whatsapp.channels import refusal
 from tests.fake_whatsapp.connection import Connection
 from tests.fake_whatsapp.jid import JID, lid_jid, phone_jid
 from tests.fake_whatsapp.nodes import Attr, Node
@@ -34,11 +35,17 @@ class PeopleServices:
         return [Node("privacy", {}, [Node("list", {"type": kind, "default": "true"}, users)])]
 
     async def mex(self, connection: Connection, node: Node) -> list[Node]:
-        """A query in GraphQL; the only one that this server knows sets the text of the profile."""
-        wanted = json.loads(node.need("query").data())["variables"]["input"]
-        if "text" in wanted:
-            self._own(connection).about = wanted["text"]
-        return [Node("result", {}, json.dumps({"data": {}}).encode())]
+        """A query in GraphQL: it sets the text of the profile, or is about channels."""
+        query = node.need("query")
+        variables = json.loads(query.data())["variables"]
+        if "text" in variables.get("input", {}):
+            self._own(connection).about = variables["input"]["text"]
+            return [Node("result", {}, json.dumps({"data": {}}).encode())]
+        try:
+            found = self._world.channels.answer(connection.number, query.text("query_id"), variables)
+        except LookupError:
+            return [Node("result", {}, refusal())]
+        return [Node("result", {}, json.dumps({"data": found}).encode())]
 
     async def picture(self, connection: Connection, node: Node) -> list[Node]:
         picture = node.need("picture")

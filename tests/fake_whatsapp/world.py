@@ -8,6 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from tests.fake_whatsapp.accounts import Account, Directory
+from tests.fake_whatsapp.channels import Channels
 from tests.fake_whatsapp.faults import Faults
 from tests.fake_whatsapp.media import MediaStore
 from tests.fake_whatsapp.noise import Identity
@@ -26,7 +27,7 @@ class World:
         self.identity = Identity()
         self.faults = Faults()
         self.media = MediaStore(self.faults)
-        self.directory = Directory()
+        self.directory, self.channels = Directory(), Channels()
         self.stats: Counter[str] = Counter()
         self.connections: set[Connection] = set()
         self.versions = Versions()
@@ -56,7 +57,7 @@ class World:
         """Forget all accounts, files, faults and counts, and close all connections; the keys stay."""
         for connection in list(self.connections):
             await connection.close()
-        self.directory = Directory()
+        self.directory, self.channels = Directory(), Channels()
         self.stats.clear()
         self.media.clear()
         healthy = Faults()

@@ -9,6 +9,7 @@ from aiohttp import web
 from bot_service import keys
 from bot_service.access.principals import Scope
 from bot_service.api.api_keys import routes as api_keys
+from bot_service.api.channels import routes as channels
 from bot_service.api.deliveries import routes as deliveries
 from bot_service.api.events import routes as events
 from bot_service.api.health import routes as health
@@ -41,6 +42,7 @@ ROUTES = [
     *watchdog.ROUTES,
     *messages.ROUTES,
     *people.ROUTES,
+    *channels.ROUTES,
     *events.ROUTES,
     *webhooks.ROUTES,
     *deliveries.ROUTES,

@@ -74,12 +74,13 @@ ROUTES: list[tuple[str, str, Handler, Scope]] = [
 ]
 # Apprise puts no path before this one.
 AT_THE_ROOT = ("POST", "/message/sendText/{instance}", messages.send_text, SEND)
+_SHARED = "the library cannot change what an account shares between its devices"
 # Operations of Evolution that are not here, by the first parts of their path, and why.
 NOT_HERE = {
     "/message/sendButtons": "WhatsApp shows buttons of business accounts only",
     "/message/sendList": "WhatsApp shows lists of business accounts only",
-    "/chat/markChatUnread": "a chat cannot be marked as unread",
-    "/chat/archiveChat": "chats cannot be archived",
+    "/chat/markChatUnread": _SHARED,
+    "/chat/archiveChat": _SHARED,
     "/chat/findStatusMessage": "what became of a message is in /chat/findMessages",
     "/chat/fetchBusinessProfile": "business profiles are not read",
     "/chat/removeProfilePicture": "the library cannot send an empty picture: set another",
@@ -89,7 +90,7 @@ NOT_HERE = {
     "/group/inviteInfo": "the group of an invitation cannot be read before it is joined",
     "/group/toggleEphemeral": "disappearing messages cannot be turned on",
     "/call": "calls cannot be made: the library cannot carry sound",
-    "/label": "labels are of business accounts, and are not read",
+    "/label": _SHARED,
     "/template": "WhatsApp has templates for business accounts only",
     "/business": "catalogues are not read",
     "/s3": "files are kept by this service: /chat/getBase64FromMediaMessage has them",

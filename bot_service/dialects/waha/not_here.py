@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _BUSINESS = "WhatsApp shows it of business accounts only"
+_SHARED = "the library cannot change what an account shares between its devices"
 _FILES = "files are sent as they are: voice messages should be Opus in Ogg, videos MP4"
 NOT_HERE = {
     "/api/{session}/auth/passkey": "the library has no call to answer a passkey: remove it on the phone, then scan again",
@@ -19,13 +20,15 @@ NOT_HERE = {
     "/api/{session}/new-message-id": "this service makes the ids: `Idempotency-Key` sends a message once",
     "/api/{session}/chats/{chatId}/messages/{messageId}": "a message cannot be pinned",
     "/api/{session}/chats/{chatId}/messages": "messages are kept until they are too old (`MESSAGE_RETENTION`)",
-    "/api/{session}/chats/{chatId}/archive": "chats cannot be archived",
-    "/api/{session}/chats/{chatId}/unarchive": "chats cannot be archived",
-    "/api/{session}/chats/{chatId}/unread": "a chat cannot be marked as unread",
+    "/api/{session}/chats/{chatId}/archive": _SHARED,
+    "/api/{session}/chats/{chatId}/unarchive": _SHARED,
+    "/api/{session}/chats/{chatId}/unread": _SHARED,
     "/api/{session}/chats/{chatId}": "chats are kept as long as their messages",
-    "/api/{session}/channels": "channels are not read",
+    "/api/{session}/channels/search": "the library cannot search channels: ask for one by its id or the code of its link",
+    "/api/{session}/channels/{id}/messages": "what a channel has published is not fetched",
+    "/api/{session}/channels/{id}": "a channel cannot be deleted: delete it on the phone",
     "/api/{session}/status": "this service makes the ids of statuses: `Idempotency-Key` posts one once",
-    "/api/{session}/labels": "labels are of business accounts, and are not read",
+    "/api/{session}/labels": _SHARED,
     "/api/{session}/contacts": "contacts are kept on the phone",
     "/api/{session}/groups/join-info": "the group of an invitation cannot be read before it is joined",
     "/api/{session}/groups/{id}/picture": "the picture of a group cannot be changed",

@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 from bot_service.access.principals import Scope
 from bot_service.api.messages.handlers import media
 from bot_service.dialects.edge import Edge
-from bot_service.dialects.waha import groups, messages, not_here, people, sessions, statuses, websocket
+from bot_service.dialects.waha import channels, groups, messages, not_here, people, sessions, statuses, websocket
 from bot_service.dialects.waha.paths import FILE, PREFIX, WEBSOCKET
 from shared.web import errors
 from shared.web.body import json_response
@@ -86,6 +86,13 @@ ROUTES: list[tuple[str, str, Handler, Scope]] = [
     ("GET", "/api/{session}/chats/{chatId}/messages/{messageId}", messages.one, READ),
     ("PUT", "/api/{session}/chats/{chatId}/messages/{messageId}", messages.edit, SEND),
     ("DELETE", "/api/{session}/chats/{chatId}/messages/{messageId}", messages.revoke, SEND),
+    ("GET", "/api/{session}/channels", channels.index, READ),
+    ("POST", "/api/{session}/channels", channels.create, SEND),
+    ("GET", "/api/{session}/channels/{id}", channels.read, SEND),
+    ("POST", "/api/{session}/channels/{id}/follow", channels.follow, SEND),
+    ("POST", "/api/{session}/channels/{id}/unfollow", channels.unfollow, SEND),
+    ("POST", "/api/{session}/channels/{id}/mute", channels.mute, SEND),
+    ("POST", "/api/{session}/channels/{id}/unmute", channels.unmute, SEND),
     ("POST", "/api/{session}/status/text", statuses.text, SEND),
     ("POST", "/api/{session}/status/image", statuses.image, SEND),
     ("POST", "/api/{session}/status/voice", statuses.voice, SEND),

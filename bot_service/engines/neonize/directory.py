@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bot_service.domain import directory as ask
-from bot_service.engines.neonize import jids, people
+from bot_service.engines.neonize import channels, jids, people
 from bot_service.engines.neonize.library import LibraryError, raise_error, read_answer
 from bot_service.engines.neonize.native import binder, pb
 from bot_service.engines.port import EngineError
@@ -163,4 +163,5 @@ _ANSWERS: dict[type[ask.Question], Callable[[bytes, Any], Any]] = {
     ask.ListJoinRequests: _join_requests,
     ask.AnswerJoinRequests: _answer_join_requests,
     **people.ANSWERS,
+    **channels.ANSWERS,
 }

@@ -25,6 +25,7 @@ SESSION_ACTIONS: dict[str, Callable[[SimulatedSession, Arguments], Result]] = {
     "call": people.call,
     "joinRequest": people.join_request,
     "groupChange": people.group_change,
+    "openChannel": people.open_channel,
     "inbox": people.inbox,
     # the link
     "drop": faults.drop,

@@ -11,7 +11,7 @@ import msgspec
 from bot_service.domain import directory as ask
 from bot_service.domain.group_changes import GroupChange
 from bot_service.engines.port import EngineError
-from bot_service.engines.simulator import account_questions
+from bot_service.engines.simulator import account_questions, channels
 from bot_service.engines.simulator.account_questions import NO_ACCOUNT, lid_of
 from bot_service.engines.simulator.session import SimulatedSession
 from bot_service.engines.simulator.store import replace_file
@@ -227,4 +227,5 @@ _ANSWERS: dict[type[ask.Question], Callable[[SimulatedSession, Any], Any]] = {
     ask.ListJoinRequests: _join_requests,
     ask.AnswerJoinRequests: _answer_join_requests,
     **account_questions.ANSWERS,
+    **channels.ANSWERS,
 }

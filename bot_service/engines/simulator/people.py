@@ -12,7 +12,7 @@ from bot_service.domain.directory import ChangeMembers, MemberAction
 from bot_service.domain.message import InboundMessage, Media, MessageDetails, MessageType
 from bot_service.domain.signals import SignalKind
 from bot_service.engines.port import EngineError
-from bot_service.engines.simulator import directory, handover, pairing, sending
+from bot_service.engines.simulator import channels, directory, handover, pairing, sending
 from bot_service.engines.simulator.arguments import Arguments
 from bot_service.engines.simulator.session import SimulatedSession
 from bot_service.engines.simulator.store import Held
@@ -205,6 +205,14 @@ def group_change(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
     wanted = ChangeMembers(group, msgspec.convert(action, MemberAction), members) if members else None
     directory.others_change(session, group, by, wanted, settings)
     return {"group": group}
+
+
+def open_channel(session: SimulatedSession, args: Arguments) -> dict[str, Any]:
+    """A person makes a channel."""
+    owner, name = args.text("from") or DEFAULT_SENDER, args.needed_text("name")
+    args.end()
+    made = channels.open_channel(session, owner, name)
+    return {"id": made.id, "invite": digits_of(made.id)}
 
 
 def inbox(session: SimulatedSession, args: Arguments) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from shared.tools.cli import (
     logs,
     maintenance,
     messages,
+    newsletters,
     people,
     proxy,
     service,
@@ -50,6 +51,9 @@ app.add_typer(
 )
 app.add_typer(chats.app, name="chats", help="What a session has received and sent: chats, messages, search.")
 app.add_typer(groups.app, name="groups", help="Groups: list, create, change, members, requests, invite, join, leave.")
+app.add_typer(
+    newsletters.app, name="newsletters", help="WhatsApp channels: list, show, create, follow, unfollow, mute, unmute."
+)
 app.add_typer(people.contacts, name="contacts", help="People: list, show, LID, check, block, follow.")
 app.add_typer(people.profile, name="profile", help="The own account: name, text, picture, presence.")
 app.add_typer(people.calls, name="calls", help="Calls: reject.")

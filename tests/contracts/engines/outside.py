@@ -84,6 +84,10 @@ class Outside(Protocol):
         """The ids of Ann's calls that the bot rejected."""
         ...
 
+    async def opens_channel(self, name: str) -> tuple[str, str]:
+        """Ann makes a channel; returns its JID and the code of its link."""
+        ...
+
     async def asks_to_join(self, group: str) -> None:
         """Ann asks the administrators of a group to let her in."""
         ...
@@ -166,6 +170,10 @@ class FakeServer:
 
     async def rejected(self) -> list[str]:
         return [each["call"] for each in (await self._server("profile", number=BOT))["rejected"]]
+
+    async def opens_channel(self, name: str) -> tuple[str, str]:
+        made = await self._server("open_channel", owner=ANN, name=name)
+        return str(made["id"]), str(made["invite"])
 
     async def asks_to_join(self, group: str) -> None:
         await self._server("join_request", group=group, number=ANN)
@@ -254,6 +262,10 @@ class Simulation:
 
     async def rejected(self) -> list[str]:
         return [each["call"] for each in (await self._do("inbox"))["rejected"]]
+
+    async def opens_channel(self, name: str) -> tuple[str, str]:
+        made = await self._do("openChannel", name=name, **{"from": ANN})
+        return str(made["id"]), str(made["invite"])
 
     async def asks_to_join(self, group: str) -> None:
         await self._do("joinRequest", group=group, **{"from": ANN})
