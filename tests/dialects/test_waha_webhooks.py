@@ -115,12 +115,12 @@ async def test_every_event_fits_wahas_specification(bot: Bot, receiver: Receiver
         ("promote", {"id": CHAT, "role": "admin"}),
         ("demote", {"id": CHAT, "role": "participant"}),
     ]
-    came, went = (
+    joins, leaves = (
         [(body["payload"]["type"], body["payload"]["recipientIds"]) for body in named(receiver, name)]
         for name in ("group.join", "group.leave")
     )
-    assert came == [("add", ["jid-default@c.us"]), ("add", [CHAT])]
-    assert went == [("remove", [CHAT]), ("remove", ["jid-default@c.us"])]
+    assert joins == [("add", ["jid-default@c.us"]), ("add", [CHAT])]
+    assert leaves == [("remove", [CHAT]), ("remove", ["jid-default@c.us"])]
     updated = [body["payload"]["group"] for body in named(receiver, "group.v2.update")]
     assert updated == [{"id": GROUP, "subject": "New"}, {"id": GROUP, "membersCanSendMessages": False}]
     acks = [body["payload"]["ackName"] for body in named(receiver, "message.ack") if own in body["payload"]["id"]]

@@ -7,8 +7,8 @@ import functools
 from typing import Any
 
 from bot_service.dialects.waha.paths import PREFIX
-from bot_service.domain import directory as ask
 from bot_service.domain import channels, people
+from bot_service.domain import directory as ask
 from bot_service.domain.channels import Channel
 from bot_service.domain.message import Poll
 from bot_service.domain.states import State
