@@ -112,6 +112,19 @@ class InviteLink(Question, frozen=True, tag="invite"):
     reset: bool = False
 
 
+class SetGroupPicture(Question, frozen=True, tag="group_picture"):
+    """``picture`` is a JPEG. Answered by the new picture's id."""
+
+    group: str
+    picture: bytes
+
+
+class GetInvitedGroup(Question, frozen=True, tag="invited_group"):
+    """Answered by the :class:`Group` that the invitation with this code is for; the account need not belong to it."""
+
+    code: str
+
+
 class JoinGroup(Question, frozen=True, tag="join"):
     """Answered by the JID of the group."""
 
@@ -145,6 +158,8 @@ QUESTIONS = (
     | ChangeMembers
     | ChangeGroup
     | InviteLink
+    | SetGroupPicture
+    | GetInvitedGroup
     | JoinGroup
     | LeaveGroup
     | ListJoinRequests
@@ -159,6 +174,8 @@ ANSWERS: dict[type, Any] = {
     ChangeMembers: list[GroupMember],
     ChangeGroup: Group,
     InviteLink: str,
+    SetGroupPicture: str,
+    GetInvitedGroup: Group,
     JoinGroup: str,
     ListJoinRequests: list[JoinRequest],
     AnswerJoinRequests: list[GroupMember],

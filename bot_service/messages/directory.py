@@ -13,6 +13,7 @@ from bot_service.domain.directory import Group, GroupMember, JoinRequest, Member
 from bot_service.domain.refused import invalid
 from bot_service.domain.session_record import SessionRecord
 from bot_service.messages.asking import Asking
+from bot_service.messages.people import NewPicture, jpeg
 from bot_service.messages.requests import Chat
 
 Subject = Annotated[str, Meta(min_length=1, max_length=100)]
@@ -114,6 +115,16 @@ class ChatDirectory:
         """``reset`` makes a new one and the old one invalid."""
         link: str = await self._ask(record, ask.InviteLink(_group(group), reset))
         return link
+
+    async def set_picture(self, record: SessionRecord, group: str, wanted: NewPicture) -> str:
+        """An administrator's right. The new picture's id."""
+        picture_id: str = await self._ask(record, ask.SetGroupPicture(_group(group), jpeg(wanted)))
+        return picture_id
+
+    async def invited_group(self, record: SessionRecord, wanted: JoinGroup) -> Group:
+        """The group of an invitation, before it is joined."""
+        found: Group = await self._ask(record, ask.GetInvitedGroup(wanted.code.rpartition("/")[2]))
+        return found
 
     async def join_group(self, record: SessionRecord, wanted: JoinGroup) -> str:
         """The JID of the group."""

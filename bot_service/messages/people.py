@@ -52,6 +52,17 @@ class RejectCall(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     from_: Chat = msgspec.field(name="from")
 
 
+def jpeg(wanted: NewPicture) -> bytes:
+    """The bytes of a picture. Refused: ``invalid``."""
+    try:
+        picture = base64.b64decode(wanted.data, validate=True)
+    except (binascii.Error, ValueError):
+        raise invalid("data", "must be base64") from None
+    if not picture.startswith(_JPEG):
+        raise invalid("data", "must be a JPEG: WhatsApp takes no other kind of picture")
+    return picture
+
+
 class People:
     """Every method raises as :class:`Asking` does, and :class:`Refused` ``invalid``."""
 
@@ -88,13 +99,7 @@ class People:
 
     async def set_picture(self, record: SessionRecord, wanted: NewPicture) -> str:
         """The new picture's id."""
-        try:
-            picture = base64.b64decode(wanted.data, validate=True)
-        except (binascii.Error, ValueError):
-            raise invalid("data", "must be base64") from None
-        if not picture.startswith(_JPEG):
-            raise invalid("data", "must be a JPEG: WhatsApp takes no other kind of picture")
-        picture_id: str = await self._ask(record, ask.SetPicture(picture))
+        picture_id: str = await self._ask(record, ask.SetPicture(jpeg(wanted)))
         return picture_id
 
     async def set_presence(self, record: SessionRecord, wanted: ChangePresence) -> None:

@@ -47,6 +47,7 @@ async def every_call(bot: Bot) -> list[tuple[str, str, Any]]:
     bot.pool.answers |= {
         ask.ListGroups: [group], ask.ChangeMembers: [ask.GroupMember(JID), ask.GroupMember("49151@s.whatsapp.net", error=403)],
         ask.InviteLink: "https://chat.whatsapp.com/Code", ask.JoinGroup: GROUP, ask.LeaveGroup: None, ask.GetPicture: None,
+        ask.GetInvitedGroup: group, ask.SetGroupPicture: "1",
     }  # fmt: skip
     ann = people.PersonDetails(JID, "9@lid", "Ann", about="hi")
     bot.pool.answers |= {
@@ -147,6 +148,8 @@ async def every_call(bot: Bot) -> list[tuple[str, str, Any]]:
         ("GET", "/api/default/groups/count", None),
         ("POST", "/api/default/groups/refresh", None),
         ("POST", "/api/default/groups/join", {"code": "https://chat.whatsapp.com/Code"}),
+        ("GET", "/api/default/groups/join-info?code=https://chat.whatsapp.com/Code", None),
+        ("PUT", f"{one_group}/picture", {"file": {"mimetype": "image/jpeg", "data": JPEG}}),
         ("GET", one_group, None),
         ("GET", f"{one_group}/picture", None),
         ("PUT", f"{one_group}/description", {"description": "new"}),

@@ -94,6 +94,8 @@ BOT: dict[tuple[str, str], str] = {
         "DELETE",
         "/api/sessions/{id}/channels/{channelId}/mute",
     ): "newsletters unmute alice 120363041234567890@newsletter",
+    ("PUT", "/api/sessions/{id}/groups/{groupId}/picture"): f"groups picture alice {GROUP} PICTURE",
+    ("GET", "/api/sessions/{id}/invitations/{code}"): "groups invited alice abc",
     ("POST", "/api/sessions/{id}/numbers"): "contacts check alice 33612345678",
     ("GET", "/api/sessions/{id}/picture"): "chats picture alice 33612345678",
     ("GET", "/api/sessions/{id}/groups"): "groups list alice",

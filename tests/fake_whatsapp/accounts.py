@@ -54,6 +54,10 @@ class Companion:
         )
 
 
+def picture_id(picture: bytes) -> str:
+    return hashlib.sha256(picture).hexdigest()[:10]
+
+
 @dataclass(slots=True)
 class Profile:
     """What an account shows, whom it blocks, who sees its statuses, and the state that its devices share (patches by collection)."""
@@ -68,7 +72,7 @@ class Profile:
 
     @property
     def picture_id(self) -> str:
-        return hashlib.sha256(self.picture).hexdigest()[:10]
+        return picture_id(self.picture)
 
 
 @dataclass(slots=True)
@@ -110,6 +114,7 @@ class Group:
     created: int = field(default_factory=lambda: int(time.time()))
     description: str = ""
     invite: str = ""
+    picture: bytes = b""
     admins: set[str] = field(default_factory=set)
     settings: dict[str, bool] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)

@@ -9,7 +9,7 @@ from collections import defaultdict
 
 from neonize.proto.waServerSync import WAWebProtobufsServerSync_pb2 as sync
 
-from tests.fake_whatsapp.accounts import Profile
+from tests.fake_whatsapp.accounts import Profile, picture_id
 from tests.fake_whatsapp.channels import refusal
 from tests.fake_whatsapp.connection import Connection
 from tests.fake_whatsapp.jid import JID, lid_jid, phone_jid
@@ -49,15 +49,20 @@ class PeopleServices:
 
     async def picture(self, connection: Connection, node: Node) -> list[Node]:
         picture = node.need("picture")
+        group = self._world.directory.groups.get(node.jid("target").user) if "target" in node.attrs else None
+        if node.text("type") == "set" and group is not None:
+            group.picture = picture.data()
+            return [Node("picture", {"id": picture_id(group.picture)})]
         if node.text("type") == "set":
             own = self._own(connection)
             own.picture = picture.data()
             return [Node("picture", {"id": own.picture_id})]
         target = node.attrs.get("target")
         account = self._world.directory.find(target) if isinstance(target, JID) else None
-        if account is None or not account.profile.picture:
+        shown = group.picture if group is not None else account.profile.picture if account is not None else b""
+        if not shown:
             raise LookupError("picture")
-        found = account.profile.picture_id
+        found = picture_id(shown)
         return [Node("picture", {"id": found, "type": picture.text("type"), "url": f"{PICTURES}{found}"})]
 
     async def blocklist(self, connection: Connection, node: Node) -> list[Node]:

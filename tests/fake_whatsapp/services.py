@@ -188,6 +188,8 @@ class Services:
             and node.jid("to").server == "g.us"
             and not node.jid("to").user
         ):
+            if node.text("type") == "get":
+                return [_group_node(self._invited(invitation.text("code")))]
             return [await self._join(connection, invitation.text("code"))]
         if (leaving := node.child("leave")) is not None:
             for child in leaving.children():
@@ -211,14 +213,17 @@ class Services:
         return await self._group_setting(connection, group, node) or [_group_node(group)]
 
     async def _join(self, connection: Connection, code: str) -> Node:
-        for group in self._world.directory.groups.values():
-            if group.invite == code:
-                if connection.number not in group.members:
-                    group.members.append(connection.number)
-                    number = connection.number
-                    await group_notices.joined(self._world, group, number, number, _group_node(group))
-                return Node("group", {"jid": JID(group.id, "g.us")})
-        raise LookupError(code)
+        group, number = self._invited(code), connection.number
+        if number not in group.members:
+            group.members.append(number)
+            await group_notices.joined(self._world, group, number, number, _group_node(group))
+        return Node("group", {"jid": JID(group.id, "g.us")})
+
+    def _invited(self, code: str) -> Group:
+        found = next((group for group in self._world.directory.groups.values() if group.invite == code), None)
+        if found is None:
+            raise LookupError(code)
+        return found
 
     def _member(self, group: Group, action: str, jid: JID) -> Node:
         account = self._world.directory.find(jid)

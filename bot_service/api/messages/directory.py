@@ -18,6 +18,7 @@ from bot_service.messages.directory import (
     JoinGroup,
     NewGroup,
 )
+from bot_service.messages.people import NewPicture
 from shared.web import body
 from shared.web.body import json_response
 
@@ -58,6 +59,10 @@ class JoinRequestsView(msgspec.Struct, frozen=True):
 
 class InviteView(msgspec.Struct, frozen=True):
     link: str
+
+
+class GroupPictureView(msgspec.Struct, frozen=True):
+    id: str
 
 
 class JoinedView(msgspec.Struct, frozen=True):
@@ -123,6 +128,18 @@ async def invite_link(request: web.Request) -> web.Response:
 async def reset_invite_link(request: web.Request) -> web.Response:
     group_id = request.match_info["groupId"]
     return json_response(InviteView(await _directory(request).invite_link(session_of(request), group_id, reset=True)))
+
+
+async def set_group_picture(request: web.Request) -> web.Response:
+    record, wanted = session_of(request), await body.read(request, NewPicture, limit=request.client_max_size)
+    return json_response(
+        GroupPictureView(await _directory(request).set_picture(record, request.match_info["groupId"], wanted))
+    )
+
+
+async def invited_group(request: web.Request) -> web.Response:
+    wanted = body.convert({"code": request.match_info["code"]}, JoinGroup)
+    return json_response(_view(await _directory(request).invited_group(session_of(request), wanted)))
 
 
 async def join_group(request: web.Request) -> web.Response:

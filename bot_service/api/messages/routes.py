@@ -5,6 +5,7 @@ from __future__ import annotations
 from bot_service.access.principals import Scope
 from bot_service.api.messages import directory, handlers
 from bot_service.api.messages.directory import (
+    GroupPictureView,
     GroupsView,
     GroupView,
     InviteView,
@@ -25,6 +26,7 @@ from bot_service.messages.directory import (
     JoinGroup,
     NewGroup,
 )
+from bot_service.messages.people import NewPicture
 from bot_service.messages.requests import EditMessage, ForwardMessage, MarkRead, PostStatus, SendMessage, ShowTyping
 
 ONE = "/api/sessions/{id}"
@@ -219,6 +221,17 @@ ROUTES = [
         "person as a member.",
         {200: Response("The members that were asked for.", MembersView)}, body=AnswerJoinRequests, problems=(409, 502, 504),
         example={"action": "approve", "members": ["33612345678"]},
+    ),
+    Route(
+        "PUT", f"{ONE}/groups/{{groupId}}/picture", directory.set_group_picture, Scope.SEND,
+        "Groups", "Set the picture of a group", "A JPEG of at most 1 MB. An administrator's right, unless all may change the group.",
+        {200: Response("The id of the picture.", GroupPictureView)}, body=NewPicture, problems=(409, 502, 504),
+        example={"data": "/9j/4AAQSkZJRgABAQAAAQABAAD/2Q=="},
+    ),
+    Route(
+        "GET", f"{ONE}/invitations/{{code}}", directory.invited_group, Scope.SEND,
+        "Groups", "Get the group of an invitation", "Before it is joined, by the code at the end of the link.",
+        {200: Response("The group.", GroupView)}, problems=(409, 422, 502, 504),
     ),
     Route(
         "POST", f"{ONE}/groups/join", directory.join_group, Scope.SEND,

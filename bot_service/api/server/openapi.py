@@ -213,6 +213,7 @@ _PATH_PARAMETERS: dict[str, dict[str, Any]] = {
         "contactId": "A person: a number with country code, or a JID.",
         "callId": "The call's id.",
         "channelId": "The JID of a channel, with or without `@newsletter`, or the code at the end of its link.",
+        "code": "The code at the end of an invitation link.",
         "groupId": "The JID of a group, with or without `@g.us`.",
         "webhookId": "The webhook's id.",
         "eventId": "The event's id.",

@@ -13,6 +13,7 @@ from bot_service.dialects.evolution.context import find
 from bot_service.dialects.evolution.messages import SENT_WITHIN_S
 from bot_service.domain.refused import invalid
 from bot_service.messages.directory import ChangeGroup, ChangeMembers, ChatDirectory, JoinGroup, NewGroup
+from bot_service.messages.people import NewPicture
 from shared.web import body
 from shared.web.body import json_response
 
@@ -120,6 +121,21 @@ async def update_participants(request: web.Request) -> web.Response:
     changes = body.convert({"action": wanted.action, "members": wanted.participants}, ChangeMembers)
     changed = await _directory(request).change_members(record, _query(request, "groupJid"), changes)
     return json_response({"updateParticipants": [views.participant(member) for member in changed]}, status=201)
+
+
+async def invited(request: web.Request) -> web.Response:
+    record, code = find(request), body.convert({"code": _query(request, "inviteCode")}, JoinGroup)
+    return json_response(views.group(await _directory(request).invited_group(record, code), members=True))
+
+
+async def set_picture(request: web.Request) -> web.Response:
+    """A JPEG in base64."""
+    wanted = await body.read(request, requests.GroupPicture, limit=sending.file_body_limit(request))
+    if wanted.image.startswith(("http://", "https://")):
+        raise invalid("image", "must be a JPEG in base64, not the address of one")
+    new = body.convert({"data": wanted.image.rpartition(";base64,")[2]}, NewPicture)
+    await _directory(request).set_picture(find(request), _query(request, "groupJid"), new)
+    return json_response({"update": "success"}, status=201)
 
 
 async def leave(request: web.Request) -> web.Response:

@@ -276,6 +276,12 @@ class GroupSetting(msgspec.Struct):
     action: Literal["announcement", "not_announcement", "locked", "unlocked"]
 
 
+class GroupPicture(msgspec.Struct):
+    """``image``: a JPEG in base64."""
+
+    image: str
+
+
 class GroupInvite(msgspec.Struct):
     groupJid: str
     numbers: Annotated[list[Number], Meta(min_length=1, max_length=50)]

@@ -8,7 +8,9 @@ import msgspec
 from aiohttp import web
 
 from bot_service import keys
+from bot_service.dialects import sending
 from bot_service.dialects.waha import names
+from bot_service.dialects.waha.requests import Picture, new_picture
 from bot_service.dialects.waha.sessions import find, named
 from bot_service.domain.directory import Group, GroupMember, MemberAction
 from bot_service.domain.session_record import SessionRecord
@@ -85,6 +87,18 @@ async def join(request: web.Request) -> web.Response:
     record, wanted = named(request), await body.read(request, Join)
     group = await _directory(request).join_group(record, body.convert({"code": wanted.code}, JoinGroup))
     return json_response({"id": group})
+
+
+async def join_info(request: web.Request) -> web.Response:
+    """``code``: of an invitation, or its link."""
+    wanted = body.convert({"code": request.query.get("code", "")}, JoinGroup)
+    return json_response(_shown(await _directory(request).invited_group(named(request), wanted)))
+
+
+async def set_picture(request: web.Request) -> web.Response:
+    record, wanted = named(request), await body.read(request, Picture, limit=sending.file_body_limit(request))
+    await _directory(request).set_picture(record, request.match_info["id"], new_picture(wanted))
+    return json_response(DONE)
 
 
 async def leave(request: web.Request) -> web.Response:

@@ -10,7 +10,8 @@ from aiohttp import web
 from bot_service import keys
 from bot_service.api.server.request import integer
 from bot_service.dialects import sending
-from bot_service.dialects.waha import events, names, requests
+from bot_service.dialects.waha import events, names
+from bot_service.dialects.waha.requests import Picture, new_picture
 from bot_service.dialects.waha.sessions import find, named
 from bot_service.domain.addresses import address
 from bot_service.domain.people import Person
@@ -44,10 +45,6 @@ class Name(msgspec.Struct):
 
 class Status(msgspec.Struct):
     status: str
-
-
-class Picture(msgspec.Struct):
-    file: requests.File
 
 
 class Presence(msgspec.Struct):
@@ -158,9 +155,7 @@ async def _change_profile(request: web.Request, kind: type[msgspec.Struct], thei
 
 async def set_picture(request: web.Request) -> web.Response:
     record, wanted = named(request), await body.read(request, Picture, limit=sending.file_body_limit(request))
-    if wanted.file.data is None:
-        raise invalid("file.data", "is needed: a picture of the profile is not fetched from an address")
-    await _people(request).set_picture(record, body.convert({"data": wanted.file.data}, ours.NewPicture))
+    await _people(request).set_picture(record, new_picture(wanted))
     return json_response(DONE)
 
 

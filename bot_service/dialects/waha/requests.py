@@ -8,6 +8,9 @@ import msgspec
 from msgspec import Meta
 
 from bot_service.dialects.waha.webhooks import Hook, Ignore
+from bot_service.domain.refused import invalid
+from bot_service.messages.people import NewPicture
+from shared.web import body
 
 Text = Annotated[str, Meta(max_length=65_536)]
 
@@ -62,6 +65,17 @@ class File(msgspec.Struct):
     filename: str | None = None
     url: str | None = None
     data: str | None = None
+
+
+class Picture(msgspec.Struct):
+    file: File
+
+
+def new_picture(wanted: Picture) -> NewPicture:
+    """A picture as the API takes it. Refused: ``invalid``."""
+    if wanted.file.data is None:
+        raise invalid("file.data", "is needed: a picture is not fetched from an address")
+    return body.convert({"data": wanted.file.data}, NewPicture)
 
 
 class SendFile(Chat):

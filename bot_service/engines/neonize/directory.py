@@ -100,6 +100,17 @@ def _invite(client: bytes, question: ask.InviteLink) -> str:
     return link if link.startswith(INVITE) else INVITE + link
 
 
+def _set_picture(client: bytes, question: ask.SetGroupPicture) -> str:
+    group = jids.to_library(question.group).SerializeToString()
+    raw = binder.gocode.SetGroupPhoto(client, group, len(group), question.picture, len(question.picture))
+    return str(read_answer(pb.SetGroupPhotoReturnFunction, raw).PictureID)
+
+
+def _invited(client: bytes, question: ask.GetInvitedGroup) -> ask.Group:
+    raw = binder.gocode.GetGroupInfoFromLink(client, question.code.removeprefix(INVITE).encode())
+    return group_of(read_answer(pb.GetGroupInfoReturnFunction, raw).GroupInfo)
+
+
 def _join(client: bytes, question: ask.JoinGroup) -> str:
     code = question.code.removeprefix(INVITE)
     found = read_answer(pb.JoinGroupWithLinkReturnFunction, binder.gocode.JoinGroupWithLink(client, code.encode()))
@@ -158,6 +169,8 @@ _ANSWERS: dict[type[ask.Question], Callable[[bytes, Any], Any]] = {
     ask.ChangeMembers: _members,
     ask.ChangeGroup: _change,
     ask.InviteLink: _invite,
+    ask.SetGroupPicture: _set_picture,
+    ask.GetInvitedGroup: _invited,
     ask.JoinGroup: _join,
     ask.LeaveGroup: _leave,
     ask.ListJoinRequests: _join_requests,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -125,11 +126,21 @@ def _invite(session: SimulatedSession, question: ask.InviteLink) -> str:
     return f"{INVITE}{digits_of(question.group)}x{stored.invites}"
 
 
-def _join(session: SimulatedSession, question: ask.JoinGroup) -> str:
+def _set_picture(session: SimulatedSession, question: ask.SetGroupPicture) -> str:
+    _administered(session, question.group)
+    return hashlib.sha256(question.picture).hexdigest()[:16]
+
+
+def _invited(session: SimulatedSession, question: ask.GetInvitedGroup | ask.JoinGroup) -> StoredGroup:
     digits, _, invite = question.code.removeprefix(INVITE).partition("x")
     stored = _read(_folder(session) / f"{digits_of(digits)}.json")
     if stored is None or str(stored.invites) != invite:
         raise EngineError("rejected", "the server knows no such invitation")
+    return stored
+
+
+def _join(session: SimulatedSession, question: ask.JoinGroup) -> str:
+    stored = _invited(session, question)
     if all(member.jid != _own(session) for member in stored.group.members):
         members = (*stored.group.members, ask.GroupMember(_own(session)))
         stored.group = msgspec.structs.replace(stored.group, members=members)
@@ -222,6 +233,8 @@ _ANSWERS: dict[type[ask.Question], Callable[[SimulatedSession, Any], Any]] = {
     ask.ChangeMembers: _members,
     ask.ChangeGroup: _change,
     ask.InviteLink: _invite,
+    ask.SetGroupPicture: _set_picture,
+    ask.GetInvitedGroup: lambda session, question: _invited(session, question).group,
     ask.JoinGroup: _join,
     ask.LeaveGroup: _leave,
     ask.ListJoinRequests: _join_requests,

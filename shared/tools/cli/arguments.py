@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -12,6 +14,7 @@ from shared.settings import Kind, duration
 from shared.tools.cli import show
 from shared.tools.cli.client import CliError
 
+LONGEST_PICTURE_BYTES = 1024 * 1024
 _AGE = duration(1000, 366 * 86_400_000)
 
 
@@ -34,6 +37,15 @@ Members = Annotated[list[str], typer.Argument(metavar="MEMBER...", help="Telepho
 Limit = Annotated[int, typer.Option(min=1, max=500, help="The most that are shown.")]
 Before = Annotated[int | None, typer.Option(min=0, help="Only older ones: the number that the last page ended with.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+def jpeg(file: Path) -> str:
+    """A picture as the API takes it. Raises :class:`CliError`."""
+    with file.open("rb") as opened:
+        content = opened.read(LONGEST_PICTURE_BYTES + 1)
+    if len(content) > LONGEST_PICTURE_BYTES:
+        raise CliError("invalid", "FILE: must be a JPEG of at most 1 MB", exit_code=2)
+    return b64encode(content).decode()
 
 
 def milliseconds(name: str, text: str, accepted: Kind) -> int:

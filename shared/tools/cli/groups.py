@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from shared.tools.cli import settings, show
-from shared.tools.cli.arguments import Group, Members, Session, Yes, at, given
+from shared.tools.cli.arguments import Group, Members, Session, Yes, at, given, jpeg, part
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 members = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -69,6 +70,33 @@ def change(
     with show.errors(json):
         changes = given(options, subject=subject, description=description, announce=announce, locked=locked)
         value = settings.bot().patch(at(session, "groups", group), changes)
+        show.done(_fields(value), value, json_wanted=json)
+
+
+@app.command()
+def picture(
+    session: Session,
+    group: Group,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A JPEG of at most 1 MB, best a square.")
+    ],
+    json: show.Json = False,
+) -> None:
+    """Set the picture of a group."""
+    with show.errors(json):
+        value = settings.bot().put(at(session, "groups", group, "picture"), {"data": jpeg(file)})
+        show.done("The picture is set.", value, json_wanted=json)
+
+
+@app.command()
+def invited(
+    session: Session,
+    code: Annotated[str, part("CODE", "The code at the end of an invitation link.")],
+    json: show.Json = False,
+) -> None:
+    """Show the group of an invitation, before it is joined."""
+    with show.errors(json):
+        value = settings.bot().get(at(session, "invitations", code))
         show.done(_fields(value), value, json_wanted=json)
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from shared.tools.cli import settings, show
-from shared.tools.cli.arguments import Limit, Person, Session, at, given, part
-from shared.tools.cli.client import CliError
-
-LONGEST_PICTURE_BYTES = 1024 * 1024
+from shared.tools.cli.arguments import Limit, Person, Session, at, given, jpeg, part
 
 contacts = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 profile = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -139,11 +135,7 @@ def picture(
 ) -> None:
     """Set the picture of the account."""
     with show.errors(json):
-        with file.open("rb") as opened:
-            content = opened.read(LONGEST_PICTURE_BYTES + 1)
-        if len(content) > LONGEST_PICTURE_BYTES:
-            raise CliError("invalid", "FILE: must be a JPEG of at most 1 MB", exit_code=2)
-        value = settings.bot().put(at(session, "profile", "picture"), {"data": b64encode(content).decode()})
+        value = settings.bot().put(at(session, "profile", "picture"), {"data": jpeg(file)})
         show.done("The picture is set.", value, json_wanted=json)
 
 

@@ -80,6 +80,8 @@ API: dict[tuple[str, str], tuple[Scope, int, Any]] = {
     ("DELETE", "/api/sessions/{id}/channels/{channelId}/follow"): (SEND, 422, None),
     ("PUT", "/api/sessions/{id}/channels/{channelId}/mute"): (SEND, 422, None),
     ("DELETE", "/api/sessions/{id}/channels/{channelId}/mute"): (SEND, 422, None),
+    ("PUT", "/api/sessions/{id}/groups/{groupId}/picture"): (SEND, 422, {"data": "/9j/4AAQSkZJRgABAQAAAQABAAD/2Q=="}),
+    ("GET", "/api/sessions/{id}/invitations/{code}"): (SEND, 409, None),
     ("POST", "/api/sessions/{id}/numbers"): (SEND, 409, {"numbers": ["33612345678"]}),
     ("GET", "/api/sessions/{id}/picture"): (SEND, 422, None),
     ("GET", "/api/sessions/{id}/groups"): (READ, 409, None),

@@ -67,7 +67,11 @@ async def test_the_life_of_a_group(bench: Bench) -> None:
         assert [(member.jid, bool(member.error)) for member in found] == [(one.jid, bool(one.error)) for one in changed]
         group = await answer(bench, ask.GetGroup(made.id))
         assert (ask.GroupMember(ANN_JID, admin=True) in group.members) is (action == "promote")
+    assert await answer(bench, ask.SetGroupPicture(made.id, b"\xff\xd8\xff a picture"))
+    assert await answer(bench, ask.GetPicture(made.id))
     first = await answer(bench, ask.InviteLink(made.id))
+    invited = await answer(bench, ask.GetInvitedGroup(first.rpartition("/")[2]))
+    assert (invited.id, invited.subject) == (made.id, "Orders")
     assert first.startswith("https://chat.whatsapp.com/")
     assert await answer(bench, ask.InviteLink(made.id)) == first
     second = await answer(bench, ask.InviteLink(made.id, reset=True))
