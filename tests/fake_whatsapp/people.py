@@ -63,7 +63,12 @@ class PeopleServices:
         if not shown:
             raise LookupError("picture")
         found = picture_id(shown)
-        return [Node("picture", {"id": found, "type": picture.text("type"), "url": f"{PICTURES}{found}"})]
+        return [
+            Node(
+                "picture",
+                {"id": found, "type": picture.text("type"), "url": f"{PICTURES}{found}", "direct_path": f"/{found}"},
+            )
+        ]
 
     async def blocklist(self, connection: Connection, node: Node) -> list[Node]:
         blocked = self._own(connection).blocked

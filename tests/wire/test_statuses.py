@@ -57,7 +57,7 @@ async def readable(server: Remote, number: str, text: str) -> dict[str, Any]:
     async def found() -> dict[str, Any] | None:
         return next((entry for entry in await seen(server, number) if entry.get("text") == text), None)
 
-    entry = await eventually(found, what=f"{text} on the phone {number}")
+    entry: dict[str, Any] = await eventually(found, what=f"{text} on the phone {number}")
     assert (await server("phone", number=number))["unreadable"] == []
     return entry
 

@@ -37,7 +37,7 @@ async def video(request: web.Request) -> web.Response:
 
 async def _post_file(request: web.Request, kind: str) -> web.Response:
     wanted = await body.read(request, requests.FileStatus, limit=sending.file_body_limit(request))
-    parts = {"type": kind, "media": file_parts(wanted.file)}
+    parts: dict[str, Any] = {"type": kind, "media": file_parts(wanted.file)}
     parts |= {"backgroundColor": wanted.backgroundColor} if kind == "audio" else {"text": wanted.caption}
     return await _post(request, wanted, parts)
 
