@@ -18,6 +18,7 @@ from bot_service.api.server.openapi import TAGS
 from bot_service.api.server.routes import ROUTES
 from bot_service.domain import directory as ask
 from bot_service.domain import people
+from bot_service.domain.channels import Channel, CreateChannel
 from bot_service.domain.states import State
 from bot_service.events.dialects import TEST_EVENT
 from bot_service.events.subscriptions import EVENT_TYPES
@@ -154,6 +155,8 @@ ANSWERS: dict[type, Any] = {
     ask.ChangeGroup: GROUP,
     ask.ChangeMembers: [ask.GroupMember("33612345678@s.whatsapp.net")],
     ask.JoinGroup: GROUP.id,
+    ask.SetGroupPicture: "1",
+    CreateChannel: Channel("120363041234567890@newsletter", "News", "", "0029Va", "owner", 0, False, False),
     ask.AnswerJoinRequests: [ask.GroupMember("33612345678@s.whatsapp.net")],
     people.ChangeProfile: people.Profile("33612345678@s.whatsapp.net", None, "Boutique", "Open from 9 to 18", None),
     people.SetPicture: "7",

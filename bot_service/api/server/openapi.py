@@ -117,6 +117,7 @@ TAGS = {
     "Profile": "The own account: name, text, picture, and whether it is online.",
     "Calls": "Calls that arrive. They can be rejected, not answered.",
     "Groups": "Group chats of an account.",
+    "Channels": "WhatsApp channels that an account owns or follows.",
     "Events": "What happens, as a stream and as webhooks.",
     "Keys": "Who may call what.",
     "Watchdog": "What the watchdog and the bot service exchange, and what the public may read of it.",

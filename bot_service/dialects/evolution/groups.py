@@ -130,11 +130,12 @@ async def invited(request: web.Request) -> web.Response:
 
 async def set_picture(request: web.Request) -> web.Response:
     """A JPEG in base64."""
+    record = find(request)
     wanted = await body.read(request, requests.GroupPicture, limit=sending.file_body_limit(request))
     if wanted.image.startswith(("http://", "https://")):
         raise invalid("image", "must be a JPEG in base64, not the address of one")
     new = body.convert({"data": wanted.image.rpartition(";base64,")[2]}, NewPicture)
-    await _directory(request).set_picture(find(request), _query(request, "groupJid"), new)
+    await _directory(request).set_picture(record, _query(request, "groupJid"), new)
     return json_response({"update": "success"}, status=201)
 
 

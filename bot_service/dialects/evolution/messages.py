@@ -105,6 +105,7 @@ async def send_poll(request: web.Request) -> web.Response:
 
 async def send_status(request: web.Request) -> web.Response:
     """``content`` is the text, or the file as in ``media``. The phone chooses who gets it."""
+    record = find(request)
     wanted = await body.read(request, requests.SendStatus, limit=sending.file_body_limit(request))
     sending.refuse_chosen("statusJidList", None if wanted.allContacts else wanted.statusJidList)
     parts: dict[str, Any] = {"type": wanted.type}
@@ -117,7 +118,6 @@ async def send_status(request: web.Request) -> web.Response:
         parts["backgroundColor"] = wanted.backgroundColor or None
     else:
         parts["text"] = wanted.caption or None
-    record = find(request)
     return _answer(request, record, await sending.post_status(request, record, parts, SENT_WITHIN_S))
 
 

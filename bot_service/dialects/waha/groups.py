@@ -91,8 +91,8 @@ async def join(request: web.Request) -> web.Response:
 
 async def join_info(request: web.Request) -> web.Response:
     """``code``: of an invitation, or its link."""
-    wanted = body.convert({"code": request.query.get("code", "")}, JoinGroup)
-    return json_response(_shown(await _directory(request).invited_group(named(request), wanted)))
+    record, wanted = named(request), body.convert({"code": request.query.get("code", "")}, JoinGroup)
+    return json_response(_shown(await _directory(request).invited_group(record, wanted)))
 
 
 async def set_picture(request: web.Request) -> web.Response:

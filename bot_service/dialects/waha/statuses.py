@@ -13,14 +13,15 @@ from bot_service.dialects.waha.messages import SENT_WITHIN_S, file_parts
 from bot_service.dialects.waha.paths import base_of
 from bot_service.dialects.waha.sessions import named
 from bot_service.domain.refused import invalid
+from bot_service.domain.session_record import SessionRecord
 from shared.web import body
 from shared.web.body import json_response
 
 
 async def text(request: web.Request) -> web.Response:
-    wanted = await body.read(request, requests.TextStatus)
+    record, wanted = named(request), await body.read(request, requests.TextStatus)
     look = {"backgroundColor": wanted.backgroundColor, "font": sending.font(wanted.font)}
-    return await _post(request, wanted, {"type": "text", "text": wanted.text, **look})
+    return await _post(request, record, wanted, {"type": "text", "text": wanted.text, **look})
 
 
 async def image(request: web.Request) -> web.Response:
@@ -36,25 +37,26 @@ async def video(request: web.Request) -> web.Response:
 
 
 async def _post_file(request: web.Request, kind: str) -> web.Response:
+    record = named(request)
     wanted = await body.read(request, requests.FileStatus, limit=sending.file_body_limit(request))
     parts: dict[str, Any] = {"type": kind, "media": file_parts(wanted.file)}
     parts |= {"backgroundColor": wanted.backgroundColor} if kind == "audio" else {"text": wanted.caption}
-    return await _post(request, wanted, parts)
+    return await _post(request, record, wanted, parts)
 
 
-async def _post(request: web.Request, wanted: requests.Status, parts: dict[str, Any]) -> web.Response:
+async def _post(
+    request: web.Request, record: SessionRecord, wanted: requests.Status, parts: dict[str, Any]
+) -> web.Response:
     sending.refuse_chosen("contacts", wanted.contacts)
-    record = named(request)
     sent = await sending.post_status(request, record, parts, SENT_WITHIN_S)
     return json_response(views.message(record, sent, base_of(request)), status=201)
 
 
 async def delete(request: web.Request) -> web.Response:
-    wanted = await body.read(request, requests.Status)
+    record, wanted = named(request), await body.read(request, requests.Status)
     sending.refuse_chosen("contacts", wanted.contacts)
     if not wanted.id:
         raise invalid("id", "is needed: the id of the status")
-    record = named(request)
     target = await sending.stored(request, record, names.plain_id(wanted.id))
     accepted = await request.app[keys.MESSAGES].changes.revoke(record, target)
     found = await sending.ended(request, accepted, SENT_WITHIN_S)

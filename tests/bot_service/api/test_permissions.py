@@ -231,6 +231,8 @@ class World:
             "webhookId": found[0],
             "messageId": "none",
             "groupId": "none",
+            "channelId": "-.-",
+            "code": "none",
             "chatId": "none",
             "contactId": "none",
             "callId": "none",
