@@ -120,7 +120,7 @@ def build_app(
             _lease(lease),
             _history,
             _database,
-            _parts(pool, replica or lease),
+            _parts(pool, lease, replica),
             *([] if replica is None else [_replicas(replica)]),
             _engines,
             _restore,
@@ -218,7 +218,9 @@ async def _database(app: web.Application) -> AsyncIterator[None]:
     await app[keys.DATABASE].close()
 
 
-def _parts(pool: EnginePool, lease: Leases) -> Callable[[web.Application], AsyncIterator[None]]:
+def _parts(
+    pool: EnginePool, folder: Leases, replica: ReplicaLease | None
+) -> Callable[[web.Application], AsyncIterator[None]]:
     """Sessions, events, messages, webhooks, operations: all of them listen before an engine is opened."""
 
     async def parts(app: web.Application) -> AsyncIterator[None]:
@@ -230,7 +232,7 @@ def _parts(pool: EnginePool, lease: Leases) -> Callable[[web.Application], Async
             clock,
             database,
             pool,
-            lease,
+            replica or folder,
             round_trip=metrics.probe_round_trip.observe,
             version_checked=metrics.client_version_checked,
         ) as sessions:
@@ -242,7 +244,16 @@ def _parts(pool: EnginePool, lease: Leases) -> Callable[[web.Application], Async
                 forget_files=media.forget_session,
                 dialects=webhook_dialects(settings, sessions),
             )
-            messages = build_messages(settings, clock, database, sessions, events, media, ended=metrics.message_ended)
+            messages = build_messages(
+                settings,
+                clock,
+                database,
+                sessions,
+                events,
+                media,
+                ended=metrics.message_ended,
+                lease=replica if settings.shares_devices else None,
+            )
             async with build_webhooks(
                 settings,
                 clock,
@@ -289,7 +300,7 @@ def _replicas(lease: ReplicaLease) -> Callable[[web.Application], AsyncIterator[
     async def replicas(app: web.Application) -> AsyncIterator[None]:
         settings, boot, sessions = app[keys.SETTINGS], app[keys.RUN].boot, app[keys.SESSIONS]
         helpers, events = app[keys.RUN].loops.helpers, app[keys.EVENTS]
-        sender, dispatcher = app[keys.MESSAGES].sender, app[keys.WEBHOOKS].dispatcher
+        sender, rows, dispatcher = app[keys.MESSAGES].sender, app[keys.MESSAGES].rows, app[keys.WEBHOOKS].dispatcher
         if settings.shares_devices:
             pooler = settings.device_store_url.reveal() if settings.device_store_url is not None else None
             accepted = settings.device_store_async == "accept"
@@ -309,6 +320,8 @@ def _replicas(lease: ReplicaLease) -> Callable[[web.Application], AsyncIterator[
             app[keys.REPLICAS] = built
 
             def taken(taken_over: Collection[str]) -> None:
+                if rows is not None:
+                    rows.wake()  # what the last owner did not store
                 helpers.start(sender.look(), name="replica.sends")
                 helpers.start(dispatcher.look(taken_over), name="replica.webhooks")
 

@@ -115,6 +115,11 @@ class JournalSource(Protocol):
         """
         ...
 
+    @property
+    def journal_rows(self) -> Hook[[]]:
+        """Whenever a worker wrote what arrived into the PostgreSQL that replicas share, instead of a journal."""
+        ...
+
     def journals_in_use(self) -> set[str]:
         """Names of the files that a living worker may still append to; all others are complete."""
         ...

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from bot_service.domain.calls import Call
 from bot_service.domain.directory import Question
 from bot_service.domain.group_changes import GroupChange
-from bot_service.domain.message import InboundMessage, OutgoingMessage, Receipt, Sent
+from bot_service.domain.message import InboundMessage, JournalRecord, OutgoingMessage, Receipt, Sent
 from bot_service.domain.signals import SignalKind
 
 
@@ -27,23 +27,36 @@ class EngineError(Exception):
         self.code, self.detail, self.retryable, self.field = code, detail, retryable, field
 
 
+class Journal(Protocol):
+    def append(self, record: JournalRecord) -> None:
+        """Raises ``JournalError`` when the record is not in the journal."""
+        ...
+
+
 class EngineSink(Protocol):
-    """Where an engine reports what happens; callable from its own threads."""
+    """Where an engine reports what happens; callable from its own threads.
+
+    ``into`` is a journal that belongs to the client, instead of the worker's.
+    """
 
     def signal(self, session: str, kind: SignalKind, data: dict[str, Any] | None = None) -> None: ...
 
-    def inbound(self, message: InboundMessage) -> None:
+    def inbound(self, message: InboundMessage, into: Journal | None = None) -> None:
         """Returns once the message is in the journal; only then may the engine acknowledge it.
 
         Raises :class:`EngineError` ``journal``: the engine must not acknowledge it then.
         """
         ...
 
-    def receipt(self, receipt: Receipt) -> None: ...
+    def receipt(self, receipt: Receipt, into: Journal | None = None) -> None: ...
 
-    def call(self, call: Call) -> None: ...
+    def call(self, call: Call, into: Journal | None = None) -> None: ...
 
-    def group_change(self, change: GroupChange) -> None: ...
+    def group_change(self, change: GroupChange, into: Journal | None = None) -> None: ...
+
+    def wrote_rows(self) -> None:
+        """Records are in the journal that replicas share."""
+        ...
 
     def frame_seen(self, session: str) -> None: ...
 

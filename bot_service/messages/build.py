@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bot_service.domain.session_record import SessionRecord, Transition
 from bot_service.domain.states import LINKED
@@ -25,16 +26,21 @@ from bot_service.messages.rate_limits import Rate
 from bot_service.messages.sender import Sender, SenderPolicy
 from bot_service.sessions.build import Sessions
 from bot_service.settings import DAY_MS, BotSettings
+from bot_service.store import journal_rows
 from bot_service.store.database import Database
 from shared.clock import Clock
 from shared.tasks import Loop
+
+if TYPE_CHECKING:
+    from bot_service.messages.journal_rows import JournalRows
+    from bot_service.replicas.lease import ReplicaLease
 
 
 @dataclass(frozen=True, slots=True)
 class Messages:
     """``commands`` are the use cases, ``journal`` receives, ``outbox`` and ``sender`` send.
 
-    ``media`` keeps files.
+    ``media`` keeps files. ``rows`` receives too where devices are in PostgreSQL.
     """
 
     commands: MessageCommands
@@ -47,6 +53,7 @@ class Messages:
     outbox: Outbox
     sender: Sender
     journal_alerts: JournalAlerts
+    rows: JournalRows | None
 
     def loops(self) -> Iterator[Loop]:
         """The background loops by name."""
@@ -54,6 +61,8 @@ class Messages:
         yield "journal-alerts", self.journal_alerts.run
         yield "sends", self.sender.run
         yield from self.media.loops()
+        if self.rows is not None:
+            yield "journal-rows", self.rows.run
 
 
 def build_media(settings: BotSettings, clock: Clock, database: Database) -> MediaStore:
@@ -81,8 +90,12 @@ def build(
     media: MediaStore,
     *,
     ended: Callable[[str], None],
+    lease: ReplicaLease | None = None,
 ) -> Messages:
-    """``ended`` gets the final state, ``sent`` or ``failed``, of each message to send."""
+    """``ended`` gets the final state, ``sent`` or ``failed``, of each message to send.
+
+    ``lease``: that of this replica, when what arrives is journaled in PostgreSQL.
+    """
     registry, pool, activity = sessions.registry, sessions.pool, sessions.supervisor.activity
     sender = Sender(
         clock,
@@ -117,6 +130,8 @@ def build(
         session_of=registry.get,
     )
 
+    rows = _journal_rows(settings, clock, database, sessions, events, journal, lease) if lease is not None else None
+
     def committed(batch: Batch) -> None:
         for message in batch.messages:
             activity.inbound(message.session, sent_ms=message.at_ms)
@@ -131,6 +146,7 @@ def build(
         if record.state in LINKED:
             sender.session_changed(record.id)
 
+    sessions.store.delete_sinks.append(journal_rows.forget_session)
     sender.ended.subscribe(lambda _session, _message_id, state: ended(state))
     journal_alerts = JournalAlerts(clock, events.service_alerts)
     journal.lost.subscribe(journal_alerts.add)
@@ -148,4 +164,32 @@ def build(
     changes = MessageChanges(outbox, media, now_ms=now_ms, touch=touch)
     asking = Asking(pool, touch=touch, require_here=require_here)
     directory, people, channels = ChatDirectory(asking), People(asking, now_ms=now_ms), Channels(asking)
-    return Messages(commands, changes, directory, people, channels, journal, media, outbox, sender, journal_alerts)
+    return Messages(
+        commands, changes, directory, people, channels, journal, media, outbox, sender, journal_alerts, rows
+    )
+
+
+def _journal_rows(
+    settings: BotSettings,
+    clock: Clock,
+    database: Database,
+    sessions: Sessions,
+    events: Events,
+    journal: JournalReader,
+    lease: ReplicaLease,
+) -> JournalRows:
+    from bot_service.messages.journal_rows import JournalRows  # only with replicas
+
+    rows = JournalRows(
+        settings.data_dir / "journal",
+        clock,
+        database,
+        events.publisher,
+        fence=lease.fence,
+        is_own=lambda session: lease.owns(session) and sessions.registry.runs_here(session),
+        session_of=sessions.registry.get,
+        committed=journal.committed,
+        lost=journal.lost,
+    )
+    sessions.pool.journal_rows.subscribe(rows.wake)
+    return rows

@@ -24,6 +24,8 @@ CALM_S = 600.0
 NAMED = 20
 # What happened to a whole record that the database refuses.
 UNFIT = "refused by the database"
+# And to one that cannot be read.
+DAMAGED = "damaged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,20 @@ def keep_aside(folder: Path, file: str) -> None:
             return
         except OSError:  # a file system without hard links
             shutil.copyfile(folder / file, kept)
+    _keep_newest(aside)
+
+
+def keep_row_aside(folder: Path, seq: int, body: bytes) -> None:
+    """The same for a row of a journal in PostgreSQL, which is deleted next."""
+    aside = folder / ASIDE
+    aside.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = aside / f"row-{seq}"
+    path.write_bytes(body)
+    path.chmod(0o600)
+    _keep_newest(aside)
+
+
+def _keep_newest(aside: Path) -> None:
     oldest_first = sorted(aside.iterdir(), key=lambda path: path.stat().st_mtime)
     for path in oldest_first[:-ASIDE_FILES]:
         path.unlink(missing_ok=True)

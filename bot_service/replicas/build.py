@@ -124,7 +124,7 @@ async def build(
     listener.channels[leases.CHANNEL] = ownership.wake
     store.fence = lease.fence
     store.fenced.subscribe(fenced)
-    store.delete_sinks.append(deleted)
+    store.delete_sinks.insert(0, deleted)  # no client can write anything more of what is deleted next
     sessions.commands.claim = ownership.claim
     try:
         async with forwarding.client() as http:

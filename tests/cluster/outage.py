@@ -49,7 +49,7 @@ async def measure(sessions: int, rate: float, outages: list[str]) -> None:
                 await asyncio.sleep(max(0.0, traffic.begun_s + lasts_s - time.monotonic()))
             await traffic.settle()
             inbox = await traffic.inbox()
-            lost = len(traffic.expected - traffic.arrived(0, 1, 2))
+            lost = len(traffic.expected - traffic.arrived())
             missing = sum(inbox.count(text) == 0 for text in traffic.texts)
             twice = sum(inbox.count(text) > 1 for text in traffic.texts)
             print(f"| {each} s | {away:.1f} s | {len(traffic.expected)} | {lost} | {len(traffic.texts)}, {traffic.refused} |"

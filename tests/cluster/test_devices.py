@@ -78,6 +78,31 @@ async def test_sessions_of_a_replica_that_is_gone_go_on_elsewhere(two: WhatsApp)
     assert (stats["registrations"], stats.get("doubled", 0), replaced(two)) == (registered, 0, 0)
 
 
+async def test_what_a_lost_replica_received_and_did_not_store_is_stored_by_the_next_owner(two: WhatsApp) -> None:
+    """Its service stands still, so that its workers' rows wait; then the machine is gone for good."""
+    await talk(two, 0, "before")
+    held = [session for session, owner in two.replica_of().items() if owner == 1]
+    two.programs[1].signal(signal.SIGSTOP)
+    sent = set()
+    for number in range(5):
+        for session in held:
+            message = await two.phones_at("send", sender=ANN, chat=number_of(session), body=f"late {number}")
+            sent.add((session, str(message)))
+    await eventually(lambda: two.waiting() == set(held), every_s=0.02, what="rows that wait")
+    two.end(1)
+    two.lose_disk(1)
+    await eventually(lambda: two.shares() == {0: 4}, every_s=0.05, what="other owners")
+    await eventually(lambda: sent <= two.stored(), every_s=0.1, what="the messages of the lost replica")
+    await eventually(lambda: not two.waiting(), what="the end of the rows")
+    counted = two.rows("SELECT max(n) FROM (SELECT count(*) AS n FROM messages GROUP BY session, message_id) AS each")
+    assert counted == [["1"]]
+    assert two.rows("SELECT count(*) FROM events WHERE type = 'message' AND convert_from(body, 'UTF8') LIKE '%late %'") == [
+        [str(len(sent))]
+    ]  # fmt: skip
+    await two.ready(0, 4)
+    await talk(two, 0, "after")
+
+
 def replaced(made: WhatsApp) -> int:
     """How often a client was thrown off by another one, as sessions remember it."""
     return int(made.rows("SELECT count(*) FROM transitions WHERE reason LIKE 'replaced%'")[0][0])
@@ -131,7 +156,7 @@ async def test_a_replica_that_stood_still_throws_nobody_off(two: WhatsApp, whole
     ("env", "named"),
     [
         ({}, "DEVICE_STORE_ASYNC: this PostgreSQL has no synchronous standby"),
-        ({"POSTGRESQL_PREVIEW": "false"}, "the journals of arrived messages"),
+        ({"POSTGRESQL_PREVIEW": "false"}, "PostgreSQL is not ready for production"),
         ({"REPLICA_URL": "", "DEVICE_STORE_URL": "postgresql://a@b/c"}, "DEVICE_STORE_URL: devices are files"),
     ],
     ids=["no-standby", "production", "no-replica"],

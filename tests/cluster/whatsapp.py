@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from bot_service.domain.message import InboundMessage
 from tests.cluster.replicas import Cluster
 from tests.fake_whatsapp.remote import Remote
 from tests.support.postgresql import PostgreSQL
 from tests.support.waiting import eventually
 from tests.wire import programs
-from tests.wire.worker_driver import journalled
 
 ANN = "15550002"
 
@@ -70,6 +69,12 @@ class WhatsApp(Cluster):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
+    def lose_disk(self, number: int) -> None:
+        """Its machine is gone for good: the next start finds an empty folder."""
+        folder = Path(self.programs[number].env["DATA_DIR"])
+        shutil.rmtree(folder)
+        folder.mkdir(mode=0o700)
+
     # --- what arrived ---
 
     def stored(self) -> set[tuple[str, str]]:
@@ -77,10 +82,9 @@ class WhatsApp(Cluster):
         return {(row[0], row[1]) for row in self.rows("SELECT session, message_id FROM messages WHERE direction = 'in'")
                 if len(row) == 2}  # fmt: skip
 
-    def in_journals(self, number: int) -> set[tuple[str, str]]:
-        """Those in the journals of a replica: on its disk, wherever else they are."""
-        found = journalled(Path(self.programs[number].env["DATA_DIR"]))
-        return {(each.session, each.id) for each in found if isinstance(each, InboundMessage)}
+    def waiting(self) -> set[str]:
+        """Sessions that have rows in the journal, which no owner has stored yet."""
+        return {row[0] for row in self.rows("SELECT DISTINCT session FROM journal_rows") if row[0]}
 
     def heard(self, what: str) -> int:
         """In how many lines of all logs ``what`` is."""

@@ -35,6 +35,7 @@ class FakePool:
         self.ages: dict[str, tuple[int | None, int | None]] = {}
         self.signals: Hook[[str, int, Signal]] = Hook()
         self.journals: Hook[[str, int]] = Hook()
+        self.journal_rows: Hook[[]] = Hook()
         self._count = 0
         self.opened = False
         self.owned_until_s: float | None = None

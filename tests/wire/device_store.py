@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bot_service.domain.calls import Call
+from bot_service.domain.group_changes import GroupChange
+from bot_service.domain.message import InboundMessage, JournalRecord, Receipt
 from bot_service.engines.wire import device_store
 from bot_service.engines.wire.device_store import DeviceStoreAddress
+from bot_service.engines.wire.journal_format import read_unchecked
 from tests.support.postgresql import PostgreSQL
 from tests.wire.worker_driver import WorkerDriver
 
@@ -39,6 +43,12 @@ class Store:
             )
         )
 
+    def journaled(self) -> list[JournalRecord]:
+        """The rows of all workers, oldest first: no service stores and deletes them here."""
+        rows = self.sql("SELECT encode(body, 'hex') FROM journal_rows ORDER BY seq").split()
+        found = [read_unchecked(bytes.fromhex(row)) for row in rows]
+        return [record for record in found if record is not None]
+
     def bury(self, replica: str) -> None:
         """The lease of a replica is over."""
         self.sql(f"DELETE FROM replicas WHERE id = '{replica}'")
@@ -51,6 +61,7 @@ class Replica(WorkerDriver):
         super().__init__(data_dir, server, settings={"device_store": store.address()})  # type: ignore[arg-type]
         self.store, self.name = store, name
         self._epochs: dict[str, int] = {}
+        self._records: list[InboundMessage | Receipt | Call | GroupChange] = []
 
     async def begin(self, session: str, jid: str | None = None) -> None:
         """Start a session under a lease of this replica; a jid is known to the store."""
@@ -65,3 +76,11 @@ class Replica(WorkerDriver):
             incarnation=next(self._incarnations),
             epoch=self._epochs[session],
         )
+
+    def records(self) -> list[InboundMessage | Receipt | Call | GroupChange]:
+        """What is in PostgreSQL, or was there when it answered last."""
+        try:
+            self._records = [record.item for record in self.store.journaled() if record.item is not None]
+        except AssertionError:
+            pass
+        return self._records

@@ -30,6 +30,7 @@ _decoder = msgspec.msgpack.Decoder(
     protocol.Reply
     | protocol.SignalFrame
     | protocol.JournalAdvanced
+    | protocol.JournalRows
     | protocol.WorkerPulse
     | protocol.LogLines
     | protocol.Snapshot

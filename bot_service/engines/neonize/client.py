@@ -97,7 +97,10 @@ class SessionClient:
             read_vote=partial(context.read_vote, self),
             number_of=partial(context.number_of, self),
             broken=self._journal_broken,
+            journal=store.journal,
         )
+        if store.journal is not None:
+            store.journal.failed = self.gate.store_failed
         self.paired = self.stopping = self.over = False
         self.showed_code = threading.Event()
         self.last_event_at = context.clock.monotonic()
@@ -346,7 +349,12 @@ class SessionClient:
         self._context.linked(self)
 
     def _journal_broken(self) -> None:
-        self._begin_leaving("a message could not be journalled")
+        reason = "a message could not be journalled"
+        if self.store.journal is None:
+            self._begin_leaving(reason)
+        else:
+            # Nothing may be decrypted after it: the mark of the next message would hide that this one is unfinished.
+            self.gate.store_failed(reason)
 
     def fenced(self) -> None:
         """The store took something for that of an older client: another one has this session."""

@@ -10,6 +10,7 @@ from typing import Protocol
 from bot_service.engines.neonize.decrypt_marks import DecryptMark, DecryptMarks
 from bot_service.engines.neonize.files import DeviceFiles
 from bot_service.engines.neonize.store_recovery import StoreRecovery
+from bot_service.engines.port import Journal
 
 
 class StoreFailed(Exception):
@@ -28,6 +29,16 @@ class Marks(Protocol):
     def close(self) -> None: ...
 
 
+class ClientJournal(Protocol):
+    """The journal of one client. ``failed`` is called when it cannot be written while no caller waits for that."""
+
+    failed: Callable[[str], None] | None
+
+    def journal(self, ends: str | None) -> Journal:
+        """For the next record. ``ends``: the message that is done with it."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceStore:
     """``jid`` is the device in a store that has many; a ``new_device`` has none yet.
@@ -35,7 +46,7 @@ class DeviceStore:
     ``may_dial`` holds the library before each connection and answers whether it may go ahead; it asks
     whether the client is over. ``check_owner`` ends the process when its replica has no lease any more.
     ``wait_until_fenced`` holds until the store takes nothing more of this client, which may be for ever.
-    All of them are None for a store that this process alone has.
+    ``journal`` keeps what arrives. All of them are None for a store that this process alone has.
     """
 
     dsn: str
@@ -46,6 +57,7 @@ class DeviceStore:
     may_dial: Callable[[Callable[[], bool]], bool] | None = None
     check_owner: Callable[[], None] | None = None
     wait_until_fenced: Callable[[], None] | None = None
+    journal: ClientJournal | None = None
 
 
 class DeviceStores(Protocol):

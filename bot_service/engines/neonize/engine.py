@@ -84,7 +84,7 @@ class NeonizeEngine:
             linked=lambda client: self._spawn_on_loop(self._restart_if_idle, client, "engine.linked"),
             login_gate=self._login_gate,
         )
-        self._stores = _stores(device_store, data_dir, self._library)
+        self._stores = _stores(device_store, data_dir, self._library, sink)
         self._clients: dict[str, SessionClient] = {}
         self._sending: dict[str, asyncio.Lock] = {}
         self._epochs: dict[str, int | None] = {}
@@ -371,12 +371,12 @@ class NeonizeEngine:
         return await within(CALL_S, self._calls, client.call, function, *args)
 
 
-def _stores(address: DeviceStoreAddress | None, data_dir: Path, library: Library) -> DeviceStores:
+def _stores(address: DeviceStoreAddress | None, data_dir: Path, library: Library, sink: EngineSink) -> DeviceStores:
     if address is None:
         return SqliteStores(data_dir)
     from bot_service.engines.neonize.postgresql_store import PostgresqlStores  # loads its driver
 
-    return PostgresqlStores(address, data_dir, library)
+    return PostgresqlStores(address, data_dir, library, sink.wrote_rows)
 
 
 def _address(text: str) -> Any:

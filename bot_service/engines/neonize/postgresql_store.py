@@ -22,7 +22,8 @@ from bot_service.engines.neonize.device_store import DeviceStore, StoreFailed
 from bot_service.engines.neonize.library import Library
 from bot_service.engines.neonize.lost_messages import DOUBTFUL
 from bot_service.engines.neonize.postgresql_link import PostgresqlLink
-from bot_service.engines.neonize.postgresql_marks import MarkWriter, PostgresqlMarks
+from bot_service.engines.neonize.postgresql_marks import PostgresqlMarks
+from bot_service.engines.neonize.postgresql_writer import Writer
 from bot_service.engines.neonize.ratchet_rollback import (
     PRE_KEYS,
     SENDER_KEYS,
@@ -82,10 +83,12 @@ class _Opened(NamedTuple):
 class PostgresqlStores:
     """One per worker process."""
 
-    def __init__(self, address: DeviceStoreAddress, data_dir: Path, library: Library) -> None:
+    def __init__(
+        self, address: DeviceStoreAddress, data_dir: Path, library: Library, rows_written: Callable[[], None]
+    ) -> None:
         self._address, self._data_dir, self._library = address, data_dir, library
         self._link = PostgresqlLink(address.server)
-        self._writer = MarkWriter(self._link)
+        self._writer = Writer(self._link, rows_written)
         self._complete = threading.Lock()
         self._is_complete = False
         # Of each session, set once an opening after it was made here.
@@ -107,15 +110,17 @@ class PostgresqlStores:
                 message_id=opened.again,
             )
         name = f"veilleur device {opened.number} {opened.opening}"
+        marks = PostgresqlMarks(self._writer, opened.number, opened.opening)
         store = DeviceStore(
             self._address.for_driver(name),
-            PostgresqlMarks(self._writer, opened.number, opened.opening),
+            marks,
             self._sent(session),
             jid=opened.jid,
             new_device=opened.jid is None,
             may_dial=lambda over: self._may_dial(session, opened, over),
             check_owner=lambda: self._check_owner(session, opened),
             wait_until_fenced=lambda: _wait(fenced),
+            journal=marks,
         )
         return store, opened.lost
 

@@ -210,6 +210,12 @@ class ReceiptGate:
             self._marks.doubt(None)
         self._changed.notify_all()
 
+    def is_last_part(self, message_id: str) -> bool:
+        """Whether the message that was decrypted last is done once its next part is journaled."""
+        with self._changed:
+            message = self._messages.oldest(message_id)
+            return message is not None and message is self._begun and message.parts_left <= 1 and not self._broken
+
     def journal_failed(self) -> None:
         """A message could not be journaled: hold its receipt until :meth:`release`."""
         with self._changed:

@@ -38,3 +38,6 @@ def of_frame_out(gate: ReceiptGate, text: str) -> None:
         gate.before_other_frame()
         if stanza is not None and "error" not in stanza.attrs:
             gate.before_ack(stanza.id)
+    elif text.startswith('<ack class="receipt"'):
+        # Receipts of sent messages are not kept while the store fails: the server says them again.
+        gate.before_other_frame()

@@ -52,6 +52,7 @@ class WorkerPool:
         self._policy, self._clock = policy, clock
         self.signals: Hook[[str, int, Signal]] = Hook()
         self.journals: Hook[[str, int]] = Hook()
+        self.journal_rows: Hook[[]] = Hook()
         self._frames: dict[str, tuple[float | None, float | None]] = {}
         chance = chance or random.Random()  # noqa: S311
         self.fleet = Fleet(policy, clock, self, self.journals, recycle=self._begin_recycle, chance=chance)
@@ -293,6 +294,9 @@ class WorkerPool:
             spawn(self._recovery.move_all(worker, "paired"), name="engines.handover")
         else:
             self._emit(entry, frame.kind, frame.data)
+
+    def wrote_rows(self) -> None:
+        self.journal_rows()
 
     def pulsed(self, worker: WorkerHandle, pulse: WorkerPulse) -> None:
         now = self._clock.monotonic()

@@ -19,6 +19,7 @@ from bot_service.engines.wire.protocol import (
     CommandFrame,
     Hello,
     JournalAdvanced,
+    JournalRows,
     LeaseFrame,
     LogLines,
     Reply,
@@ -46,6 +47,8 @@ class WorkerListener(Protocol):
     def greeted(self, worker: WorkerHandle, snapshot: Snapshot, *, first: bool) -> None: ...
 
     def pulsed(self, worker: WorkerHandle, pulse: WorkerPulse) -> None: ...
+
+    def wrote_rows(self) -> None: ...
 
     def lost(self, worker: WorkerHandle) -> None: ...
 
@@ -232,6 +235,8 @@ class WorkerHandle:
             elif isinstance(frame, JournalAdvanced):
                 self._note_journal(frame.file)
                 self._journals(frame.file, frame.end)
+            elif isinstance(frame, JournalRows):
+                self._listener.wrote_rows()
             elif isinstance(frame, WorkerPulse):
                 self.pulse = frame
                 self._listener.pulsed(self, frame)

@@ -5,9 +5,9 @@ outlives a restart of the API process and is adopted by the next one. A newer co
 older one.
 
 Down go commands, each answered by exactly one :class:`Reply`. Up come :class:`SignalFrame` (in
-order per session), :class:`JournalAdvanced`, :class:`WorkerPulse` and :class:`LogLines`. Inbound messages and receipts
-are not sent in frames: the worker appends them to its journal, and the API process reads that file
-(see ``bot_service/engines/wire/journal_file.py``).
+order per session), :class:`JournalAdvanced`, :class:`JournalRows`, :class:`WorkerPulse` and :class:`LogLines`. Inbound
+messages and receipts are not sent in frames: the worker appends them to its journal, and the API process reads that file
+(see ``bot_service/engines/wire/journal_file.py``), or writes them to PostgreSQL.
 """
 
 from __future__ import annotations
@@ -127,6 +127,10 @@ class JournalAdvanced(Frame, frozen=True, tag="journal"):
     end: int
 
 
+class JournalRows(Frame, frozen=True, tag="rows"):
+    """The worker wrote rows of what arrived into the PostgreSQL that replicas share, instead of its journal."""
+
+
 class WorkerPulse(Frame, frozen=True, tag="pulse"):
     """Every 5 s from a worker: its resources and the ages of its sessions' frames.
 
@@ -176,4 +180,4 @@ class Snapshot(Frame, frozen=True, tag="snapshot"):
 
 
 Down = Hello | CommandFrame | LeaseFrame
-Up = Reply | SignalFrame | JournalAdvanced | WorkerPulse | LogLines | Snapshot
+Up = Reply | SignalFrame | JournalAdvanced | JournalRows | WorkerPulse | LogLines | Snapshot

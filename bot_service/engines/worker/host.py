@@ -21,6 +21,7 @@ from bot_service.engines.wire.protocol import (
     Down,
     Hello,
     JournalAdvanced,
+    JournalRows,
     LeaseFrame,
     Reply,
     SignalFrame,
@@ -63,7 +64,7 @@ class Worker:
         self._journal = JournalWriter(
             options.journal_dir, options.id, clock, grew=self._journal_grew, rotate_bytes=options.journal_rotate_bytes
         )
-        self._sink = WorkerSink(self._journal, clock, self._report)
+        self._sink = WorkerSink(self._journal, clock, self._report, self._rows_written)
         self._client_build = self._prepare_library()
         given = dict(options.options)
         if self._client_build:
@@ -223,6 +224,10 @@ class Worker:
         if self._link is not None:
             for name, end in grown.items():
                 self._link.offer_latest(name, JournalAdvanced(name, end))
+
+    def _rows_written(self) -> None:
+        if self._link is not None:
+            self._link.offer_latest("rows", JournalRows())
 
     async def _pulses(self) -> None:
         while True:

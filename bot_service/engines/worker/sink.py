@@ -17,8 +17,8 @@ from bot_service.domain.calls import Call
 from bot_service.domain.group_changes import GroupChange
 from bot_service.domain.message import InboundMessage, JournalRecord, Receipt
 from bot_service.domain.signals import SignalKind
-from bot_service.engines.port import EngineError
-from bot_service.engines.wire.journal_file import JournalError, JournalWriter
+from bot_service.engines.port import EngineError, Journal
+from bot_service.engines.wire.journal_file import JournalError
 from bot_service.engines.wire.protocol import PASSING, SessionSnapshot, SignalFrame
 from shared.clock import Clock, to_ms
 
@@ -35,10 +35,16 @@ class _Session:
 
 
 class WorkerSink:
-    """``deliver(signal)`` is called on the event loop's thread, in order per session."""
+    """``deliver(signal)`` is called on the event loop's thread, in order per session, and so is ``rows_written``."""
 
-    def __init__(self, journal: JournalWriter, clock: Clock, deliver: Callable[[SignalFrame], None]) -> None:
-        self._journal, self._clock, self._deliver = journal, clock, deliver
+    def __init__(
+        self,
+        journal: Journal,
+        clock: Clock,
+        deliver: Callable[[SignalFrame], None],
+        rows_written: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._journal, self._clock, self._deliver, self._rows_written = journal, clock, deliver, rows_written
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
         self._seq = itertools.count(1)
@@ -83,15 +89,15 @@ class WorkerSink:
             else:
                 self._loop.call_soon_threadsafe(self._deliver, frame)
 
-    def inbound(self, message: InboundMessage) -> None:
-        self._keep(message.session, message=message)
+    def inbound(self, message: InboundMessage, into: Journal | None = None) -> None:
+        self._keep(message.session, into, message=message)
         known = self._sessions.get(message.session)
         if known is not None:
             known.inbound_at = known.frame_at = self._clock.monotonic()
             self._fresh.add(message.session)
 
-    def receipt(self, receipt: Receipt) -> None:
-        self._keep(receipt.session, receipt=receipt)
+    def receipt(self, receipt: Receipt, into: Journal | None = None) -> None:
+        self._keep(receipt.session, into, receipt=receipt)
         self.frame_seen(receipt.session)
         self.signal(
             receipt.session,
@@ -99,13 +105,16 @@ class WorkerSink:
             {"messageIds": receipt.message_ids, "chat": receipt.chat, "type": receipt.type},
         )
 
-    def call(self, call: Call) -> None:
-        self._keep(call.session, call=call)
+    def call(self, call: Call, into: Journal | None = None) -> None:
+        self._keep(call.session, into, call=call)
         self.frame_seen(call.session)
 
-    def group_change(self, change: GroupChange) -> None:
-        self._keep(change.session, group=change)
+    def group_change(self, change: GroupChange, into: Journal | None = None) -> None:
+        self._keep(change.session, into, group=change)
         self.frame_seen(change.session)
+
+    def wrote_rows(self) -> None:
+        self._loop.call_soon_threadsafe(self._rows_written)
 
     def frame_seen(self, session: str) -> None:
         known = self._sessions.get(session)
@@ -143,6 +152,7 @@ class WorkerSink:
     def _keep(
         self,
         session: str,
+        into: Journal | None,
         *,
         message: InboundMessage | None = None,
         receipt: Receipt | None = None,
@@ -152,7 +162,7 @@ class WorkerSink:
         creation = self._creations.get(session, "")
         record = JournalRecord(message, receipt, call, {"atMs": self._now_ms()}, creation, group)
         try:
-            self._journal.append(record)
+            (into or self._journal).append(record)
         except JournalError as error:
             raise EngineError("journal", str(error), retryable=True) from error
 

@@ -14,7 +14,7 @@ from bot_service.domain.calls import Call
 from bot_service.domain.group_changes import GroupChange
 from bot_service.domain.message import InboundMessage, OutgoingMessage, Receipt
 from bot_service.domain.signals import SignalKind
-from bot_service.engines.port import EngineError
+from bot_service.engines.port import EngineError, Journal
 from bot_service.engines.simulator.actions import SESSION_ACTIONS, WORKER_ACTIONS
 from bot_service.engines.simulator.engine import SimulatorEngine
 from bot_service.engines.simulator.options import SimulatorOptions
@@ -51,19 +51,21 @@ class Sink:
     def signal(self, session: str, kind: SignalKind, data: dict[str, Any] | None = None) -> None:
         self.signals.append((session, kind.value, data or {}))
 
-    def inbound(self, message: InboundMessage) -> None:
+    def inbound(self, message: InboundMessage, into: Journal | None = None) -> None:
         if self.full:
             raise EngineError("journal", "no space")
         self.messages.append(message)
 
-    def call(self, call: Call) -> None:
+    def call(self, call: Call, into: Journal | None = None) -> None:
         self.calls.append(call)
 
-    def group_change(self, change: GroupChange) -> None:
+    def group_change(self, change: GroupChange, into: Journal | None = None) -> None:
         self.group_changes.append(change)
 
-    def receipt(self, receipt: Receipt) -> None:
+    def receipt(self, receipt: Receipt, into: Journal | None = None) -> None:
         self.receipts.append(receipt)
+
+    def wrote_rows(self) -> None: ...
 
     def frame_seen(self, session: str) -> None:
         self.frames.append(session)
