@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from bot_service.access.keyring import KeyRing
 from bot_service.access.login_links import LoginLinks
 from bot_service.access.open_requests import OpenRequests
 from bot_service.access.shared_once import SharedOnce
+from bot_service.store.batch_writer import STORE_ERRORS
 from bot_service.store.database import Database
 from shared.clock import Clock
 from shared.settings import Secret
@@ -27,9 +29,10 @@ class Access:
     """Only with replicas."""
 
     async def refresh(self) -> None:
-        """What other replicas ended ends here too."""
-        await self.ended_logins.refresh()
-        await self.keyring.refresh()
+        """What other replicas ended ends here too. While the store is away nothing ends, and the lease says why."""
+        with contextlib.suppress(*STORE_ERRORS):
+            await self.ended_logins.refresh()
+            await self.keyring.refresh()
 
 
 def build(clock: Clock, database: Callable[[], Database], administrator: Secret, *, replicated: bool = False) -> Access:
