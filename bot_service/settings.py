@@ -288,7 +288,7 @@ class BotSettings(StoreSettings):
         "RECONNECT_PER_MINUTE",
         integer(1, 1_000_000),
         default=500,
-        about="Herd limit: reconnects begun in one minute over all sessions",
+        about="Herd limit: reconnects begun in one minute over all sessions; replicas divide it",
     )
     boot_concurrency: int = setting(
         "BOOT_CONCURRENCY", integer(1, 10_000), default=64, about="Session starts in flight at one time"

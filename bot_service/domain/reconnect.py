@@ -24,13 +24,18 @@ def between_ms(session: str, now_ms: int, low_ms: int, high_ms: int) -> int:
 class HerdLimit:
     """Spreads the reconnects of all sessions: ``per_minute`` at most, after ``burst`` at once.
 
-    A single lost session never waits; five hundred at once come back over a minute.
+    A single lost session never waits; five hundred at once come back over a minute. Replicas divide the limit.
     """
 
     def __init__(self, per_minute: int, *, burst: int = 8) -> None:
-        self._gap_ms = 60_000 / per_minute
-        self._burst_ms = self._gap_ms * burst
+        self._per_minute, self._burst = per_minute, burst
         self._next_ms = 0.0
+        self.divide(1)
+
+    def divide(self, replicas: int) -> None:
+        """So many have equal parts of the limit from now on."""
+        self._gap_ms = 60_000 * replicas / self._per_minute
+        self._burst_ms = self._gap_ms * self._burst
 
     def move(self, by_ms: int) -> None:
         """The clock is set by ``by_ms``."""

@@ -111,6 +111,8 @@ async def build(
     keeper.began.subscribe(ownership.lease_began)
     keeper.renewed.subscribe(ownership.lease_renewed)
     keeper.lost.subscribe(ownership.all_lost)
+    # Each of them may have lost its connections at the same moment.
+    keeper.renewed.subscribe(lambda: supervisor.timers.herd.divide(max(1, len(members.replicas))))
 
     def fenced(lost: set[str]) -> None:
         tasks.start(ownership.fenced(lost), name="replica.fenced")

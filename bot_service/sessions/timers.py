@@ -28,7 +28,7 @@ class Timers:
         waits_for: Callable[[str], Due | None],
         fire: Callable[[str, DueKind], None],
     ) -> None:
-        self._clock, self._herd, self._waits_for, self._fire = clock, herd, waits_for, fire
+        self._clock, self.herd, self._waits_for, self._fire = clock, herd, waits_for, fire
         self._heap: list[tuple[int, int, str, Due, bool]] = []
         self._count = 0
 
@@ -48,7 +48,7 @@ class Timers:
             for at_ms, count, session, due, admitted in self._heap
         ]
         heapq.heapify(self._heap)
-        self._herd.move(move.by_ms)
+        self.herd.move(move.by_ms)
 
     async def run(self) -> None:
         while True:
@@ -66,7 +66,7 @@ class Timers:
             _, _, session, due, admitted = heapq.heappop(self._heap)
             if self._waits_for(session) != due:
                 continue
-            wait_ms = 0 if admitted else self._herd.wait_ms(now_ms)
+            wait_ms = 0 if admitted else self.herd.wait_ms(now_ms)
             if wait_ms > 0:
                 self._push(now_ms + wait_ms, session, due, True)
             else:

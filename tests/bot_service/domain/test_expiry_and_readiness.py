@@ -171,3 +171,6 @@ def test_five_hundred_reconnects_are_spread_over_a_minute_and_one_alone_never_wa
     assert waits == sorted(waits)
     assert 58_000 <= waits[-1] <= 60_000
     assert herd.wait_ms(NOW + 120_000) == 0
+    # Three replicas reconnect as many in a minute as one did, all together.
+    herd.divide(3)
+    assert sum(herd.wait_ms(NOW + 240_000) < 60_000 for _ in range(500)) == pytest.approx(500 / 3, abs=10)
