@@ -29,11 +29,11 @@ def checks(context: Context) -> Iterator[Check]:
         yield reached(settings.whatsapp_proxy)
     yield from doctor_version.checks(GROUP, settings)
     yield _database(settings)
+    yield _descriptors()
     if settings.replica_url is not None:
         from bot_service import doctor_replicas  # loads what only replicas need
 
         yield from doctor_replicas.checks(settings, context)
-    yield _descriptors()
     yield from _before_deployment(settings, context)
 
 

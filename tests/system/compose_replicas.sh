@@ -46,7 +46,7 @@ until_true() {
   ok "$what"
 }
 cleanup() {
-  [ -z "$failed" ] || { compose ps -a; compose logs --no-color --tail 40; } || true
+  [ -z "$failed" ] || { compose ps -a; compose logs --no-color --tail 60; } || true
   compose down --volumes --timeout 5 >/dev/null 2>&1 || true
   rm -rf "$work"
 }
@@ -77,7 +77,7 @@ ENTRYPOINT ["/entry"]
 DOCKERFILE
 fi
 
-compose up -d --wait bot bot-2 bot-3 watchdog proxy postgresql pgbouncer
+compose up -d --wait bot bot-2 bot-3 watchdog proxy postgresql pgbouncer || fail "not everything came up"
 ok "everything is up"
 api() { curl -fsS -m 30 -H "Authorization: Bearer $key" -H 'Content-Type: application/json' "http://127.0.0.1:$PROXY_PORT$1" "${@:2}"; }
 three() { [ "$(api /api/replicas | python3 -c 'import json,sys; print(len(json.load(sys.stdin)["replicas"]))')" = 3 ]; }
