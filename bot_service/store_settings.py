@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from bot_service.setting_kinds import database_url, object_store_url, pooler_url
 from shared.settings import CommonSettings, Fault, Secret, boolean, choice, duration, setting, url
 
-# What does not follow a session to another replica yet.
-_MISSING = "the ids of sent messages are still files of one machine"
+_MISSING = "replicas have not been tested over long times yet"
 
 
 @dataclass(frozen=True, kw_only=True)

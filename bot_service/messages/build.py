@@ -26,7 +26,7 @@ from bot_service.messages.rate_limits import Rate
 from bot_service.messages.sender import Sender, SenderPolicy
 from bot_service.sessions.build import Sessions
 from bot_service.settings import DAY_MS, BotSettings
-from bot_service.store import journal_rows
+from bot_service.store import journal_rows, sent_messages
 from bot_service.store.database import Database
 from shared.clock import Clock
 from shared.tasks import Loop
@@ -146,7 +146,7 @@ def build(
         if record.state in LINKED:
             sender.session_changed(record.id)
 
-    sessions.store.delete_sinks.append(journal_rows.forget_session)
+    sessions.store.delete_sinks += [journal_rows.forget_session, sent_messages.forget_session]
     sender.ended.subscribe(lambda _session, _message_id, state: ended(state))
     journal_alerts = JournalAlerts(clock, events.service_alerts)
     journal.lost.subscribe(journal_alerts.add)

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from bot_service.engines.neonize.decrypt_marks import DecryptMark, DecryptMarks
 from bot_service.engines.neonize.files import DeviceFiles
+from bot_service.engines.neonize.sent_messages import SentFile, SentLog
 from bot_service.engines.neonize.store_recovery import StoreRecovery
 from bot_service.engines.port import Journal
 
@@ -51,7 +52,7 @@ class DeviceStore:
 
     dsn: str
     marks: Marks
-    sent: Path
+    sent: SentLog
     jid: str | None = None
     new_device: bool = False
     may_dial: Callable[[Callable[[], bool]], bool] | None = None
@@ -87,7 +88,7 @@ class SqliteStores:
             lost = self._recovery.prepare(session, files, marks)
         finally:
             marks.close()
-        return DeviceStore(files.dsn, DecryptMarks(files.marks), files.sent), lost
+        return DeviceStore(files.dsn, DecryptMarks(files.marks), SentFile(files.sent)), lost
 
     def close(self) -> None:
         """Files need no end."""

@@ -376,7 +376,7 @@ def _stores(address: DeviceStoreAddress | None, data_dir: Path, library: Library
         return SqliteStores(data_dir)
     from bot_service.engines.neonize.postgresql_store import PostgresqlStores  # loads its driver
 
-    return PostgresqlStores(address, data_dir, library, sink.wrote_rows)
+    return PostgresqlStores(address, library, sink.wrote_rows)
 
 
 def _address(text: str) -> Any:

@@ -42,7 +42,7 @@ class PostgresqlLink:
 
     def run(self, step: Step[Result], within_s: float) -> Result:
         """The answer of ``step`` with a connection; blocks. Raises :class:`StoreFailed`."""
-        future = self.spawn(self._one(step, within_s))
+        future = self.spawn(self.one(step, within_s))
         try:
             return future.result(within_s + MARGIN_S)
         except (NoAnswer, *ERRORS) as error:
@@ -60,7 +60,8 @@ class PostgresqlLink:
         """A connection of the caller's own. Raises :data:`ERRORS`."""
         return await asyncpg.connect(self._address, timeout=CONNECT_S, server_settings={**SETTINGS, **settings})
 
-    async def _one(self, step: Step[Result], within_s: float) -> Result:
+    async def one(self, step: Step[Result], within_s: float) -> Result:
+        """The answer of ``step`` with a connection. Raises :data:`ERRORS`."""
         async with asyncio.timeout(within_s), self._slots:
             connection = None
             while connection is None and self._idle:

@@ -1,4 +1,4 @@
-"""What a client keeps in PostgreSQL beside the library's own tables: its marks, and the journal of what arrived.
+"""What a client keeps in PostgreSQL beside the library's own tables: its marks, the journal of what arrived, and sent ids.
 
 ``postgresql_writer`` writes them; each write is also the question whether the store answers, and whether the session is
 still this client's.
@@ -6,7 +6,8 @@ still this client's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NoAnswer
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from bot_service.domain.message import JournalRecord
 from bot_service.engines.neonize.decrypt_marks import DecryptMark
 from bot_service.engines.neonize.device_store import StoreFailed
 from bot_service.engines.neonize.postgresql_link import why
+from bot_service.engines.neonize.sent_messages import KEPT, SentMessage
 from bot_service.engines.wire.journal_file import JournalError
 from bot_service.engines.wire.journal_format import MAX_RECORD_BYTES, encode_body
 
@@ -24,13 +26,18 @@ if TYPE_CHECKING:
 
 # Of a write that somebody waits for.
 WRITE_S = 3.0
+# Writes of sent ids after which old ones are deleted.
+FORGET_EVERY = 2000
 
 
 @dataclass(slots=True, eq=False)
 class Row:
-    """A record of the journal. ``done``: the mark that is written with it. ``written``: None when no caller waits."""
+    """A record of the journal, or a sent message. ``done``: the mark that is written with it.
 
-    body: bytes
+    ``written``: None when no caller waits.
+    """
+
+    what: bytes | SentMessage
     done: DecryptMark | None
     written: Future[None] | None
 
@@ -86,12 +93,19 @@ class PostgresqlMarks:
         begun = self.begun
         done = begun if begun is not None and begun.message_id == ends else None
         row = Row(body, done, Future() if record.message is not None else None)
+        try:
+            self._add(row)
+        except StoreFailed as error:
+            raise JournalError(str(error)) from error
+
+    def sent(self, message: SentMessage) -> None:
+        """Keeps the id of a sent message: before its frame leaves, and soon after the server has taken it."""
+        self._add(Row(message, None, Future() if message.taken_at_ms is None else None))
+
+    def _add(self, row: Row) -> None:
         self._writer.add(self, row)
         if row.written is not None:
-            try:
-                _wait(row.written)
-            except StoreFailed as error:
-                raise JournalError(str(error)) from error
+            _wait(row.written)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +121,33 @@ class PostgresqlJournal:
 
     def append(self, record: JournalRecord) -> None:
         self.marks.append(record, self.ends)
+
+
+class PostgresqlSent:
+    """The sent messages of a session; implements :class:`SentLog`. ``known`` are those of earlier openings.
+
+    ``forget_old`` is called now and then.
+    """
+
+    def __init__(self, marks: PostgresqlMarks, known: Sequence[SentMessage], forget_old: Callable[[], object]) -> None:
+        self._marks, self._known, self._forget_old = marks, known, forget_old
+        self._count = itertools.count(1)
+
+    def read(self) -> Sequence[SentMessage]:
+        known, self._known = self._known, ()
+        return known
+
+    def write(self, message: SentMessage) -> None:
+        self._marks.sent(message)
+        if next(self._count) % FORGET_EVERY == 0:
+            self._forget_old()
+
+    def keep(self, messages: Collection[SentMessage]) -> None:
+        if len(messages) >= KEPT:
+            self._forget_old()
+
+    def close(self) -> None:
+        """As the marks are."""
 
 
 def _wait(written: Future[None]) -> None:

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from bot_service.engines.neonize import postgresql_schema
@@ -22,7 +21,7 @@ from bot_service.engines.neonize.device_store import DeviceStore, StoreFailed
 from bot_service.engines.neonize.library import Library
 from bot_service.engines.neonize.lost_messages import DOUBTFUL
 from bot_service.engines.neonize.postgresql_link import PostgresqlLink
-from bot_service.engines.neonize.postgresql_marks import PostgresqlMarks
+from bot_service.engines.neonize.postgresql_marks import PostgresqlMarks, PostgresqlSent
 from bot_service.engines.neonize.postgresql_writer import Writer
 from bot_service.engines.neonize.ratchet_rollback import (
     PRE_KEYS,
@@ -32,8 +31,8 @@ from bot_service.engines.neonize.ratchet_rollback import (
     plan,
     users_of,
 )
+from bot_service.engines.neonize.sent_messages import KEPT, SentMessage
 from bot_service.engines.port import EngineError
-from bot_service.engines.registry import safe_name
 from bot_service.engines.wire.device_store import DeviceStoreAddress
 from shared import logs
 
@@ -57,6 +56,13 @@ FROM veilleur_devices AS d JOIN leases ON leases.id = d.session, (SELECT EXISTS 
 WHERE d.number = $1
 """
 _OLD = "SELECT tab, k1, k2, k3, old FROM veilleur_undo WHERE device = $1 ORDER BY seq"
+_SENT = (
+    "SELECT message_id, whatsapp_id, chat, taken_ms FROM sent_messages WHERE session = $1 ORDER BY seq DESC LIMIT $2"
+)
+_FORGET_SENT = (
+    "DELETE FROM sent_messages WHERE session = $1"
+    " AND seq <= (SELECT seq FROM sent_messages WHERE session = $1 ORDER BY seq DESC OFFSET $2 LIMIT 1)"
+)
 _UPDATE = {
     SESSIONS: "UPDATE whatsmeow_sessions SET session = $3 WHERE our_jid = $1 AND their_id = $2",
     SENDER_KEYS: "UPDATE whatsmeow_sender_keys SET sender_key = $4 WHERE our_jid = $1 AND chat_id = $2 AND sender_id = $3",
@@ -78,15 +84,14 @@ class _Opened(NamedTuple):
     lost: dict[str, str]
     again: str | None
     """The message that was taken back and will be read again."""
+    sent: list[SentMessage]
 
 
 class PostgresqlStores:
     """One per worker process."""
 
-    def __init__(
-        self, address: DeviceStoreAddress, data_dir: Path, library: Library, rows_written: Callable[[], None]
-    ) -> None:
-        self._address, self._data_dir, self._library = address, data_dir, library
+    def __init__(self, address: DeviceStoreAddress, library: Library, rows_written: Callable[[], None]) -> None:
+        self._address, self._library = address, library
         self._link = PostgresqlLink(address.server)
         self._writer = Writer(self._link, rows_written)
         self._complete = threading.Lock()
@@ -114,7 +119,7 @@ class PostgresqlStores:
         store = DeviceStore(
             self._address.for_driver(name),
             marks,
-            self._sent(session),
+            PostgresqlSent(marks, opened.sent, lambda: self._forget_sent(session)),
             jid=opened.jid,
             new_device=opened.jid is None,
             may_dial=lambda over: self._may_dial(session, opened, over),
@@ -128,10 +133,8 @@ class PostgresqlStores:
         self._writer.flush(FLUSH_S)
         self._link.close()
 
-    def _sent(self, session: str) -> Path:
-        folder, name = self._data_dir / "devices", safe_name(session)
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return folder / f"{name}.db.sent"
+    def _forget_sent(self, session: str) -> None:
+        self._link.spawn(self._link.one(lambda connection: connection.execute(_FORGET_SENT, session, KEPT), OPEN_S))
 
     def _make_schema(self) -> None:
         with self._complete:
@@ -205,7 +208,8 @@ async def _open(connection: Any, session: str, epoch: int) -> _Opened:
             " WHERE number = $1",
             row["number"],
         )
-    return _Opened(row["number"], row["opening"], replica, row["jid"], lost, again)
+    sent = [SentMessage(*each) for each in reversed(await connection.fetch(_SENT, session, KEPT))]
+    return _Opened(row["number"], row["opening"], replica, row["jid"], lost, again, sent)
 
 
 def _unfinished(row: Any) -> DecryptMark | None:

@@ -1,7 +1,8 @@
 """Writes what clients keep in PostgreSQL. One statement writes that of all sessions that changed.
 
 Marks alone are committed without waiting for the disk: the log of PostgreSQL keeps their order, so a ratchet step is never
-there without the mark that was written before it. Rows of the journal wait for the disk, and for a synchronous standby.
+there without the mark that was written before it. Rows of the journal and ids of messages that are being sent wait for the
+disk, and for a synchronous standby.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from bot_service.engines.neonize.decrypt_marks import DecryptMark
 from bot_service.engines.neonize.device_store import StoreFailed
 from bot_service.engines.neonize.postgresql_link import ERRORS, PostgresqlLink, why
 from bot_service.engines.neonize.postgresql_marks import WRITE_S, PostgresqlMarks, Row
+from bot_service.engines.neonize.sent_messages import SentMessage
 from shared import logs
 
 log = logs.get(__name__)
@@ -44,6 +46,13 @@ WITH n AS (
     SELECT written.session, j.body
     FROM unnest($10::bigint[], $11::bytea[]) WITH ORDINALITY AS j (number, body, place) JOIN written USING (number)
     ORDER BY place
+), sent AS (
+    INSERT INTO sent_messages (session, whatsapp_id, message_id, chat, taken_ms)
+    SELECT written.session, s.whatsapp_id, s.message_id, s.chat, s.taken_ms
+    FROM unnest($13::bigint[], $14::text[], $15::text[], $16::text[], $17::bigint[]) WITH ORDINALITY
+        AS s (number, whatsapp_id, message_id, chat, taken_ms, place) JOIN written USING (number)
+    ORDER BY place
+    ON CONFLICT (session, whatsapp_id) DO UPDATE SET taken_ms = excluded.taken_ms
 )
 SELECT number, CASE WHEN $12 THEN set_config('synchronous_commit', 'off', true) END FROM written
 """
@@ -142,8 +151,26 @@ class Writer:
         if self._connection is None or self._connection.is_closed():
             self._connection = await self._link.connect()
         marks = map(list, zip(*batch.marks.values(), strict=True))
-        numbers, bodies = [marks.number for marks, _ in batch.rows], [row.body for _, row in batch.rows]
-        found = await self._connection.fetch(_WRITE, *marks, numbers, bodies, not batch.rows)
+        records = [(marks.number, row.what) for marks, row in batch.rows if isinstance(row.what, bytes)]
+        # The newest of each: a statement writes no row twice.
+        sent = {
+            (marks.number, row.what.whatsapp_id): row.what
+            for marks, row in batch.rows
+            if isinstance(row.what, SentMessage)
+        }
+        relaxed = not records and all(row.written is None for _, row in batch.rows)
+        found = await self._connection.fetch(
+            _WRITE,
+            *marks,
+            [number for number, _ in records],
+            [body for _, body in records],
+            relaxed,
+            [number for number, _ in sent],
+            [message.whatsapp_id for message in sent.values()],
+            [message.id for message in sent.values()],
+            [message.chat for message in sent.values()],
+            [message.taken_at_ms for message in sent.values()],
+        )
         return {row[0] for row in found}
 
     def _drop_connection(self) -> None:
@@ -160,7 +187,7 @@ class Writer:
         refused = StoreFailed("the session has another client")
         for marks, future in _waiting(batch):
             _settle(future, None if marks.number in found else refused)
-        if batch.rows:
+        if any(isinstance(row.what, bytes) for _, row in batch.rows):
             self._rows_written()
 
     def _failed(self, batch: _Batch, error: BaseException) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bot_service.engines.neonize import log_lines
+from bot_service.engines.neonize.device_store import StoreFailed
 from bot_service.engines.neonize.receipt_gate import ReceiptGate
 from bot_service.engines.neonize.sent_messages import SentMessage, SentMessages
 from bot_service.engines.neonize.turn_taking import SendTurn
@@ -41,6 +42,14 @@ class Sending:
             stanza = log_lines.parse(text)
             if stanza is not None and self._sent.by_whatsapp_id(stanza.id) is None:
                 self._message = SentMessage(self._message.id, stanza.id, self._message.chat)
-                self._sent.note(self._message)
+                self._note(self._message)
                 if self._turn is not None:
                     self._gate.end_send(self._turn)
+
+    def _note(self, message: SentMessage) -> None:
+        try:
+            self._sent.note(message)
+        except StoreFailed as error:
+            # Its frame must not leave: another replica would send it again.
+            self._gate.store_failed(str(error))
+            self._gate.before_other_frame()

@@ -1,6 +1,6 @@
 """Maps message ids to WhatsApp ids, because the library chooses the ids on WhatsApp.
 
-Kept in memory and in an append-only file per session, so that receipts find their message after a
+Kept in memory and in an append-only file per session, or in PostgreSQL, so that receipts find their message after a
 restart, and a message is not sent twice when only the answer was lost.
 """
 
@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -29,24 +31,41 @@ class SentMessage:
 _SENT = msgspec.json.Decoder(SentMessage)  # made at import: sessions begin in several threads (decision 0132)
 
 
+class SentLog(Protocol):
+    """Where the sent messages of one session outlive its process. Callable from any thread."""
+
+    def read(self) -> Sequence[SentMessage]:
+        """Oldest first; a later one replaces an earlier one with its id."""
+        ...
+
+    def write(self, message: SentMessage) -> None:
+        """Returns when a message that is not taken yet is kept. Raises ``device_store.StoreFailed``."""
+        ...
+
+    def keep(self, messages: Collection[SentMessage]) -> None:
+        """Others are of no use any more."""
+        ...
+
+    def close(self) -> None: ...
+
+
 class SentMessages:
     """The newest messages of one session. Callable from any thread."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, log: SentLog) -> None:
         self._lock = threading.Lock()
         self._by_id: dict[str, SentMessage] = {}
         self._by_whatsapp_id: dict[str, SentMessage] = {}
-        lines = self._read(path)
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        if lines > 2 * KEPT:
-            self._rewrite(path)
+        self._log = log
+        for message in log.read():
+            self._keep(message)
+        log.keep(self._by_id.values())
 
     def note(self, message: SentMessage) -> None:
-        """Stores a message, or that the server has taken it."""
+        """Stores a message, or that the server has taken it. Raises ``device_store.StoreFailed``."""
         with self._lock:
             self._keep(message)
-            if self._fd >= 0:
-                os.write(self._fd, _line(message))
+        self._log.write(message)
 
     def taken(self, message_id: str, at_ms: int) -> None:
         """The server has taken the message."""
@@ -79,10 +98,7 @@ class SentMessages:
         return known.id if known else whatsapp_id
 
     def close(self) -> None:
-        with self._lock:
-            if self._fd >= 0:
-                os.close(self._fd)
-            self._fd = -1
+        self._log.close()
 
     def _keep(self, message: SentMessage) -> None:
         self._by_id.pop(message.id, None)
@@ -92,24 +108,45 @@ class SentMessages:
             oldest = self._by_id.pop(next(iter(self._by_id)))
             self._by_whatsapp_id.pop(oldest.whatsapp_id, None)
 
-    def _read(self, path: Path) -> int:
-        if not path.exists():
-            return 0
-        lines = path.read_bytes().splitlines()
+
+class SentFile:
+    """An append-only file: a line for each message, and another one when it was taken."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._lines = path, 0
+        self._lock = threading.Lock()
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+    def read(self) -> list[SentMessage]:
+        lines = self._path.read_bytes().splitlines()
+        self._lines, found = len(lines), []
         for line in lines:
             try:
-                self._keep(_SENT.decode(line))
+                found.append(_SENT.decode(line))
             except msgspec.MsgspecError:
                 continue  # the last line of a killed process may be torn
-        return len(lines)
+        return found
 
-    def _rewrite(self, path: Path) -> None:
-        part = path.with_suffix(".part")
-        part.write_bytes(b"".join(map(_line, self._by_id.values())))
+    def write(self, message: SentMessage) -> None:
+        with self._lock:
+            if self._fd >= 0:
+                os.write(self._fd, _line(message))
+
+    def keep(self, messages: Collection[SentMessage]) -> None:
+        if self._lines <= 2 * KEPT:
+            return
+        part = self._path.with_suffix(".part")
+        part.write_bytes(b"".join(map(_line, messages)))
         part.chmod(0o600)
-        os.replace(part, path)
+        os.replace(part, self._path)
         os.close(self._fd)
-        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+
+    def close(self) -> None:
+        with self._lock:
+            if self._fd >= 0:
+                os.close(self._fd)
+            self._fd = -1
 
 
 def _line(message: SentMessage) -> bytes:

@@ -17,7 +17,7 @@ from bot_service.engines.neonize.decrypt_marks import DecryptMarks
 from bot_service.engines.neonize.errors import translate
 from bot_service.engines.neonize.files import DeviceFiles
 from bot_service.engines.neonize.receipt_gate import ReceiptGate
-from bot_service.engines.neonize.sent_messages import KEPT, SentMessage, SentMessages
+from bot_service.engines.neonize.sent_messages import KEPT, SentFile, SentMessage, SentMessages
 from bot_service.engines.registry import files_of
 from shared.clock import SystemClock
 
@@ -63,13 +63,13 @@ def test_acks_and_marks_prove_that_a_message_was_taken(text: str, ids: list[str]
 
 
 def test_what_was_seen_to_be_taken_is_remembered_with_its_first_time(tmp_path: Path) -> None:
-    sent = SentMessages(tmp_path / "s.sent")
+    sent = SentMessages(SentFile(tmp_path / "s.sent"))
     sent.note(SentMessage("ours", "3EB0", "1@s.whatsapp.net"))
     sent.seen_taken("3EB0", 1000)
     sent.seen_taken("3EB0", 2000)
     sent.seen_taken("of another", 3000)
     sent.close()
-    again = SentMessages(tmp_path / "s.sent").by_id("ours")
+    again = SentMessages(SentFile(tmp_path / "s.sent")).by_id("ours")
     assert again is not None
     assert again.taken_at_ms == 1000
 
@@ -166,13 +166,13 @@ def test_errors_of_the_library_have_stable_codes_and_name_nobody(words: str, cod
 
 def test_ids_survive_a_restart_and_a_torn_last_line(tmp_path: Path) -> None:
     path = tmp_path / "s.db.sent"
-    sent = SentMessages(path)
+    sent = SentMessages(SentFile(path))
     sent.note(SentMessage("m1", "3EB01", "1@s.whatsapp.net"))
     sent.taken("m1", 5000)
     sent.note(SentMessage("m2", "3EB02", "1@s.whatsapp.net"))
     sent.close()
     path.write_bytes(path.read_bytes() + b'{"id": "m3", "whats')
-    again = SentMessages(path)
+    again = SentMessages(SentFile(path))
     assert again.by_id("m1") == SentMessage("m1", "3EB01", "1@s.whatsapp.net", 5000)
     assert (again.own_id("3EB02"), again.whatsapp_id("m2")) == ("m2", "3EB02")
     assert (again.own_id("theirs"), again.whatsapp_id("theirs")) == ("theirs", "theirs")
@@ -181,16 +181,16 @@ def test_ids_survive_a_restart_and_a_torn_last_line(tmp_path: Path) -> None:
 
 def test_the_file_of_ids_does_not_grow_for_ever(tmp_path: Path) -> None:
     path = tmp_path / "s.db.sent"
-    sent = SentMessages(path)
+    sent = SentMessages(SentFile(path))
     for number in range(2 * KEPT + 10):
         sent.note(SentMessage(f"m{number}", f"w{number}", "c"))
     sent.close()
-    again = SentMessages(path)
+    again = SentMessages(SentFile(path))
     assert len(path.read_bytes().splitlines()) == KEPT
     assert again.by_id("m0") is None
     assert again.own_id(f"w{2 * KEPT + 9}") == f"m{2 * KEPT + 9}"
     again.note(SentMessage("new", "w", "c"))
-    assert SentMessages(path).by_id("new") is not None
+    assert SentMessages(SentFile(path)).by_id("new") is not None
 
 
 def test_everything_of_a_session_is_found_when_it_is_forgotten(tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from bot_service.engines.neonize import postgresql_schema
 from bot_service.engines.neonize.decrypt_marks import DecryptMark
 from bot_service.engines.neonize.device_store import StoreFailed
 from bot_service.engines.neonize.postgresql_link import PostgresqlLink
-from bot_service.engines.neonize.postgresql_marks import PostgresqlMarks
+from bot_service.engines.neonize.postgresql_marks import PostgresqlMarks, PostgresqlSent
 from bot_service.engines.neonize.postgresql_writer import Writer
+from bot_service.engines.neonize.sent_messages import SentMessage, SentMessages
 from bot_service.engines.wire.journal_file import JournalError
 from bot_service.engines.wire.journal_format import MAX_RECORD_BYTES
 from tests.support import postgresql
@@ -192,6 +193,43 @@ def test_while_postgresql_is_away_a_message_is_refused_and_what_whatsapp_knows_i
     # The message was begun and is not done: its ratchet step is taken back before the next start.
     assert world.unfinished("s")
     marks.close()
+
+
+def test_the_id_of_a_message_is_kept_before_its_frame_leaves_and_found_later(world: World) -> None:
+    world.store.give("s", "r1")
+    marks = world.open("s")
+    sent = SentMessages(PostgresqlSent(marks, [], lambda: None))
+    sent.note(SentMessage("m1", "W1", "c"))
+    found = "SELECT message_id, whatsapp_id, chat, taken_ms FROM sent_messages ORDER BY seq"
+    assert world.store.sql(found) == "m1|W1|c|"
+    sent.taken("m1", 5000)
+    sent.note(SentMessage("m2", "W2", "c"))
+    world.settled()
+    assert world.store.sql(found).splitlines() == ["m1|W1|c|5000", "m2|W2|c|"]
+    # Twice in one statement, and again with another id on WhatsApp.
+    sent.seen_taken("W2", 6000)
+    sent.seen_taken("W2", 7000)
+    sent.note(SentMessage("m1", "W3", "c"))
+    world.settled()
+    assert world.store.sql(found).splitlines() == ["m1|W1|c|5000", "m2|W2|c|6000", "m1|W3|c|"]
+    world.open("s")
+    with pytest.raises(StoreFailed, match="another client"):
+        sent.note(SentMessage("m4", "W4", "c"))
+    assert world.store.sql("SELECT count(*) FROM sent_messages") == "3"
+
+
+def test_while_postgresql_is_away_no_id_is_kept_and_an_answer_is_written_later(
+    world: World, own_server: PostgreSQL
+) -> None:
+    world.store.give("s", "r1")
+    sent = SentMessages(PostgresqlSent(world.open("s"), [], lambda: None))
+    sent.note(SentMessage("m1", "W1", "c"))
+    own_server.stop()
+    with pytest.raises(StoreFailed, match="PostgreSQL"):
+        sent.note(SentMessage("m2", "W2", "c"))
+    sent.taken("m1", 5000)
+    own_server.start()
+    eventually(lambda: world.store.sql("SELECT whatsapp_id, taken_ms FROM sent_messages") == "W1|5000")
 
 
 def test_a_record_that_is_too_long_is_refused(world: World) -> None:
