@@ -81,7 +81,7 @@ async def test_a_message_is_there_once_wherever_the_worker_dies(
     async def begin() -> object:
         return await server("send", sender=ANN, chat=BOT, body="held")
 
-    message = await killed_at(first, store, STEPS[step], begin, finishes=finishes)
+    message = str(await killed_at(first, store, STEPS[step], begin, finishes=finishes))
     journaled = [each.id for each in first.messages()].count(message)
     assert journaled == int(step == "row" and finishes)
 
