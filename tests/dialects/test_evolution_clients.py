@@ -189,6 +189,7 @@ async def test_a_flow_of_n8n_works_from_the_first_code_to_the_logout(program: Pr
         jid = {"groupJid": made["id"]}
         await n8n.ok("groups", "update-group-name", **SCOPE, **jid, subject="Team 2")
         await n8n.ok("groups", "update-group-description", **SCOPE, **jid, description="New")
+        await n8n.ok("groups", "update-group-picture", **SCOPE, **jid, image=jpeg)
         await n8n.ok("groups", "update-settings", **SCOPE, **jid, action="announcement")
         await n8n.ok("groups", "update-participants", **SCOPE, **jid, action="promote", participants=NUMBER)
         shown = await n8n.ok("groups", "fetch-groups", **SCOPE, **jid, searchMethod="groupJid")

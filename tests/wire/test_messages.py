@@ -66,8 +66,12 @@ async def test_a_message_that_stays_unreadable_is_named_as_lost_and_holds_up_not
     lost = await server("send", sender=ANN, chat=BOT, body="spoiled")
     told = await worker.heard("s", "message_lost")
     assert told.data == {"messageId": lost, "reason": "unreadable"}
-    log = (worker.data_dir / "workers.log").read_text()
-    assert any('"event":"message.lost"' in line and lost in line for line in log.splitlines())
+
+    def logged() -> bool:
+        log = (worker.data_dir / "workers.log").read_text()
+        return any('"event":"message.lost"' in line and lost in line for line in log.splitlines())
+
+    assert await eventually(logged)  # a thread of its own writes the log
     await server("spoil", number=ANN, spoils=False)
     await server("send", sender=ANN, chat=BOT, body="clear")
     assert [(await worker.message(text="clear")).text] == [message.text for message in worker.messages()]
