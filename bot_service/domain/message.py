@@ -85,6 +85,14 @@ class Poll(msgspec.Struct, frozen=True, rename="camel"):
     selectable: int = 0
 
 
+class LinkPreview(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What a phone shows of the page behind ``url``, which is in the text of the message."""
+
+    url: str
+    title: str
+    description: str = ""
+
+
 class OutgoingMessage(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """One message to send. A retry with the same ``id`` is the same message.
 
@@ -115,6 +123,7 @@ class OutgoingMessage(msgspec.Struct, frozen=True, rename="camel", omit_defaults
     forwarded: bool = False
     background: str | None = None
     font: int | None = None
+    link_preview: LinkPreview | None = None
 
 
 def missing_part(message: OutgoingMessage) -> str | None:

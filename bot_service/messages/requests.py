@@ -10,7 +10,7 @@ from msgspec import Meta
 from bot_service.domain.addresses import STATUS_CHAT, address, telephone_number
 from bot_service.domain.file_labels import LONGEST_TYPE, is_mime_type
 from bot_service.domain.inputs import Name, Phone
-from bot_service.domain.message import Media, OutgoingMessage, Poll
+from bot_service.domain.message import LinkPreview, Media, OutgoingMessage, Poll
 from bot_service.domain.refused import invalid
 from bot_service.events.ids import new_message_id
 from bot_service.messages.outbox import LONGEST_TEXT
@@ -42,6 +42,14 @@ class SendPoll(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     selectable: Annotated[int, Meta(ge=0, le=12)] = 1
 
 
+class SendLinkPreview(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """What phones show of the page behind ``url``, which must be in ``text``. This service does not fetch the page."""
+
+    url: Annotated[str, Meta(min_length=1, max_length=2000)]
+    title: Annotated[str, Meta(min_length=1, max_length=300)]
+    description: Annotated[str, Meta(max_length=1000)] = ""
+
+
 class SendMessage(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     """``to``: a number with country code, or a JID. ``text`` is the caption of a file and the emoji
     of a reaction. ``mentions``: the people that ``text`` names as ``@33612345678``."""
@@ -58,6 +66,7 @@ class SendMessage(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     reply_to: MessageId | None = None
     mentions: Annotated[list[Chat], Meta(max_length=1024)] = []
     poll: SendPoll | None = None
+    link_preview: SendLinkPreview | None = None
 
 
 class PostStatus(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
@@ -140,7 +149,19 @@ def composed(wanted: SendMessage) -> OutgoingMessage:
         reply_to=wanted.reply_to,
         poll=_poll(wanted.poll) if wanted.poll is not None else None,
         mentions=tuple(address(person, "mentions") for person in wanted.mentions),
+        link_preview=_preview(wanted),
     )
+
+
+def _preview(wanted: SendMessage) -> LinkPreview | None:
+    preview = wanted.link_preview
+    if preview is None:
+        return None
+    if wanted.type != "text":
+        raise invalid("linkPreview", "is for a message of type text")
+    if preview.url not in (wanted.text or ""):
+        raise invalid("linkPreview.url", "must be in the text, as it is there")
+    return LinkPreview(preview.url, preview.title, preview.description)
 
 
 def _described(wanted: SendMessage | PostStatus, *, voice: bool = False) -> Media | None:

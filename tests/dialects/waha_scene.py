@@ -101,6 +101,16 @@ async def every_call(bot: Bot) -> list[tuple[str, str, Any]]:
         ("GET", "/api/checkNumberStatus?phone=33612345678&session=default", None),
         ("GET", "/api/contacts/profile-picture?contactId=33612345678@c.us&session=default", None),
         ("GET", "/api/sendText?phone=33612345678&text=hi&session=default", None),
+        ("POST", "/api/sendLinkPreview", {**chat, "url": "https://example.com", "title": "A page"}),
+        (
+            "POST",
+            "/api/send/link-custom-preview",
+            {
+                **chat,
+                "text": "See https://example.com",
+                "preview": {"url": "https://example.com", "title": "A page", "description": "", "image": {"url": "x"}},
+            },
+        ),
         ("POST", "/api/reply", {**chat, "text": "hi", "reply_to": f"false_{CHAT}_AAA"}),
         ("GET", "/api/contacts?contactId=33612345678@c.us&session=default", None),
         ("GET", "/api/contacts/all?session=default&limit=5", None),

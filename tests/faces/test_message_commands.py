@@ -39,7 +39,7 @@ async def every_kind_of_message(terminal: Terminal, api: Client, folder: Path) -
     picture.write_bytes(PNG)
     send = "messages send alice " + ANN
     for kind, *options in (
-        ("text", "--text", "Hello"),
+        ("text", "--text", "See https://example.com", "--link", "https://example.com", "--title", "A page"),
         ("image", "--file", str(picture), "--text", "Look"),
         ("document", "--file", str(picture), "--as", "document"),
         ("location", "--location", "48.8584,2.2945", "--name", "Tour Eiffel"),

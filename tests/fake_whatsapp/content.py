@@ -127,6 +127,7 @@ def describe(message: Content) -> dict[str, Any]:
         context = part.contextInfo
         found = {"kind": "text", "text": part.text, "replyTo": context.stanzaID}
         found |= {"forwarded": context.isForwarded}
+        found |= {"preview": [part.matchedText, part.title, part.description]} if part.matchedText else {}
         found |= {"background": part.backgroundArgb, "font": part.font} if part.HasField("backgroundArgb") else {}
         return found | {"participant": context.participant, "mentions": list(context.mentionedJID)}
     if message.conversation:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot_service.domain.addresses import can_be_answered
-from bot_service.domain.message import Media, MessageType, OutgoingMessage
+from bot_service.domain.message import LinkPreview, Media, MessageType, OutgoingMessage
 from tests.fake_whatsapp.remote import Remote
 from tests.support import waiting
 from tests.wire.worker_driver import CommandError, WorkerDriver, eventually
@@ -144,6 +144,17 @@ async def test_replies_and_reactions_name_their_message_both_ways(worker: Worker
         "send", sender=ANN, chat=BOT, kind="reaction", emoji="❤️", chat_jid=whole, to_id=got["id"], from_me=False
     )
     assert (await worker.message(type="reaction")).reaction_to == "m1"
+
+
+async def test_a_link_has_the_preview_that_was_given(worker: WorkerDriver, server: Remote) -> None:
+    await worker.pair("s", BOT)
+    await server("account", number=ANN)
+    text, preview = "See https://example.com/é today", LinkPreview("https://example.com/é", "A page", "About it")
+    await worker.send("s", OutgoingMessage(id="m1", to=ANN, type="text", text=text, link_preview=preview))
+    got = await server.message_to(ANN, text=text)
+    assert got["preview"] == ["https://example.com/é", "A page", "About it"]
+    await worker.send("s", OutgoingMessage(id="m2", to=ANN, type="text", text="https://example.com"))
+    assert "preview" not in await server.message_to(ANN, text="https://example.com")
 
 
 async def test_places_and_contacts_go_both_ways(worker: WorkerDriver, server: Remote) -> None:

@@ -34,6 +34,22 @@ async def send_text(request: web.Request) -> web.Response:
     return await _send(request, wanted, parts, wanted.reply_to)
 
 
+async def send_link(request: web.Request) -> web.Response:
+    """A text with a preview. Its picture is left out."""
+    wanted = await body.read(request, requests.SendLink)
+    return await _send(request, wanted, _linked(wanted.text, wanted.preview), wanted.reply_to)
+
+
+async def send_bare_link(request: web.Request) -> web.Response:
+    wanted = await body.read(request, requests.SendBareLink)
+    return await _send(request, wanted, _linked(wanted.url, requests.Preview(wanted.url, wanted.title)), None)
+
+
+def _linked(text: str, preview: requests.Preview) -> dict[str, Any]:
+    shown = {"url": preview.url, "title": preview.title, "description": preview.description}
+    return {"type": "text", "text": text, "linkPreview": shown}
+
+
 async def send_text_by_query(request: web.Request) -> web.Response:
     """The oldest way to send: ``phone``, ``text`` and ``session`` in the query."""
     query = request.query

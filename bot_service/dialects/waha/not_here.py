@@ -11,8 +11,6 @@ NOT_HERE = {
     "/api/{session}/auth/passkey": "the library has no call to answer a passkey: remove it on the phone, then scan again",
     "/api/keys": "keys are those of Veilleur: `/api/keys`, `veilleur keys`, or the page of keys",
     "/api/{session}/profile/picture": "the library cannot send an empty picture: set another",
-    "/api/send/link-custom-preview": "texts with links are sent without a preview",
-    "/api/sendLinkPreview": "texts with links are sent without a preview",
     "/api/sendButtons": _BUSINESS,
     "/api/sendList": _BUSINESS,
     "/api/send/buttons/reply": "buttons are read, and not answered",

@@ -60,6 +60,23 @@ class SendText(Chat):
     mentions: list[str] = []
 
 
+class Preview(msgspec.Struct):
+    url: str
+    title: str
+    description: str = ""
+
+
+class SendLink(Chat):
+    text: Text
+    preview: Preview
+    reply_to: str | None = None
+
+
+class SendBareLink(Chat):
+    url: str
+    title: str
+
+
 class File(msgspec.Struct):
     mimetype: str | None = None
     filename: str | None = None

@@ -41,6 +41,8 @@ ROUTES: list[tuple[str, str, Handler, Scope]] = [
     ("POST", "/api/sendText", messages.send_text, SEND),
     ("GET", "/api/sendText", messages.send_text_by_query, SEND),
     ("POST", "/api/reply", messages.send_text, SEND),
+    ("POST", "/api/sendLinkPreview", messages.send_bare_link, SEND),
+    ("POST", "/api/send/link-custom-preview", messages.send_link, SEND),
     ("POST", "/api/sendImage", messages.send_image, SEND),
     ("POST", "/api/sendFile", messages.send_file, SEND),
     ("POST", "/api/sendVoice", messages.send_voice, SEND),

@@ -55,10 +55,13 @@ def _text(message: OutgoingMessage, whatsapp_id: Callable[[str], str]) -> Any:
             text=message.text, textArgb=_argb("#FFFFFF"), backgroundArgb=background, font=message.font or 0
         )
         return e2e.Message(extendedTextMessage=status)
-    context = _context(message, whatsapp_id)
-    if context is None:
+    context, preview = _context(message, whatsapp_id), message.link_preview
+    if context is None and preview is None:
         return e2e.Message(conversation=message.text)
-    return e2e.Message(extendedTextMessage=e2e.ExtendedTextMessage(text=message.text, contextInfo=context))
+    part = e2e.ExtendedTextMessage(text=message.text, contextInfo=context)
+    if preview is not None:
+        part.matchedText, part.title, part.description = preview.url, preview.title, preview.description
+    return e2e.Message(extendedTextMessage=part)
 
 
 def _argb(colour: str) -> int:

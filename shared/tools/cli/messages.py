@@ -42,6 +42,10 @@ def send(
         int, typer.Option(min=0, max=12, help="How many answers one person may choose; 0: any number.")
     ] = 1,
     reply_to: Annotated[str | None, typer.Option(metavar="MESSAGE", help="The message that this one answers.")] = None,
+    link: Annotated[
+        str | None, typer.Option(metavar="URL", help="A link in the text that has a preview, with --title.")
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="The title of the link's preview.")] = None,
     mention: Annotated[
         list[str] | None, typer.Option(metavar="PERSON", help="Somebody that the text names with @.")
     ] = None,
@@ -51,6 +55,8 @@ def send(
     """Send a text, a file, a place, a contact or a poll."""
     with show.errors(json):
         body: dict[str, Any] = {"to": to, "type": "text", "text": text, "name": name, "replyTo": reply_to}
+        if link is not None:
+            body["linkPreview"] = {"url": link, "title": title or ""}
         if mention:
             body["mentions"] = mention
         if file is not None:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bot_service.domain.message import Album, Choice, Contact, InboundMessage, Media, Poll, PollVote
+from bot_service.domain.message import Album, Choice, Contact, InboundMessage, LinkPreview, Media, Poll, PollVote
 from tests.support.bot_app import Bot, paired, received, running
 from tests.support.processes import API_KEY
 from tests.support.waiting import eventually
@@ -139,6 +139,22 @@ async def test_downloads_are_safe_whatever_the_sender_called_his_file(
         assert response.headers["Content-Type"] == type_header
         assert response.headers["Content-Disposition"] == disposition
         assert "X-Evil" not in response.headers
+
+
+async def test_a_preview_belongs_to_a_link_in_the_text(bot: Bot) -> None:
+    preview = {"url": "https://example.com/a", "title": "A page"}
+    body = {"to": "33612345678", "text": "See https://example.com/a now", "linkPreview": preview}
+    status, view = await bot.call("POST", "/api/sessions/one/messages", body)
+    assert status == 202, view
+    sent = await eventually(lambda: next((one for _, one in bot.pool.sent if one.id == view["id"]), None), what="send")
+    assert sent.link_preview == LinkPreview("https://example.com/a", "A page")
+    for wrong, field in (
+        ({**body, "text": "See http://example.com/a"}, "linkPreview.url"),
+        ({**body, "type": "location", "latitude": 1, "longitude": 2}, "linkPreview"),
+        ({**body, "linkPreview": {"url": "https://example.com/a"}}, "linkPreview.title"),
+    ):
+        status, problem = await bot.call("POST", "/api/sessions/one/messages", wrong)
+        assert (status, problem["errors"][0]["field"]) == (422, field), problem
 
 
 async def test_quotes_and_reactions_carry_the_author_of_their_message(bot: Bot) -> None:
