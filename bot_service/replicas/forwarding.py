@@ -22,6 +22,8 @@ from shared.settings import Secret
 log = logs.get(__name__)
 
 CONNECT_S, ANSWER_S = 2.0, 60.0
+# How often a request that waits asks whether the replica still owns the session.
+LOOK_S = 1.0
 # Of one that concerns many sessions.
 COMMANDS_AT_ONCE = 10
 # A file of a message, and some more.
@@ -77,11 +79,16 @@ class Forwarding:
             raise OwnerUnreachable("no replica owns this session at the moment")
         passed = CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in _LEFT_OUT)
         passed[HOP_HEADER] = self.marks.make(method, path)
+        asking = asyncio.create_task(self._ask(method, owner.url + path, passed, body))
         try:
-            async with self._http.request(
-                method, URL(owner.url + path, encoded=True), headers=passed, data=body or None, allow_redirects=False
-            ) as answer:
-                content = await http_client.read(answer, ANSWER_BYTES)
+            while not (await asyncio.wait({asking}, timeout=LOOK_S))[0]:
+                if (
+                    self._members.holder_of(session) != owner.id
+                    and not (await asyncio.wait({asking}, timeout=LOOK_S))[0]
+                ):
+                    # It lost its lease, for example because it does not reach the store: it may never answer.
+                    raise OwnerUnreachable("this session has changed its replica")
+            answer = asking.result()
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             log.warning(
                 "The owner of a session does not answer",
@@ -91,6 +98,15 @@ class Forwarding:
                 error=type(error).__name__,
             )
             raise OwnerUnreachable("the replica that owns this session does not answer") from error
+        finally:
+            asking.cancel()
+        return answer
+
+    async def _ask(self, method: str, url: str, headers: CIMultiDict[str], body: bytes) -> Answer:
+        async with self._http.request(
+            method, URL(url, encoded=True), headers=headers, data=body or None, allow_redirects=False
+        ) as answer:
+            content = await http_client.read(answer, ANSWER_BYTES)
         back = CIMultiDict((name, value) for name, value in answer.headers.items() if name.lower() not in _LEFT_OUT)
         return Answer(answer.status, back, content)
 

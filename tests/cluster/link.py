@@ -38,7 +38,11 @@ class Link:
         self._passes.set()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there = await asyncio.open_connection("127.0.0.1", self._target)
+        try:
+            there = await asyncio.open_connection("127.0.0.1", self._target)
+        except OSError:  # PostgreSQL is away
+            writer.close()
+            return
         for source, sink in ((reader, there[1]), (there[0], writer)):
             pump = asyncio.create_task(self._pump(source, sink))
             self._pumps.add(pump)
