@@ -35,6 +35,7 @@ class PgBouncer:
             "listen_addr": "127.0.0.1", "listen_port": self.port, "unix_socket_dir": "", "pool_mode": "transaction",
             "auth_type": "scram-sha-256", "auth_file": self.folder / "users", "default_pool_size": pool,
             "max_client_conn": 1000, "ignore_startup_parameters": "extra_float_digits",
+            "server_login_retry": 1,
         }  # fmt: skip
         lines = [f"{name} = {value}" for name, value in settings.items()]
         target = f"{database} = host=127.0.0.1 port={server.port} dbname={database}"

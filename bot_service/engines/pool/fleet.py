@@ -164,7 +164,11 @@ class Fleet:
 
     def own_until(self, until_s: float) -> None:
         """The lease of this replica was renewed."""
+        began = not self.may_start
         self.lease_until_s = until_s
+        if began:
+            # All workers have ended: the first sessions shall not wait for the start of a process.
+            self._keep_spare(self._clock.monotonic(), soon=True)
         for worker in self.workers.values():
             worker.own_until(until_s)
 
@@ -205,9 +209,9 @@ class Fleet:
             self._check(worker, now)
         self._keep_spare(now)
 
-    def _keep_spare(self, now: float) -> None:
+    def _keep_spare(self, now: float, *, soon: bool = False) -> None:
         """With replicas: sessions that are taken over do not wait for the start of a process."""
-        if self.lease_until_s is None or not self.may_start or now < self._next_spare:
+        if self.lease_until_s is None or not self.may_start or (now < self._next_spare and not soon):
             return
         usable = [
             worker for worker in self.workers.values() if not (worker.pairing or worker.leaving or worker.is_lost)

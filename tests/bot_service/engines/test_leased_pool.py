@@ -42,6 +42,11 @@ async def test_all_workers_end_at_once_when_the_lease_was_lost(bench: Bench) -> 
     assert pool.fleet.workers == {}
     with pytest.raises(EngineError, match="not started"):
         await pool.pairing_code("s1", "4915112345678")
+    # The next lease begins with a worker, before a session needs one.
+    pool.own_until(time.monotonic() + 60)
+    (spare,) = pool.fleet.workers.values()
+    assert await spare.greeted_within(60)
+    assert spare.sessions == set()
 
 
 async def test_a_spare_worker_waits_for_sessions_of_other_replicas(bench: Bench) -> None:
