@@ -57,6 +57,20 @@ def test_the_page_counts_and_names_every_operation() -> None:
     assert silent == [], "neither here nor refused by name"
 
 
+async def test_a_status_goes_to_no_one_that_the_caller_chooses(bot: Bot) -> None:
+    await opened(bot)
+    body = {"type": "text", "content": "hi", "backgroundColor": "#38b42f", "font": 2, "statusJidList": [JID]}
+    status, refused = await call(bot, "POST", "/message/sendStatus/shop", body)
+    assert (status, refused["response"]["message"][0].startswith("statusJidList: must be empty")) == (400, True)
+    status, posted = await call(bot, "POST", "/message/sendStatus/shop", {**body, "allContacts": True})
+    assert (status, posted["key"]["remoteJid"]) == (201, "status@broadcast")
+    assert posted["message"]["extendedTextMessage"] == {"text": "hi", "backgroundArgb": 0xFF38B42F}
+    image = {"type": "image", "content": PNG, "caption": "see", "statusJidList": []}
+    assert (await call(bot, "POST", "/message/sendStatus/shop", image))[0] == 201
+    sent = bot.pool.sent[-1][1]
+    assert (sent.type, sent.text, sent.media.mime_type) == ("image", "see", "image/png")
+
+
 async def test_a_new_instance_shows_its_code_and_links_a_phone(bot: Bot) -> None:
     body = {"instanceName": "shop", "qrcode": True, "integration": "WHATSAPP-BAILEYS"}
     status, made = await call(bot, "POST", "/instance/create", body)

@@ -254,6 +254,21 @@ async def test_the_dialect_can_be_turned_off(tmp_path: Path) -> None:
         assert (await call(bot, "GET", "/ping"))[0] == 404
 
 
+async def test_a_status_goes_to_no_one_that_the_caller_chooses(bot: Bot) -> None:
+    await working(bot)
+    look = {"text": "hi", "backgroundColor": "#38b42f", "font": 3}
+    status, refused = await call(bot, "POST", "/api/default/status/text", {**look, "contacts": [CHAT]})
+    assert (status, refused["message"].startswith("contacts: must be empty")) == (422, True)
+    assert bot.pool.sent == []
+    status, posted = await call(bot, "POST", "/api/default/status/text", look)
+    assert (status, posted["to"], posted["body"]) == (201, "status@broadcast", "hi")
+    assert bot.pool.sent[0][1].font == 0, "phones do not know the third one"
+    assert (await call(bot, "POST", "/api/default/status/delete", {"id": posted["id"]}))[0] == 201
+    assert bot.pool.sent[1][1].revokes == bot.pool.sent[0][1].id
+    assert (await call(bot, "POST", "/api/default/status/delete", {"id": "none"}))[0] == 404
+    assert (await call(bot, "POST", "/api/default/status/delete", {}))[0] == 422
+
+
 def test_the_page_names_every_operation() -> None:
     page = (ROOT / "docs" / "api-coverage.md").read_text().partition("## Evolution")[0]
     assert re.findall(r"^\| `(\w+) (\S+)` \|$", page, re.M) == [(each[0], PREFIX + each[1]) for each in routes.ROUTES]
