@@ -68,7 +68,7 @@ async def test_a_status_goes_to_no_one_that_the_caller_chooses(bot: Bot) -> None
     image = {"type": "image", "content": PNG, "caption": "see", "statusJidList": []}
     assert (await call(bot, "POST", "/message/sendStatus/shop", image))[0] == 201
     sent = bot.pool.sent[-1][1]
-    assert (sent.type, sent.text, sent.media.mime_type) == ("image", "see", "image/png")
+    assert (sent.type, sent.text, sent.media and sent.media.mime_type) == ("image", "see", "image/png")
 
 
 async def test_a_new_instance_shows_its_code_and_links_a_phone(bot: Bot) -> None:
