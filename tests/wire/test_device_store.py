@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,7 @@ from tests.support.pgbouncer import PgBouncer
 from tests.support.postgresql import PostgreSQL
 from tests.wire.device_store import Replica, Store
 from tests.wire.kills import measure
+from tests.wire.test_kills import KINDS
 from tests.wire.worker_driver import CommandError, WorkerDriver, eventually
 
 pytestmark = [pytest.mark.wire, *postgresql.needed()]
@@ -280,9 +282,10 @@ async def test_no_message_is_lost_while_postgresql_is_away(
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize(("sessions", "replying"), [(5, False), (2, True)], ids=["fast", "replying"])
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
 async def test_no_message_is_lost_by_kills(
-    server: Remote, store: Store, tmp_path: Path, sessions: int, replying: bool
+    server: Remote, store: Store, tmp_path: Path, options: dict[str, Any]
 ) -> None:
     data_dir = tmp_path / "data"
     data_dir.mkdir()
@@ -290,10 +293,7 @@ async def test_no_message_is_lost_by_kills(
     def make(folder: Path, remote: Remote) -> WorkerDriver:
         return Replica(folder, remote, store, "only")
 
-    loss = await measure(
-        server, data_dir, sessions=sessions, messages=400, per_second=0.0, kills=3, replying=replying,
-        chance=random.Random(7), make=make,
-    )  # fmt: skip
+    loss = await measure(server, data_dir, kills=3, chance=random.Random(7), make=make, **options)
     assert (loss.lost, loss.acknowledged, loss.acknowledged_early) == ([], [], 0), str(loss)
     assert loss.unreadable == 0
     print(loss)

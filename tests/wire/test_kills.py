@@ -16,21 +16,17 @@ from tests.wire.kills import measure
 pytestmark = [pytest.mark.wire, pytest.mark.timeout(300), pytest.mark.deep]
 
 
-@pytest.mark.parametrize(
-    "options",
-    members(
-        [
-            {"sessions": 10, "per_second": 0.0, "messages": 600},
-            {"sessions": 2, "per_second": 0.0, "messages": 300, "replying": True},
-            {"sessions": 1, "per_second": 100.0, "messages": 200},
-            {"sessions": 1, "per_second": 0.0, "messages": 400},
-            {"sessions": 5, "per_second": 0.0, "messages": 300, "grouped": True},
-            {"sessions": 5, "per_second": 0.0, "messages": 500, "end": signal.SIGTERM},
-        ],
-        first=2,
-        ids=["ten-fast", "replying", "one-steady", "one-fast", "group", "sigterm"],
-    ),
-)
+KINDS: dict[str, dict[str, Any]] = {
+    "ten-fast": {"sessions": 10, "per_second": 0.0, "messages": 600},
+    "replying": {"sessions": 2, "per_second": 0.0, "messages": 300, "replying": True},
+    "one-steady": {"sessions": 1, "per_second": 100.0, "messages": 200},
+    "one-fast": {"sessions": 1, "per_second": 0.0, "messages": 400},
+    "group": {"sessions": 5, "per_second": 0.0, "messages": 300, "grouped": True},
+    "sigterm": {"sessions": 5, "per_second": 0.0, "messages": 500, "end": signal.SIGTERM},
+}
+
+
+@pytest.mark.parametrize("options", members([*KINDS.values()], first=2, ids=[*KINDS]))
 async def test_no_message_is_lost_by_kills(server: Remote, tmp_path: Path, options: dict[str, Any]) -> None:
     data_dir = tmp_path / "data"
     data_dir.mkdir()
