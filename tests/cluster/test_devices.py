@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import os
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from tests.cluster.replicas import postgresql_server
+from tests.cluster.test_media import file
 from tests.cluster.whatsapp import ANN, WhatsApp, number_of, whatsapp
 from tests.fake_whatsapp.remote import Remote, ServerProcess
 from tests.support import postgresql
 from tests.support.ports import free_port
 from tests.support.postgresql import PostgreSQL
-from tests.support.processes import bot
+from tests.support.processes import API_KEY, bot
 from tests.support.waiting import eventually
 from tests.wire import programs
 
@@ -101,6 +105,34 @@ async def test_what_a_lost_replica_received_and_did_not_store_is_stored_by_the_n
     ]  # fmt: skip
     await two.ready(0, 4)
     await talk(two, 0, "after")
+
+
+@pytest.mark.deep
+async def test_a_file_that_a_lost_replica_received_and_sent_is_kept(two: WhatsApp) -> None:
+    held = next(session for session, owner in two.replica_of().items() if owner == 1)
+    picture = bytes(range(256)) * 2500
+    data = base64.b64encode(picture).decode()
+    arrived = await two.phones_at(
+        "send", sender=ANN, chat=number_of(held), kind="image", data=data, mime_type="image/png"
+    )
+    await eventually(partial(_is_stored, two, held, arrived), what="the picture in PostgreSQL")
+    assert await file(two.clients[0], held, str(arrived)) == (200, picture)
+    # Accepted by one replica, and sent by the worker of the other one, which reads it from its own disk.
+    form = aiohttp.FormData({"to": ANN, "type": "image"})
+    form.add_field("file", BytesIO(picture), filename="a.png", content_type="image/png")
+    url = f"{two.clients[0].url}/api/sessions/{held}/messages"
+    headers = {"Authorization": f"Bearer {API_KEY}"}
+    async with aiohttp.ClientSession(headers=headers) as http, http.post(url, data=form) as answer:
+        sent = str((await answer.json())["id"])
+    got = await two.phones_at.message_to(ANN, kind="image")
+    assert (
+        base64.b64decode(await two.phones_at("file", kind="image", path=got["directPath"], key=got["mediaKey"]))
+        == picture
+    )
+    two.end(1)
+    two.lose_disk(1)
+    for message in (str(arrived), sent):
+        assert await file(two.clients[0], held, message) == (200, picture)
 
 
 def replaced(made: WhatsApp) -> int:
