@@ -47,6 +47,7 @@ from bot_service.store.deliveries import CHANNEL as WEBHOOKS
 from bot_service.store.ended_logins import CHANNEL as ACCESS
 from bot_service.store.errors import is_unfit
 from bot_service.store.events import CHANNEL as EVENTS
+from bot_service.store.send_queue import CHANNEL as SENDS
 from bot_service.transfers.build import build as build_transfers
 from bot_service.webhooks.build import build as build_webhooks
 from shared.boot import Boot
@@ -262,7 +263,7 @@ def _parts(
                 messages.outbox,
                 find_session=sessions.queries.find,
                 attempted=metrics.webhook_attempted,
-                runs_here=sessions.registry.runs_here,
+                lanes=sessions.lanes,
             ) as webhooks:
                 # A session with the same id is another one: it shows no code of this one.
                 events.session_events.deleted.subscribe(app[DASHBOARD].forget_session)
@@ -316,22 +317,44 @@ def _replicas(lease: ReplicaLease) -> Callable[[web.Application], AsyncIterator[
             version=boot.version,
             secret=_tokens(settings).administrator,
             watchdog_token=_tokens(settings).watchdog,
+            look_for_sends=sender.look,
+            look_for_lanes=dispatcher.look_without_session,
         ) as built:
             app[keys.REPLICAS] = built
 
             def taken(taken_over: Collection[str]) -> None:
                 if rows is not None:
                     rows.wake()  # what the last owner did not store
-                helpers.start(sender.look(), name="replica.sends")
+                built.sends.wake()
+                built.lanes.wake()
                 helpers.start(dispatcher.look(taken_over), name="replica.webhooks")
+
+            async def leaving(sessions: Collection[str]) -> None:
+                await asyncio.gather(sender.leave(sessions), dispatcher.leave(sessions))
+
+            def lost(sessions: Collection[str]) -> None:
+                helpers.start(dispatcher.abandon(sessions), name="replica.lost-lanes")
+
+            def deleted(session: str) -> None:
+                if not sessions.lanes.leads():
+                    lost([session])
 
             def webhooks_changed() -> None:
                 helpers.start(events.see_webhooks(), name="replica.subscriptions")
+
+            def reports_changed() -> None:
+                helpers.start(app[keys.OPERATIONS].watchdog_reports.refresh(), name="replica.reports")
 
             def access_changed() -> None:
                 helpers.start(app[keys.ACCESS].refresh(), name="replica.access")
 
             built.ownership.taken.subscribe(taken)
+            built.ownership.lost.subscribe(lost)
+            built.ownership.leaving = leaving
+            events.session_events.deleted.subscribe(deleted)
+            sender.results.fence = app[keys.WEBHOOKS].results.fence = lease.fence
+            built.listener.channels[SENDS] = built.sends.wake
+            built.listener.looks += [built.lanes.wake, reports_changed]
             built.listener.channels[ACCESS] = access_changed
             built.listener.channels[EVENTS] = lambda: events.stream.wake(None)
             built.listener.channels[WEBHOOKS] = webhooks_changed

@@ -15,6 +15,8 @@ from bot_service.domain.session_record import SessionRecord
 from bot_service.domain.states import State
 
 NEVER_S = -math.inf
+# The lease of what belongs to no session and must run once: the replica that holds it leads. No session can have this id.
+SERVICE = "~service"
 
 
 @dataclass(frozen=True, slots=True)

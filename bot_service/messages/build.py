@@ -96,6 +96,7 @@ def build(
 
     ``lease``: that of this replica, when what arrives is journaled in PostgreSQL.
     """
+    shared = settings.replica_url is not None
     registry, pool, activity = sessions.registry, sessions.pool, sessions.supervisor.activity
     sender = Sender(
         clock,
@@ -109,7 +110,8 @@ def build(
         ),
         record_of=registry.get,
         on_sent=activity.sent,
-        runs_here=registry.runs_here,
+        runs_here=sessions.lanes.owns,
+        shared=shared,
         with_file=media.sendable,
     )
     outbox = Outbox(
@@ -119,7 +121,8 @@ def build(
         record_of=registry.get,
         wake=sender.wake,
         queue_limit=settings.send_queue_limit,
-        require_here=sessions.commands.require_here,
+        shared=shared,
+        elsewhere=lambda session: session in registry and not sessions.lanes.owns(session),
     )
     journal = JournalReader(
         settings.data_dir / "journal",

@@ -96,12 +96,10 @@ class MessageCommands:
 
         Refused: ``invalid``, ``too_large``, ``media_not_fetched``, ``no_space`` and as :meth:`Outbox.accept` is.
         """
-        self._require_here(record.id)
         return await self._send(record, composed(wanted), wanted.media, content, key)
 
     async def post_status(self, record: SessionRecord, wanted: PostStatus, *, key: str | None = None) -> Accepted:
         """Queue a status, once per ``key``. Refused: as :meth:`send` is."""
-        self._require_here(record.id)
         return await self._send(record, composed_status(wanted), wanted.media, None, key)
 
     async def _send(

@@ -16,14 +16,13 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot_service.domain.message import OutgoingMessage
-from bot_service.domain.refused import Refused, RunsElsewhere, not_found
+from bot_service.domain.refused import Refused, not_found
 from bot_service.domain.session_record import SessionRecord
 from bot_service.events.ids import EventIds, reply_message_id
 from bot_service.messages.inbound import ReplyTo
 from bot_service.messages.rate_limits import FROZEN, frozen
 from bot_service.messages.rendering import PLACES
-from bot_service.sessions.commands import anywhere
-from bot_service.store import messages, send_queue
+from bot_service.store import messages, send_queue, sessions
 from bot_service.store.database import Database
 from bot_service.store.errors import is_unfit
 from bot_service.store.grouped import Grouped
@@ -66,6 +65,7 @@ class _Group:
     met: set[tuple[str, str]] = field(default_factory=set)
     waiting: Counter[str] = field(default_factory=Counter)
     by_key: dict[tuple[str, str], StoredMessage] = field(default_factory=dict)
+    elsewhere: dict[str, SessionRecord] = field(default_factory=dict)
 
 
 def fingerprint(message: OutgoingMessage, content: bytes = b"") -> str:
@@ -79,7 +79,8 @@ def fingerprint(message: OutgoingMessage, content: bytes = b"") -> str:
 class Outbox:
     """``record_of(session)`` is the session as it is now; ``wake(session, message)`` gives it to the sender.
 
-    Messages that arrive during a transaction share the next one (decision 0136).
+    Messages that arrive during a transaction share the next one (decision 0136). ``elsewhere(session)``: another
+    replica sends it, or none does at the moment.
     """
 
     def __init__(
@@ -91,9 +92,10 @@ class Outbox:
         record_of: Callable[[str], SessionRecord | None],
         wake: Callable[[str, QueuedMessage], None],
         queue_limit: int,
-        require_here: Callable[[str], None] = anywhere,
+        shared: bool = False,
+        elsewhere: Callable[[str], bool] = lambda _session: False,
     ) -> None:
-        self._require_here = require_here
+        self._shared, self._elsewhere = shared, elsewhere
         self._clock, self._database, self._ids = clock, database, ids
         self._record_of, self._wake, self._queue_limit = record_of, wake, queue_limit
         self._grouped = Grouped("outbox.accept", self._accept_all)
@@ -101,7 +103,7 @@ class Outbox:
     async def earlier(self, session: str, key: str, digest: str) -> StoredMessage | None:
         """The message of an earlier call with ``key``. Refused: ``idempotency_key_reused``."""
         async with self._database.read() as connection:
-            return await self._earlier(connection, session, key, digest)
+            return await self._earlier(connection, session, key, digest, self._record_of(session))
 
     async def accept(
         self,
@@ -116,7 +118,6 @@ class Outbox:
 
         Refused, and nothing stored: ``not_found``, ``sending_frozen``, ``idempotency_key_reused``, ``queue_full``.
         """
-        self._require_here(session)
         return await self._grouped.ask(_Wanted(session, message, key, digest, creation))
 
     async def _accept_all(self, wanted: Sequence[_Wanted]) -> Sequence[Accepted | Exception]:
@@ -145,33 +146,45 @@ class Outbox:
                 connection, [(each.session, each.message.to, each.key) for each in wanted]
             )
             group = _Group()
+            if self._shared:
+                # In the order in which callers asked one replica after another, whatever their clocks say.
+                self._ids.follow(await send_queue.newest(connection))
             answers: list[Accepted | Exception] = []
             for each, standing in zip(wanted, found, strict=True):
                 try:
                     answers.append(await self._one(connection, group, each, standing))
-                except (Refused, RunsElsewhere) as refused:
+                except Refused as refused:
                     answers.append(refused)
             await self._store(connection, group)
         return answers
 
     async def _one(self, connection: AsyncConnection, group: _Group, wanted: _Wanted, standing: Standing) -> Accepted:
         session, message, key = wanted.session, wanted.message, wanted.key
-        self._require_here(session)
-        record = self._record_of(session)
+        record = await self._record(connection, group, session)
         if wanted.creation is not None and (record is None or record.creation != wanted.creation):
             raise not_found("this session")  # deleted since the request began
         if key is not None:
             earlier = group.by_key.get((session, key))
             if earlier is None and standing.earlier is not None:
-                earlier = await self._earlier(connection, session, key, wanted.digest or "")
+                earlier = await self._earlier(connection, session, key, wanted.digest or "", record)
                 if earlier is None and record is not None:  # an earlier owner may have used it
                     await messages.release_key(connection, session, key, record.owned_from_ms)
             if earlier is not None:
                 return Accepted(_same(earlier, wanted.digest or ""), True)
-        self._refuse_frozen(session, known_chat=standing.wrote)
+        self._refuse_frozen(record, known_chat=standing.wrote)
         if standing.waiting + group.waiting[session] >= self._queue_limit:
             raise Refused("queue_full", f"{self._queue_limit} messages wait already")
         return Accepted(self._queue(group, session, message, standing, key=key, digest=wanted.digest), False)
+
+    async def _record(self, connection: AsyncConnection, group: _Group, session: str) -> SessionRecord | None:
+        if not self._elsewhere(session):
+            return self._record_of(session)
+        if session not in group.elsewhere:
+            record = await sessions.kept(connection, session)
+            if record is None:
+                raise not_found("this session")
+            group.elsewhere[session] = record
+        return group.elsewhere[session]
 
     async def reply(self, connection: AsyncConnection, reply_to: bytes, text: str) -> None:
         """Queue the reply to a message in the caller's transaction, at most once per message."""
@@ -194,15 +207,15 @@ class Outbox:
         self._queue(group, to.session, message, standing)
         await self._store(connection, group)
 
-    async def _earlier(self, connection: AsyncConnection, session: str, key: str, digest: str) -> StoredMessage | None:
+    async def _earlier(
+        self, connection: AsyncConnection, session: str, key: str, digest: str, record: SessionRecord | None
+    ) -> StoredMessage | None:
         found = await messages.by_idempotency_key(connection, session, key)
-        record = self._record_of(session)
         if found is not None and record is not None and found.stored_ms < record.owned_from_ms:
             return None
         return None if found is None else _same(found, digest)
 
-    def _refuse_frozen(self, session: str, *, known_chat: bool) -> None:
-        record = self._record_of(session)
+    def _refuse_frozen(self, record: SessionRecord | None, *, known_chat: bool) -> None:
         freeze = frozen(record, to_ms(self._clock.now()), known_chat=known_chat) if record is not None else None
         if record is not None and freeze is not None:
             until = iso(from_ms(freeze.until_ms)) if freeze.until_ms is not None else None
@@ -258,6 +271,8 @@ class Outbox:
     async def _store(self, connection: AsyncConnection, group: _Group) -> None:
         await messages.insert(connection, group.rows)
         await send_queue.insert(connection, group.entries)
+        if any(self._elsewhere(entry.session) for entry in group.entries):
+            await send_queue.notify(connection)
         for entry in group.entries:
             self._database.after_commit(partial(self._wake, entry.session, entry))
 

@@ -6,30 +6,30 @@ between it is sent again under the same id, so WhatsApp and the phones see one m
 
 from __future__ import annotations
 
+import asyncio
 import math
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot_service.domain.message import OutgoingMessage
 from bot_service.domain.ports import EnginePool
 from bot_service.domain.session_record import SessionRecord
 from bot_service.domain.states import LINKED
 from bot_service.engines.port import EngineError
-from bot_service.events.publisher import Draft, EventPublisher
-from bot_service.messages.inbound import status_draft
+from bot_service.events.publisher import EventPublisher
 from bot_service.messages.rate_limits import Bucket, Rate, frozen
-from bot_service.store import messages, send_queue
-from bot_service.store.batch_writer import STORE_ERRORS, BatchWriter
+from bot_service.messages.send_results import SendResults
+from bot_service.store import send_queue
+from bot_service.store.batch_writer import STORE_ERRORS
 from bot_service.store.database import Database
-from bot_service.store.send_queue import Postponement, QueuedMessage
+from bot_service.store.send_queue import QueuedMessage
 from shared import logs
-from shared.clock import Clock, from_ms, to_ms
+from shared.clock import Clock, to_ms
 from shared.hooks import Hook
 from shared.retry import full_jitter
 from shared.service_clock import steady
@@ -107,20 +107,11 @@ class _Waits:
             self.next_s = min(self.next_s, wait.wait_s)
 
 
-@dataclass(frozen=True, slots=True)
-class _Ended:
-    """A message that leaves the queue as ``sent`` or ``failed``."""
-
-    queued: QueuedMessage
-    state: str
-    error: str | None
-    at_ms: int
-
-
 class Sender:
     """One task per session that has messages to send; it ends when none is left.
 
     ``on_sent(session, chat)`` is called after each message. Only what ``runs_here(session)`` is sent.
+    With ``shared`` other replicas accept messages too, so the store is read for each.
     ``with_file(message)`` puts a message's file where workers find it, for the block.
     """
 
@@ -137,8 +128,10 @@ class Sender:
         pick: Callable[[], float] = random.random,
         runs_here: Callable[[str], bool] = lambda _session: True,
         with_file: Callable[[OutgoingMessage], AbstractAsyncContextManager[OutgoingMessage]] = nullcontext,
+        shared: bool = False,
     ) -> None:
-        self._clock, self._database, self._publisher, self._pool = clock, database, publisher, pool
+        self._shared = shared
+        self._clock, self._database, self._pool = clock, database, pool
         self._runs_here, self._with_file = runs_here, with_file
         self._policy, self._record_of, self._pick = policy, record_of, pick
         self._on_sent = on_sent
@@ -147,22 +140,19 @@ class Sender:
         self._tasks = TaskSet()
         self._lanes: dict[str, _Lane] = {}
         self._buckets: dict[str, tuple[Bucket, Bucket]] = {}
-        # Positions of messages that ended but are still in the store: never sent again.
-        self._unsaved: set[str] = set()
         # Sessions with a call of the engine under way.
         self._calling: set[str] = set()
         # Sessions of which nothing waits in the store.
         self._drained: set[str] = set()
-        self.writer: BatchWriter[_Ended | Postponement] = BatchWriter("send-results", clock, self._write)
+        self.results = SendResults(clock, database, publisher, record_of)
 
     async def run(self) -> None:
         """The loop: starts with messages of an earlier run, then writes results."""
         await self.look()
-        await self.writer.run()
+        await self.results.writer.run()
 
     async def look(self) -> None:
-        """Find sessions with messages that wait. Replicas do so when they got sessions."""
-        self._drained.clear()
+        """Find sessions with messages that wait; replicas also when they got sessions, or others accepted some."""
         async with self._database.read() as connection:
             waiting = await send_queue.sessions_waiting(connection)
         for session in waiting:
@@ -174,8 +164,9 @@ class Sender:
         The owner sends what belongs to a session of another replica.
         """
         if not self._runs_here(session):
-            self._drained.discard(session)
             return
+        if self._shared:
+            message = None
         lane = self._lanes.get(session)
         if lane is not None:
             lane.has_work = True
@@ -214,12 +205,19 @@ class Sender:
         """Returns when no message of ``session``, which may not send any more, is under way and all results are stored."""
         while session in self._calling:
             await self._clock.sleep(_REST_S)
-        await self.writer.idle()
+        await self.results.stored()
+
+    async def leave(self, sessions: Collection[str]) -> None:
+        """:meth:`rest` of sessions that go to another replica; their clients end."""
+        for session in sessions:
+            self.session_changed(session)
+        await asyncio.gather(*(self.rest(session) for session in self._calling.intersection(sessions)))
+        await self.results.stored()
 
     async def close(self) -> None:
         """Stop sending and store the last results; :meth:`run` has ended before."""
         await self._tasks.close()
-        await self.writer.flush()
+        await self.results.writer.flush()
 
     async def _work(self, lane: _Lane) -> None:
         try:
@@ -230,7 +228,7 @@ class Sender:
                     # One more message does not end the wait of a whole session.
                     await (lane.changed if wait.whole_session else lane.queued).wait(wait.wait_s)
                     lane.has_work = True
-            if self._runs_here(lane.session):
+            if not self._shared:
                 self._drained.add(lane.session)
         finally:
             del self._lanes[lane.session]
@@ -249,7 +247,9 @@ class Sender:
             await self._send_stored(lane, waits, handled)
         while lane.fresh and waits.whole is None and len(waits.chats) < _WAITING_CHATS:
             row = lane.fresh.popleft()
-            if row.position not in handled and row.chat not in waits.chats:
+            # One that was read from the store and sent may be announced only now.
+            known = row.position in handled or row.position in self.results.unsaved
+            if not known and row.chat not in waits.chats:
                 waits.add(row, await self._send(lane, row))
         if waits.whole is not None or waits.chats:
             # What waits is read again, in its order.
@@ -261,7 +261,7 @@ class Sender:
         after, more = "", True
         while more and len(waits.chats) < _WAITING_CHATS and self._runs_here(lane.session):
             # A result that is stored during the read may be missing in what it finds.
-            before = frozenset(self._unsaved)
+            before = frozenset(self.results.unsaved)
             try:
                 async with self._database.read() as connection:
                     rows = await send_queue.waiting(
@@ -274,7 +274,7 @@ class Sender:
             for row in rows:
                 after = row.position
                 handled.add(row.position)
-                if row.chat in waits.chats or row.position in before or row.position in self._unsaved:
+                if row.chat in waits.chats or row.position in before or row.position in self.results.unsaved:
                     continue
                 waits.add(row, await self._send(lane, row))
                 if waits.whole is not None:
@@ -336,46 +336,11 @@ class Sender:
 
     async def _end(self, row: QueuedMessage, state: str, error: str | None, at_ms: int) -> None:
         self.ended(row.session, row.message_id, state)
-        self._unsaved.add(row.position)
-        await self.writer.put(_Ended(row, state, error, at_ms))
+        await self.results.end(row, state, error, at_ms)
 
     async def _postpone(self, row: QueuedMessage, error: str, wait: _Wait, now_ms: int) -> _Wait:
-        next_ms = now_ms + int(wait.wait_s * 1000)
-        await self.writer.put(Postponement(row.position, row.attempts + 1, next_ms, error))
+        await self.results.postpone(row, error, now_ms + int(wait.wait_s * 1000))
         return wait
-
-    async def _write(self, results: list[_Ended | Postponement]) -> None:
-        ended = [result for result in results if isinstance(result, _Ended)]
-        drafts: list[Draft] = []
-        async with self._database.write() as connection:
-            await send_queue.postpone(connection, [item for item in results if isinstance(item, Postponement)])
-            moved = await self._store_states(connection, ended)
-            for item in ended:
-                key = (item.queued.session, item.queued.message_id)
-                drafts.extend(self._draft(item, chat) for chat in moved.pop(key, ()))
-            await send_queue.remove(connection, [item.queued.position for item in ended])
-            await self._publisher.stage(connection, drafts)
-        self._unsaved.difference_update(item.queued.position for item in ended)
-
-    async def _store_states(
-        self, connection: AsyncConnection, ended: Sequence[_Ended]
-    ) -> dict[tuple[str, str], list[str]]:
-        """The chats of each (session, message id) that moved. One statement for all that ended alike."""
-        alike: dict[tuple[str, str | None], list[tuple[str, str]]] = {}
-        for item in ended:
-            alike.setdefault((item.state, item.error), []).append((item.queued.session, item.queued.message_id))
-        moved: dict[tuple[str, str], list[str]] = {}
-        for (state, error), keys in alike.items():
-            now_ms = to_ms(self._clock.now())
-            for session, chat, message_id in await messages.set_sent_states(connection, keys, state, now_ms, error):
-                moved.setdefault((session, message_id), []).append(chat)
-        return moved
-
-    def _draft(self, item: _Ended, chat: str) -> Draft:
-        session, record = item.queued.session, self._record_of(item.queued.session)
-        owner, at = record.owner if record is not None else None, from_ms(item.at_ms)
-        body = item.queued.body if item.state == "sent" else None
-        return status_draft(session, owner, chat, item.queued.message_id, item.state, at, item.error, body)
 
 
 def _until(until_ms: int | None, now_ms: int) -> float:

@@ -120,11 +120,18 @@ async def build(
         ),
         queues=QueueReader(clock, database),
         rates=MessageRates(),
-        retention=Retention(clock, database, messages.media, retention, receivers_down=webhooks.dispatcher.paused),
+        retention=Retention(
+            clock,
+            database,
+            messages.media,
+            retention,
+            receivers_down=webhooks.dispatcher.paused,
+            leads=sessions.lanes.leads,
+        ),
         store_damage=StoreDamage(clock, database, events.subscriptions, events.ids, webhooks.call, settings.installed),
         unhealthy_reasons=lambda dead_loops: unhealthy_reasons(dead_loops, sessions, messages, database),
         watchdog_reports=reports,
-        watchdog_silence=WatchdogSilence(clock, reports, events.service_alerts),
+        watchdog_silence=WatchdogSilence(clock, reports, events.service_alerts, leads=sessions.lanes.leads),
     )
 
 

@@ -40,7 +40,7 @@ class RetentionPolicy:
 
 
 class Retention:
-    """One loop for all tables."""
+    """One loop for all tables. It runs on the replica that ``leads``."""
 
     def __init__(
         self,
@@ -50,7 +50,9 @@ class Retention:
         policy: RetentionPolicy,
         *,
         receivers_down: Callable[[], list[str]],
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._leads = leads
         self._clock, self._database, self._media, self._policy = clock, database, media, policy
         self._receivers_down = receivers_down
 
@@ -68,12 +70,13 @@ class Retention:
         """Delete in slices until nothing is too old. Returns the number of rows."""
         gone = 0
         await self._give_up()
-        while True:
+        while self._leads():
             count = await self._slice()
             gone += count
             if count < _SLICE:
-                return gone
+                break
             await self._clock.sleep(_PAUSE_S)
+        return gone
 
     async def _give_up(self) -> None:
         """Give up old deliveries to receivers that are down, where attempts are rare."""

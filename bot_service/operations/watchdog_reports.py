@@ -48,6 +48,25 @@ class WatchdogReports:
                 return
             self._started_ms, self._received_at = newest.started_ms, from_ms(newest.received_ms)
 
+    async def refresh(self) -> None:
+        """See what other replicas received since."""
+        async with self._database.read() as connection:
+            stored = await watchdog_reports.all_boots(connection)
+        for row in stored:
+            if self._sequences.get(row.boot_id, -1) >= row.sequence:
+                continue
+            self._sequences[row.boot_id] = row.sequence
+            try:
+                push = msgspec.json.decode(row.body, type=Push)
+            except msgspec.ValidationError:
+                continue  # of a newer version: the replica that received it shows it
+            if self._replaces(push, row.started_ms):
+                self._show(push, row.started_ms, from_ms(row.received_ms))
+
+    def _show(self, push: Push, started_ms: int, received_at: datetime) -> None:
+        self._push, self._started_ms = push, started_ms
+        self._received_at, self._heard_s = received_at, self._clock.monotonic()
+
     async def accept(self, push: Push) -> bool:
         """Store ``push``; False when the same or a newer one of its run is stored already.
 
@@ -77,8 +96,7 @@ class WatchdogReports:
                 return False
             raise
         if self._replaces(push, started_ms):
-            self._push, self._started_ms = push, started_ms
-            self._received_at, self._heard_s = now, self._clock.monotonic()
+            self._show(push, started_ms, now)
         return True
 
     def _replaces(self, push: Push, started_ms: int) -> bool:

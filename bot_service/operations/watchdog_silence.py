@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from bot_service.events.service_alerts import WATCHDOG_SILENT, ServiceAlerts
 from bot_service.operations.watchdog_reports import WatchdogReports
 from bot_service.store.batch_writer import every
@@ -14,10 +16,17 @@ _CHECK_EVERY_S = 1.0
 
 
 class WatchdogSilence:
-    """Raises an alert after three push intervals without a push."""
+    """Raises an alert after three push intervals without a push, at the replica that ``leads``."""
 
-    def __init__(self, clock: Clock, reports: WatchdogReports, alerts: ServiceAlerts) -> None:
-        self._clock, self._reports, self._alerts = clock, reports, alerts
+    def __init__(
+        self,
+        clock: Clock,
+        reports: WatchdogReports,
+        alerts: ServiceAlerts,
+        *,
+        leads: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._clock, self._reports, self._alerts, self._leads = clock, reports, alerts, leads
 
     async def run(self) -> None:
         """The loop."""
@@ -31,6 +40,8 @@ class WatchdogSilence:
 
     async def check(self) -> None:
         """Raise or resolve the alert, or do nothing."""
+        if not self._leads():
+            return
         if self._reports.silent():
             age = self._reports.age_s()
             heard = "has never pushed" if age is None else f"has not pushed for {age:.0f} s"

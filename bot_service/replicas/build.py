@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +14,7 @@ from bot_service.replicas import forwarding, same_secrets
 from bot_service.replicas.forwarding import Forwarding
 from bot_service.replicas.keeper import LeaseKeeper
 from bot_service.replicas.lease import ReplicaLease
+from bot_service.replicas.looks import Looks
 from bot_service.replicas.members import Members
 from bot_service.replicas.mirror import Mirror
 from bot_service.replicas.ownership import SessionOwnership
@@ -41,6 +42,8 @@ class Replicas:
     keeper: LeaseKeeper
     ownership: SessionOwnership
     listener: Listener
+    sends: Looks
+    lanes: Looks
 
     def loops(self) -> Iterator[Loop]:
         """The background loops by name."""
@@ -49,6 +52,8 @@ class Replicas:
         yield "replica-sessions", self.ownership.run
         yield "replica-news", self.listener.run
         yield "replica-looks", self.listener.look
+        yield "replica-sends", self.sends.run
+        yield "replica-lanes", self.lanes.run
 
 
 class Listener:
@@ -57,12 +62,14 @@ class Listener:
     def __init__(self, url: str, name: str, clock: Clock) -> None:
         self._url, self._name, self._clock = url, name, clock
         self.channels: dict[str, Callable[[], object]] = {}
+        # What is called now and then only.
+        self.looks: list[Callable[[], object]] = []
 
     async def look(self) -> None:
         """A loop: a notification may be lost, and tables are the truth."""
         while True:
             await self._clock.sleep(LOOK_EVERY_S)
-            for notified in self.channels.values():
+            for notified in (*self.channels.values(), *self.looks):
                 notified()
 
     async def run(self) -> None:
@@ -93,6 +100,8 @@ async def build(
     version: str,
     secret: Secret,
     watchdog_token: Secret,
+    look_for_sends: Callable[[], Awaitable[None]],
+    look_for_lanes: Callable[[], Awaitable[None]],
 ) -> AsyncIterator[Replicas]:
     """The parts, wired to ``sessions``; ``url`` is where other replicas reach this one."""
     name, members, tasks = connections_name(boot_id), Members(), TaskSet()
@@ -139,6 +148,8 @@ async def build(
                 keeper,
                 ownership,
                 listener,
+                Looks(clock, look_for_sends),
+                Looks(clock, look_for_lanes),
             )
             # Connections that were just closed need a turn of the loop to be gone.
             await asyncio.sleep(0)

@@ -5,6 +5,7 @@ Each look reads what changed since the one before. Tables are the truth: notific
 
 from __future__ import annotations
 
+from bot_service.domain.ownership import SERVICE
 from bot_service.replicas.lease import ReplicaLease
 from bot_service.replicas.members import Members
 from bot_service.sessions.registry import SessionRegistry
@@ -70,7 +71,8 @@ class Mirror:
             self.lost.append(session)
         self._members.note(session, change.holder)
         if change.record is None:
-            self._remove(session)
+            if session != SERVICE:
+                self._remove(session)
             return
         self._registry.mirror(change.record)
         if change.holder is not None and change.holder == lease.id:

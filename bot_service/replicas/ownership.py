@@ -7,9 +7,9 @@ given back is offline for less than a second; without notifications the next rou
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
-from bot_service.domain.ownership import shift, to_give
+from bot_service.domain.ownership import SERVICE, shift, to_give
 from bot_service.domain.ports import CommandPool
 from bot_service.domain.session_record import EffectKind, SessionRecord
 from bot_service.domain.states import Wanted
@@ -43,6 +43,10 @@ GIVE_AT_ONCE = 25
 STOP_WITHIN_S = 35.0
 
 
+async def _at_once(_sessions: Collection[str]) -> None:
+    pass
+
+
 class SessionOwnership:
     """``taken`` notifies of sessions that run here from now on, ``lost`` of those that do not any more."""
 
@@ -70,11 +74,14 @@ class SessionOwnership:
         self._wake = Wake(clock)
         self._turn = asyncio.Lock()
         self._may_take = self._uneven = self._failing = False
+        registry.let_go(SERVICE)
         self._leaving: set[str] = set()
         self._rounds = 0
         self._membership: frozenset[tuple[str, bool]] = frozenset()
         self.taken: Hook[[Collection[str]]] = Hook()
         self.lost: Hook[[Collection[str]]] = Hook()
+        self.leaving: Callable[[Collection[str]], Awaitable[None]] = _at_once
+        """Ends the work on lanes of sessions before they are given back."""
 
     # --- the loop ---
 
@@ -119,8 +126,18 @@ class SessionOwnership:
         if self._leaving:
             await self._give(me, list(self._leaving))
         if self._lease.id == me and self._may_take and not self._keeper.draining:
+            await self._lead(me)
             await self._even_out(me)
         return min(pause_s, left_s + 0.02)
+
+    async def _lead(self, me: str) -> None:
+        """Take what must run once when no replica has it."""
+        if SERVICE in self._lease.epochs or self._members.holder_of(SERVICE) not in (None, me):
+            return
+        if self._lease.holds and await self.claim(SERVICE):
+            self._registry.take(SERVICE)
+            log.info("This replica leads", event_name="replica.leads", replica=me)
+            self.taken([SERVICE])
 
     async def _reconcile(self, me: str) -> None:
         """What the tables say and this replica does not know yet."""
@@ -239,7 +256,7 @@ class SessionOwnership:
         One that does not stop is kept until it has: no account has two clients.
         """
         self._leaving.update(sessions)
-        await self._stop(sessions)
+        await asyncio.gather(self._stop(sessions), self._lanes_end(sessions))
         ended = await asyncio.gather(*(self._client_ended(session) for session in sessions))
         epochs = self._lease.epochs
         given = {name: epochs[name] for name, over in zip(sessions, ended, strict=True) if over and name in epochs}
@@ -254,6 +271,11 @@ class SessionOwnership:
         log.info("Sessions were given back", event_name="replica.gave", sessions=len(sessions))
         self._forget(sessions)
 
+    async def _lanes_end(self, sessions: Collection[str]) -> None:
+        for session in sessions:
+            self._registry.let_go(session)
+        await self.leaving(sessions)
+
     async def _client_ended(self, session: str) -> bool:
         """Whether its worker says so, or is gone."""
         if self._supervisor.effects.busy(session):
@@ -267,12 +289,15 @@ class SessionOwnership:
 
     async def _stop(self, sessions: Iterable[str]) -> None:
         """End their clients. From the first step on nothing that they report has any effect."""
+        sessions = [session for session in sessions if session != SERVICE]
         for session in sessions:
             self._supervisor.let_go(session)
             self._supervisor.effects.run(session, EffectKind.STOP)
         await asyncio.gather(*(self._supervisor.settle(session, STOP_WITHIN_S) for session in sessions))
 
     def _forget(self, sessions: Collection[str]) -> None:
+        if SERVICE in sessions:
+            self._registry.let_go(SERVICE)
         self._leaving.difference_update(sessions)
         self._restore.forget(sessions)
         self.lost(sessions)
@@ -299,9 +324,10 @@ class SessionOwnership:
         try:
             async with asyncio.timeout(within_s), self._turn:
                 await self._keeper.renew(me)  # others see it as one that goes
-                while self._lease.id == me and (own := list(self._lease.epochs)):
+                while self._lease.id == me and (own := [each for each in self._lease.epochs if each != SERVICE]):
                     await self._give(me, own[:GIVE_AT_ONCE])
                 if self._lease.id == me:
+                    await self._lanes_end([SERVICE])
                     await self._keeper.resign(me)
         except (*STORE_ERRORS, StoreUnavailable, TimeoutError) as error:
             log.error(

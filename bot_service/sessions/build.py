@@ -18,7 +18,8 @@ from bot_service.sessions.client_version import FOLDER, ClientVersion
 from bot_service.sessions.client_version_recovery import ClientVersionRecovery
 from bot_service.sessions.commands import SessionCommands
 from bot_service.sessions.effects import StartLimits
-from bot_service.sessions.leases import Leases
+from bot_service.sessions.lanes import Lanes
+from bot_service.sessions.leases import FolderLease, Leases
 from bot_service.sessions.notifications import EventBus, SessionNotifications
 from bot_service.sessions.queries import SessionQueries
 from bot_service.sessions.readiness_check import ReadinessCheck
@@ -47,6 +48,7 @@ class Sessions:
     client_version: ClientVersion
     client_version_recovery: ClientVersionRecovery
     commands: SessionCommands
+    lanes: Lanes
     pool: EnginePool
     queries: SessionQueries
     readiness_check: ReadinessCheck
@@ -124,6 +126,7 @@ async def build(
         client_version=client_version,
         client_version_recovery=ClientVersionRecovery(client_version, supervisor, notifications, clock),
         commands=SessionCommands(supervisor, registry, store, pool),
+        lanes=Lanes(registry, None if isinstance(lease, FolderLease) else lease),
         pool=pool,
         queries=SessionQueries(supervisor, registry, readiness_check, store),
         readiness_check=readiness_check,

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot_service.store import webhook_health
 from bot_service.store.metadata import SESSION_ID, columns, metadata
+from bot_service.store.sessions import sessions
 from bot_service.store.upsert import upsert
 
 webhooks = sa.Table(
@@ -161,11 +162,13 @@ async def insert(connection: AsyncConnection, rows: Sequence[Delivery]) -> None:
         await connection.execute(webhook_outbox.insert(), [msgspec.structs.asdict(row) for row in rows])
 
 
-async def lanes_waiting(connection: AsyncConnection) -> list[tuple[str, str]]:
-    """(webhook, lane) of everything that waits in order."""
-    found = await connection.execute(
-        sa.select(webhook_outbox.c.webhook, webhook_outbox.c.lane).where(webhook_outbox.c.state == "pending").distinct()
-    )
+async def lanes_waiting(connection: AsyncConnection, *, without_session: bool = False) -> list[tuple[str, str]]:
+    """(webhook, lane) of everything that waits in order; with ``without_session`` only what is of no stored session."""
+    c = webhook_outbox.c
+    query = sa.select(c.webhook, c.lane).where(c.state == "pending").distinct()
+    if without_session:
+        query = query.where(~sa.exists().where(sessions.c.id == c.lane))
+    found = await connection.execute(query)
     return [(row[0], row[1]) for row in found]
 
 

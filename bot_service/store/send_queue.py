@@ -31,6 +31,10 @@ send_outbox = sa.Table(
 )
 
 
+# Notified of when another replica than its owner accepted a message.
+CHANNEL = "veilleur_sends"
+
+
 class QueueEntry(msgspec.Struct, frozen=True):
     """One message that waits. ``known_chat``: its chat wrote to this session before."""
 
@@ -75,6 +79,11 @@ async def insert(connection: AsyncConnection, entries: Sequence[QueueEntry]) -> 
         names = QueueEntry.__struct_fields__
         values = [{name: getattr(entry, name) for name in names} for entry in entries]
         await connection.execute(send_outbox.insert(), values)
+
+
+async def notify(connection: AsyncConnection) -> None:
+    """With the commit, let the owner of the session look. Only for PostgreSQL."""
+    await connection.execute(sa.select(sa.func.pg_notify(CHANNEL, "")))
 
 
 class Standing(msgspec.Struct, frozen=True):

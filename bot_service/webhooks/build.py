@@ -14,6 +14,7 @@ from bot_service.domain.session_record import SessionRecord
 from bot_service.events.build import Events
 from bot_service.events.subscriptions import Target
 from bot_service.messages.outbox import Outbox
+from bot_service.sessions.lanes import Lanes
 from bot_service.settings import BotSettings
 from bot_service.store.database import Database
 from bot_service.webhooks import call
@@ -64,7 +65,7 @@ async def build(
     *,
     find_session: Callable[[Principal, str], SessionRecord],
     attempted: Callable[[str], None],
-    runs_here: Callable[[str], bool],
+    lanes: Lanes,
 ) -> AsyncIterator[Webhooks]:
     """The parts, with HTTP clients that end with the block. ``attempted`` gets each result."""
     timeout = aiohttp.ClientTimeout(total=None)
@@ -95,7 +96,7 @@ async def build(
             call=one_call,
             results=results,
             observe=attempted,
-            runs_here=runs_here,
+            lanes=lanes,
         )
         events.publisher.committed.subscribe(dispatcher.offer)
         commands = WebhookCommands(

@@ -8,13 +8,17 @@ succeeds; then everything that waits is due. So it is when the webhook changes.
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
+from typing import Any
 
 import msgspec
 
 from bot_service.events.subscriptions import Subscriptions, Target
+from bot_service.sessions.lanes import Lanes
+from bot_service.sessions.registry import SessionRegistry
 from bot_service.store import deliveries
 from bot_service.store.batch_writer import STORE_ERRORS
 from bot_service.store.database import Database
@@ -31,12 +35,15 @@ from shared.tasks import TaskSet
 
 log = logs.get(__name__)
 
+# How long an attempt may last when its lane goes to another replica.
+LEAVE_WITHIN_S = 0.5
+_REST_S = 0.01
 _TURN = 20  # deliveries of one lane before other lanes of the webhook get the slot
 
 
 class WebhookDispatcher:
-    """``call`` makes one attempt; ``observe(result)`` counts delivered, retried and dead. Lanes of sessions
-    that do not run here are those of other replicas."""
+    """``call`` makes one attempt; ``observe(result)`` counts delivered, retried and dead. With ``lanes`` other
+    replicas work those lanes that are not here."""
 
     def __init__(
         self,
@@ -49,12 +56,14 @@ class WebhookDispatcher:
         results: WebhookResults,
         observe: Callable[[str], None] = lambda _result: None,
         pick: Callable[[], float] = random.random,
-        runs_here: Callable[[str], bool] = lambda _session: True,
+        lanes: Lanes | None = None,
     ) -> None:
-        self._runs_here = runs_here
+        self._lanes = lanes or Lanes(SessionRegistry())
         self._clock, self._database, self._subscriptions, self._policy = clock, database, subscriptions, policy
         self._call, self._results, self._observe, self._pick = call, results, observe, pick
         self._tasks = TaskSet()
+        # Those that work a lane now, by webhook and lane.
+        self._working: dict[tuple[str, str], asyncio.Task[Any]] = {}
         self._receivers: dict[str, Receiver] = {}
         self._alarms = LaneAlarms(clock)
         self._loaded = False
@@ -136,21 +145,60 @@ class WebhookDispatcher:
             waiting = await deliveries.lanes_waiting(connection)
         self._begin([(webhook, name) for webhook, name in waiting if name in sessions])
 
+    async def look_without_session(self) -> None:
+        """While this replica leads: deliver what waits and belongs to no session. Others stored some of it."""
+        if not self._lanes.leads():
+            return
+        async with self._database.read() as connection:
+            waiting = await deliveries.lanes_waiting(connection, without_session=True)
+            asides = await deliveries.asides_waiting(connection)
+        self._begin(waiting)
+        self._begin_asides(asides)
+
+    async def leave(self, leases: Collection[str]) -> None:
+        """What these leases stand for goes to another replica: nothing of it is under way here any more, and all
+        results are stored. Attempts that last too long are given up: the other one repeats them."""
+        ends_s = self._clock.monotonic() + LEAVE_WITHIN_S
+        while working := self._working_for(leases):
+            if self._clock.monotonic() >= ends_s:
+                await self._cancel(working)
+                break
+            await self._clock.sleep(_REST_S)
+        await self._results.stored()
+
+    async def abandon(self, leases: Collection[str]) -> None:
+        """:meth:`leave` at once: another replica may work there already."""
+        await self._cancel(self._working_for(leases))
+
+    def _working_for(self, leases: Collection[str]) -> list[asyncio.Task[None]]:
+        return [
+            task for (_, lane), task in self._working.items() if lane in leases or self._lanes.lease_of(lane) in leases
+        ]
+
+    async def _cancel(self, tasks: list[asyncio.Task[None]]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     def _begin(self, waiting: list[tuple[str, str]]) -> None:
         for webhook, name in waiting:
             receiver = self._receiver(webhook)
             lane = receiver.lane(name)
-            lane.more = True
+            # What another replica stored may sort before what was delivered here.
+            lane.after, lane.more = "", True
             self._ready(receiver, lane)
+
+    def _begin_asides(self, asides: Mapping[str, int]) -> None:
+        for webhook, due_ms in asides.items():
+            self._expect_asides(self._receiver(webhook), due_ms)
 
     async def _load(self) -> None:
         async with self._database.read() as connection:
             waiting = await deliveries.lanes_waiting(connection)
             asides = await deliveries.asides_waiting(connection)
         self._loaded = True
-        self._begin([(webhook, name) for webhook, name in waiting if self._runs_here(name)])
-        for webhook, due_ms in asides.items():
-            self._expect_asides(self._receiver(webhook), due_ms)
+        self._begin([(webhook, name) for webhook, name in waiting if self._lanes.here(name)])
+        self._begin_asides(asides)
         # Commits during the read may be missing in what it found.
         self.offer(self._early)
         self._early = []
@@ -191,6 +239,8 @@ class WebhookDispatcher:
             self._tasks.start(self._work(receiver, receiver.line.popleft()), name="webhook-lane")
 
     async def _work(self, receiver: Receiver, lane: Lane) -> None:
+        if (task := asyncio.current_task()) is not None:
+            self._working[receiver.webhook, lane.name] = task
         try:
             await self._take_turn(receiver, lane)
         except STORE_ERRORS as error:
@@ -204,6 +254,7 @@ class WebhookDispatcher:
         finally:
             receiver.active -= 1
             lane.busy = False
+            self._working.pop((receiver.webhook, lane.name), None)
             if lane.empty and receiver.lanes.get(lane.name) is lane:
                 del receiver.lanes[lane.name]
             self._ready(receiver, lane)
@@ -212,10 +263,11 @@ class WebhookDispatcher:
     async def _take_turn(self, receiver: Receiver, lane: Lane) -> None:
         lane.due_ms = 0
         for _ in range(_TURN):
-            if not self._runs_here(lane.name):
+            if not self._lanes.here(lane.name):
                 lane.rows.clear()
                 lane.after, lane.more = "", False
                 return
+            lease = self._lanes.lease_of(lane.name)
             delivery = await lane.next(self._database, self._results.unsaved, self._now_ms())
             if delivery is None:
                 return
@@ -232,11 +284,11 @@ class WebhookDispatcher:
             took_ms = int((self._clock.monotonic() - begun) * 1000)
             delivery = with_try(delivery, attempt, self._now_ms(), took_ms)
             if attempt.error is None:
-                await self._succeeded(receiver, delivery, attempt)
+                await self._succeeded(receiver, lease, delivery, attempt)
             elif changes != receiver.changes:
                 # This failure says nothing about the webhook as it is now.
                 lane.rows.appendleft(delivery)
-            elif not await self._failed(receiver, lane, delivery, attempt):
+            elif not await self._failed(receiver, lane, lease, delivery, attempt):
                 return
 
     def _park(self, receiver: Receiver, lane: Lane, delivery: Delivery) -> None:
@@ -263,16 +315,16 @@ class WebhookDispatcher:
         release = self._results.release(webhook, lambda: self._all_due(receiver))
         self._tasks.start(release, name="webhook-release")
 
-    async def _succeeded(self, receiver: Receiver, delivery: Delivery, attempt: Attempt) -> None:
+    async def _succeeded(self, receiver: Receiver, lease: str, delivery: Delivery, attempt: Attempt) -> None:
         was_down = self._is_down(receiver)
         receiver.failures = receiver.paused_until_ms = 0
         self._observe("delivered")
-        await self._results.add(delivery, attempt, "delivered", self._now_ms())
+        await self._results.add(delivery, attempt, "delivered", self._now_ms(), lease=lease)
         if was_down:
             log.info("A webhook's receiver is back", event_name="webhook.back", webhook=receiver.webhook)
             await self._results.release(receiver.webhook, lambda: self._all_due(receiver))
 
-    async def _failed(self, receiver: Receiver, lane: Lane, delivery: Delivery, attempt: Attempt) -> bool:
+    async def _failed(self, receiver: Receiver, lane: Lane, lease: str, delivery: Delivery, attempt: Attempt) -> bool:
         """Store a failed attempt; whether the lane may go on."""
         now_ms = self._now_ms()
         receiver.failures += 1
@@ -296,7 +348,7 @@ class WebhookDispatcher:
         # A delivery that steps aside is found in the store once its result is there, and not before.
         steps_aside = decision.state is AfterFailure.ASIDE and not lane.is_aside
         then = partial(self._expect_asides, receiver, 0) if steps_aside else None
-        await self._results.add(delivery, attempt, decision.state.value, decision.next_ms, then=then)
+        await self._results.add(delivery, attempt, decision.state.value, decision.next_ms, lease=lease, then=then)
         return decision.state is not AfterFailure.HOLD and receiver.paused_until_ms <= now_ms
 
     def _report_failure(self, receiver: Receiver, attempt: Attempt, state: AfterFailure) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot_service.domain.ownership import SERVICE
 from bot_service.store import deliveries, webhook_health
 from bot_service.store.batch_writer import BatchWriter
 from bot_service.store.database import Database
 from bot_service.store.deliveries import Delivery, DeliveryResult
+from bot_service.store.sessions import Fence
 from bot_service.store.webhook_health import StoredHealth
 from bot_service.webhooks.call import Attempt
 from shared.clock import Clock, to_ms
@@ -21,6 +24,7 @@ Replier = Callable[[AsyncConnection, bytes, str], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class _Result:
+    lease: str
     row: DeliveryResult
     reply_to: bytes | None
     reply: str | None
@@ -36,13 +40,24 @@ class _Release:
     then: Callable[[], None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """Everything before it is stored."""
+
+    done: asyncio.Event
+
+
 class WebhookResults:
-    """``unsaved`` holds (webhook, event) of results that are not in the store yet."""
+    """``unsaved`` holds (webhook, event) of results that are not in the store yet.
+
+    ``fence`` is set with replicas: results of lanes that another one works by now are not written.
+    """
 
     def __init__(self, clock: Clock, database: Database, reply: Replier) -> None:
         self._clock, self._database, self._reply = clock, database, reply
-        self.writer: BatchWriter[_Result | _Release] = BatchWriter("webhook-results", clock, self._write)
+        self.writer: BatchWriter[_Result | _Release | _Stored] = BatchWriter("webhook-results", clock, self._write)
         self.unsaved: set[tuple[str, str]] = set()
+        self.fence: Fence | None = None
 
     async def add(
         self,
@@ -51,9 +66,11 @@ class WebhookResults:
         state: str,
         at_ms: int,
         *,
+        lease: str = SERVICE,
         then: Callable[[], None] | None = None,
     ) -> None:
-        """``at_ms``: when it ended (delivered, dead) or when the next attempt is due. ``then`` is called once it is stored."""
+        """``at_ms``: when it ended (delivered, dead) or when the next attempt is due. ``then`` is called once it is
+        stored, which ``lease`` allows."""
         row = DeliveryResult(
             webhook=delivery.webhook,
             event=delivery.event,
@@ -66,16 +83,25 @@ class WebhookResults:
             tries=delivery.tries,
         )
         self.unsaved.add((delivery.webhook, delivery.event))
-        await self.writer.put(_Result(row, delivery.reply_to, attempt.reply, to_ms(self._clock.now()), then))
+        await self.writer.put(_Result(lease, row, delivery.reply_to, attempt.reply, to_ms(self._clock.now()), then))
 
     async def release(self, webhook: str, then: Callable[[], None]) -> None:
         """Make everything for ``webhook`` due, then call ``then``."""
         await self.writer.put(_Release(webhook, then))
 
-    async def _write(self, items: list[_Result | _Release]) -> None:
-        results = [item for item in items if isinstance(item, _Result)]
+    async def stored(self) -> None:
+        """Returns once everything put so far is stored."""
+        done = asyncio.Event()
+        await self.writer.put(_Stored(done))
+        await done.wait()
+
+    async def _write(self, items: list[_Result | _Release | _Stored]) -> None:
+        results = ended = [item for item in items if isinstance(item, _Result)]
         releases = [item for item in items if isinstance(item, _Release)]
         async with self._database.write() as connection:
+            if self.fence is not None and results:
+                here = await self.fence(connection, {result.lease for result in results})
+                results = [result for result in results if result.lease in here]
             await deliveries.record(connection, [result.row for result in results])
             await webhook_health.record(connection, *_health(results))
             for item in releases:
@@ -86,7 +112,10 @@ class WebhookResults:
                     self._database.after_commit(result.then)
                 if result.reply_to is not None and result.reply is not None:
                     await self._reply(connection, result.reply_to, result.reply)
-        self.unsaved.difference_update((result.row.webhook, result.row.event) for result in results)
+        self.unsaved.difference_update((result.row.webhook, result.row.event) for result in ended)
+        for each in items:
+            if isinstance(each, _Stored):
+                each.done.set()
 
 
 def _health(results: Iterable[_Result]) -> tuple[list[StoredHealth], list[StoredHealth]]:
