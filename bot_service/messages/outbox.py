@@ -22,7 +22,7 @@ from bot_service.events.ids import EventIds, reply_message_id
 from bot_service.messages.inbound import ReplyTo
 from bot_service.messages.rate_limits import FROZEN, frozen
 from bot_service.messages.rendering import PLACES
-from bot_service.store import messages, send_queue, sessions
+from bot_service.store import leases, messages, send_queue
 from bot_service.store.database import Database
 from bot_service.store.errors import is_unfit
 from bot_service.store.grouped import Grouped
@@ -180,7 +180,7 @@ class Outbox:
         if not self._elsewhere(session):
             return self._record_of(session)
         if session not in group.elsewhere:
-            record = await sessions.kept(connection, session)
+            record = await leases.kept(connection, session)
             if record is None:
                 raise not_found("this session")
             group.elsewhere[session] = record

@@ -90,7 +90,8 @@ class SendResults:
                 drafts.extend(self._draft(item, chat) for chat in moved.pop(key, ()))
             await send_queue.remove(connection, [item.queued.position for item in ended])
             await self._publisher.stage(connection, drafts)
-        self.unsaved.difference_update(item.queued.position for item in found)
+        # A message that was postponed here may have ended since, which is not stored yet.
+        self.unsaved.difference_update(item.queued.position for item in found if isinstance(item, Ended))
         for result in results:
             if callable(result):
                 result()

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot_service.domain.session_record import SessionRecord
 from bot_service.store.metadata import SESSION_ID, metadata
-from bot_service.store.sessions import readable
+from bot_service.store.sessions import readable, sessions
 
 replicas = sa.Table(
     "replicas",
@@ -106,6 +106,13 @@ _GONE = (
 )
 _FORGET_LEASES = sa.text(f"DELETE FROM leases AS gone WHERE gone.holder IS NULL AND {_GONE}")  # noqa: S608
 _FORGET_CHANGES = sa.text(f"DELETE FROM session_changes AS gone WHERE {_GONE}")  # noqa: S608
+
+
+async def kept(connection: AsyncConnection, session: str) -> SessionRecord | None:
+    """The session as it is stored. It is not deleted before the transaction ends."""
+    query = sa.select(sessions.c.record).where(sessions.c.id == session).with_for_update(read=True, key_share=True)
+    raw = (await connection.execute(query)).scalar()
+    return None if raw is None else readable(session, raw)
 
 
 async def register(

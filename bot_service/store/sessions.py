@@ -325,13 +325,6 @@ class SessionStore:
         return [Transition(**_typed(row)) for row in rows]
 
 
-async def kept(connection: AsyncConnection, session: str) -> SessionRecord | None:
-    """The session as it is stored. It is not deleted before the transaction ends. Only for PostgreSQL."""
-    query = sa.select(sessions.c.record).where(sessions.c.id == session).with_for_update(read=True, key_share=True)
-    raw = (await connection.execute(query)).scalar()
-    return None if raw is None else readable(session, raw)
-
-
 def _typed(row: sa.RowMapping) -> dict[str, Any]:
     states = {name: State(row[name]) for name in ("from_state", "to_state")}
     return {name: value for name, value in row.items() if name != "seq"} | states | {"actor": Actor(row["actor"])}
