@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable
 
 from aiohttp import web
 
@@ -33,6 +33,7 @@ from bot_service.messages.build import build_media
 from bot_service.operations import clock_watch
 from bot_service.operations.build import build as build_operations
 from bot_service.operations.metrics import BotMetrics
+from bot_service.operations.replica_work import divide
 from bot_service.operations.run_history import RunHistory
 from bot_service.replicas import device_store
 from bot_service.replicas.build import build as build_replicas
@@ -43,11 +44,7 @@ from bot_service.sessions.leases import FolderLease, Leases
 from bot_service.settings import BotSettings
 from bot_service.store.batch_writer import UNAVAILABLE
 from bot_service.store.database import open_database
-from bot_service.store.deliveries import CHANNEL as WEBHOOKS
-from bot_service.store.ended_logins import CHANNEL as ACCESS
 from bot_service.store.errors import is_unfit
-from bot_service.store.events import CHANNEL as EVENTS
-from bot_service.store.send_queue import CHANNEL as SENDS
 from bot_service.transfers.build import build as build_transfers
 from bot_service.webhooks.build import build as build_webhooks
 from shared.boot import Boot
@@ -300,8 +297,7 @@ def _replicas(lease: ReplicaLease) -> Callable[[web.Application], AsyncIterator[
 
     async def replicas(app: web.Application) -> AsyncIterator[None]:
         settings, boot, sessions = app[keys.SETTINGS], app[keys.RUN].boot, app[keys.SESSIONS]
-        helpers, events = app[keys.RUN].loops.helpers, app[keys.EVENTS]
-        sender, rows, dispatcher = app[keys.MESSAGES].sender, app[keys.MESSAGES].rows, app[keys.WEBHOOKS].dispatcher
+        events, messages, webhooks = app[keys.EVENTS], app[keys.MESSAGES], app[keys.WEBHOOKS]
         if settings.shares_devices:
             pooler = settings.device_store_url.reveal() if settings.device_store_url is not None else None
             accepted = settings.device_store_async == "accept"
@@ -317,47 +313,21 @@ def _replicas(lease: ReplicaLease) -> Callable[[web.Application], AsyncIterator[
             version=boot.version,
             secret=_tokens(settings).administrator,
             watchdog_token=_tokens(settings).watchdog,
-            look_for_sends=sender.look,
-            look_for_lanes=dispatcher.look_without_session,
+            look_for_sends=messages.sender.look,
+            look_for_lanes=webhooks.dispatcher.look_without_session,
         ) as built:
             app[keys.REPLICAS] = built
-
-            def taken(taken_over: Collection[str]) -> None:
-                if rows is not None:
-                    rows.wake()  # what the last owner did not store
-                built.sends.wake()
-                built.lanes.wake()
-                helpers.start(dispatcher.look(taken_over), name="replica.webhooks")
-
-            async def leaving(sessions: Collection[str]) -> None:
-                await asyncio.gather(sender.leave(sessions), dispatcher.leave(sessions))
-
-            def lost(sessions: Collection[str]) -> None:
-                helpers.start(dispatcher.abandon(sessions), name="replica.lost-lanes")
-
-            def deleted(session: str) -> None:
-                if not sessions.lanes.leads():
-                    lost([session])
-
-            def webhooks_changed() -> None:
-                helpers.start(events.see_webhooks(), name="replica.subscriptions")
-
-            def reports_changed() -> None:
-                helpers.start(app[keys.OPERATIONS].watchdog_reports.refresh(), name="replica.reports")
-
-            def access_changed() -> None:
-                helpers.start(app[keys.ACCESS].refresh(), name="replica.access")
-
-            built.ownership.taken.subscribe(taken)
-            built.ownership.lost.subscribe(lost)
-            built.ownership.leaving = leaving
-            events.session_events.deleted.subscribe(deleted)
-            sender.results.fence = app[keys.WEBHOOKS].results.fence = lease.fence
-            built.listener.channels[SENDS] = built.sends.wake
-            built.listener.looks += [built.lanes.wake, reports_changed]
-            built.listener.channels[ACCESS] = access_changed
-            built.listener.channels[EVENTS] = lambda: events.stream.wake(None)
-            built.listener.channels[WEBHOOKS] = webhooks_changed
+            divide(
+                built,
+                lease,
+                sessions,
+                events,
+                messages,
+                webhooks,
+                app[keys.OPERATIONS].watchdog_reports,
+                app[keys.RUN].loops.helpers,
+                refresh_access=app[keys.ACCESS].refresh,
+            )
             yield
 
     return replicas
