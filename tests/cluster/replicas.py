@@ -81,7 +81,9 @@ class Cluster:
         return {session: urls.get(url) for session, url in found}
 
     def epochs(self) -> dict[str, int]:
-        return {session: int(epoch) for session, epoch in self.rows("SELECT id, epoch FROM leases")}
+        return {
+            session: int(epoch) for session, epoch in self.rows("SELECT id, epoch FROM leases JOIN sessions USING (id)")
+        }
 
     def shares(self) -> dict[int | None, int]:
         """How many sessions each replica owns."""

@@ -172,8 +172,7 @@ async def test_a_replica_that_is_cut_off_from_postgresql_lets_go_before_others_b
         async with made.one_client_each():
             link.cut()
             moving = next(session for session, owner in owners.items() if owner == 2)
-            message = {"to": "4915112345678", "text": "Hello"}
-            passed_on = asyncio.create_task(made.clients[0].call("POST", f"/api/sessions/{moving}/messages", message))
+            passed_on = asyncio.create_task(made.clients[0].call("POST", f"/api/sessions/{moving}/restart"))
             await made.even(0, 1)
             await made.ready(0, 12, within_s=WITHIN_S)
             # Who asked for a session of it is not kept waiting until it answers again.

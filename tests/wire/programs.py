@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.fake_whatsapp.remote import Remote
+from tests.fake_whatsapp.remote import ControlError, Remote
 from tests.support import processes
 from tests.support.processes import Client, Program
 from tests.support.sessions import reaches
@@ -42,10 +42,15 @@ async def pair(client: Client, server: Remote, session: str, number: str, **more
     """Create a session, scan the QR code that the API shows, and wait until it is READY."""
     await client.post("/api/sessions", {"id": session, **more})
 
-    async def code() -> Any:
+    async def scanned() -> bool:
         status, body = await client.call("GET", f"/api/sessions/{session}/qr")
-        return body["qr"] if status == 200 else None
+        if status != 200:
+            return False
+        try:
+            await server("scan", code=body["qr"], number=number)
+        except ControlError:
+            return False  # its connection has ended since: a person scans the next code
+        return True
 
-    shown = await eventually(code, every_s=0.05, what=f"a QR code of {session}")
-    await server("scan", code=shown, number=number)
+    await eventually(scanned, every_s=0.05, what=f"a QR code of {session}")
     await until_state(client, session, "READY")
