@@ -33,5 +33,5 @@ class Looks:
                 await self._look()
             except STORE_ERRORS as error:
                 # The next notification, or the next look without one, finds it.
-                log.debug("What other replicas left cannot be read", event_name="replica.look", error=str(error))
+                log.debug("Looks again when the store answers", event_name="replica.look", error=type(error).__name__)
             await self._clock.sleep(max(_SHORTEST_REST_S, _REST * (self._clock.monotonic() - began_s)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -124,8 +125,12 @@ async def test_what_a_worker_that_stood_still_received_is_no_row(start: Start, s
         await new.heard("s", "connected")
         await new.message(text="held")
         old.process.send_signal(signal.SIGCONT)
-        async with asyncio.timeout(30):
-            assert await old.process.wait() == 75
+        # It ends where it writes or dials next, which it may not do when its connection was closed in order: in the service the
+        # end of the lease ends it then. Whatever it does in this time, it must write nothing.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(5):
+                assert await old.process.wait() == 75
+        await old.end(signal.SIGKILL)
     finally:
         await connection.close()
     await talk_to_ann(new, server, "after")
